@@ -1,0 +1,155 @@
+/* quring/config.h: settings of a runtime, of its transport, and of TLS; every bound in one struct.
+ *
+ * quring_config_init and quring_limits_init fill in every default; change what you need afterwards.
+ * A runtime copies its configuration: the structs may go away after the call that took them.
+ */
+#ifndef QURING_CONFIG_H
+#define QURING_CONFIG_H
+
+#include "quring/base.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* How a worker meets the kernel. AUTO prefers io_uring and falls back to epoll when the kernel
+ * refuses it (EPERM, EACCES, ENOSYS, ENOMEM, EMFILE); URING fails instead of falling back. */
+typedef enum quring_io_backend {
+    QURING_IO_AUTO = 0,
+    QURING_IO_URING = 1,
+    QURING_IO_EPOLL = 2,
+} quring_io_backend;
+
+typedef enum quring_cc {
+    QURING_CC_CUBIC = 0, /* RFC 9438 with HyStart++ (RFC 9406) */
+    QURING_CC_NEWRENO = 1, /* RFC 9002 7 */
+} quring_cc;
+
+/* Who does AES-GCM for packet protection. AUTO takes ipsec-mb where this build has it and the CPU
+ * has VAES, otherwise BoringSSL. */
+typedef enum quring_aead {
+    QURING_AEAD_AUTO = 0,
+    QURING_AEAD_BORINGSSL = 1,
+    QURING_AEAD_IPSEC_MB = 2,
+} quring_aead;
+
+/* Every bound of the engine. Counts are per worker unless the name says otherwise; 0 in a rate or
+ * per-address field means "no such limit". */
+typedef struct quring_limits {
+    uint32_t connections_max;          /* connections one worker keeps */
+    uint32_t half_open_max;            /* server connections whose handshake is not complete */
+    uint32_t half_open_per_addr_max;   /* of those, per IPv4 address or IPv6 /56; 0 = off */
+    uint32_t connections_per_addr_max; /* per IPv4 address or IPv6 /56; 0 = off */
+    uint32_t initials_per_s_retry;     /* new Initials per second above which Retry is demanded; 0 = off */
+    uint32_t stateless_resets_per_s;   /* RFC 9000 10.3 */
+    uint32_t version_negotiations_per_s;
+    uint64_t worker_mem_max_bytes;     /* all protocol memory of a worker */
+    uint64_t conn_mem_max_bytes;       /* one connection's; 0 = twice its receive window + send_buf + 64 KiB */
+
+    uint64_t handshake_timeout_ns;
+    uint64_t idle_timeout_ns; /* max_idle_timeout we advertise, RFC 9000 10.1 */
+    uint64_t keep_alive_ns;   /* PING after this much silence; 0 = never */
+
+    uint64_t stream_recv_window_bytes;     /* first MAX_STREAM_DATA we give, RFC 9000 4 */
+    uint64_t stream_recv_window_max_bytes; /* auto-tuning never goes beyond */
+    uint64_t conn_recv_window_bytes;       /* first MAX_DATA */
+    uint64_t conn_recv_window_max_bytes;
+    uint64_t stream_send_buf_bytes;        /* unacknowledged plus unsent bytes a stream may hold */
+    uint64_t conn_send_buf_bytes;          /* the same over all streams of a connection */
+    uint32_t streams_bidi_max;             /* streams the peer may have open at once */
+    uint32_t streams_uni_max;
+    uint32_t reassembly_gaps_max;          /* gaps one stream may have */
+
+    uint32_t crypto_buf_bytes;             /* per encryption level, RFC 9000 7.5 */
+    uint32_t undecryptable_packets_max;    /* held until their keys arrive, RFC 9000 5.7 */
+    uint32_t sent_packets_max;             /* tracked per packet number space; a power of two */
+    uint32_t ack_ranges_max;               /* ranges we remember; the oldest are forgotten */
+    uint32_t cids_active_max;              /* active_connection_id_limit we advertise */
+    uint32_t udp_payload_max_bytes;        /* max_udp_payload_size we advertise, RFC 9000 18.2 */
+    uint32_t udp_payload_bytes;            /* datagram size we send once the handshake is complete */
+    uint64_t cwnd_max_bytes;               /* congestion window never grows beyond */
+    uint64_t ack_delay_ns;                 /* max_ack_delay we advertise and keep */
+} quring_limits;
+
+/* quring_limits_init fills `limits` with the defaults for a server on the Internet. */
+QURING_EXPORT void quring_limits_init(quring_limits *limits);
+
+/* quring_limits_for_loopback lifts what a load test over loopback would run into: per-address and
+ * rate limits go away, windows grow. */
+QURING_EXPORT void quring_limits_for_loopback(quring_limits *limits);
+
+/* One line of the log. `level`: 0 error, 1 warning, 2 information. Called on any thread. */
+typedef void (*quring_log_fn)(void *ctx, int level, const char *line);
+
+#define QURING_WORKERS_MAX 64
+
+typedef struct quring_config {
+    uint32_t workers;                    /* threads the runtime starts, exactly; 1..QURING_WORKERS_MAX */
+    int32_t cpus[QURING_WORKERS_MAX];    /* CPU each worker is pinned to; -1 = not pinned */
+    quring_io_backend io;
+    quring_aead aead;
+    quring_cc cc;
+    bool gso;                            /* use UDP_SEGMENT where the kernel has it */
+    bool gro;                            /* use UDP_GRO where the kernel has it */
+    bool pacing;                         /* RFC 9002 7.7 */
+    bool dual_stack;                     /* an IPv6 wildcard socket also takes IPv4 */
+    uint32_t spin_ns;                    /* poll this long before sleeping; 0 = sleep at once */
+    uint32_t socket_buf_bytes;           /* SO_RCVBUF and SO_SNDBUF asked for */
+    uint8_t root_secret[32];             /* tokens and reset keys derive from it; all zero = random */
+    quring_limits limits;
+    quring_log_fn log;                   /* NULL: errors and warnings go to stderr */
+    void *log_ctx;
+} quring_config;
+
+QURING_EXPORT void quring_config_init(quring_config *config);
+
+/* quring_config_check is the only judge of a configuration; quring_runtime_create calls it.
+ * Returns QURING_OK, or QURING_E_INVAL with the name of the bad field in err->message. */
+QURING_EXPORT QURING_NODISCARD quring_status quring_config_check(const quring_config *config,
+                                                                 quring_error *err);
+
+/* ---- TLS ----------------------------------------------------------------------------------- */
+
+/* A TLS identity and policy, shared by any number of listeners or connections and by all workers.
+ * Reference counted: listeners and connections hold their own reference. */
+typedef struct quring_tls quring_tls;
+
+typedef enum quring_verify {
+    QURING_VERIFY_PEER = 0, /* chain and name (client), chain (server that asks for certificates) */
+    QURING_VERIFY_NONE = 1, /* loopback tests; says so in the log */
+} quring_verify;
+
+typedef struct quring_tls_options {
+    const char *cert_file; /* PEM chain, leaf first; server: needed unless cert_pem is given */
+    const char *key_file;  /* PEM private key */
+    quring_bytes cert_pem; /* the same from memory */
+    quring_bytes key_pem;
+    const char *ca_file;   /* client: PEM trust anchors; NULL = SSL_CERT_FILE, then the system's */
+    quring_verify verify;
+    const char *const *alpn; /* protocols, most preferred first, each 1..255 bytes */
+    size_t alpn_count;
+} quring_tls_options;
+
+/* quring_tls_create_server and quring_tls_create_client read certificates and keys and build the
+ * context. Returns QURING_OK; QURING_E_TLS (message names the file and the reason);
+ * QURING_E_INVAL; QURING_E_NOMEM. `options` is borrowed for the call. */
+QURING_EXPORT QURING_NODISCARD quring_status
+quring_tls_create_server(quring_tls **out, const quring_tls_options *options, quring_error *err);
+QURING_EXPORT QURING_NODISCARD quring_status
+quring_tls_create_client(quring_tls **out, const quring_tls_options *options, quring_error *err);
+
+/* quring_tls_self_signed makes a P-256 key and a certificate for "localhost", 127.0.0.1 and ::1,
+ * valid for ten days, and gives both as PEM text. Each buffer must hold 4096 bytes; the lengths
+ * (without the final 0) are written. For tests and tools. */
+QURING_EXPORT QURING_NODISCARD quring_status quring_tls_self_signed(char *out_cert_pem,
+                                                                    size_t *out_cert_len,
+                                                                    char *out_key_pem,
+                                                                    size_t *out_key_len);
+
+QURING_EXPORT void quring_tls_release(quring_tls *tls);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* QURING_CONFIG_H */

@@ -1,0 +1,92 @@
+/* quring/handshake.h: a handshake driven from outside, by any TLS 1.3 library that speaks QUIC.
+ *
+ * Server:  listen with QURING_LISTEN_EXTERNAL_TLS. HANDSHAKE_PENDING shows the first CRYPTO bytes
+ *          (a whole ClientHello) of a connection that is not accepted yet: accept or refuse it.
+ * Client:  connect with external_tls; begin with quring_handshake_send at QURING_LEVEL_INITIAL.
+ * Then:    HANDSHAKE_DATA brings CRYPTO bytes, in order per level; feed them to the TLS library, send
+ *          what it answers with quring_handshake_send, install the secrets it derives, exchange
+ *          transport parameters, and call quring_handshake_complete when it is done.
+ * Threads: as in quring/conn.h.    Spec: RFC 9001 4, RFC 9000 7.4.
+ */
+#ifndef QURING_HANDSHAKE_H
+#define QURING_HANDSHAKE_H
+
+#include "quring/base.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum quring_level {
+    QURING_LEVEL_INITIAL = 0,
+    QURING_LEVEL_EARLY = 1,
+    QURING_LEVEL_HANDSHAKE = 2,
+    QURING_LEVEL_APP = 3,
+} quring_level;
+
+typedef enum quring_direction {
+    QURING_DIR_READ = 0,
+    QURING_DIR_WRITE = 1,
+} quring_direction;
+
+/* What a ClientHello says that an acceptor wants to know before it accepts. Borrowed views. */
+typedef struct quring_client_hello {
+    quring_bytes message;     /* the handshake message, header included */
+    quring_bytes server_name; /* SNI host name, empty if none */
+    quring_bytes alpn;        /* ProtocolNameList as on the wire, without its 2-byte length */
+    quring_bytes transport_params; /* quic_transport_parameters extension body */
+    quring_addr remote;
+    quring_addr local;
+    bool validated;           /* the address is validated (Retry or token) */
+} quring_client_hello;
+
+/* quring_handshake_client_hello parses the pending connection's ClientHello; callable while it is
+ * pending. Returns QURING_OK; QURING_E_STATE (not pending); QURING_E_INVAL (not a ClientHello). */
+QURING_EXPORT quring_status quring_handshake_client_hello(quring_conn conn,
+                                                          quring_client_hello *out);
+
+/* quring_handshake_accept goes on with a pending connection: HANDSHAKE_DATA follows with the
+ * ClientHello. quring_handshake_refuse closes it with a transport error code (RFC 9000 20.1, e.g.
+ * 0x02, or 0x178 for no_application_protocol). A pending connection left alone is freed at the
+ * handshake timeout. Return QURING_OK; QURING_E_STATE; QURING_E_THREAD. */
+QURING_EXPORT quring_status quring_handshake_accept(quring_conn conn);
+QURING_EXPORT quring_status quring_handshake_refuse(quring_conn conn, uint64_t transport_error);
+
+/* quring_handshake_send queues CRYPTO bytes to send at `level`. Copies. Returns QURING_OK;
+ * QURING_E_LIMIT (more than limits.crypto_buf_bytes x 8 wait); QURING_E_STATE; QURING_E_INVAL. */
+QURING_EXPORT quring_status quring_handshake_send(quring_conn conn, quring_level level,
+                                                  const uint8_t *data, size_t len);
+
+/* quring_handshake_install_secret gives the traffic secret of one level and direction, from which
+ * packet keys are derived (RFC 9001 5.1). cipher_suite: 0x1301, 0x1302, 0x1303. Copies; the
+ * caller wipes its own. Returns QURING_OK; QURING_E_INVAL (suite, level or length);
+ * QURING_E_STATE (that secret is there already). */
+QURING_EXPORT quring_status quring_handshake_install_secret(quring_conn conn, quring_level level,
+                                                            quring_direction direction,
+                                                            uint16_t cipher_suite,
+                                                            const uint8_t *secret,
+                                                            size_t secret_len);
+
+/* quring_handshake_get_params encodes our transport parameters (RFC 9000 18), to be put into the
+ * TLS extension 0x39. quring_handshake_set_peer_params takes the peer's, encoded; they are checked
+ * and applied (RFC 9000 7.4). Return QURING_OK; QURING_E_LIMIT (buf_len too small, 512 suffice);
+ * QURING_E_INVAL (the peer's are wrong: the connection closes with 0x08); QURING_E_STATE. */
+QURING_EXPORT quring_status quring_handshake_get_params(quring_conn conn, uint8_t *buf,
+                                                        size_t *out_len, size_t buf_len);
+QURING_EXPORT quring_status quring_handshake_set_peer_params(quring_conn conn, const uint8_t *data,
+                                                             size_t len);
+
+/* quring_handshake_set_alpn records the protocol TLS chose, for quring_conn_get_info. */
+QURING_EXPORT quring_status quring_handshake_set_alpn(quring_conn conn, const uint8_t *alpn,
+                                                      size_t len);
+
+/* quring_handshake_complete says that TLS is done and the peer authenticated; CONNECTED follows.
+ * quring_handshake_fail closes with CRYPTO_ERROR 0x100 + `alert` (RFC 9001 4.8). */
+QURING_EXPORT quring_status quring_handshake_complete(quring_conn conn);
+QURING_EXPORT quring_status quring_handshake_fail(quring_conn conn, uint8_t alert);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* QURING_HANDSHAKE_H */

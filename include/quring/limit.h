@@ -1,0 +1,49 @@
+/* quring/limit.h: the "null QUIC" ceiling of this machine: packet protection, header protection,
+ * GSO, GRO and one copy each side, and nothing else. What a QUIC stack reaches over one connection
+ * with one core each side is read against it.
+ */
+#ifndef QURING_LIMIT_H
+#define QURING_LIMIT_H
+
+#include "quring/config.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct quring_limit_options {
+    quring_io_backend io;
+    quring_aead aead;
+    uint32_t udp_payload_bytes; /* 1200..65507 */
+    uint64_t duration_ns;
+    uint64_t window_bytes;      /* in flight */
+    int32_t cpu_send;           /* -1: not pinned */
+    int32_t cpu_recv;
+    uint32_t socket_buf_bytes;
+} quring_limit_options;
+
+typedef struct quring_limit_result {
+    double goodput_bps;       /* plaintext opened by the receiver, bits per second of wall time */
+    double seconds;
+    uint64_t packets;
+    uint64_t packets_lost;
+    uint64_t packets_bad;     /* failed authentication: always 0 unless the machine is broken */
+    double cpu_send_s;
+    double cpu_recv_s;
+    const char *backend;
+    const char *aead;
+} quring_limit_result;
+
+QURING_EXPORT void quring_limit_options_init(quring_limit_options *options);
+
+/* quring_limit_run measures. Blocks for about options->duration_ns and uses two threads. Returns
+ * QURING_OK; QURING_E_INVAL; QURING_E_OS; QURING_E_NOT_SUPPORTED. */
+QURING_EXPORT QURING_NODISCARD quring_status quring_limit_run(quring_limit_result *out,
+                                                              const quring_limit_options *options,
+                                                              quring_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* QURING_LIMIT_H */

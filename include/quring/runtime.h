@@ -1,0 +1,125 @@
+/* quring/runtime.h: workers, listeners, life cycle, and calls from foreign threads.
+ *
+ * Model:   a runtime has N worker threads. A connection lives on one worker from birth to death; its
+ *          callbacks run there, and calls on it are made there. Other threads use quring_post.
+ * Order:   create -> listen / connect -> drain -> stop -> destroy. create starts the threads.
+ */
+#ifndef QURING_RUNTIME_H
+#define QURING_RUNTIME_H
+
+#include "quring/config.h"
+#include "quring/conn.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct quring_runtime quring_runtime;
+typedef struct quring_listener quring_listener;
+
+/* quring_runtime_create checks `config`, starts exactly config->workers threads and returns when
+ * all of them run. One log line says which I/O back end was chosen and why.
+ *
+ * Returns QURING_OK; QURING_E_INVAL (message names the field); QURING_E_NOT_SUPPORTED (io_uring
+ * demanded, refused); QURING_E_OS; QURING_E_NOMEM. On failure nothing is left behind. */
+QURING_EXPORT QURING_NODISCARD quring_status quring_runtime_create(quring_runtime **out,
+                                                                   const quring_config *config,
+                                                                   quring_error *err);
+
+/* quring_runtime_drain refuses new connections and lets the present ones finish; it returns at once.
+ * quring_runtime_stop closes every connection with application error `app_error`, waits at most
+ * `timeout_ns` for the close frames to leave, and joins the threads.
+ * quring_runtime_destroy stops (if that was not done) and frees. None may be called on a worker. */
+QURING_EXPORT void quring_runtime_drain(quring_runtime *rt);
+QURING_EXPORT void quring_runtime_stop(quring_runtime *rt, uint64_t app_error, uint64_t timeout_ns);
+QURING_EXPORT void quring_runtime_destroy(quring_runtime *rt);
+
+/* What the runtime chose, for logs and reports. Pointers live as long as the runtime. */
+typedef struct quring_runtime_info {
+    const char *backend;     /* "io_uring" or "epoll" */
+    const char *backend_why; /* "asked for", "available", "io_uring refused: Operation not permitted" ... */
+    const char *aead;        /* "ipsec-mb" or "boringssl" */
+    uint32_t workers;
+} quring_runtime_info;
+QURING_EXPORT void quring_runtime_get_info(const quring_runtime *rt, quring_runtime_info *out);
+
+/* ---- listeners ------------------------------------------------------------------------------ */
+
+typedef struct quring_listen_options {
+    quring_addr local;      /* port 0: the kernel picks; see quring_listener_local */
+    quring_tls *tls;        /* NULL only with QURING_LISTEN_EXTERNAL_TLS */
+    quring_event_fn on_event; /* for every connection accepted here */
+    void *ctx;
+    uint32_t flags;         /* QURING_LISTEN_* */
+    const quring_limits *limits; /* NULL: the runtime's */
+} quring_listen_options;
+
+enum {
+    QURING_LISTEN_RETRY = 1u << 0,        /* demand address validation by Retry, RFC 9000 8.1.2 */
+    QURING_LISTEN_EXTERNAL_TLS = 1u << 1, /* the handshake is driven from outside: quring/handshake.h */
+};
+
+/* quring_listen binds one UDP socket per worker (a SO_REUSEPORT group steered by connection ID) and
+ * accepts connections there. Not on a worker.
+ *
+ * Returns QURING_OK; QURING_E_ADDR_IN_USE; QURING_E_OS; QURING_E_INVAL; QURING_E_STATE (draining). */
+QURING_EXPORT QURING_NODISCARD quring_status quring_listen(quring_runtime *rt,
+                                                           quring_listener **out,
+                                                           const quring_listen_options *options,
+                                                           quring_error *err);
+
+/* quring_listener_local gives the bound address. quring_listener_close stops accepting; connections
+ * it accepted live on. Not on a worker; the listener is freed. */
+QURING_EXPORT quring_addr quring_listener_local(const quring_listener *listener);
+QURING_EXPORT void quring_listener_close(quring_listener *listener);
+
+/* ---- connecting ----------------------------------------------------------------------------- */
+
+typedef struct quring_connect_options {
+    quring_addr remote;
+    quring_addr local;        /* family 0: the worker's shared client socket */
+    const char *server_name;  /* SNI and the name verified; NULL: none sent, address verified */
+    quring_tls *tls;          /* NULL only with external_tls */
+    quring_event_fn on_event;
+    void *ctx;
+    bool external_tls;        /* quring/handshake.h */
+    const quring_limits *limits; /* NULL: the runtime's */
+} quring_connect_options;
+
+/* quring_connect opens a connection on the calling worker and sends its first flight at the end of
+ * the turn. CONNECTED or CLOSED follows as an event. Only on a worker (in a callback or a posted
+ * call). `options` is borrowed; tls gains a reference.
+ *
+ * Returns QURING_OK; QURING_E_THREAD; QURING_E_LIMIT (connections_max); QURING_E_OS (no socket);
+ * QURING_E_INVAL; QURING_E_NOMEM. */
+QURING_EXPORT QURING_NODISCARD quring_status quring_connect(quring_conn *out,
+                                                            const quring_connect_options *options,
+                                                            quring_error *err);
+
+/* ---- worker threads ------------------------------------------------------------------------- */
+
+typedef void (*quring_task_fn)(void *ctx);
+
+/* quring_post runs fn(ctx) once on worker `worker` (0-based), in posting order per thread; from any
+ * thread, workers included. Returns QURING_OK; QURING_E_INVAL (no such worker); QURING_E_STATE
+ * (stopped); QURING_E_AGAIN (its mailbox of 4096 is full: try again). */
+QURING_EXPORT QURING_NODISCARD quring_status quring_post(quring_runtime *rt, uint32_t worker,
+                                                         quring_task_fn fn, void *ctx);
+
+/* quring_timer runs fn(ctx) on the calling worker at `at_ns` of quring_now_ns or as soon after as
+ * the worker gets to it. Returns QURING_OK; QURING_E_THREAD; QURING_E_NOMEM. *out_id (may be NULL)
+ * cancels it: quring_timer_cancel answers QURING_E_STATE when it already ran. */
+QURING_EXPORT QURING_NODISCARD quring_status quring_timer(uint64_t *out_id, uint64_t at_ns,
+                                                          quring_task_fn fn, void *ctx);
+QURING_EXPORT quring_status quring_timer_cancel(uint64_t id);
+
+/* quring_worker_self gives the calling worker's index, or -1 on any other thread.
+ * quring_conn_worker gives the worker a connection lives on. */
+QURING_EXPORT int quring_worker_self(void);
+QURING_EXPORT uint32_t quring_conn_worker(quring_conn conn);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* QURING_RUNTIME_H */

@@ -1,0 +1,94 @@
+/* quring/stream.h: streams: open, read, write, end, abandon (RFC 9000 2 and 3).
+ *
+ * Threads: as in quring/conn.h.
+ * Copies:  quring_stream_write copies once into the stream's send buffer; quring_stream_lend copies
+ *          nothing: the bytes stay yours and must not change until RELEASED. quring_stream_peek
+ *          shows received bytes where they lie; quring_stream_read copies them out.
+ */
+#ifndef QURING_STREAM_H
+#define QURING_STREAM_H
+
+#include "quring/base.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum {
+    QURING_STREAM_UNI = 1u << 0, /* quring_stream_open: unidirectional */
+};
+enum {
+    QURING_WRITE_FIN = 1u << 0,  /* the stream ends after these bytes (when all were accepted) */
+    QURING_WRITE_MORE = 1u << 1, /* more follows at once: a short packet may wait for it */
+};
+
+/* quring_stream_open opens a stream of ours. Returns QURING_OK; QURING_E_AGAIN (the peer allows no
+ * more now; STREAMS_AVAILABLE follows); QURING_E_STATE (not connected); QURING_E_NOMEM;
+ * QURING_E_THREAD. */
+QURING_EXPORT QURING_NODISCARD quring_status quring_stream_open(quring_stream *out,
+                                                                quring_conn conn, uint32_t flags);
+
+QURING_EXPORT quring_status quring_stream_set_ctx(quring_stream stream, void *ctx);
+QURING_EXPORT void *quring_stream_get_ctx(quring_stream stream);
+/* quring_stream_id gives the RFC 9000 2.1 identifier, UINT64_MAX for a dead handle. */
+QURING_EXPORT uint64_t quring_stream_id(quring_stream stream);
+QURING_EXPORT quring_conn quring_stream_conn(quring_stream stream);
+
+/* quring_stream_write queues up to `len` bytes; *out_written says how many were taken (a prefix).
+ * The end (QURING_WRITE_FIN) is taken only when all bytes were. len 0 with FIN is allowed.
+ *
+ * Returns QURING_OK when at least one byte or the end was taken; QURING_E_AGAIN when nothing was
+ * (WRITABLE follows); also follows when only a part was taken. QURING_E_STATE (ended, reset, or
+ * not a sending stream); QURING_E_NOMEM; QURING_E_THREAD. Copies `data`. */
+QURING_EXPORT QURING_NODISCARD quring_status quring_stream_write(quring_stream stream,
+                                                                 size_t *out_written,
+                                                                 const void *data, size_t len,
+                                                                 uint32_t flags);
+
+/* quring_stream_lend is quring_stream_write without the copy: accepted bytes are kept until an event
+ * RELEASED with an offset at or beyond them (offsets count the stream's bytes from 0), or CLOSED. */
+QURING_EXPORT QURING_NODISCARD quring_status quring_stream_lend(quring_stream stream,
+                                                                size_t *out_accepted,
+                                                                const void *data, size_t len,
+                                                                uint32_t flags);
+
+/* quring_stream_peek shows the next readable bytes: up to two spans (the buffer is a ring), borrowed
+ * until the next call on this stream or the end of the callback. *out_fin is true when the stream
+ * ends right after these bytes. quring_stream_consume takes `len` of them (at most what peek
+ * showed) and gives credit back to the peer; consuming up to the end finishes the reading.
+ *
+ * Returns QURING_OK (bytes, or the end, are there); QURING_E_AGAIN (nothing yet; READABLE follows);
+ * QURING_E_STATE (already finished, reset, or not a receiving stream); QURING_E_THREAD. */
+QURING_EXPORT QURING_NODISCARD quring_status quring_stream_peek(quring_stream stream,
+                                                                quring_bytes out_spans[2],
+                                                                bool *out_fin);
+QURING_EXPORT quring_status quring_stream_consume(quring_stream stream, size_t len);
+
+/* quring_stream_read copies up to `len` bytes out and consumes them. Results as peek's. */
+QURING_EXPORT QURING_NODISCARD quring_status quring_stream_read(quring_stream stream,
+                                                                size_t *out_read, bool *out_fin,
+                                                                void *buf, size_t len);
+
+/* quring_stream_reset abandons sending (RESET_STREAM, RFC 9000 3.1); lent buffers come back with
+ * RELEASED. quring_stream_stop_sending asks the peer to stop and discards what arrives (3.5).
+ * Return QURING_OK; QURING_E_STATE; QURING_E_THREAD; QURING_E_INVAL (code above 2^62-1). */
+QURING_EXPORT quring_status quring_stream_reset(quring_stream stream, uint64_t app_error);
+QURING_EXPORT quring_status quring_stream_stop_sending(quring_stream stream, uint64_t app_error);
+
+typedef struct quring_stream_info {
+    uint64_t id;
+    uint64_t bytes_written; /* accepted from the application */
+    uint64_t bytes_sent;    /* sent at least once */
+    uint64_t bytes_acked;   /* acknowledged without a gap from 0 */
+    uint64_t bytes_recv;    /* arrived without a gap from 0 */
+    uint64_t bytes_read;    /* consumed */
+    uint64_t readable;      /* bytes that peek would show */
+    uint64_t writable;      /* bytes a write would take now */
+} quring_stream_info;
+QURING_EXPORT quring_status quring_stream_get_info(quring_stream stream, quring_stream_info *out);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* QURING_STREAM_H */

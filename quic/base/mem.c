@@ -1,0 +1,70 @@
+#include "quic/base/mem.h"
+
+#include "quic/base/check.h"
+
+void quic_mem_init_root(quic_mem *mem, const quic_allocator *allocator, uint64_t limit_bytes)
+{
+    memset(mem, 0, sizeof(*mem));
+    mem->allocator = *allocator;
+    mem->limit_bytes = limit_bytes;
+}
+
+void quic_mem_init_child(quic_mem *mem, quic_mem *parent, uint64_t limit_bytes)
+{
+    memset(mem, 0, sizeof(*mem));
+    mem->allocator = parent->allocator;
+    mem->parent = parent;
+    mem->limit_bytes = limit_bytes;
+}
+
+bool quic_mem_would_fit(const quic_mem *mem, size_t size)
+{
+    for (const quic_mem *m = mem; m != NULL; m = m->parent) {
+        if (m->used_bytes > m->limit_bytes || size > m->limit_bytes - m->used_bytes) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void *quic_mem_alloc(quic_mem *mem, size_t size)
+{
+    QURING_ASSERT(size > 0);
+    void *ptr = NULL;
+    if (quic_mem_would_fit(mem, size)) {
+        ptr = mem->allocator.alloc(mem->allocator.ctx, size);
+    }
+    for (quic_mem *m = mem; m != NULL; m = m->parent) {
+        if (ptr == NULL) {
+            m->failure_count++;
+            continue;
+        }
+        m->alloc_count++;
+        m->used_bytes += size;
+        if (m->used_bytes > m->peak_bytes) {
+            m->peak_bytes = m->used_bytes;
+        }
+    }
+    return ptr;
+}
+
+void *quic_mem_zalloc(quic_mem *mem, size_t size)
+{
+    void *ptr = quic_mem_alloc(mem, size);
+    if (ptr != NULL) {
+        memset(ptr, 0, size);
+    }
+    return ptr;
+}
+
+void quic_mem_free(quic_mem *mem, void *ptr, size_t size)
+{
+    if (ptr == NULL) {
+        return;
+    }
+    for (quic_mem *m = mem; m != NULL; m = m->parent) {
+        QURING_ASSERT(m->used_bytes >= size);
+        m->used_bytes -= size;
+    }
+    mem->allocator.free(mem->allocator.ctx, ptr, size);
+}

@@ -1,0 +1,102 @@
+/* quic/conn/conn.h: what may be asked of one connection, by quic/endpoint and runtime/server.
+ *
+ * Shape:  in (recv, on_timeout, app verbs), then pull (send, next_timeout, poll_event).
+ * Owner:  the endpoint that created it; one worker; no locks.
+ * Time:   `now` never goes back.
+ */
+#ifndef QUIC_CONN_CONN_H
+#define QUIC_CONN_CONN_H
+
+#include "quic/base/io.h"
+#include "quic/base/types.h"
+#include "quring/conn.h"
+#include "quring/handshake.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct quic_conn quic_conn;
+typedef struct quic_stream quic_stream;
+
+/* What happened, for the application. The types are those of quring/conn.h. */
+typedef struct quic_event {
+    quring_event_type type;
+    quic_conn *conn;
+    quic_stream *stream; /* STREAM_* */
+    uint64_t stream_id;
+    uint64_t app_error; /* STREAM_RESET, STREAM_STOPPED */
+    uint64_t offset;    /* STREAM_RELEASED */
+    uint8_t level;      /* HANDSHAKE_DATA */
+    const uint8_t *data; /* HANDSHAKE_*: valid until the next call on the connection */
+    size_t data_len;
+} quic_event;
+
+/* ---- names -------------------------------------------------------------------------------- */
+
+/* The 64-bit handles of quring/base.h: worker << 56 | generation << 32 | index. */
+uint64_t quic_conn_handle(const quic_conn *conn);
+uint64_t quic_stream_handle(const quic_stream *stream);
+void quic_conn_set_app_ctx(quic_conn *conn, void *ctx);
+void *quic_conn_app_ctx(const quic_conn *conn);
+/* A second slot for the layer between core and application (the callback to call). */
+void quic_conn_set_owner_ctx(quic_conn *conn, void *ctx);
+void *quic_conn_owner_ctx(const quic_conn *conn);
+void quic_stream_set_app_ctx(quic_stream *stream, void *ctx);
+void *quic_stream_app_ctx(const quic_stream *stream);
+uint64_t quic_stream_id(const quic_stream *stream);
+quic_conn *quic_stream_conn(const quic_stream *stream);
+
+/* ---- verbs of the application --------------------------------------------------------------- */
+/* All return QUIC_OK or negative; the connection puts itself on its endpoint's dirty list. */
+
+/* quic_conn_close: CONNECTION_CLOSE 0x1d with `app_error` and `reason` (may be NULL).
+ * QUIC_E_STATE when already closing. */
+quic_rc quic_conn_close(quic_conn *conn, uint64_t app_error, const char *reason);
+quic_rc quic_conn_ping(quic_conn *conn);
+void quic_conn_get_info(const quic_conn *conn, quring_conn_info *out);
+/* Why it closed; kind is QURING_CLOSE_NONE while it is open. Valid until the endpoint reaps it. */
+const quring_close_info *quic_conn_close_info(const quic_conn *conn);
+
+enum { QUIC_WRITE_FIN = 1u << 0, QUIC_WRITE_MORE = 1u << 1, QUIC_WRITE_LEND = 1u << 2 };
+
+typedef struct quic_span {
+    const uint8_t *data;
+    size_t len;
+} quic_span;
+
+/* Results as in quring/stream.h, with QUIC_E_* for QURING_E_*. */
+quic_rc quic_conn_stream_open(quic_conn *conn, bool uni, quic_stream **out);
+quic_rc quic_conn_stream_write(quic_conn *conn, quic_stream *stream, const uint8_t *data, size_t len,
+                               uint32_t flags, size_t *out_accepted);
+quic_rc quic_conn_stream_peek(quic_conn *conn, quic_stream *stream, quic_span out[2],
+                              bool *out_fin);
+quic_rc quic_conn_stream_consume(quic_conn *conn, quic_stream *stream, size_t len);
+quic_rc quic_conn_stream_reset(quic_conn *conn, quic_stream *stream, uint64_t app_error);
+quic_rc quic_conn_stream_stop_sending(quic_conn *conn, quic_stream *stream, uint64_t app_error);
+
+typedef struct quic_stream_info {
+    uint64_t bytes_written, bytes_sent, bytes_acked, bytes_recv, bytes_read, readable, writable;
+} quic_stream_info;
+void quic_conn_stream_get_info(const quic_conn *conn, const quic_stream *stream,
+                               quic_stream_info *out);
+
+/* ---- a handshake driven from outside (quring/handshake.h says what each means) ---------------- */
+
+quic_rc quic_conn_hs_client_hello(quic_conn *conn, quring_client_hello *out);
+quic_rc quic_conn_hs_accept(quic_conn *conn);
+quic_rc quic_conn_hs_refuse(quic_conn *conn, uint64_t transport_error);
+quic_rc quic_conn_hs_send(quic_conn *conn, quic_level level, const uint8_t *data, size_t len);
+quic_rc quic_conn_hs_install_secret(quic_conn *conn, quic_level level, bool is_write,
+                                    uint16_t cipher_suite, const uint8_t *secret, size_t len);
+quic_rc quic_conn_hs_get_params(quic_conn *conn, uint8_t *buf, size_t *out_len, size_t buf_len);
+quic_rc quic_conn_hs_set_peer_params(quic_conn *conn, const uint8_t *data, size_t len);
+quic_rc quic_conn_hs_set_alpn(quic_conn *conn, const uint8_t *alpn, size_t len);
+quic_rc quic_conn_hs_complete(quic_conn *conn);
+quic_rc quic_conn_hs_fail(quic_conn *conn, uint8_t alert);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* QUIC_CONN_CONN_H */

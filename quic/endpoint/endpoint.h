@@ -1,0 +1,130 @@
+/* quic/endpoint/endpoint.h: all connections of one worker: datagrams in, datagrams out, events out.
+ *
+ * Grammar: after each "in" (recv, on_timeout, a verb on a connection) pull until dry:
+ *          quic_endpoint_poll_event, quic_endpoint_send; then sleep until quic_endpoint_next_timeout.
+ * Owner:   one worker; no locks. Sans-IO: no clock, no syscall; randomness from config.rng.
+ */
+#ifndef QUIC_ENDPOINT_ENDPOINT_H
+#define QUIC_ENDPOINT_ENDPOINT_H
+
+#include "quic/base/counters.h"
+#include "quic/base/io.h"
+#include "quic/base/mem.h"
+#include "quic/base/rng.h"
+#include "quic/conn/conn.h"
+#include "quring/config.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct quic_endpoint quic_endpoint;
+struct quic_crypto;     /* quic/crypto/crypto.h: who does AEAD and header protection */
+struct quic_tls_vtable; /* quic/crypto/tls.h: who does the handshake */
+
+typedef struct quic_endpoint_config {
+    uint8_t worker_id;      /* < worker_count; decides the first byte of our connection IDs */
+    uint8_t worker_count;   /* 1..64 */
+    quic_allocator allocator;
+    quic_rng rng;
+    const struct quic_crypto *crypto;
+    uint8_t root_secret[32]; /* the same on all workers: reset tokens, Retry tokens */
+    quring_limits limits;
+    quring_cc cc;
+    bool pacing;
+} quic_endpoint_config;
+
+/* quic_endpoint_create copies `config`. Returns QUIC_OK; QUIC_E_INVAL; QUIC_E_NOMEM.
+ * quic_endpoint_destroy frees everything at once, without a farewell to the peers. */
+QUIC_NODISCARD quic_rc quic_endpoint_create(quic_endpoint **out, const quic_endpoint_config *config);
+void quic_endpoint_destroy(quic_endpoint *ep);
+
+/* ---- who is served ---------------------------------------------------------------------------- */
+
+typedef struct quic_accept_config {
+    const struct quic_tls_vtable *tls; /* NULL: handshake driven from outside */
+    const void *tls_config;            /* for tls->create; outlives the listening */
+    quring_limits limits;
+    bool retry;                        /* always demand a Retry token */
+    void *owner_ctx;                   /* given to each accepted connection */
+    void *app_ctx;
+} quic_accept_config;
+
+/* quic_endpoint_listen accepts Initials that arrive on `socket`; the config is copied. A second call
+ * for the same socket replaces it. quic_endpoint_unlisten stops it; connections live on.
+ * Returns QUIC_OK; QUIC_E_NOMEM. */
+QUIC_NODISCARD quic_rc quic_endpoint_listen(quic_endpoint *ep, uint32_t socket,
+                                            const quic_accept_config *config);
+void quic_endpoint_unlisten(quic_endpoint *ep, uint32_t socket);
+
+typedef struct quic_connect_config {
+    const struct quic_tls_vtable *tls; /* NULL: from outside */
+    const void *tls_config;
+    const char *server_name;           /* may be NULL */
+    quring_limits limits;
+    quic_path_addr path;
+    void *owner_ctx;
+    void *app_ctx;
+} quic_connect_config;
+
+/* quic_endpoint_connect makes a client connection; its first flight is pulled by the next send.
+ * Returns QUIC_OK; QUIC_E_LIMIT; QUIC_E_NOMEM; QUIC_E_CRYPTO (TLS would not start). */
+QUIC_NODISCARD quic_rc quic_endpoint_connect(quic_endpoint *ep, quic_conn **out,
+                                             const quic_connect_config *config, quic_ns now);
+
+/* quic_endpoint_refuse_new makes the endpoint refuse new server connections from now on.
+ * quic_endpoint_close_all closes every connection with an application error. */
+void quic_endpoint_refuse_new(quic_endpoint *ep);
+void quic_endpoint_close_all(quic_endpoint *ep, uint64_t app_error, const char *reason);
+uint32_t quic_endpoint_conn_count(const quic_endpoint *ep);
+/* Connections with something still to send or say: not yet draining or reaped. */
+uint32_t quic_endpoint_busy_count(const quic_endpoint *ep);
+
+/* ---- in ---------------------------------------------------------------------------------------- */
+
+/* quic_endpoint_route says which worker a received unit belongs to: config.worker_id or another. It
+ * reads only the first datagram's header; cheap. A unit for another worker is handed over whole. */
+uint8_t quic_endpoint_route(const quic_endpoint *ep, const quic_rx_unit *unit);
+
+/* quic_endpoint_recv takes one unit; its bytes are changed (opened in place) and not kept. */
+void quic_endpoint_recv(quic_endpoint *ep, quic_rx_unit *unit, quic_ns now);
+
+/* quic_endpoint_on_timeout runs every timer due at `now`. */
+void quic_endpoint_on_timeout(quic_endpoint *ep, quic_ns now);
+
+/* ---- pull -------------------------------------------------------------------------------------- */
+
+/* quic_endpoint_poll_event gives the next event; false when there is none. After a CLOSED event the
+ * connection's application handle is dead (the connection itself may stay in closing state). */
+bool quic_endpoint_poll_event(quic_endpoint *ep, quic_event *out, quic_ns now);
+
+/* quic_endpoint_send fills `unit` with packets of one connection, or with a stateless answer.
+ * Returns true when unit->len > 0; false when there is nothing to send now. */
+bool quic_endpoint_send(quic_endpoint *ep, quic_tx_unit *unit, quic_ns now);
+
+/* quic_endpoint_next_timeout: when on_timeout is needed; QUIC_NS_NEVER when nothing is timed.
+ * 0 means there is work now (an event or a datagram can be pulled). */
+quic_ns quic_endpoint_next_timeout(quic_endpoint *ep);
+
+/* ---- facts the runtime reports ----------------------------------------------------------------- */
+
+/* quic_endpoint_on_send_error: a datagram of `len` bytes to `path` could not be sent at all because
+ * it is too big for the path (EMSGSIZE); the connection lowers its datagram size. */
+void quic_endpoint_on_send_too_big(quic_endpoint *ep, const quic_path_addr *path, uint32_t len);
+
+/* ---- look up ------------------------------------------------------------------------------------ */
+
+quic_conn *quic_endpoint_conn(quic_endpoint *ep, uint64_t handle);     /* NULL: dead handle */
+quic_stream *quic_endpoint_stream(quic_endpoint *ep, uint64_t handle); /* NULL: dead handle */
+quic_counters *quic_endpoint_counters(quic_endpoint *ep);
+const quic_mem *quic_endpoint_mem(const quic_endpoint *ep);
+
+/* Walks all connections, for tests and reports; false from `visit` stops. */
+void quic_endpoint_each_conn(quic_endpoint *ep, bool (*visit)(quic_conn *conn, void *ctx),
+                             void *ctx);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* QUIC_ENDPOINT_ENDPOINT_H */

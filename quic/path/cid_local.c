@@ -1,0 +1,97 @@
+#include "quic/path/cid_local.h"
+
+#include "quic/base/check.h"
+
+void quic_cid_local_make(uint8_t out[QUIC_CID_LOCAL_LEN], const quic_rng *rng, uint8_t worker,
+                         uint8_t worker_count)
+{
+    QURING_ASSERT(worker_count >= 1 && worker < worker_count);
+    quic_rng_fill(rng, out, QUIC_CID_LOCAL_LEN);
+    /* The largest multiple of worker_count a byte holds keeps the first byte below 256. */
+    uint8_t multiples = (uint8_t)(256u / worker_count > 255u ? 255u : 256u / worker_count);
+    out[0] = (uint8_t)(out[0] % multiples * worker_count + worker);
+}
+
+void quic_cid_local_init(quic_cid_local *set)
+{
+    memset(set, 0, sizeof(*set));
+}
+
+quic_cid_local_entry *quic_cid_local_add(quic_cid_local *set, const uint8_t *bytes, bool announce)
+{
+    for (size_t i = 0; i < QUIC_CID_LOCAL_MAX; i++) {
+        quic_cid_local_entry *entry = &set->entries[i];
+        if (!entry->used) {
+            entry->used = true;
+            entry->to_send = announce;
+            entry->seq = set->next_seq++;
+            memcpy(entry->bytes, bytes, QUIC_CID_LOCAL_LEN);
+            set->live_count++;
+            set->to_send_count = (uint8_t)(set->to_send_count + (announce ? 1 : 0));
+            return entry;
+        }
+    }
+    return NULL;
+}
+
+static void clear_to_send(quic_cid_local *set, quic_cid_local_entry *entry)
+{
+    if (entry->to_send) {
+        entry->to_send = false;
+        set->to_send_count--;
+    }
+}
+
+quic_rc quic_cid_local_retire(quic_cid_local *set, quic_cid_local_entry *out, uint64_t seq,
+                              const uint8_t *dcid, size_t dcid_len)
+{
+    if (seq >= set->next_seq) {
+        return QUIC_V_PROTOCOL_VIOLATION; /* RFC 9000 19.16: never issued */
+    }
+    memset(out, 0, sizeof(*out));
+    for (size_t i = 0; i < QUIC_CID_LOCAL_MAX; i++) {
+        quic_cid_local_entry *entry = &set->entries[i];
+        if (!entry->used || entry->seq != seq) {
+            continue;
+        }
+        if (dcid_len == QUIC_CID_LOCAL_LEN &&
+            memcmp(entry->bytes, dcid, QUIC_CID_LOCAL_LEN) == 0) {
+            return QUIC_V_PROTOCOL_VIOLATION; /* RFC 9000 19.16: the CID in use by this packet */
+        }
+        clear_to_send(set, entry);
+        *out = *entry;
+        entry->used = false;
+        set->live_count--;
+        return QUIC_OK;
+    }
+    return QUIC_OK; /* retired before: a retransmission */
+}
+
+quic_cid_local_entry *quic_cid_local_next_to_send(quic_cid_local *set)
+{
+    if (set->to_send_count == 0) {
+        return NULL;
+    }
+    for (size_t i = 0; i < QUIC_CID_LOCAL_MAX; i++) {
+        if (set->entries[i].used && set->entries[i].to_send) {
+            return &set->entries[i];
+        }
+    }
+    return NULL;
+}
+
+void quic_cid_local_sent(quic_cid_local *set, quic_cid_local_entry *entry)
+{
+    clear_to_send(set, entry);
+}
+
+void quic_cid_local_lost(quic_cid_local *set, uint64_t seq)
+{
+    for (size_t i = 0; i < QUIC_CID_LOCAL_MAX; i++) {
+        quic_cid_local_entry *entry = &set->entries[i];
+        if (entry->used && entry->seq == seq && !entry->to_send) {
+            entry->to_send = true;
+            set->to_send_count++;
+        }
+    }
+}

@@ -1,0 +1,69 @@
+/* quic/path/cid_local.h: the connection IDs we issued to the peer (RFC 9000 5.1.1).
+ *
+ * Shape:  at most QUIC_CID_LOCAL_MAX live ones with their sequence numbers; the connection registers
+ *         and unregisters them in the endpoint's table as it is told here.
+ * Format: 8 bytes; the first one modulo the number of workers is the worker that owns the
+ *         connection, so that the kernel can steer by it; everything else is random.
+ */
+#ifndef QUIC_PATH_CID_LOCAL_H
+#define QUIC_PATH_CID_LOCAL_H
+
+#include "quic/base/rng.h"
+#include "quic/base/types.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define QUIC_CID_LOCAL_LEN 8u
+#define QUIC_CID_LOCAL_MAX 8u
+
+typedef struct quic_cid_local_entry {
+    uint64_t seq;
+    uint8_t bytes[QUIC_CID_LOCAL_LEN];
+    bool used;     /* the slot holds a live CID */
+    bool to_send;  /* a NEW_CONNECTION_ID frame has to go out (again) */
+} quic_cid_local_entry;
+
+typedef struct quic_cid_local {
+    quic_cid_local_entry entries[QUIC_CID_LOCAL_MAX];
+    uint64_t next_seq;
+    uint8_t live_count;
+    uint8_t to_send_count;
+} quic_cid_local;
+
+/* quic_cid_local_make fills 8 bytes for a connection of `worker` among `worker_count` (1..64). */
+void quic_cid_local_make(uint8_t out[QUIC_CID_LOCAL_LEN], const quic_rng *rng, uint8_t worker,
+                         uint8_t worker_count);
+
+/* quic_cid_local_worker reads the worker back out of the first byte. */
+static inline uint8_t quic_cid_local_worker(uint8_t first_byte, uint8_t worker_count)
+{
+    return (uint8_t)(first_byte % worker_count);
+}
+
+void quic_cid_local_init(quic_cid_local *set);
+
+/* quic_cid_local_add takes the next sequence number for `bytes`. `announce` says that a
+ * NEW_CONNECTION_ID frame must carry it (not so for the handshake's own). Returns the entry, NULL
+ * when QUIC_CID_LOCAL_MAX are live. */
+quic_cid_local_entry *quic_cid_local_add(quic_cid_local *set, const uint8_t *bytes, bool announce);
+
+/* quic_cid_local_retire handles RETIRE_CONNECTION_ID (RFC 9000 19.16): *out is the entry that was
+ * removed (copy), out->used false when it was retired before.
+ * Returns QUIC_OK; QUIC_V_PROTOCOL_VIOLATION for a number never issued, or for the CID the packet
+ * itself was sent to (`dcid`). */
+quic_rc quic_cid_local_retire(quic_cid_local *set, quic_cid_local_entry *out, uint64_t seq,
+                              const uint8_t *dcid, size_t dcid_len);
+
+/* quic_cid_local_next_to_send gives an entry that has to be announced, NULL if none. The caller
+ * clears it with quic_cid_local_sent; a lost frame marks it again with quic_cid_local_lost. */
+quic_cid_local_entry *quic_cid_local_next_to_send(quic_cid_local *set);
+void quic_cid_local_sent(quic_cid_local *set, quic_cid_local_entry *entry);
+void quic_cid_local_lost(quic_cid_local *set, uint64_t seq);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* QUIC_PATH_CID_LOCAL_H */

@@ -1,0 +1,86 @@
+/* quic/path/cid_peer.h: the connection IDs the peer issued to us (RFC 9000 5.1.2, 19.15).
+ *
+ * Shape:  at most QUIC_CID_PEER_MAX known ones; entry `current` is the one in use; sequence numbers
+ *         to give back with RETIRE_CONNECTION_ID in a small bounded list.
+ */
+#ifndef QUIC_PATH_CID_PEER_H
+#define QUIC_PATH_CID_PEER_H
+
+#include "quic/base/types.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define QUIC_CID_PEER_MAX 8u
+/* Twice the largest active_connection_id_limit we advertise: more pending retirements mean a peer
+ * that retires without acknowledging. */
+#define QUIC_CID_PEER_RETIRE_MAX 16u
+
+typedef struct quic_cid_peer_entry {
+    uint64_t seq;
+    quic_cid cid;
+    uint8_t reset_token[QUIC_RESET_TOKEN_LEN];
+    bool used;
+    bool has_token;
+} quic_cid_peer_entry;
+
+typedef struct quic_cid_peer_retire {
+    uint64_t seq;
+    bool used;
+    bool to_send; /* false while a RETIRE_CONNECTION_ID is in flight */
+} quic_cid_peer_retire;
+
+typedef struct quic_cid_peer {
+    quic_cid_peer_entry entries[QUIC_CID_PEER_MAX];
+    quic_cid_peer_retire retire[QUIC_CID_PEER_RETIRE_MAX];
+    uint64_t retire_prior_to;
+    uint8_t current; /* index into entries */
+    uint8_t active_max; /* our active_connection_id_limit, 2..QUIC_CID_PEER_MAX */
+    uint8_t to_send_count;
+    bool zero_length; /* the peer chose an empty CID: it may not issue others */
+} quic_cid_peer;
+
+/* Facts of one NEW_CONNECTION_ID: tokens the endpoint has to forget or learn. */
+typedef struct quic_cid_peer_change {
+    bool added;
+    bool current_changed;
+    uint8_t added_token[QUIC_RESET_TOKEN_LEN];
+    uint8_t dropped_count;
+    uint8_t dropped_tokens[QUIC_CID_PEER_MAX][QUIC_RESET_TOKEN_LEN];
+} quic_cid_peer_change;
+
+/* quic_cid_peer_init starts with the CID of the handshake as sequence number 0. */
+void quic_cid_peer_init(quic_cid_peer *set, const quic_cid *initial, uint8_t active_max);
+
+static inline const quic_cid *quic_cid_peer_current(const quic_cid_peer *set)
+{
+    return &set->entries[set->current].cid;
+}
+
+/* quic_cid_peer_set_initial replaces sequence number 0 while the handshake still moves it (client:
+ * after Retry and after the server's first packet, RFC 9000 7.2). */
+void quic_cid_peer_set_initial(quic_cid_peer *set, const quic_cid *cid);
+
+/* quic_cid_peer_set_token attaches the stateless_reset_token of the transport parameters. */
+void quic_cid_peer_set_token(quic_cid_peer *set, const uint8_t token[QUIC_RESET_TOKEN_LEN]);
+
+/* quic_cid_peer_on_new takes a NEW_CONNECTION_ID frame (its own format was checked by the decoder).
+ * Returns QUIC_OK; QUIC_V_PROTOCOL_VIOLATION (same number, other CID or token; same CID under another
+ * number; the peer uses zero-length CIDs: RFC 9000 19.15); QUIC_V_CONNECTION_ID_LIMIT (more active
+ * ones than we allow, or too many retirements pending: RFC 9000 5.1.1, 5.1.2). */
+quic_rc quic_cid_peer_on_new(quic_cid_peer *set, quic_cid_peer_change *out, uint64_t seq,
+                             uint64_t retire_prior_to, const quic_cid *cid,
+                             const uint8_t token[QUIC_RESET_TOKEN_LEN]);
+
+/* quic_cid_peer_next_retire gives a sequence number for a RETIRE_CONNECTION_ID frame and marks it
+ * sent; false if none. _acked forgets it, _lost queues it again. */
+bool quic_cid_peer_next_retire(quic_cid_peer *set, uint64_t *out_seq);
+void quic_cid_peer_retire_acked(quic_cid_peer *set, uint64_t seq);
+void quic_cid_peer_retire_lost(quic_cid_peer *set, uint64_t seq);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* QUIC_PATH_CID_PEER_H */
