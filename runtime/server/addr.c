@@ -49,12 +49,6 @@ quring_addr rt_addr_from_core(const quic_addr *addr)
     return out;
 }
 
-bool rt_addr_is_wildcard(const quic_addr *addr)
-{
-    static const uint8_t zero[16] = {0};
-    return memcmp(addr->ip, zero, sizeof(zero)) == 0;
-}
-
 /* ---- text to address --------------------------------------------------------------------------- */
 
 typedef struct rt_host_port {

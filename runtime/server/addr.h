@@ -17,9 +17,6 @@ quring_addr rt_addr_from_core(const quic_addr *addr);
 /* rt_addr_is_usable says whether the family is 4 or 6. */
 bool rt_addr_is_usable(const quring_addr *addr);
 
-/* rt_addr_is_wildcard: 0.0.0.0 or ::. */
-bool rt_addr_is_wildcard(const quic_addr *addr);
-
 #ifdef __cplusplus
 }
 #endif

@@ -1,3 +1,5 @@
+#define _GNU_SOURCE 1 /* strerror_r that returns the text */
+
 #include "runtime/server/error.h"
 
 #include <stdarg.h>

@@ -1,0 +1,159 @@
+"""Rules for this project's own C and its C++ tests: warnings, visibility, header checks.
+
+quring_cc_library   one .h/.c pair of C11; also checks that each header compiles alone
+quring_cc_test      a googletest in C++17; brings its own main
+quring_cc_fuzz      a libFuzzer target; without --config=fuzz a test that replays its corpus
+quring_cc_binary    a C program
+core_archives       the archives of a package subtree, for tests that look into them
+"""
+
+_WARNINGS = [
+    "-Wall",
+    "-Wextra",
+    "-Werror",
+    "-Wshadow",
+    "-Wvla",
+    "-Wpointer-arith",
+]
+
+_C_COPTS = _WARNINGS + [
+    "-Wconversion",
+    "-Wno-sign-conversion",
+    "-Wstrict-prototypes",
+    "-Wmissing-prototypes",
+    "-fno-common",
+    "-fno-plt",
+    "-fno-semantic-interposition",
+    "-fvisibility=hidden",
+]
+
+_TEST_COPTS = _WARNINGS + ["-Wno-missing-field-initializers"]
+
+_PUBLIC_INCLUDE = "include/"
+
+def _header_unit_impl(ctx):
+    out = ctx.actions.declare_file(ctx.label.name + ".c")
+    lines = ['#include "%s"\n' % path for path in ctx.attr.paths for _ in (1, 2)]
+    ctx.actions.write(out, "".join(lines) + "typedef int quring_header_check;\n")
+    return [DefaultInfo(files = depset([out]))]
+
+_header_unit = rule(
+    implementation = _header_unit_impl,
+    attrs = {"paths": attr.string_list()},
+)
+
+def _header_check(name, hdrs, testonly, tags):
+    """Compiles each header alone and twice: self-contained and guarded, or the build fails."""
+    package = native.package_name() + "/"
+    if package.startswith(_PUBLIC_INCLUDE):
+        package = package[len(_PUBLIC_INCLUDE):]
+    units = []
+    for header in hdrs:
+        if not header.endswith(".h") or header.startswith(":") or header.startswith("//"):
+            continue
+        unit = "%s_%s_unit" % (name, header[:-2].replace("/", "_"))
+        _header_unit(name = unit, paths = [package + header], testonly = testonly, tags = tags)
+        units.append(unit)
+    if units:
+        native.cc_library(
+            name = name + "_hdr_check",
+            testonly = testonly,
+            srcs = units,
+            copts = _C_COPTS,
+            linkstatic = True,
+            tags = tags,
+            visibility = ["//visibility:private"],
+            deps = [":" + name],
+        )
+
+def quring_cc_library(
+        name,
+        srcs = [],
+        hdrs = [],
+        deps = [],
+        copts = [],
+        testonly = False,
+        tags = [],
+        **kwargs):
+    """A C library of this project; takes what cc_library takes."""
+    native.cc_library(
+        name = name,
+        testonly = testonly,
+        srcs = srcs,
+        hdrs = hdrs,
+        copts = _C_COPTS + copts,
+        linkstatic = True,
+        tags = tags,
+        deps = deps,
+        **kwargs
+    )
+    _header_check(name, hdrs, testonly, tags)
+
+def quring_cc_test(name, srcs, deps = [], copts = [], size = "small", **kwargs):
+    """A googletest; takes what cc_test takes."""
+    native.cc_test(
+        name = name,
+        size = size,
+        srcs = srcs,
+        copts = _TEST_COPTS + copts,
+        linkstatic = True,
+        deps = deps + ["//bazel/third_party:gtest_main"],
+        **kwargs
+    )
+
+def quring_cc_fuzz(name, srcs, corpus = [], deps = [], copts = [], size = "small", **kwargs):
+    """A fuzz target (LLVMFuzzerTestOneInput) whose test replays `corpus`, a list of files."""
+    native.cc_test(
+        name = name,
+        size = size,
+        srcs = srcs,
+        args = select({
+            "//bazel:fuzz": ["-runs=0"],
+            "//conditions:default": [],
+        }) + ["$(locations %s)" % label for label in corpus],
+        copts = _TEST_COPTS + copts,
+        data = corpus,
+        linkopts = select({
+            "//bazel:fuzz": ["-fsanitize=fuzzer"],
+            "//conditions:default": [],
+        }),
+        linkstatic = True,
+        deps = deps + select({
+            "//bazel:fuzz": [],
+            "//conditions:default": ["//bazel:fuzz_replay"],
+        }),
+        **kwargs
+    )
+
+def quring_cc_binary(name, srcs = [], deps = [], copts = [], **kwargs):
+    """A C program of this project; takes what cc_binary takes."""
+    native.cc_binary(
+        name = name,
+        srcs = srcs,
+        copts = _C_COPTS + copts,
+        deps = deps,
+        **kwargs
+    )
+
+def _core_archives_impl(ctx):
+    archives = []
+    for dep in ctx.attr.deps:
+        for linker_input in dep[CcInfo].linking_context.linker_inputs.to_list():
+            owner = linker_input.owner
+            if owner.workspace_name or not (owner.package + "/").startswith(ctx.attr.subtree):
+                continue
+            for library in linker_input.libraries:
+                archive = library.pic_static_library or library.static_library
+                if archive:
+                    archives.append(archive)
+    files = depset(archives)
+    return [DefaultInfo(files = files, runfiles = ctx.runfiles(transitive_files = files))]
+
+core_archives = rule(
+    implementation = _core_archives_impl,
+    attrs = {
+        "deps": attr.label_list(providers = [CcInfo]),
+        "subtree": attr.string(mandatory = True, doc = "package prefix with a closing slash"),
+    },
+    doc = "The static archives under `subtree` that linking `deps` would use.",
+)

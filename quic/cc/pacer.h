@@ -1,0 +1,68 @@
+/* quic/cc/pacer.h: spreads a window over a round trip: a token bucket of bytes.
+ *
+ * Shape:  rate = 1.25 (slow start: 2) x cwnd / srtt, kept as bytes per nanosecond << 32. The bucket
+ *         holds ten datagrams at least and 128 KiB, or what a quarter of a millisecond brings, at a
+ *         high rate. Below QUIC_PACER_SRTT_MIN_NS a timer could not space packets any better than the
+ *         window does: the bucket is bottomless then.
+ * Owner:  the connection, one per path.    Spec: RFC 9002 7.7.
+ */
+#ifndef QUIC_CC_PACER_H
+#define QUIC_CC_PACER_H
+
+#include "quic/base/types.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define QUIC_PACER_BURST_MIN_DATAGRAMS 10u
+#define QUIC_PACER_BURST_MAX_BYTES     131072u
+#define QUIC_PACER_SRTT_MIN_NS         (1 * QUIC_NS_PER_MS)
+#define QUIC_PACER_UNLIMITED           UINT64_MAX
+
+typedef struct quic_pacer {
+    uint64_t rate_fp;      /* bytes per ns << 32; 0 = unlimited */
+    uint64_t burst_bytes;  /* capacity of the bucket */
+    uint64_t refill_bytes; /* a bucket that ran dry opens again with that much */
+    uint32_t fraction;     /* of a byte, << 32 */
+    int64_t tokens;        /* may go below 0: probes and window-free packets are charged too */
+    quic_ns updated_ns;
+    uint64_t cwnd_bytes; /* rate_fp was computed from these */
+    quic_ns srtt_ns;
+    bool enabled;
+    bool slow_start;
+    bool dry;
+} quic_pacer;
+
+/* quic_pacer_init starts with a full bucket and no rate: unlimited until quic_pacer_update. `enabled`
+ * false never limits. */
+void quic_pacer_init(quic_pacer *p, bool enabled, uint32_t datagram_bytes, quic_ns now);
+
+/* quic_pacer_update follows window and RTT; call it after ACKs. Divides only when one of them moved
+ * by more than 1/16. */
+void quic_pacer_update(quic_pacer *p, uint64_t cwnd_bytes, quic_ns srtt_ns, bool slow_start,
+                       uint32_t datagram_bytes, quic_ns now);
+
+/* quic_pacer_budget: bytes that may leave at `now`; QUIC_PACER_UNLIMITED without a limit. 0 until a
+ * useful burst has gathered after the bucket ran dry. */
+uint64_t quic_pacer_budget(quic_pacer *p, quic_ns now);
+
+/* quic_pacer_on_sent charges `bytes` that left. */
+static inline void quic_pacer_on_sent(quic_pacer *p, uint64_t bytes)
+{
+    if (p->rate_fp != 0) {
+        p->tokens -= (int64_t)bytes;
+    }
+}
+
+/* quic_pacer_next_send: when quic_pacer_budget is next more than 0; `now` when it is already. */
+quic_ns quic_pacer_next_send(quic_pacer *p, quic_ns now);
+
+/* The rate for people; 0 = unlimited. */
+uint64_t quic_pacer_rate_bytes_per_s(const quic_pacer *p);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* QUIC_CC_PACER_H */

@@ -1,0 +1,346 @@
+/* What became of packets: ACK frames, losses, probe timeouts; and through them of the frames the
+ * packets carried (RFC 9002 5-7, RFC 9000 13.3). */
+#include "quic/conn/conn_internal.h"
+#include "quic/wire/frame_decode.h"
+
+void quic_conn_apply_send_facts(quic_conn *conn, quic_stream *s,
+                                const quic_stream_send_facts *facts)
+{
+    QURING_ASSERT(conn->send_held_bytes >= facts->freed_bytes);
+    conn->send_held_bytes -= facts->freed_bytes;
+    uint32_t events = 0;
+    if (facts->released) {
+        s->ev_released_off = facts->released_off;
+        events |= QUIC_STREAM_EV_RELEASED;
+    }
+    if (facts->writable) {
+        events |= QUIC_STREAM_EV_WRITABLE;
+    }
+    if (facts->finished) {
+        events |= QUIC_STREAM_EV_FINISHED;
+    }
+    if (events != 0) {
+        quic_conn_raise_stream(conn, s, events);
+    }
+    if (facts->done) {
+        quic_conn_maybe_closed_stream(conn, s);
+    }
+}
+
+/* A write was cut short by the connection's budget, and there is room again. */
+static void wake_starved(quic_conn *conn)
+{
+    if (!conn->send_starved || conn->send_held_bytes > conn->limits.conn_send_buf_bytes / 4 * 3) {
+        return;
+    }
+    conn->send_starved = false;
+    for (quic_stream *s = quic_stream_table_first(&conn->streams); s != NULL;
+         s = quic_stream_table_next(&conn->streams, s)) {
+        if (s->write_blocked && quic_stream_writable(s) > 0) {
+            s->write_blocked = false;
+            quic_conn_raise_stream(conn, s, QUIC_STREAM_EV_WRITABLE);
+        }
+    }
+}
+
+/* ---- frames that arrived ------------------------------------------------------------------------- */
+
+/* Neighbouring STREAM frames of one ACK are reported to their stream as one. */
+typedef struct stream_run {
+    uint64_t id;
+    uint64_t off;
+    uint64_t len;
+    bool fin;
+    bool used;
+} stream_run;
+
+static void flush_run(quic_conn *conn, stream_run *run)
+{
+    if (!run->used) {
+        return;
+    }
+    run->used = false;
+    quic_stream *s = quic_stream_table_find(&conn->streams, run->id);
+    if (s == NULL) {
+        return;
+    }
+    quic_stream_send_facts facts;
+    memset(&facts, 0, sizeof(facts));
+    uint64_t before = s->send.acked_off;
+    quic_stream_on_acked(s, run->off, run->len, run->fin, &facts);
+    conn->stream_bytes_acked += s->send.acked_off - before;
+    quic_conn_apply_send_facts(conn, s, &facts);
+}
+
+static inline void add_run(quic_conn *conn, stream_run *run, const quic_sent_frame *frame)
+{
+    bool fin = (frame->flags & QUIC_SF_FIN) != 0;
+    if (QUIC_LIKELY(run->used && run->id == frame->id)) {
+        if (frame->off + frame->len == run->off) { /* packets come newest first */
+            run->off = frame->off;
+            run->len += frame->len;
+            run->fin = run->fin || fin;
+            return;
+        }
+        if (run->off + run->len == frame->off) {
+            run->len += frame->len;
+            run->fin = run->fin || fin;
+            return;
+        }
+    }
+    flush_run(conn, run);
+    run->used = true;
+    run->id = frame->id;
+    run->off = frame->off;
+    run->len = frame->len;
+    run->fin = fin;
+}
+
+static void on_ctrl_acked(quic_conn *conn, const quic_sent_frame *frame)
+{
+    if (frame->flags != QUIC_STREAM_CTRL_RESET) {
+        return;
+    }
+    quic_stream *s = quic_stream_table_find(&conn->streams, frame->id);
+    if (s != NULL && quic_stream_on_reset_acked(s)) {
+        quic_conn_maybe_closed_stream(conn, s);
+    }
+}
+
+static void on_frame_acked(quic_conn *conn, quic_space space, const quic_sent_frame *frame)
+{
+    switch (frame->kind) {
+    case QUIC_SF_CRYPTO:
+        if (conn->spaces[space].crypto != NULL) {
+            quic_crypto_stream_on_acked(conn->spaces[space].crypto, frame->off, frame->len);
+        }
+        break;
+    case QUIC_SF_ACK:
+        quic_ack_tracker_on_ack_acked(&conn->spaces[space].acks, frame->off);
+        break;
+    case QUIC_SF_STREAM_CTRL:
+        on_ctrl_acked(conn, frame);
+        break;
+    case QUIC_SF_RETIRE_CID:
+        quic_cid_peer_retire_acked(&conn->cids_peer, frame->id);
+        break;
+    default:
+        break; /* limits, NEW_CONNECTION_ID, HANDSHAKE_DONE: nothing waits for the news */
+    }
+}
+
+static void on_packet_acked(quic_conn *conn, quic_space space, const quic_sent_packet *packet,
+                            stream_run *run)
+{
+    const quic_sent_map *map = &conn->recovery.spaces[space].map;
+    quic_sent_frame_iter it = {0};
+    const quic_sent_frame *frame;
+    while ((frame = quic_sent_frame_next(map, packet, &it)) != NULL) {
+        if (QUIC_LIKELY(frame->kind == QUIC_SF_STREAM)) {
+            add_run(conn, run, frame);
+        } else {
+            on_frame_acked(conn, space, frame);
+        }
+    }
+}
+
+/* ---- frames that did not ----------------------------------------------------------------------------- */
+
+static void requeue_frame(quic_conn *conn, quic_space space, const quic_sent_frame *frame)
+{
+    quic_stream *s;
+    switch (frame->kind) {
+    case QUIC_SF_STREAM:
+        s = quic_stream_table_find(&conn->streams, frame->id);
+        if (s != NULL && quic_stream_on_lost(s, frame->off, frame->len,
+                                             (frame->flags & QUIC_SF_FIN) != 0)) {
+            quic_conn_schedule(conn, s);
+        }
+        break;
+    case QUIC_SF_CRYPTO:
+        if (conn->spaces[space].crypto != NULL) {
+            (void)quic_crypto_stream_on_lost(conn->spaces[space].crypto, frame->off, frame->len);
+        }
+        break;
+    case QUIC_SF_PEND: {
+        uint32_t bit = (uint32_t)frame->off;
+        /* RFC 9000 13.3: BLOCKED frames only while they are still true */
+        if ((bit == QUIC_PEND_DATA_BLOCKED && !quic_flow_send_is_blocked(&conn->flow_send)) ||
+            (bit == QUIC_PEND_STREAMS_BLOCKED_BIDI &&
+             !quic_stream_table_is_blocked(&conn->streams, false)) ||
+            (bit == QUIC_PEND_STREAMS_BLOCKED_UNI &&
+             !quic_stream_table_is_blocked(&conn->streams, true))) {
+            break;
+        }
+        conn->pending |= bit;
+        break;
+    }
+    case QUIC_SF_STREAM_CTRL:
+        s = quic_stream_table_find(&conn->streams, frame->id);
+        if (s != NULL && quic_stream_on_ctrl_lost(s, frame->flags)) {
+            quic_conn_note_ctrl(conn, s);
+        }
+        break;
+    case QUIC_SF_NEW_CID:
+        quic_cid_local_lost(&conn->cids_local, frame->id);
+        if (conn->cids_local.to_send_count > 0) {
+            conn->pending |= QUIC_PEND_NEW_CID;
+        }
+        break;
+    case QUIC_SF_RETIRE_CID:
+        quic_cid_peer_retire_lost(&conn->cids_peer, frame->id);
+        if (conn->cids_peer.to_send_count > 0) {
+            conn->pending |= QUIC_PEND_RETIRE_CID;
+        }
+        break;
+    default:
+        break; /* an ACK is never repeated: the next one says more */
+    }
+}
+
+void quic_conn_requeue(quic_conn *conn, quic_space space, const quic_sent_packet *packet)
+{
+    const quic_sent_map *map = &conn->recovery.spaces[space].map;
+    quic_sent_frame_iter it = {0};
+    const quic_sent_frame *frame;
+    while ((frame = quic_sent_frame_next(map, packet, &it)) != NULL) {
+        requeue_frame(conn, space, frame);
+    }
+}
+
+static void take_lost(quic_conn *conn, quic_space space, const quic_loss_result *loss, quic_ns now)
+{
+    const quic_sent_packet *packet;
+    conn->env->counters->packets_lost += loss->lost_count;
+    while ((packet = quic_recovery_next_lost(&conn->recovery, space)) != NULL) {
+        if ((packet->flags & QUIC_SENT_PROBED) == 0) {
+            quic_conn_requeue(conn, space, packet);
+        }
+    }
+    if (loss->largest_lost_sent_ns != 0) {
+        quic_cc_on_congestion(&conn->cc, loss->largest_lost_sent_ns, now);
+    }
+    if (loss->persistent_congestion) {
+        quic_cc_on_persistent_congestion(&conn->cc);
+    }
+}
+
+/* ---- ACK frames ---------------------------------------------------------------------------------------- */
+
+static quic_ns ack_delay_ns(const quic_conn *conn, quic_space space, uint64_t raw)
+{
+    if (space != QUIC_SPACE_APP) {
+        return 0; /* RFC 9002 5.3: ignored for Initial, and the exponent is not known yet */
+    }
+    uint64_t exponent = conn->params_applied ? conn->peer_params.ack_delay_exponent : 3;
+    const uint64_t us_max = 1ull << 34;
+    if (raw > us_max >> exponent) {
+        return us_max * QUIC_NS_PER_US;
+    }
+    return (raw << exponent) * QUIC_NS_PER_US;
+}
+
+static void update_cc(quic_conn *conn, const quic_ack_result *r, quic_ns now)
+{
+    const quic_rtt *rtt = &conn->recovery.rtt;
+    if (r->acked_bytes > 0) {
+        quic_cc_sample sample = {
+            .acked_bytes = r->acked_bytes,
+            .prior_in_flight_bytes = r->prior_in_flight_bytes,
+            .largest_acked_sent_ns = r->largest_acked_sent_ns,
+            .rtt_ns = r->has_rtt_sample ? r->rtt_sample_ns : 0,
+            .srtt_ns = rtt->smoothed_ns,
+            .app_limited = !quic_cc_is_limiting(&conn->cc, r->prior_in_flight_bytes),
+        };
+        quic_cc_on_acked(&conn->cc, &sample, now);
+    }
+    if (r->spurious_congestion) {
+        quic_cc_on_spurious(&conn->cc);
+    }
+    quic_pacer_update(&conn->pacer, conn->cc.cwnd_bytes, rtt->smoothed_ns,
+                      quic_cc_in_slow_start(&conn->cc), conn->path.udp_payload_bytes, now);
+}
+
+quic_rc quic_conn_on_ack(quic_conn *conn, quic_space space, const quic_frame_ack *frame,
+                         quic_ns now)
+{
+    quic_recovery *rec = &conn->recovery;
+    quic_recovery_ack ack;
+    stream_run run = {0};
+    conn->env->counters->acks_recv++;
+    quic_rc rc = quic_recovery_ack_begin(rec, &ack, space, frame->largest,
+                                         ack_delay_ns(conn, space, frame->delay_raw), now);
+    if (rc != QUIC_OK) {
+        return rc;
+    }
+    quic_ack_iter it = quic_ack_iter_make(frame);
+    uint64_t lo = 0;
+    uint64_t hi = 0;
+    while (quic_ack_ranges_next(&it, &lo, &hi)) {
+        rc = quic_recovery_ack_range(&ack, lo, hi);
+        if (rc != QUIC_OK) {
+            return rc;
+        }
+        const quic_sent_packet *packet;
+        while ((packet = quic_recovery_ack_next(&ack)) != NULL) {
+            on_packet_acked(conn, space, packet, &run);
+        }
+    }
+    flush_run(conn, &run);
+    quic_ack_result result;
+    quic_recovery_ack_end(&ack, &result);
+    if (space == QUIC_SPACE_APP && conn->key_update_unacked && result.acked_count > 0 &&
+        result.largest_acked_pn != QUIC_PN_NONE &&
+        result.largest_acked_pn >= conn->tx_phase_first_pn) {
+        conn->key_update_unacked = false; /* RFC 9001 6.1 */
+    }
+    if (result.acked_count > 0) {
+        take_lost(conn, space, &result.loss, now);
+        update_cc(conn, &result, now);
+        wake_starved(conn);
+    }
+    if (space == QUIC_SPACE_HANDSHAKE) {
+        quic_conn_update_facts(conn);
+    }
+    return QUIC_OK;
+}
+
+/* ---- the timer ------------------------------------------------------------------------------------------ */
+
+/* RFC 9002 6.2.4: a probe repeats the oldest data; with nothing to repeat and nothing new a PING. */
+static void queue_probes(quic_conn *conn, quic_space space, uint8_t count)
+{
+    conn->spaces[space].probes = count;
+    conn->spaces[space].ping = true;
+    for (uint8_t i = 0; i < count; i++) {
+        const quic_sent_packet *packet = quic_recovery_oldest_unacked(&conn->recovery, space);
+        if (packet == NULL) {
+            break;
+        }
+        quic_conn_requeue(conn, space, packet);
+    }
+}
+
+void quic_conn_on_recovery_timeout(quic_conn *conn, quic_ns now)
+{
+    quic_timeout t;
+    quic_recovery_on_timeout(&conn->recovery, &t, quic_conn_at_amplification_limit(conn), now);
+    switch (t.kind) {
+    case QUIC_TIMEOUT_NONE:
+        break;
+    case QUIC_TIMEOUT_LOSS:
+        take_lost(conn, t.space, &t.loss, now);
+        break;
+    case QUIC_TIMEOUT_PTO:
+        conn->env->counters->ptos++;
+        queue_probes(conn, t.space, t.probe_count);
+        for (int i = 0; i < QUIC_SPACE_COUNT; i++) {
+            /* RFC 9002 6.2.4: other spaces with data in flight get a probe into the datagram too */
+            if (i != (int)t.space && (t.eliciting_mask >> i & 1) != 0 &&
+                conn->spaces[i].tx != NULL) {
+                queue_probes(conn, (quic_space)i, 1);
+            }
+        }
+        break;
+    }
+}

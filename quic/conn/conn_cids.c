@@ -1,0 +1,114 @@
+/* Connection IDs: issuing ours, using and retiring the peer's (RFC 9000 5.1). */
+#include "quic/conn/conn_internal.h"
+#include "quic/crypto/reset_token.h"
+
+quic_rc quic_conn_register_cid(quic_conn *conn, const uint8_t *bytes, size_t len)
+{
+    return quic_cid_table_add(&conn->env->cids, bytes, len, conn);
+}
+
+void quic_conn_issue_cids(quic_conn *conn)
+{
+    uint64_t limit = conn->peer_params.active_connection_id_limit;
+    if (limit > conn->limits.cids_active_max) {
+        limit = conn->limits.cids_active_max;
+    }
+    if (limit > QUIC_CID_LOCAL_MAX) {
+        limit = QUIC_CID_LOCAL_MAX;
+    }
+    while (conn->cids_local.live_count < limit) {
+        uint8_t bytes[QUIC_CID_LOCAL_LEN];
+        quic_cid_local_make(bytes, conn->env->rng, conn->env->worker_id, conn->env->worker_count);
+        if (quic_conn_register_cid(conn, bytes, sizeof(bytes)) != QUIC_OK) {
+            break; /* the table is full: the peer does with fewer */
+        }
+        if (quic_cid_local_add(&conn->cids_local, bytes, true) == NULL) {
+            quic_cid_table_remove(&conn->env->cids, bytes, sizeof(bytes));
+            break;
+        }
+    }
+    if (conn->cids_local.to_send_count > 0) {
+        conn->pending |= QUIC_PEND_NEW_CID;
+    }
+}
+
+static void learn_token(quic_conn *conn, const uint8_t token[QUIC_RESET_TOKEN_LEN])
+{
+    /* Two connections with one token: the second is not told apart, it times out instead. */
+    quic_rc rc =
+        quic_cid_table_add(&conn->env->reset_tokens, token, QUIC_RESET_TOKEN_LEN, conn);
+    (void)rc;
+}
+
+static void forget_token(quic_conn *conn, const uint8_t token[QUIC_RESET_TOKEN_LEN])
+{
+    if (quic_cid_table_find(&conn->env->reset_tokens, token, QUIC_RESET_TOKEN_LEN) == conn) {
+        quic_cid_table_remove(&conn->env->reset_tokens, token, QUIC_RESET_TOKEN_LEN);
+    }
+}
+
+void quic_conn_learn_initial_token(quic_conn *conn, const uint8_t token[QUIC_RESET_TOKEN_LEN])
+{
+    quic_cid_peer_set_token(&conn->cids_peer, token);
+    learn_token(conn, token);
+}
+
+quic_rc quic_conn_on_new_cid(quic_conn *conn, const quic_frame_new_connection_id *frame)
+{
+    quic_cid_peer_change change;
+    memset(&change, 0, sizeof(change));
+    quic_rc rc = quic_cid_peer_on_new(&conn->cids_peer, &change, frame->seq,
+                                      frame->retire_prior_to, &frame->cid, frame->reset_token);
+    if (rc != QUIC_OK) {
+        return rc;
+    }
+    for (uint8_t i = 0; i < change.dropped_count; i++) {
+        forget_token(conn, change.dropped_tokens[i]);
+    }
+    if (change.added) {
+        learn_token(conn, change.added_token);
+    }
+    if (conn->cids_peer.to_send_count > 0) {
+        conn->pending |= QUIC_PEND_RETIRE_CID;
+    }
+    return QUIC_OK;
+}
+
+quic_rc quic_conn_on_retire_cid(quic_conn *conn, uint64_t seq, const uint8_t *dcid,
+                                size_t dcid_len)
+{
+    quic_cid_local_entry removed;
+    quic_rc rc = quic_cid_local_retire(&conn->cids_local, &removed, seq, dcid, dcid_len);
+    if (rc != QUIC_OK) {
+        return rc;
+    }
+    if (removed.used) {
+        quic_cid_table_remove(&conn->env->cids, removed.bytes, QUIC_CID_LOCAL_LEN);
+        quic_conn_issue_cids(conn);
+    }
+    return QUIC_OK;
+}
+
+void quic_conn_unregister_initial_dcid(quic_conn *conn)
+{
+    if (conn->initial_dcid_registered) {
+        conn->initial_dcid_registered = false;
+        quic_cid_table_remove(&conn->env->cids, conn->initial_dcid.bytes, conn->initial_dcid.len);
+    }
+}
+
+void quic_conn_unregister_all(quic_conn *conn)
+{
+    quic_conn_unregister_initial_dcid(conn);
+    for (uint32_t i = 0; i < QUIC_CID_LOCAL_MAX; i++) {
+        if (conn->cids_local.entries[i].used) {
+            quic_cid_table_remove(&conn->env->cids, conn->cids_local.entries[i].bytes,
+                                  QUIC_CID_LOCAL_LEN);
+        }
+    }
+    for (uint32_t i = 0; i < QUIC_CID_PEER_MAX; i++) {
+        if (conn->cids_peer.entries[i].used && conn->cids_peer.entries[i].has_token) {
+            forget_token(conn, conn->cids_peer.entries[i].reset_token);
+        }
+    }
+}

@@ -1,0 +1,126 @@
+/* The end of a connection in all its forms (RFC 9000 10). Nobody else decides that one ends. */
+#include "quic/conn/conn_internal.h"
+
+quic_ns quic_conn_closing_period(const quic_conn *conn)
+{
+    return 3 * quic_recovery_pto_ns(&conn->recovery, QUIC_SPACE_APP); /* RFC 9000 10.2 */
+}
+
+/* A peer's phrase goes into logs: no control characters (RFC 9000 19.19 promises UTF-8 only). */
+static void copy_reason(char *out, size_t cap, const char *reason, size_t len)
+{
+    size_t n = len < cap - 1 ? len : cap - 1;
+    for (size_t i = 0; i < n; i++) {
+        unsigned char c = (unsigned char)reason[i];
+        out[i] = c < 0x20 || c == 0x7f ? '?' : (char)c;
+    }
+    out[n] = '\0';
+}
+
+static void enter(quic_conn *conn, quic_conn_state state, quring_close_kind kind, uint64_t code,
+                  uint64_t frame_type, const char *reason, size_t reason_len, quic_ns now)
+{
+    static quring_close_info out_of_memory = {.kind = QURING_CLOSE_INTERNAL,
+                                              .code = QUIC_V_INTERNAL_ERROR};
+    if (!conn->handshake_complete) {
+        conn->env->counters->handshakes_failed++;
+    }
+    for (int i = 0; i < QUIC_SPACE_COUNT; i++) {
+        conn->close_pn[i] = quic_sent_map_next_pn(&conn->recovery.spaces[i].map);
+    }
+    /* The root account: the connection's own may be what ran out. */
+    conn->close_info = quic_mem_zalloc(conn->env->mem, sizeof(*conn->close_info));
+    if (conn->close_info == NULL) {
+        conn->close_info = &out_of_memory;
+        conn->close_info_shared = true;
+    } else {
+        conn->close_info->kind = kind;
+        conn->close_info->code = code;
+        conn->close_info->frame_type = frame_type;
+        copy_reason(conn->close_info->reason, sizeof(conn->close_info->reason),
+                    reason != NULL ? reason : "", reason != NULL ? reason_len : 0);
+    }
+    conn->close_deadline_ns = now + quic_conn_closing_period(conn);
+    conn->state = (uint8_t)state;
+    conn->close_recv_next = 1;
+    quic_conn_free_held(conn);
+    quic_conn_raise(conn, QUIC_CONN_EV_CLOSED);
+    quic_conn_mark_dirty(conn);
+}
+
+void quic_conn_close_code(quic_conn *conn, quring_close_kind kind, uint64_t code,
+                          uint64_t frame_type, const char *reason, size_t reason_len, quic_ns now)
+{
+    if (!quic_conn_is_open(conn)) {
+        return;
+    }
+    enter(conn, QUIC_CONN_CLOSING, kind, code, frame_type, reason, reason_len, now);
+    conn->close_to_send = true;
+}
+
+void quic_conn_fail(quic_conn *conn, quic_rc rc, uint64_t frame_type, const char *reason,
+                    quic_ns now)
+{
+    QURING_ASSERT(rc != QUIC_OK);
+    uint64_t code = rc > 0 ? (uint64_t)rc : QUIC_V_INTERNAL_ERROR;
+    quring_close_kind kind =
+        rc > 0 || rc == QUIC_E_LIMIT ? QURING_CLOSE_LOCAL_TRANSPORT : QURING_CLOSE_INTERNAL;
+    quic_conn_close_code(conn, kind, code, frame_type, reason, strlen(reason), now);
+}
+
+quic_rc quic_conn_close(quic_conn *conn, uint64_t app_error, const char *reason)
+{
+    if (app_error > QUIC_VARINT_MAX) {
+        return QUIC_E_INVAL;
+    }
+    if (!quic_conn_is_open(conn)) {
+        return QUIC_E_STATE;
+    }
+    quic_conn_close_code(conn, QURING_CLOSE_LOCAL_APP, app_error, 0, reason,
+                         reason != NULL ? strlen(reason) : 0, conn->env->now);
+    return QUIC_OK;
+}
+
+/* RFC 9000 10.2.2: say nothing more. */
+void quic_conn_on_peer_close(quic_conn *conn, const quic_frame_connection_close *frame, quic_ns now)
+{
+    enter(conn, QUIC_CONN_DRAINING,
+          frame->app ? QURING_CLOSE_PEER_APP : QURING_CLOSE_PEER_TRANSPORT, frame->error,
+          frame->frame_type, (const char *)frame->reason, frame->reason_len, now);
+}
+
+void quic_conn_end_silently(quic_conn *conn, quring_close_kind kind, quic_ns now)
+{
+    if (!quic_conn_is_open(conn)) {
+        return;
+    }
+    enter(conn, QUIC_CONN_DRAINING, kind, 0, 0, NULL, 0, now);
+    conn->close_deadline_ns = now; /* nobody is there any more to be told twice */
+}
+
+/* RFC 9000 10.2.1: an answer to the 1st, 2nd, 4th, 8th... packet that arrives. */
+void quic_conn_on_recv_closing(quic_conn *conn)
+{
+    if (conn->state != QUIC_CONN_CLOSING) {
+        return;
+    }
+    conn->close_recv_count++;
+    if (conn->close_recv_count >= conn->close_recv_next) {
+        conn->close_recv_next *= 2;
+        conn->close_to_send = true;
+        quic_conn_mark_dirty(conn);
+    }
+}
+
+void quic_conn_maybe_dead(quic_conn *conn, quic_ns now)
+{
+    if (quic_conn_is_open(conn) || conn->state == QUIC_CONN_DEAD || !conn->closed_reported ||
+        conn->close_to_send || now < conn->close_deadline_ns) {
+        return;
+    }
+    conn->state = QUIC_CONN_DEAD;
+    quic_list_remove(&conn->dirty_node);
+    quic_list_remove(&conn->events_node);
+    quic_heap_remove(&conn->env->timers, &conn->timer);
+    quic_list_push_back(&conn->env->dead, &conn->dirty_node);
+}

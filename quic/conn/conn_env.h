@@ -1,0 +1,124 @@
+/* quic/conn/conn_env.h: what an endpoint lends to its connections, and what it asks of them.
+ *
+ * Shape:  one env per endpoint: tables and lists that connections enter and leave themselves.
+ * Owner:  quic/endpoint; only quic/conn and quic/endpoint include this.
+ */
+#ifndef QUIC_CONN_CONN_ENV_H
+#define QUIC_CONN_CONN_ENV_H
+
+#include "quic/base/counters.h"
+#include "quic/base/handles.h"
+#include "quic/base/heap.h"
+#include "quic/base/io.h"
+#include "quic/base/list.h"
+#include "quic/base/mem.h"
+#include "quic/base/rng.h"
+#include "quic/conn/conn.h"
+#include "quic/crypto/crypto.h"
+#include "quic/crypto/keys.h"
+#include "quic/crypto/reset_token.h"
+#include "quic/crypto/tls.h"
+#include "quic/path/cid_table.h"
+#include "quic/wire/header.h"
+#include "quring/config.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct quic_conn_env {
+    quic_mem *mem;
+    const quic_rng *rng;
+    const quic_crypto *crypto;
+    quic_counters *counters;
+    quic_cid_table cids;         /* our connection IDs -> quic_conn */
+    quic_cid_table reset_tokens; /* the peers' stateless reset tokens -> quic_conn */
+    quic_handles conn_handles;
+    quic_handles stream_handles;
+    quic_heap timers;    /* quic_conn.timer; room for every connection is reserved when it is made */
+    quic_list dirty;     /* connections that may have something to send, or whose timer moved */
+    quic_list with_events;
+    quic_list all;
+    quic_list dead;      /* to be freed by the endpoint */
+    quic_reset_key reset_key;
+    uint8_t worker_id;
+    uint8_t worker_count;
+    quring_cc cc;
+    bool pacing;
+    quic_ns now; /* of the endpoint's last call, for verbs of the application */
+} quic_conn_env;
+
+/* What a new connection starts from. Everything is copied. */
+typedef struct quic_conn_config {
+    quic_role role;
+    const quic_tls_vtable *tls; /* NULL: handshake driven from outside */
+    const void *tls_config;
+    const char *server_name; /* client */
+    const quring_limits *limits;
+    quic_path_addr path;
+    void *owner_ctx;
+    void *app_ctx;
+    /* server only */
+    quic_cid original_dcid; /* of the client's very first Initial */
+    quic_cid initial_dcid;  /* the Initial keys derive from this one: after Retry our SCID */
+    quic_cid peer_scid;
+    quic_cid retry_scid;
+    bool retry_used; /* the address is validated and retry_scid goes into the parameters */
+} quic_conn_config;
+
+/* quic_conn_create makes a connection, names it, registers its connection IDs and puts it on env->all
+ * (a client: on env->dirty, its first flight waiting).
+ * Returns QUIC_OK; QUIC_E_LIMIT; QUIC_E_NOMEM; QUIC_E_CRYPTO. */
+QUIC_NODISCARD quic_rc quic_conn_create(quic_conn **out, quic_conn_env *env,
+                                        const quic_conn_config *config, quic_ns now);
+/* quic_conn_destroy leaves every table and list and frees; any state. */
+void quic_conn_destroy(quic_conn *conn);
+
+quic_conn *quic_conn_of_timer(quic_heap_node *node);
+quic_conn *quic_conn_of_dirty(quic_list_node *node);
+quic_conn *quic_conn_of_events(quic_list_node *node);
+quic_conn *quic_conn_of_all(quic_list_node *node);
+
+/* quic_conn_recv_long takes the packet at data[0..h->packet_len) of a datagram of datagram_len bytes.
+ * quic_conn_recv_short takes `count` short-header packets, each seg_len bytes and the last
+ * `last_len`, one after the other, each a whole (rest of a) datagram. Packets are opened in place. */
+void quic_conn_recv_long(quic_conn *conn, uint8_t *data, const quic_long_header *h,
+                         size_t datagram_len, uint8_t ecn, quic_ns now);
+void quic_conn_recv_short(quic_conn *conn, uint8_t *data, uint32_t count, uint32_t seg_len,
+                          uint32_t last_len, uint8_t ecn, quic_ns now);
+/* quic_conn_recv_datagram counts a datagram (3x credit) before its packets are given;
+ * quic_conn_recv_done ends a batch: decides about acknowledgements. */
+void quic_conn_recv_datagrams(quic_conn *conn, uint32_t count, uint64_t bytes);
+void quic_conn_recv_done(quic_conn *conn, quic_ns now);
+
+/* quic_conn_recv_version_negotiation and quic_conn_recv_retry: client only, checked there. */
+void quic_conn_recv_version_negotiation(quic_conn *conn, const quic_long_header *h, quic_ns now);
+void quic_conn_recv_retry(quic_conn *conn, const uint8_t *data, const quic_long_header *h,
+                          quic_ns now);
+void quic_conn_recv_stateless_reset(quic_conn *conn, quic_ns now);
+
+void quic_conn_on_timeout(quic_conn *conn, quic_ns now);
+/* quic_conn_set_timer queues the connection at `at`, or takes it out for QUIC_NS_NEVER. */
+void quic_conn_set_timer(quic_conn *conn, quic_ns at);
+/* quic_conn_send fills `unit`; true when unit->len > 0. */
+bool quic_conn_send(quic_conn *conn, quic_tx_unit *unit, quic_ns now);
+/* quic_conn_next_timeout: the earliest of its deadlines. */
+quic_ns quic_conn_next_timeout(const quic_conn *conn, quic_ns now);
+/* quic_conn_poll_event gives one event; false: none left, the connection left env->with_events. */
+bool quic_conn_poll_event(quic_conn *conn, quic_event *out, quic_ns now);
+void quic_conn_on_send_too_big(quic_conn *conn, uint32_t len);
+
+/* Facts for the endpoint's accounting. */
+bool quic_conn_is_authentic(const quic_conn *conn); /* at least one packet was opened */
+bool quic_conn_is_server(const quic_conn *conn);
+bool quic_conn_is_half_open(const quic_conn *conn); /* server, handshake not complete */
+bool quic_conn_is_busy(const quic_conn *conn);
+/* True once, at the moment a connection stops being half-open or dies: see admission.h. */
+bool quic_conn_take_established(quic_conn *conn);
+const quic_path_addr *quic_conn_path(const quic_conn *conn);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* QUIC_CONN_CONN_ENV_H */

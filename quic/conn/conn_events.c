@@ -1,0 +1,161 @@
+/* What the application is told: flags per connection and per stream, turned into events when polled. */
+#include "quic/conn/conn_internal.h"
+
+/* In the order in which an application wants to hear of them; CLOSED is a stream's last word. */
+static const struct {
+    uint32_t bit;
+    quring_event_type type;
+} stream_events[] = {
+    {QUIC_STREAM_EV_OPENED, QURING_EV_STREAM_OPENED},
+    {QUIC_STREAM_EV_READABLE, QURING_EV_STREAM_READABLE},
+    {QUIC_STREAM_EV_RESET, QURING_EV_STREAM_RESET},
+    {QUIC_STREAM_EV_STOPPED, QURING_EV_STREAM_STOPPED},
+    {QUIC_STREAM_EV_RELEASED, QURING_EV_STREAM_RELEASED},
+    {QUIC_STREAM_EV_WRITABLE, QURING_EV_STREAM_WRITABLE},
+    {QUIC_STREAM_EV_FINISHED, QURING_EV_STREAM_FINISHED},
+    {QUIC_STREAM_EV_CLOSED, QURING_EV_STREAM_CLOSED},
+};
+#define STREAM_EVENT_COUNT (sizeof(stream_events) / sizeof(stream_events[0]))
+
+static void fill_stream_event(quic_conn *conn, quic_stream *s, uint32_t bit,
+                              quring_event_type type, quic_event *out)
+{
+    out->type = type;
+    out->conn = conn;
+    out->stream = s;
+    out->stream_id = s->id;
+    switch (bit) {
+    case QUIC_STREAM_EV_RESET:
+        out->app_error = s->peer_reset_error;
+        if (quic_stream_on_reset_read(s)) {
+            quic_conn_maybe_closed_stream(conn, s);
+        }
+        break;
+    case QUIC_STREAM_EV_STOPPED:
+        out->app_error = s->peer_stop_error;
+        break;
+    case QUIC_STREAM_EV_RELEASED:
+        out->offset = s->ev_released_off;
+        break;
+    case QUIC_STREAM_EV_CLOSED:
+        s->events_seen |= QUIC_STREAM_TOLD_CLOSED;
+        conn->closing_stream = s;
+        break;
+    default:
+        break;
+    }
+}
+
+static bool poll_stream_event(quic_conn *conn, quic_event *out)
+{
+    quic_list_node *node;
+    while ((node = quic_list_front(&conn->event_streams)) != NULL) {
+        quic_stream *s = QUIC_CONTAINER_OF(node, quic_stream, event_node);
+        for (size_t i = 0; i < STREAM_EVENT_COUNT && s->events != 0; i++) {
+            uint32_t bit = stream_events[i].bit;
+            if ((s->events & bit) == 0) {
+                continue;
+            }
+            s->events &= ~bit;
+            if (s->events == 0) {
+                quic_list_remove(node);
+            }
+            fill_stream_event(conn, s, bit, stream_events[i].type, out);
+            return true;
+        }
+        quic_list_remove(node);
+    }
+    return false;
+}
+
+/* The bytes of one level a HANDSHAKE_DATA showed are taken when the next event is asked for. */
+void quic_conn_take_shown(quic_conn *conn)
+{
+    if (conn->hs_data_len == 0) {
+        return;
+    }
+    quic_crypto_stream *cs = conn->spaces[quic_conn_space_of((quic_level)conn->hs_data_level)].crypto;
+    if (cs != NULL) {
+        quic_crypto_stream_consume(cs, conn->hs_data_len);
+    }
+    conn->hs_data_len = 0;
+}
+
+static bool poll_handshake_data(quic_conn *conn, quic_event *out)
+{
+    for (int i = 0; i < QUIC_SPACE_COUNT; i++) {
+        quic_crypto_stream *cs = conn->spaces[i].crypto;
+        if (cs == NULL) {
+            continue;
+        }
+        quic_recv_span span = quic_crypto_stream_peek(cs);
+        if (span.len == 0) {
+            continue;
+        }
+        conn->hs_data_level = (uint8_t)quic_conn_level_of((quic_space)i);
+        conn->hs_data_len = span.len;
+        out->type = QURING_EV_HANDSHAKE_DATA;
+        out->level = conn->hs_data_level;
+        out->data = span.data;
+        out->data_len = span.len;
+        return true;
+    }
+    conn->events &= ~(uint32_t)QUIC_CONN_EV_HS_DATA;
+    return false;
+}
+
+static bool take(quic_conn *conn, uint32_t bit, quring_event_type type, quic_event *out)
+{
+    if ((conn->events & bit) == 0) {
+        return false;
+    }
+    conn->events &= ~bit;
+    out->type = type;
+    return true;
+}
+
+/* Two things wait until the application's callback has returned: a closed stream's memory, and a
+ * closed connection's. */
+static void finish_reported(quic_conn *conn, quic_ns now)
+{
+    quic_conn_take_shown(conn);
+    if (conn->closing_stream != NULL) {
+        quic_stream *s = conn->closing_stream;
+        conn->closing_stream = NULL;
+        quic_conn_free_stream(conn, s);
+    }
+    if (conn->closed_reported) {
+        quic_conn_release(conn);
+        quic_list_remove(&conn->events_node);
+        quic_conn_mark_dirty(conn);
+        quic_conn_maybe_dead(conn, now);
+    }
+}
+
+bool quic_conn_poll_event(quic_conn *conn, quic_event *out, quic_ns now)
+{
+    memset(out, 0, sizeof(*out));
+    finish_reported(conn, now);
+    if (conn->closed_reported) {
+        return false;
+    }
+    out->conn = conn;
+    if (take(conn, QUIC_CONN_EV_HS_PENDING, QURING_EV_HANDSHAKE_PENDING, out)) {
+        return true;
+    }
+    if ((conn->events & QUIC_CONN_EV_HS_DATA) != 0 && quic_conn_is_open(conn) &&
+        poll_handshake_data(conn, out)) {
+        return true;
+    }
+    if (take(conn, QUIC_CONN_EV_CONNECTED, QURING_EV_CONNECTED, out) ||
+        poll_stream_event(conn, out) ||
+        take(conn, QUIC_CONN_EV_STREAMS_AVAILABLE, QURING_EV_STREAMS_AVAILABLE, out)) {
+        return true;
+    }
+    if (take(conn, QUIC_CONN_EV_CLOSED, QURING_EV_CLOSED, out)) {
+        conn->closed_reported = true; /* the rest follows at the next poll */
+        return true;
+    }
+    quic_list_remove(&conn->events_node);
+    return false;
+}

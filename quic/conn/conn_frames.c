@@ -1,0 +1,237 @@
+/* Frames in: each is decoded, judged by where it may appear, and handed to the part of the connection
+ * it speaks to (RFC 9000 12.4, 19). */
+#include "quic/conn/conn_internal.h"
+#include "quic/wire/frame_decode.h"
+#include "quic/wire/frame_table.h"
+
+/* What a frame handler needs besides the frame. */
+typedef struct frame_ctx {
+    quic_conn *conn;
+    quic_level level;
+    const uint8_t *dcid;
+    size_t dcid_len;
+    quic_ns now;
+} frame_ctx;
+
+static quic_rc find_stream(quic_conn *conn, quic_stream **out, uint64_t id, quic_stream_side side)
+{
+    bool opened = false;
+    quic_rc rc = quic_stream_table_on_frame(&conn->streams, out, &opened, id, side);
+    if (rc == QUIC_OK && QUIC_UNLIKELY(opened)) {
+        rc = quic_conn_adopt_stream(conn, *out);
+        if (rc == QUIC_OK) {
+            quic_conn_raise_stream(conn, *out, QUIC_STREAM_EV_OPENED);
+        }
+    }
+    return rc;
+}
+
+static quic_rc on_stream(quic_conn *conn, const quic_frame_stream *frame)
+{
+    quic_stream *s = NULL;
+    quic_rc rc = find_stream(conn, &s, frame->id, QUIC_STREAM_SIDE_RECV);
+    if (QUIC_UNLIKELY(rc != QUIC_OK) || QUIC_UNLIKELY(s == NULL)) {
+        return rc;
+    }
+    quic_stream_recv_facts facts;
+    memset(&facts, 0, sizeof(facts));
+    rc = quic_stream_on_data(s, &conn->flow_recv, frame->off, frame->data, frame->len, frame->fin,
+                             &facts);
+    if (QUIC_UNLIKELY(rc != QUIC_OK)) {
+        return rc;
+    }
+    quic_conn_apply_recv_facts(conn, s, &facts);
+    return QUIC_OK;
+}
+
+static quic_rc on_reset_stream(quic_conn *conn, const quic_frame_reset_stream *frame)
+{
+    quic_stream *s = NULL;
+    quic_rc rc = find_stream(conn, &s, frame->id, QUIC_STREAM_SIDE_RECV);
+    if (rc != QUIC_OK || s == NULL) {
+        return rc;
+    }
+    quic_stream_recv_facts facts;
+    memset(&facts, 0, sizeof(facts));
+    rc = quic_stream_on_reset(s, &conn->flow_recv, frame->error, frame->final_size, &facts);
+    if (rc == QUIC_OK) {
+        quic_conn_apply_recv_facts(conn, s, &facts);
+    }
+    return rc;
+}
+
+static quic_rc on_stop_sending(quic_conn *conn, const quic_frame_stop_sending *frame)
+{
+    quic_stream *s = NULL;
+    quic_rc rc = find_stream(conn, &s, frame->id, QUIC_STREAM_SIDE_SEND);
+    if (rc != QUIC_OK || s == NULL) {
+        return rc;
+    }
+    quic_stream_send_facts facts;
+    memset(&facts, 0, sizeof(facts));
+    bool news = quic_stream_on_stop_sending(s, frame->error, &facts);
+    quic_conn_apply_send_facts(conn, s, &facts);
+    quic_conn_note_ctrl(conn, s);
+    if (news) {
+        quic_conn_raise_stream(conn, s, QUIC_STREAM_EV_STOPPED);
+    }
+    return QUIC_OK;
+}
+
+static quic_rc on_max_stream_data(quic_conn *conn, const quic_frame_max_stream_data *frame)
+{
+    quic_stream *s = NULL;
+    quic_rc rc = find_stream(conn, &s, frame->id, QUIC_STREAM_SIDE_SEND);
+    if (rc == QUIC_OK && s != NULL && quic_stream_on_max_data(s, frame->max)) {
+        quic_conn_schedule(conn, s);
+    }
+    return rc;
+}
+
+static quic_rc on_stream_data_blocked(quic_conn *conn, const quic_frame_max_stream_data *frame)
+{
+    quic_stream *s = NULL;
+    return find_stream(conn, &s, frame->id, QUIC_STREAM_SIDE_RECV);
+}
+
+static void on_max_data(quic_conn *conn, uint64_t max)
+{
+    if (!quic_flow_send_on_limit(&conn->flow_send, max) || !conn->flow_blocked) {
+        return;
+    }
+    conn->flow_blocked = false;
+    for (quic_stream *s = quic_stream_table_first(&conn->streams); s != NULL;
+         s = quic_stream_table_next(&conn->streams, s)) {
+        quic_conn_schedule(conn, s);
+    }
+}
+
+static void on_max_streams(quic_conn *conn, const quic_frame_max_streams *frame)
+{
+    if (quic_stream_table_on_max_streams(&conn->streams, frame->uni, frame->max) &&
+        conn->open_refused) {
+        conn->open_refused = false;
+        quic_conn_raise(conn, QUIC_CONN_EV_STREAMS_AVAILABLE);
+    }
+}
+
+static quic_rc on_crypto(const frame_ctx *ctx, const quic_frame_crypto *frame)
+{
+    quic_conn *conn = ctx->conn;
+    quic_conn_space *space = &conn->spaces[quic_conn_space_of(ctx->level)];
+    if (space->discarded) {
+        return QUIC_OK;
+    }
+    if (conn->role == QUIC_SERVER && conn->handshake_complete && !conn->external) {
+        /* RFC 9001 6: a client has nothing to say after its Finished but KeyUpdate, which is wrong */
+        return QUIC_V_CRYPTO_BASE + QUIC_ALERT_UNEXPECTED_MESSAGE;
+    }
+    if (space->crypto == NULL) {
+        space->crypto = quic_mem_alloc(&conn->mem, sizeof(*space->crypto));
+        if (space->crypto == NULL) {
+            return QUIC_E_NOMEM;
+        }
+        quic_crypto_stream_init(space->crypto, &conn->mem, conn->limits.crypto_buf_bytes);
+    }
+    return quic_crypto_stream_on_frame(space->crypto, frame->off, frame->data, frame->len);
+}
+
+static quic_rc on_handshake_done(quic_conn *conn, quic_ns now)
+{
+    if (!conn->handshake_complete) {
+        return QUIC_V_PROTOCOL_VIOLATION;
+    }
+    quic_conn_on_handshake_confirmed(conn, now);
+    return QUIC_OK;
+}
+
+static quic_rc on_frame(const frame_ctx *ctx, const quic_frame *frame)
+{
+    quic_conn *conn = ctx->conn;
+    switch (frame->type) {
+    case QUIC_FRAME_ACK:
+    case QUIC_FRAME_ACK_ECN:
+        return quic_conn_on_ack(conn, quic_conn_space_of(ctx->level), &frame->ack, ctx->now);
+    case QUIC_FRAME_CRYPTO:
+        return on_crypto(ctx, &frame->crypto);
+    case QUIC_FRAME_RESET_STREAM:
+        return on_reset_stream(conn, &frame->reset_stream);
+    case QUIC_FRAME_STOP_SENDING:
+        return on_stop_sending(conn, &frame->stop_sending);
+    case QUIC_FRAME_MAX_DATA:
+        on_max_data(conn, frame->max_data.max);
+        return QUIC_OK;
+    case QUIC_FRAME_MAX_STREAM_DATA:
+        return on_max_stream_data(conn, &frame->max_stream_data);
+    case QUIC_FRAME_MAX_STREAMS_BIDI:
+    case QUIC_FRAME_MAX_STREAMS_UNI:
+        on_max_streams(conn, &frame->max_streams);
+        return QUIC_OK;
+    case QUIC_FRAME_STREAM_DATA_BLOCKED:
+        return on_stream_data_blocked(conn, &frame->stream_data_blocked);
+    case QUIC_FRAME_NEW_CONNECTION_ID:
+        return quic_conn_on_new_cid(conn, &frame->new_connection_id);
+    case QUIC_FRAME_RETIRE_CONNECTION_ID:
+        return quic_conn_on_retire_cid(conn, frame->retire_connection_id.seq, ctx->dcid,
+                                       ctx->dcid_len);
+    case QUIC_FRAME_PATH_CHALLENGE:
+        quic_path_on_challenge(&conn->path, frame->path.data);
+        conn->pending |= QUIC_PEND_PATH_RESPONSE;
+        return QUIC_OK;
+    case QUIC_FRAME_PATH_RESPONSE:
+        return QUIC_V_PROTOCOL_VIOLATION; /* RFC 9000 19.18: we sent no PATH_CHALLENGE */
+    case QUIC_FRAME_CONNECTION_CLOSE:
+    case QUIC_FRAME_CONNECTION_CLOSE_APP:
+        quic_conn_on_peer_close(conn, &frame->close, ctx->now);
+        return QUIC_OK;
+    case QUIC_FRAME_HANDSHAKE_DONE:
+        return on_handshake_done(conn, ctx->now);
+    default:
+        /* PADDING, PING, NEW_TOKEN (nothing remembers tokens), DATA_BLOCKED, STREAMS_BLOCKED: there
+         * is nothing to do but acknowledge. */
+        return QUIC_OK;
+    }
+}
+
+quic_rc quic_conn_take_frames(quic_conn *conn, quic_level level, const uint8_t *data, size_t len,
+                              bool *out_eliciting, const uint8_t *dcid, size_t dcid_len,
+                              quic_ns now)
+{
+    frame_ctx ctx = {.conn = conn, .level = level, .dcid = dcid, .dcid_len = dcid_len, .now = now};
+    const uint8_t *end = data + len;
+    quic_rc rc = QUIC_OK;
+    uint8_t type = 0;
+    while (data < end) {
+        type = data[0];
+        if (QUIC_LIKELY(quic_frame_is_stream(type) && level == QUIC_LEVEL_APP)) {
+            quic_frame_stream stream;
+            size_t n = quic_frame_decode_stream(&stream, data, (size_t)(end - data));
+            rc = QUIC_LIKELY(n != 0) ? on_stream(conn, &stream) : QUIC_V_FRAME_ENCODING;
+            *out_eliciting = true;
+            data += n;
+        } else {
+            quic_frame frame;
+            size_t n = 0;
+            rc = quic_frame_decode(&frame, &n, data, (size_t)(end - data));
+            if (rc == QUIC_OK && (!quic_frame_allowed(level, frame.type) ||
+                                  (quic_frame_is_server_only(frame.type) &&
+                                   conn->role == QUIC_SERVER))) {
+                rc = QUIC_V_PROTOCOL_VIOLATION; /* RFC 9000 12.4 */
+            }
+            if (rc == QUIC_OK) {
+                *out_eliciting = *out_eliciting || quic_frame_is_ack_eliciting(frame.type);
+                rc = on_frame(&ctx, &frame);
+            }
+            data += n;
+        }
+        if (QUIC_UNLIKELY(rc != QUIC_OK)) {
+            quic_conn_fail(conn, rc, type < QUIC_FRAME_TYPE_COUNT ? type : 0,
+                           rc == QUIC_E_LIMIT ? "too many gaps" : "", now);
+            return rc;
+        }
+        if (QUIC_UNLIKELY(!quic_conn_is_open(conn))) {
+            return QUIC_E_STATE;
+        }
+    }
+    return QUIC_OK;
+}

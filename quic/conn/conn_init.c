@@ -1,0 +1,371 @@
+/* A connection from its creation to its end in memory, and the facts about it. */
+#include "quic/cc/cubic.h"
+#include "quic/cc/newreno.h"
+#include "quic/conn/conn_internal.h"
+
+static void init_transport(quic_conn *conn, quic_ns now)
+{
+    const quring_limits *lim = &conn->limits;
+    uint32_t datagram = QUIC_MIN_INITIAL_LEN;
+    for (int space = 0; space < QUIC_SPACE_COUNT; space++) {
+        quic_ack_tracker_init(&conn->spaces[space].acks, &conn->mem, lim->ack_ranges_max,
+                              space == QUIC_SPACE_APP ? lim->ack_delay_ns : 0);
+    }
+    quic_recovery_init(&conn->recovery, &conn->mem, lim->sent_packets_max, QUIC_INITIAL_RTT_NS,
+                       conn->role == QUIC_CLIENT);
+    quic_cc_init(&conn->cc,
+                 conn->env->cc == QURING_CC_NEWRENO ? &quic_newreno_vtable : &quic_cubic_vtable,
+                 datagram, lim->cwnd_max_bytes, conn->env->pacing);
+    quic_pacer_init(&conn->pacer, conn->env->pacing, datagram, now);
+    quic_flow_recv_init(&conn->flow_recv, lim->conn_recv_window_bytes,
+                        lim->conn_recv_window_max_bytes);
+    quic_flow_send_init(&conn->flow_send, 0);
+    quic_stream_limits stream_limits = {
+        .send_buf_bytes = lim->stream_send_buf_bytes,
+        .recv_window_bytes = lim->stream_recv_window_bytes,
+        .recv_window_max_bytes = lim->stream_recv_window_max_bytes,
+        .streams_bidi_max = lim->streams_bidi_max,
+        .streams_uni_max = lim->streams_uni_max,
+        .gaps_max = lim->reassembly_gaps_max,
+    };
+    quic_stream_table_init(&conn->streams, &conn->mem, conn->role, &stream_limits,
+                           quic_rng_u64(conn->env->rng) | 1);
+    quic_scheduler_init(&conn->scheduler);
+    quic_list_init(&conn->ctrl_streams);
+    quic_list_init(&conn->event_streams);
+}
+
+static uint64_t mem_limit(const quring_limits *lim)
+{
+    if (lim->conn_mem_max_bytes != 0) {
+        return lim->conn_mem_max_bytes;
+    }
+    return 2 * lim->conn_recv_window_max_bytes + 2 * lim->conn_send_buf_bytes + (4u << 20);
+}
+
+/* RFC 9000 7.2: a client picks at least 8 unpredictable bytes; a server keeps to its own format. */
+static quic_rc init_cids(quic_conn *conn, const quic_conn_config *config)
+{
+    quic_conn_env *env = conn->env;
+    conn->initial_scid.len = QUIC_CID_LOCAL_LEN;
+    quic_cid_local_make(conn->initial_scid.bytes, env->rng, env->worker_id, env->worker_count);
+    quic_cid_local_init(&conn->cids_local);
+    quic_rc rc =
+        quic_conn_register_cid(conn, conn->initial_scid.bytes, conn->initial_scid.len);
+    if (rc != QUIC_OK) {
+        return rc;
+    }
+    (void)quic_cid_local_add(&conn->cids_local, conn->initial_scid.bytes, false);
+    uint8_t active_max = conn->limits.cids_active_max > QUIC_CID_PEER_MAX
+                             ? QUIC_CID_PEER_MAX
+                             : (uint8_t)conn->limits.cids_active_max;
+    if (conn->role == QUIC_CLIENT) {
+        conn->original_dcid.len = 8;
+        quic_rng_fill(env->rng, conn->original_dcid.bytes, conn->original_dcid.len);
+        conn->initial_dcid = conn->original_dcid;
+        quic_cid_peer_init(&conn->cids_peer, &conn->original_dcid, active_max);
+        return QUIC_OK;
+    }
+    conn->original_dcid = config->original_dcid;
+    conn->initial_dcid = config->initial_dcid;
+    conn->retry_scid = config->retry_scid;
+    conn->peer_scid = config->peer_scid;
+    conn->peer_scid_known = true;
+    quic_cid_peer_init(&conn->cids_peer, &config->peer_scid, active_max);
+    rc = quic_conn_register_cid(conn, conn->initial_dcid.bytes, conn->initial_dcid.len);
+    conn->initial_dcid_registered = rc == QUIC_OK;
+    return rc;
+}
+
+static quic_rc copy_server_name(quic_conn *conn, const char *name)
+{
+    if (name == NULL || name[0] == '\0') {
+        return QUIC_OK;
+    }
+    return quic_conn_set_text(conn, NULL, 0, name) ? QUIC_OK : QUIC_E_NOMEM;
+}
+
+static quic_rc init_conn(quic_conn *conn, const quic_conn_config *config, quic_ns now)
+{
+    quic_conn_env *env = conn->env;
+    quic_rc rc = quic_handles_add(&env->conn_handles, &conn->handle, conn);
+    if (rc != QUIC_OK) {
+        return rc;
+    }
+    rc = quic_heap_reserve(&env->timers, env->conn_handles.count);
+    if (rc != QUIC_OK) {
+        return rc;
+    }
+    init_transport(conn, now);
+    rc = init_cids(conn, config);
+    if (rc == QUIC_OK) {
+        rc = copy_server_name(conn, config->server_name);
+    }
+    if (rc == QUIC_OK) {
+        rc = quic_conn_make_initial_keys(conn, &conn->initial_dcid);
+    }
+    if (rc != QUIC_OK) {
+        return rc;
+    }
+    quic_conn_update_facts(conn);
+    return conn->role == QUIC_CLIENT ? quic_conn_start_client(conn, now) : QUIC_OK;
+}
+
+quic_rc quic_conn_create(quic_conn **out, quic_conn_env *env, const quic_conn_config *config,
+                         quic_ns now)
+{
+    quic_conn *conn = quic_mem_zalloc(env->mem, sizeof(*conn));
+    if (conn == NULL) {
+        return QUIC_E_NOMEM;
+    }
+    conn->env = env;
+    conn->role = (uint8_t)config->role;
+    conn->state = QUIC_CONN_HANDSHAKE;
+    conn->owner_ctx = config->owner_ctx;
+    conn->app_ctx = config->app_ctx;
+    conn->limits = *config->limits;
+    conn->tls_vtable = config->tls;
+    conn->tls_config = config->tls_config;
+    conn->external = config->tls == NULL;
+    conn->retry_used = config->retry_used;
+    conn->counted_half_open = config->role == QUIC_SERVER;
+    conn->created_ns = now;
+    conn->last_recv_ns = now;
+    conn->idle_base_ns = now;
+    conn->idle_timeout_ns = conn->limits.idle_timeout_ns;
+    conn->next_skip_pn = 64 + quic_rng_u64(env->rng) % 192;
+    quic_mem_init_child(&conn->mem, env->mem, mem_limit(&conn->limits));
+    /* RFC 9000 8.1: a client need not limit itself; a token proves a client's address. */
+    quic_path_init(&conn->path, &config->path, config->role == QUIC_CLIENT || config->retry_used,
+                   QUIC_MIN_INITIAL_LEN);
+    quic_list_push_back(&env->all, &conn->all_node);
+    quic_rc rc = init_conn(conn, config, now);
+    if (rc != QUIC_OK) {
+        quic_conn_destroy(conn);
+        return rc;
+    }
+    env->counters->conns_opened++;
+    quic_conn_mark_dirty(conn);
+    *out = conn;
+    return QUIC_OK;
+}
+
+/* Frees everything a connection in closing or draining state does without. */
+void quic_conn_release(quic_conn *conn)
+{
+    quic_conn_env *env = conn->env;
+    quic_stream *next;
+    for (quic_stream *s = conn->streams.mem == NULL ? NULL : quic_stream_table_first(&conn->streams);
+         s != NULL; s = next) {
+        next = quic_stream_table_next(&conn->streams, s);
+        quic_conn_free_stream(conn, s);
+    }
+    conn->closing_stream = NULL;
+    if (conn->streams.mem != NULL) {
+        quic_stream_table_deinit(&conn->streams);
+        conn->streams.mem = NULL;
+        quic_recovery_deinit(&conn->recovery);
+    }
+    for (int i = 0; i < QUIC_SPACE_COUNT; i++) {
+        quic_conn_space *space = &conn->spaces[i];
+        if (space->crypto != NULL) {
+            quic_crypto_stream_deinit(space->crypto);
+            quic_mem_free(&conn->mem, space->crypto, sizeof(*space->crypto));
+            space->crypto = NULL;
+        }
+        quic_ack_tracker_deinit(&space->acks);
+        quic_keys_destroy(space->rx);
+        space->rx = NULL;
+    }
+    quic_keys_destroy(conn->rx_prev);
+    quic_keys_destroy(conn->rx_next);
+    conn->rx_prev = NULL;
+    conn->rx_next = NULL;
+    if (conn->tls != NULL) {
+        conn->tls_vtable->destroy(conn->tls);
+        conn->tls = NULL;
+    }
+    quic_conn_free_held(conn);
+    quic_mem_free(&conn->mem, conn->token, conn->token_len);
+    conn->token = NULL;
+    conn->token_len = 0;
+    quic_mem_free(&conn->mem, conn->alpn, conn->alpn_len);
+    conn->alpn = NULL;
+    conn->alpn_len = 0;
+    quic_mem_free(&conn->mem, conn->server_name, conn->server_name_size);
+    conn->server_name = NULL;
+    conn->server_name_size = 0;
+    if (conn->handle != 0) {
+        (void)quic_handles_remove(&env->conn_handles, conn->handle);
+        conn->handle = 0;
+    }
+}
+
+void quic_conn_destroy(quic_conn *conn)
+{
+    quic_conn_env *env = conn->env;
+    quic_conn_release(conn);
+    for (int i = 0; i < QUIC_SPACE_COUNT; i++) {
+        quic_keys_destroy(conn->spaces[i].tx);
+    }
+    if (!conn->close_info_shared) {
+        quic_mem_free(env->mem, conn->close_info, sizeof(*conn->close_info));
+    }
+    quic_conn_unregister_all(conn);
+    quic_heap_remove(&env->timers, &conn->timer);
+    quic_list_remove(&conn->dirty_node);
+    quic_list_remove(&conn->events_node);
+    quic_list_remove(&conn->all_node);
+    QURING_ASSERT(conn->mem.used_bytes == 0);
+    quic_mem_free(env->mem, conn, sizeof(*conn));
+}
+
+/* ---- names and facts ---------------------------------------------------------------------------- */
+
+quic_conn *quic_conn_of_timer(quic_heap_node *node)
+{
+    return QUIC_CONTAINER_OF(node, quic_conn, timer);
+}
+
+quic_conn *quic_conn_of_dirty(quic_list_node *node)
+{
+    return QUIC_CONTAINER_OF(node, quic_conn, dirty_node);
+}
+
+quic_conn *quic_conn_of_events(quic_list_node *node)
+{
+    return QUIC_CONTAINER_OF(node, quic_conn, events_node);
+}
+
+quic_conn *quic_conn_of_all(quic_list_node *node)
+{
+    return QUIC_CONTAINER_OF(node, quic_conn, all_node);
+}
+
+uint64_t quic_conn_handle(const quic_conn *conn)
+{
+    return conn->handle;
+}
+
+void quic_conn_set_app_ctx(quic_conn *conn, void *ctx)
+{
+    conn->app_ctx = ctx;
+}
+
+void *quic_conn_app_ctx(const quic_conn *conn)
+{
+    return conn->app_ctx;
+}
+
+void quic_conn_set_owner_ctx(quic_conn *conn, void *ctx)
+{
+    conn->owner_ctx = ctx;
+}
+
+void *quic_conn_owner_ctx(const quic_conn *conn)
+{
+    return conn->owner_ctx;
+}
+
+const quring_close_info *quic_conn_close_info(const quic_conn *conn)
+{
+    static const quring_close_info open_info = {.kind = QURING_CLOSE_NONE};
+    return conn->close_info != NULL ? conn->close_info : &open_info;
+}
+
+const quic_path_addr *quic_conn_path(const quic_conn *conn)
+{
+    return &conn->path.addr;
+}
+
+bool quic_conn_is_server(const quic_conn *conn)
+{
+    return conn->role == QUIC_SERVER;
+}
+
+bool quic_conn_is_half_open(const quic_conn *conn)
+{
+    return conn->counted_half_open;
+}
+
+bool quic_conn_take_established(quic_conn *conn)
+{
+    if (!conn->counted_half_open ||
+        (conn->state == QUIC_CONN_HANDSHAKE && !conn->handshake_complete)) {
+        return false;
+    }
+    conn->counted_half_open = false;
+    return true;
+}
+
+bool quic_conn_is_authentic(const quic_conn *conn)
+{
+    return conn->authentic;
+}
+
+bool quic_conn_is_busy(const quic_conn *conn)
+{
+    return quic_conn_is_open(conn) || (conn->state == QUIC_CONN_CLOSING && conn->close_to_send) ||
+           !conn->closed_reported;
+}
+
+static const char *cipher_name(uint16_t suite)
+{
+    switch (suite) {
+    case QUIC_SUITE_AES_128_GCM_SHA256:
+        return "TLS_AES_128_GCM_SHA256";
+    case QUIC_SUITE_AES_256_GCM_SHA384:
+        return "TLS_AES_256_GCM_SHA384";
+    case QUIC_SUITE_CHACHA20_POLY1305_SHA256:
+        return "TLS_CHACHA20_POLY1305_SHA256";
+    default:
+        return "";
+    }
+}
+
+static void addr_out(quring_addr *out, const quic_addr *in)
+{
+    out->family = in->family;
+    memcpy(out->ip, in->ip, sizeof(out->ip));
+    out->port = in->port;
+    out->scope_id = in->scope_id;
+}
+
+void quic_conn_get_info(const quic_conn *conn, quring_conn_info *out)
+{
+    const quic_recovery *rec = &conn->recovery;
+    memset(out, 0, sizeof(*out));
+    out->is_client = conn->role == QUIC_CLIENT;
+    out->established = conn->handshake_complete;
+    out->confirmed = conn->handshake_confirmed;
+    out->resumed = conn->is_resumed;
+    out->retry_used = conn->retry_used;
+    out->version = QUIC_VERSION_1;
+    out->cipher_suite = conn->suite;
+    out->cipher = cipher_name(conn->suite);
+    out->cc = conn->cc.vtable->name;
+    memcpy(out->alpn, conn->alpn != NULL ? conn->alpn : (const uint8_t *)"", conn->alpn_len);
+    if (conn->server_name != NULL) {
+        memcpy(out->server_name, conn->server_name, conn->server_name_size);
+    }
+    addr_out(&out->local, &conn->path.addr.local);
+    addr_out(&out->remote, &conn->path.addr.remote);
+    out->srtt_ns = rec->rtt.smoothed_ns;
+    out->rttvar_ns = rec->rtt.var_ns;
+    out->min_rtt_ns = rec->rtt.min_ns;
+    out->latest_rtt_ns = rec->rtt.latest_ns;
+    out->cwnd_bytes = conn->cc.cwnd_bytes;
+    out->in_flight_bytes = rec->in_flight_bytes;
+    out->udp_payload_bytes = conn->path.udp_payload_bytes;
+    out->packets_sent = conn->packets_sent;
+    out->packets_recv = conn->packets_recv;
+    out->packets_lost = rec->lost_total;
+    out->packets_spurious = rec->spurious_total;
+    out->bytes_sent = conn->bytes_sent;
+    out->bytes_recv = conn->bytes_recv;
+    out->stream_bytes_sent = conn->flow_send.used;
+    out->stream_bytes_acked = conn->stream_bytes_acked;
+    out->stream_bytes_recv = conn->flow_recv.received;
+    out->pto_count_total = rec->pto_total;
+    out->mem_bytes = conn->mem.used_bytes + sizeof(*conn);
+}

@@ -1,0 +1,416 @@
+/* quic/conn/conn_internal.h: the state of a connection, shared by the files of this directory.
+ *
+ * Each concern has its own file and writes its own fields; the others read them:
+ *   conn_init       create, destroy, facts          handshake    TLS, parameters, completion, key discard
+ *   conn_recv       packets in                      conn_keys    key update, undecryptable packets
+ *   conn_frames     frames in                       conn_acks    what became of sent frames
+ *   conn_send       what may leave, and when        packetizer   one packet
+ *   conn_timer      one deadline from many          conn_close   the end, in all its forms
+ *   conn_events     what the application is told    conn_streams the application's stream verbs
+ *   conn_cids       connection IDs                  conn_external a handshake driven from outside
+ */
+#ifndef QUIC_CONN_CONN_INTERNAL_H
+#define QUIC_CONN_CONN_INTERNAL_H
+
+#include "quic/base/check.h"
+#include "quic/cc/cc.h"
+#include "quic/cc/pacer.h"
+#include "quic/conn/conn.h"
+#include "quic/conn/conn_env.h"
+#include "quic/path/cid_local.h"
+#include "quic/path/cid_peer.h"
+#include "quic/path/path.h"
+#include "quic/recovery/ack_tracker.h"
+#include "quic/recovery/loss.h"
+#include "quic/stream/crypto_stream.h"
+#include "quic/stream/scheduler.h"
+#include "quic/stream/stream_recv.h"
+#include "quic/stream/stream_send.h"
+#include "quic/stream/stream_table.h"
+#include "quic/wire/frame.h"
+#include "quic/wire/transport_params.h"
+
+typedef enum quic_conn_state {
+    QUIC_CONN_HANDSHAKE,
+    QUIC_CONN_ESTABLISHED,
+    QUIC_CONN_CLOSING,  /* RFC 9000 10.2.1 */
+    QUIC_CONN_DRAINING, /* RFC 9000 10.2.2 */
+    QUIC_CONN_DEAD,     /* on env->dead, about to be freed */
+} quic_conn_state;
+
+/* Frames of the connection that wait to be sent (quic_conn.pending). */
+enum {
+    QUIC_PEND_MAX_DATA = 1u << 0,
+    QUIC_PEND_DATA_BLOCKED = 1u << 1,
+    QUIC_PEND_MAX_STREAMS_BIDI = 1u << 2,
+    QUIC_PEND_MAX_STREAMS_UNI = 1u << 3,
+    QUIC_PEND_STREAMS_BLOCKED_BIDI = 1u << 4,
+    QUIC_PEND_STREAMS_BLOCKED_UNI = 1u << 5,
+    QUIC_PEND_NEW_CID = 1u << 6,
+    QUIC_PEND_RETIRE_CID = 1u << 7,
+    QUIC_PEND_PATH_RESPONSE = 1u << 8,
+    QUIC_PEND_HANDSHAKE_DONE = 1u << 9,
+    QUIC_PEND_PING = 1u << 10,
+};
+
+/* quic_sent_frame.kind: what a sent packet carried, as far as somebody wants to know its fate. */
+enum {
+    QUIC_SF_STREAM = 1, /* id, off, len; flags: QUIC_SF_FIN */
+    QUIC_SF_CRYPTO,     /* off, len */
+    QUIC_SF_ACK,        /* off: Largest Acknowledged */
+    QUIC_SF_PEND,       /* off: one QUIC_PEND_* bit that needs no more than to be sent again */
+    QUIC_SF_STREAM_CTRL, /* id; flags: one QUIC_STREAM_CTRL_* bit */
+    QUIC_SF_NEW_CID,    /* id: sequence number */
+    QUIC_SF_RETIRE_CID, /* id: sequence number */
+};
+#define QUIC_SF_FIN 1u
+
+/* Events of the connection (quic_conn.events) and of a stream (quic_stream.events). */
+enum {
+    QUIC_CONN_EV_HS_PENDING = 1u << 0,
+    QUIC_CONN_EV_HS_DATA = 1u << 1,
+    QUIC_CONN_EV_CONNECTED = 1u << 2,
+    QUIC_CONN_EV_STREAMS_AVAILABLE = 1u << 3,
+    QUIC_CONN_EV_CLOSED = 1u << 4,
+};
+enum {
+    QUIC_STREAM_EV_OPENED = 1u << 0,
+    QUIC_STREAM_EV_READABLE = 1u << 1,
+    QUIC_STREAM_EV_RESET = 1u << 2,
+    QUIC_STREAM_EV_STOPPED = 1u << 3,
+    QUIC_STREAM_EV_WRITABLE = 1u << 4,
+    QUIC_STREAM_EV_RELEASED = 1u << 5,
+    QUIC_STREAM_EV_FINISHED = 1u << 6,
+    QUIC_STREAM_EV_CLOSED = 1u << 7,
+};
+/* quic_stream.events_seen: what the application was told and has not used up. */
+#define QUIC_STREAM_TOLD_READABLE (1u << 0)
+#define QUIC_STREAM_TOLD_CLOSED (1u << 1)
+
+/* RFC 9001 6.6 allows 2^23 packets with one AES-GCM key; we change it well before. */
+#define QUIC_KEY_UPDATE_PACKETS (1ull << 22)
+/* An ACK alone is never acknowledged; after this many a PING goes along (RFC 9000 13.2.4). */
+#define QUIC_ACK_ONLY_RUN_MAX 19u
+#define QUIC_CLOSE_REASON_MAX 127u
+#define QUIC_KEEP_HELD_LEN_MAX 2048u
+
+/* One packet whose keys are not there yet (RFC 9000 5.7). */
+typedef struct quic_held_packet {
+    struct quic_held_packet *next;
+    uint32_t len;
+    uint32_t datagram_len;
+    uint8_t ecn;
+    uint8_t data[];
+} quic_held_packet;
+
+/* What exists per packet number space. */
+typedef struct quic_conn_space {
+    quic_keys *rx;
+    quic_keys *tx;
+    quic_crypto_stream *crypto;
+    quic_ack_tracker acks;
+    uint8_t probes;   /* packets that may leave whatever the window says (RFC 9002 6.2.4) */
+    bool ping;        /* nothing to repeat: a PING makes the probe ack-eliciting */
+    bool discarded;   /* RFC 9001 4.9 */
+} quic_conn_space;
+
+struct quic_conn {
+    quic_conn_env *env;
+    quic_list_node dirty_node;
+    quic_list_node events_node;
+    quic_list_node all_node;
+    quic_heap_node timer;
+    uint64_t handle;
+    void *owner_ctx;
+    void *app_ctx;
+    quic_mem mem;
+
+    uint8_t role;  /* quic_role */
+    uint8_t state; /* quic_conn_state */
+    bool handshake_complete;  /* RFC 9001 4.1.1 */
+    bool handshake_confirmed; /* RFC 9001 4.1.2 */
+    bool counted_half_open;   /* the endpoint's admission counts it as half-open */
+    bool authentic;           /* a packet of the peer was opened */
+    bool params_applied;
+    bool retry_used;
+    bool closed_reported;
+    bool is_resumed;
+    uint16_t suite;
+
+    quic_conn_space spaces[QUIC_SPACE_COUNT];
+    quic_recovery recovery;
+    quic_cc cc;
+    quic_pacer pacer;
+    quic_path path;
+
+    /* 1-RTT keys around an update (RFC 9001 6) */
+    quic_keys *rx_prev;
+    quic_keys *rx_next;
+    quic_ns rx_prev_until;
+    uint64_t rx_phase_first_pn; /* lowest packet number opened with spaces[APP].rx */
+    uint64_t tx_phase_first_pn;
+    bool rx_phase;
+    bool tx_phase;
+    bool key_update_unacked; /* our last update waits for an acknowledgement in the new phase */
+    uint64_t open_failed_total;
+
+    /* streams */
+    quic_stream_table streams;
+    quic_scheduler scheduler;
+    quic_list ctrl_streams;
+    quic_list event_streams;
+    quic_flow_recv flow_recv;
+    quic_flow_send flow_send;
+    uint64_t send_held_bytes;
+    bool flow_blocked;  /* streams left the scheduler for want of connection credit */
+    bool send_starved;  /* a write was cut short by the connection's budget */
+    bool open_refused;  /* quic_conn_stream_open said AGAIN */
+    quic_stream *closing_stream; /* CLOSED was reported: freed at the next poll */
+
+    /* frames to send */
+    uint32_t pending;
+    uint32_t ack_only_run;
+    uint64_t next_skip_pn; /* RFC 9000 21.4 */
+
+    /* handshake */
+    const quic_tls_vtable *tls_vtable; /* NULL: driven from outside */
+    const void *tls_config;
+    quic_tls *tls;
+    bool external;
+    bool hs_pending;  /* external server: waits for accept */
+    bool hs_accepted;
+    bool in_tls; /* a provide or start is on the stack */
+    uint8_t hs_data_level; /* level whose bytes the last HANDSHAKE_DATA showed */
+    size_t hs_data_len;    /* to be consumed at the next poll */
+    char *server_name;     /* client: asked for; server: seen; 0-terminated, server_name_size bytes */
+    size_t server_name_size;
+    uint8_t *alpn;
+    size_t alpn_len;
+    quic_transport_params peer_params;
+    uint8_t *token; /* client: of a Retry */
+    size_t token_len;
+    quic_held_packet *held; /* oldest first */
+    uint32_t held_count;
+
+    /* connection IDs */
+    quic_cid_local cids_local;
+    quic_cid_peer cids_peer;
+    quic_cid original_dcid; /* of the client's first Initial */
+    quic_cid initial_dcid;  /* server: also registered until the handshake is confirmed */
+    quic_cid initial_scid;  /* ours, in the first packet */
+    quic_cid retry_scid;
+    quic_cid peer_scid;     /* the peer's first SCID */
+    bool initial_dcid_registered;
+    bool peer_scid_known;
+
+    /* time */
+    quic_ns created_ns;
+    quic_ns idle_timeout_ns; /* effective; 0: none */
+    quic_ns last_recv_ns;
+    quic_ns idle_base_ns;    /* idle timeout counts from here */
+    quic_ns close_deadline_ns;
+    bool sent_eliciting_since_recv;
+
+    /* the end */
+    quring_close_info *close_info; /* NULL while open */
+    bool close_info_shared;        /* a constant: there was no memory for one of its own */
+    bool close_to_send;
+    uint64_t close_pn[QUIC_SPACE_COUNT]; /* numbers go on when the sent packets are forgotten */
+    uint32_t close_recv_count; /* packets since, to answer fewer and fewer */
+    uint32_t close_recv_next;
+
+    uint32_t events;
+
+    /* facts for quring_conn_info */
+    uint64_t packets_sent;
+    uint64_t packets_recv;
+    uint64_t bytes_sent;
+    uint64_t bytes_recv;
+    uint64_t stream_bytes_acked;
+
+    quring_limits limits;
+};
+
+static inline quic_space quic_conn_space_of(quic_level level)
+{
+    return level == QUIC_LEVEL_INITIAL     ? QUIC_SPACE_INITIAL
+           : level == QUIC_LEVEL_HANDSHAKE ? QUIC_SPACE_HANDSHAKE
+                                           : QUIC_SPACE_APP;
+}
+
+static inline quic_level quic_conn_level_of(quic_space space)
+{
+    return space == QUIC_SPACE_INITIAL     ? QUIC_LEVEL_INITIAL
+           : space == QUIC_SPACE_HANDSHAKE ? QUIC_LEVEL_HANDSHAKE
+                                           : QUIC_LEVEL_APP;
+}
+
+static inline bool quic_conn_is_open(const quic_conn *conn)
+{
+    return conn->state <= QUIC_CONN_ESTABLISHED;
+}
+
+/* quic_conn_mark_dirty: the connection may have something to send, or its timer moved. */
+static inline void quic_conn_mark_dirty(quic_conn *conn)
+{
+    if (!quic_list_is_linked(&conn->dirty_node) && conn->state != QUIC_CONN_DEAD) {
+        quic_list_push_back(&conn->env->dirty, &conn->dirty_node);
+    }
+}
+
+/* quic_conn_raise queues an event of the connection, quic_conn_raise_stream one of a stream. */
+static inline void quic_conn_raise(quic_conn *conn, uint32_t events)
+{
+    conn->events |= events;
+    if (!quic_list_is_linked(&conn->events_node) && conn->state != QUIC_CONN_DEAD) {
+        quic_list_push_back(&conn->env->with_events, &conn->events_node);
+    }
+}
+
+static inline void quic_conn_raise_stream(quic_conn *conn, quic_stream *s, uint32_t events)
+{
+    s->events |= events;
+    if (!quic_list_is_linked(&s->event_node)) {
+        quic_list_push_back(&conn->event_streams, &s->event_node);
+    }
+    quic_conn_raise(conn, 0);
+}
+
+/* ---- handshake.c ------------------------------------------------------------------------------ */
+quic_rc quic_conn_start_client(quic_conn *conn, quic_ns now);
+/* Feeds what CRYPTO bytes are in order to TLS (or tells the application), and follows up. */
+void quic_conn_drive_handshake(quic_conn *conn, quic_ns now);
+quic_rc quic_conn_install_secret(quic_conn *conn, quic_level level, bool is_write, uint16_t suite,
+                                 const uint8_t *secret, size_t len);
+size_t quic_conn_encode_params(quic_conn *conn, uint8_t *out, size_t room);
+quic_rc quic_conn_apply_peer_params(quic_conn *conn, const uint8_t *data, size_t len);
+void quic_conn_on_handshake_complete(quic_conn *conn, quic_ns now);
+void quic_conn_on_handshake_confirmed(quic_conn *conn, quic_ns now);
+void quic_conn_discard_space(quic_conn *conn, quic_space space, quic_ns now);
+void quic_conn_update_facts(quic_conn *conn);
+quic_rc quic_conn_make_initial_keys(quic_conn *conn, const quic_cid *client_dcid);
+bool quic_conn_set_text(quic_conn *conn, const uint8_t *alpn, size_t alpn_len, const char *name);
+
+/* ---- conn_keys.c ------------------------------------------------------------------------------- */
+/* Which keys open a 1-RTT packet of key phase `phase`; NULL: none. */
+quic_keys *quic_conn_rx_keys(quic_conn *conn, bool phase, uint64_t pn);
+/* A packet was opened with `keys`: the peer may have begun a new phase. */
+quic_rc quic_conn_on_opened(quic_conn *conn, const quic_keys *keys, uint64_t pn, quic_ns now);
+void quic_conn_maybe_update_keys(quic_conn *conn);
+void quic_conn_drop_old_keys(quic_conn *conn, quic_ns now);
+void quic_conn_hold_packet(quic_conn *conn, const uint8_t *data, size_t len, size_t datagram_len,
+                           uint8_t ecn);
+void quic_conn_replay_held(quic_conn *conn, quic_ns now);
+void quic_conn_free_held(quic_conn *conn);
+
+/* ---- conn_frames.c ------------------------------------------------------------------------------ */
+/* Takes the frames of one opened packet. Returns QUIC_OK with *out_eliciting; otherwise the connection
+ * closes, or the packet must not be acknowledged. */
+quic_rc quic_conn_take_frames(quic_conn *conn, quic_level level, const uint8_t *data, size_t len,
+                              bool *out_eliciting, const uint8_t *dcid, size_t dcid_len,
+                              quic_ns now);
+
+/* ---- conn_acks.c --------------------------------------------------------------------------------- */
+quic_rc quic_conn_on_ack(quic_conn *conn, quic_space space, const quic_frame_ack *ack, quic_ns now);
+void quic_conn_on_recovery_timeout(quic_conn *conn, quic_ns now);
+/* Queues again what a packet carried: lost, or repeated by a probe. */
+void quic_conn_requeue(quic_conn *conn, quic_space space, const quic_sent_packet *packet);
+void quic_conn_apply_send_facts(quic_conn *conn, quic_stream *s,
+                                const quic_stream_send_facts *facts);
+
+/* ---- conn_streams.c ------------------------------------------------------------------------------ */
+void quic_conn_apply_recv_facts(quic_conn *conn, quic_stream *s,
+                                const quic_stream_recv_facts *facts);
+void quic_conn_schedule(quic_conn *conn, quic_stream *s);
+void quic_conn_note_ctrl(quic_conn *conn, quic_stream *s);
+quic_rc quic_conn_adopt_stream(quic_conn *conn, quic_stream *s);
+void quic_conn_free_stream(quic_conn *conn, quic_stream *s);
+void quic_conn_maybe_closed_stream(quic_conn *conn, quic_stream *s);
+
+/* ---- packetizer.c --------------------------------------------------------------------------------- */
+/* A packet under construction. */
+typedef struct quic_packet_build {
+    uint8_t *buf;      /* its first byte */
+    size_t hdr_len;    /* packet number included */
+    size_t pn_off;
+    size_t len_off;    /* long header: where the Length field is */
+    uint8_t *p;        /* next frame goes here */
+    uint8_t *end;      /* frames end here at the latest; 16 bytes of tag follow */
+    uint64_t pn;
+    quic_sent_packet *sent;
+    quic_space space;
+    uint8_t pn_len;
+    bool eliciting;
+    bool in_flight;
+    bool has_padding;
+    bool full; /* a frame without length ends it */
+} quic_packet_build;
+
+/* quic_packet_begin writes a header into buf[0..room). False: no keys, no room, or too many packets
+ * are unacknowledged. */
+bool quic_packet_begin(quic_conn *conn, quic_packet_build *b, quic_space space, uint8_t *buf,
+                       size_t room);
+static inline bool quic_packet_is_empty(const quic_packet_build *b)
+{
+    return b->p == b->buf + b->hdr_len;
+}
+void quic_packet_cancel(quic_conn *conn, quic_packet_build *b);
+/* quic_packet_finish pads the packet to at least `len_min` bytes, seals it and records it as sent;
+ * header protection is still missing. Returns its size. */
+size_t quic_packet_finish(quic_conn *conn, quic_packet_build *b, size_t len_min, quic_ns now);
+/* Header protection of one packet, and of `count` short-header packets at once. */
+void quic_packet_protect(quic_conn *conn, const quic_packet_build *b);
+void quic_packet_protect_short(const quic_keys *keys, uint8_t *const *packets,
+                               const uint8_t *pn_lens, size_t pn_off, unsigned count);
+/* Frames; false: no room left (try again in the next packet). */
+bool quic_packet_add_ack(quic_conn *conn, quic_packet_build *b, quic_ns now);
+bool quic_packet_add_crypto(quic_conn *conn, quic_packet_build *b);
+bool quic_packet_add_ping(quic_packet_build *b);
+bool quic_packet_add_pending(quic_conn *conn, quic_packet_build *b);
+bool quic_packet_add_stream_ctrl(quic_conn *conn, quic_packet_build *b);
+void quic_packet_add_streams(quic_conn *conn, quic_packet_build *b);
+bool quic_packet_add_close(quic_conn *conn, quic_packet_build *b);
+/* The same without a record of what was sent, for packets with CONNECTION_CLOSE. */
+bool quic_packet_begin_closing(quic_conn *conn, quic_packet_build *b, quic_space space,
+                               uint8_t *buf, size_t room);
+size_t quic_packet_finish_closing(quic_conn *conn, quic_packet_build *b, size_t len_min);
+
+/* ---- conn_close.c --------------------------------------------------------------------------------- */
+/* quic_conn_fail: a rule was broken (rc > 0, the peer's fault) or we cannot go on (rc < 0): the only
+ * place where an error becomes CONNECTION_CLOSE. */
+void quic_conn_fail(quic_conn *conn, quic_rc rc, uint64_t frame_type, const char *reason,
+                    quic_ns now);
+void quic_conn_close_code(quic_conn *conn, quring_close_kind kind, uint64_t code,
+                          uint64_t frame_type, const char *reason, size_t reason_len, quic_ns now);
+void quic_conn_on_peer_close(quic_conn *conn, const quic_frame_connection_close *frame,
+                             quic_ns now);
+/* Ends without a word on the wire (timeouts, resets). */
+void quic_conn_end_silently(quic_conn *conn, quring_close_kind kind, quic_ns now);
+/* A packet arrived while closing: RFC 9000 10.2.1 asks for an answer now and then. */
+void quic_conn_on_recv_closing(quic_conn *conn);
+/* After CLOSED was reported: gives back everything that the closing period does not need. */
+void quic_conn_release(quic_conn *conn);
+void quic_conn_maybe_dead(quic_conn *conn, quic_ns now);
+
+/* ---- conn_events.c --------------------------------------------------------------------------------- */
+/* Takes the CRYPTO bytes that the last HANDSHAKE_DATA showed. */
+void quic_conn_take_shown(quic_conn *conn);
+
+/* ---- conn_cids.c ----------------------------------------------------------------------------------- */
+void quic_conn_issue_cids(quic_conn *conn);
+quic_rc quic_conn_on_new_cid(quic_conn *conn, const quic_frame_new_connection_id *frame);
+quic_rc quic_conn_on_retire_cid(quic_conn *conn, uint64_t seq, const uint8_t *dcid,
+                                size_t dcid_len);
+quic_rc quic_conn_register_cid(quic_conn *conn, const uint8_t *bytes, size_t len);
+void quic_conn_learn_initial_token(quic_conn *conn, const uint8_t token[QUIC_RESET_TOKEN_LEN]);
+void quic_conn_unregister_initial_dcid(quic_conn *conn);
+void quic_conn_unregister_all(quic_conn *conn);
+
+/* ---- conn_timer.c ---------------------------------------------------------------------------------- */
+void quic_conn_on_activity(quic_conn *conn, quic_ns now);
+quic_ns quic_conn_closing_period(const quic_conn *conn);
+bool quic_conn_at_amplification_limit(const quic_conn *conn);
+/* Whether anything but acknowledgements waits to leave in 1-RTT packets. */
+bool quic_conn_has_app_work(const quic_conn *conn);
+
+#endif /* QUIC_CONN_CONN_INTERNAL_H */

@@ -1,0 +1,302 @@
+/* Packets in: header protection off, packet number, keys, duplicate check, open, frames, then the
+ * packet is noted for acknowledgement (RFC 9000 12, 13.1; RFC 9001 5). */
+#include "quic/conn/conn_internal.h"
+#include "quic/crypto/retry.h"
+
+#define MASK_BATCH 64u
+#define SHORT_PN_OFF (1u + QUIC_CID_LOCAL_LEN)
+
+void quic_conn_recv_datagrams(quic_conn *conn, uint32_t count, uint64_t bytes)
+{
+    (void)count;
+    conn->bytes_recv += bytes;
+    quic_path_on_recv(&conn->path, bytes);
+}
+
+/* The peer proved that it has the keys of this connection. */
+static void on_authentic(quic_conn *conn, quic_level level, quic_ns now)
+{
+    conn->authentic = true;
+    conn->packets_recv++;
+    conn->env->counters->packets_recv++;
+    quic_conn_on_activity(conn, now);
+    if (QUIC_UNLIKELY(level == QUIC_LEVEL_HANDSHAKE) && conn->role == QUIC_SERVER) {
+        conn->path.validated = true; /* RFC 9000 8.1 */
+        quic_conn_discard_space(conn, QUIC_SPACE_INITIAL, now); /* RFC 9001 4.9.1 */
+        quic_conn_mark_dirty(conn);
+    }
+}
+
+static void on_open_failed(quic_conn *conn, const quic_keys *keys, const uint8_t *packet, size_t len,
+                           quic_ns now)
+{
+    conn->env->counters->drop_undecryptable++;
+    conn->open_failed_total++;
+    /* RFC 9000 10.3.1: what looks like a packet may be a reset; opening left the last bytes alone. */
+    if (len >= 5 + QUIC_RESET_TOKEN_LEN && !quic_header_is_long(packet[0]) &&
+        quic_cid_table_find(&conn->env->reset_tokens, packet + len - QUIC_RESET_TOKEN_LEN,
+                            QUIC_RESET_TOKEN_LEN) == conn) {
+        quic_conn_recv_stateless_reset(conn, now);
+        return;
+    }
+    if (conn->open_failed_total >= quic_keys_integrity_limit(keys)) {
+        quic_conn_fail(conn, QUIC_V_AEAD_LIMIT_REACHED, 0, "integrity limit", now);
+    }
+}
+
+/* The frames of an opened packet, and its place among those to acknowledge. */
+static void take_payload(quic_conn *conn, quic_level level, uint64_t pn, const uint8_t *payload,
+                         size_t len, const uint8_t *dcid, size_t dcid_len, uint8_t ecn, quic_ns now)
+{
+    bool eliciting = false;
+    if (QUIC_UNLIKELY(len == 0)) {
+        /* RFC 9000 12.4: a packet without frames */
+        quic_conn_fail(conn, QUIC_V_PROTOCOL_VIOLATION, 0, "empty packet", now);
+        return;
+    }
+    quic_rc rc =
+        quic_conn_take_frames(conn, level, payload, len, &eliciting, dcid, dcid_len, now);
+    quic_conn_space *space = &conn->spaces[quic_conn_space_of(level)];
+    if (rc != QUIC_OK || !quic_conn_is_open(conn) || space->discarded) {
+        return;
+    }
+    if (quic_ack_tracker_on_packet(&space->acks, pn, eliciting, ecn, now) != QUIC_OK) {
+        quic_conn_fail(conn, QUIC_E_NOMEM, 0, "memory", now);
+    }
+}
+
+/* ---- long headers ------------------------------------------------------------------------------- */
+
+static bool long_packet_acceptable(quic_conn *conn, const quic_long_header *h, size_t datagram_len)
+{
+    if (conn->role == QUIC_SERVER) {
+        /* RFC 9000 14.1 */
+        if (h->type == QUIC_PACKET_INITIAL && datagram_len < QUIC_MIN_INITIAL_LEN) {
+            conn->env->counters->drop_short_initial++;
+            return false;
+        }
+        return h->type != QUIC_PACKET_0RTT;
+    }
+    if (h->type == QUIC_PACKET_0RTT || (h->type == QUIC_PACKET_INITIAL && h->token_len > 0)) {
+        return false; /* RFC 9000 17.2.2: a server's Initial carries no token */
+    }
+    return true;
+}
+
+void quic_conn_recv_long(quic_conn *conn, uint8_t *data, const quic_long_header *h,
+                         size_t datagram_len, uint8_t ecn, quic_ns now)
+{
+    quic_counters *counters = conn->env->counters;
+    if (!quic_conn_is_open(conn)) {
+        quic_conn_on_recv_closing(conn);
+        return;
+    }
+    if (h->type > QUIC_PACKET_HANDSHAKE || !long_packet_acceptable(conn, h, datagram_len)) {
+        counters->drop_malformed++;
+        return;
+    }
+    quic_level level = quic_header_type_level(h->type);
+    quic_conn_space *space = &conn->spaces[quic_conn_space_of(level)];
+    if (space->rx == NULL) {
+        if (!space->discarded && level == QUIC_LEVEL_HANDSHAKE) {
+            quic_conn_hold_packet(conn, data, h->packet_len, datagram_len, ecn);
+        } else {
+            counters->drop_no_keys++;
+        }
+        return;
+    }
+    /* RFC 9000 7.2: once the peer's SCID is known, other ones are discarded */
+    if (conn->peer_scid_known && !quic_cid_is(&conn->peer_scid, h->scid, h->scid_len)) {
+        counters->drop_malformed++;
+        return;
+    }
+    uint8_t mask[16];
+    quic_keys_hp_mask(space->rx, data + h->pn_offset + QUIC_PN_LEN_MAX, mask);
+    uint8_t first = data[0] ^ (mask[0] & 0x0f);
+    uint8_t pn_len = quic_header_pn_len(first);
+    size_t hdr_len = h->pn_offset + pn_len;
+    data[0] = first;
+    for (uint8_t i = 0; i < pn_len; i++) {
+        data[h->pn_offset + i] ^= mask[1 + i];
+    }
+    uint64_t pn = quic_pn_decode(quic_pn_load(data + h->pn_offset, pn_len), pn_len,
+                                 quic_ack_tracker_largest(&space->acks) + 1);
+    if (quic_ack_tracker_is_duplicate(&space->acks, pn)) {
+        counters->drop_duplicate++;
+        return;
+    }
+    if (!quic_keys_open(space->rx, pn, data, hdr_len, data + hdr_len, h->packet_len - hdr_len)) {
+        on_open_failed(conn, space->rx, data, h->packet_len, now);
+        return;
+    }
+    if ((first & QUIC_HEADER_LONG_RESERVED) != 0) {
+        quic_conn_fail(conn, QUIC_V_PROTOCOL_VIOLATION, 0, "reserved bits", now); /* 17.2 */
+        return;
+    }
+    if (!conn->peer_scid_known) {
+        quic_cid_set(&conn->peer_scid, h->scid, h->scid_len);
+        conn->peer_scid_known = true;
+        quic_cid_peer_set_initial(&conn->cids_peer, &conn->peer_scid);
+    }
+    on_authentic(conn, level, now);
+    take_payload(conn, level, pn, data + hdr_len, h->packet_len - hdr_len - QUIC_AEAD_TAG_LEN,
+                 h->dcid, h->dcid_len, ecn, now);
+    if (quic_conn_is_open(conn)) {
+        quic_conn_drive_handshake(conn, now);
+    }
+}
+
+/* ---- short headers ------------------------------------------------------------------------------- */
+
+static inline void recv_short_one(quic_conn *conn, uint8_t *data, size_t len,
+                                  const uint8_t mask[16], uint8_t ecn, quic_ns now)
+{
+    quic_conn_space *app = &conn->spaces[QUIC_SPACE_APP];
+    uint8_t first = data[0] ^ (mask[0] & 0x1f);
+    uint8_t pn_len = quic_header_pn_len(first);
+    size_t hdr_len = SHORT_PN_OFF + pn_len;
+    data[0] = first;
+    for (uint8_t i = 0; i < pn_len; i++) {
+        data[SHORT_PN_OFF + i] ^= mask[1 + i];
+    }
+    uint64_t pn = quic_pn_decode(quic_pn_load(data + SHORT_PN_OFF, pn_len), pn_len,
+                                 quic_ack_tracker_largest(&app->acks) + 1);
+    if (QUIC_UNLIKELY(quic_ack_tracker_is_duplicate(&app->acks, pn))) {
+        conn->env->counters->drop_duplicate++;
+        return;
+    }
+    quic_keys *keys = quic_conn_rx_keys(conn, quic_header_key_phase(first), pn);
+    if (QUIC_UNLIKELY(keys == NULL)) {
+        conn->env->counters->drop_no_keys++;
+        return;
+    }
+    if (QUIC_UNLIKELY(!quic_keys_open(keys, pn, data, hdr_len, data + hdr_len, len - hdr_len))) {
+        on_open_failed(conn, keys, data, len, now);
+        return;
+    }
+    if (QUIC_UNLIKELY((first & QUIC_HEADER_SHORT_RESERVED) != 0)) {
+        quic_conn_fail(conn, QUIC_V_PROTOCOL_VIOLATION, 0, "reserved bits", now); /* 17.3.1 */
+        return;
+    }
+    if (QUIC_UNLIKELY(quic_conn_on_opened(conn, keys, pn, now) != QUIC_OK)) {
+        quic_conn_fail(conn, QUIC_E_NOMEM, 0, "memory", now);
+        return;
+    }
+    on_authentic(conn, QUIC_LEVEL_APP, now);
+    take_payload(conn, QUIC_LEVEL_APP, pn, data + hdr_len, len - hdr_len - QUIC_AEAD_TAG_LEN,
+                 data + 1, QUIC_CID_LOCAL_LEN, ecn, now);
+}
+
+/* RFC 9001 5.7: a server may not take 1-RTT packets before the handshake is complete. */
+static bool may_open_short(const quic_conn *conn)
+{
+    return conn->spaces[QUIC_SPACE_APP].rx != NULL &&
+           (conn->role == QUIC_CLIENT || conn->handshake_complete);
+}
+
+void quic_conn_recv_short(quic_conn *conn, uint8_t *data, uint32_t count, uint32_t seg_len,
+                          uint32_t last_len, uint8_t ecn, quic_ns now)
+{
+    const uint8_t *samples[MASK_BATCH];
+    uint8_t masks[MASK_BATCH][16];
+    while (count > 0) {
+        if (!quic_conn_is_open(conn)) {
+            quic_conn_on_recv_closing(conn);
+            return;
+        }
+        if (!may_open_short(conn)) {
+            uint32_t len = count == 1 ? last_len : seg_len;
+            quic_conn_hold_packet(conn, data, len, len, ecn);
+            data += seg_len;
+            count--;
+            continue;
+        }
+        uint32_t n = count < MASK_BATCH ? count : MASK_BATCH;
+        for (uint32_t i = 0; i < n; i++) {
+            samples[i] = data + (size_t)i * seg_len + SHORT_PN_OFF + QUIC_PN_LEN_MAX;
+        }
+        quic_keys_hp_masks(conn->spaces[QUIC_SPACE_APP].rx, samples, masks, n);
+        for (uint32_t i = 0; i < n && quic_conn_is_open(conn); i++) {
+            size_t len = count - i == 1 ? last_len : seg_len;
+            recv_short_one(conn, data + (size_t)i * seg_len, len, masks[i], ecn, now);
+        }
+        data += (size_t)n * seg_len;
+        count -= n;
+    }
+    if (QUIC_UNLIKELY(conn->spaces[QUIC_SPACE_APP].crypto != NULL) && quic_conn_is_open(conn)) {
+        quic_conn_drive_handshake(conn, now);
+    }
+}
+
+void quic_conn_recv_done(quic_conn *conn, quic_ns now)
+{
+    (void)now;
+    quic_conn_mark_dirty(conn);
+}
+
+/* ---- packets that are not packets -------------------------------------------------------------------- */
+
+/* RFC 9000 6.2: ignored unless it is the first thing a server answers, and it must not offer the
+ * version we already use. */
+void quic_conn_recv_version_negotiation(quic_conn *conn, const quic_long_header *h, quic_ns now)
+{
+    if (conn->role != QUIC_CLIENT || conn->authentic || conn->retry_used ||
+        !quic_conn_is_open(conn) ||
+        !quic_cid_is(&conn->initial_scid, h->dcid, h->dcid_len) ||
+        !quic_cid_is(&conn->original_dcid, h->scid, h->scid_len)) {
+        conn->env->counters->drop_malformed++;
+        return;
+    }
+    for (uint32_t i = 0; i < h->version_count; i++) {
+        if (quic_header_vn_version(h, i) == QUIC_VERSION_1) {
+            conn->env->counters->drop_malformed++;
+            return;
+        }
+    }
+    quic_conn_end_silently(conn, QURING_CLOSE_VERSION, now);
+}
+
+/* RFC 9000 17.2.5.2, 8.1.2 */
+void quic_conn_recv_retry(quic_conn *conn, const uint8_t *data, const quic_long_header *h,
+                          quic_ns now)
+{
+    if (conn->role != QUIC_CLIENT || conn->authentic || conn->retry_used ||
+        !quic_conn_is_open(conn) || h->token_len == 0 ||
+        quic_cid_is(&conn->original_dcid, h->scid, h->scid_len) ||
+        !quic_retry_tag_check(&conn->original_dcid, data, h->packet_len)) {
+        conn->env->counters->drop_malformed++;
+        return;
+    }
+    uint8_t *token = quic_mem_alloc(&conn->mem, h->token_len);
+    if (token == NULL) {
+        quic_conn_fail(conn, QUIC_E_NOMEM, 0, "memory", now);
+        return;
+    }
+    memcpy(token, h->token, h->token_len);
+    conn->token = token;
+    conn->token_len = h->token_len;
+    conn->retry_used = true;
+    quic_cid_set(&conn->retry_scid, h->scid, h->scid_len);
+    quic_cid_peer_set_initial(&conn->cids_peer, &conn->retry_scid);
+    if (quic_conn_make_initial_keys(conn, &conn->retry_scid) != QUIC_OK) {
+        quic_conn_fail(conn, QUIC_E_NOMEM, 0, "memory", now);
+        return;
+    }
+    /* RFC 9002 6.3: what was sent before counts no more, and leaves again with the token. */
+    const quic_sent_packet *packet;
+    while ((packet = quic_recovery_take_next(&conn->recovery, QUIC_SPACE_INITIAL)) != NULL) {
+        quic_conn_requeue(conn, QUIC_SPACE_INITIAL, packet);
+    }
+    quic_recovery_on_retry(&conn->recovery, now);
+    quic_cc_reset(&conn->cc);
+    quic_conn_mark_dirty(conn);
+}
+
+void quic_conn_recv_stateless_reset(quic_conn *conn, quic_ns now)
+{
+    if (!quic_conn_is_open(conn)) {
+        return;
+    }
+    conn->env->counters->recv_stateless_reset++;
+    quic_conn_end_silently(conn, QURING_CLOSE_STATELESS_RESET, now);
+}

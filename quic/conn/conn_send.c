@@ -1,0 +1,326 @@
+/* What may leave now, and in which packets: one unit (a GSO train of equal datagrams) per call. */
+#include "quic/conn/conn_internal.h"
+
+#define TRAIN_MAX 128u
+
+bool quic_conn_at_amplification_limit(const quic_conn *conn)
+{
+    /* RFC 9000 8.1: too little credit for any useful packet is as good as none */
+    return quic_path_credit(&conn->path) < QUIC_AEAD_TAG_LEN + 64u;
+}
+
+bool quic_conn_has_app_work(const quic_conn *conn)
+{
+    const quic_conn_space *app = &conn->spaces[QUIC_SPACE_APP];
+    return conn->pending != 0 || !quic_list_is_empty(&conn->ctrl_streams) ||
+           !quic_scheduler_is_empty(&conn->scheduler) ||
+           (app->crypto != NULL && quic_crypto_stream_can_send(app->crypto)) || app->ping;
+}
+
+static bool space_has_crypto(const quic_conn_space *space)
+{
+    return space->crypto != NULL && quic_crypto_stream_can_send(space->crypto);
+}
+
+static void set_unit(quic_conn *conn, quic_tx_unit *unit, size_t len, size_t seg_len)
+{
+    unit->len = (uint32_t)len;
+    unit->seg_len = (uint32_t)seg_len;
+    unit->ecn = 0;
+    unit->path = conn->path.addr;
+    conn->bytes_sent += len;
+    quic_path_on_sent(&conn->path, len);
+}
+
+/* ---- handshake: one datagram of coalesced packets ------------------------------------------------- */
+
+static bool handshake_space_wants(const quic_conn *conn, quic_space i, quic_ns now)
+{
+    const quic_conn_space *space = &conn->spaces[i];
+    if (space->tx == NULL) {
+        return false;
+    }
+    return space_has_crypto(space) || space->ping || quic_ack_tracker_due(&space->acks, now);
+}
+
+/* Frames of one Initial, Handshake or 1-RTT packet in a coalesced datagram. */
+static void fill_handshake_packet(quic_conn *conn, quic_packet_build *b, bool may_elicit,
+                                  quic_ns now)
+{
+    quic_conn_space *space = &conn->spaces[b->space];
+    if (quic_ack_tracker_pending(&space->acks)) {
+        (void)quic_packet_add_ack(conn, b, now);
+    }
+    if (!may_elicit) {
+        return;
+    }
+    (void)quic_packet_add_crypto(conn, b);
+    if (b->space == QUIC_SPACE_APP && conn->params_applied) {
+        if (quic_packet_add_pending(conn, b) && quic_packet_add_stream_ctrl(conn, b)) {
+            quic_packet_add_streams(conn, b);
+        }
+    }
+    if (space->ping && !b->eliciting) {
+        (void)quic_packet_add_ping(b);
+    }
+    if (b->eliciting) {
+        space->ping = false;
+        space->probes = space->probes > 0 ? (uint8_t)(space->probes - 1) : 0;
+    }
+}
+
+static bool send_handshake_datagram(quic_conn *conn, quic_tx_unit *unit, quic_ns now)
+{
+    quic_packet_build built[QUIC_SPACE_COUNT];
+    uint32_t count = 0;
+    uint64_t credit = quic_path_credit(&conn->path);
+    size_t size = QUIC_MIN_INITIAL_LEN < unit->cap ? QUIC_MIN_INITIAL_LEN : unit->cap;
+    bool initial = false;
+    size_t len = 0;
+    if (credit < size) {
+        size = credit;
+        if (quic_conn_at_amplification_limit(conn)) {
+            conn->env->counters->amplification_blocked++;
+            return false;
+        }
+    }
+    uint64_t window = quic_cc_available(&conn->cc, conn->recovery.in_flight_bytes);
+    for (int i = 0; i < QUIC_SPACE_COUNT; i++) {
+        quic_packet_build *b = &built[count];
+        bool may_elicit = window >= size || conn->spaces[i].probes > 0;
+        if (i == QUIC_SPACE_APP && !conn->handshake_complete && conn->role == QUIC_CLIENT) {
+            break;
+        }
+        if (!quic_packet_begin(conn, b, (quic_space)i, unit->buf + len, size - len)) {
+            continue;
+        }
+        fill_handshake_packet(conn, b, may_elicit, now);
+        if (quic_packet_is_empty(b)) {
+            quic_packet_cancel(conn, b);
+            continue;
+        }
+        /* RFC 9000 14.1: a datagram with an Initial is padded, a server's only when it elicits */
+        initial = initial || (i == QUIC_SPACE_INITIAL &&
+                              (conn->role == QUIC_CLIENT || b->eliciting));
+        len += (size_t)(b->p - b->buf) + QUIC_AEAD_TAG_LEN;
+        size_t short_by = QUIC_PN_LEN_MAX > b->pn_len + (size_t)(b->p - b->buf) - b->hdr_len
+                              ? QUIC_PN_LEN_MAX - b->pn_len - (size_t)(b->p - b->buf) + b->hdr_len
+                              : 0;
+        if (short_by > 0) {
+            memset(b->p, 0, short_by);
+            b->p += short_by;
+            len += short_by;
+        }
+        count++;
+        if (b->full) {
+            break;
+        }
+    }
+    if (count == 0) {
+        return false;
+    }
+    size_t before_last = len - (size_t)(built[count - 1].p - built[count - 1].buf) -
+                         QUIC_AEAD_TAG_LEN;
+    bool sent_handshake = false;
+    for (uint32_t i = 0; i < count; i++) {
+        quic_packet_build *b = &built[i];
+        size_t len_min = initial && i + 1 == count && size > before_last ? size - before_last : 0;
+        size_t n = quic_packet_finish(conn, b, len_min, now);
+        quic_packet_protect(conn, b);
+        len = i + 1 == count ? before_last + n : len;
+        sent_handshake = sent_handshake || b->space == QUIC_SPACE_HANDSHAKE;
+    }
+    set_unit(conn, unit, len, len);
+    if (sent_handshake && conn->role == QUIC_CLIENT) {
+        quic_conn_discard_space(conn, QUIC_SPACE_INITIAL, now); /* RFC 9001 4.9.1 */
+    }
+    return true;
+}
+
+/* ---- 1-RTT: a train ---------------------------------------------------------------------------------- */
+
+/* One packet of at most `size` bytes; 0 when there is nothing (more) to say. */
+static size_t build_app_packet(quic_conn *conn, quic_packet_build *b, uint8_t *buf, size_t size,
+                               bool may_elicit, quic_ns now)
+{
+    quic_conn_space *app = &conn->spaces[QUIC_SPACE_APP];
+    if (!quic_packet_begin(conn, b, QUIC_SPACE_APP, buf, size)) {
+        return 0;
+    }
+    if (QUIC_UNLIKELY(quic_ack_tracker_pending(&app->acks))) {
+        bool work = may_elicit && quic_conn_has_app_work(conn);
+        if (work || quic_ack_tracker_due(&app->acks, now)) {
+            (void)quic_packet_add_ack(conn, b, now);
+            if (conn->ack_only_run >= QUIC_ACK_ONLY_RUN_MAX && !work) {
+                (void)quic_packet_add_ping(b);
+            }
+        }
+    }
+    if (may_elicit) {
+        bool room = true;
+        if (QUIC_UNLIKELY(app->crypto != NULL)) {
+            (void)quic_packet_add_crypto(conn, b);
+        }
+        if (QUIC_UNLIKELY(conn->pending != 0)) {
+            room = quic_packet_add_pending(conn, b);
+        }
+        if (QUIC_UNLIKELY(!quic_list_is_empty(&conn->ctrl_streams)) && room) {
+            room = quic_packet_add_stream_ctrl(conn, b);
+        }
+        if (QUIC_LIKELY(room)) {
+            quic_packet_add_streams(conn, b);
+        }
+        if (QUIC_UNLIKELY(app->ping) && !b->eliciting) {
+            (void)quic_packet_add_ping(b);
+        }
+    }
+    if (quic_packet_is_empty(b)) {
+        quic_packet_cancel(conn, b);
+        return 0;
+    }
+    if (QUIC_UNLIKELY(app->probes > 0) && b->eliciting) {
+        app->probes--;
+        app->ping = false;
+    }
+    return quic_packet_finish(conn, b, 0, now);
+}
+
+/* RFC 9000 21.4: a number left out now and then; who acknowledges it makes acknowledgements up. */
+static void maybe_skip_pn(quic_conn *conn)
+{
+    quic_sent_map *map = quic_recovery_map(&conn->recovery, QUIC_SPACE_APP);
+    uint64_t pn = quic_sent_map_next_pn(map);
+    if (QUIC_LIKELY(pn < conn->next_skip_pn)) {
+        return;
+    }
+    if (quic_sent_map_skip(map, pn)) {
+        uint64_t window_packets = conn->cc.cwnd_bytes / conn->path.udp_payload_bytes + 64;
+        if (window_packets > 1u << 17) {
+            window_packets = 1u << 17;
+        }
+        conn->next_skip_pn = pn + window_packets / 4 +
+                             quic_rng_u64(conn->env->rng) % (window_packets * 3 / 4 + 1) + 1;
+    }
+}
+
+static bool send_app_train(quic_conn *conn, quic_tx_unit *unit, quic_ns now)
+{
+    uint8_t *packets[TRAIN_MAX];
+    uint8_t pn_lens[TRAIN_MAX];
+    quic_packet_build b;
+    quic_conn_space *app = &conn->spaces[QUIC_SPACE_APP];
+    uint32_t size = conn->path.udp_payload_bytes < unit->cap ? conn->path.udp_payload_bytes
+                                                             : unit->cap;
+    uint32_t seg_max = unit->seg_max < TRAIN_MAX ? unit->seg_max : TRAIN_MAX;
+    uint64_t pace = quic_pacer_budget(&conn->pacer, now);
+    uint64_t credit = quic_path_credit(&conn->path);
+    uint32_t count = 0;
+    size_t len = 0;
+    size_t seg_len = 0;
+    quic_conn_maybe_update_keys(conn);
+    const quic_stream *turn = quic_scheduler_next(&conn->scheduler);
+    while (count < seg_max && len + size <= unit->cap && len + size <= credit) {
+        bool window = conn->recovery.in_flight_bytes + size <= conn->cc.cwnd_bytes;
+        bool may_elicit = (window && len < pace) || app->probes > 0;
+        if (QUIC_UNLIKELY(!may_elicit) && !quic_ack_tracker_due(&app->acks, now)) {
+            break;
+        }
+        maybe_skip_pn(conn);
+        size_t n = build_app_packet(conn, &b, unit->buf + len, size, may_elicit, now);
+        if (n == 0) {
+            break;
+        }
+        packets[count] = b.buf;
+        pn_lens[count] = b.pn_len;
+        seg_len = count == 0 ? n : seg_len;
+        len += n;
+        count++;
+        if (n != seg_len || n < size) {
+            break; /* a shorter one ends the train */
+        }
+    }
+    if (count == 0) {
+        return false;
+    }
+    size_t pn_off = 1 + quic_cid_peer_current(&conn->cids_peer)->len;
+    quic_packet_protect_short(app->tx, packets, pn_lens, pn_off, count);
+    set_unit(conn, unit, len, seg_len);
+    quic_stream *s = quic_scheduler_next(&conn->scheduler);
+    if (s != NULL && s == turn) {
+        quic_scheduler_rotate(&conn->scheduler, s); /* the next train is another stream's */
+    }
+    return true;
+}
+
+/* ---- the end --------------------------------------------------------------------------------------- */
+
+/* RFC 9000 10.2.3: at every level the peer may be able to read. */
+static bool send_close(quic_conn *conn, quic_tx_unit *unit, quic_ns now)
+{
+    size_t size = QUIC_MIN_INITIAL_LEN < unit->cap ? QUIC_MIN_INITIAL_LEN : unit->cap;
+    uint64_t credit = quic_path_credit(&conn->path);
+    size = credit < size ? credit : size;
+    size_t len = 0;
+    conn->close_to_send = false;
+    for (int i = 0; i < QUIC_SPACE_COUNT; i++) {
+        quic_packet_build b;
+        if (conn->handshake_confirmed && i != QUIC_SPACE_APP) {
+            continue;
+        }
+        if (i == QUIC_SPACE_APP && !conn->handshake_complete && conn->role == QUIC_CLIENT) {
+            continue;
+        }
+        if (!quic_packet_begin_closing(conn, &b, (quic_space)i, unit->buf + len, size - len)) {
+            continue;
+        }
+        if (!quic_packet_add_close(conn, &b)) {
+            continue;
+        }
+        /* a client's Initial fills its datagram, RFC 9000 14.1 */
+        bool pad = i == QUIC_SPACE_INITIAL && conn->role == QUIC_CLIENT &&
+                   conn->spaces[QUIC_SPACE_HANDSHAKE].tx == NULL;
+        len += quic_packet_finish_closing(conn, &b, pad ? size : 0);
+        quic_packet_protect(conn, &b);
+    }
+    if (len == 0) {
+        return false;
+    }
+    (void)now;
+    set_unit(conn, unit, len, len);
+    return true;
+}
+
+bool quic_conn_send(quic_conn *conn, quic_tx_unit *unit, quic_ns now)
+{
+    unit->len = 0;
+    if (QUIC_UNLIKELY(!quic_conn_is_open(conn))) {
+        return conn->close_to_send && send_close(conn, unit, now);
+    }
+    if (QUIC_UNLIKELY(!conn->handshake_confirmed) || conn->path.validated == false) {
+        for (int i = 0; i < QUIC_SPACE_APP; i++) {
+            if (handshake_space_wants(conn, (quic_space)i, now)) {
+                return send_handshake_datagram(conn, unit, now);
+            }
+        }
+        if (!conn->handshake_complete) {
+            /* A server may have 1-RTT keys already; it says nothing at that level before the client
+             * has proved its address. */
+            return false;
+        }
+    }
+    if (conn->spaces[QUIC_SPACE_APP].tx == NULL) {
+        return false;
+    }
+    return send_app_train(conn, unit, now);
+}
+
+void quic_conn_on_send_too_big(quic_conn *conn, uint32_t len)
+{
+    /* The interface does not carry this size: fall back to what every path carries (RFC 9000 14). */
+    if (conn->path.udp_payload_bytes > QUIC_MIN_INITIAL_LEN &&
+        len >= conn->path.udp_payload_bytes) {
+        conn->path.udp_payload_bytes = QUIC_MIN_INITIAL_LEN;
+        quic_cc_set_datagram(&conn->cc, QUIC_MIN_INITIAL_LEN);
+        quic_conn_mark_dirty(conn);
+    }
+}

@@ -1,0 +1,264 @@
+/* Streams as the application uses them, and what a change in one means for the connection. */
+#include "quic/conn/conn_internal.h"
+
+_Static_assert((int)QUIC_WRITE_FIN == (int)QUIC_STREAM_WRITE_FIN, "flags pass through");
+_Static_assert((int)QUIC_WRITE_LEND == (int)QUIC_STREAM_WRITE_LEND, "flags pass through");
+
+uint64_t quic_stream_handle(const quic_stream *stream)
+{
+    return stream->handle;
+}
+
+void quic_stream_set_app_ctx(quic_stream *stream, void *ctx)
+{
+    stream->app_ctx = ctx;
+}
+
+void *quic_stream_app_ctx(const quic_stream *stream)
+{
+    return stream->app_ctx;
+}
+
+uint64_t quic_stream_id(const quic_stream *stream)
+{
+    return stream->id;
+}
+
+quic_conn *quic_stream_conn(const quic_stream *stream)
+{
+    return stream->owner;
+}
+
+/* ---- the connection's side of a stream ----------------------------------------------------------- */
+
+quic_rc quic_conn_adopt_stream(quic_conn *conn, quic_stream *s)
+{
+    s->owner = conn;
+    s->incremental = true; /* streams of one urgency share (RFC 9218 4.2 leaves the default to us) */
+    return quic_handles_add(&conn->env->stream_handles, &s->handle, s);
+}
+
+void quic_conn_free_stream(quic_conn *conn, quic_stream *s)
+{
+    quic_scheduler_remove(&conn->scheduler, s);
+    quic_list_remove(&s->ctrl_node);
+    quic_list_remove(&s->event_node);
+    if (s->handle != 0) {
+        (void)quic_handles_remove(&conn->env->stream_handles, s->handle);
+    }
+    uint64_t held = quic_send_buf_held(&s->send);
+    conn->send_held_bytes -= held < conn->send_held_bytes ? held : conn->send_held_bytes;
+    if (quic_stream_table_close(&conn->streams, s)) {
+        conn->pending |= quic_stream_table_max_streams_due(&conn->streams, false)
+                             ? QUIC_PEND_MAX_STREAMS_BIDI
+                             : 0;
+        conn->pending |=
+            quic_stream_table_max_streams_due(&conn->streams, true) ? QUIC_PEND_MAX_STREAMS_UNI : 0;
+        quic_conn_mark_dirty(conn);
+    }
+}
+
+void quic_conn_maybe_closed_stream(quic_conn *conn, quic_stream *s)
+{
+    if (quic_stream_is_closed(s) && (s->events_seen & QUIC_STREAM_TOLD_CLOSED) == 0) {
+        quic_conn_raise_stream(conn, s, QUIC_STREAM_EV_CLOSED);
+    }
+}
+
+void quic_conn_schedule(quic_conn *conn, quic_stream *s)
+{
+    if (s->scheduled) {
+        return;
+    }
+    if (quic_stream_can_send(s, quic_flow_send_credit(&conn->flow_send))) {
+        quic_scheduler_add(&conn->scheduler, s);
+        quic_conn_mark_dirty(conn);
+        return;
+    }
+    if (quic_stream_note_blocked(s)) {
+        quic_conn_note_ctrl(conn, s);
+    }
+    if (quic_stream_can_send(s, UINT64_MAX)) {
+        conn->flow_blocked = true;
+        if (quic_flow_send_on_blocked(&conn->flow_send)) {
+            conn->pending |= QUIC_PEND_DATA_BLOCKED;
+        }
+        quic_conn_mark_dirty(conn);
+    }
+}
+
+void quic_conn_note_ctrl(quic_conn *conn, quic_stream *s)
+{
+    if (s->ctrl_pending != 0 && !quic_list_is_linked(&s->ctrl_node)) {
+        quic_list_push_back(&conn->ctrl_streams, &s->ctrl_node);
+        quic_conn_mark_dirty(conn);
+    }
+}
+
+void quic_conn_apply_recv_facts(quic_conn *conn, quic_stream *s,
+                                const quic_stream_recv_facts *facts)
+{
+    uint32_t events = 0;
+    if (QUIC_LIKELY(facts->readable) && (s->events_seen & QUIC_STREAM_TOLD_READABLE) == 0) {
+        s->events_seen |= QUIC_STREAM_TOLD_READABLE;
+        events |= QUIC_STREAM_EV_READABLE;
+    }
+    if (QUIC_UNLIKELY(facts->reset)) {
+        s->events &= ~(uint32_t)QUIC_STREAM_EV_READABLE; /* unread bytes are gone */
+        events |= QUIC_STREAM_EV_RESET;
+    }
+    if (events != 0) {
+        quic_conn_raise_stream(conn, s, events);
+    }
+    if (facts->conn_update_due) {
+        conn->pending |= QUIC_PEND_MAX_DATA;
+        quic_conn_mark_dirty(conn);
+    }
+    if (s->ctrl_pending != 0) {
+        quic_conn_note_ctrl(conn, s);
+    }
+    if (facts->done) {
+        quic_conn_maybe_closed_stream(conn, s);
+    }
+}
+
+/* ---- verbs ------------------------------------------------------------------------------------------ */
+
+static bool usable(const quic_conn *conn)
+{
+    return conn->state == QUIC_CONN_ESTABLISHED && conn->params_applied;
+}
+
+quic_rc quic_conn_stream_open(quic_conn *conn, bool uni, quic_stream **out)
+{
+    if (!usable(conn)) {
+        return QUIC_E_STATE;
+    }
+    quic_rc rc = quic_stream_table_open(&conn->streams, out, uni);
+    if (rc == QUIC_E_AGAIN) {
+        conn->open_refused = true;
+        if (quic_stream_table_blocked_due(&conn->streams, uni)) {
+            conn->pending |=
+                uni ? QUIC_PEND_STREAMS_BLOCKED_UNI : QUIC_PEND_STREAMS_BLOCKED_BIDI;
+            quic_conn_mark_dirty(conn);
+        }
+    }
+    if (rc != QUIC_OK) {
+        return rc;
+    }
+    rc = quic_conn_adopt_stream(conn, *out);
+    if (rc != QUIC_OK) {
+        /* The id is used up; the peer will never hear of it. */
+        (void)quic_stream_table_close(&conn->streams, *out);
+        *out = NULL;
+    }
+    return rc;
+}
+
+quic_rc quic_conn_stream_write(quic_conn *conn, quic_stream *s, const uint8_t *data, size_t len,
+                               uint32_t flags, size_t *out_accepted)
+{
+    *out_accepted = 0;
+    if (!usable(conn)) {
+        return QUIC_E_STATE;
+    }
+    uint64_t cap = conn->limits.conn_send_buf_bytes;
+    uint64_t room = cap > conn->send_held_bytes ? cap - conn->send_held_bytes : 0;
+    quic_rc rc = quic_stream_write(s, out_accepted, data, len,
+                                   flags & (QUIC_WRITE_FIN | QUIC_WRITE_LEND), room);
+    if (rc == QUIC_OK || rc == QUIC_E_AGAIN) {
+        conn->send_held_bytes += *out_accepted;
+        if (*out_accepted < len && quic_stream_writable(s) > 0) {
+            conn->send_starved = true;
+        }
+        quic_conn_schedule(conn, s);
+    }
+    return rc;
+}
+
+quic_rc quic_conn_stream_peek(quic_conn *conn, quic_stream *s, quic_span out[2], bool *out_fin)
+{
+    quic_recv_span spans[2];
+    if (!quic_conn_is_open(conn) && conn->closed_reported) {
+        return QUIC_E_STATE;
+    }
+    quic_rc rc = quic_stream_peek(s, spans, out_fin);
+    if (rc == QUIC_E_AGAIN) {
+        s->events_seen &= ~QUIC_STREAM_TOLD_READABLE;
+        return rc;
+    }
+    if (rc == QUIC_OK) {
+        for (int i = 0; i < 2; i++) {
+            out[i].data = spans[i].data;
+            out[i].len = spans[i].len;
+        }
+    }
+    return rc;
+}
+
+quic_rc quic_conn_stream_consume(quic_conn *conn, quic_stream *s, size_t len)
+{
+    quic_stream_recv_facts facts;
+    memset(&facts, 0, sizeof(facts));
+    const quic_rtt *rtt = &conn->recovery.rtt;
+    quic_ns srtt_ns = quic_rtt_has_sample(rtt) ? rtt->smoothed_ns : 0;
+    quic_rc rc =
+        quic_stream_consume(s, &conn->flow_recv, len, srtt_ns, conn->env->now, &facts);
+    if (rc != QUIC_OK) {
+        return rc;
+    }
+    if (quic_recv_buf_readable(&s->recv) == 0) {
+        s->events_seen &= ~QUIC_STREAM_TOLD_READABLE;
+    }
+    quic_conn_apply_recv_facts(conn, s, &facts);
+    return QUIC_OK;
+}
+
+quic_rc quic_conn_stream_reset(quic_conn *conn, quic_stream *s, uint64_t app_error)
+{
+    if (app_error > QUIC_VARINT_MAX) {
+        return QUIC_E_INVAL;
+    }
+    if (!usable(conn)) {
+        return QUIC_E_STATE;
+    }
+    quic_stream_send_facts facts;
+    memset(&facts, 0, sizeof(facts));
+    quic_rc rc = quic_stream_reset(s, app_error, &facts);
+    if (rc == QUIC_OK) {
+        quic_conn_apply_send_facts(conn, s, &facts);
+        quic_scheduler_remove(&conn->scheduler, s);
+        quic_conn_note_ctrl(conn, s);
+    }
+    return rc;
+}
+
+quic_rc quic_conn_stream_stop_sending(quic_conn *conn, quic_stream *s, uint64_t app_error)
+{
+    if (app_error > QUIC_VARINT_MAX) {
+        return QUIC_E_INVAL;
+    }
+    if (!usable(conn)) {
+        return QUIC_E_STATE;
+    }
+    quic_stream_recv_facts facts;
+    memset(&facts, 0, sizeof(facts));
+    quic_rc rc = quic_stream_stop_sending(s, &conn->flow_recv, app_error, &facts);
+    if (rc == QUIC_OK) {
+        quic_conn_apply_recv_facts(conn, s, &facts);
+    }
+    return rc;
+}
+
+void quic_conn_stream_get_info(const quic_conn *conn, const quic_stream *s, quic_stream_info *out)
+{
+    (void)conn;
+    memset(out, 0, sizeof(*out));
+    out->bytes_written = s->send.write_off;
+    out->bytes_sent = s->send.next_off;
+    out->bytes_acked = s->send.acked_off;
+    out->bytes_recv = s->recv.recv_off;
+    out->bytes_read = s->recv.read_off;
+    out->readable = quic_recv_buf_readable(&s->recv);
+    out->writable = quic_stream_writable(s);
+}

@@ -1,0 +1,125 @@
+/* One deadline from many, and what happens when it comes. */
+#include "quic/conn/conn_internal.h"
+
+static inline quic_ns earlier(quic_ns a, quic_ns b)
+{
+    return a < b ? a : b;
+}
+
+void quic_conn_set_timer(quic_conn *conn, quic_ns at)
+{
+    if (conn->state == QUIC_CONN_DEAD) {
+        return;
+    }
+    if (at == QUIC_NS_NEVER) {
+        quic_heap_remove(&conn->env->timers, &conn->timer);
+        return;
+    }
+    quic_rc rc = quic_heap_set(&conn->env->timers, &conn->timer, at);
+    QURING_ASSERT(rc == QUIC_OK); /* room was reserved when the connection was made */
+}
+
+void quic_conn_on_activity(quic_conn *conn, quic_ns now)
+{
+    conn->last_recv_ns = now;
+    conn->idle_base_ns = now;
+    conn->sent_eliciting_since_recv = false;
+}
+
+/* RFC 9000 10.1: never shorter than three probe timeouts. */
+static quic_ns idle_deadline(const quic_conn *conn)
+{
+    if (conn->idle_timeout_ns == 0) {
+        return QUIC_NS_NEVER;
+    }
+    quic_ns floor = 3 * quic_recovery_pto_ns(&conn->recovery, QUIC_SPACE_APP);
+    return conn->idle_base_ns + (conn->idle_timeout_ns > floor ? conn->idle_timeout_ns : floor);
+}
+
+static quic_ns keep_alive_deadline(const quic_conn *conn)
+{
+    if (conn->limits.keep_alive_ns == 0 || !conn->handshake_complete) {
+        return QUIC_NS_NEVER;
+    }
+    return conn->idle_base_ns + conn->limits.keep_alive_ns;
+}
+
+static quic_ns ack_deadline(const quic_conn *conn)
+{
+    quic_ns at = QUIC_NS_NEVER;
+    for (int i = 0; i < QUIC_SPACE_COUNT; i++) {
+        if (!conn->spaces[i].discarded && conn->spaces[i].tx != NULL) {
+            at = earlier(at, quic_ack_tracker_deadline(&conn->spaces[i].acks));
+        }
+    }
+    return at;
+}
+
+/* When the pacer lets the next burst out, if that is all that holds it back. */
+static quic_ns pacing_deadline(const quic_conn *conn, quic_ns now)
+{
+    if (!conn->handshake_complete || !quic_conn_has_app_work(conn) ||
+        conn->recovery.in_flight_bytes + conn->path.udp_payload_bytes > conn->cc.cwnd_bytes) {
+        return QUIC_NS_NEVER;
+    }
+    quic_pacer pacer = conn->pacer;
+    return quic_pacer_next_send(&pacer, now);
+}
+
+quic_ns quic_conn_next_timeout(const quic_conn *conn, quic_ns now)
+{
+    if (!quic_conn_is_open(conn)) {
+        return conn->close_deadline_ns;
+    }
+    bool blocked = quic_conn_at_amplification_limit(conn);
+    quic_ns at = quic_recovery_deadline(&conn->recovery, blocked);
+    at = earlier(at, idle_deadline(conn));
+    at = earlier(at, keep_alive_deadline(conn));
+    if (!conn->handshake_complete && conn->limits.handshake_timeout_ns != 0) {
+        at = earlier(at, conn->created_ns + conn->limits.handshake_timeout_ns);
+    }
+    if (!blocked) {
+        at = earlier(at, ack_deadline(conn));
+        quic_ns pacing = pacing_deadline(conn, now);
+        at = earlier(at, pacing > now ? pacing : QUIC_NS_NEVER);
+    }
+    if (conn->rx_prev != NULL) {
+        at = earlier(at, conn->rx_prev_until);
+    }
+    return at;
+}
+
+void quic_conn_on_timeout(quic_conn *conn, quic_ns now)
+{
+    quic_conn_mark_dirty(conn);
+    if (!quic_conn_is_open(conn)) {
+        quic_conn_maybe_dead(conn, now);
+        return;
+    }
+    if (!conn->handshake_complete && conn->limits.handshake_timeout_ns != 0 &&
+        now >= conn->created_ns + conn->limits.handshake_timeout_ns) {
+        quic_conn_end_silently(conn, QURING_CLOSE_HANDSHAKE_TIMEOUT, now);
+        return;
+    }
+    if (now >= idle_deadline(conn)) {
+        quic_conn_end_silently(conn, QURING_CLOSE_IDLE_TIMEOUT, now);
+        return;
+    }
+    quic_conn_drop_old_keys(conn, now);
+    if (now >= keep_alive_deadline(conn)) {
+        conn->pending |= QUIC_PEND_PING;
+    }
+    if (now >= quic_recovery_deadline(&conn->recovery, quic_conn_at_amplification_limit(conn))) {
+        quic_conn_on_recovery_timeout(conn, now);
+    }
+}
+
+quic_rc quic_conn_ping(quic_conn *conn)
+{
+    if (conn->state != QUIC_CONN_ESTABLISHED) {
+        return QUIC_E_STATE;
+    }
+    conn->pending |= QUIC_PEND_PING;
+    quic_conn_mark_dirty(conn);
+    return QUIC_OK;
+}

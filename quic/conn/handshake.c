@@ -1,0 +1,430 @@
+/* The handshake: CRYPTO bytes to TLS and back, keys per level, transport parameters, completion,
+ * confirmation, and the end of each level (RFC 9001 4, RFC 9000 7). */
+#include "quic/conn/conn_internal.h"
+#include "quic/crypto/client_hello.h"
+
+#define PARAMS_LEN_MAX (4096u + QUIC_TP_ENCODED_MAX)
+
+static quic_crypto_stream *crypto_of(quic_conn *conn, quic_space space)
+{
+    quic_conn_space *s = &conn->spaces[space];
+    if (s->crypto == NULL && !s->discarded) {
+        s->crypto = quic_mem_alloc(&conn->mem, sizeof(*s->crypto));
+        if (s->crypto != NULL) {
+            quic_crypto_stream_init(s->crypto, &conn->mem, conn->limits.crypto_buf_bytes);
+        }
+    }
+    return s->crypto;
+}
+
+void quic_conn_update_facts(quic_conn *conn)
+{
+    quic_recovery_facts *facts = &conn->recovery.facts;
+    facts->is_client = conn->role == QUIC_CLIENT;
+    facts->has_handshake_keys = conn->spaces[QUIC_SPACE_HANDSHAKE].tx != NULL;
+    facts->handshake_confirmed = conn->handshake_confirmed;
+    facts->peer_validated_address =
+        conn->role == QUIC_SERVER || conn->handshake_confirmed ||
+        conn->recovery.spaces[QUIC_SPACE_HANDSHAKE].largest_acked_pn != QUIC_PN_NONE;
+}
+
+quic_rc quic_conn_make_initial_keys(quic_conn *conn, const quic_cid *client_dcid)
+{
+    quic_keys *client = NULL;
+    quic_keys *server = NULL;
+    quic_rc rc = quic_keys_create_initial(&client, &server, conn->env->crypto, &conn->mem,
+                                          QUIC_VERSION_1, client_dcid);
+    if (rc != QUIC_OK) {
+        return rc;
+    }
+    quic_conn_space *initial = &conn->spaces[QUIC_SPACE_INITIAL];
+    quic_keys_destroy(initial->rx);
+    quic_keys_destroy(initial->tx);
+    initial->rx = conn->role == QUIC_SERVER ? client : server;
+    initial->tx = conn->role == QUIC_SERVER ? server : client;
+    return QUIC_OK;
+}
+
+/* ---- what TLS produces -------------------------------------------------------------------------- */
+
+quic_rc quic_conn_install_secret(quic_conn *conn, quic_level level, bool is_write, uint16_t suite,
+                                 const uint8_t *secret, size_t len)
+{
+    if (level == QUIC_LEVEL_EARLY) {
+        return QUIC_OK; /* 0-RTT packets are neither sent nor accepted */
+    }
+    quic_conn_space *space = &conn->spaces[quic_conn_space_of(level)];
+    quic_keys **slot = is_write ? &space->tx : &space->rx;
+    if (level == QUIC_LEVEL_INITIAL || space->discarded || *slot != NULL) {
+        return QUIC_E_STATE;
+    }
+    quic_rc rc = quic_keys_create(slot, conn->env->crypto, &conn->mem, suite, secret, len);
+    if (rc == QUIC_OK) {
+        conn->suite = suite;
+        quic_conn_update_facts(conn);
+        quic_conn_mark_dirty(conn);
+    }
+    return rc;
+}
+
+static quic_rc sink_secret(void *ctx, quic_level level, bool is_write, uint16_t suite,
+                           const uint8_t *secret, size_t len)
+{
+    return quic_conn_install_secret(ctx, level, is_write, suite, secret, len);
+}
+
+static quic_rc sink_crypto(void *ctx, quic_level level, const uint8_t *data, size_t len)
+{
+    quic_conn *conn = ctx;
+    quic_crypto_stream *cs = crypto_of(conn, quic_conn_space_of(level));
+    if (cs == NULL) {
+        return QUIC_E_NOMEM;
+    }
+    quic_conn_mark_dirty(conn);
+    return quic_crypto_stream_write(cs, data, len);
+}
+
+/* ---- transport parameters ------------------------------------------------------------------------ */
+
+size_t quic_conn_encode_params(quic_conn *conn, uint8_t *out, size_t room)
+{
+    const quring_limits *lim = &conn->limits;
+    quic_transport_params p;
+    quic_transport_params_default(&p);
+    p.max_idle_timeout_ms = lim->idle_timeout_ns / QUIC_NS_PER_MS;
+    p.max_udp_payload_size = lim->udp_payload_max_bytes;
+    p.initial_max_data = lim->conn_recv_window_bytes;
+    p.initial_max_stream_data_bidi_local = lim->stream_recv_window_bytes;
+    p.initial_max_stream_data_bidi_remote = lim->stream_recv_window_bytes;
+    p.initial_max_stream_data_uni = lim->stream_recv_window_bytes;
+    p.initial_max_streams_bidi = lim->streams_bidi_max;
+    p.initial_max_streams_uni = lim->streams_uni_max;
+    p.max_ack_delay_ms = lim->ack_delay_ns / QUIC_NS_PER_MS;
+    p.active_connection_id_limit =
+        lim->cids_active_max > QUIC_CID_PEER_MAX ? QUIC_CID_PEER_MAX : lim->cids_active_max;
+    p.disable_active_migration = true;
+    p.has_initial_scid = true;
+    p.initial_scid = conn->initial_scid;
+    if (conn->role == QUIC_SERVER) {
+        p.has_original_dcid = true;
+        p.original_dcid = conn->original_dcid;
+        p.has_retry_scid = conn->retry_used;
+        p.retry_scid = conn->retry_scid;
+        p.has_reset_token = true;
+        quic_reset_token(&conn->env->reset_key, p.reset_token, conn->initial_scid.bytes,
+                         conn->initial_scid.len);
+    }
+    return quic_transport_params_encode(out, room, &p, (quic_role)conn->role,
+                                        quic_rng_u64(conn->env->rng) | 1);
+}
+
+/* RFC 9000 7.3: the parameters must name the connection IDs that were seen on the wire. */
+static bool cids_authentic(const quic_conn *conn, const quic_transport_params *p)
+{
+    if (!p->has_initial_scid || !quic_cid_equal(&p->initial_scid, &conn->peer_scid)) {
+        return false;
+    }
+    if (conn->role == QUIC_SERVER) {
+        return true;
+    }
+    if (!p->has_original_dcid || !quic_cid_equal(&p->original_dcid, &conn->original_dcid)) {
+        return false;
+    }
+    return p->has_retry_scid == conn->retry_used &&
+           (!p->has_retry_scid || quic_cid_equal(&p->retry_scid, &conn->retry_scid));
+}
+
+quic_rc quic_conn_apply_peer_params(quic_conn *conn, const uint8_t *data, size_t len)
+{
+    quic_transport_params *p = &conn->peer_params;
+    if (len > PARAMS_LEN_MAX) {
+        return QUIC_V_TRANSPORT_PARAMETER;
+    }
+    quic_role sender = conn->role == QUIC_SERVER ? QUIC_CLIENT : QUIC_SERVER;
+    quic_rc rc = quic_transport_params_decode(p, data, len, sender);
+    if (rc != QUIC_OK) {
+        return rc;
+    }
+    if (!cids_authentic(conn, p)) {
+        return QUIC_V_TRANSPORT_PARAMETER;
+    }
+    conn->params_applied = true;
+    quic_stream_peer_limits limits = {
+        .max_streams_bidi = p->initial_max_streams_bidi,
+        .max_streams_uni = p->initial_max_streams_uni,
+        .max_stream_data_bidi_local = p->initial_max_stream_data_bidi_local,
+        .max_stream_data_bidi_remote = p->initial_max_stream_data_bidi_remote,
+        .max_stream_data_uni = p->initial_max_stream_data_uni,
+    };
+    (void)quic_stream_table_set_peer_limits(&conn->streams, &limits);
+    (void)quic_flow_send_on_limit(&conn->flow_send, p->initial_max_data);
+    conn->recovery.max_ack_delay_ns = p->max_ack_delay_ms * QUIC_NS_PER_MS;
+    uint64_t peer_idle_ns = p->max_idle_timeout_ms > UINT64_MAX / 4 / QUIC_NS_PER_MS
+                                ? 0
+                                : p->max_idle_timeout_ms * QUIC_NS_PER_MS;
+    /* RFC 9000 10.1: the smaller of the two; 0 is none */
+    if (peer_idle_ns != 0 &&
+        (conn->idle_timeout_ns == 0 || peer_idle_ns < conn->idle_timeout_ns)) {
+        conn->idle_timeout_ns = peer_idle_ns;
+    }
+    if (conn->role == QUIC_CLIENT && p->has_reset_token) {
+        quic_conn_learn_initial_token(conn, p->reset_token);
+    }
+    return QUIC_OK;
+}
+
+/* ---- driving TLS ----------------------------------------------------------------------------------- */
+
+static void fail_tls(quic_conn *conn, quic_rc rc, quic_ns now)
+{
+    const char *why = conn->tls != NULL ? conn->tls_vtable->error_text(conn->tls) : "";
+    quic_conn_fail(conn, rc, QUIC_FRAME_CRYPTO, why, now);
+}
+
+static quic_rc create_tls(quic_conn *conn)
+{
+    uint8_t params[QUIC_TP_ENCODED_MAX];
+    quic_tls_args args = {
+        .tls_config = conn->tls_config,
+        .mem = &conn->mem,
+        .role = (quic_role)conn->role,
+        .server_name = conn->server_name,
+        .params = params,
+        .sink = {.ctx = conn, .on_secret = sink_secret, .on_crypto = sink_crypto},
+        .rng = conn->env->rng,
+    };
+    args.params_len = quic_conn_encode_params(conn, params, sizeof(params));
+    return conn->tls_vtable->create(&conn->tls, &args);
+}
+
+quic_rc quic_conn_start_client(quic_conn *conn, quic_ns now)
+{
+    if (conn->external) {
+        return QUIC_OK;
+    }
+    quic_rc rc = create_tls(conn);
+    if (rc == QUIC_OK) {
+        rc = conn->tls_vtable->start(conn->tls);
+    }
+    (void)now;
+    return rc < 0 || rc == QUIC_OK ? rc : QUIC_E_CRYPTO;
+}
+
+/* A server spends nothing on TLS before the whole ClientHello is there (RFC 9001 4.3 lets it take
+ * several Initials, in any order). */
+static bool client_hello_there(quic_conn *conn, quic_ns now)
+{
+    const quic_crypto_stream *cs = conn->spaces[QUIC_SPACE_INITIAL].crypto;
+    if (cs == NULL) {
+        return false;
+    }
+    quic_recv_span span = quic_crypto_stream_peek(cs);
+    size_t total = 0;
+    quic_rc rc = quic_client_hello_length(&total, span.data, span.len);
+    if (rc > 0) {
+        quic_conn_fail(conn, rc, QUIC_FRAME_CRYPTO, "not a ClientHello", now);
+        return false;
+    }
+    if (rc == QUIC_OK && total > conn->limits.crypto_buf_bytes) {
+        quic_conn_fail(conn, QUIC_V_CRYPTO_BUFFER_EXCEEDED, QUIC_FRAME_CRYPTO,
+                       "ClientHello too large", now);
+        return false;
+    }
+    return rc == QUIC_OK && span.len >= total;
+}
+
+bool quic_conn_set_text(quic_conn *conn, const uint8_t *alpn, size_t alpn_len, const char *name)
+{
+    if (alpn != NULL && alpn_len > 0 && alpn_len <= 255 && conn->alpn == NULL) {
+        conn->alpn = quic_mem_alloc(&conn->mem, alpn_len);
+        if (conn->alpn == NULL) {
+            return false;
+        }
+        memcpy(conn->alpn, alpn, alpn_len);
+        conn->alpn_len = alpn_len;
+    }
+    size_t len = name == NULL ? 0 : strlen(name);
+    if (len > 0 && len <= 255 && conn->server_name == NULL) {
+        conn->server_name = quic_mem_alloc(&conn->mem, len + 1);
+        if (conn->server_name == NULL) {
+            return false;
+        }
+        memcpy(conn->server_name, name, len + 1);
+        conn->server_name_size = len + 1;
+    }
+    return true;
+}
+
+/* After each step of TLS: parameters as soon as they are known, then completion. */
+static bool follow_tls(quic_conn *conn, quic_ns now)
+{
+    const quic_tls_vtable *vt = conn->tls_vtable;
+    const uint8_t *data = NULL;
+    size_t len = 0;
+    if (!conn->params_applied && vt->peer_params(conn->tls, &data, &len)) {
+        quic_rc rc = quic_conn_apply_peer_params(conn, data, len);
+        if (rc != QUIC_OK) {
+            quic_conn_fail(conn, rc, QUIC_FRAME_CRYPTO, "transport parameters", now);
+            return false;
+        }
+    }
+    if (!conn->handshake_complete && vt->is_complete(conn->tls)) {
+        if (!conn->params_applied) {
+            /* RFC 9001 8.2 */
+            quic_conn_fail(conn, QUIC_V_CRYPTO_BASE + QUIC_ALERT_MISSING_EXTENSION,
+                           QUIC_FRAME_CRYPTO, "no transport parameters", now);
+            return false;
+        }
+        conn->suite = vt->suite(conn->tls);
+        conn->is_resumed = vt->resumed(conn->tls);
+        const uint8_t *alpn = NULL;
+        size_t alpn_len = 0;
+        (void)vt->alpn(conn->tls, &alpn, &alpn_len);
+        if (!quic_conn_set_text(conn, alpn, alpn_len, vt->server_name(conn->tls))) {
+            quic_conn_fail(conn, QUIC_E_NOMEM, 0, "memory", now);
+            return false;
+        }
+        quic_conn_on_handshake_complete(conn, now);
+    }
+    return quic_conn_is_open(conn);
+}
+
+static void drive_external(quic_conn *conn, quic_ns now)
+{
+    if (conn->role == QUIC_SERVER && !conn->hs_accepted) {
+        if (!conn->hs_pending && client_hello_there(conn, now)) {
+            conn->hs_pending = true;
+            quic_conn_raise(conn, QUIC_CONN_EV_HS_PENDING);
+        }
+        return;
+    }
+    for (int i = 0; i < QUIC_SPACE_COUNT; i++) {
+        const quic_crypto_stream *cs = conn->spaces[i].crypto;
+        if (cs != NULL && quic_recv_buf_readable(&cs->recv) > 0) {
+            quic_conn_raise(conn, QUIC_CONN_EV_HS_DATA);
+        }
+    }
+}
+
+static void drive_tls(quic_conn *conn, quic_ns now)
+{
+    for (int i = 0; i < QUIC_SPACE_COUNT && conn->tls != NULL; i++) {
+        for (;;) {
+            quic_crypto_stream *cs = conn->spaces[i].crypto;
+            quic_recv_span span = {0};
+            if (cs != NULL) {
+                span = quic_crypto_stream_peek(cs);
+            }
+            if (span.len == 0) {
+                break;
+            }
+            quic_rc rc = conn->tls_vtable->provide(conn->tls, quic_conn_level_of((quic_space)i),
+                                                   span.data, span.len);
+            if (rc != QUIC_OK) {
+                fail_tls(conn, rc, now);
+                return;
+            }
+            quic_crypto_stream_consume(cs, span.len);
+            if (!follow_tls(conn, now)) {
+                return;
+            }
+        }
+    }
+}
+
+void quic_conn_drive_handshake(quic_conn *conn, quic_ns now)
+{
+    if (conn->external) {
+        drive_external(conn, now);
+        return;
+    }
+    if (conn->tls == NULL) {
+        if (conn->role == QUIC_CLIENT || conn->handshake_complete ||
+            !client_hello_there(conn, now)) {
+            return;
+        }
+        quic_rc rc = create_tls(conn);
+        if (rc != QUIC_OK) {
+            quic_conn_fail(conn, rc < 0 ? rc : QUIC_E_CRYPTO, QUIC_FRAME_CRYPTO, "TLS", now);
+            return;
+        }
+    }
+    drive_tls(conn, now);
+    if (quic_conn_is_open(conn) && conn->held != NULL) {
+        quic_conn_replay_held(conn, now);
+    }
+    if (conn->role == QUIC_SERVER && conn->handshake_complete && conn->tls != NULL) {
+        /* No tickets are issued, so nothing more is said at the TLS level: an idle connection does
+         * not carry its memory. */
+        conn->tls_vtable->destroy(conn->tls);
+        conn->tls = NULL;
+    }
+}
+
+/* ---- milestones -------------------------------------------------------------------------------------- */
+
+void quic_conn_on_handshake_complete(quic_conn *conn, quic_ns now)
+{
+    const quring_limits *lim = &conn->limits;
+    conn->handshake_complete = true;
+    if (conn->state == QUIC_CONN_HANDSHAKE) {
+        conn->state = QUIC_CONN_ESTABLISHED;
+    }
+    conn->env->counters->conns_established++;
+    conn->path.validated = true; /* RFC 9000 8.1: only who got our packets can finish */
+    uint64_t payload = lim->udp_payload_bytes;
+    if (payload > conn->peer_params.max_udp_payload_size) {
+        payload = conn->peer_params.max_udp_payload_size;
+    }
+    conn->path.udp_payload_bytes =
+        payload < QUIC_MIN_INITIAL_LEN ? QUIC_MIN_INITIAL_LEN : (uint32_t)payload;
+    quic_cc_set_datagram(&conn->cc, conn->path.udp_payload_bytes);
+    quic_conn_issue_cids(conn);
+    quic_conn_raise(conn, QUIC_CONN_EV_CONNECTED);
+    if (conn->role == QUIC_SERVER) {
+        conn->pending |= QUIC_PEND_HANDSHAKE_DONE;
+        quic_conn_on_handshake_confirmed(conn, now); /* RFC 9001 4.1.2 */
+    }
+    quic_conn_mark_dirty(conn);
+}
+
+void quic_conn_on_handshake_confirmed(quic_conn *conn, quic_ns now)
+{
+    if (conn->handshake_confirmed) {
+        return;
+    }
+    conn->handshake_confirmed = true;
+    quic_conn_discard_space(conn, QUIC_SPACE_INITIAL, now);
+    quic_conn_discard_space(conn, QUIC_SPACE_HANDSHAKE, now); /* RFC 9001 4.9.2 */
+    quic_conn_unregister_initial_dcid(conn);
+    quic_conn_free_held(conn);
+    quic_mem_free(&conn->mem, conn->token, conn->token_len);
+    conn->token = NULL;
+    conn->token_len = 0;
+    quic_conn_update_facts(conn);
+    quic_conn_mark_dirty(conn);
+}
+
+/* RFC 9001 4.9, RFC 9002 6.4 */
+void quic_conn_discard_space(quic_conn *conn, quic_space space, quic_ns now)
+{
+    quic_conn_space *s = &conn->spaces[space];
+    if (s->discarded) {
+        return;
+    }
+    s->discarded = true;
+    s->probes = 0;
+    s->ping = false;
+    quic_keys_destroy(s->rx);
+    quic_keys_destroy(s->tx);
+    s->rx = NULL;
+    s->tx = NULL;
+    if (s->crypto != NULL) {
+        quic_crypto_stream_deinit(s->crypto);
+        quic_mem_free(&conn->mem, s->crypto, sizeof(*s->crypto));
+        s->crypto = NULL;
+    }
+    quic_ack_tracker_deinit(&s->acks);
+    quic_recovery_discard_space(&conn->recovery, space, now);
+    quic_conn_update_facts(conn);
+}

@@ -1,0 +1,441 @@
+/* One packet: header, frames, padding, sealing, and the record of what it carried. */
+#include "quic/conn/conn_internal.h"
+#include "quic/wire/frame_encode.h"
+
+#define ACK_RANGES_SENT_MAX 32u
+#define HP_BATCH 128u
+
+/* The header of packet b->pn with b->pn_len bytes of it. */
+static inline bool begin_header(quic_conn *conn, quic_packet_build *b, quic_space space,
+                                uint8_t *buf, size_t room)
+{
+    const quic_cid *dcid = quic_cid_peer_current(&conn->cids_peer);
+    b->space = space;
+    b->buf = buf;
+    if (QUIC_LIKELY(space == QUIC_SPACE_APP)) {
+        uint8_t flags = conn->tx_phase ? QUIC_HEADER_KEY_PHASE_BIT : 0;
+        b->hdr_len = quic_header_encode_short(buf, room, dcid, flags, b->pn, b->pn_len);
+    } else {
+        quic_long_header_spec spec = {
+            .type = space == QUIC_SPACE_INITIAL ? QUIC_PACKET_INITIAL : QUIC_PACKET_HANDSHAKE,
+            .version = QUIC_VERSION_1,
+            .dcid = dcid,
+            .scid = &conn->initial_scid,
+            .token = conn->token,
+            .token_len = conn->token_len,
+            .pn = b->pn,
+            .pn_len = b->pn_len,
+        };
+        b->hdr_len = quic_header_encode_long(buf, room, &b->len_off, &spec);
+    }
+    if (b->hdr_len == 0 || room < b->hdr_len + QUIC_PN_LEN_MAX + QUIC_AEAD_TAG_LEN) {
+        return false;
+    }
+    b->pn_off = b->hdr_len - b->pn_len;
+    b->p = buf + b->hdr_len;
+    b->end = buf + room - QUIC_AEAD_TAG_LEN;
+    return true;
+}
+
+bool quic_packet_begin(quic_conn *conn, quic_packet_build *b, quic_space space, uint8_t *buf,
+                       size_t room)
+{
+    quic_sent_map *map = quic_recovery_map(&conn->recovery, space);
+    memset(b, 0, sizeof(*b));
+    if (conn->spaces[space].tx == NULL) {
+        return false;
+    }
+    b->pn = quic_sent_map_next_pn(map);
+    b->pn_len = quic_pn_encode_len(b->pn, conn->recovery.spaces[space].largest_acked_pn);
+    if (!begin_header(conn, b, space, buf, room)) {
+        return false;
+    }
+    b->sent = quic_sent_map_add(map, b->pn);
+    return b->sent != NULL;
+}
+
+bool quic_packet_begin_closing(quic_conn *conn, quic_packet_build *b, quic_space space,
+                               uint8_t *buf, size_t room)
+{
+    memset(b, 0, sizeof(*b));
+    if (conn->spaces[space].tx == NULL) {
+        return false;
+    }
+    b->pn = conn->close_pn[space];
+    b->pn_len = QUIC_PN_LEN_MAX;
+    return begin_header(conn, b, space, buf, room);
+}
+
+void quic_packet_cancel(quic_conn *conn, quic_packet_build *b)
+{
+    quic_sent_map_cancel(quic_recovery_map(&conn->recovery, b->space), b->sent);
+}
+
+static inline bool record(quic_conn *conn, quic_packet_build *b, const quic_sent_frame *frame)
+{
+    return quic_sent_packet_add_frame(quic_recovery_map(&conn->recovery, b->space), b->sent,
+                                      frame) == QUIC_OK;
+}
+
+/* Pads to `len_min`, sets the Length field, seals. Returns the packet's size. */
+static inline size_t seal_packet(quic_conn *conn, quic_packet_build *b, size_t len_min)
+{
+    /* RFC 9001 5.4.2: packet number and payload have at least 4 bytes, for the sample */
+    size_t body_min = b->pn_len < QUIC_PN_LEN_MAX ? QUIC_PN_LEN_MAX - b->pn_len : 1;
+    size_t want = b->hdr_len + body_min + QUIC_AEAD_TAG_LEN;
+    if (want < len_min) {
+        want = len_min;
+    }
+    size_t have = (size_t)(b->p - b->buf) + QUIC_AEAD_TAG_LEN;
+    if (QUIC_UNLIKELY(have < want)) {
+        size_t pad = want - have;
+        QURING_ASSERT(b->p + pad <= b->end);
+        memset(b->p, 0, pad); /* PADDING */
+        b->p += pad;
+        b->in_flight = true; /* RFC 9002 2: padding counts */
+    }
+    size_t body = (size_t)(b->p - b->buf) - b->hdr_len;
+    if (b->space != QUIC_SPACE_APP) {
+        quic_header_patch_len(b->buf, b->len_off, b->pn_len + body + QUIC_AEAD_TAG_LEN);
+    }
+    quic_keys_seal(conn->spaces[b->space].tx, b->pn, b->buf, b->hdr_len, b->buf + b->hdr_len, body);
+    return b->hdr_len + body + QUIC_AEAD_TAG_LEN;
+}
+
+size_t quic_packet_finish_closing(quic_conn *conn, quic_packet_build *b, size_t len_min)
+{
+    conn->close_pn[b->space]++;
+    conn->packets_sent++;
+    conn->env->counters->packets_sent++;
+    return seal_packet(conn, b, len_min);
+}
+
+size_t quic_packet_finish(quic_conn *conn, quic_packet_build *b, size_t len_min, quic_ns now)
+{
+    size_t len = seal_packet(conn, b, len_min);
+    uint32_t flags = (b->eliciting ? QUIC_SENT_ACK_ELICITING : 0) |
+                     (b->eliciting || b->in_flight ? QUIC_SENT_IN_FLIGHT : 0);
+    if (QUIC_LIKELY(flags != 0)) {
+        quic_cc_on_sent(&conn->cc, conn->recovery.in_flight_bytes, now);
+        quic_pacer_on_sent(&conn->pacer, len);
+    }
+    quic_recovery_on_sent(&conn->recovery, b->space, b->sent, (uint32_t)len, flags, now);
+    if (b->eliciting) {
+        conn->ack_only_run = 0;
+        if (!conn->sent_eliciting_since_recv) {
+            conn->sent_eliciting_since_recv = true;
+            conn->idle_base_ns = now; /* RFC 9000 10.1 */
+        }
+    } else {
+        conn->ack_only_run++;
+    }
+    conn->packets_sent++;
+    conn->env->counters->packets_sent++;
+    return len;
+}
+
+void quic_packet_protect(quic_conn *conn, const quic_packet_build *b)
+{
+    uint8_t mask[16];
+    quic_keys_hp_mask(conn->spaces[b->space].tx, b->buf + b->pn_off + QUIC_PN_LEN_MAX, mask);
+    b->buf[0] ^= mask[0] & (b->space == QUIC_SPACE_APP ? 0x1f : 0x0f); /* RFC 9001 5.4.1 */
+    for (uint8_t i = 0; i < b->pn_len; i++) {
+        b->buf[b->pn_off + i] ^= mask[1 + i];
+    }
+}
+
+void quic_packet_protect_short(const quic_keys *keys, uint8_t *const *packets,
+                               const uint8_t *pn_lens, size_t pn_off, unsigned count)
+{
+    const uint8_t *samples[HP_BATCH];
+    uint8_t masks[HP_BATCH][16];
+    QURING_ASSERT(count <= HP_BATCH);
+    for (unsigned i = 0; i < count; i++) {
+        samples[i] = packets[i] + pn_off + QUIC_PN_LEN_MAX;
+    }
+    quic_keys_hp_masks(keys, samples, masks, count);
+    for (unsigned i = 0; i < count; i++) {
+        uint8_t *p = packets[i];
+        p[0] ^= masks[i][0] & 0x1f;
+        for (uint8_t j = 0; j < pn_lens[i]; j++) {
+            p[pn_off + j] ^= masks[i][1 + j];
+        }
+    }
+}
+
+/* ---- frames -------------------------------------------------------------------------------------- */
+
+bool quic_packet_add_ack(quic_conn *conn, quic_packet_build *b, quic_ns now)
+{
+    quic_ack_tracker *t = &conn->spaces[b->space].acks;
+    /* Our exponent is the default: microseconds / 8 (RFC 9000 18.2) */
+    uint64_t delay =
+        b->space == QUIC_SPACE_APP ? quic_ack_tracker_delay_ns(t, now) / QUIC_NS_PER_US >> 3 : 0;
+    uint64_t ecn[3] = {t->ect0_count, t->ect1_count, t->ce_count};
+    size_t n = quic_frame_encode_ack(b->p, (size_t)(b->end - b->p), quic_ack_tracker_ranges(t),
+                                     delay, quic_ack_tracker_has_ecn(t) ? ecn : NULL,
+                                     ACK_RANGES_SENT_MAX);
+    if (n == 0) {
+        return false;
+    }
+    quic_sent_frame frame = {.kind = QUIC_SF_ACK, .off = quic_ack_tracker_largest(t)};
+    if (!record(conn, b, &frame)) {
+        return false;
+    }
+    (void)quic_ack_tracker_on_ack_sent(t);
+    b->p += n;
+    conn->env->counters->acks_sent++;
+    return true;
+}
+
+bool quic_packet_add_crypto(quic_conn *conn, quic_packet_build *b)
+{
+    quic_crypto_stream *cs = conn->spaces[b->space].crypto;
+    uint64_t off = 0;
+    size_t len = 0;
+    bool any = false;
+    while (cs != NULL &&
+           quic_crypto_stream_send_next(cs, (size_t)(b->end - b->p), &off, &len)) {
+        quic_sent_frame frame = {.kind = QUIC_SF_CRYPTO, .off = off, .len = (uint32_t)len};
+        if (!record(conn, b, &frame)) {
+            break;
+        }
+        b->p += quic_crypto_stream_encode(cs, off, len, b->p);
+        quic_crypto_stream_send_commit(cs, off, len);
+        b->eliciting = true;
+        any = true;
+    }
+    return any;
+}
+
+bool quic_packet_add_ping(quic_packet_build *b)
+{
+    size_t n = quic_frame_encode_ping(b->p, (size_t)(b->end - b->p));
+    b->p += n;
+    b->eliciting = b->eliciting || n > 0;
+    return n > 0;
+}
+
+/* One frame for one QUIC_PEND_* bit that only says the newest value. Returns its size. */
+static size_t encode_pending(quic_conn *conn, uint32_t bit, uint8_t *p, size_t room)
+{
+    switch (bit) {
+    case QUIC_PEND_MAX_DATA: {
+        uint64_t limit = quic_flow_recv_next_limit(&conn->flow_recv);
+        size_t n = quic_frame_encode_max_data(p, room, limit);
+        if (n > 0) {
+            quic_flow_recv_on_update_sent(&conn->flow_recv, limit);
+        }
+        return n;
+    }
+    case QUIC_PEND_DATA_BLOCKED:
+        return quic_frame_encode_data_blocked(p, room, conn->flow_send.limit);
+    case QUIC_PEND_MAX_STREAMS_BIDI:
+    case QUIC_PEND_MAX_STREAMS_UNI: {
+        bool uni = bit == QUIC_PEND_MAX_STREAMS_UNI;
+        uint64_t max = quic_stream_table_next_max_streams(&conn->streams, uni);
+        size_t n = quic_frame_encode_max_streams(p, room, uni, max);
+        if (n > 0) {
+            quic_stream_table_on_max_streams_sent(&conn->streams, uni, max);
+        }
+        return n;
+    }
+    case QUIC_PEND_STREAMS_BLOCKED_BIDI:
+    case QUIC_PEND_STREAMS_BLOCKED_UNI: {
+        bool uni = bit == QUIC_PEND_STREAMS_BLOCKED_UNI;
+        return quic_frame_encode_streams_blocked(p, room, uni,
+                                                 quic_stream_table_local_max(&conn->streams, uni));
+    }
+    case QUIC_PEND_HANDSHAKE_DONE:
+        return quic_frame_encode_handshake_done(p, room);
+    default:
+        return quic_frame_encode_ping(p, room);
+    }
+}
+
+static bool add_new_cids(quic_conn *conn, quic_packet_build *b)
+{
+    quic_cid_local_entry *entry;
+    while ((entry = quic_cid_local_next_to_send(&conn->cids_local)) != NULL) {
+        uint8_t token[QUIC_RESET_TOKEN_LEN];
+        quic_reset_token(&conn->env->reset_key, token, entry->bytes, QUIC_CID_LOCAL_LEN);
+        size_t n = quic_frame_encode_new_connection_id(b->p, (size_t)(b->end - b->p), entry->seq, 0,
+                                                       entry->bytes, QUIC_CID_LOCAL_LEN, token);
+        quic_sent_frame frame = {.kind = QUIC_SF_NEW_CID, .id = entry->seq};
+        if (n == 0 || !record(conn, b, &frame)) {
+            return false;
+        }
+        quic_cid_local_sent(&conn->cids_local, entry);
+        b->p += n;
+        b->eliciting = true;
+    }
+    conn->pending &= ~(uint32_t)QUIC_PEND_NEW_CID;
+    return true;
+}
+
+static bool add_retirements(quic_conn *conn, quic_packet_build *b)
+{
+    uint64_t seq = 0;
+    while (b->end - b->p >= 9 && quic_cid_peer_next_retire(&conn->cids_peer, &seq)) {
+        size_t n =
+            quic_frame_encode_retire_connection_id(b->p, (size_t)(b->end - b->p), seq);
+        quic_sent_frame frame = {.kind = QUIC_SF_RETIRE_CID, .id = seq};
+        if (n == 0 || !record(conn, b, &frame)) {
+            quic_cid_peer_retire_lost(&conn->cids_peer, seq);
+            return false;
+        }
+        b->p += n;
+        b->eliciting = true;
+    }
+    if (conn->cids_peer.to_send_count > 0) {
+        return false;
+    }
+    conn->pending &= ~(uint32_t)QUIC_PEND_RETIRE_CID;
+    return true;
+}
+
+/* RFC 9000 8.2.2: the answer is not repeated when it is lost; the challenge would be. */
+static bool add_path_responses(quic_conn *conn, quic_packet_build *b)
+{
+    uint8_t data[QUIC_PATH_DATA_LEN];
+    while (b->end - b->p >= (ptrdiff_t)(1 + sizeof(data))) {
+        if (!quic_path_pop_response(&conn->path, data)) {
+            conn->pending &= ~(uint32_t)QUIC_PEND_PATH_RESPONSE;
+            return true;
+        }
+        b->p += quic_frame_encode_path_response(b->p, (size_t)(b->end - b->p), data);
+        b->eliciting = true;
+    }
+    return conn->path.response_count == 0;
+}
+
+bool quic_packet_add_pending(quic_conn *conn, quic_packet_build *b)
+{
+    const uint32_t composite = QUIC_PEND_NEW_CID | QUIC_PEND_RETIRE_CID | QUIC_PEND_PATH_RESPONSE;
+    if ((conn->pending & QUIC_PEND_PATH_RESPONSE) != 0 && !add_path_responses(conn, b)) {
+        return false;
+    }
+    if ((conn->pending & QUIC_PEND_RETIRE_CID) != 0 && !add_retirements(conn, b)) {
+        return false;
+    }
+    if ((conn->pending & QUIC_PEND_NEW_CID) != 0 && !add_new_cids(conn, b)) {
+        return false;
+    }
+    uint32_t left = conn->pending & ~composite;
+    while (left != 0) {
+        uint32_t bit = left & (~left + 1);
+        left &= ~bit;
+        quic_sent_frame frame = {.kind = QUIC_SF_PEND, .off = bit};
+        if (b->end - b->p < 9 || !record(conn, b, &frame)) {
+            return false;
+        }
+        size_t n = encode_pending(conn, bit, b->p, (size_t)(b->end - b->p));
+        b->p += n;
+        b->eliciting = true;
+        conn->pending &= ~bit;
+    }
+    return true;
+}
+
+static size_t encode_ctrl(quic_stream *s, uint32_t bit, uint8_t *p, size_t room)
+{
+    switch (bit) {
+    case QUIC_STREAM_CTRL_MAX_DATA: {
+        uint64_t limit = quic_flow_recv_next_limit(&s->recv_flow);
+        size_t n = quic_frame_encode_max_stream_data(p, room, s->id, limit);
+        if (n > 0) {
+            quic_flow_recv_on_update_sent(&s->recv_flow, limit);
+        }
+        return n;
+    }
+    case QUIC_STREAM_CTRL_DATA_BLOCKED:
+        return quic_frame_encode_stream_data_blocked(p, room, s->id, s->send_flow.limit);
+    case QUIC_STREAM_CTRL_RESET:
+        return quic_frame_encode_reset_stream(p, room, s->id, s->reset_error, s->send.next_off);
+    default:
+        return quic_frame_encode_stop_sending(p, room, s->id, s->stop_error);
+    }
+}
+
+bool quic_packet_add_stream_ctrl(quic_conn *conn, quic_packet_build *b)
+{
+    quic_list_node *node;
+    while ((node = quic_list_front(&conn->ctrl_streams)) != NULL) {
+        quic_stream *s = QUIC_CONTAINER_OF(node, quic_stream, ctrl_node);
+        while (s->ctrl_pending != 0) {
+            uint32_t bit = s->ctrl_pending & (~(uint32_t)s->ctrl_pending + 1);
+            quic_sent_frame frame = {
+                .kind = QUIC_SF_STREAM_CTRL, .flags = (uint8_t)bit, .id = s->id};
+            if (b->end - b->p < 25 || !record(conn, b, &frame)) {
+                return false;
+            }
+            size_t n = encode_ctrl(s, bit, b->p, (size_t)(b->end - b->p));
+            b->p += n;
+            b->eliciting = true;
+            s->ctrl_pending = (uint8_t)(s->ctrl_pending & ~bit);
+        }
+        quic_list_remove(node);
+    }
+    return true;
+}
+
+void quic_packet_add_streams(quic_conn *conn, quic_packet_build *b)
+{
+    quic_stream *s;
+    while (!b->full && (s = quic_scheduler_next(&conn->scheduler)) != NULL) {
+        quic_stream_chunk chunk;
+        uint64_t credit = quic_flow_send_credit(&conn->flow_send);
+        size_t room = (size_t)(b->end - b->p);
+        if (!quic_stream_can_send(s, credit)) {
+            quic_scheduler_remove(&conn->scheduler, s);
+            quic_conn_schedule(conn, s); /* notes what blocks it */
+            continue;
+        }
+        if (!quic_stream_send_next(s, credit, room, &chunk)) {
+            if (s->ctrl_pending != 0) {
+                quic_conn_note_ctrl(conn, s);
+            }
+            return; /* no room here */
+        }
+        quic_sent_frame frame = {.kind = QUIC_SF_STREAM,
+                                 .flags = chunk.fin ? QUIC_SF_FIN : 0,
+                                 .len = chunk.len,
+                                 .id = s->id,
+                                 .off = chunk.off};
+        if (!record(conn, b, &frame)) {
+            return;
+        }
+        b->p += quic_stream_chunk_encode(s, &chunk, b->p);
+        quic_stream_send_commit(s, &chunk);
+        conn->flow_send.used += chunk.new_bytes;
+        b->eliciting = true;
+        b->full = !chunk.has_len;
+        if (s->ctrl_pending != 0) {
+            quic_conn_note_ctrl(conn, s);
+        }
+        if (!quic_stream_can_send(s, quic_flow_send_credit(&conn->flow_send))) {
+            quic_scheduler_remove(&conn->scheduler, s);
+            quic_conn_schedule(conn, s);
+        }
+    }
+}
+
+/* RFC 9000 10.2.3: an application's close says nothing to who has not proved itself yet. */
+bool quic_packet_add_close(quic_conn *conn, quic_packet_build *b)
+{
+    const quring_close_info *info = conn->close_info;
+    size_t room = (size_t)(b->end - b->p);
+    size_t reason_len = strlen(info->reason);
+    size_t n;
+    if (info->kind == QURING_CLOSE_LOCAL_APP && b->space != QUIC_SPACE_APP) {
+        n = quic_frame_encode_connection_close(b->p, room, QUIC_V_APPLICATION_ERROR, 0, NULL, 0);
+    } else if (info->kind == QURING_CLOSE_LOCAL_APP) {
+        n = quic_frame_encode_connection_close_app(b->p, room, info->code, info->reason,
+                                                   reason_len);
+    } else {
+        n = quic_frame_encode_connection_close(b->p, room, info->code, info->frame_type,
+                                               info->reason, reason_len);
+    }
+    b->p += n;
+    return n > 0;
+}

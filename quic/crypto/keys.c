@@ -1,0 +1,163 @@
+#include "quic/crypto/keys.h"
+
+#include <openssl/mem.h>
+
+#include "quic/base/check.h"
+#include "quic/crypto/kdf.h"
+
+_Static_assert(offsetof(quic_keys, iv) + QUIC_AEAD_NONCE_LEN <= 64, "hot fields: one cache line");
+_Static_assert(sizeof(quic_keys) <= 192, "packet keys stay small");
+
+#define LABEL_KEY    "quic key"
+#define LABEL_IV     "quic iv"
+#define LABEL_HP     "quic hp"
+#define LABEL_UPDATE "quic ku"
+
+static size_t align_up(size_t n)
+{
+    return (n + QUIC_CTX_ALIGN - 1) & ~(size_t)(QUIC_CTX_ALIGN - 1);
+}
+
+/* One allocation: slack for alignment, quic_keys, AEAD context, header-protection context. */
+static quic_keys *alloc_keys(quic_mem *mem, const quic_crypto *crypto,
+                             const quic_crypto_suite *suite)
+{
+    const size_t aead_off = align_up(sizeof(quic_keys));
+    const size_t hp_off = aead_off + align_up(suite->aead_size);
+    const size_t size = hp_off + suite->hp_size + QUIC_CTX_ALIGN - 16;
+    uint8_t *base = (uint8_t *)quic_mem_alloc(mem, size);
+    if (base == NULL) {
+        return NULL;
+    }
+    uint8_t *start = base + (-(uintptr_t)base & (QUIC_CTX_ALIGN - 1));
+    QURING_ASSERT(start - base <= (ptrdiff_t)(QUIC_CTX_ALIGN - 16));
+    quic_keys *k = (quic_keys *)(void *)start;
+    memset(k, 0, sizeof(*k));
+    k->suite = suite;
+    k->crypto = crypto;
+    k->mem = mem;
+    k->aead = start + aead_off;
+    k->hp = start + hp_off;
+    k->alloc_lead = (uint16_t)(start - base);
+    k->alloc_size = (uint32_t)size;
+    return k;
+}
+
+static void free_keys(quic_keys *k)
+{
+    quic_mem *mem = k->mem;
+    const size_t size = k->alloc_size;
+    uint8_t *base = (uint8_t *)(void *)k - k->alloc_lead;
+    OPENSSL_cleanse(base, size);
+    quic_mem_free(mem, base, size);
+}
+
+/* make derives what `secret` gives (RFC 9001 5.1); hp_key NULL: derived as well, else taken over. */
+static quic_rc make(quic_keys **out, const quic_crypto *crypto, quic_mem *mem,
+                    const quic_crypto_suite *suite, const uint8_t *secret, const uint8_t *hp_key)
+{
+    quic_keys *k = alloc_keys(mem, crypto, suite);
+    if (k == NULL) {
+        return QUIC_E_NOMEM;
+    }
+    k->secret_len = suite->hash_len;
+    memcpy(k->secret, secret, suite->hash_len);
+
+    quic_kdf kdf;
+    uint8_t key[QUIC_AEAD_KEY_LEN_MAX];
+    quic_kdf_init(&kdf, suite->hash_len, secret, suite->hash_len);
+    quic_kdf_expand_label(&kdf, key, suite->key_len, LABEL_KEY);
+    quic_kdf_expand_label(&kdf, k->iv, sizeof(k->iv), LABEL_IV);
+    if (hp_key == NULL) {
+        quic_kdf_expand_label(&kdf, k->hp_key, suite->key_len, LABEL_HP);
+    } else {
+        memcpy(k->hp_key, hp_key, suite->key_len);
+    }
+    quic_kdf_deinit(&kdf);
+
+    const bool aead_ok = suite->aead_init(k->aead, key);
+    OPENSSL_cleanse(key, sizeof(key));
+    if (!aead_ok) {
+        free_keys(k);
+        return QUIC_E_CRYPTO;
+    }
+    if (!suite->hp_init(k->hp, k->hp_key)) {
+        suite->aead_deinit(k->aead);
+        free_keys(k);
+        return QUIC_E_CRYPTO;
+    }
+    *out = k;
+    return QUIC_OK;
+}
+
+quic_rc quic_keys_create(quic_keys **out, const quic_crypto *crypto, quic_mem *mem, uint16_t suite,
+                         const uint8_t *secret, size_t secret_len)
+{
+    const quic_crypto_suite *s = quic_crypto_find_suite(crypto, suite);
+    if (s == NULL || secret_len != s->hash_len) {
+        return QUIC_E_INVAL;
+    }
+    return make(out, crypto, mem, s, secret, NULL);
+}
+
+quic_rc quic_keys_create_initial(quic_keys **out_client, quic_keys **out_server,
+                                 const quic_crypto *crypto, quic_mem *mem, uint32_t version,
+                                 const quic_cid *client_dcid)
+{
+    static const uint8_t salt[20] = {0x38, 0x76, 0x2c, 0xf7, 0xf5, 0x59, 0x34, 0xb3, 0x4d, 0x17,
+                                     0x9a, 0xe6, 0xa4, 0xc8, 0x0c, 0xad, 0xcc, 0xbb, 0x7f, 0x0a};
+    if (version != QUIC_VERSION_1 || client_dcid->len > QUIC_CID_LEN_MAX) {
+        return QUIC_E_INVAL;
+    }
+    /* RFC 9001 5.2 */
+    const quic_crypto_suite *suite = quic_crypto_find_suite(crypto, QUIC_SUITE_AES_128_GCM_SHA256);
+    uint8_t initial_secret[32];
+    uint8_t client_secret[32];
+    uint8_t server_secret[32];
+    quic_hkdf_extract(32, initial_secret, salt, sizeof(salt), client_dcid->bytes, client_dcid->len);
+    quic_kdf kdf;
+    quic_kdf_init(&kdf, 32, initial_secret, sizeof(initial_secret));
+    quic_kdf_expand_label(&kdf, client_secret, sizeof(client_secret), "client in");
+    quic_kdf_expand_label(&kdf, server_secret, sizeof(server_secret), "server in");
+    quic_kdf_deinit(&kdf);
+
+    quic_keys *client = NULL;
+    quic_keys *server = NULL;
+    quic_rc rc = make(&client, crypto, mem, suite, client_secret, NULL);
+    if (rc == QUIC_OK) {
+        rc = make(&server, crypto, mem, suite, server_secret, NULL);
+    }
+    if (rc != QUIC_OK) {
+        quic_keys_destroy(client);
+        return rc;
+    }
+    *out_client = client;
+    *out_server = server;
+    return QUIC_OK;
+}
+
+quic_rc quic_keys_update(quic_keys **out_next, const quic_keys *cur, quic_mem *mem)
+{
+    uint8_t secret[QUIC_SECRET_LEN_MAX];
+    quic_hkdf_expand_label(cur->suite->hash_len, secret, cur->secret_len, cur->secret,
+                           cur->secret_len, LABEL_UPDATE);
+    quic_keys *next = NULL;
+    const quic_rc rc = make(&next, cur->crypto, mem, cur->suite, secret, cur->hp_key);
+    OPENSSL_cleanse(secret, sizeof(secret));
+    if (rc != QUIC_OK) {
+        return rc;
+    }
+    next->open_failed_count = cur->open_failed_count; /* RFC 9001 6.6 counts across all keys */
+    *out_next = next;
+    return QUIC_OK;
+}
+
+void quic_keys_destroy(quic_keys *keys)
+{
+    if (keys == NULL) {
+        return;
+    }
+    keys->suite->aead_deinit(keys->aead);
+    keys->suite->hp_deinit(keys->hp);
+    free_keys(keys);
+}

@@ -1,0 +1,179 @@
+/* quic/crypto/keys.h: packet protection of one direction at one encryption level.
+ *
+ * Shape:  one allocation: this struct, the AEAD context, the header-protection context. Sealing,
+ *         opening and making masks allocate nothing.
+ * Owner:  a connection (or an endpoint that answers an Initial); one worker; no locks.
+ * Spec:   RFC 9001 5.1-5.4, 6.1 (key update), 6.6 (limits).
+ */
+#ifndef QUIC_CRYPTO_KEYS_H
+#define QUIC_CRYPTO_KEYS_H
+
+#include "quic/base/mem.h"
+#include "quic/base/types.h"
+#include "quic/crypto/crypto.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define QUIC_SECRET_LEN_MAX 48u
+
+/* The first cache line is what each packet touches. Fields are read by the inline functions below and
+ * by keys.c only. */
+typedef struct quic_keys {
+    const quic_crypto_suite *suite;
+    void *aead;
+    void *hp;
+    uint64_t sealed_count;      /* packets sealed with this key */
+    uint64_t open_failed_count; /* packets that failed to open; carried over by quic_keys_update */
+    uint8_t iv[QUIC_AEAD_NONCE_LEN];
+
+    uint8_t secret_len;
+    uint16_t alloc_lead; /* bytes between the allocation and this struct */
+    uint32_t alloc_size;
+    const quic_crypto *crypto;
+    quic_mem *mem;                       /* the account that is charged */
+    uint8_t secret[QUIC_SECRET_LEN_MAX]; /* traffic secret, for the next key update */
+    uint8_t hp_key[QUIC_AEAD_KEY_LEN_MAX];
+} quic_keys;
+
+/* quic_keys_create derives key, iv and header-protection key from a traffic secret (copied).
+ *
+ *   suite   0x1301, 0x1302 or 0x1303; secret_len must be that of its hash (32 or 48).
+ * Returns QUIC_OK; QUIC_E_INVAL (suite or length); QUIC_E_NOMEM; QUIC_E_CRYPTO. `mem` must outlive
+ * the keys. */
+QUIC_NODISCARD quic_rc quic_keys_create(quic_keys **out, const quic_crypto *crypto, quic_mem *mem,
+                                        uint16_t suite, const uint8_t *secret, size_t secret_len);
+
+/* quic_keys_create_initial derives both directions' Initial keys from the client's first DCID
+ * (RFC 9001 5.2). out_client protects what the client sends, out_server what the server sends.
+ * Returns QUIC_OK; QUIC_E_INVAL (version not 1); QUIC_E_NOMEM; QUIC_E_CRYPTO. On failure nothing is
+ * kept. */
+QUIC_NODISCARD quic_rc quic_keys_create_initial(quic_keys **out_client, quic_keys **out_server,
+                                                const quic_crypto *crypto, quic_mem *mem,
+                                                uint32_t version, const quic_cid *client_dcid);
+
+/* quic_keys_update makes the keys of the next phase (RFC 9001 6.1): new secret, key and iv, the same
+ * header-protection key; sealed_count starts at 0. `cur` stays usable.
+ * Returns QUIC_OK; QUIC_E_NOMEM; QUIC_E_CRYPTO. */
+QUIC_NODISCARD quic_rc quic_keys_update(quic_keys **out_next, const quic_keys *cur, quic_mem *mem);
+
+/* quic_keys_destroy wipes and frees; NULL is a no-op. */
+void quic_keys_destroy(quic_keys *keys);
+
+/* ---- each packet -------------------------------------------------------------------------------- */
+
+/* RFC 9001 5.3: the packet number, left-padded to the IV's length, XORed onto the IV. */
+static inline void quic_keys_nonce(const quic_keys *k, uint64_t pn,
+                                   uint8_t out[QUIC_AEAD_NONCE_LEN])
+{
+    uint64_t low;
+    memcpy(out, k->iv, QUIC_AEAD_NONCE_LEN);
+    memcpy(&low, out + 4, sizeof(low));
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    low ^= __builtin_bswap64(pn);
+#else
+    low ^= pn;
+#endif
+    memcpy(out + 4, &low, sizeof(low));
+}
+
+/* quic_keys_seal_from encrypts `len` bytes from src to dst and adds 16 bytes of tag; src == dst is
+ * allowed, other overlap is not. `hdr` is the unprotected header. */
+static inline void quic_keys_seal_from(quic_keys *k, uint64_t pn, const uint8_t *hdr,
+                                       size_t hdr_len, uint8_t *dst, const uint8_t *src, size_t len)
+{
+    uint8_t nonce[QUIC_AEAD_NONCE_LEN];
+    quic_keys_nonce(k, pn, nonce);
+    k->sealed_count++;
+    k->suite->seal(k->aead, dst, src, len, nonce, hdr, hdr_len);
+}
+
+/* quic_keys_seal does the same in place; `payload` has room for len + 16 bytes. */
+static inline void quic_keys_seal(quic_keys *k, uint64_t pn, const uint8_t *hdr, size_t hdr_len,
+                                  uint8_t *payload, size_t len)
+{
+    quic_keys_seal_from(k, pn, hdr, hdr_len, payload, payload, len);
+}
+
+/* quic_keys_open_to decrypts `len_with_tag` bytes from src to dst (len_with_tag - 16 bytes; src ==
+ * dst allowed). Returns true when the packet is authentic; otherwise counts it, and dst is garbage.
+ * Fewer than 16 bytes are never authentic. */
+static inline bool quic_keys_open_to(quic_keys *k, uint64_t pn, const uint8_t *hdr, size_t hdr_len,
+                                     uint8_t *dst, const uint8_t *src, size_t len_with_tag)
+{
+    uint8_t nonce[QUIC_AEAD_NONCE_LEN];
+    quic_keys_nonce(k, pn, nonce);
+    if (QUIC_UNLIKELY(len_with_tag < QUIC_AEAD_TAG_LEN ||
+                      !k->suite->open(k->aead, dst, src, len_with_tag - QUIC_AEAD_TAG_LEN, nonce,
+                                      hdr, hdr_len))) {
+        k->open_failed_count++;
+        return false;
+    }
+    return true;
+}
+
+/* quic_keys_open does the same in place. */
+static inline bool quic_keys_open(quic_keys *k, uint64_t pn, const uint8_t *hdr, size_t hdr_len,
+                                  uint8_t *payload, size_t len_with_tag)
+{
+    return quic_keys_open_to(k, pn, hdr, hdr_len, payload, payload, len_with_tag);
+}
+
+/* quic_keys_hp_masks makes the masks for `count` (0..QUIC_HP_BATCH_MAX) 16-byte samples at once; the
+ * first 5 bytes of each mask count (RFC 9001 5.4.1). The samples may lie inside sealed packets. */
+static inline void quic_keys_hp_masks(const quic_keys *k, const uint8_t *const samples[],
+                                      uint8_t (*masks)[16], unsigned count)
+{
+    if (count > 0) {
+        k->suite->hp_masks(k->hp, samples, masks, count);
+    }
+}
+
+/* quic_keys_hp_mask makes one mask. */
+static inline void quic_keys_hp_mask(const quic_keys *k, const uint8_t *sample, uint8_t mask[16])
+{
+    k->suite->hp_masks(k->hp, &sample, (uint8_t(*)[16])mask, 1);
+}
+
+/* ---- facts -------------------------------------------------------------------------------------- */
+
+static inline uint16_t quic_keys_suite(const quic_keys *k)
+{
+    return k->suite->id;
+}
+
+/* RFC 9001 6.6: update keys before sealed_count reaches the confidentiality limit; close with
+ * QUIC_V_AEAD_LIMIT_REACHED when the failed opens of all keys of a connection reach the integrity
+ * limit. */
+static inline uint64_t quic_keys_confidentiality_limit(const quic_keys *k)
+{
+    return k->suite->confidentiality_limit;
+}
+
+static inline uint64_t quic_keys_integrity_limit(const quic_keys *k)
+{
+    return k->suite->integrity_limit;
+}
+
+static inline uint64_t quic_keys_sealed_count(const quic_keys *k)
+{
+    return k->sealed_count;
+}
+
+static inline uint64_t quic_keys_open_failed_count(const quic_keys *k)
+{
+    return k->open_failed_count;
+}
+
+/* quic_keys_alloc_size gives the bytes charged to `mem` for one object. */
+static inline size_t quic_keys_alloc_size(const quic_keys *k)
+{
+    return k->alloc_size;
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* QUIC_CRYPTO_KEYS_H */

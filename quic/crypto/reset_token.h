@@ -1,0 +1,34 @@
+/* quic/crypto/reset_token.h: stateless reset tokens, a function of a secret and a connection ID.
+ *
+ * Owner:  an endpoint keeps the key; equal root secrets give equal tokens on all workers and after a
+ *         restart.    Spec: RFC 9000 10.3.2.
+ */
+#ifndef QUIC_CRYPTO_RESET_TOKEN_H
+#define QUIC_CRYPTO_RESET_TOKEN_H
+
+#include "quic/base/types.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct quic_reset_key {
+    uint8_t bytes[32];
+} quic_reset_key;
+
+/* quic_reset_key_derive derives the key once from the root secret. */
+void quic_reset_key_derive(quic_reset_key *key, const uint8_t root_secret[32]);
+
+/* quic_reset_token computes the token of a connection ID (HMAC-SHA256, truncated). Cost: < 1 us. */
+void quic_reset_token(const quic_reset_key *key, uint8_t out[QUIC_RESET_TOKEN_LEN],
+                      const uint8_t *cid, size_t cid_len);
+
+/* quic_reset_token_equal compares two tokens in constant time (RFC 9000 10.3.1). */
+bool quic_reset_token_equal(const uint8_t a[QUIC_RESET_TOKEN_LEN],
+                            const uint8_t b[QUIC_RESET_TOKEN_LEN]);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* QUIC_CRYPTO_RESET_TOKEN_H */

@@ -1,0 +1,27 @@
+/* quic/crypto/retry.h: the integrity tag of Retry packets. Pure functions.    Spec: RFC 9001 5.8. */
+#ifndef QUIC_CRYPTO_RETRY_H
+#define QUIC_CRYPTO_RETRY_H
+
+#include "quic/base/types.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define QUIC_RETRY_PACKET_LEN_MAX 2048u /* longer packets are neither made nor believed */
+
+/* quic_retry_tag_make computes the tag of a Retry packet of `len` bytes (header and token, without
+ * the tag) that answers an Initial sent to `original_dcid`.
+ * Returns QUIC_OK; QUIC_E_INVAL (len above the maximum); QUIC_E_CRYPTO. */
+QUIC_NODISCARD quic_rc quic_retry_tag_make(uint8_t out[QUIC_AEAD_TAG_LEN],
+                                           const quic_cid *original_dcid, const uint8_t *packet,
+                                           size_t len);
+
+/* quic_retry_tag_check says whether the last 16 of `len` bytes are the right tag; in constant time. */
+bool quic_retry_tag_check(const quic_cid *original_dcid, const uint8_t *packet, size_t len);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* QUIC_CRYPTO_RETRY_H */

@@ -1,0 +1,66 @@
+/* quic/endpoint/admission.h: how many strangers a worker lets in, and how fast it answers them.
+ *
+ * Shape:  token buckets for the stateless answers and for new Initials; exact counts of connections
+ *         and half-open ones; per address prefix (IPv4 address, IPv6 /56) a keyed count-min sketch of
+ *         fixed size, so that a flood from many addresses costs no memory.
+ * Owner:  an endpoint; one worker; no locks.    Spec: RFC 9000 8.1.2, 10.3, 21.6, 21.11.
+ */
+#ifndef QUIC_ENDPOINT_ADMISSION_H
+#define QUIC_ENDPOINT_ADMISSION_H
+
+#include "quic/base/types.h"
+#include "quring/config.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define QUIC_ADMISSION_ROWS 2u
+#define QUIC_ADMISSION_CELLS 2048u /* per row; a power of two */
+
+typedef struct quic_rate {
+    uint64_t per_s; /* 0: unlimited */
+    uint64_t credit; /* events x 10^9, at most one second's worth */
+    quic_ns last;
+} quic_rate;
+
+typedef struct quic_admission {
+    quring_limits limits;
+    uint8_t key[16];
+    uint32_t conn_count;
+    uint32_t half_open_count;
+    quic_rate retry_rate; /* new Initials below which no Retry is demanded */
+    quic_rate reset_rate;
+    quic_rate vn_rate;
+    uint16_t half_open[QUIC_ADMISSION_ROWS][QUIC_ADMISSION_CELLS];
+    uint16_t conns[QUIC_ADMISSION_ROWS][QUIC_ADMISSION_CELLS];
+} quic_admission;
+
+typedef enum quic_admission_verdict {
+    QUIC_ADMIT,        /* make a connection */
+    QUIC_ADMIT_RETRY,  /* answer with Retry first */
+    QUIC_ADMIT_REFUSE, /* answer CONNECTION_REFUSED */
+    QUIC_ADMIT_DROP,   /* say nothing */
+} quic_admission_verdict;
+
+void quic_admission_init(quic_admission *adm, const quring_limits *limits, const uint8_t key[16]);
+
+/* quic_admission_judge says what to do with an Initial that would make a new connection from `from`;
+ * `validated` when it carries a good token. Counts nothing but the rate. */
+quic_admission_verdict quic_admission_judge(quic_admission *adm, const quic_addr *from,
+                                            bool validated, quic_ns now);
+
+/* The life of a connection: opened (half-open when it is a server's), established, closed. Each is
+ * called once, `half_open` tells whether the connection still counts as such. */
+void quic_admission_opened(quic_admission *adm, const quic_addr *from, bool half_open);
+void quic_admission_established(quic_admission *adm, const quic_addr *from);
+void quic_admission_closed(quic_admission *adm, const quic_addr *from, bool half_open);
+
+/* quic_rate_take spends one event of the bucket; false when it is empty. */
+bool quic_rate_take(quic_rate *rate, quic_ns now);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* QUIC_ENDPOINT_ADMISSION_H */

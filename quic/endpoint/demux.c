@@ -1,0 +1,183 @@
+/* From a received unit to connections: the first look at each datagram (RFC 9000 5.2). */
+#include "quic/endpoint/endpoint_internal.h"
+#include "quic/path/cid_local.h"
+
+#define SHORT_LEN_MIN (1 + QUIC_CID_LOCAL_LEN + QUIC_PN_LEN_MAX + QUIC_AEAD_TAG_LEN)
+
+static void on_unknown_short(quic_endpoint *ep, const quic_rx_unit *unit, const uint8_t *data,
+                             uint32_t len, quic_ns now)
+{
+    /* RFC 9000 10.3.1: it may be a reset of a connection whose CID we no longer know. */
+    if (len >= 5 + QUIC_RESET_TOKEN_LEN) {
+        quic_conn *conn = quic_cid_table_find(
+            &ep->env.reset_tokens, data + len - QUIC_RESET_TOKEN_LEN, QUIC_RESET_TOKEN_LEN);
+        if (conn != NULL) {
+            quic_conn_recv_stateless_reset(conn, now);
+            return;
+        }
+    }
+    ep->counters.drop_unknown_cid++;
+    if (len >= 1 + QUIC_CID_LOCAL_LEN) {
+        quic_endpoint_answer_reset(ep, &unit->path, data + 1, len, now);
+    }
+}
+
+/* Consecutive datagrams of a train with short headers and the same DCID go to their connection at
+ * once: one look-up, one batch of header-protection masks. Returns the bytes taken. */
+static uint32_t recv_short_run(quic_endpoint *ep, quic_rx_unit *unit, uint32_t off, quic_ns now)
+{
+    uint8_t *data = unit->data + off;
+    uint32_t left = unit->len - off;
+    uint32_t len = left < unit->seg_len ? left : unit->seg_len;
+    if (len < SHORT_LEN_MIN) {
+        if (len < 5 + QUIC_RESET_TOKEN_LEN) {
+            ep->counters.drop_malformed++;
+        } else {
+            on_unknown_short(ep, unit, data, len, now);
+        }
+        return len;
+    }
+    quic_conn *conn = quic_cid_table_find(&ep->env.cids, data + 1, QUIC_CID_LOCAL_LEN);
+    if (conn == NULL) {
+        on_unknown_short(ep, unit, data, len, now);
+        return len;
+    }
+    uint32_t count = 1;
+    uint32_t taken = len;
+    while (taken < left) {
+        const uint8_t *next = data + taken;
+        uint32_t next_len = left - taken < unit->seg_len ? left - taken : unit->seg_len;
+        if (next_len < SHORT_LEN_MIN || quic_header_is_long(next[0]) ||
+            memcmp(next + 1, data + 1, QUIC_CID_LOCAL_LEN) != 0) {
+            break;
+        }
+        count++;
+        taken += next_len;
+        len = next_len;
+    }
+    quic_conn_recv_datagrams(conn, count, taken);
+    quic_conn_recv_short(conn, data, count, unit->seg_len, len, unit->ecn, now);
+    quic_conn_recv_done(conn, now);
+    return taken;
+}
+
+/* RFC 9000 12.2: packets coalesced into one datagram; those for another DCID than the first one's are
+ * ignored. The first packet's header was parsed already. */
+static void recv_coalesced(quic_conn *conn, quic_rx_unit *unit, uint8_t *data, uint32_t len,
+                           quic_long_header *h, quic_counters *counters, quic_ns now)
+{
+    uint8_t dcid[QUIC_CID_LEN_MAX];
+    uint8_t dcid_len = h->dcid_len;
+    memcpy(dcid, h->dcid, dcid_len);
+    size_t off = 0;
+    quic_conn_recv_datagrams(conn, 1, len);
+    for (uint32_t i = 0; i < QUIC_ENDPOINT_COALESCED_MAX; i++) {
+        quic_conn_recv_long(conn, data + off, h, len, unit->ecn, now);
+        off += h->packet_len;
+        size_t left = len - off;
+        if (left == 0) {
+            break;
+        }
+        if (!quic_header_is_long(data[off])) {
+            if (left >= SHORT_LEN_MIN && dcid_len == QUIC_CID_LOCAL_LEN &&
+                memcmp(data + off + 1, dcid, dcid_len) == 0) {
+                quic_conn_recv_short(conn, data + off, 1, (uint32_t)left, (uint32_t)left, unit->ecn,
+                                     now);
+            } else {
+                counters->drop_malformed++;
+            }
+            break;
+        }
+        if (quic_header_decode_long(h, data + off, left) != QUIC_OK ||
+            h->type > QUIC_PACKET_HANDSHAKE || h->dcid_len != dcid_len ||
+            memcmp(h->dcid, dcid, dcid_len) != 0) {
+            counters->drop_malformed++;
+            break;
+        }
+    }
+    quic_conn_recv_done(conn, now);
+}
+
+static void recv_long(quic_endpoint *ep, quic_rx_unit *unit, uint8_t *data, uint32_t len,
+                      quic_ns now)
+{
+    quic_long_header h;
+    if (quic_header_decode_long(&h, data, len) != QUIC_OK) {
+        ep->counters.drop_malformed++;
+        return;
+    }
+    if (h.type == QUIC_PACKET_UNKNOWN_VERSION) {
+        /* RFC 9000 5.2.2: only large enough datagrams are answered, and only by a server */
+        if (len >= QUIC_MIN_INITIAL_LEN && !ep->refuse_new &&
+            quic_endpoint_listener(ep, unit->path.socket) != NULL) {
+            quic_endpoint_answer_version(ep, &unit->path, &h, now);
+        } else {
+            ep->counters.drop_malformed++;
+        }
+        return;
+    }
+    quic_conn *conn = quic_cid_table_find(&ep->env.cids, h.dcid, h.dcid_len);
+    if (h.type == QUIC_PACKET_VN || h.type == QUIC_PACKET_RETRY) {
+        if (conn == NULL) {
+            ep->counters.drop_unknown_cid++;
+        } else if (h.type == QUIC_PACKET_VN) {
+            quic_conn_recv_version_negotiation(conn, &h, now);
+        } else {
+            quic_conn_recv_retry(conn, data, &h, now);
+        }
+        return;
+    }
+    bool fresh = false;
+    if (conn == NULL) {
+        if (h.type != QUIC_PACKET_INITIAL) {
+            ep->counters.drop_unknown_cid++;
+            return;
+        }
+        conn = quic_endpoint_accept(ep, unit, &h, len, now);
+        if (conn == NULL) {
+            return;
+        }
+        fresh = true;
+    }
+    recv_coalesced(conn, unit, data, len, &h, &ep->counters, now);
+    if (fresh && !quic_conn_is_authentic(conn)) {
+        /* Nothing in it could be opened: a forgery or noise costs no state (RFC 9000 5.2.2). */
+        quic_endpoint_drop_conn(ep, conn);
+    }
+}
+
+void quic_endpoint_recv(quic_endpoint *ep, quic_rx_unit *unit, quic_ns now)
+{
+    uint32_t off = 0;
+    ep->env.now = now;
+    ep->counters.bytes_recv += unit->len;
+    while (off < unit->len) {
+        uint8_t *data = unit->data + off;
+        if (!quic_header_is_long(data[0])) {
+            uint32_t taken = recv_short_run(ep, unit, off, now);
+            ep->counters.datagrams_recv += (taken + unit->seg_len - 1) / unit->seg_len;
+            off += taken;
+        } else {
+            uint32_t left = unit->len - off;
+            uint32_t len = left < unit->seg_len ? left : unit->seg_len;
+            ep->counters.datagrams_recv++;
+            recv_long(ep, unit, data, len, now);
+            off += len;
+        }
+    }
+}
+
+/* The kernel steers by the same byte: the first one of the DCID (RFC 9000 5.1 leaves its content to
+ * us; a client's random first DCID spreads new connections evenly). */
+uint8_t quic_endpoint_route(const quic_endpoint *ep, const quic_rx_unit *unit)
+{
+    uint8_t count = ep->config.worker_count;
+    if (count <= 1 || unit->len == 0) {
+        return ep->config.worker_id;
+    }
+    uint32_t at = quic_header_is_long(unit->data[0]) ? 6 : 1;
+    if (unit->seg_len <= at || (at == 6 && unit->data[5] == 0)) {
+        return ep->config.worker_id;
+    }
+    return quic_cid_local_worker(unit->data[at], count);
+}

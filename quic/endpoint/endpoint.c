@@ -1,0 +1,276 @@
+#include "quic/endpoint/endpoint.h"
+
+#include "quic/base/check.h"
+#include "quic/endpoint/endpoint_internal.h"
+
+#define WORKERS_MAX 64u
+#define CIDS_PER_CONN 10u /* QUIC_CID_LOCAL_MAX, and the client's first choice and a Retry's */
+
+static void init_env(quic_endpoint *ep)
+{
+    const quring_limits *lim = &ep->config.limits;
+    quic_conn_env *env = &ep->env;
+    uint8_t keys[3][16];
+    quic_rng_fill(&ep->config.rng, keys, sizeof(keys));
+    env->mem = &ep->mem;
+    env->rng = &ep->config.rng;
+    env->crypto = ep->config.crypto;
+    env->counters = &ep->counters;
+    env->worker_id = ep->config.worker_id;
+    env->worker_count = ep->config.worker_count;
+    env->cc = ep->config.cc;
+    env->pacing = ep->config.pacing;
+    quic_cid_table_init(&env->cids, &ep->mem, lim->connections_max * CIDS_PER_CONN, keys[0]);
+    quic_cid_table_init(&env->reset_tokens, &ep->mem, lim->connections_max * CIDS_PER_CONN,
+                        keys[1]);
+    quic_handles_init(&env->conn_handles, &ep->mem, env->worker_id, lim->connections_max);
+    quic_handles_init(&env->stream_handles, &ep->mem, env->worker_id, 1u << 30);
+    quic_heap_init(&env->timers, &ep->mem, lim->connections_max);
+    quic_list_init(&env->dirty);
+    quic_list_init(&env->with_events);
+    quic_list_init(&env->all);
+    quic_list_init(&env->dead);
+    quic_reset_key_derive(&env->reset_key, ep->config.root_secret);
+    quic_token_keys_derive(&ep->token_keys, ep->config.root_secret);
+    quic_admission_init(&ep->admission, lim, keys[2]);
+}
+
+quic_rc quic_endpoint_create(quic_endpoint **out, const quic_endpoint_config *config)
+{
+    if (config->worker_count == 0 || config->worker_count > WORKERS_MAX ||
+        config->worker_id >= config->worker_count || config->crypto == NULL ||
+        config->allocator.alloc == NULL || config->rng.fill == NULL ||
+        config->limits.connections_max == 0 ||
+        config->limits.connections_max > UINT32_MAX / CIDS_PER_CONN) {
+        return QUIC_E_INVAL;
+    }
+    quic_mem root;
+    quic_mem_init_root(&root, &config->allocator, config->limits.worker_mem_max_bytes);
+    quic_endpoint *ep = quic_mem_zalloc(&root, sizeof(*ep));
+    if (ep == NULL) {
+        return QUIC_E_NOMEM;
+    }
+    ep->mem = root;
+    ep->config = *config;
+    ep->listeners = quic_mem_zalloc(&ep->mem, QUIC_ENDPOINT_LISTENERS_MAX * sizeof(*ep->listeners));
+    ep->answers = quic_mem_alloc(&ep->mem, QUIC_ENDPOINT_ANSWERS_MAX * sizeof(*ep->answers));
+    if (ep->listeners == NULL || ep->answers == NULL) {
+        quic_mem_free(&ep->mem, ep->listeners,
+                      QUIC_ENDPOINT_LISTENERS_MAX * sizeof(*ep->listeners));
+        quic_mem_free(&ep->mem, ep->answers, QUIC_ENDPOINT_ANSWERS_MAX * sizeof(*ep->answers));
+        root = ep->mem;
+        quic_mem_free(&root, ep, sizeof(*ep));
+        return QUIC_E_NOMEM;
+    }
+    init_env(ep);
+    *out = ep;
+    return QUIC_OK;
+}
+
+void quic_endpoint_drop_conn(quic_endpoint *ep, quic_conn *conn)
+{
+    QURING_ASSERT(ep->conn_count > 0);
+    ep->conn_count--;
+    ep->counters.conns_closed++;
+    quic_addr remote = quic_conn_path(conn)->remote;
+    quic_admission_closed(&ep->admission, &remote, quic_conn_is_half_open(conn));
+    quic_conn_destroy(conn);
+}
+
+void quic_endpoint_destroy(quic_endpoint *ep)
+{
+    if (ep == NULL) {
+        return;
+    }
+    quic_list_node *node;
+    while ((node = quic_list_front(&ep->env.all)) != NULL) {
+        quic_endpoint_drop_conn(ep, quic_conn_of_all(node));
+    }
+    quic_cid_table_deinit(&ep->env.cids);
+    quic_cid_table_deinit(&ep->env.reset_tokens);
+    quic_handles_deinit(&ep->env.conn_handles);
+    quic_handles_deinit(&ep->env.stream_handles);
+    quic_heap_deinit(&ep->env.timers);
+    quic_mem_free(&ep->mem, ep->listeners, QUIC_ENDPOINT_LISTENERS_MAX * sizeof(*ep->listeners));
+    quic_mem_free(&ep->mem, ep->answers, QUIC_ENDPOINT_ANSWERS_MAX * sizeof(*ep->answers));
+    quic_mem root = ep->mem;
+    QURING_ASSERT(root.used_bytes == sizeof(*ep)); /* every byte of every connection came back */
+    quic_mem_free(&root, ep, sizeof(*ep));
+}
+
+quic_rc quic_endpoint_connect(quic_endpoint *ep, quic_conn **out, const quic_connect_config *config,
+                              quic_ns now)
+{
+    ep->env.now = now;
+    if (ep->conn_count >= ep->config.limits.connections_max) {
+        return QUIC_E_LIMIT;
+    }
+    quic_conn_config conn_config = {
+        .role = QUIC_CLIENT,
+        .tls = config->tls,
+        .tls_config = config->tls_config,
+        .server_name = config->server_name,
+        .limits = &config->limits,
+        .path = config->path,
+        .owner_ctx = config->owner_ctx,
+        .app_ctx = config->app_ctx,
+    };
+    quic_rc rc = quic_conn_create(out, &ep->env, &conn_config, now);
+    if (rc == QUIC_OK) {
+        ep->conn_count++;
+        quic_admission_opened(&ep->admission, &config->path.remote, false);
+    }
+    return rc;
+}
+
+void quic_endpoint_refuse_new(quic_endpoint *ep)
+{
+    ep->refuse_new = true;
+}
+
+void quic_endpoint_close_all(quic_endpoint *ep, uint64_t app_error, const char *reason)
+{
+    quic_list_node *next;
+    for (quic_list_node *node = quic_list_front(&ep->env.all); node != NULL; node = next) {
+        next = quic_list_next(&ep->env.all, node);
+        (void)quic_conn_close(quic_conn_of_all(node), app_error, reason);
+    }
+}
+
+uint32_t quic_endpoint_conn_count(const quic_endpoint *ep)
+{
+    return ep->conn_count;
+}
+
+uint32_t quic_endpoint_busy_count(const quic_endpoint *ep)
+{
+    uint32_t busy = 0;
+    for (quic_list_node *node = quic_list_front(&ep->env.all); node != NULL;
+         node = quic_list_next(&ep->env.all, node)) {
+        busy += quic_conn_is_busy(quic_conn_of_all(node)) ? 1 : 0;
+    }
+    return busy;
+}
+
+static void reap_dead(quic_endpoint *ep)
+{
+    quic_list_node *node;
+    while ((node = quic_list_front(&ep->env.dead)) != NULL) {
+        quic_endpoint_drop_conn(ep, quic_conn_of_dirty(node));
+    }
+}
+
+/* A connection that has nothing to send for now: its deadline is exact from here on. */
+static void settle(quic_endpoint *ep, quic_conn *conn, quic_ns now)
+{
+    if (quic_conn_take_established(conn)) {
+        quic_admission_established(&ep->admission, &quic_conn_path(conn)->remote);
+    }
+    quic_conn_set_timer(conn, quic_conn_next_timeout(conn, now));
+}
+
+void quic_endpoint_on_timeout(quic_endpoint *ep, quic_ns now)
+{
+    ep->env.now = now;
+    while (quic_heap_next_key(&ep->env.timers) <= now) {
+        quic_conn *conn = quic_conn_of_timer(quic_heap_pop(&ep->env.timers));
+        quic_conn_on_timeout(conn, now); /* puts itself on the dirty list, which sets the timer */
+    }
+    reap_dead(ep);
+}
+
+bool quic_endpoint_poll_event(quic_endpoint *ep, quic_event *out, quic_ns now)
+{
+    ep->env.now = now;
+    quic_list_node *node;
+    while ((node = quic_list_front(&ep->env.with_events)) != NULL) {
+        if (quic_conn_poll_event(quic_conn_of_events(node), out, now)) {
+            return true;
+        }
+    }
+    reap_dead(ep);
+    return false;
+}
+
+bool quic_endpoint_send(quic_endpoint *ep, quic_tx_unit *unit, quic_ns now)
+{
+    ep->env.now = now;
+    unit->len = 0;
+    if (ep->answer_count > 0 && quic_endpoint_pop_answer(ep, unit)) {
+        ep->counters.datagrams_sent++;
+        ep->counters.bytes_sent += unit->len;
+        return true;
+    }
+    quic_list_node *node;
+    while ((node = quic_list_front(&ep->env.dirty)) != NULL) {
+        quic_conn *conn = quic_conn_of_dirty(node);
+        quic_list_remove(node);
+        if (quic_conn_send(conn, unit, now)) {
+            if (!quic_list_is_linked(node)) {
+                quic_list_push_back(&ep->env.dirty, node); /* others take their turn first */
+            }
+            ep->counters.datagrams_sent += (unit->len + unit->seg_len - 1) / unit->seg_len;
+            ep->counters.bytes_sent += unit->len;
+            return true;
+        }
+        settle(ep, conn, now);
+    }
+    reap_dead(ep);
+    ep->counters.mem_used_bytes = ep->mem.used_bytes;
+    ep->counters.mem_peak_bytes = ep->mem.peak_bytes;
+    ep->counters.mem_failures = ep->mem.failure_count;
+    return false;
+}
+
+quic_ns quic_endpoint_next_timeout(quic_endpoint *ep)
+{
+    if (ep->answer_count > 0 || !quic_list_is_empty(&ep->env.dirty) ||
+        !quic_list_is_empty(&ep->env.with_events)) {
+        return 0;
+    }
+    return quic_heap_next_key(&ep->env.timers);
+}
+
+void quic_endpoint_on_send_too_big(quic_endpoint *ep, const quic_path_addr *path, uint32_t len)
+{
+    for (quic_list_node *node = quic_list_front(&ep->env.all); node != NULL;
+         node = quic_list_next(&ep->env.all, node)) {
+        quic_conn *conn = quic_conn_of_all(node);
+        const quic_path_addr *mine = quic_conn_path(conn);
+        if (mine->socket == path->socket && quic_addr_equal(&mine->remote, &path->remote)) {
+            quic_conn_on_send_too_big(conn, len);
+        }
+    }
+}
+
+quic_conn *quic_endpoint_conn(quic_endpoint *ep, uint64_t handle)
+{
+    return quic_handles_get(&ep->env.conn_handles, handle);
+}
+
+quic_stream *quic_endpoint_stream(quic_endpoint *ep, uint64_t handle)
+{
+    return quic_handles_get(&ep->env.stream_handles, handle);
+}
+
+quic_counters *quic_endpoint_counters(quic_endpoint *ep)
+{
+    return &ep->counters;
+}
+
+const quic_mem *quic_endpoint_mem(const quic_endpoint *ep)
+{
+    return &ep->mem;
+}
+
+void quic_endpoint_each_conn(quic_endpoint *ep, bool (*visit)(quic_conn *conn, void *ctx),
+                             void *ctx)
+{
+    quic_list_node *next;
+    for (quic_list_node *node = quic_list_front(&ep->env.all); node != NULL; node = next) {
+        next = quic_list_next(&ep->env.all, node);
+        if (!visit(quic_conn_of_all(node), ctx)) {
+            return;
+        }
+    }
+}

@@ -1,0 +1,64 @@
+/* quic/endpoint/endpoint_internal.h: the endpoint's state, shared by the files of this directory. */
+#ifndef QUIC_ENDPOINT_ENDPOINT_INTERNAL_H
+#define QUIC_ENDPOINT_ENDPOINT_INTERNAL_H
+
+#include "quic/conn/conn_env.h"
+#include "quic/crypto/token.h"
+#include "quic/endpoint/admission.h"
+#include "quic/endpoint/endpoint.h"
+#include "quic/wire/header.h"
+
+#define QUIC_ENDPOINT_LISTENERS_MAX 256u
+#define QUIC_ENDPOINT_ANSWERS_MAX 64u
+#define QUIC_ENDPOINT_ANSWER_LEN_MAX 576u /* a Version Negotiation that echoes two 255-byte CIDs */
+#define QUIC_ENDPOINT_COALESCED_MAX 16u   /* packets looked at in one datagram */
+#define QUIC_RETRY_TOKEN_LIFETIME_NS (10 * QUIC_NS_PER_S)
+
+/* One datagram that answers without a connection: Version Negotiation, Retry, reset, refusal. */
+typedef struct quic_answer {
+    quic_path_addr path;
+    uint32_t len;
+    uint8_t bytes[QUIC_ENDPOINT_ANSWER_LEN_MAX];
+} quic_answer;
+
+typedef struct quic_listener_entry {
+    bool used;
+    uint32_t socket;
+    quic_accept_config config;
+} quic_listener_entry;
+
+struct quic_endpoint {
+    quic_endpoint_config config;
+    quic_mem mem;
+    quic_counters counters;
+    quic_conn_env env;
+    quic_admission admission;
+    quic_token_keys token_keys;
+    quic_listener_entry *listeners; /* QUIC_ENDPOINT_LISTENERS_MAX of them */
+    quic_answer *answers;           /* ring of QUIC_ENDPOINT_ANSWERS_MAX */
+    uint32_t answer_head;
+    uint32_t answer_count;
+    uint32_t conn_count;
+    bool refuse_new;
+};
+
+/* accept.c: an Initial for no known connection. Returns the new connection when its first packet is
+ * worth handing over; NULL when it was answered statelessly or dropped. */
+quic_conn *quic_endpoint_accept(quic_endpoint *ep, const quic_rx_unit *unit,
+                                const quic_long_header *h, size_t datagram_len, quic_ns now);
+const quic_accept_config *quic_endpoint_listener(const quic_endpoint *ep, uint32_t socket);
+/* Destroys a connection and takes it out of the accounts. */
+void quic_endpoint_drop_conn(quic_endpoint *ep, quic_conn *conn);
+
+/* stateless.c: each queues one answer, or drops it when the queue is full. */
+void quic_endpoint_answer_version(quic_endpoint *ep, const quic_path_addr *path,
+                                  const quic_long_header *h, quic_ns now);
+void quic_endpoint_answer_retry(quic_endpoint *ep, const quic_path_addr *path,
+                                const quic_long_header *h, quic_ns now);
+void quic_endpoint_answer_close(quic_endpoint *ep, const quic_path_addr *path,
+                                const quic_long_header *h, uint64_t error);
+void quic_endpoint_answer_reset(quic_endpoint *ep, const quic_path_addr *path, const uint8_t *dcid,
+                                size_t datagram_len, quic_ns now);
+bool quic_endpoint_pop_answer(quic_endpoint *ep, quic_tx_unit *unit);
+
+#endif /* QUIC_ENDPOINT_ENDPOINT_INTERNAL_H */

@@ -1,0 +1,145 @@
+#include "quic/recovery/ack_tracker.h"
+
+#include "quic/base/check.h"
+
+void quic_ack_tracker_init(quic_ack_tracker *t, quic_mem *mem, uint32_t ranges_max,
+                           quic_ns max_ack_delay_ns)
+{
+    QURING_ASSERT(ranges_max > 0);
+    memset(t, 0, sizeof(*t));
+    quic_range_set_init(&t->ranges, mem, ranges_max);
+    t->largest_pn = UINT64_MAX;
+    t->largest_eliciting_pn = UINT64_MAX;
+    t->unsent_min_pn = UINT64_MAX;
+    t->deadline_ns = QUIC_NS_NEVER;
+    t->max_ack_delay_ns = max_ack_delay_ns;
+    t->threshold = QUIC_ACK_ELICITING_THRESHOLD;
+}
+
+void quic_ack_tracker_deinit(quic_ack_tracker *t)
+{
+    quic_range_set_deinit(&t->ranges);
+    t->pending_count = 0;
+    t->deadline_ns = QUIC_NS_NEVER;
+}
+
+/* Adds `pn` out of order, or as the start of a new range. What has to be forgotten for it is never
+ * accepted again (RFC 9000 13.2.3). */
+static quic_rc add_slow(quic_ack_tracker *t, uint64_t pn)
+{
+    bool had = t->ranges.count > 0;
+    uint64_t oldest_hi = had ? t->ranges.ranges[0].hi : 0;
+    quic_rc rc = quic_range_set_add_forget(&t->ranges, pn, pn);
+    if (rc != QUIC_OK) {
+        return rc;
+    }
+    uint64_t min_pn = t->min_pn;
+    if (had && quic_range_set_min(&t->ranges) > oldest_hi) {
+        min_pn = oldest_hi + 1;
+    }
+    if (!quic_range_set_contains(&t->ranges, pn) && pn >= min_pn) {
+        min_pn = pn + 1;
+    }
+    t->min_pn = min_pn > t->min_pn ? min_pn : t->min_pn;
+    return QUIC_OK;
+}
+
+/* RFC 9000 13.2.1: packets missing between the ack-eliciting ones before and this, or this came late. */
+static bool is_out_of_order(const quic_ack_tracker *t, uint64_t pn)
+{
+    if (t->largest_eliciting_pn == UINT64_MAX) {
+        return false;
+    }
+    if (pn < t->largest_eliciting_pn) {
+        return true;
+    }
+    const quic_range *newest = quic_range_set_at(&t->ranges, t->ranges.count - 1);
+    return newest->lo > t->largest_eliciting_pn + 1 && newest->lo > t->min_pn;
+}
+
+static void count_ecn(quic_ack_tracker *t, uint8_t ecn)
+{
+    switch (ecn & 3) {
+    case 1:
+        t->ect1_count++;
+        break;
+    case 2:
+        t->ect0_count++;
+        break;
+    case 3:
+        t->ce_count++;
+        break;
+    default:
+        break;
+    }
+}
+
+quic_rc quic_ack_tracker_on_packet(quic_ack_tracker *t, uint64_t pn, bool ack_eliciting,
+                                   uint8_t ecn, quic_ns now)
+{
+    if (!quic_range_set_extend_last(&t->ranges, pn, pn)) {
+        quic_rc rc = add_slow(t, pn);
+        if (rc != QUIC_OK) {
+            return rc;
+        }
+    }
+    if (t->largest_pn == UINT64_MAX || pn > t->largest_pn) {
+        t->largest_pn = pn;
+        t->largest_recv_ns = now;
+    }
+    if (pn < t->unsent_min_pn) {
+        t->unsent_min_pn = pn;
+    }
+    if (QUIC_UNLIKELY(ecn != 0)) {
+        count_ecn(t, ecn);
+    }
+    if (!ack_eliciting || t->ranges.count == 0) {
+        return QUIC_OK; /* RFC 9000 13.2.1: no ACK in return for a packet that does not ask for one */
+    }
+    t->pending_count++;
+    bool at_once = t->max_ack_delay_ns == 0 || t->pending_count >= t->threshold || (ecn & 3) == 3 ||
+                   is_out_of_order(t, pn);
+    quic_ns due_ns = at_once ? now : now + t->max_ack_delay_ns;
+    if (due_ns < t->deadline_ns) {
+        t->deadline_ns = due_ns;
+    }
+    if (t->largest_eliciting_pn == UINT64_MAX || pn > t->largest_eliciting_pn) {
+        t->largest_eliciting_pn = pn;
+    }
+    return QUIC_OK;
+}
+
+void quic_ack_tracker_force(quic_ack_tracker *t, quic_ns now)
+{
+    if (t->ranges.count > 0) {
+        t->pending_count = t->pending_count > 0 ? t->pending_count : 1;
+        t->deadline_ns = now < t->deadline_ns ? now : t->deadline_ns;
+    }
+}
+
+uint64_t quic_ack_tracker_on_ack_sent(quic_ack_tracker *t)
+{
+    t->pending_count = 0;
+    t->unsent_min_pn = UINT64_MAX;
+    t->deadline_ns = QUIC_NS_NEVER;
+    return t->ranges.count > 0 ? quic_range_set_max(&t->ranges) : t->largest_pn;
+}
+
+void quic_ack_tracker_on_ack_acked(quic_ack_tracker *t, uint64_t largest_acked)
+{
+    if (t->largest_pn == UINT64_MAX || largest_acked < t->min_pn) {
+        return;
+    }
+    /* A record of ours can only name what we had received. */
+    QURING_ASSERT(largest_acked <= t->largest_pn);
+    uint64_t bound = largest_acked + 1;
+    if (bound > t->unsent_min_pn) {
+        bound = t->unsent_min_pn; /* came after that ACK: no frame has named it yet */
+    }
+    if (bound <= t->min_pn) {
+        return;
+    }
+    /* RFC 9000 13.2.3: every ACK frame names the largest packet received, so that one stays. */
+    quic_range_set_remove_below(&t->ranges, bound > t->largest_pn ? t->largest_pn : bound);
+    t->min_pn = bound;
+}

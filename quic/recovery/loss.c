@@ -1,0 +1,396 @@
+#include "quic/recovery/loss.h"
+
+#include "quic/base/check.h"
+#include "quic/recovery/loss_internal.h"
+
+#define MAX_ACK_DELAY_DEFAULT_NS (25 * QUIC_NS_PER_MS) /* RFC 9000 18.2 */
+#define REMEMBER_LOST_PTOS       3u /* how long a lost packet may prove spurious */
+
+void quic_recovery_init_space(quic_recovery_space *sp)
+{
+    sp->largest_acked_pn = QUIC_PN_NONE;
+    sp->last_eliciting_sent_ns = 0;
+    sp->loss_time_ns = QUIC_NS_NEVER;
+    sp->run_first_ns = QUIC_NS_NEVER;
+    sp->lost_pn = 0;
+    sp->lost_pending_count = 0;
+    sp->discarded = false;
+}
+
+void quic_recovery_init(quic_recovery *rec, quic_mem *mem, uint32_t packets_max,
+                        quic_ns initial_rtt_ns, bool is_client)
+{
+    memset(rec, 0, sizeof(*rec));
+    for (int i = 0; i < QUIC_SPACE_COUNT; i++) {
+        quic_sent_map_init(&rec->spaces[i].map, mem, packets_max);
+        quic_recovery_init_space(&rec->spaces[i]);
+    }
+    quic_rtt_init(&rec->rtt, initial_rtt_ns);
+    rec->facts.is_client = is_client;
+    rec->facts.peer_validated_address = !is_client;
+    rec->max_ack_delay_ns = MAX_ACK_DELAY_DEFAULT_NS;
+    rec->held_pn = QUIC_PN_NONE;
+}
+
+void quic_recovery_deinit(quic_recovery *rec)
+{
+    rec->held_pn = QUIC_PN_NONE;
+    rec->in_flight_bytes = 0;
+    for (int i = 0; i < QUIC_SPACE_COUNT; i++) {
+        quic_sent_map_deinit(&rec->spaces[i].map);
+    }
+}
+
+/* Ends the packet an iterator gave out last: its records were readable until now. */
+void quic_recovery_release(quic_recovery *rec)
+{
+    if (rec->held_pn == QUIC_PN_NONE) {
+        return;
+    }
+    quic_recovery_space *sp = &rec->spaces[rec->held_space];
+    quic_sent_packet *packet = quic_sent_map_find(&sp->map, rec->held_pn);
+    rec->held_pn = QUIC_PN_NONE;
+    QURING_ASSERT(packet != NULL);
+    quic_sent_map_free_packet(&sp->map, packet, rec->held_lo);
+}
+
+void quic_recovery_hold(quic_recovery *rec, quic_space space, uint64_t pn, uint64_t run_lo)
+{
+    rec->held_space = space;
+    rec->held_pn = pn;
+    rec->held_lo = run_lo;
+}
+
+/* The packet counts no longer: the connection's share of what the map does on free and set_lost. */
+void quic_recovery_leave(quic_recovery *rec, quic_recovery_space *sp, quic_sent_packet *packet)
+{
+    if (packet->state == QUIC_SENT_OUTSTANDING) {
+        if ((packet->flags & QUIC_SENT_IN_FLIGHT) != 0) {
+            QURING_ASSERT(rec->in_flight_bytes >= packet->bytes);
+            rec->in_flight_bytes -= packet->bytes;
+        }
+    } else if ((packet->flags & QUIC_SENT_LOSS_PENDING) != 0) {
+        packet->flags &= (uint8_t)~QUIC_SENT_LOSS_PENDING;
+        sp->lost_pending_count--;
+    }
+}
+
+void quic_recovery_on_sent(quic_recovery *rec, quic_space space, quic_sent_packet *packet,
+                           uint32_t bytes, uint32_t flags, quic_ns now)
+{
+    QURING_ASSERT(bytes > 0 && bytes <= UINT16_MAX);
+    QURING_ASSERT(rec->held_pn == QUIC_PN_NONE || rec->held_space != space);
+    quic_recovery_space *sp = &rec->spaces[space];
+    QURING_ASSERT(!sp->discarded);
+    const uint32_t mask = QUIC_SENT_ACK_ELICITING | QUIC_SENT_IN_FLIGHT | QUIC_SENT_ECT0 |
+                          QUIC_SENT_APP_LIMITED | QUIC_SENT_MTU_PROBE;
+    packet->flags = (uint8_t)(packet->flags | (flags & mask));
+    packet->bytes = (uint16_t)bytes;
+    packet->sent_ns = now;
+    if (rec->in_flight_bytes == 0) {
+        rec->delivered_ns = now; /* a pause is no part of the delivery rate */
+    }
+    packet->delivered_bytes = rec->delivered_bytes;
+    packet->delivered_ns = rec->delivered_ns;
+    if ((flags & QUIC_SENT_IN_FLIGHT) != 0) {
+        rec->in_flight_bytes += bytes;
+    }
+    if ((flags & QUIC_SENT_ACK_ELICITING) != 0) {
+        sp->last_eliciting_sent_ns = now;
+        rec->timer_base_ns = now;
+    }
+    quic_sent_map_commit(&sp->map, packet);
+}
+
+/* ---- loss detection ---------------------------------------------------------------------------- */
+
+static quic_ns persistent_ns(const quic_recovery *rec)
+{
+    /* RFC 9002 7.6.1: max_ack_delay counts whatever the space. */
+    return (quic_rtt_pto_ns(&rec->rtt) + rec->max_ack_delay_ns) *
+           QUIC_PERSISTENT_CONGESTION_THRESHOLD;
+}
+
+/* RFC 9002 7.6.2: lost ack-eliciting packets, none acknowledged between them, over a long time. */
+static void note_run(quic_recovery *rec, quic_recovery_space *sp, const quic_sent_packet *packet,
+                     quic_loss_result *out)
+{
+    if ((packet->flags & QUIC_SENT_ACK_ELICITING) == 0 || !quic_rtt_has_sample(&rec->rtt) ||
+        packet->sent_ns <= rec->rtt.first_sample_ns || packet->sent_ns < rec->path_start_ns) {
+        return;
+    }
+    if (sp->run_first_ns == QUIC_NS_NEVER) {
+        sp->run_first_ns = packet->sent_ns;
+    } else if (packet->sent_ns - sp->run_first_ns > persistent_ns(rec)) {
+        out->persistent_congestion = true;
+    }
+}
+
+/* Counts the losses of one congestion epoch, so that it shows when all of them were mistakes. */
+static void note_epoch(quic_recovery *rec, const quic_sent_packet *packet, quic_ns now)
+{
+    if (rec->epoch_lost_count == 0 || packet->sent_ns > rec->epoch_start_ns) {
+        rec->epoch_start_ns = now;
+        rec->epoch_sent_ns = packet->sent_ns;
+        rec->epoch_lost_count = 0;
+        rec->epoch_spurious_count = 0;
+    }
+    rec->epoch_lost_count++;
+}
+
+static void lose_packet(quic_recovery *rec, quic_recovery_space *sp, quic_sent_packet *packet,
+                        quic_loss_result *out, quic_ns now)
+{
+    rec->in_flight_bytes -= packet->bytes;
+    out->lost_count++;
+    out->lost_bytes += packet->bytes;
+    rec->lost_total++;
+    if ((packet->flags & QUIC_SENT_ECT0) != 0) {
+        out->lost_ect0_count++;
+    }
+    if ((packet->flags & QUIC_SENT_MTU_PROBE) != 0) {
+        out->mtu_probe_lost_count++;
+    } else if (packet->sent_ns >= rec->path_start_ns) {
+        if (packet->sent_ns >= out->largest_lost_sent_ns) {
+            out->largest_lost_sent_ns = packet->sent_ns;
+        }
+        note_run(rec, sp, packet, out);
+        note_epoch(rec, packet, now);
+    }
+    if (sp->lost_pending_count++ == 0 || packet->pn < sp->lost_pn) {
+        sp->lost_pn = packet->pn;
+    }
+    quic_sent_map_set_lost(&sp->map, packet);
+    packet->flags |= QUIC_SENT_LOSS_PENDING;
+}
+
+/* RFC 9002 6.1. Packets leave in order, so those lost are the oldest outstanding ones: the scan stops at
+ * the first that is not, and goes on there next time. Each number is passed once. Beyond that point
+ * fewer than QUIC_PACKET_THRESHOLD numbers are left below the largest acknowledged. */
+void quic_recovery_detect(quic_recovery *rec, quic_recovery_space *sp, quic_loss_result *out,
+                          quic_ns now)
+{
+    quic_sent_map *map = &sp->map;
+    quic_ns delay_ns = quic_rtt_loss_delay_ns(&rec->rtt);
+    uint64_t pn = map->scan_pn;
+    sp->loss_time_ns = QUIC_NS_NEVER;
+    for (; pn < map->next_pn && pn <= sp->largest_acked_pn; pn++) {
+        quic_sent_packet *packet = quic_sent_map_find(map, pn);
+        if (packet == NULL) {
+            if (sp->run_first_ns != QUIC_NS_NEVER && !quic_sent_map_has_skipped(map, pn, pn)) {
+                sp->run_first_ns = QUIC_NS_NEVER; /* acknowledged: the run of losses ends */
+            }
+            continue;
+        }
+        if (packet->state == QUIC_SENT_LOST) {
+            continue;
+        }
+        if (sp->largest_acked_pn - pn < QUIC_PACKET_THRESHOLD &&
+            quic_recovery_add_sat(packet->sent_ns, delay_ns) > now) {
+            break;
+        }
+        if ((packet->flags & QUIC_SENT_IN_FLIGHT) != 0) {
+            lose_packet(rec, sp, packet, out, now);
+        } else {
+            quic_sent_map_free_packet(map, packet, pn);
+        }
+    }
+    map->scan_pn = pn;
+    for (; pn < map->next_pn && pn < sp->largest_acked_pn; pn++) {
+        const quic_sent_packet *packet = quic_sent_map_find(map, pn);
+        if (packet != NULL && packet->state == QUIC_SENT_OUTSTANDING &&
+            (packet->flags & QUIC_SENT_IN_FLIGHT) != 0) {
+            sp->loss_time_ns = quic_recovery_add_sat(packet->sent_ns, delay_ns);
+            break;
+        }
+    }
+    if (out->persistent_congestion) {
+        sp->run_first_ns = QUIC_NS_NEVER;
+        quic_rtt_forget_min(&rec->rtt); /* RFC 9002 5.2 */
+    }
+}
+
+static void prune(quic_recovery *rec, quic_recovery_space *sp, quic_ns now)
+{
+    quic_ns keep_ns = REMEMBER_LOST_PTOS * quic_rtt_pto_ns(&rec->rtt);
+    quic_sent_map_prune(&sp->map, now > keep_ns ? now - keep_ns : 0);
+}
+
+quic_sent_packet *quic_recovery_next_lost(quic_recovery *rec, quic_space space)
+{
+    quic_recovery_release(rec);
+    quic_recovery_space *sp = &rec->spaces[space];
+    while (sp->lost_pending_count > 0) {
+        QURING_ASSERT(sp->lost_pn < sp->map.next_pn);
+        quic_sent_packet *packet = quic_sent_map_find(&sp->map, sp->lost_pn++);
+        if (packet != NULL && (packet->flags & QUIC_SENT_LOSS_PENDING) != 0) {
+            packet->flags &= (uint8_t)~QUIC_SENT_LOSS_PENDING;
+            sp->lost_pending_count--;
+            return packet;
+        }
+    }
+    return NULL;
+}
+
+/* ---- acknowledgements --------------------------------------------------------------------------- */
+
+quic_rc quic_recovery_ack_begin(quic_recovery *rec, quic_recovery_ack *ack, quic_space space,
+                                uint64_t largest, quic_ns ack_delay_ns, quic_ns now)
+{
+    quic_recovery_release(rec);
+    memset(ack, 0, sizeof(*ack));
+    ack->rec = rec;
+    ack->space = space;
+    ack->now = now;
+    ack->ack_delay_ns = ack_delay_ns;
+    ack->largest = largest;
+    ack->out.prior_in_flight_bytes = rec->in_flight_bytes;
+    ack->out.largest_acked_pn = QUIC_PN_NONE;
+    if (rec->spaces[space].discarded) {
+        return QUIC_E_STATE;
+    }
+    return largest < rec->spaces[space].map.next_pn ? QUIC_OK : QUIC_V_PROTOCOL_VIOLATION;
+}
+
+static void finish_range(quic_recovery_ack *ack)
+{
+    while (quic_recovery_ack_next(ack) != NULL) {
+    }
+}
+
+quic_rc quic_recovery_ack_range(quic_recovery_ack *ack, uint64_t lo, uint64_t hi)
+{
+    finish_range(ack);
+    const quic_sent_map *map = &ack->rec->spaces[ack->space].map;
+    if (lo > hi || hi > ack->largest || hi >= map->next_pn) {
+        return QUIC_V_PROTOCOL_VIOLATION;
+    }
+    /* RFC 9000 21.4: only who acknowledges what it did not receive names a skipped number. */
+    if (map->skip_count > 0 && quic_sent_map_has_skipped(map, lo, hi)) {
+        return QUIC_V_PROTOCOL_VIOLATION;
+    }
+    ack->lo = lo;
+    ack->hi = hi;
+    ack->next_pn = hi;
+    ack->range_left = true;
+    return QUIC_OK;
+}
+
+static void note_spurious(quic_recovery *rec, quic_ack_result *out, const quic_sent_packet *packet)
+{
+    rec->spurious_total++;
+    out->spurious_count++;
+    if (packet->sent_ns < rec->epoch_sent_ns || packet->sent_ns > rec->epoch_start_ns ||
+        rec->epoch_lost_count == 0 || (packet->flags & QUIC_SENT_MTU_PROBE) != 0) {
+        return;
+    }
+    if (++rec->epoch_spurious_count == rec->epoch_lost_count) {
+        out->spurious_congestion = true;
+        rec->epoch_lost_count = 0;
+    }
+}
+
+static void count_acked(quic_recovery_ack *ack, const quic_sent_packet *packet)
+{
+    quic_recovery *rec = ack->rec;
+    quic_ack_result *out = &ack->out;
+    out->acked_count++;
+    rec->delivered_bytes += packet->bytes;
+    if ((packet->flags & QUIC_SENT_ECT0) != 0) {
+        out->ect0_acked_count++;
+    }
+    ack->has_eliciting |= (packet->flags & QUIC_SENT_ACK_ELICITING) != 0;
+    if (packet->state == QUIC_SENT_LOST) {
+        note_spurious(rec, out, packet);
+    } else if ((packet->flags & QUIC_SENT_IN_FLIGHT) != 0 &&
+               packet->sent_ns >= rec->path_start_ns) {
+        out->acked_bytes += packet->bytes;
+    }
+    if (out->largest_acked_pn == QUIC_PN_NONE || packet->pn > out->largest_acked_pn) {
+        out->largest_acked_pn = packet->pn;
+        out->largest_acked_sent_ns = packet->sent_ns;
+        out->app_limited = (packet->flags & QUIC_SENT_APP_LIMITED) != 0;
+        ack->delivered_bytes = packet->delivered_bytes;
+        ack->delivered_ns = packet->delivered_ns;
+        ack->largest_is_new = packet->pn == ack->largest;
+    }
+}
+
+quic_sent_packet *quic_recovery_ack_next(quic_recovery_ack *ack)
+{
+    quic_recovery *rec = ack->rec;
+    quic_recovery_release(rec);
+    if (!ack->range_left) {
+        return NULL;
+    }
+    quic_recovery_space *sp = &rec->spaces[ack->space];
+    quic_sent_packet *packet = NULL;
+    if (ack->next_pn >= ack->lo && ack->next_pn != QUIC_PN_NONE) {
+        packet = quic_sent_map_find_down(&sp->map, ack->lo, ack->next_pn);
+    }
+    if (packet == NULL) {
+        ack->range_left = false;
+        if (ack->lo <= sp->map.scan_pn && ack->hi >= sp->map.scan_pn) {
+            sp->run_first_ns = QUIC_NS_NEVER;
+        }
+        quic_sent_map_end_run(&sp->map, ack->lo, ack->hi);
+        return NULL;
+    }
+    count_acked(ack, packet);
+    quic_recovery_leave(rec, sp, packet);
+    quic_recovery_hold(rec, ack->space, packet->pn, ack->lo);
+    ack->next_pn = packet->pn - 1; /* below packet 0 wraps to QUIC_PN_NONE */
+    return packet;
+}
+
+static void take_rtt_sample(quic_recovery_ack *ack)
+{
+    quic_recovery *rec = ack->rec;
+    quic_ack_result *out = &ack->out;
+    /* RFC 9002 5.1; RFC 9000 9.4 for the path. */
+    if (!ack->largest_is_new || !ack->has_eliciting ||
+        out->largest_acked_sent_ns < rec->path_start_ns) {
+        return;
+    }
+    quic_ns sample_ns =
+        ack->now > out->largest_acked_sent_ns ? ack->now - out->largest_acked_sent_ns : 0;
+    quic_ns delay_ns = ack->ack_delay_ns;
+    if (ack->space == QUIC_SPACE_INITIAL) {
+        delay_ns = 0; /* RFC 9002 5.3: these are not delayed on purpose */
+    } else if (rec->facts.handshake_confirmed && delay_ns > rec->max_ack_delay_ns) {
+        delay_ns = rec->max_ack_delay_ns;
+    }
+    quic_rtt_update(&rec->rtt, sample_ns, delay_ns, ack->now);
+    out->has_rtt_sample = true;
+    out->rtt_sample_ns = rec->rtt.latest_ns;
+}
+
+void quic_recovery_ack_end(quic_recovery_ack *ack, quic_ack_result *out)
+{
+    finish_range(ack);
+    quic_recovery *rec = ack->rec;
+    quic_recovery_space *sp = &rec->spaces[ack->space];
+    quic_ack_result *res = &ack->out;
+    if (sp->largest_acked_pn == QUIC_PN_NONE || ack->largest > sp->largest_acked_pn) {
+        sp->largest_acked_pn = ack->largest;
+        res->largest_increased = true;
+    }
+    if (res->acked_count > 0) {
+        take_rtt_sample(ack);
+        if (ack->delivered_ns < ack->now) {
+            res->rate_bytes = rec->delivered_bytes - ack->delivered_bytes;
+            res->rate_ns = ack->now - ack->delivered_ns;
+        }
+        rec->delivered_ns = ack->now;
+        rec->timer_base_ns = ack->now;
+        if (ack->space == QUIC_SPACE_HANDSHAKE) {
+            rec->facts.peer_validated_address = true; /* RFC 9002 6.2.2.1 */
+        }
+        quic_recovery_detect(rec, sp, &res->loss, ack->now);
+        if (rec->facts.peer_validated_address) {
+            rec->pto_count = 0; /* RFC 9002 6.2.1 */
+        }
+    }
+    prune(rec, sp, ack->now);
+    *out = *res;
+}

@@ -1,0 +1,163 @@
+#include "quic/stream/recv_buf.h"
+
+#include "quic/base/check.h"
+
+void quic_recv_buf_init(quic_recv_buf *rb, quic_mem *mem, uint32_t gaps_max)
+{
+    memset(rb, 0, sizeof(*rb));
+    rb->mem = mem;
+    rb->final_size = QUIC_FINAL_SIZE_UNKNOWN;
+    quic_range_set_init(&rb->ahead, mem, gaps_max);
+}
+
+static void free_storage(quic_recv_buf *rb)
+{
+    quic_mem_free(rb->mem, rb->ring, rb->ring_cap);
+    rb->ring = NULL;
+    rb->ring_cap = 0;
+    quic_range_set_deinit(&rb->ahead);
+}
+
+void quic_recv_buf_deinit(quic_recv_buf *rb)
+{
+    free_storage(rb);
+}
+
+/* The two spans of the ring that hold [off, off + len). */
+static void ring_spans(const quic_recv_buf *rb, uint64_t off, uint64_t len, quic_recv_span out[2])
+{
+    uint64_t at = (off - rb->ring_base) & (rb->ring_cap - 1);
+    uint64_t straight = rb->ring_cap - at < len ? rb->ring_cap - at : len;
+    out[0].data = rb->ring + at;
+    out[0].len = (size_t)straight;
+    out[1].data = rb->ring;
+    out[1].len = (size_t)(len - straight);
+}
+
+/* Makes the ring hold offsets [read_off, end). */
+static quic_rc ring_reserve(quic_recv_buf *rb, uint64_t end)
+{
+    if (end - rb->read_off <= rb->ring_cap) {
+        return QUIC_OK;
+    }
+    uint64_t cap = rb->ring_cap != 0 ? rb->ring_cap * 2 : QUIC_RECV_RING_MIN;
+    while (cap < end - rb->read_off) {
+        cap *= 2;
+    }
+    uint8_t *ring = quic_mem_alloc(rb->mem, cap);
+    if (ring == NULL) {
+        return QUIC_E_NOMEM;
+    }
+    uint64_t stored_end = rb->ahead.count != 0 ? quic_range_set_max(&rb->ahead) + 1 : rb->recv_off;
+    if (stored_end > rb->read_off) {
+        quic_recv_span spans[2];
+        ring_spans(rb, rb->read_off, stored_end - rb->read_off, spans);
+        memcpy(ring, spans[0].data, spans[0].len);
+        memcpy(ring + spans[0].len, spans[1].data, spans[1].len);
+    }
+    quic_mem_free(rb->mem, rb->ring, rb->ring_cap);
+    rb->ring = ring;
+    rb->ring_cap = cap;
+    rb->ring_base = rb->read_off;
+    return QUIC_OK;
+}
+
+static void ring_put(quic_recv_buf *rb, uint64_t off, const uint8_t *data, size_t len)
+{
+    uint64_t at = (off - rb->ring_base) & (rb->ring_cap - 1);
+    size_t straight = rb->ring_cap - at < len ? (size_t)(rb->ring_cap - at) : len;
+    memcpy(rb->ring + at, data, straight);
+    if (straight < len) {
+        memcpy(rb->ring, data + straight, len - straight);
+    }
+}
+
+/* recv_off has reached ranges that arrived before: take them in. */
+static void absorb_ahead(quic_recv_buf *rb)
+{
+    while (rb->ahead.count != 0 && quic_range_set_min(&rb->ahead) <= rb->recv_off) {
+        uint64_t end = quic_range_set_at(&rb->ahead, 0)->hi + 1;
+        rb->recv_off = end > rb->recv_off ? end : rb->recv_off;
+        quic_range_set_remove_below(&rb->ahead, rb->recv_off);
+    }
+}
+
+quic_rc quic_recv_buf_insert_slow(quic_recv_buf *rb, uint64_t *out_fresh, uint64_t off,
+                                  const uint8_t *data, size_t len)
+{
+    uint64_t end = off + len;
+    uint64_t end_off = end > rb->end_off ? end : rb->end_off;
+    if (end > rb->recv_off && len != 0) {
+        if (off < rb->recv_off) {
+            data += rb->recv_off - off;
+            off = rb->recv_off;
+        }
+        quic_rc rc = ring_reserve(rb, end);
+        if (rc == QUIC_OK && off > rb->recv_off) {
+            rc = quic_range_set_add(&rb->ahead, off, end - 1);
+        }
+        if (rc != QUIC_OK) {
+            return rc;
+        }
+        ring_put(rb, off, data, (size_t)(end - off));
+        if (off == rb->recv_off) {
+            rb->recv_off = end;
+            absorb_ahead(rb);
+        }
+    }
+    *out_fresh = end_off - rb->end_off;
+    rb->end_off = end_off;
+    return QUIC_OK;
+}
+
+uint64_t quic_recv_buf_skip_to(quic_recv_buf *rb, uint64_t end)
+{
+    QURING_ASSERT(rb->ring == NULL && rb->ahead.count == 0);
+    if (end <= rb->end_off) {
+        return 0;
+    }
+    uint64_t fresh = end - rb->end_off;
+    rb->end_off = end;
+    rb->recv_off = end;
+    rb->read_off = end;
+    rb->ring_base = end;
+    return fresh;
+}
+
+uint64_t quic_recv_buf_peek(const quic_recv_buf *rb, quic_recv_span out[2])
+{
+    uint64_t readable = quic_recv_buf_readable(rb);
+    if (readable == 0) {
+        memset(out, 0, 2 * sizeof(out[0]));
+        return 0;
+    }
+    ring_spans(rb, rb->read_off, readable, out);
+    return readable;
+}
+
+void quic_recv_buf_consume(quic_recv_buf *rb, uint64_t len)
+{
+    QURING_ASSERT(len <= quic_recv_buf_readable(rb));
+    rb->read_off += len;
+    if (rb->read_off == rb->recv_off && rb->ahead.count == 0) {
+        rb->ring_base = rb->read_off; /* empty: begin at the ring's start, which is warm */
+    }
+}
+
+uint64_t quic_recv_buf_discard(quic_recv_buf *rb)
+{
+    uint64_t consumed = rb->end_off - rb->read_off;
+    free_storage(rb);
+    rb->read_off = rb->end_off;
+    rb->recv_off = rb->end_off;
+    rb->ring_base = rb->end_off;
+    return consumed;
+}
+
+void quic_recv_buf_trim(quic_recv_buf *rb)
+{
+    if (rb->read_off == rb->recv_off && rb->ahead.count == 0) {
+        free_storage(rb);
+        rb->ring_base = rb->read_off;
+    }
+}

@@ -1,0 +1,271 @@
+#include "quic/stream/stream_send.h"
+
+#include "quic/base/check.h"
+#include "quic/wire/frame_encode.h"
+#include "quic/wire/varint.h"
+
+/* ---- application ----------------------------------------------------------------------------- */
+
+quic_rc quic_stream_write(quic_stream *s, size_t *out_accepted, const uint8_t *data, size_t len,
+                          uint32_t flags, uint64_t conn_room)
+{
+    if ((s->send_state != QUIC_SEND_READY && s->send_state != QUIC_SEND_SEND) || s->fin_written) {
+        return QUIC_E_STATE;
+    }
+    bool lend = (flags & QUIC_STREAM_WRITE_LEND) != 0;
+    uint64_t held = quic_send_buf_held(&s->send);
+    uint64_t held_max = s->send_buf_bytes;
+    if (held_max > held && held_max - held > conn_room) {
+        held_max = held + conn_room;
+    }
+    size_t accepted;
+    quic_rc rc = quic_send_buf_write(&s->send, &accepted, data, len, lend, held_max);
+    if (rc != QUIC_OK) {
+        return rc;
+    }
+    *out_accepted = accepted;
+    s->ever_lent = s->ever_lent || (lend && accepted != 0);
+    if (accepted < len) {
+        s->write_blocked = true;
+        return accepted != 0 ? QUIC_OK : QUIC_E_AGAIN;
+    }
+    if ((flags & QUIC_STREAM_WRITE_FIN) != 0) {
+        s->fin_written = true;
+    }
+    return QUIC_OK;
+}
+
+uint64_t quic_stream_writable(const quic_stream *s)
+{
+    if ((s->send_state != QUIC_SEND_READY && s->send_state != QUIC_SEND_SEND) || s->fin_written) {
+        return 0;
+    }
+    uint64_t held = quic_send_buf_held(&s->send);
+    return held < s->send_buf_bytes ? s->send_buf_bytes - held : 0;
+}
+
+quic_rc quic_stream_reset(quic_stream *s, uint64_t app_error, quic_stream_send_facts *facts)
+{
+    memset(facts, 0, sizeof(*facts));
+    if (!quic_send_state_may((quic_send_state)s->send_state, QUIC_SEND_RESET_SENT)) {
+        return QUIC_E_STATE;
+    }
+    facts->freed_bytes = quic_send_buf_held(&s->send);
+    facts->released = quic_send_buf_is_lending(&s->send);
+    facts->released_off = s->send.write_off;
+    quic_send_buf_abandon(&s->send);
+    s->write_blocked = false;
+    s->fin_lost = false;
+    s->reset_error = app_error;
+    s->ctrl_pending &= (uint8_t)~QUIC_STREAM_CTRL_DATA_BLOCKED;
+    s->ctrl_pending |= QUIC_STREAM_CTRL_RESET;
+    quic_stream_set_send_state(s, QUIC_SEND_RESET_SENT);
+    return QUIC_OK;
+}
+
+/* ---- frames that arrive ---------------------------------------------------------------------- */
+
+bool quic_stream_on_stop_sending(quic_stream *s, uint64_t app_error, quic_stream_send_facts *facts)
+{
+    if (quic_stream_reset(s, app_error, facts) != QUIC_OK) {
+        return false; /* nothing left to stop */
+    }
+    s->stopped_by_peer = true;
+    s->peer_stop_error = app_error;
+    return true;
+}
+
+bool quic_stream_on_max_data(quic_stream *s, uint64_t limit)
+{
+    if (!quic_flow_send_on_limit(&s->send_flow, limit)) {
+        return false;
+    }
+    s->ctrl_pending &= (uint8_t)~QUIC_STREAM_CTRL_DATA_BLOCKED;
+    return quic_send_buf_unsent(&s->send) != 0;
+}
+
+/* ---- packets that leave ---------------------------------------------------------------------- */
+
+/* Lays a frame of at most `n` data bytes at out->off into `room`. n == 0 is a bare end. */
+static bool chunk_layout(const quic_stream *s, uint64_t n, size_t room, quic_stream_chunk *out)
+{
+    size_t fixed = 1 + quic_varint_len(s->id) + (out->off != 0 ? quic_varint_len(out->off) : 0);
+    if (room < fixed + (n != 0 ? 1 : 0)) {
+        return false;
+    }
+    size_t left = room - fixed;
+    out->pad_len = 0;
+    if (n >= left) { /* fills the packet: the length field is left out (RFC 9000 19.8) */
+        out->len = (uint32_t)left;
+        out->has_len = false;
+        out->header_len = (uint16_t)fixed;
+        return true;
+    }
+    size_t len_len = quic_varint_len(n);
+    out->len = (uint32_t)n;
+    out->has_len = n + len_len <= left;
+    out->header_len = (uint16_t)(fixed + (out->has_len ? len_len : 0));
+    if (!out->has_len) { /* all bytes fit, but not with a length: up to 3 bytes of PADDING instead */
+        out->pad_len = (uint8_t)(left - n);
+    }
+    return true;
+}
+
+bool quic_stream_send_next(quic_stream *s, uint64_t conn_credit, size_t room,
+                           quic_stream_chunk *out)
+{
+    if (s->send_state < QUIC_SEND_READY || s->send_state > QUIC_SEND_DATA_SENT) {
+        return false;
+    }
+    uint64_t off;
+    uint64_t end;
+    bool lost;
+    bool any = quic_send_buf_next(&s->send, &off, &end, &lost);
+    uint64_t n = end - off;
+    if (any && !lost) {
+        uint64_t credit = quic_flow_send_credit(&s->send_flow);
+        if (credit == 0) {
+            (void)quic_stream_note_blocked(s);
+        }
+        credit = credit < conn_credit ? credit : conn_credit;
+        n = n < credit ? n : credit;
+        if (n == 0) {
+            any = false;
+        }
+    } else if (!any) {
+        any = s->fin_written && (!s->fin_sent || s->fin_lost);
+        off = s->send.write_off;
+        n = 0;
+        lost = s->fin_sent;
+    }
+    if (!any) {
+        return false;
+    }
+    out->off = off;
+    if (!chunk_layout(s, n, room, out)) {
+        return false;
+    }
+    out->is_retransmit = lost;
+    out->new_bytes = lost ? 0 : out->len;
+    out->fin = s->fin_written && off + out->len == s->send.write_off;
+    return true;
+}
+
+bool quic_stream_note_blocked(quic_stream *s)
+{
+    if (s->send_state > QUIC_SEND_SEND || quic_send_buf_unsent(&s->send) == 0 ||
+        !quic_flow_send_on_blocked(&s->send_flow)) {
+        return false;
+    }
+    s->ctrl_pending |= QUIC_STREAM_CTRL_DATA_BLOCKED;
+    return true;
+}
+
+size_t quic_stream_chunk_encode(const quic_stream *s, const quic_stream_chunk *chunk, uint8_t *dst)
+{
+    uint8_t *p = dst;
+    for (uint32_t i = 0; i < chunk->pad_len; i++) {
+        *p++ = 0;
+    }
+    p += quic_frame_encode_stream_header(p, chunk->header_len, s->id, chunk->off, chunk->len,
+                                         chunk->fin, chunk->has_len);
+    if (chunk->len != 0) {
+        quic_send_buf_copy(&s->send, chunk->off, p, chunk->len);
+    }
+    return (size_t)(p - dst) + chunk->len;
+}
+
+void quic_stream_send_commit(quic_stream *s, const quic_stream_chunk *chunk)
+{
+    quic_send_buf_on_sent(&s->send, chunk->off, chunk->len);
+    s->send_flow.used += chunk->new_bytes;
+    QURING_ASSERT(s->send_flow.used <= s->send_flow.limit);
+    if (s->send_state == QUIC_SEND_READY) {
+        quic_stream_set_send_state(s, QUIC_SEND_SEND);
+    }
+    if (chunk->fin) {
+        s->fin_sent = true;
+        s->fin_lost = false;
+        if (s->send_state == QUIC_SEND_SEND) {
+            quic_stream_set_send_state(s, QUIC_SEND_DATA_SENT);
+        }
+    }
+}
+
+/* ---- what became of a packet ----------------------------------------------------------------- */
+
+void quic_stream_on_acked(quic_stream *s, uint64_t off, uint64_t len, bool fin,
+                          quic_stream_send_facts *facts)
+{
+    memset(facts, 0, sizeof(*facts));
+    if (s->send_state < QUIC_SEND_SEND || s->send_state > QUIC_SEND_DATA_SENT) {
+        return; /* reset since: the bytes are gone */
+    }
+    bool lending = quic_send_buf_is_lending(&s->send);
+    facts->freed_bytes = quic_send_buf_on_acked(&s->send, off, len);
+    facts->released = lending && facts->freed_bytes != 0;
+    facts->released_off = s->send.acked_off;
+    if (fin) {
+        s->fin_acked = true;
+        s->fin_lost = false;
+    }
+    if (s->fin_acked && quic_send_buf_held(&s->send) == 0) {
+        quic_stream_set_send_state(s, QUIC_SEND_DATA_RECVD);
+        if (s->send.ring_cap > QUIC_SEND_RING_MIN) { /* a small ring serves the next stream */
+            quic_send_buf_trim(&s->send);
+        }
+        facts->finished = true;
+        facts->done = true;
+        return;
+    }
+    /* A quarter of the buffer is free, so that a blocked writer is not woken for every packet. */
+    if (s->write_blocked && quic_stream_writable(s) >= s->send_buf_bytes / 4 &&
+        quic_stream_writable(s) != 0) {
+        s->write_blocked = false;
+        facts->writable = true;
+    }
+}
+
+bool quic_stream_on_lost(quic_stream *s, uint64_t off, uint64_t len, bool fin)
+{
+    if (s->send_state < QUIC_SEND_SEND || s->send_state > QUIC_SEND_DATA_SENT) {
+        return false; /* RFC 9000 13.3: nothing is repeated after RESET_STREAM */
+    }
+    bool queued = len != 0 && quic_send_buf_on_lost(&s->send, off, len);
+    if (fin && !s->fin_acked) {
+        s->fin_lost = true;
+        queued = true;
+    }
+    return queued;
+}
+
+bool quic_stream_on_reset_acked(quic_stream *s)
+{
+    if (s->send_state != QUIC_SEND_RESET_SENT) {
+        return false;
+    }
+    s->ctrl_pending &= (uint8_t)~QUIC_STREAM_CTRL_RESET;
+    quic_stream_set_send_state(s, QUIC_SEND_RESET_RECVD);
+    return true;
+}
+
+bool quic_stream_on_ctrl_lost(quic_stream *s, uint32_t ctrl)
+{
+    uint32_t again = 0;
+    if ((ctrl & QUIC_STREAM_CTRL_MAX_DATA) != 0 && s->recv_state == QUIC_RECV_RECV &&
+        !s->stop_asked) {
+        again |= QUIC_STREAM_CTRL_MAX_DATA;
+    }
+    if ((ctrl & QUIC_STREAM_CTRL_DATA_BLOCKED) != 0 && s->send_state <= QUIC_SEND_SEND &&
+        quic_send_buf_unsent(&s->send) != 0 && quic_flow_send_is_blocked(&s->send_flow)) {
+        again |= QUIC_STREAM_CTRL_DATA_BLOCKED;
+    }
+    if ((ctrl & QUIC_STREAM_CTRL_RESET) != 0 && s->send_state == QUIC_SEND_RESET_SENT) {
+        again |= QUIC_STREAM_CTRL_RESET;
+    }
+    if ((ctrl & QUIC_STREAM_CTRL_STOP) != 0 && s->stop_asked && s->recv_state == QUIC_RECV_RECV) {
+        again |= QUIC_STREAM_CTRL_STOP;
+    }
+    s->ctrl_pending |= (uint8_t)again;
+    return again != 0;
+}

@@ -1,0 +1,21 @@
+/* runtime/core/clock.h: the only reader of the clock: CLOCK_MONOTONIC in nanoseconds. */
+#ifndef RUNTIME_CORE_CLOCK_H
+#define RUNTIME_CORE_CLOCK_H
+
+#include "quic/base/types.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* rt_clock_now: any thread; about 25 ns. */
+quic_ns rt_clock_now(void);
+
+/* rt_clock_unix_s: seconds since 1970, for certificates and logs only. */
+int64_t rt_clock_unix_s(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* RUNTIME_CORE_CLOCK_H */

@@ -1,0 +1,268 @@
+#include "runtime/core/worker.h"
+
+#include "quic/base/check.h"
+#include "runtime/core/clock.h"
+#include "runtime/core/worker_internal.h"
+
+#define RX_UNITS_MAX   64u    /* per turn, and never more than the back end has buffers */
+#define MAIL_MAX       RT_MAILBOX_CAP
+#define TIMERS_MAX     4096u
+#define EVENTS_MAX     65536u
+#define TX_UNITS_MAX   64u
+#define TX_ROOM_BYTES  16384u /* less is not worth a send of its own */
+#define TX_BLOCKED_NS  QUIC_NS_PER_MS
+#define POLL_NS        (50 * QUIC_NS_PER_US) /* below this a kernel timer is late by as much */
+#define AIM_EARLY_NS   (40 * QUIC_NS_PER_US)
+#define AIM_BELOW_NS   (2 * QUIC_NS_PER_MS)
+
+static _Thread_local rt_worker *current;
+
+rt_worker *rt_worker_self(void)
+{
+    return current;
+}
+
+rt_worker *rt_worker_set_self(rt_worker *w)
+{
+    rt_worker *outer = current;
+    current = w;
+    return outer;
+}
+
+/* ---- the steps of a turn ------------------------------------------------------------------- */
+
+static void receive(rt_worker *w)
+{
+    quic_rx_unit unit;
+    for (uint32_t n = 0; n < RX_UNITS_MAX && rt_io_next_rx(w->io, &unit); n++) {
+        w->busy = true;
+        if (w->config.count > 1) {
+            uint8_t owner = quic_endpoint_route(w->endpoint, &unit);
+            if (owner != w->config.index) {
+                rt_worker_forward(w, &unit, owner);
+                continue;
+            }
+        }
+        quic_endpoint_recv(w->endpoint, &unit, w->now);
+    }
+    rt_io_release_rx(w->io);
+}
+
+static void report_failures(rt_worker *w)
+{
+    rt_io_failure failure;
+    for (uint32_t n = 0; n < RT_IO_FAILURES_MAX && rt_io_next_failure(w->io, &failure); n++) {
+        quic_endpoint_on_send_too_big(w->endpoint, &failure.path, failure.len);
+    }
+}
+
+static void run_mail(rt_worker *w)
+{
+    rt_mail mail;
+    for (uint32_t n = 0; n < MAIL_MAX && rt_mailbox_pop(w->mailbox, &mail); n++) {
+        w->busy = true;
+        mail.fn(mail.ctx);
+    }
+}
+
+static void run_timers(rt_worker *w)
+{
+    rt_mail due;
+    for (uint32_t n = 0; n < TIMERS_MAX && rt_app_timers_pop(&w->timers, &due, w->now); n++) {
+        due.fn(due.ctx);
+    }
+    if (quic_endpoint_next_timeout(w->endpoint) <= w->now) {
+        quic_endpoint_on_timeout(w->endpoint, w->now);
+    }
+}
+
+static void begin_stop(rt_worker *w)
+{
+    if (w->stopping || __atomic_load_n(&w->stop_asked, __ATOMIC_ACQUIRE) == 0) {
+        return;
+    }
+    w->stopping = true;
+    quic_ns left = QUIC_NS_NEVER - w->now;
+    w->stop_deadline = w->now + (w->stop_timeout_ns < left ? w->stop_timeout_ns : left);
+    quic_endpoint_refuse_new(w->endpoint);
+    quic_endpoint_close_all(w->endpoint, w->stop_app_error, NULL);
+}
+
+static void dispatch(rt_worker *w)
+{
+    quic_event event;
+    for (uint32_t n = 0; n < EVENTS_MAX && quic_endpoint_poll_event(w->endpoint, &event, w->now);
+         n++) {
+        w->config.hooks.on_event(w->config.hooks.ctx, w, &event);
+    }
+}
+
+static void send_all(rt_worker *w)
+{
+    w->tx_blocked = false;
+    for (uint32_t n = 0; n < TX_UNITS_MAX; n++) {
+        quic_tx_unit unit;
+        if (!rt_io_tx_buf(w->io, &unit, TX_ROOM_BYTES)) {
+            w->tx_blocked = true;
+            return;
+        }
+        if (!quic_endpoint_send(w->endpoint, &unit, w->now)) {
+            return;
+        }
+        rt_io_tx_submit(w->io, &unit);
+    }
+}
+
+/* When the next turn is needed. */
+static quic_ns next_turn(rt_worker *w)
+{
+    quic_ns at = quic_endpoint_next_timeout(w->endpoint);
+    if (at <= w->now) {
+        /* Without room the work cannot go on; completions wake us before this. */
+        at = w->tx_blocked ? w->now + TX_BLOCKED_NS : 0;
+    }
+    quic_ns timer = rt_app_timers_next(&w->timers);
+    at = timer < at ? timer : at;
+    if (w->stopping && w->stop_deadline < at) {
+        at = w->stop_deadline;
+    }
+    return at <= w->now || !rt_mailbox_is_empty(w->mailbox) ? 0 : at;
+}
+
+quic_ns rt_worker_turn(rt_worker *w, quic_ns now)
+{
+    rt_worker *outer = rt_worker_set_self(w);
+    w->now = now;
+    w->turns++;
+    w->busy = false;
+    receive(w);
+    report_failures(w);
+    run_mail(w);
+    run_timers(w);
+    begin_stop(w);
+    dispatch(w);
+    send_all(w);
+    rt_worker_publish(w);
+    quic_ns next = next_turn(w);
+    (void)rt_worker_set_self(outer);
+    return next;
+}
+
+bool rt_worker_is_finished(const rt_worker *w)
+{
+    return w->stopping &&
+           (quic_endpoint_busy_count(w->endpoint) == 0 || w->now >= w->stop_deadline);
+}
+
+/* ---- between turns ------------------------------------------------------------------------- */
+
+static bool has_orders(const rt_worker *w)
+{
+    return !rt_mailbox_is_empty(w->mailbox) ||
+           (!w->stopping && __atomic_load_n(&w->stop_asked, __ATOMIC_ACQUIRE) != 0);
+}
+
+/* Polls until something comes or `until`; returns the time. *out_found tells which. */
+static quic_ns poll_until(rt_worker *w, bool *out_found, quic_ns now, quic_ns until)
+{
+    while (now < until && !*out_found) {
+        *out_found = rt_io_wait(w->io, now, 0) != 0 || has_orders(w);
+        now = rt_clock_now();
+    }
+    return now;
+}
+
+static quic_ns sleep_until(rt_worker *w, bool *out_found, quic_ns now, quic_ns until)
+{
+    rt_wake *wake = rt_io_wake(w->io);
+    rt_wake_prepare(wake);
+    bool orders = has_orders(w);
+    *out_found = rt_io_wait(w->io, now, orders ? 0 : until) != 0 || orders;
+    rt_wake_done(wake);
+    return rt_clock_now();
+}
+
+/* Waits until `next`, or until there is something to do; returns the time. */
+static quic_ns idle(rt_worker *w, quic_ns next)
+{
+    if (next == 0) {
+        (void)rt_io_wait(w->io, 0, 0);
+        return rt_clock_now();
+    }
+    bool found = false;
+    quic_ns now = rt_clock_now();
+    if (w->busy && w->config.spin_ns > 0) {
+        quic_ns until = now + w->config.spin_ns;
+        now = poll_until(w, &found, now, until < next ? until : next);
+    }
+    if (!found && now < next && next - now >= POLL_NS) {
+        bool near = next - now < AIM_BELOW_NS;
+        now = sleep_until(w, &found, now, near ? next - AIM_EARLY_NS : next);
+        if (!near) {
+            return now;
+        }
+    }
+    if (!found && now >= next) {
+        (void)rt_io_wait(w->io, 0, 0); /* what is queued leaves, what has come is seen */
+        return now;
+    }
+    return poll_until(w, &found, now, next);
+}
+
+void rt_worker_run(rt_worker *w)
+{
+    quic_ns now = rt_clock_now();
+    for (;;) {
+        quic_ns next = rt_worker_turn(w, now);
+        if (rt_worker_is_finished(w)) {
+            break;
+        }
+        now = idle(w, next);
+    }
+    rt_io_flush(w->io);
+}
+
+/* ---- what runs inside a turn may ask ------------------------------------------------------- */
+
+quic_ns rt_worker_now(const rt_worker *w)
+{
+    return w->now;
+}
+
+quic_endpoint *rt_worker_endpoint(rt_worker *w)
+{
+    return w->endpoint;
+}
+
+rt_io *rt_worker_io(rt_worker *w)
+{
+    return w->io;
+}
+
+int rt_worker_add_socket(rt_worker *w, uint32_t *out_index, const rt_udp_socket *sock,
+                         uint32_t group)
+{
+    int rc = rt_io_add_socket(w->io, sock, out_index);
+    if (rc == 0) {
+        QURING_ASSERT(*out_index < RT_IO_SOCKETS_MAX);
+        w->groups[*out_index] = group;
+    }
+    return rc;
+}
+
+void rt_worker_remove_socket(rt_worker *w, uint32_t index)
+{
+    QURING_ASSERT(index < RT_IO_SOCKETS_MAX);
+    w->groups[index] = 0;
+    rt_io_remove_socket(w->io, index);
+}
+
+quic_rc rt_worker_timer_add(rt_worker *w, uint64_t *out_id, quic_ns at, rt_task_fn fn, void *ctx)
+{
+    return rt_app_timers_add(&w->timers, out_id, at, fn, ctx);
+}
+
+quic_rc rt_worker_timer_cancel(rt_worker *w, uint64_t id)
+{
+    return rt_app_timers_cancel(&w->timers, id);
+}

@@ -1,0 +1,77 @@
+/* runtime/core/worker_internal.h: the worker's struct, and the seams between its files: worker.c (the
+ * turn), worker_life.c (threads, posts, counters), worker_forward.c (units for other workers).
+ *
+ * Threads: `gate_users`, `gate_closed`, `stop_*`, `forwards_waiting`, `published` and `cpu_*` are
+ *          touched by other threads, with atomics; `mailbox` and `wake` inside the gate only.
+ */
+#ifndef RUNTIME_CORE_WORKER_INTERNAL_H
+#define RUNTIME_CORE_WORKER_INTERNAL_H
+
+#include <pthread.h>
+
+#include "runtime/core/app_timer.h"
+#include "runtime/core/cpu.h"
+#include "runtime/core/heap_alloc.h"
+#include "runtime/core/mailbox.h"
+#include "runtime/core/random.h"
+#include "runtime/core/worker.h"
+
+struct rt_worker {
+    rt_worker_config config;
+    rt_io *io;
+    quic_endpoint *endpoint;
+    rt_mailbox *mailbox;
+    quic_ns now;
+    quic_ns stop_deadline;
+    uint64_t turns;
+    uint64_t forwarded;
+    bool busy;       /* the last turn received or ran something: worth spinning for more */
+    bool tx_blocked; /* the last turn ended for want of room to send */
+    bool stopping;   /* close_all was called */
+    rt_app_timers timers;
+    rt_heap heap;
+    rt_random random;
+    uint32_t groups[RT_IO_SOCKETS_MAX]; /* of each socket; 0: none */
+
+    rt_worker *const *peers;
+    uint32_t peer_count;
+
+    uint32_t gate_users;  /* atomic: other threads at mailbox or wake */
+    uint32_t gate_closed; /* atomic */
+    uint32_t stop_claimed; /* atomic */
+    uint32_t stop_asked;   /* atomic: the two below are written */
+    uint64_t stop_app_error;
+    uint64_t stop_timeout_ns;
+    uint32_t forwards_waiting; /* atomic: units other workers queued here */
+
+    pthread_t thread;
+    bool thread_started;
+    pthread_mutex_t start_mutex;
+    pthread_cond_t start_cond;
+    bool start_done;
+    int start_rc;
+    uint32_t cpu_running;   /* atomic: the thread's clock may be read */
+    rt_cpu_clock cpu_clock; /* atomic */
+    uint64_t cpu_ns;      /* atomic: CPU time at the end */
+    char why[RT_IO_WHY_BYTES];
+    const char *backend_name;
+
+    quic_counters published; /* each word atomic */
+};
+
+/* worker.c: the thread's loop, until rt_worker_is_finished. */
+void rt_worker_run(rt_worker *worker);
+
+/* worker.c: makes `worker` (or NULL) what rt_worker_self answers on this thread; returns the one
+ * before. */
+rt_worker *rt_worker_set_self(rt_worker *worker);
+
+/* worker_life.c: copies the counters to where other threads read them. */
+void rt_worker_publish(rt_worker *worker);
+
+/* worker_forward.c: hands a copy of `unit` to worker `owner`; counts it when that worked. Beyond
+ * RT_FORWARDS_MAX waiting there it is dropped, as the network may. */
+#define RT_FORWARDS_MAX 256u
+void rt_worker_forward(rt_worker *worker, const quic_rx_unit *unit, uint8_t owner);
+
+#endif /* RUNTIME_CORE_WORKER_INTERNAL_H */

@@ -1,0 +1,29 @@
+#include "runtime/io/io.h"
+
+void rt_io_config_init(rt_io_config *config)
+{
+    config->rx_buf_count = 16;
+    config->tx_slot_count = 8;
+    config->tx_op_count = 256;
+    config->cq_entries = 1024;
+    config->gso = true;
+}
+
+bool rt_io_next_failure(rt_io *io, rt_io_failure *out)
+{
+    if (io->failure_count == 0) {
+        return false;
+    }
+    *out = io->failures[--io->failure_count];
+    return true;
+}
+
+void rt_io_note_failure(rt_io *io, const quic_path_addr *path, uint32_t len)
+{
+    io->stats.tx_errors++;
+    if (io->failure_count < RT_IO_FAILURES_MAX) {
+        rt_io_failure *f = &io->failures[io->failure_count++];
+        f->path = *path;
+        f->len = len;
+    }
+}

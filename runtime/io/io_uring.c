@@ -1,0 +1,330 @@
+#include "runtime/io/io_uring.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "quic/base/check.h"
+#include "runtime/io/uring_internal.h"
+
+/* While sends are on their way the sleep is cut into pieces this long; see sleep_until. */
+#define PIECE_NS        (50 * QUIC_NS_PER_MS)
+#define CLOSE_ROUNDS    64
+#define CLOSE_WAIT_NS   QUIC_NS_PER_MS
+#define REAP_ROUNDS_MAX 16
+
+/* ---- submission ---------------------------------------------------------------------------- */
+
+void rt_uring_submit(rt_uring *u)
+{
+    if (io_uring_sq_ready(&u->ring) > 0) {
+        u->base.stats.syscalls++;
+        (void)io_uring_submit(&u->ring);
+    }
+}
+
+struct io_uring_sqe *rt_uring_sqe(rt_uring *u)
+{
+    struct io_uring_sqe *sqe = io_uring_get_sqe(&u->ring);
+    if (sqe == NULL) {
+        rt_uring_submit(u);
+        sqe = io_uring_get_sqe(&u->ring);
+        QURING_ASSERT(sqe != NULL);
+    }
+    return sqe;
+}
+
+void rt_uring_set_socket(const rt_uring *u, struct io_uring_sqe *sqe, uint32_t index)
+{
+    if (u->fixed_files) {
+        sqe->fd = (int)index;
+        sqe->flags |= IOSQE_FIXED_FILE;
+    }
+}
+
+static void arm_wake(rt_uring *u)
+{
+    if (!u->wake_armed) {
+        struct io_uring_sqe *sqe = rt_uring_sqe(u);
+        io_uring_prep_read(sqe, u->base.wake.fd, &u->wake_value, sizeof(u->wake_value), 0);
+        io_uring_sqe_set_data64(sqe, rt_uring_name(RT_URING_KIND_WAKE, 0));
+        u->wake_armed = true;
+    }
+}
+
+/* ---- sockets ------------------------------------------------------------------------------- */
+
+static int uring_add_socket(rt_io *io, const rt_udp_socket *udp, uint32_t *out_index)
+{
+    rt_uring *u = rt_uring_of(io);
+    uint32_t index = 0;
+    while (index < RT_IO_SOCKETS_MAX && u->socks[index].used) {
+        index++;
+    }
+    if (index == RT_IO_SOCKETS_MAX) {
+        return -ENOSPC;
+    }
+    if (u->fixed_files) {
+        int fd = udp->fd;
+        int rc = io_uring_register_files_update(&u->ring, index, &fd, 1);
+        if (rc < 0) {
+            return rc;
+        }
+    }
+    rt_io_sock_init(&u->socks[index], udp, io->gso);
+    u->sock_count = index + 1 > u->sock_count ? index + 1 : u->sock_count;
+    u->rearm = true;
+    *out_index = index;
+    return 0;
+}
+
+/* Closes a removed socket once the ring has nothing left to say about it. */
+static void close_if_quiet(rt_uring *u, uint32_t index)
+{
+    rt_io_sock *sock = &u->socks[index];
+    if (!sock->closing || sock->rx_armed || sock->poll_armed || sock->tx_refs > 0) {
+        return;
+    }
+    if (u->fixed_files) {
+        int none = -1;
+        (void)io_uring_register_files_update(&u->ring, index, &none, 1);
+    }
+    rt_udp_close(&sock->udp);
+    sock->closing = false;
+    sock->used = false;
+}
+
+static void cancel(rt_uring *u, uint32_t kind, uint32_t index)
+{
+    struct io_uring_sqe *sqe = rt_uring_sqe(u);
+    io_uring_prep_cancel64(sqe, rt_uring_name(kind, index), 0);
+    io_uring_sqe_set_data64(sqe, rt_uring_name(RT_URING_KIND_CANCEL, index));
+}
+
+static void uring_remove_socket(rt_io *io, uint32_t index)
+{
+    rt_uring *u = rt_uring_of(io);
+    QURING_ASSERT(index < RT_IO_SOCKETS_MAX);
+    rt_io_sock *sock = &u->socks[index];
+    QURING_ASSERT(sock->used && !sock->closing);
+    rt_uring_submit(u);
+    sock->closing = true;
+    rt_uring_tx_drop_backlog(u, index);
+    rt_uring_rx_forget(u, index);
+    if (sock->rx_armed) {
+        cancel(u, RT_URING_KIND_RX, index);
+    }
+    if (sock->poll_armed) {
+        cancel(u, RT_URING_KIND_POLLOUT, index);
+    }
+    rt_uring_submit(u);
+    close_if_quiet(u, index);
+}
+
+/* ---- completions --------------------------------------------------------------------------- */
+
+static unsigned handle(rt_uring *u, const struct io_uring_cqe *cqe)
+{
+    uint32_t kind = (uint32_t)(cqe->user_data >> 32);
+    uint32_t index = (uint32_t)cqe->user_data;
+    switch (kind) {
+    case RT_URING_KIND_RX:
+        rt_uring_rx_complete(u, cqe, index);
+        close_if_quiet(u, index);
+        return RT_IO_RX;
+    case RT_URING_KIND_TX: {
+        uint32_t socket = u->tx.ops[index].path.socket;
+        rt_uring_tx_complete(u, cqe, index);
+        close_if_quiet(u, socket);
+        return RT_IO_TX;
+    }
+    case RT_URING_KIND_POLLOUT:
+        rt_uring_pollout_complete(u, index);
+        close_if_quiet(u, index);
+        return RT_IO_TX;
+    case RT_URING_KIND_WAKE:
+        u->wake_armed = false;
+        return cqe->res > 0 ? (unsigned)RT_IO_WAKE : 0u;
+    default:
+        return 0;
+    }
+}
+
+static unsigned reap(rt_uring *u)
+{
+    unsigned found = 0;
+    /* A handler may submit and so bring new completions; the rest waits for the next turn. */
+    for (unsigned round = 0; round < REAP_ROUNDS_MAX; round++) {
+        struct io_uring_cqe *cqes[64];
+        unsigned n = io_uring_peek_batch_cqe(&u->ring, cqes, 64);
+        for (unsigned i = 0; i < n; i++) {
+            struct io_uring_cqe cqe = *cqes[i];
+            found |= handle(u, &cqe);
+        }
+        io_uring_cq_advance(&u->ring, n);
+        if (n < 64) {
+            break;
+        }
+    }
+    if (u->rx_next == u->rx_filled) {
+        found &= ~(unsigned)RT_IO_RX; /* an ended receive without data */
+    }
+    return found;
+}
+
+/* ---- waiting ------------------------------------------------------------------------------- */
+
+static void poll_ring(rt_uring *u)
+{
+    if (io_uring_sq_ready(&u->ring) == 0) {
+        unsigned flags = IO_URING_READ_ONCE(*u->ring.sq.kflags);
+        if (u->taskrun_flag && (flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) == 0) {
+            return; /* the kernel has nothing for us */
+        }
+    }
+    u->base.stats.syscalls++;
+    (void)io_uring_submit_and_get_events(&u->ring);
+}
+
+/* Sends complete while they are submitted, so as not to be woken by them the wait asks for one
+ * completion more than there are sends. Should one stay out after all, the sleep still ends after
+ * PIECE_NS and goes on without that trick. */
+static unsigned sleep_until(rt_uring *u, quic_ns now, quic_ns deadline)
+{
+    unsigned found = 0;
+    bool piecewise = true;
+    while (found == 0 && now < deadline) {
+        quic_ns left = deadline - now;
+        unsigned want = 1;
+        bool piece = piecewise && u->tx_pending > 0 && !u->tx_starved;
+        if (piece) {
+            want += u->tx_pending;
+            left = left < PIECE_NS ? left : PIECE_NS;
+        }
+        piecewise = false;
+        struct __kernel_timespec ts = {
+            .tv_sec = (int64_t)(left / QUIC_NS_PER_S),
+            .tv_nsec = (long long)(left % QUIC_NS_PER_S),
+        };
+        struct io_uring_cqe *cqe = NULL;
+        bool forever = deadline == QUIC_NS_NEVER && want == 1;
+        u->base.stats.syscalls++;
+        int rc = io_uring_submit_and_wait_timeout(&u->ring, &cqe, want, forever ? NULL : &ts, NULL);
+        found = reap(u) & ~(u->tx_starved ? 0u : (unsigned)RT_IO_TX);
+        if (rc == -EINTR || u->rearm || !u->wake_armed) {
+            break;
+        }
+        if (!piece && rc != -ETIME) {
+            break; /* something came that is no news to the caller */
+        }
+        now += left;
+    }
+    return found;
+}
+
+static void uring_flush(rt_io *io)
+{
+    rt_uring *u = rt_uring_of(io);
+    if (io_uring_sq_ready(&u->ring) > 0) {
+        rt_uring_submit(u);
+        (void)reap(u);
+    }
+}
+
+static unsigned uring_wait(rt_io *io, quic_ns now, quic_ns deadline)
+{
+    rt_uring *u = rt_uring_of(io);
+    arm_wake(u);
+    rt_uring_rx_arm(u);
+    unsigned found = 0;
+    if (deadline <= now || u->rx_next < u->rx_filled || io_uring_cq_ready(&u->ring) > 0) {
+        poll_ring(u);
+        found = reap(u);
+    } else {
+        found = sleep_until(u, now, deadline);
+    }
+    u->tx_starved = false;
+    return found | (u->rx_next < u->rx_filled ? (unsigned)RT_IO_RX : 0u);
+}
+
+/* ---- life ---------------------------------------------------------------------------------- */
+
+static bool all_closed(const rt_uring *u)
+{
+    if (u->wake_armed) {
+        return false;
+    }
+    for (uint32_t i = 0; i < u->sock_count; i++) {
+        if (u->socks[i].used) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The kernel must be done with our buffers before they are freed. */
+static void close_all(rt_uring *u)
+{
+    for (uint32_t i = 0; i < u->sock_count; i++) {
+        if (u->socks[i].used && !u->socks[i].closing) {
+            uring_remove_socket(&u->base, i);
+        }
+    }
+    if (u->wake_armed) {
+        cancel(u, RT_URING_KIND_WAKE, 0);
+    }
+    for (int round = 0; round < CLOSE_ROUNDS && !all_closed(u); round++) {
+        u->rx_next = u->rx_filled;
+        rt_uring_release_rx(&u->base);
+        struct __kernel_timespec ts = {.tv_nsec = CLOSE_WAIT_NS};
+        struct io_uring_cqe *cqe = NULL;
+        (void)io_uring_submit_and_wait_timeout(&u->ring, &cqe, 1, &ts, NULL);
+        (void)reap(u);
+    }
+    for (uint32_t i = 0; i < u->sock_count; i++) {
+        if (u->socks[i].used) {
+            rt_udp_close(&u->socks[i].udp);
+        }
+    }
+}
+
+static void uring_destroy(rt_io *io)
+{
+    rt_uring *u = rt_uring_of(io);
+    if (u->ring_ready) {
+        close_all(u);
+    }
+    rt_uring_teardown(u);
+    free(u);
+}
+
+static const rt_io_ops uring_ops = {
+    .name = "io_uring",
+    .destroy = uring_destroy,
+    .add_socket = uring_add_socket,
+    .remove_socket = uring_remove_socket,
+    .next_rx = rt_uring_next_rx,
+    .release_rx = rt_uring_release_rx,
+    .tx_buf = rt_uring_tx_buf,
+    .tx_submit = rt_uring_tx_submit,
+    .flush = uring_flush,
+    .wait = uring_wait,
+};
+
+int rt_io_uring_create(rt_io **out, const rt_io_config *config)
+{
+    *out = NULL;
+    rt_uring *u = calloc(1, sizeof(*u));
+    if (u == NULL) {
+        return -ENOMEM;
+    }
+    u->base.ops = &uring_ops;
+    u->base.wake.fd = -1;
+    u->base.gso = config->gso;
+    int rc = rt_uring_setup(u, config);
+    if (rc != 0) {
+        uring_destroy(&u->base);
+        return rc;
+    }
+    *out = &u->base;
+    return 0;
+}

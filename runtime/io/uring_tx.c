@@ -1,0 +1,119 @@
+#include <errno.h>
+#include <poll.h>
+
+#include "quic/base/check.h"
+#include "runtime/io/uring_internal.h"
+
+bool rt_uring_tx_buf(rt_io *io, quic_tx_unit *out, uint32_t min_room)
+{
+    rt_uring *u = rt_uring_of(io);
+    bool ok = rt_tx_arena_buf(&u->tx, out, min_room);
+    u->tx_starved = !ok;
+    return ok;
+}
+
+/* Puts `op` behind what already waits for the device, and waits for it. */
+static void defer(rt_uring *u, rt_tx_op *op)
+{
+    uint32_t index = op->path.socket;
+    rt_io_sock *sock = &u->socks[index];
+    rt_tx_list_push(&sock->backlog, &u->tx, op);
+    if (sock->poll_armed) {
+        return;
+    }
+    struct io_uring_sqe *sqe = rt_uring_sqe(u);
+    io_uring_prep_poll_add(sqe, sock->udp.fd, POLLOUT);
+    rt_uring_set_socket(u, sqe, index);
+    io_uring_sqe_set_data64(sqe, rt_uring_name(RT_URING_KIND_POLLOUT, index));
+    sock->poll_armed = true;
+}
+
+/* A socket without segmentation: the train leaves datagram by datagram, behind what is queued. */
+static void send_now(rt_uring *u, rt_io_sock *sock, rt_tx_op *op)
+{
+    rt_uring_submit(u);
+    if (!rt_io_sock_send(&u->base, sock, op)) {
+        defer(u, op);
+        return;
+    }
+    rt_tx_arena_done(&u->tx, op);
+}
+
+void rt_uring_tx_submit(rt_io *io, const quic_tx_unit *unit)
+{
+    rt_uring *u = rt_uring_of(io);
+    rt_tx_op *op = rt_tx_arena_take(&u->tx, unit);
+    uint32_t index = unit->path.socket;
+    rt_io_sock *sock = index < RT_IO_SOCKETS_MAX ? &u->socks[index] : NULL;
+    if (sock == NULL || !sock->used || sock->closing || !rt_io_sock_prepare(sock, op)) {
+        io->stats.tx_errors++;
+        rt_tx_arena_done(&u->tx, op);
+        return;
+    }
+    if (!rt_tx_list_is_empty(&sock->backlog)) {
+        defer(u, op);
+        return;
+    }
+    if (op->plain) {
+        send_now(u, sock, op);
+        return;
+    }
+    struct io_uring_sqe *sqe = rt_uring_sqe(u);
+    /* Sends that wait inside the ring overtake each other; those that fail with EAGAIN do not. */
+    io_uring_prep_sendmsg(sqe, sock->udp.fd, &op->hdr, MSG_DONTWAIT);
+    rt_uring_set_socket(u, sqe, index);
+    io_uring_sqe_set_data64(sqe, rt_uring_name(RT_URING_KIND_TX, rt_tx_arena_index(&u->tx, op)));
+    sock->tx_refs++;
+    u->tx_pending++;
+}
+
+void rt_uring_tx_complete(rt_uring *u, const struct io_uring_cqe *cqe, uint32_t op_index)
+{
+    QURING_ASSERT(op_index < u->tx.op_count && u->tx_pending > 0);
+    rt_tx_op *op = &u->tx.ops[op_index];
+    rt_io_sock *sock = &u->socks[op->path.socket];
+    u->tx_pending--;
+    sock->tx_refs--;
+    if (cqe->res >= 0) {
+        u->base.stats.tx_units++;
+        rt_tx_arena_done(&u->tx, op);
+        return;
+    }
+    bool done = true;
+    if (sock->closing) {
+        u->base.stats.tx_errors++;
+    } else if (cqe->res == -ECONNREFUSED) {
+        done = rt_io_sock_send(&u->base, sock, op); /* an ICMP error for an earlier send */
+    } else {
+        done = rt_io_sock_failed(&u->base, sock, op, -cqe->res);
+    }
+    if (done) {
+        rt_tx_arena_done(&u->tx, op);
+    } else {
+        defer(u, op);
+    }
+}
+
+void rt_uring_pollout_complete(rt_uring *u, uint32_t index)
+{
+    rt_io_sock *sock = &u->socks[index];
+    sock->poll_armed = false;
+    /* Ends with an empty backlog, or with its first op deferred again. */
+    rt_tx_list waiting = sock->backlog;
+    rt_tx_list_init(&sock->backlog);
+    for (rt_tx_op *op; (op = rt_tx_list_pop(&waiting, &u->tx)) != NULL;) {
+        if (!rt_tx_list_is_empty(&sock->backlog) || !rt_io_sock_send(&u->base, sock, op)) {
+            defer(u, op);
+        } else {
+            rt_tx_arena_done(&u->tx, op);
+        }
+    }
+}
+
+void rt_uring_tx_drop_backlog(rt_uring *u, uint32_t index)
+{
+    for (rt_tx_op *op; (op = rt_tx_list_pop(&u->socks[index].backlog, &u->tx)) != NULL;) {
+        u->base.stats.tx_errors++;
+        rt_tx_arena_done(&u->tx, op);
+    }
+}

@@ -1,0 +1,57 @@
+#include "quring/conn.h"
+
+#include <string.h>
+
+#include "quic/conn/conn.h"
+#include "runtime/server/error.h"
+#include "runtime/server/local.h"
+
+quring_status quring_conn_set_ctx(quring_conn conn, void *ctx)
+{
+    quic_conn *c = NULL;
+    quring_status status = rt_local_conn(&c, conn);
+    if (status == QURING_OK) {
+        quic_conn_set_app_ctx(c, ctx);
+    }
+    return status;
+}
+
+void *quring_conn_get_ctx(quring_conn conn)
+{
+    quic_conn *c = NULL;
+    return rt_local_conn(&c, conn) == QURING_OK ? quic_conn_app_ctx(c) : NULL;
+}
+
+quring_status quring_conn_close(quring_conn conn, uint64_t app_error, const char *reason)
+{
+    quic_conn *c = NULL;
+    quring_status status = rt_local_conn(&c, conn);
+    if (status != QURING_OK) {
+        return status;
+    }
+    if (app_error > QUIC_VARINT_MAX) {
+        return QURING_E_INVAL;
+    }
+    return rt_status_of(quic_conn_close(c, app_error, reason));
+}
+
+quring_status quring_conn_get_info(quring_conn conn, quring_conn_info *out)
+{
+    if (out == NULL) {
+        return QURING_E_INVAL;
+    }
+    quic_conn *c = NULL;
+    quring_status status = rt_local_conn(&c, conn);
+    if (status == QURING_OK) {
+        memset(out, 0, sizeof(*out));
+        quic_conn_get_info(c, out);
+    }
+    return status;
+}
+
+quring_status quring_conn_ping(quring_conn conn)
+{
+    quic_conn *c = NULL;
+    quring_status status = rt_local_conn(&c, conn);
+    return status == QURING_OK ? rt_status_of(quic_conn_ping(c)) : status;
+}

@@ -1,0 +1,127 @@
+#include "quring/handshake.h"
+
+#include "quic/conn/conn.h"
+#include "runtime/server/error.h"
+#include "runtime/server/local.h"
+
+_Static_assert((int)QURING_LEVEL_INITIAL == (int)QUIC_LEVEL_INITIAL, "levels pass through");
+_Static_assert((int)QURING_LEVEL_EARLY == (int)QUIC_LEVEL_EARLY, "levels pass through");
+_Static_assert((int)QURING_LEVEL_HANDSHAKE == (int)QUIC_LEVEL_HANDSHAKE, "levels pass through");
+_Static_assert((int)QURING_LEVEL_APP == (int)QUIC_LEVEL_APP, "levels pass through");
+
+static bool rt_level_is_valid(quring_level level)
+{
+    return (int)level >= (int)QURING_LEVEL_INITIAL && (int)level <= (int)QURING_LEVEL_APP;
+}
+
+quring_status quring_handshake_client_hello(quring_conn conn, quring_client_hello *out)
+{
+    if (out == NULL) {
+        return QURING_E_INVAL;
+    }
+    quic_conn *c = NULL;
+    quring_status status = rt_local_conn(&c, conn);
+    return status == QURING_OK ? rt_status_of(quic_conn_hs_client_hello(c, out)) : status;
+}
+
+quring_status quring_handshake_accept(quring_conn conn)
+{
+    quic_conn *c = NULL;
+    quring_status status = rt_local_conn(&c, conn);
+    return status == QURING_OK ? rt_status_of(quic_conn_hs_accept(c)) : status;
+}
+
+quring_status quring_handshake_refuse(quring_conn conn, uint64_t transport_error)
+{
+    quic_conn *c = NULL;
+    quring_status status = rt_local_conn(&c, conn);
+    if (status != QURING_OK) {
+        return status;
+    }
+    if (transport_error > QUIC_VARINT_MAX) {
+        return QURING_E_INVAL;
+    }
+    return rt_status_of(quic_conn_hs_refuse(c, transport_error));
+}
+
+quring_status quring_handshake_send(quring_conn conn, quring_level level, const uint8_t *data,
+                                    size_t len)
+{
+    if (!rt_level_is_valid(level) || (data == NULL && len > 0)) {
+        return QURING_E_INVAL;
+    }
+    quic_conn *c = NULL;
+    quring_status status = rt_local_conn(&c, conn);
+    if (status != QURING_OK) {
+        return status;
+    }
+    return rt_status_of(quic_conn_hs_send(c, (quic_level)level, data, len));
+}
+
+quring_status quring_handshake_install_secret(quring_conn conn, quring_level level,
+                                              quring_direction direction, uint16_t cipher_suite,
+                                              const uint8_t *secret, size_t secret_len)
+{
+    if (!rt_level_is_valid(level) || secret == NULL || secret_len == 0 ||
+        (direction != QURING_DIR_READ && direction != QURING_DIR_WRITE)) {
+        return QURING_E_INVAL;
+    }
+    quic_conn *c = NULL;
+    quring_status status = rt_local_conn(&c, conn);
+    if (status != QURING_OK) {
+        return status;
+    }
+    return rt_status_of(quic_conn_hs_install_secret(
+        c, (quic_level)level, direction == QURING_DIR_WRITE, cipher_suite, secret, secret_len));
+}
+
+quring_status quring_handshake_get_params(quring_conn conn, uint8_t *buf, size_t *out_len,
+                                          size_t buf_len)
+{
+    if (buf == NULL || out_len == NULL) {
+        return QURING_E_INVAL;
+    }
+    quic_conn *c = NULL;
+    quring_status status = rt_local_conn(&c, conn);
+    if (status != QURING_OK) {
+        return status;
+    }
+    return rt_status_of(quic_conn_hs_get_params(c, buf, out_len, buf_len));
+}
+
+quring_status quring_handshake_set_peer_params(quring_conn conn, const uint8_t *data, size_t len)
+{
+    if (data == NULL && len > 0) {
+        return QURING_E_INVAL;
+    }
+    quic_conn *c = NULL;
+    quring_status status = rt_local_conn(&c, conn);
+    if (status != QURING_OK) {
+        return status;
+    }
+    return rt_status_of(quic_conn_hs_set_peer_params(c, data, len));
+}
+
+quring_status quring_handshake_set_alpn(quring_conn conn, const uint8_t *alpn, size_t len)
+{
+    if ((alpn == NULL && len > 0) || len > 255) { /* RFC 7301 3.1 */
+        return QURING_E_INVAL;
+    }
+    quic_conn *c = NULL;
+    quring_status status = rt_local_conn(&c, conn);
+    return status == QURING_OK ? rt_status_of(quic_conn_hs_set_alpn(c, alpn, len)) : status;
+}
+
+quring_status quring_handshake_complete(quring_conn conn)
+{
+    quic_conn *c = NULL;
+    quring_status status = rt_local_conn(&c, conn);
+    return status == QURING_OK ? rt_status_of(quic_conn_hs_complete(c)) : status;
+}
+
+quring_status quring_handshake_fail(quring_conn conn, uint8_t alert)
+{
+    quic_conn *c = NULL;
+    quring_status status = rt_local_conn(&c, conn);
+    return status == QURING_OK ? rt_status_of(quic_conn_hs_fail(c, alert)) : status;
+}

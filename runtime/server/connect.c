@@ -1,0 +1,293 @@
+#include "runtime/server/connect.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "quic/crypto/tls_boring.h"
+#include "runtime/server/addr.h"
+#include "runtime/server/config_check.h"
+#include "runtime/server/error.h"
+#include "runtime/server/runtime.h"
+#include "runtime/server/tls.h"
+#include "runtime/udp/udp_socket.h"
+
+#define RT_CONNECT_SWEEP_MIN 8u    /* owners before the first walk */
+#define RT_SERVER_NAME_LEN_MAX 255u /* RFC 1035 2.3.4, and what quring_conn_info shows */
+
+/* ---- records without connections --------------------------------------------------------------- */
+
+static bool rt_connect_mark(quic_conn *conn, void *ctx)
+{
+    (void)ctx;
+    rt_owner *owner = (rt_owner *)quic_conn_owner_ctx(conn);
+    if (owner != NULL) {
+        owner->in_use = true;
+    }
+    return true;
+}
+
+static void rt_connect_drop_sockets(rt_local *local)
+{
+    rt_connect_socket **at = &local->connect_sockets;
+    while (*at != NULL) {
+        rt_connect_socket *sock = *at;
+        if (sock->owner_count > 0) {
+            at = &sock->next;
+            continue;
+        }
+        *at = sock->next;
+        rt_worker_remove_socket(local->worker, sock->index);
+        free(sock);
+    }
+}
+
+/* One walk over the connections marks the owners in use; the others go, then their sockets. */
+static void rt_connect_sweep(rt_local *local)
+{
+    for (rt_connect_owner *o = local->connect_owners; o != NULL; o = o->next) {
+        o->owner.in_use = false;
+    }
+    quic_endpoint_each_conn(local->ep, rt_connect_mark, NULL);
+    rt_connect_owner **at = &local->connect_owners;
+    while (*at != NULL) {
+        rt_connect_owner *o = *at;
+        if (o->owner.in_use) {
+            at = &o->next;
+            continue;
+        }
+        *at = o->next;
+        o->socket->owner_count--;
+        local->connect_owner_count--;
+        free(o);
+    }
+    rt_connect_drop_sockets(local);
+    local->connect_sweep_at = 2 * local->connect_owner_count;
+    if (local->connect_sweep_at < RT_CONNECT_SWEEP_MIN) {
+        local->connect_sweep_at = RT_CONNECT_SWEEP_MIN;
+    }
+}
+
+void rt_connect_exit(rt_local *local)
+{
+    while (local->connect_owners != NULL) {
+        rt_connect_owner *o = local->connect_owners;
+        local->connect_owners = o->next;
+        free(o);
+    }
+    while (local->connect_sockets != NULL) {
+        rt_connect_socket *sock = local->connect_sockets;
+        local->connect_sockets = sock->next;
+        free(sock);
+    }
+    local->connect_owner_count = 0;
+}
+
+/* ---- the socket -------------------------------------------------------------------------------- */
+
+static int rt_connect_socket_add(rt_local *local, rt_connect_socket *record, quring_error *err)
+{
+    rt_udp_options uo = rt_runtime_socket_options(local->rt, &record->asked);
+    rt_udp_socket sock;
+    quring_addr asked = rt_addr_from_core(&record->asked);
+    char text[64];
+    int rc = rt_udp_open(&sock, &uo);
+    if (rc != 0) {
+        (void)rt_error_os(err, QURING_E_OS, -rc, "no socket at %s",
+                          quring_addr_format(&asked, text, sizeof(text)));
+        return rc;
+    }
+    rc = rt_worker_add_socket(local->worker, &record->index, &sock, 0);
+    if (rc == -ENOSPC) { /* sockets of connections long gone may still be there */
+        rt_connect_sweep(local);
+        rc = rt_worker_add_socket(local->worker, &record->index, &sock, 0);
+    }
+    if (rc != 0) {
+        rt_udp_close(&sock);
+        (void)rt_error_os(err, QURING_E_OS, -rc, "the worker takes no more sockets (%u at most)",
+                          RT_IO_SOCKETS_MAX);
+        return rc;
+    }
+    rt_runtime_check_buffers(local->rt, &sock);
+    record->bound = sock.local;
+    return 0;
+}
+
+static quring_status rt_connect_socket_get(rt_connect_socket **out, rt_local *local,
+                                           const quic_addr *asked, quring_error *err)
+{
+    for (rt_connect_socket *s = local->connect_sockets; s != NULL; s = s->next) {
+        if (quic_addr_equal(&s->asked, asked)) {
+            *out = s;
+            return QURING_OK;
+        }
+    }
+    rt_connect_socket *record = (rt_connect_socket *)calloc(1, sizeof(*record));
+    if (record == NULL) {
+        return rt_error_set(err, QURING_E_NOMEM, "no memory for a client socket");
+    }
+    record->asked = *asked;
+    if (rt_connect_socket_add(local, record, err) != 0) {
+        free(record);
+        return QURING_E_OS;
+    }
+    record->next = local->connect_sockets;
+    local->connect_sockets = record;
+    *out = record;
+    return QURING_OK;
+}
+
+/* ---- the owner --------------------------------------------------------------------------------- */
+
+static rt_connect_owner *rt_connect_owner_get(rt_local *local, rt_connect_socket *sock,
+                                              quring_event_fn on_event)
+{
+    for (rt_connect_owner *o = local->connect_owners; o != NULL; o = o->next) {
+        if (o->socket == sock && o->owner.on_event == on_event) {
+            return o;
+        }
+    }
+    rt_connect_owner *o = (rt_connect_owner *)calloc(1, sizeof(*o));
+    if (o == NULL) {
+        return NULL;
+    }
+    o->owner.on_event = on_event;
+    o->socket = sock;
+    o->next = local->connect_owners;
+    local->connect_owners = o;
+    local->connect_owner_count++;
+    sock->owner_count++;
+    return o;
+}
+
+/* ---- connect ----------------------------------------------------------------------------------- */
+
+static quring_status rt_connect_check_tls(const quring_connect_options *options, quring_error *err)
+{
+    if (options->external_tls) {
+        return QURING_OK;
+    }
+    if (options->tls == NULL) {
+        return rt_error_set(err, QURING_E_INVAL, "tls is NULL without external_tls");
+    }
+    if (quic_tls_boring_config_role(rt_tls_config(options->tls)) != QUIC_CLIENT) {
+        return rt_error_set(err, QURING_E_INVAL,
+                            "tls was made by quring_tls_create_server, a client needs "
+                            "quring_tls_create_client");
+    }
+    return QURING_OK;
+}
+
+static quring_status rt_connect_check(const quring_connect_options *options, quring_error *err)
+{
+    if (options->on_event == NULL) {
+        return rt_error_set(err, QURING_E_INVAL, "on_event is NULL");
+    }
+    if (!rt_addr_is_usable(&options->remote) || options->remote.port == 0) {
+        return rt_error_set(err, QURING_E_INVAL, "remote is no address with a port");
+    }
+    if (options->local.family != 0) {
+        quic_addr remote = rt_addr_to_core(&options->remote);
+        quic_addr local = rt_addr_to_core(&options->local);
+        if (local.family != remote.family) {
+            return rt_error_set(err, QURING_E_INVAL,
+                                "local is of family %u, remote of family %u",
+                                (unsigned)local.family, (unsigned)remote.family);
+        }
+    }
+    if (options->server_name != NULL &&
+        strnlen(options->server_name, RT_SERVER_NAME_LEN_MAX + 1) > RT_SERVER_NAME_LEN_MAX) {
+        return rt_error_set(err, QURING_E_INVAL, "server_name is longer than %u bytes",
+                            RT_SERVER_NAME_LEN_MAX);
+    }
+    quring_status status = rt_connect_check_tls(options, err);
+    if (status == QURING_OK && options->limits != NULL) {
+        status = rt_limits_check(options->limits, err);
+    }
+    return status;
+}
+
+/* The name to verify when none is given: the address, without brackets and port. */
+static const char *rt_connect_name(const quring_connect_options *options, const quic_addr *remote,
+                                   char *buf, size_t cap)
+{
+    if (options->server_name != NULL) {
+        return options->server_name;
+    }
+    int family = remote->family == 4 ? AF_INET : AF_INET6;
+    return inet_ntop(family, remote->ip, buf, (socklen_t)cap);
+}
+
+static void rt_connect_warn_unverified(quring_runtime *rt, const quring_connect_options *options)
+{
+    if (!options->external_tls && !quic_tls_boring_config_verifies(rt_tls_config(options->tls))) {
+        rt_runtime_warn_once(rt, RT_WARNED_VERIFY,
+                             "servers are not verified (QURING_VERIFY_NONE): for tests only");
+    }
+}
+
+static quring_status rt_connect_start(quring_conn *out, rt_local *local, rt_connect_socket *sock,
+                                      const quring_connect_options *options, quring_error *err)
+{
+    rt_connect_owner *owner = rt_connect_owner_get(local, sock, options->on_event);
+    if (owner == NULL) {
+        return rt_error_set(err, QURING_E_NOMEM, "no memory for a connection");
+    }
+    quic_connect_config config;
+    memset(&config, 0, sizeof(config));
+    config.path.remote = rt_addr_to_core(&options->remote);
+    config.path.local = sock->bound;
+    config.path.socket = sock->index;
+    char name[64];
+    config.server_name = options->server_name;
+    if (!options->external_tls) {
+        config.tls = quic_tls_boring();
+        config.tls_config = rt_tls_config(options->tls);
+        config.server_name = rt_connect_name(options, &config.path.remote, name, sizeof(name));
+    }
+    config.limits = options->limits != NULL ? *options->limits : local->rt->config.limits;
+    config.owner_ctx = &owner->owner;
+    config.app_ctx = options->ctx;
+    quic_conn *conn = NULL;
+    quic_rc rc = quic_endpoint_connect(local->ep, &conn, &config, rt_worker_now(local->worker));
+    if (rc != QUIC_OK) {
+        quring_status status = rt_status_of(rc);
+        return rt_error_set(err, status, "no connection: %s", quring_status_text(status));
+    }
+    out->handle = rt_handle_public(local, quic_conn_handle(conn));
+    return QURING_OK;
+}
+
+quring_status quring_connect(quring_conn *out, const quring_connect_options *options,
+                             quring_error *err)
+{
+    rt_error_clear(err);
+    rt_local *local = rt_local_self;
+    if (local == NULL) {
+        return rt_error_set(err, QURING_E_THREAD,
+                            "quring_connect belongs on a worker: see quring_post");
+    }
+    if (out == NULL || options == NULL) {
+        return rt_error_set(err, QURING_E_INVAL, "%s is NULL", out == NULL ? "out" : "options");
+    }
+    quring_status status = rt_connect_check(options, err);
+    if (status != QURING_OK) {
+        return status;
+    }
+    rt_connect_warn_unverified(local->rt, options);
+    quic_addr asked;
+    if (options->local.family != 0) {
+        asked = rt_addr_to_core(&options->local);
+    } else {
+        memset(&asked, 0, sizeof(asked));
+        asked.family = rt_addr_to_core(&options->remote).family;
+    }
+    if (local->connect_owner_count >= local->connect_sweep_at) {
+        rt_connect_sweep(local);
+    }
+    rt_connect_socket *sock = NULL;
+    status = rt_connect_socket_get(&sock, local, &asked, err);
+    return status == QURING_OK ? rt_connect_start(out, local, sock, options, err) : status;
+}

@@ -1,0 +1,30 @@
+#include "runtime/server/dispatch.h"
+
+#include <string.h>
+
+void rt_dispatch_event(const rt_local *local, const quic_event *event)
+{
+    const rt_owner *owner = (const rt_owner *)quic_conn_owner_ctx(event->conn);
+    if (owner == NULL || owner->on_event == NULL) {
+        return;
+    }
+    quring_event out;
+    memset(&out, 0, sizeof(out));
+    out.type = event->type;
+    out.conn.handle = rt_handle_public(local, quic_conn_handle(event->conn));
+    out.conn_ctx = quic_conn_app_ctx(event->conn);
+    if (event->stream != NULL) {
+        out.stream.handle = rt_handle_public(local, quic_stream_handle(event->stream));
+        out.stream_ctx = quic_stream_app_ctx(event->stream);
+    }
+    out.stream_id = event->stream_id;
+    out.app_error = event->app_error;
+    out.offset = event->offset;
+    if (event->type == QURING_EV_CLOSED) {
+        out.close = quic_conn_close_info(event->conn);
+    }
+    out.level = event->level;
+    out.data.data = event->data;
+    out.data.len = event->data_len;
+    owner->on_event(&out);
+}

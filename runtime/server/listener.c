@@ -1,0 +1,415 @@
+#include "runtime/server/listener.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "quic/crypto/tls_boring.h"
+#include "runtime/server/addr.h"
+#include "runtime/server/config_check.h"
+#include "runtime/server/error.h"
+#include "runtime/server/runtime.h"
+#include "runtime/server/tls.h"
+#include "runtime/udp/steer_bpf.h"
+#include "runtime/udp/udp_socket.h"
+
+#define RT_LISTEN_SWEEP_NS (100 * QUIC_NS_PER_MS) /* between looks at a closing listener */
+
+struct quring_listener {
+    quring_runtime *rt;
+    quic_addr local;
+    rt_listen_slot *slots[QURING_WORKERS_MAX]; /* each belongs to its worker */
+    struct quring_listener *next;
+};
+
+/* ---- on the worker ----------------------------------------------------------------------------- */
+
+static void rt_listen_group_unref(rt_listen_group *group)
+{
+    if (__atomic_sub_fetch(&group->refs, 1, __ATOMIC_ACQ_REL) == 0) {
+        free(group);
+    }
+}
+
+static void rt_listen_slot_free(rt_listen_slot *slot)
+{
+    quring_tls_release(slot->tls);
+    rt_listen_group_unref(slot->group);
+    free(slot);
+}
+
+static void rt_listen_slot_unlink(rt_local *local, const rt_listen_slot *slot)
+{
+    for (rt_listen_slot **at = &local->listen_slots; *at != NULL; at = &(*at)->next) {
+        if (*at == slot) {
+            *at = slot->next;
+            return;
+        }
+    }
+}
+
+typedef struct rt_listen_walk {
+    const rt_listen_slot *slot;
+    bool found;
+} rt_listen_walk;
+
+static bool rt_listen_walk_visit(quic_conn *conn, void *ctx)
+{
+    rt_listen_walk *walk = (rt_listen_walk *)ctx;
+    walk->found = quic_conn_owner_ctx(conn) == &walk->slot->owner;
+    return !walk->found; /* one is enough */
+}
+
+static bool rt_listen_slot_has_conns(const rt_listen_slot *slot)
+{
+    rt_listen_walk walk = {slot, false};
+    quic_endpoint_each_conn(slot->local->ep, rt_listen_walk_visit, &walk);
+    return walk.found;
+}
+
+/* One look at a closing slot. The socket goes when all workers are idle, so that the group never
+ * serves with a gap. */
+static void rt_listen_slot_sweep(void *ctx)
+{
+    rt_listen_slot *slot = (rt_listen_slot *)ctx;
+    rt_local *local = slot->local;
+    rt_listen_group *group = slot->group;
+    if (!slot->idle && !rt_listen_slot_has_conns(slot)) {
+        slot->idle = true;
+        __atomic_sub_fetch(&group->busy, 1, __ATOMIC_ACQ_REL);
+    }
+    if (__atomic_load_n(&group->busy, __ATOMIC_ACQUIRE) == 0) {
+        rt_worker_remove_socket(local->worker, slot->socket);
+        rt_listen_slot_unlink(local, slot);
+        rt_listen_slot_free(slot);
+        return;
+    }
+    uint64_t id = 0;
+    quic_ns at = rt_worker_now(local->worker) + RT_LISTEN_SWEEP_NS;
+    /* Without memory for a timer the socket stays until the worker ends. */
+    (void)!rt_worker_timer_add(local->worker, &id, at, rt_listen_slot_sweep, slot);
+}
+
+void rt_listener_exit(rt_local *local)
+{
+    while (local->listen_slots != NULL) {
+        rt_listen_slot *slot = local->listen_slots;
+        local->listen_slots = slot->next;
+        rt_listen_slot_free(slot);
+    }
+}
+
+/* ---- listen ------------------------------------------------------------------------------------ */
+
+typedef struct rt_listen_task {
+    quring_runtime *rt;
+    const quring_listen_options *options;
+    rt_udp_socket sock;
+    rt_listen_slot *slot; /* becomes the worker's on success */
+    uint32_t group_name;
+    int rc;             /* of the socket */
+    quring_status status; /* of the rest */
+} rt_listen_task;
+
+static void rt_task_listen(void *ctx)
+{
+    rt_listen_task *task = (rt_listen_task *)ctx;
+    rt_listen_slot *slot = task->slot;
+    rt_local *local = slot->local;
+    task->rc = rt_worker_add_socket(local->worker, &slot->socket, &task->sock, task->group_name);
+    if (task->rc != 0) {
+        task->status = QURING_E_OS;
+        return;
+    }
+    task->sock.fd = -1; /* the worker's now */
+    quic_accept_config config;
+    memset(&config, 0, sizeof(config));
+    if (slot->tls != NULL) {
+        config.tls = quic_tls_boring();
+        config.tls_config = rt_tls_config(slot->tls);
+    }
+    config.limits = task->options->limits != NULL ? *task->options->limits
+                                                  : task->rt->config.limits;
+    config.retry = (task->options->flags & QURING_LISTEN_RETRY) != 0;
+    config.owner_ctx = &slot->owner;
+    config.app_ctx = task->options->ctx;
+    task->status = rt_status_of(quic_endpoint_listen(local->ep, slot->socket, &config));
+    if (task->status != QURING_OK) {
+        rt_worker_remove_socket(local->worker, slot->socket);
+        return;
+    }
+    slot->next = local->listen_slots;
+    local->listen_slots = slot;
+}
+
+static rt_listen_slot *rt_listen_slot_make(rt_local *local, rt_listen_group *group,
+                                           const quring_listen_options *options)
+{
+    rt_listen_slot *slot = (rt_listen_slot *)calloc(1, sizeof(*slot));
+    if (slot == NULL) {
+        return NULL;
+    }
+    slot->owner.on_event = options->on_event;
+    slot->local = local;
+    slot->group = group;
+    if ((options->flags & QURING_LISTEN_EXTERNAL_TLS) == 0) {
+        slot->tls =
+            rt_tls_from_config(quic_tls_boring_config_retain(rt_tls_config(options->tls)));
+    }
+    __atomic_add_fetch(&group->refs, 1, __ATOMIC_RELAXED);
+    return slot;
+}
+
+static quring_status rt_listen_check(const quring_runtime *rt,
+                                     const quring_listen_options *options, quring_error *err)
+{
+    if (options->on_event == NULL) {
+        return rt_error_set(err, QURING_E_INVAL, "on_event is NULL");
+    }
+    if (!rt_addr_is_usable(&options->local)) {
+        return rt_error_set(err, QURING_E_INVAL, "local.family is %u, allowed are 4 and 6",
+                            (unsigned)options->local.family);
+    }
+    const uint32_t known = QURING_LISTEN_RETRY | QURING_LISTEN_EXTERNAL_TLS;
+    if ((options->flags & ~known) != 0) {
+        return rt_error_set(err, QURING_E_INVAL, "flags is 0x%x, allowed are the bits 0x%x",
+                            (unsigned)options->flags, (unsigned)known);
+    }
+    if ((options->flags & QURING_LISTEN_EXTERNAL_TLS) == 0) {
+        if (options->tls == NULL) {
+            return rt_error_set(err, QURING_E_INVAL,
+                                "tls is NULL without QURING_LISTEN_EXTERNAL_TLS");
+        }
+        if (quic_tls_boring_config_role(rt_tls_config(options->tls)) != QUIC_SERVER) {
+            return rt_error_set(err, QURING_E_INVAL,
+                                "tls was made by quring_tls_create_client, a listener needs "
+                                "quring_tls_create_server");
+        }
+    }
+    if (rt->draining) {
+        return rt_error_set(err, QURING_E_STATE, "the runtime is %s",
+                            rt->stopped ? "stopped" : "draining");
+    }
+    return options->limits != NULL ? rt_limits_check(options->limits, err) : QURING_OK;
+}
+
+static quring_status rt_listen_explain(const quring_addr *local, int rc, quring_error *err)
+{
+    char text[64];
+    return rt_error_os(err, rc == -EADDRINUSE ? QURING_E_ADDR_IN_USE : QURING_E_OS, -rc,
+                       "cannot listen on %s", quring_addr_format(local, text, sizeof(text)));
+}
+
+/* Opens the group: until now the address was this socket's alone. */
+static int rt_listen_open_group(const rt_udp_socket *first)
+{
+    int on = 1;
+    return setsockopt(first->fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) == 0 ? 0 : -errno;
+}
+
+/* Binds one socket per worker, in order. On failure none is left. */
+static int rt_listen_open(quring_runtime *rt, rt_udp_socket *socks, const quic_addr *local)
+{
+    uint32_t count = rt->config.workers;
+    rt_udp_options uo = rt_runtime_socket_options(rt, local);
+    uo.dual_stack = rt->config.dual_stack;
+    int rc = 0;
+    uint32_t opened = 0;
+    for (; opened < count; opened++) {
+        uo.reuseport = opened > 0;
+        rc = rt_udp_open(&socks[opened], &uo);
+        if (rc != 0) {
+            break;
+        }
+        uo.local.port = socks[0].local.port;
+        if (opened == 0 && count > 1) {
+            rc = rt_listen_open_group(&socks[0]);
+        }
+        if (rc != 0) {
+            opened++;
+            break;
+        }
+    }
+    for (uint32_t i = 0; rc != 0 && i < opened; i++) {
+        rt_udp_close(&socks[i]);
+    }
+    return rc;
+}
+
+static void rt_listen_steer(const quring_runtime *rt, const rt_udp_socket *first)
+{
+    int rc = rt->config.workers > 1 ? rt_steer_attach(first->fd, rt->config.workers) : 0;
+    if (rc != 0) {
+        rt_log_line(&rt->log, RT_LOG_WARNING,
+                    "steering by connection ID is refused (%s): datagrams that reach the wrong "
+                    "worker are forwarded",
+                    strerror(-rc));
+    }
+}
+
+static void rt_task_unlisten(void *ctx)
+{
+    rt_listen_slot *slot = (rt_listen_slot *)ctx;
+    quic_endpoint_unlisten(slot->local->ep, slot->socket);
+    quring_tls_release(slot->tls); /* handshakes under way hold their own */
+    slot->tls = NULL;
+    if (!rt_listen_slot_has_conns(slot)) {
+        slot->idle = true;
+        __atomic_sub_fetch(&slot->group->busy, 1, __ATOMIC_ACQ_REL);
+    }
+}
+
+/* Two rounds: when no worker has connections, the sockets are gone when the call returns. An ended
+ * worker has freed its slot already. */
+static void rt_listener_shut(quring_listener *listener)
+{
+    quring_runtime *rt = listener->rt;
+    for (uint32_t round = 0; round < 2; round++) {
+        rt_task_fn fn = round == 0 ? rt_task_unlisten : rt_listen_slot_sweep;
+        for (uint32_t i = 0; i < rt->config.workers; i++) {
+            if (listener->slots[i] != NULL) {
+                (void)!rt_runtime_call(rt, i, fn, listener->slots[i]);
+            }
+        }
+    }
+}
+
+/* Puts socket i on worker i. The first failure undoes what was done. */
+static quring_status rt_listen_spread(quring_listener *listener, rt_udp_socket *socks,
+                                      rt_listen_group *group, const quring_listen_options *options,
+                                      quring_error *err)
+{
+    quring_runtime *rt = listener->rt;
+    uint32_t name = rt->next_group++;
+    for (uint32_t i = 0; i < rt->config.workers; i++) {
+        rt_listen_task task;
+        memset(&task, 0, sizeof(task));
+        task.rt = rt;
+        task.options = options;
+        task.sock = socks[i];
+        task.group_name = rt->config.workers > 1 ? name : 0;
+        task.slot = rt_listen_slot_make(&rt->locals[i], group, options);
+        quring_status status = QURING_E_NOMEM;
+        if (task.slot != NULL) {
+            status = rt_runtime_call(rt, i, rt_task_listen, &task);
+            status = status == QURING_OK ? task.status : status;
+            socks[i].fd = task.sock.fd;
+        }
+        if (status == QURING_OK) {
+            listener->slots[i] = task.slot;
+            continue;
+        }
+        if (task.slot != NULL) {
+            rt_listen_slot_free(task.slot);
+        }
+        __atomic_sub_fetch(&group->busy, rt->config.workers - i, __ATOMIC_ACQ_REL);
+        rt_listener_shut(listener);
+        return task.rc != 0 ? rt_listen_explain(&options->local, task.rc, err)
+                            : rt_error_set(err, status, "worker %u cannot listen: %s", (unsigned)i,
+                                           quring_status_text(status));
+    }
+    return QURING_OK;
+}
+
+static quring_status rt_listen_locked(quring_runtime *rt, quring_listener **out,
+                                      const quring_listen_options *options, quring_error *err)
+{
+    quring_status status = rt_listen_check(rt, options, err);
+    if (status != QURING_OK) {
+        return status;
+    }
+    rt_udp_socket socks[QURING_WORKERS_MAX];
+    quic_addr local = rt_addr_to_core(&options->local);
+    int rc = rt_listen_open(rt, socks, &local);
+    if (rc != 0) {
+        return rt_listen_explain(&options->local, rc, err);
+    }
+    quring_listener *listener = (quring_listener *)calloc(1, sizeof(*listener));
+    rt_listen_group *group = (rt_listen_group *)calloc(1, sizeof(*group));
+    if (listener != NULL && group != NULL) {
+        listener->rt = rt;
+        listener->local = socks[0].local;
+        group->busy = rt->config.workers;
+        group->refs = 1; /* this call's */
+        rt_listen_steer(rt, &socks[0]);
+        rt_runtime_check_buffers(rt, &socks[0]);
+        status = rt_listen_spread(listener, socks, group, options, err);
+        rt_listen_group_unref(group);
+    } else {
+        free(group);
+        status = rt_error_set(err, QURING_E_NOMEM, "no memory for a listener");
+    }
+    if (status != QURING_OK) {
+        for (uint32_t i = 0; i < rt->config.workers; i++) {
+            rt_udp_close(&socks[i]);
+        }
+        free(listener);
+        return status;
+    }
+    listener->next = rt->listeners;
+    rt->listeners = listener;
+    *out = listener;
+    return QURING_OK;
+}
+
+quring_status quring_listen(quring_runtime *rt, quring_listener **out,
+                            const quring_listen_options *options, quring_error *err)
+{
+    rt_error_clear(err);
+    if (rt == NULL || out == NULL || options == NULL) {
+        return rt_error_set(err, QURING_E_INVAL, "%s is NULL",
+                            rt == NULL ? "rt" : (out == NULL ? "out" : "options"));
+    }
+    if (rt_local_self != NULL) {
+        return rt_error_set(err, QURING_E_THREAD, "quring_listen must not be called on a worker");
+    }
+    pthread_mutex_lock(&rt->lock);
+    quring_status status = rt_listen_locked(rt, out, options, err);
+    pthread_mutex_unlock(&rt->lock);
+    return status;
+}
+
+/* ---- the handle -------------------------------------------------------------------------------- */
+
+quring_addr quring_listener_local(const quring_listener *listener)
+{
+    if (listener == NULL) {
+        quring_addr none;
+        memset(&none, 0, sizeof(none));
+        return none;
+    }
+    return rt_addr_from_core(&listener->local);
+}
+
+void quring_listener_close(quring_listener *listener)
+{
+    if (listener == NULL) {
+        return;
+    }
+    quring_runtime *rt = listener->rt;
+    if (rt_local_self != NULL) {
+        rt_log_line(&rt->log, RT_LOG_ERROR,
+                    "quring_listener_close was called on a worker and did nothing");
+        return;
+    }
+    pthread_mutex_lock(&rt->lock);
+    for (quring_listener **at = &rt->listeners; *at != NULL; at = &(*at)->next) {
+        if (*at == listener) {
+            *at = listener->next;
+            break;
+        }
+    }
+    rt_listener_shut(listener);
+    pthread_mutex_unlock(&rt->lock);
+    free(listener);
+}
+
+void rt_listener_free_all(quring_runtime *rt)
+{
+    while (rt->listeners != NULL) {
+        quring_listener *listener = rt->listeners;
+        rt->listeners = listener->next;
+        free(listener);
+    }
+}

@@ -1,0 +1,48 @@
+/* runtime/server/listener.h: one address served by all workers: a socket per worker in one
+ * SO_REUSEPORT group.
+ *
+ * Order:   sockets are bound in the order of the workers, which is what the steering program counts on.
+ * Busy:    the first socket is bound alone and opens the group afterwards: a port that anybody else
+ *          holds gives QURING_E_ADDR_IN_USE, and port 0 never lands in another group.
+ * Closing: accepting stops at once; the sockets of the group stay, all of them, until no worker has a
+ *          connection of this listener left (one missing socket would shift the steering).
+ */
+#ifndef RUNTIME_SERVER_LISTENER_H
+#define RUNTIME_SERVER_LISTENER_H
+
+#include "quring/runtime.h"
+#include "runtime/server/dispatch.h"
+#include "runtime/server/local.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* What the workers of one listener share; freed with the last slot. */
+typedef struct rt_listen_group {
+    uint32_t busy; /* atomic: workers that listen or still have connections */
+    uint32_t refs; /* atomic: slots */
+} rt_listen_group;
+
+/* A listener on one worker: owner of the connections accepted there. */
+typedef struct rt_listen_slot {
+    rt_owner owner; /* first: connections point here */
+    rt_local *local;
+    rt_listen_group *group;
+    quring_tls *tls; /* a reference, NULL when the handshake is external */
+    uint32_t socket;
+    bool idle; /* closed and without connections: no longer counted in group->busy */
+    struct rt_listen_slot *next;
+} rt_listen_slot;
+
+/* rt_listener_exit frees the worker's slots at its end; the sockets go with its I/O back end. */
+void rt_listener_exit(rt_local *local);
+
+/* rt_listener_free_all frees the handles nobody closed; after the workers ended. */
+void rt_listener_free_all(quring_runtime *rt);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* RUNTIME_SERVER_LISTENER_H */

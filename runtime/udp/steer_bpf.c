@@ -1,0 +1,46 @@
+#include "runtime/udp/steer_bpf.h"
+
+#include <errno.h>
+#include <linux/filter.h>
+#include <sys/socket.h>
+
+#ifndef SO_ATTACH_REUSEPORT_CBPF
+#define SO_ATTACH_REUSEPORT_CBPF 51
+#endif
+
+#define LONG_HEADER_BIT 0x80u
+#define LONG_DCID_OFF   6u /* flags, version, length: RFC 8999 5.1 */
+#define SHORT_DCID_OFF  1u
+#define WORKERS_MAX     64u
+
+int rt_steer_attach(int fd, uint32_t worker_count)
+{
+    if (worker_count == 0 || worker_count > WORKERS_MAX) {
+        return -EINVAL;
+    }
+    /* Offset 0 is the first byte of the UDP payload. A load beyond the datagram ends the program
+     * with 0 or the hash; such a datagram is not QUIC. */
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 0),
+        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, LONG_HEADER_BIT, 0, 2),
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, LONG_DCID_OFF),
+        BPF_JUMP(BPF_JMP | BPF_JA, 1, 0, 0),
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, SHORT_DCID_OFF),
+        BPF_STMT(BPF_ALU | BPF_MOD | BPF_K, worker_count),
+        BPF_STMT(BPF_RET | BPF_A, 0),
+    };
+    struct sock_fprog prog = {.len = sizeof(code) / sizeof(code[0]), .filter = code};
+    if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &prog, sizeof(prog)) != 0) {
+        return -errno;
+    }
+    return 0;
+}
+
+uint32_t rt_steer_pick(const uint8_t *data, size_t len, uint32_t worker_count)
+{
+    if (len == 0) {
+        return worker_count;
+    }
+    size_t off = (data[0] & LONG_HEADER_BIT) != 0 ? LONG_DCID_OFF : SHORT_DCID_OFF;
+    return len > off ? data[off] % worker_count : worker_count;
+}

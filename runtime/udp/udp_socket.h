@@ -1,0 +1,59 @@
+/* runtime/udp/udp_socket.h: a UDP socket set up for QUIC: never blocks, never fragments, and reports
+ * source ECN, destination address, GRO sizes and its own overflow with every datagram.
+ *
+ * Shape:  a plain struct of facts; after rt_io_add_socket the I/O back end owns the descriptor.
+ * Spec:   RFC 9000 13.4 (ECN), 14 (no fragmentation); udp(7), ip(7), ipv6(7).
+ */
+#ifndef RUNTIME_UDP_UDP_SOCKET_H
+#define RUNTIME_UDP_UDP_SOCKET_H
+
+#include "quic/base/types.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct rt_udp_options {
+    quic_addr local;     /* family 4 or 6; port 0: the kernel picks */
+    bool dual_stack;     /* an IPv6 wildcard socket also takes IPv4 */
+    bool reuseport;      /* join (or start) a SO_REUSEPORT group */
+    bool gso;            /* probe UDP_SEGMENT */
+    bool gro;            /* turn UDP_GRO on */
+    uint32_t buf_bytes;  /* SO_RCVBUF and SO_SNDBUF asked for; 0: the system's default */
+} rt_udp_options;
+
+typedef struct rt_udp_socket {
+    int fd;              /* -1: closed, or a simulated socket */
+    quic_addr local;     /* as bound; the port is real */
+    bool is_v6;          /* the descriptor is AF_INET6 */
+    bool dual_stack;     /* it takes IPv4 too (as IPv4-mapped addresses) */
+    bool any;            /* bound to a wildcard: sends name their source address */
+    bool gso;            /* UDP_SEGMENT is there */
+    bool gro;            /* UDP_GRO is on */
+    bool ecn;            /* received datagrams carry their ECN mark */
+    bool pktinfo;        /* ... and the local address they came to */
+    uint32_t rcvbuf_bytes; /* what the kernel granted (the figure asked for, not the doubled one) */
+    uint32_t sndbuf_bytes;
+    uint32_t asked_bytes;
+} rt_udp_socket;
+
+/* rt_udp_open makes and binds a socket. Returns 0, or a negative errno with nothing left open; only
+ * socket, bind and the never-fragment options can fail, what else is missing is a fact in *out. */
+QUIC_NODISCARD int rt_udp_open(rt_udp_socket *out, const rt_udp_options *options);
+
+/* rt_udp_close closes the descriptor if it is open. Not for one an I/O back end owns. */
+void rt_udp_close(rt_udp_socket *sock);
+
+/* rt_udp_buffer_warning writes one line that names the short buffer and the exact sysctl into `out`
+ * and returns true; false when the kernel granted what was asked for. */
+bool rt_udp_buffer_warning(const rt_udp_socket *sock, char *out, size_t cap);
+
+/* rt_udp_gso_segments_max probes on a throw-away loopback socket how many equal segments one send
+ * may carry: 1 without UDP_SEGMENT, 64 or 128 with. A handful of system calls; ask once. */
+uint32_t rt_udp_gso_segments_max(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* RUNTIME_UDP_UDP_SOCKET_H */

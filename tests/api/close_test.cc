@@ -1,0 +1,244 @@
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <string>
+
+#include "quring/quring.h"
+#include "tests/api/fixture.h"
+#include "tests/api/support.h"
+
+namespace {
+
+using quring_test::Addr;
+using quring_test::Bytes;
+using quring_test::ConnFacts;
+using quring_test::EndToEnd;
+using quring_test::kBackends;
+using quring_test::kMs;
+using quring_test::kSecond;
+using quring_test::Pattern;
+using quring_test::Peer;
+using quring_test::SettingName;
+
+class Close : public EndToEnd {
+protected:
+    /* CLOSED came once, came last, and said this. */
+    void ExpectClosed(Peer *peer, quring_conn conn, quring_close_kind kind, uint64_t code,
+                      const char *reason)
+    {
+        ASSERT_TRUE(peer->WaitClosed(conn));
+        const ConnFacts facts = peer->Facts(conn);
+        EXPECT_EQ(facts.close.kind, kind);
+        EXPECT_EQ(facts.close.code, code);
+        EXPECT_STREQ(facts.close.reason, reason);
+        EXPECT_EQ(facts.closed_count, 1u);
+        EXPECT_EQ(facts.events_after_close, 0u);
+    }
+};
+
+TEST_P(Close, TheClientsCodeAndReasonReachTheServer)
+{
+    QURING_START();
+    const quring_conn conn = Connect();
+    const quring_conn server_conn = ServerConn();
+    ASSERT_TRUE(OnClient([&] {
+        EXPECT_EQ(quring_conn_close(conn, 1ull << 62, "too big"), QURING_E_INVAL);
+        EXPECT_EQ(quring_conn_close(conn, 4242, "bye"), QURING_OK);
+        EXPECT_EQ(quring_conn_close(conn, 4243, "again"), QURING_E_STATE);
+    }));
+    ExpectClosed(&client_, conn, QURING_CLOSE_LOCAL_APP, 4242, "bye");
+    ExpectClosed(&server_, server_conn, QURING_CLOSE_PEER_APP, 4242, "bye");
+    ASSERT_TRUE(OnClient([&] {
+        EXPECT_EQ(quring_conn_ping(conn), QURING_E_STATE);
+        EXPECT_EQ(quring_conn_get_ctx(conn), nullptr);
+        quring_stream stream;
+        EXPECT_EQ(quring_stream_open(&stream, conn, 0), QURING_E_STATE);
+    }));
+}
+
+TEST_P(Close, TheServersCodeAndReasonReachTheClient)
+{
+    QURING_START();
+    const quring_conn conn = Connect();
+    const quring_conn server_conn = ServerConn();
+    ASSERT_TRUE(OnServer(
+        [&] { EXPECT_EQ(quring_conn_close(server_conn, (1ull << 62) - 1, nullptr), QURING_OK); }));
+    ExpectClosed(&server_, server_conn, QURING_CLOSE_LOCAL_APP, (1ull << 62) - 1, "");
+    ExpectClosed(&client_, conn, QURING_CLOSE_PEER_APP, (1ull << 62) - 1, "");
+}
+
+TEST_P(Close, LongReasonsAreCut)
+{
+    QURING_START();
+    const quring_conn conn = Connect();
+    const quring_conn server_conn = ServerConn();
+    const std::string reason(500, 'r');
+    ASSERT_TRUE(
+        OnClient([&] { EXPECT_EQ(quring_conn_close(conn, 1, reason.c_str()), QURING_OK); }));
+    ExpectClosed(&server_, server_conn, QURING_CLOSE_PEER_APP, 1, std::string(127, 'r').c_str());
+}
+
+TEST_P(Close, ResetReachesTheOtherSide)
+{
+    QURING_START(Peer::Mode::kCollect);
+    const quring_conn conn = Connect();
+    const Bytes data = Pattern(10, 1);
+    const uint64_t id = Send(conn, data, 0, 0);
+    const quring_conn server_conn = ServerConn();
+    ASSERT_TRUE(server_.Wait([&] { return server_.At(server_conn, id).in == data; }));
+    const quring_stream ours = client_.Facts(conn, id).stream;
+    const quring_stream theirs = server_.Facts(server_conn, id).stream;
+    ASSERT_TRUE(OnClient([&] {
+        EXPECT_EQ(quring_stream_reset(ours, 1ull << 62), QURING_E_INVAL);
+        EXPECT_EQ(quring_stream_reset(ours, 77), QURING_OK);
+        size_t n = 0;
+        EXPECT_EQ(quring_stream_write(ours, &n, "x", 1, 0), QURING_E_STATE);
+    }));
+    ASSERT_TRUE(server_.Wait([&] { return server_.At(server_conn, id).reset; }));
+    EXPECT_EQ(server_.Facts(server_conn, id).reset_code, 77u);
+    ASSERT_TRUE(OnServer([&] { EXPECT_EQ(quring_stream_reset(theirs, 78), QURING_OK); }));
+    ASSERT_TRUE(client_.Wait([&] { return client_.At(conn, id).reset; }));
+    EXPECT_EQ(client_.Facts(conn, id).reset_code, 78u);
+    /* Both halves are done on both sides. */
+    ASSERT_TRUE(client_.Wait([&] { return client_.At(conn, id).closed; }));
+    ASSERT_TRUE(server_.Wait([&] { return server_.At(server_conn, id).closed; }));
+}
+
+TEST_P(Close, ResetReleasesLentBytes)
+{
+    server_config_.limits.stream_recv_window_bytes = 16384;
+    server_config_.limits.stream_recv_window_max_bytes = 16384;
+    QURING_START(Peer::Mode::kManual);
+    const quring_conn conn = Connect();
+    const Bytes data = Pattern(100000, 2);
+    const uint64_t id = Send(conn, data, 0, 0, true);
+    const quring_conn server_conn = ServerConn();
+    ASSERT_TRUE(server_.Wait([&] { return server_.At(server_conn, id).opened; }));
+    const quring_stream ours = client_.Facts(conn, id).stream;
+    const uint64_t lent = client_.Facts(conn, id).out_done;
+    EXPECT_GT(lent, 16384u); /* more than the server has room for */
+    ASSERT_TRUE(OnClient([&] { EXPECT_EQ(quring_stream_reset(ours, 1), QURING_OK); }));
+    ASSERT_TRUE(client_.Wait([&] { return client_.At(conn, id).released >= lent; }));
+}
+
+TEST_P(Close, StopSendingResetsTheOtherSide)
+{
+    QURING_START(Peer::Mode::kCollect);
+    client_.SetMode(Peer::Mode::kManual);
+    const quring_conn conn = Connect();
+    const uint64_t id = Send(conn, Pattern(10, 1));
+    const quring_conn server_conn = ServerConn();
+    ASSERT_TRUE(server_.Wait([&] { return server_.At(server_conn, id).in_fin; }));
+    ASSERT_TRUE(OnServer([&] { server_.SendOn(server_conn, id, Pattern(8 << 20, 2)); }));
+    const quring_stream ours = client_.Facts(conn, id).stream;
+    const quring_stream theirs = server_.Facts(server_conn, id).stream;
+    ASSERT_TRUE(OnClient([&] {
+        EXPECT_EQ(quring_stream_stop_sending(ours, 1ull << 62), QURING_E_INVAL);
+        EXPECT_EQ(quring_stream_stop_sending(ours, 99), QURING_OK);
+        quring_bytes spans[2];
+        bool fin = false;
+        EXPECT_EQ(quring_stream_peek(ours, spans, &fin), QURING_E_STATE);
+    }));
+    ASSERT_TRUE(server_.Wait([&] { return server_.At(server_conn, id).stopped; }));
+    EXPECT_EQ(server_.Facts(server_conn, id).stop_code, 99u);
+    ASSERT_TRUE(OnServer([&] {
+        size_t n = 0;
+        EXPECT_EQ(quring_stream_write(theirs, &n, "x", 1, 0), QURING_E_STATE);
+    }));
+}
+
+TEST_P(Close, ADeadPortEndsInATimeout)
+{
+    QURING_START();
+    quring_addr dead = Remote();
+    listener_->Close(); /* nobody accepts there any more */
+    quring_limits limits = client_config_.limits;
+    limits.handshake_timeout_ns = 200 * kMs;
+    quring_conn conn = {0};
+    const uint64_t begun = quring_now_ns();
+    ASSERT_EQ(client_.Connect(&conn, client_rt_.get(), 0, dead, client_tls_.get(), "localhost",
+                              &limits),
+              QURING_OK);
+    ASSERT_TRUE(client_.WaitClosed(conn));
+    EXPECT_GE(quring_now_ns() - begun, 190 * kMs);
+    const ConnFacts facts = client_.Facts(conn);
+    EXPECT_FALSE(facts.connected);
+    EXPECT_TRUE(facts.close.kind == QURING_CLOSE_HANDSHAKE_TIMEOUT ||
+                facts.close.kind == QURING_CLOSE_UNREACHABLE)
+        << facts.close.kind;
+}
+
+TEST_P(Close, SilenceEndsInAnIdleTimeout)
+{
+    client_config_.limits.idle_timeout_ns = 200 * kMs;
+    QURING_START();
+    const quring_conn conn = Connect();
+    const quring_conn server_conn = ServerConn();
+    ASSERT_TRUE(client_.WaitClosed(conn));
+    EXPECT_EQ(client_.Facts(conn).close.kind, QURING_CLOSE_IDLE_TIMEOUT);
+    ASSERT_TRUE(server_.WaitClosed(server_conn));
+    EXPECT_EQ(server_.Facts(server_conn).close.kind, QURING_CLOSE_IDLE_TIMEOUT);
+}
+
+TEST_P(Close, StopTellsThePeers)
+{
+    QURING_START();
+    const quring_conn conn = Connect();
+    const quring_conn server_conn = ServerConn();
+    const uint64_t begun = quring_now_ns();
+    quring_runtime_stop(server_rt_->rt(), 9, 20 * kSecond);
+    EXPECT_LT(quring_now_ns() - begun, 15 * kSecond);
+    ASSERT_TRUE(client_.WaitClosed(conn));
+    EXPECT_EQ(client_.Facts(conn).close.kind, QURING_CLOSE_PEER_APP);
+    EXPECT_EQ(client_.Facts(conn).close.code, 9u);
+    ASSERT_TRUE(server_.WaitClosed(server_conn));
+    EXPECT_EQ(server_.Facts(server_conn).close.kind, QURING_CLOSE_LOCAL_APP);
+}
+
+TEST_P(Close, StopWithoutTimeDoesNotWait)
+{
+    QURING_START();
+    (void)Connect();
+    const uint64_t begun = quring_now_ns();
+    quring_runtime_stop(server_rt_->rt(), 0, 0);
+    quring_runtime_stop(client_rt_->rt(), 0, 0);
+    EXPECT_LT(quring_now_ns() - begun, 10 * kSecond);
+}
+
+TEST_P(Close, DrainKeepsWhatThereIsAndRefusesTheRest)
+{
+    QURING_START();
+    const quring_conn conn = Connect();
+    quring_runtime_drain(server_rt_->rt());
+    ASSERT_TRUE(OnServer([] {})); /* the workers know by now */
+    const quring_conn late = Begin();
+    ASSERT_TRUE(client_.WaitClosed(late));
+    const ConnFacts facts = client_.Facts(late);
+    EXPECT_FALSE(facts.connected);
+    EXPECT_EQ(facts.close.kind, QURING_CLOSE_PEER_TRANSPORT);
+    EXPECT_EQ(facts.close.code, 0x02u); /* CONNECTION_REFUSED, RFC 9000 20.1 */
+    ExpectEcho(conn, 100000, 3);
+}
+
+TEST_P(Close, AClosedListenerKeepsItsConnections)
+{
+    QURING_START();
+    const quring_conn conn = Connect();
+    ExpectEcho(conn, 1000, 1);
+    listener_->Close();
+    ExpectEcho(conn, 100000, 2);
+}
+
+TEST_P(Close, DestroyWithLiveConnections)
+{
+    QURING_START();
+    const quring_conn conn = Connect();
+    (void)Send(conn, Pattern(1 << 20, 1));
+    listener_->Close();
+    server_rt_->Destroy();
+    client_rt_->Destroy();
+}
+
+INSTANTIATE_TEST_SUITE_P(Loopback, Close, testing::ValuesIn(kBackends), SettingName);
+
+} // namespace

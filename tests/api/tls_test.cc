@@ -1,0 +1,175 @@
+#include <gtest/gtest.h>
+
+#include <cerrno>
+#include <cstring>
+#include <string>
+
+#include "quring/config.h"
+#include "tests/api/support.h"
+
+namespace {
+
+using quring_test::Identity;
+using quring_test::MakeIdentity;
+using quring_test::TempFile;
+using quring_test::TheIdentity;
+
+quring_bytes View(const std::string &text)
+{
+    return {reinterpret_cast<const uint8_t *>(text.data()), text.size()};
+}
+
+quring_tls_options Options()
+{
+    static const char *const alpn[] = {"test"};
+    quring_tls_options options = {};
+    options.alpn = alpn;
+    options.alpn_count = 1;
+    return options;
+}
+
+void ExpectServerFails(const quring_tls_options &options, quring_status want, const char *word)
+{
+    quring_tls *tls = nullptr;
+    quring_error err = {};
+    EXPECT_EQ(quring_tls_create_server(&tls, &options, &err), want) << err.message;
+    EXPECT_EQ(err.status, want);
+    EXPECT_NE(strstr(err.message, word), nullptr)
+        << "\"" << word << "\" is not in: " << err.message;
+    EXPECT_EQ(tls, nullptr);
+}
+
+TEST(Tls, ServerFromFilesAndFromMemory)
+{
+    const TempFile cert(TheIdentity().cert);
+    const TempFile key(TheIdentity().key);
+    quring_tls_options options = Options();
+    options.cert_file = cert.path();
+    options.key_file = key.path();
+    quring_tls *tls = nullptr;
+    quring_error err = {};
+    ASSERT_EQ(quring_tls_create_server(&tls, &options, &err), QURING_OK) << err.message;
+    quring_tls_release(tls);
+
+    options = Options();
+    options.cert_pem = View(TheIdentity().cert);
+    options.key_pem = View(TheIdentity().key);
+    ASSERT_EQ(quring_tls_create_server(&tls, &options, nullptr), QURING_OK);
+    quring_tls_release(tls);
+    quring_tls_release(nullptr);
+}
+
+TEST(Tls, MissingFilesAreNamed)
+{
+    const TempFile cert(TheIdentity().cert);
+    quring_tls_options options = Options();
+    options.cert_file = "/nonexistent/cert.pem";
+    options.key_file = "/nonexistent/key.pem";
+    ExpectServerFails(options, QURING_E_TLS, "/nonexistent/cert.pem");
+    ExpectServerFails(options, QURING_E_TLS, strerror(ENOENT));
+    options.cert_file = cert.path();
+    ExpectServerFails(options, QURING_E_TLS, "/nonexistent/key.pem");
+    options.key_file = nullptr;
+    ExpectServerFails(options, QURING_E_TLS, "key_file");
+    options = Options();
+    ExpectServerFails(options, QURING_E_TLS, "cert_file");
+    options.key_file = cert.path();
+    ExpectServerFails(options, QURING_E_TLS, "cert_file");
+}
+
+TEST(Tls, GarbageAndMismatchNameTheFile)
+{
+    const TempFile cert(TheIdentity().cert);
+    const TempFile key(TheIdentity().key);
+    const TempFile garbage("-----BEGIN CERTIFICATE-----\nthis is no certificate\n");
+    const TempFile empty("");
+    quring_tls_options options = Options();
+    options.cert_file = garbage.path();
+    options.key_file = key.path();
+    ExpectServerFails(options, QURING_E_TLS, garbage.path());
+    options.cert_file = empty.path();
+    ExpectServerFails(options, QURING_E_TLS, empty.path());
+    options.cert_file = cert.path();
+    options.key_file = garbage.path();
+    ExpectServerFails(options, QURING_E_TLS, garbage.path());
+
+    const Identity other = MakeIdentity();
+    const TempFile other_key(other.key);
+    options.key_file = other_key.path();
+    ExpectServerFails(options, QURING_E_TLS, other_key.path());
+}
+
+TEST(Tls, BothSourcesAtOnceAreRefused)
+{
+    const TempFile cert(TheIdentity().cert);
+    quring_tls_options options = Options();
+    options.cert_file = cert.path();
+    options.cert_pem = View(TheIdentity().cert);
+    options.key_pem = View(TheIdentity().key);
+    ExpectServerFails(options, QURING_E_INVAL, "cert_file");
+}
+
+TEST(Tls, AlpnIsChecked)
+{
+    quring_tls_options options = Options();
+    options.cert_pem = View(TheIdentity().cert);
+    options.key_pem = View(TheIdentity().key);
+    const std::string long_name(256, 'a');
+    const char *names[] = {"ok", long_name.c_str()};
+    options.alpn = names;
+    options.alpn_count = 2;
+    ExpectServerFails(options, QURING_E_INVAL, "alpn[1]");
+    names[1] = "";
+    ExpectServerFails(options, QURING_E_INVAL, "alpn[1]");
+    names[1] = nullptr;
+    ExpectServerFails(options, QURING_E_INVAL, "alpn[1]");
+    options.alpn_count = 10000;
+    ExpectServerFails(options, QURING_E_INVAL, "alpn_count");
+    options.alpn_count = 0;
+    ExpectServerFails(options, QURING_E_INVAL, "alpn_count");
+}
+
+TEST(Tls, ClientNeedsTrustAnchorsUnlessToldOtherwise)
+{
+    quring_tls_options options = Options();
+    quring_tls *tls = nullptr;
+    quring_error err = {};
+    options.ca_file = "/nonexistent/ca.pem";
+    EXPECT_EQ(quring_tls_create_client(&tls, &options, &err), QURING_E_TLS);
+    EXPECT_NE(strstr(err.message, "/nonexistent/ca.pem"), nullptr) << err.message;
+    const TempFile garbage("nothing to trust");
+    options.ca_file = garbage.path();
+    EXPECT_EQ(quring_tls_create_client(&tls, &options, &err), QURING_E_TLS);
+    EXPECT_NE(strstr(err.message, garbage.path()), nullptr) << err.message;
+    const TempFile good(TheIdentity().cert);
+    options.ca_file = good.path();
+    ASSERT_EQ(quring_tls_create_client(&tls, &options, &err), QURING_OK) << err.message;
+    quring_tls_release(tls);
+    options.ca_file = nullptr;
+    options.verify = QURING_VERIFY_NONE;
+    ASSERT_EQ(quring_tls_create_client(&tls, &options, &err), QURING_OK) << err.message;
+    quring_tls_release(tls);
+}
+
+TEST(Tls, NullArgumentsAreRefused)
+{
+    quring_tls_options options = Options();
+    quring_tls *tls = nullptr;
+    EXPECT_EQ(quring_tls_create_server(nullptr, &options, nullptr), QURING_E_INVAL);
+    EXPECT_EQ(quring_tls_create_client(&tls, nullptr, nullptr), QURING_E_INVAL);
+    char pem[4096];
+    size_t len = 0;
+    EXPECT_EQ(quring_tls_self_signed(pem, &len, nullptr, &len), QURING_E_INVAL);
+}
+
+TEST(Tls, SelfSignedIsPemAndFreshEachTime)
+{
+    const Identity a = MakeIdentity();
+    const Identity b = MakeIdentity();
+    EXPECT_EQ(a.cert.rfind("-----BEGIN CERTIFICATE-----", 0), 0u);
+    EXPECT_NE(a.key.find("PRIVATE KEY-----"), std::string::npos);
+    EXPECT_NE(a.cert, b.cert);
+    EXPECT_NE(a.key, b.key);
+}
+
+} // namespace

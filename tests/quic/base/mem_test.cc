@@ -1,0 +1,74 @@
+#include <gtest/gtest.h>
+
+#include "quic/base/mem.h"
+#include "tests/quic/base/test_mem.h"
+
+namespace
+{
+
+class MemTest : public ::testing::Test
+{
+  protected:
+    void SetUp() override
+    {
+        test_mem_init(&tm);
+        tm.mem.limit_bytes = 1000;
+        quic_mem_init_child(&child, &tm.mem, 600);
+    }
+
+    test_mem tm;
+    quic_mem child;
+};
+
+TEST_F(MemTest, ChargesTheWholeBranch)
+{
+    void *p = quic_mem_alloc(&child, 100);
+    ASSERT_NE(p, nullptr);
+    EXPECT_EQ(child.used_bytes, 100u);
+    EXPECT_EQ(tm.mem.used_bytes, 100u);
+    EXPECT_EQ(tm.mem.alloc_count, 1u);
+    quic_mem_free(&child, p, 100);
+    EXPECT_EQ(child.used_bytes, 0u);
+    EXPECT_EQ(tm.mem.used_bytes, 0u);
+    EXPECT_EQ(child.peak_bytes, 100u);
+    quic_mem_free(&child, nullptr, 100);
+    EXPECT_EQ(child.used_bytes, 0u);
+}
+
+TEST_F(MemTest, OwnLimitRefuses)
+{
+    EXPECT_FALSE(quic_mem_would_fit(&child, 601));
+    EXPECT_EQ(quic_mem_alloc(&child, 601), nullptr);
+    EXPECT_EQ(child.failure_count, 1u);
+    void *p = quic_mem_alloc(&child, 600);
+    EXPECT_NE(p, nullptr);
+    quic_mem_free(&child, p, 600);
+}
+
+TEST_F(MemTest, ParentLimitRefuses)
+{
+    void *p = quic_mem_alloc(&tm.mem, 700);
+    ASSERT_NE(p, nullptr);
+    EXPECT_EQ(quic_mem_alloc(&child, 400), nullptr);
+    EXPECT_EQ(child.used_bytes, 0u);
+    void *q = quic_mem_zalloc(&child, 300);
+    ASSERT_NE(q, nullptr);
+    for (int i = 0; i < 300; i++) {
+        EXPECT_EQ(static_cast<uint8_t *>(q)[i], 0);
+    }
+    quic_mem_free(&child, q, 300);
+    quic_mem_free(&tm.mem, p, 700);
+    EXPECT_EQ(tm.mem.used_bytes, 0u);
+}
+
+TEST_F(MemTest, AllocatorRefusalChargesNothing)
+{
+    tm.refuse = true;
+    EXPECT_EQ(quic_mem_alloc(&child, 10), nullptr);
+    EXPECT_EQ(quic_mem_zalloc(&child, 10), nullptr);
+    EXPECT_EQ(child.used_bytes, 0u);
+    EXPECT_EQ(tm.mem.used_bytes, 0u);
+    EXPECT_EQ(child.failure_count, 2u);
+}
+
+} // namespace

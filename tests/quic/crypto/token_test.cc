@@ -1,0 +1,189 @@
+#include <gtest/gtest.h>
+
+#include "quic/crypto/reset_token.h"
+#include "quic/crypto/retry.h"
+#include "quic/crypto/token.h"
+#include "tests/quic/crypto/crypto_test_util.h"
+#include "tests/quic/crypto/rfc9001_vectors.h"
+
+namespace
+{
+
+using crypto_test::Bytes;
+using crypto_test::Hex;
+using crypto_test::TestRng;
+using crypto_test::Unhex;
+
+constexpr quic_ns kLifetime = 10 * QUIC_NS_PER_S;
+
+quic_cid Cid(const char *hex)
+{
+    quic_cid cid = {};
+    const Bytes bytes = Unhex(hex);
+    quic_cid_set(&cid, bytes.data(), bytes.size());
+    return cid;
+}
+
+quic_addr Addr(uint8_t last, uint16_t port)
+{
+    quic_addr a = {};
+    a.family = 4;
+    a.ip[0] = 192;
+    a.ip[3] = last;
+    a.port = port;
+    return a;
+}
+
+class Token : public ::testing::Test
+{
+  protected:
+    Token() : rng_(1), odcid_(Cid("8394c8f03e515708")), scid_(Cid("f067a5502a4262b5"))
+    {
+        const Bytes root(32, 0x42);
+        quic_token_keys_derive(&keys_, root.data());
+        client_ = Addr(1, 5000);
+        token_.resize(QUIC_TOKEN_RETRY_LEN);
+        EXPECT_EQ(quic_token_retry_make(&keys_, token_.data(), rng_.get(), &client_, &odcid_,
+                                        &scid_, 1000),
+                  QUIC_OK);
+    }
+    quic_rc Open(const Bytes &token, const quic_addr &client, quic_ns now)
+    {
+        return quic_token_retry_open(&keys_, &out_, token.data(), token.size(), &client, kLifetime,
+                                     now);
+    }
+    TestRng rng_;
+    quic_token_keys keys_;
+    quic_cid odcid_, scid_;
+    quic_addr client_;
+    Bytes token_;
+    quic_token_retry out_ = {};
+};
+
+TEST_F(Token, CarriesWhatItWasMadeWith)
+{
+    ASSERT_EQ(Open(token_, client_, 2000), QUIC_OK);
+    EXPECT_TRUE(quic_cid_equal(&out_.original_dcid, &odcid_));
+    EXPECT_TRUE(quic_cid_equal(&out_.retry_scid, &scid_));
+    EXPECT_EQ(out_.issued, 1000u);
+}
+
+TEST_F(Token, AnotherWorkerWithTheSameRootOpensIt)
+{
+    const Bytes root(32, 0x42);
+    quic_token_keys again;
+    quic_token_keys_derive(&again, root.data());
+    keys_ = again;
+    EXPECT_EQ(Open(token_, client_, 2000), QUIC_OK);
+    const Bytes other(32, 0x43);
+    quic_token_keys_derive(&keys_, other.data());
+    EXPECT_EQ(Open(token_, client_, 2000), QUIC_E_DROP);
+}
+
+TEST_F(Token, LongestAndShortestCidsFit)
+{
+    quic_cid empty = {};
+    quic_cid longest = Cid("000102030405060708090a0b0c0d0e0f10111213");
+    ASSERT_EQ(
+        quic_token_retry_make(&keys_, token_.data(), rng_.get(), &client_, &longest, &empty, 5),
+        QUIC_OK);
+    ASSERT_EQ(Open(token_, client_, 5), QUIC_OK);
+    EXPECT_TRUE(quic_cid_equal(&out_.original_dcid, &longest));
+    EXPECT_EQ(out_.retry_scid.len, 0);
+}
+
+/* RFC 9000 8.1.2, 8.1.4 */
+TEST_F(Token, ExpiresExactlyAfterItsLifetime)
+{
+    EXPECT_EQ(Open(token_, client_, 1000 + kLifetime), QUIC_OK);
+    EXPECT_EQ(Open(token_, client_, 1001 + kLifetime), QUIC_V_INVALID_TOKEN);
+    EXPECT_EQ(Open(token_, client_, 999), QUIC_V_INVALID_TOKEN);
+}
+
+TEST_F(Token, RefusesAnotherAddressOrPort)
+{
+    EXPECT_EQ(Open(token_, Addr(2, 5000), 2000), QUIC_V_INVALID_TOKEN);
+    EXPECT_EQ(Open(token_, Addr(1, 5001), 2000), QUIC_V_INVALID_TOKEN);
+    quic_addr v6 = client_;
+    v6.family = 6;
+    EXPECT_EQ(Open(token_, v6, 2000), QUIC_V_INVALID_TOKEN);
+}
+
+TEST_F(Token, RefusesEveryBitFlipAndEveryOtherSize)
+{
+    for (size_t bit = 0; bit < token_.size() * 8; bit++) {
+        Bytes bad = token_;
+        bad[bit / 8] = static_cast<uint8_t>(bad[bit / 8] ^ (1u << (bit % 8)));
+        EXPECT_EQ(Open(bad, client_, 2000), QUIC_E_DROP) << bit;
+    }
+    for (size_t len = 0; len < token_.size() + 3; len++) {
+        Bytes other = token_;
+        other.resize(len);
+        if (len != token_.size()) {
+            EXPECT_EQ(Open(other, client_, 2000), QUIC_E_DROP) << len;
+        }
+    }
+    EXPECT_EQ(out_.issued, 0u) << "outputs are written on success only";
+}
+
+TEST_F(Token, TwoTokensDiffer)
+{
+    Bytes other(QUIC_TOKEN_RETRY_LEN);
+    ASSERT_EQ(
+        quic_token_retry_make(&keys_, other.data(), rng_.get(), &client_, &odcid_, &scid_, 1000),
+        QUIC_OK);
+    EXPECT_NE(other, token_);
+}
+
+TEST(Retry, TagMatchesRfc9001)
+{
+    const quic_cid odcid = Cid(rfc9001::kDcid);
+    Bytes packet = Unhex(rfc9001::kRetryPacket);
+    uint8_t tag[16];
+    ASSERT_EQ(quic_retry_tag_make(tag, &odcid, packet.data(), packet.size() - 16), QUIC_OK);
+    EXPECT_EQ(Hex(tag, 16), Hex(packet.data() + packet.size() - 16, 16));
+    EXPECT_TRUE(quic_retry_tag_check(&odcid, packet.data(), packet.size()));
+    for (size_t i = 0; i < packet.size(); i++) {
+        Bytes bad = packet;
+        bad[i] ^= 1;
+        EXPECT_FALSE(quic_retry_tag_check(&odcid, bad.data(), bad.size()));
+    }
+    for (size_t len = 0; len < packet.size(); len++) {
+        EXPECT_FALSE(quic_retry_tag_check(&odcid, packet.data(), len));
+    }
+    const quic_cid other = Cid("8394c8f03e515709");
+    EXPECT_FALSE(quic_retry_tag_check(&other, packet.data(), packet.size()));
+}
+
+TEST(Retry, RefusesGiantPackets)
+{
+    const quic_cid odcid = Cid(rfc9001::kDcid);
+    const Bytes packet(QUIC_RETRY_PACKET_LEN_MAX + 17);
+    uint8_t tag[16];
+    EXPECT_EQ(quic_retry_tag_make(tag, &odcid, packet.data(), QUIC_RETRY_PACKET_LEN_MAX), QUIC_OK);
+    EXPECT_EQ(quic_retry_tag_make(tag, &odcid, packet.data(), QUIC_RETRY_PACKET_LEN_MAX + 1),
+              QUIC_E_INVAL);
+    EXPECT_FALSE(quic_retry_tag_check(&odcid, packet.data(), packet.size()));
+}
+
+/* RFC 9000 10.3.2 */
+TEST(ResetToken, IsAFunctionOfRootAndCid)
+{
+    const Bytes root(32, 7);
+    const Bytes other_root(32, 8);
+    quic_reset_key key, again, other;
+    quic_reset_key_derive(&key, root.data());
+    quic_reset_key_derive(&again, root.data());
+    quic_reset_key_derive(&other, other_root.data());
+    const uint8_t cid[8] = {1, 2, 3, 4, 5, 6, 7, 8};
+    uint8_t a[16], b[16], c[16], d[16];
+    quic_reset_token(&key, a, cid, 8);
+    quic_reset_token(&again, b, cid, 8);
+    quic_reset_token(&other, c, cid, 8);
+    quic_reset_token(&key, d, cid, 7);
+    EXPECT_TRUE(quic_reset_token_equal(a, b));
+    EXPECT_FALSE(quic_reset_token_equal(a, c));
+    EXPECT_FALSE(quic_reset_token_equal(a, d));
+}
+
+} // namespace

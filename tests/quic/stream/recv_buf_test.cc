@@ -1,0 +1,202 @@
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "quic/stream/recv_buf.h"
+#include "tests/quic/stream/stream_test_util.h"
+
+namespace
+{
+
+using stream_test::Memory;
+using stream_test::Rng;
+
+class RecvBuf : public ::testing::Test
+{
+  protected:
+    void SetUp() override
+    {
+        quic_recv_buf_init(&rb_, &memory_.mem, 4);
+    }
+    void TearDown() override
+    {
+        quic_recv_buf_deinit(&rb_);
+        EXPECT_EQ(0u, memory_.mem.used_bytes);
+    }
+    quic_rc Put(uint64_t off, const std::string &data)
+    {
+        fresh_ = 99999;
+        return quic_recv_buf_insert(&rb_, &fresh_, off,
+                                    reinterpret_cast<const uint8_t *>(data.data()), data.size());
+    }
+    std::string Take(uint64_t len)
+    {
+        quic_recv_span spans[2];
+        quic_recv_buf_peek(&rb_, spans);
+        std::string out(reinterpret_cast<const char *>(spans[0].data), spans[0].len);
+        out.append(reinterpret_cast<const char *>(spans[1].data), spans[1].len);
+        out.resize(len);
+        quic_recv_buf_consume(&rb_, len);
+        return out;
+    }
+    Memory memory_;
+    quic_recv_buf rb_;
+    uint64_t fresh_ = 0;
+};
+
+TEST_F(RecvBuf, CostsNothingUntilTheFirstByte)
+{
+    EXPECT_EQ(0u, memory_.mem.used_bytes);
+    ASSERT_EQ(QUIC_OK, Put(0, "a"));
+    EXPECT_EQ(QUIC_RECV_RING_MIN, memory_.mem.used_bytes);
+    EXPECT_EQ("a", Take(1));
+    quic_recv_buf_trim(&rb_);
+    EXPECT_EQ(0u, memory_.mem.used_bytes);
+    ASSERT_EQ(QUIC_OK, Put(1, "b"));
+    EXPECT_EQ("b", Take(1));
+}
+
+TEST_F(RecvBuf, OrdersGapsDuplicatesAndOverlaps)
+{
+    ASSERT_EQ(QUIC_OK, Put(4, "efgh"));
+    EXPECT_EQ(8u, fresh_); // RFC 9000 4.1 charges the highest offset
+    EXPECT_EQ(0u, quic_recv_buf_readable(&rb_));
+    ASSERT_EQ(QUIC_OK, Put(2, "cdef"));
+    EXPECT_EQ(0u, fresh_);
+    ASSERT_EQ(QUIC_OK, Put(0, "abcdefghij"));
+    EXPECT_EQ(2u, fresh_);
+    ASSERT_EQ(QUIC_OK, Put(3, "def"));
+    EXPECT_EQ("abcdefghij", Take(10));
+}
+
+TEST_F(RecvBuf, RefusesTooManyGapsAndStaysAsItWas)
+{
+    for (uint64_t i = 0; i < 4; i++) {
+        ASSERT_EQ(QUIC_OK, Put(10 + 10 * i, "x"));
+    }
+    EXPECT_EQ(QUIC_E_LIMIT, Put(100, "y"));
+    EXPECT_EQ(99999u, fresh_);
+    EXPECT_EQ(41u, rb_.end_off);
+    ASSERT_EQ(QUIC_OK, Put(41, "z")); // touches the last range
+    ASSERT_EQ(QUIC_OK, Put(0, std::string(50, 'q')));
+    EXPECT_EQ(50u, quic_recv_buf_readable(&rb_));
+    EXPECT_EQ(0u, rb_.ahead.count);
+}
+
+TEST_F(RecvBuf, ReportsRefusedMemoryAndStaysAsItWas)
+{
+    memory_.mem.limit_bytes = 10;
+    EXPECT_EQ(QUIC_E_NOMEM, Put(0, "a"));
+    EXPECT_EQ(0u, rb_.end_off);
+    memory_.mem.limit_bytes = 1 << 20;
+    EXPECT_EQ(QUIC_OK, Put(0, "a"));
+}
+
+TEST_F(RecvBuf, KeepsTheFinalSizeRules) // RFC 9000 4.5
+{
+    ASSERT_EQ(QUIC_OK, Put(0, "abcdef"));
+    EXPECT_EQ(QUIC_V_FINAL_SIZE, quic_recv_buf_check_end(&rb_, 5, true, 100));
+    EXPECT_EQ(QUIC_OK, quic_recv_buf_check_end(&rb_, 6, true, 100));
+    EXPECT_EQ(QUIC_V_FLOW_CONTROL, quic_recv_buf_check_end(&rb_, 101, false, 100));
+    quic_recv_buf_set_final(&rb_, 10);
+    EXPECT_EQ(QUIC_OK, quic_recv_buf_check_end(&rb_, 10, true, 100));
+    EXPECT_EQ(QUIC_V_FINAL_SIZE, quic_recv_buf_check_end(&rb_, 9, true, 100));
+    EXPECT_EQ(QUIC_V_FINAL_SIZE, quic_recv_buf_check_end(&rb_, 11, true, 100));
+    EXPECT_EQ(QUIC_V_FINAL_SIZE, quic_recv_buf_check_end(&rb_, 11, false, 100));
+    EXPECT_EQ(QUIC_OK, quic_recv_buf_check_end(&rb_, 3, false, 100));
+}
+
+TEST_F(RecvBuf, EmptyFrameBeyondTheEndCountsItsOffset)
+{
+    ASSERT_EQ(QUIC_OK, Put(0, "ab"));
+    ASSERT_EQ(QUIC_OK, Put(9, ""));
+    EXPECT_EQ(7u, fresh_);
+    ASSERT_EQ(QUIC_OK, Put(2, "cd"));
+    EXPECT_EQ(0u, fresh_);
+    EXPECT_EQ(9u, rb_.end_off);
+    EXPECT_EQ("abcd", Take(4));
+}
+
+TEST_F(RecvBuf, RestartsAtTheRingsBeginningWhenEmpty)
+{
+    for (uint64_t i = 0; i < 100; i++) {
+        ASSERT_EQ(QUIC_OK, Put(i * 1000, std::string(1000, static_cast<char>('a' + i % 26))));
+        quic_recv_span spans[2];
+        ASSERT_EQ(1000u, quic_recv_buf_peek(&rb_, spans));
+        EXPECT_EQ(rb_.ring, spans[0].data);
+        EXPECT_EQ(0u, spans[1].len);
+        quic_recv_buf_consume(&rb_, 1000);
+    }
+    EXPECT_EQ(1u, memory_.mem.alloc_count);
+}
+
+TEST_F(RecvBuf, DiscardConsumesEverythingAndFreesIt)
+{
+    ASSERT_EQ(QUIC_OK, Put(0, "abc"));
+    ASSERT_EQ(QUIC_OK, Put(10, "k"));
+    EXPECT_EQ(11u, quic_recv_buf_discard(&rb_));
+    EXPECT_EQ(0u, memory_.mem.used_bytes);
+    EXPECT_EQ(0u, quic_recv_buf_skip_to(&rb_, 5));
+    EXPECT_EQ(9u, quic_recv_buf_skip_to(&rb_, 20));
+    EXPECT_EQ(0u, quic_recv_buf_readable(&rb_));
+}
+
+// Any order, splits, duplicates and overlaps of one byte string come out as that string.
+TEST(RecvBufProperty, MatchesAPlainArray)
+{
+    for (uint64_t seed = 1; seed <= 150; seed++) {
+        SCOPED_TRACE("seed " + std::to_string(seed));
+        Memory memory;
+        Rng rng(seed);
+        const uint64_t total = 1 + rng.Below(60000);
+        const uint64_t window = 1 + rng.Below(20000);
+        const std::vector<uint8_t> source = rng.Bytes(total);
+        std::vector<bool> got(total, false);
+        std::vector<uint8_t> out;
+        uint64_t highest = 0;
+        quic_recv_buf rb;
+        quic_recv_buf_init(&rb, &memory.mem, static_cast<uint32_t>(1 + rng.Below(40)));
+        for (uint64_t step = 0; out.size() < total && step < 200000; step++) {
+            uint64_t contiguous = out.size();
+            while (contiguous < total && got[contiguous]) {
+                contiguous++;
+            }
+            ASSERT_EQ(contiguous, rb.recv_off);
+            const uint64_t limit = std::min<uint64_t>(total, out.size() + window);
+            uint64_t off = rng.OneIn(3) ? contiguous : rng.Below(limit);
+            off = std::min(off, limit);
+            const uint64_t len = std::min<uint64_t>(rng.Below(3000), limit - off);
+            uint64_t fresh = 0;
+            const quic_rc rc = quic_recv_buf_insert(&rb, &fresh, off, source.data() + off, len);
+            if (rc == QUIC_E_LIMIT) {
+                continue;
+            }
+            ASSERT_EQ(QUIC_OK, rc);
+            for (uint64_t i = off; i < off + len; i++) {
+                got[i] = true;
+            }
+            ASSERT_EQ(fresh, off + len > highest ? off + len - highest : 0);
+            highest = std::max(highest, off + len);
+            if (rng.OneIn(2)) {
+                quic_recv_span spans[2];
+                const uint64_t readable = quic_recv_buf_peek(&rb, spans);
+                ASSERT_EQ(readable, spans[0].len + spans[1].len);
+                uint64_t take = rng.OneIn(2) ? readable : rng.Below(readable + 1);
+                const uint64_t first = std::min<uint64_t>(take, spans[0].len);
+                out.insert(out.end(), spans[0].data, spans[0].data + first);
+                out.insert(out.end(), spans[1].data, spans[1].data + (take - first));
+                quic_recv_buf_consume(&rb, take);
+                if (rng.OneIn(10)) {
+                    quic_recv_buf_trim(&rb);
+                }
+            }
+        }
+        EXPECT_EQ(source, out);
+        EXPECT_LE(memory.mem.peak_bytes, 4 * (window + QUIC_RECV_RING_MIN) + 4096);
+        quic_recv_buf_deinit(&rb);
+        EXPECT_EQ(0u, memory.mem.used_bytes);
+    }
+}
+
+} // namespace

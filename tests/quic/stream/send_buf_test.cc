@@ -1,0 +1,247 @@
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "quic/stream/send_buf.h"
+#include "tests/quic/stream/stream_test_util.h"
+
+namespace
+{
+
+using stream_test::Memory;
+using stream_test::Rng;
+
+class SendBuf : public ::testing::Test
+{
+  protected:
+    void SetUp() override
+    {
+        quic_send_buf_init(&sb_, &memory_.mem);
+    }
+    void TearDown() override
+    {
+        quic_send_buf_deinit(&sb_);
+        EXPECT_EQ(0u, memory_.mem.used_bytes);
+    }
+    size_t Write(const std::string &data, bool lend = false, uint64_t held_max = 1 << 20)
+    {
+        size_t accepted = 0;
+        EXPECT_EQ(QUIC_OK, quic_send_buf_write(&sb_, &accepted,
+                                               reinterpret_cast<const uint8_t *>(data.data()),
+                                               data.size(), lend, held_max));
+        return accepted;
+    }
+    std::string Copy(uint64_t off, size_t len)
+    {
+        std::string out(len, '\0');
+        quic_send_buf_copy(&sb_, off, reinterpret_cast<uint8_t *>(&out[0]), len);
+        return out;
+    }
+    // The next range as text: "L2-5" for lost bytes, "N0-3" for new ones.
+    std::string Next()
+    {
+        uint64_t off = 0;
+        uint64_t end = 0;
+        bool lost = false;
+        if (!quic_send_buf_next(&sb_, &off, &end, &lost)) {
+            return "-";
+        }
+        return (lost ? "L" : "N") + std::to_string(off) + "-" + std::to_string(end);
+    }
+    Memory memory_;
+    quic_send_buf sb_;
+};
+
+TEST_F(SendBuf, HoldsBytesUntilTheyAreAcknowledged)
+{
+    EXPECT_EQ(6u, Write("abcdef"));
+    EXPECT_EQ("N0-6", Next());
+    quic_send_buf_on_sent(&sb_, 0, 4);
+    EXPECT_EQ("N4-6", Next());
+    EXPECT_EQ("bcd", Copy(1, 3));
+    EXPECT_EQ(4u, quic_send_buf_on_acked(&sb_, 0, 4));
+    EXPECT_EQ(0u, quic_send_buf_on_acked(&sb_, 0, 4));
+    EXPECT_EQ(2u, quic_send_buf_held(&sb_));
+    quic_send_buf_on_sent(&sb_, 4, 2);
+    EXPECT_EQ(2u, quic_send_buf_on_acked(&sb_, 4, 2));
+    quic_send_buf_trim(&sb_);
+    EXPECT_EQ(0u, memory_.mem.used_bytes);
+}
+
+TEST_F(SendBuf, AcceptsAPrefixUpToTheBound)
+{
+    EXPECT_EQ(4u, Write("abcdef", false, 4));
+    EXPECT_EQ(0u, Write("ef", false, 4));
+    quic_send_buf_on_sent(&sb_, 0, 4);
+    quic_send_buf_on_acked(&sb_, 0, 1);
+    EXPECT_EQ(1u, Write("ef", false, 4));
+    EXPECT_EQ("bcde", Copy(1, 4));
+}
+
+TEST_F(SendBuf, RepeatsOnlyWhatIsMissing)
+{
+    Write("0123456789");
+    quic_send_buf_on_sent(&sb_, 0, 10);
+    EXPECT_EQ(0u, quic_send_buf_on_acked(&sb_, 2, 2));
+    EXPECT_EQ(0u, quic_send_buf_on_acked(&sb_, 6, 2));
+    EXPECT_TRUE(quic_send_buf_on_lost(&sb_, 0, 10));
+    EXPECT_EQ("L0-2", Next());
+    quic_send_buf_on_sent(&sb_, 0, 1);
+    EXPECT_EQ("L1-2", Next());
+    quic_send_buf_on_sent(&sb_, 1, 1);
+    EXPECT_EQ("L4-6", Next());
+    EXPECT_EQ(0u, quic_send_buf_on_acked(&sb_, 4, 2)); // late: the loss was spurious
+    EXPECT_EQ("L8-10", Next());
+    EXPECT_EQ(8u, quic_send_buf_on_acked(&sb_, 0, 2));
+    EXPECT_EQ(2u, quic_send_buf_on_acked(&sb_, 8, 2));
+    EXPECT_EQ("-", Next());
+    EXPECT_FALSE(quic_send_buf_on_lost(&sb_, 3, 4));
+}
+
+TEST_F(SendBuf, LendsWithoutCopying)
+{
+    const std::string body = "BODYBYTES";
+    Write("head");
+    Write(body, true);
+    Write("tail");
+    EXPECT_EQ("headBODYBYTEStail", Copy(0, 17));
+    EXPECT_EQ("dBODYBYTESt", Copy(3, 11));
+    const uint8_t *data = nullptr;
+    size_t len = 0;
+    quic_send_buf_span(&sb_, &data, &len, 5);
+    EXPECT_EQ(reinterpret_cast<const uint8_t *>(body.data()) + 1, data);
+    EXPECT_EQ(8u, len);
+    quic_send_buf_span(&sb_, &data, &len, 0);
+    EXPECT_EQ(4u, len);
+    quic_send_buf_on_sent(&sb_, 0, 17);
+    quic_send_buf_on_acked(&sb_, 0, 12);
+    EXPECT_TRUE(quic_send_buf_is_lending(&sb_));
+    quic_send_buf_on_acked(&sb_, 12, 1);
+    EXPECT_FALSE(quic_send_buf_is_lending(&sb_));
+    EXPECT_EQ("ail", Copy(14, 3));
+}
+
+TEST_F(SendBuf, BoundsLentSpansAndMergesNeighbours)
+{
+    const std::string bytes(1000, 'x');
+    const uint8_t *p = reinterpret_cast<const uint8_t *>(bytes.data());
+    size_t accepted = 0;
+    for (size_t i = 0; i < 10; i++) { // one after another in memory: one span
+        ASSERT_EQ(QUIC_OK, quic_send_buf_write(&sb_, &accepted, p + i, 1, true, 1000));
+    }
+    EXPECT_EQ(1u, sb_.lent_count);
+    for (size_t i = 1; i < QUIC_SEND_LENT_MAX; i++) {
+        ASSERT_EQ(QUIC_OK, quic_send_buf_write(&sb_, &accepted, p, 1, true, 1000));
+        ASSERT_EQ(1u, accepted);
+    }
+    ASSERT_EQ(QUIC_OK, quic_send_buf_write(&sb_, &accepted, p, 1, true, 1000));
+    EXPECT_EQ(0u, accepted);
+}
+
+TEST_F(SendBuf, LosesNothingWithoutMemoryForRanges)
+{
+    Write(std::string(4000, 'a'));
+    quic_send_buf_on_sent(&sb_, 0, 4000);
+    memory_.mem.limit_bytes = memory_.mem.used_bytes;
+    EXPECT_TRUE(quic_send_buf_on_lost(&sb_, 100, 100));
+    EXPECT_TRUE(quic_send_buf_on_lost(&sb_, 1000, 100));
+    EXPECT_EQ("L100-1100", Next());
+    EXPECT_EQ(0u, quic_send_buf_on_acked(&sb_, 2000, 2000)); // cannot be remembered: sent again
+    EXPECT_EQ("L100-4000", Next());
+    quic_send_buf_on_sent(&sb_, 100, 3900);
+    EXPECT_EQ("-", Next());
+    EXPECT_EQ(4000u, quic_send_buf_on_acked(&sb_, 0, 4000));
+}
+
+TEST_F(SendBuf, AbandonsEverythingAtTheOffsetSent) // RFC 9000 4.5: the final size of RESET_STREAM
+{
+    const std::string body(5000, 'b');
+    Write(body);
+    Write(body, true);
+    quic_send_buf_on_sent(&sb_, 0, 7000);
+    quic_send_buf_abandon(&sb_);
+    EXPECT_EQ(0u, memory_.mem.used_bytes);
+    EXPECT_EQ(7000u, sb_.next_off);
+    EXPECT_EQ("-", Next());
+    EXPECT_EQ(0u, quic_send_buf_on_acked(&sb_, 0, 7000));
+    EXPECT_FALSE(quic_send_buf_is_lending(&sb_));
+}
+
+struct Packet {
+    uint64_t off;
+    uint64_t len;
+};
+
+// Random writes (copied and lent), sends, losses and acknowledgements: whatever is sent is what was
+// written at that offset, and in the end everything is acknowledged and free.
+TEST(SendBufProperty, MatchesAPlainArray)
+{
+    for (uint64_t seed = 1; seed <= 150; seed++) {
+        SCOPED_TRACE("seed " + std::to_string(seed));
+        Memory memory;
+        Rng rng(seed);
+        const uint64_t total = 1 + rng.Below(100000);
+        const uint64_t held_max = 1 + rng.Below(20000);
+        const std::vector<uint8_t> source = rng.Bytes(total);
+        const bool tight = rng.OneIn(4);
+        std::vector<Packet> flying;
+        quic_send_buf sb;
+        quic_send_buf_init(&sb, &memory.mem);
+        if (tight) {
+            sb.acked.max = 2;
+            sb.lost.max = 2;
+        }
+        uint64_t written = 0;
+        std::vector<bool> acked(total, false);
+        for (uint64_t step = 0; sb.acked_off < total && step < 1000000; step++) {
+            const uint64_t what = rng.Below(4);
+            if (what == 0 && written < total) {
+                size_t accepted = 0;
+                const size_t len = std::min<uint64_t>(rng.Below(5000), total - written);
+                ASSERT_EQ(QUIC_OK, quic_send_buf_write(&sb, &accepted, source.data() + written, len,
+                                                       rng.OneIn(3), held_max));
+                written += accepted;
+                ASSERT_EQ(written, sb.write_off);
+                ASSERT_LE(quic_send_buf_held(&sb), held_max);
+            } else if (what == 1) {
+                uint64_t off = 0;
+                uint64_t end = 0;
+                bool lost = false;
+                if (!quic_send_buf_next(&sb, &off, &end, &lost)) {
+                    continue;
+                }
+                const uint64_t len = std::min<uint64_t>(1 + rng.Below(1500), end - off);
+                std::vector<uint8_t> payload(len);
+                quic_send_buf_copy(&sb, off, payload.data(), len);
+                ASSERT_TRUE(std::equal(payload.begin(), payload.end(), source.begin() + off));
+                quic_send_buf_on_sent(&sb, off, len);
+                flying.push_back({off, len});
+            } else if (!flying.empty()) {
+                const size_t i = rng.OneIn(2) ? 0 : rng.Below(flying.size());
+                const Packet p = flying[i];
+                if (what == 2 || rng.OneIn(2)) {
+                    const uint64_t before = sb.acked_off;
+                    const uint64_t advance = quic_send_buf_on_acked(&sb, p.off, p.len);
+                    ASSERT_EQ(before + advance, sb.acked_off);
+                    std::fill_n(acked.begin() + static_cast<long>(p.off), p.len, true);
+                } else {
+                    quic_send_buf_on_lost(&sb, p.off, p.len);
+                }
+                if (!rng.OneIn(8)) { // now and then the same fate twice
+                    flying.erase(flying.begin() + static_cast<long>(i));
+                }
+            }
+            for (uint64_t i = sb.acked_off > 20 ? sb.acked_off - 20 : 0; i < sb.acked_off; i++) {
+                ASSERT_TRUE(acked[i]);
+            }
+        }
+        EXPECT_EQ(total, sb.acked_off);
+        quic_send_buf_trim(&sb);
+        EXPECT_EQ(0u, memory.mem.used_bytes);
+        quic_send_buf_deinit(&sb);
+    }
+}
+
+} // namespace

@@ -1,0 +1,300 @@
+#include <gtest/gtest.h>
+
+#include "quic/base/rng.h"
+#include "quic/wire/frame_decode.h"
+#include "tests/quic/wire/hex.h"
+
+namespace
+{
+
+/* Decodes one frame from a heap copy of exactly its size, so that overreads are seen. */
+class Decoded
+{
+  public:
+    explicit Decoded(const std::string &hex) : bytes(FromHex(hex))
+    {
+        rc = quic_frame_decode(&frame, &len, bytes.data(), bytes.size());
+    }
+
+    std::vector<uint8_t> bytes;
+    quic_frame frame = {};
+    size_t len = 0;
+    quic_rc rc;
+};
+
+TEST(FrameDecode, PaddingIsOneRun)
+{
+    Decoded d("00000001");
+    ASSERT_EQ(d.rc, QUIC_OK);
+    EXPECT_EQ(d.frame.type, QUIC_FRAME_PADDING);
+    EXPECT_EQ(d.frame.padding.count, 3u);
+    EXPECT_EQ(d.len, 3u);
+    Decoded whole("0000");
+    EXPECT_EQ(whole.len, 2u);
+}
+
+TEST(FrameDecode, FramesWithoutFields)
+{
+    Decoded ping("01ff");
+    ASSERT_EQ(ping.rc, QUIC_OK);
+    EXPECT_EQ(ping.frame.type, QUIC_FRAME_PING);
+    EXPECT_EQ(ping.len, 1u);
+    Decoded done("1e");
+    ASSERT_EQ(done.rc, QUIC_OK);
+    EXPECT_EQ(done.frame.type, QUIC_FRAME_HANDSHAKE_DONE);
+}
+
+TEST(FrameDecode, Ack)
+{
+    /* largest 100, delay 5, two more ranges: [98,100], gap 1 -> [90,95], gap 0 -> [88,88] */
+    Decoded d("024064050202010500"
+              "00");
+    ASSERT_EQ(d.rc, QUIC_OK);
+    EXPECT_EQ(d.len, d.bytes.size());
+    EXPECT_EQ(d.frame.ack.largest, 100u);
+    EXPECT_EQ(d.frame.ack.delay_raw, 5u);
+    EXPECT_FALSE(d.frame.ack.has_ecn);
+    quic_ack_iter it = quic_ack_iter_make(&d.frame.ack);
+    uint64_t lo = 0;
+    uint64_t hi = 0;
+    ASSERT_TRUE(quic_ack_ranges_next(&it, &lo, &hi));
+    EXPECT_EQ(lo, 98u);
+    EXPECT_EQ(hi, 100u);
+    ASSERT_TRUE(quic_ack_ranges_next(&it, &lo, &hi));
+    EXPECT_EQ(lo, 90u);
+    EXPECT_EQ(hi, 95u);
+    ASSERT_TRUE(quic_ack_ranges_next(&it, &lo, &hi));
+    EXPECT_EQ(lo, 88u);
+    EXPECT_EQ(hi, 88u);
+    EXPECT_FALSE(quic_ack_ranges_next(&it, &lo, &hi));
+}
+
+TEST(FrameDecode, AckWithEcn)
+{
+    Decoded d("030a000000010203");
+    ASSERT_EQ(d.rc, QUIC_OK);
+    EXPECT_TRUE(d.frame.ack.has_ecn);
+    EXPECT_EQ(d.frame.ack.ecn[0], 1u);
+    EXPECT_EQ(d.frame.ack.ecn[1], 2u);
+    EXPECT_EQ(d.frame.ack.ecn[2], 3u);
+}
+
+/* RFC 9000 19.3.1: no computed packet number may be negative. */
+TEST(FrameDecode, AckUnderflow)
+{
+    EXPECT_EQ(Decoded("020a00000b").rc, QUIC_V_FRAME_ENCODING);     /* first range */
+    EXPECT_EQ(Decoded("020a00000a").rc, QUIC_OK);                   /* down to 0 */
+    EXPECT_EQ(Decoded("020a00010a0000").rc, QUIC_V_FRAME_ENCODING); /* nothing below 0 */
+    EXPECT_EQ(Decoded("020a0001080000").rc, QUIC_OK);               /* gap to 0 */
+    EXPECT_EQ(Decoded("020a0001080001").rc, QUIC_V_FRAME_ENCODING); /* range below 0 */
+    EXPECT_EQ(Decoded("020a0001090000").rc, QUIC_V_FRAME_ENCODING); /* gap below 0 */
+    EXPECT_EQ(Decoded("020a000100ffffffffffffffff00").rc, QUIC_V_FRAME_ENCODING);
+    EXPECT_EQ(Decoded("020a00ffffffffffffffff000000").rc, QUIC_V_FRAME_ENCODING); /* count */
+}
+
+TEST(FrameDecode, StreamWithEveryBit)
+{
+    for (unsigned bits = 0; bits < 8; bits++) {
+        std::vector<uint8_t> b = {static_cast<uint8_t>(0x08 | bits), 0x40, 0x44};
+        if ((bits & QUIC_FRAME_STREAM_OFF) != 0) {
+            b.insert(b.end(), {0x80, 0x01, 0x00, 0x00});
+        }
+        if ((bits & QUIC_FRAME_STREAM_LEN) != 0) {
+            b.push_back(3);
+        }
+        b.insert(b.end(), {'a', 'b', 'c', 0x01});
+        quic_frame f = {};
+        size_t len = 0;
+        ASSERT_EQ(quic_frame_decode(&f, &len, b.data(), b.size()), QUIC_OK);
+        EXPECT_EQ(f.type, b[0]);
+        EXPECT_TRUE(quic_frame_is_stream(f.type));
+        EXPECT_EQ(f.stream.id, 0x44u);
+        EXPECT_EQ(f.stream.off, (bits & QUIC_FRAME_STREAM_OFF) != 0 ? 0x10000u : 0u);
+        EXPECT_EQ(f.stream.fin, (bits & QUIC_FRAME_STREAM_FIN) != 0);
+        bool with_len = (bits & QUIC_FRAME_STREAM_LEN) != 0;
+        EXPECT_EQ(f.stream.len, with_len ? 3u : 4u);
+        EXPECT_EQ(f.stream.data[0], 'a');
+        EXPECT_EQ(len, with_len ? b.size() - 1 : b.size());
+    }
+}
+
+TEST(FrameDecode, FieldsOfTheOthers)
+{
+    Decoded reset("0404412344ff");
+    ASSERT_EQ(reset.rc, QUIC_OK);
+    EXPECT_EQ(reset.frame.reset_stream.id, 4u);
+    EXPECT_EQ(reset.frame.reset_stream.error, 0x123u);
+    EXPECT_EQ(reset.frame.reset_stream.final_size, 0x4ffu);
+    Decoded stop("050407");
+    EXPECT_EQ(stop.frame.stop_sending.id, 4u);
+    EXPECT_EQ(stop.frame.stop_sending.error, 7u);
+    Decoded crypto("06050261627a");
+    ASSERT_EQ(crypto.rc, QUIC_OK);
+    EXPECT_EQ(crypto.frame.crypto.off, 5u);
+    EXPECT_EQ(crypto.frame.crypto.len, 2u);
+    EXPECT_EQ(crypto.frame.crypto.data[1], 'b');
+    EXPECT_EQ(crypto.len, 5u);
+    Decoded token("07026162");
+    EXPECT_EQ(token.frame.new_token.len, 2u);
+    EXPECT_EQ(Decoded("1011").frame.max_data.max, 0x11u);
+    EXPECT_EQ(Decoded("110411").frame.max_stream_data.max, 0x11u);
+    EXPECT_FALSE(Decoded("1205").frame.max_streams.uni);
+    EXPECT_TRUE(Decoded("1305").frame.max_streams.uni);
+    EXPECT_EQ(Decoded("1412").frame.data_blocked.max, 0x12u);
+    EXPECT_EQ(Decoded("150412").frame.stream_data_blocked.id, 4u);
+    EXPECT_FALSE(Decoded("1606").frame.streams_blocked.uni);
+    EXPECT_TRUE(Decoded("1706").frame.streams_blocked.uni);
+    EXPECT_EQ(Decoded("1906").frame.retire_connection_id.seq, 6u);
+    EXPECT_EQ(Decoded("1a0102030405060708").frame.path.data[7], 8);
+    EXPECT_EQ(Decoded("1b0102030405060708").frame.path.data[0], 1);
+}
+
+TEST(FrameDecode, NewConnectionId)
+{
+    Decoded d("18020104deadbeef000102030405060708090a0b0c0d0e0f");
+    ASSERT_EQ(d.rc, QUIC_OK);
+    EXPECT_EQ(d.frame.new_connection_id.seq, 2u);
+    EXPECT_EQ(d.frame.new_connection_id.retire_prior_to, 1u);
+    EXPECT_EQ(d.frame.new_connection_id.cid.len, 4);
+    EXPECT_EQ(d.frame.new_connection_id.cid.bytes[3], 0xef);
+    EXPECT_EQ(d.frame.new_connection_id.reset_token[15], 15);
+    /* RFC 9000 19.15: retire_prior_to above the sequence number, length 0 or above 20 */
+    EXPECT_EQ(Decoded("18010204deadbeef000102030405060708090a0b0c0d0e0f").rc,
+              QUIC_V_FRAME_ENCODING);
+    EXPECT_EQ(Decoded("18020100000102030405060708090a0b0c0d0e0f").rc, QUIC_V_FRAME_ENCODING);
+    EXPECT_EQ(Decoded("18020115" + std::string(42 + 32, '0')).rc, QUIC_V_FRAME_ENCODING);
+    EXPECT_EQ(Decoded("18020114" + std::string(40 + 32, '0')).rc, QUIC_OK);
+}
+
+TEST(FrameDecode, ConnectionClose)
+{
+    Decoded d("1c0a0603626164");
+    ASSERT_EQ(d.rc, QUIC_OK);
+    EXPECT_FALSE(d.frame.close.app);
+    EXPECT_EQ(d.frame.close.error, 10u);
+    EXPECT_EQ(d.frame.close.frame_type, 6u);
+    EXPECT_EQ(d.frame.close.reason_len, 3u);
+    Decoded app("1d4101036279650000");
+    ASSERT_EQ(app.rc, QUIC_OK);
+    EXPECT_TRUE(app.frame.close.app);
+    EXPECT_EQ(app.frame.close.error, 0x101u);
+    EXPECT_EQ(app.frame.close.frame_type, 0u);
+    EXPECT_EQ(app.len, 7u);
+}
+
+TEST(FrameDecode, OutOfRangeValues)
+{
+    /* RFC 9000 19.6, 19.8: offset + length up to 2^62 - 1 */
+    EXPECT_EQ(Decoded("06ffffffffffffffff0161").rc, QUIC_V_FRAME_ENCODING);
+    EXPECT_EQ(Decoded("06fffffffffffffffe0161").rc, QUIC_OK);
+    EXPECT_EQ(Decoded("0e00ffffffffffffffff0161").rc, QUIC_V_FRAME_ENCODING);
+    EXPECT_EQ(Decoded("0e00fffffffffffffffe0161").rc, QUIC_OK);
+    EXPECT_EQ(Decoded("0c00ffffffffffffffff61").rc, QUIC_V_FRAME_ENCODING);
+    EXPECT_EQ(Decoded("0c00ffffffffffffffff").rc, QUIC_OK); /* nothing at the end */
+    /* RFC 9000 19.11, 19.14: at most 2^60 streams */
+    for (const char *type : {"12", "13", "16", "17"}) {
+        EXPECT_EQ(Decoded(std::string(type) + "d000000000000000").rc, QUIC_OK);
+        EXPECT_EQ(Decoded(std::string(type) + "d000000000000001").rc, QUIC_V_FRAME_ENCODING);
+    }
+    EXPECT_EQ(Decoded("0700").rc, QUIC_V_FRAME_ENCODING); /* RFC 9000 19.7: empty token */
+}
+
+/* RFC 9000 12.4 */
+TEST(FrameDecode, Types)
+{
+    EXPECT_EQ(Decoded("1f").rc, QUIC_V_FRAME_ENCODING);
+    EXPECT_EQ(Decoded("3f").rc, QUIC_V_FRAME_ENCODING);
+    EXPECT_EQ(Decoded("4052").rc, QUIC_V_FRAME_ENCODING);
+    EXPECT_EQ(Decoded("ffffffffffffffff").rc, QUIC_V_FRAME_ENCODING);
+    EXPECT_EQ(Decoded("40").rc, QUIC_V_FRAME_ENCODING);
+    EXPECT_EQ(Decoded("4001").rc, QUIC_V_PROTOCOL_VIOLATION);
+    EXPECT_EQ(Decoded("4008040000").rc, QUIC_V_PROTOCOL_VIOLATION);
+    EXPECT_EQ(Decoded("80000006").rc, QUIC_V_PROTOCOL_VIOLATION);
+    EXPECT_EQ(Decoded("c00000000000001f").rc, QUIC_V_PROTOCOL_VIOLATION);
+}
+
+TEST(FrameDecode, EveryFrameCutShort)
+{
+    const char *frames[] = {
+        "02406405020201050000",
+        "030a000000010203",
+        "0404412344ff",
+        "050407",
+        "0605026162",
+        "07026162",
+        "0a0402aabb",
+        "0f04050162",
+        "104011",
+        "110411",
+        "124005",
+        "134005",
+        "1412",
+        "150412",
+        "1606",
+        "1706",
+        "18020104deadbeef000102030405060708090a0b0c0d0e0f",
+        "1906",
+        "1a0102030405060708",
+        "1b0102030405060708",
+        "1c0a0603626164",
+        "1d0a03626164",
+    };
+    for (const char *hex : frames) {
+        Decoded whole(hex);
+        ASSERT_EQ(whole.rc, QUIC_OK) << hex;
+        EXPECT_EQ(whole.len, whole.bytes.size()) << hex;
+        for (size_t len = 1; len < whole.bytes.size(); len++) {
+            Decoded cut(std::string(hex).substr(0, 2 * len));
+            EXPECT_EQ(cut.rc, QUIC_V_FRAME_ENCODING) << hex << " cut to " << len;
+        }
+    }
+    quic_frame f;
+    size_t len = 0;
+    EXPECT_EQ(quic_frame_decode(&f, &len, nullptr, 0), QUIC_V_FRAME_ENCODING);
+}
+
+/* Whatever the bytes, a frame stays inside them and its ACK ranges descend. */
+TEST(FrameDecode, RandomBytesStayInBounds)
+{
+    quic_rng_seeded_state state = {21};
+    quic_rng rng = quic_rng_seeded(&state);
+    int accepted = 0;
+    for (int i = 0; i < 200000; i++) {
+        std::vector<uint8_t> b(1 + quic_rng_u64(&rng) % 40);
+        quic_rng_fill(&rng, b.data(), b.size());
+        for (uint8_t &byte : b) { /* small integers more often */
+            byte = (quic_rng_u64(&rng) & 3) != 0 ? byte & 0x3f : byte;
+        }
+        b[0] &= 0x1f;
+        quic_frame f;
+        size_t len = 0;
+        if (quic_frame_decode(&f, &len, b.data(), b.size()) != QUIC_OK) {
+            continue;
+        }
+        accepted++;
+        ASSERT_GE(len, 1u);
+        ASSERT_LE(len, b.size());
+        if (f.type == QUIC_FRAME_ACK || f.type == QUIC_FRAME_ACK_ECN) {
+            quic_ack_iter it = quic_ack_iter_make(&f.ack);
+            uint64_t lo = 0;
+            uint64_t hi = 0;
+            uint64_t below = UINT64_MAX;
+            uint64_t count = 0;
+            while (quic_ack_ranges_next(&it, &lo, &hi)) {
+                ASSERT_LE(lo, hi);
+                ASSERT_LT(hi, below);
+                below = lo - (lo > 0 ? 1 : 0);
+                count++;
+            }
+            ASSERT_EQ(count, f.ack.range_count + 1);
+            ASSERT_EQ(it.p, it.end);
+        }
+        if (quic_frame_is_stream(f.type)) {
+            ASSERT_EQ(f.stream.data + f.stream.len, b.data() + len);
+            ASSERT_LE(f.stream.off + f.stream.len, QUIC_VARINT_MAX);
+        }
+    }
+    EXPECT_GT(accepted, 10000);
+}
+
+} // namespace

@@ -1,0 +1,192 @@
+#include "tools/quicperf/options.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <memory>
+#include <sstream>
+#include <string>
+#include <vector>
+
+namespace {
+
+struct Parsed {
+    qp_options options;
+    bool ok;
+    std::string message;
+    std::vector<std::string> words; /* options point into these */
+};
+
+std::unique_ptr<Parsed> Parse(const std::string &line)
+{
+    auto p = std::make_unique<Parsed>();
+    std::istringstream in("quicperf " + line);
+    for (std::string word; in >> word;) {
+        p->words.push_back(word);
+    }
+    std::vector<char *> argv;
+    for (std::string &word : p->words) {
+        argv.push_back(word.data());
+    }
+    argv.push_back(nullptr);
+    char message[640] = "";
+    p->ok = qp_options_parse(&p->options, message, sizeof(message),
+                             static_cast<int>(p->words.size()), argv.data());
+    p->message = message;
+    return p;
+}
+
+TEST(Options, HasDefaults)
+{
+    auto p = Parse("client localhost:4433");
+    ASSERT_TRUE(p->ok) << p->message;
+    const qp_options &o = p->options;
+    EXPECT_EQ(o.command, QP_CMD_CLIENT);
+    EXPECT_STREQ(o.target, "localhost:4433");
+    EXPECT_EQ(o.mode, QP_MODE_TPUT);
+    EXPECT_EQ(o.direction, QP_DOWN);
+    EXPECT_EQ(o.duration_ns, 10000000000u);
+    EXPECT_EQ(o.interval_ns, 1000000000u);
+    EXPECT_EQ(o.conns, 1u);
+    EXPECT_EQ(o.streams, 1u);
+    EXPECT_EQ(o.workers, 1u);
+    EXPECT_EQ(o.timeout_ns, 10000000000u);
+    EXPECT_EQ(o.port, 4433u);
+    EXPECT_EQ(Parse("server")->options.interval_ns, 0u);
+    EXPECT_EQ(Parse("demo")->options.duration_ns, 3000000000u);
+}
+
+TEST(Options, TakesAllOfThem)
+{
+    auto p = Parse("client [::1]:4433 rr -B 127.0.0.1 --ca ca.pem -w 3 --cpu 1,0 --io epoll "
+                   "--aead boringssl --payload=1452 -d up -n 1G -c 7 -s 9 --req 1K --resp 2M "
+                   "--cc reno --no-pacing --no-gso --no-gro --json - -i 500ms -q --spin 50 "
+                   "--timeout 1s --idle-timeout 2m --window 8M");
+    ASSERT_TRUE(p->ok) << p->message;
+    const qp_options &o = p->options;
+    EXPECT_EQ(o.mode, QP_MODE_RR);
+    EXPECT_STREQ(o.bind, "127.0.0.1");
+    EXPECT_STREQ(o.ca, "ca.pem");
+    EXPECT_EQ(o.workers, 3u);
+    ASSERT_EQ(o.cpu_count, 2u);
+    EXPECT_EQ(o.cpus[0], 1);
+    EXPECT_EQ(o.cpus[1], 0);
+    EXPECT_EQ(o.io, static_cast<uint32_t>(QURING_IO_EPOLL));
+    EXPECT_EQ(o.aead, static_cast<uint32_t>(QURING_AEAD_BORINGSSL));
+    EXPECT_EQ(o.cc, static_cast<uint32_t>(QURING_CC_NEWRENO));
+    EXPECT_EQ(o.payload, 1452u);
+    EXPECT_EQ(o.direction, QP_UP);
+    EXPECT_EQ(o.amount, 1u << 30);
+    EXPECT_EQ(o.conns, 7u);
+    EXPECT_EQ(o.streams, 9u);
+    EXPECT_EQ(o.request_bytes, 1024u);
+    EXPECT_EQ(o.response_bytes, 2u << 20);
+    EXPECT_TRUE(o.no_pacing && o.no_gso && o.no_gro && o.quiet);
+    EXPECT_STREQ(o.json, "-");
+    EXPECT_EQ(o.interval_ns, 500000000u);
+    EXPECT_EQ(o.spin_us, 50u);
+    EXPECT_EQ(o.timeout_ns, 1000000000u);
+    EXPECT_EQ(o.idle_timeout_ns, 120000000000u);
+    EXPECT_EQ(o.window_bytes, 8u << 20);
+    p = Parse("server -1 -p 0 --cert c --key k --retry --max-streams 5 --io uring");
+    ASSERT_TRUE(p->ok) << p->message;
+    EXPECT_TRUE(p->options.one && p->options.retry);
+    EXPECT_EQ(p->options.port, 0u);
+    EXPECT_EQ(p->options.max_streams, 5u);
+    EXPECT_EQ(p->options.io, static_cast<uint32_t>(QURING_IO_URING));
+}
+
+TEST(Options, CountsAWorkerForEachCpu)
+{
+    EXPECT_EQ(Parse("server --cpu 0-3")->options.workers, 4u);
+    EXPECT_EQ(Parse("server --cpu 0-3 -w 2")->options.workers, 2u);
+}
+
+TEST(Options, SaysWhatIsWrongAndWhatIsAllowed)
+{
+    const struct {
+        const char *line;
+        const char *wrong;
+        const char *allowed;
+    } rows[] = {
+        {"", "command", "server, client, demo, limit"},
+        {"serve", "serve", "server, client, demo, limit"},
+        {"server --frob", "--frob", "--cert"},
+        {"server -d up", "-d", "-p"},
+        {"client", "host", "HOST:PORT"},
+        {"client h tputt", "tputt", "tput|rr|crr"},
+        {"client h rr extra", "extra", "tput|rr|crr"},
+        {"server extra", "extra", "options"},
+        {"client h --payload 1199", "1199", "1200..65507"},
+        {"client h --payload 65508", "65508", "1200..65507"},
+        {"client h --payload big", "big", "1200..65507"},
+        {"client h --payload", "--payload", "1200..65507"},
+        {"client h -t 0", "-t", "1ms..24h"},
+        {"client h -t abc", "abc", "1ms..24h"},
+        {"client h -n 0", "-n", "1..1024T"},
+        {"client h -n 1X", "1X", "1..1024T"},
+        {"client h -c 0", "-c 0", "1..1000000"},
+        {"client h -c -3", "-3", "1..1000000"},
+        {"client h -s 99999999999999999999", "-s", "1..65536"},
+        {"client h -n 1G -t 1s", "-n and -t", "one of them"},
+        {"client h idle -n 5", "-n", "-t"},
+        {"client h -d sideways", "sideways", "down|up"},
+        {"client h --io windows", "windows", "auto|uring|epoll"},
+        {"client h --aead rot13", "rot13", "auto|boringssl|ipsec-mb"},
+        {"client h --cc bbr", "bbr", "cubic|reno"},
+        {"client h --ca f --insecure", "--ca and --insecure", "one of them"},
+        {"client h -p 0", "-p 0", "1..65535"},
+        {"server -p 65536", "65536", "0..65535"},
+        {"server --cert c", "--cert needs --key", "both or neither"},
+        {"server --key k", "--key needs --cert", "both or neither"},
+        {"server -w 0", "-w 0", "1..64"},
+        {"server -w 65", "-w 65", "1..64"},
+        {"server --cpu 1-", "1-", "0,2-3"},
+        {"server --json", "--json", "file"},
+        {"server --json=", "--json", "not empty"},
+        {"server -q=1", "-q=1", "--cert"},
+        {"server --quiet=1", "-q takes no value", "\"1\""},
+        {"demo --cpu 0-2", "--cpu", "one or two"},
+        {"limit --cc reno", "--cc", "--payload"},
+        {"limit -t 99h", "99h", "1ms..24h"},
+    };
+    for (const auto &row : rows) {
+        auto p = Parse(row.line);
+        EXPECT_FALSE(p->ok) << row.line;
+        EXPECT_NE(p->message.find(row.wrong), std::string::npos) << row.line << ": " << p->message;
+        EXPECT_NE(p->message.find(row.allowed), std::string::npos) << row.line << ": " << p->message;
+        EXPECT_EQ(p->message.find('\n'), std::string::npos) << row.line;
+    }
+}
+
+TEST(Options, LeavesTheRestToOperandsAfterTwoDashes)
+{
+    auto p = Parse("client -q -- -odd-host");
+    ASSERT_TRUE(p->ok) << p->message;
+    EXPECT_STREQ(p->options.target, "-odd-host");
+}
+
+TEST(Options, FindsHelpAnywhere)
+{
+    for (const char *line : {"--help", "-h", "help", "server --help", "client h -h"}) {
+        auto p = Parse(line);
+        EXPECT_TRUE(p->ok) << line;
+        EXPECT_EQ(p->options.command, QP_CMD_HELP) << line;
+    }
+    EXPECT_EQ(Parse("--version")->options.command, QP_CMD_VERSION);
+}
+
+TEST(Options, ExplainsEachOption)
+{
+    char *text = nullptr;
+    size_t len = 0;
+    FILE *file = open_memstream(&text, &len);
+    qp_options_usage(file);
+    fclose(file);
+    for (const char *word : {"--payload", "--json", "-1", "quicperf demo", "powers of 1024", "130"}) {
+        EXPECT_NE(strstr(text, word), nullptr) << word;
+    }
+    free(text);
+}
+
+} // namespace

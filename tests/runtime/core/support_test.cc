@@ -1,0 +1,84 @@
+// The small parts of a worker: clock, CPU, heap, randomness.
+#include <gtest/gtest.h>
+
+#include <set>
+#include <thread>
+
+#include "runtime/core/clock.h"
+#include "runtime/core/cpu.h"
+#include "runtime/core/heap_alloc.h"
+#include "runtime/core/random.h"
+
+TEST(Clock, RunsForward)
+{
+    quic_ns a = rt_clock_now();
+    quic_ns b = rt_clock_now();
+    EXPECT_GE(b, a);
+    EXPECT_GT(rt_clock_unix_s(), 1600000000);
+}
+
+TEST(Cpu, PinsNamesAndCounts)
+{
+    EXPECT_GE(rt_cpu_count(), 1u);
+    EXPECT_LT(rt_cpu_pin_self(-1), 0);
+    EXPECT_LT(rt_cpu_pin_self(1000000), 0);
+    std::thread t([] {
+        EXPECT_EQ(rt_cpu_pin_self(0), 0);
+        rt_cpu_name_self("a name that is much too long");
+        char name[32];
+        ASSERT_EQ(pthread_getname_np(pthread_self(), name, sizeof(name)), 0);
+        EXPECT_STREQ(name, "a name that is ");
+    });
+    t.join();
+}
+
+TEST(Cpu, ClockOfAnotherThread)
+{
+    rt_cpu_clock clock = rt_cpu_clock_self();
+    uint64_t start = rt_cpu_self_ns();
+    while (rt_cpu_self_ns() - start < 5000000) {
+    }
+    std::thread t([&] { EXPECT_GE(rt_cpu_clock_ns(clock), start + 5000000); });
+    t.join();
+    rt_cpu_clock ended = 0;
+    std::thread u([&] { ended = rt_cpu_clock_self(); });
+    u.join();
+    EXPECT_EQ(rt_cpu_clock_ns(ended), 0u);
+}
+
+TEST(HeapAlloc, GivesAlignedMemory)
+{
+    rt_heap heap;
+    ASSERT_TRUE(rt_heap_init(&heap));
+    quic_allocator a = rt_heap_allocator(&heap);
+    for (size_t size : {1, 8, 15, 16, 17, 100, 4096, 70000, 1 << 20}) {
+        void *p = a.alloc(a.ctx, size);
+        ASSERT_NE(p, nullptr);
+        EXPECT_EQ((uintptr_t)p % 16, 0u) << size;
+        memset(p, 0xab, size);
+        a.free(a.ctx, p, size);
+    }
+    rt_heap_deinit(&heap);
+}
+
+TEST(Random, NeverRepeatsAndErasesWhatItGave)
+{
+    rt_random random;
+    rt_random_init(&random);
+    quic_rng rng = rt_random_rng(&random);
+    std::set<uint64_t> seen;
+    for (int i = 0; i < 10000; i++) {
+        EXPECT_TRUE(seen.insert(quic_rng_u64(&rng)).second);
+    }
+    for (uint32_t i = 0; i < random.used; i++) {
+        EXPECT_EQ(random.buf[i], 0);
+    }
+    uint8_t big[1000] = {};
+    quic_rng_fill(&rng, big, sizeof(big));
+    int zeros = 0;
+    for (uint8_t b : big) {
+        zeros += b == 0;
+    }
+    EXPECT_LT(zeros, 50);
+    quic_rng_fill(&rng, big, 0);
+}

@@ -1,0 +1,126 @@
+#include "runtime/io/tx_arena.h"
+
+#include <gtest/gtest.h>
+
+#include <vector>
+
+#include "runtime/io/io.h"
+
+namespace
+{
+
+struct Arena {
+    rt_tx_arena a;
+    Arena(uint32_t slots, uint32_t ops)
+    {
+        EXPECT_TRUE(rt_tx_arena_init(&a, slots, ops));
+    }
+    ~Arena()
+    {
+        rt_tx_arena_deinit(&a);
+    }
+    rt_tx_op *Take(uint32_t len)
+    {
+        quic_tx_unit unit;
+        if (!rt_tx_arena_buf(&a, &unit, len)) {
+            return nullptr;
+        }
+        EXPECT_GE(unit.cap, len);
+        EXPECT_LE(unit.cap, RT_IO_UNIT_BYTES_MAX);
+        memset(unit.buf, 0x5a, len);
+        unit.len = len;
+        unit.seg_len = len < 1200 ? len : 1200;
+        return rt_tx_arena_take(&a, &unit);
+    }
+};
+
+} // namespace
+
+TEST(TxArena, SmallSendsShareOneSlot)
+{
+    Arena x(2, 100);
+    std::vector<rt_tx_op *> ops;
+    for (int i = 0; i < 100; i++) {
+        ops.push_back(x.Take(40));
+        ASSERT_NE(ops.back(), nullptr);
+        EXPECT_EQ(ops.back()->slot, 0);
+    }
+    EXPECT_EQ(x.Take(40), nullptr); // no descriptor left
+    for (rt_tx_op *op : ops) {
+        rt_tx_arena_done(&x.a, op);
+    }
+    EXPECT_EQ(x.a.in_flight, 0u);
+}
+
+TEST(TxArena, EmptySlotIsReusedFromItsStart)
+{
+    Arena x(4, 8);
+    rt_tx_op *op = x.Take(60000);
+    void *start = op->iov.iov_base;
+    rt_tx_arena_done(&x.a, op);
+    for (int i = 0; i < 10; i++) {
+        op = x.Take(60000);
+        ASSERT_NE(op, nullptr);
+        EXPECT_EQ(op->iov.iov_base, start); // the warm one, not the next
+        rt_tx_arena_done(&x.a, op);
+    }
+}
+
+TEST(TxArena, SlotsAreUsedInTurnAndRunOut)
+{
+    Arena x(3, 8);
+    rt_tx_op *a = x.Take(60000);
+    rt_tx_op *b = x.Take(60000);
+    rt_tx_op *c = x.Take(60000);
+    EXPECT_EQ(a->slot, 0);
+    EXPECT_EQ(b->slot, 1);
+    EXPECT_EQ(c->slot, 2);
+    EXPECT_EQ(x.Take(60000), nullptr);
+    rt_tx_op *tail = x.Take(1000); // what is left of the last slot
+    ASSERT_NE(tail, nullptr);
+    EXPECT_EQ(tail->slot, 2);
+    rt_tx_arena_done(&x.a, b); // not the next in turn
+    EXPECT_EQ(x.Take(60000), nullptr);
+    rt_tx_arena_done(&x.a, a);
+    rt_tx_op *again = x.Take(60000);
+    ASSERT_NE(again, nullptr);
+    EXPECT_EQ(again->slot, 0);
+    for (rt_tx_op *op : {c, tail, again}) {
+        rt_tx_arena_done(&x.a, op);
+    }
+}
+
+TEST(TxArena, LargestUnitFits)
+{
+    Arena x(1, 2);
+    rt_tx_op *op = x.Take(RT_IO_UNIT_BYTES_MAX);
+    ASSERT_NE(op, nullptr);
+    EXPECT_EQ(x.Take(1), nullptr);
+    rt_tx_arena_done(&x.a, op);
+}
+
+TEST(TxArena, ListsAreFirstInFirstOut)
+{
+    Arena x(1, 4);
+    rt_tx_list list;
+    rt_tx_list_init(&list);
+    EXPECT_EQ(rt_tx_list_pop(&list, &x.a), nullptr);
+    rt_tx_op *a = x.Take(10);
+    rt_tx_op *b = x.Take(10);
+    for (int round = 0; round < 2; round++) {
+        rt_tx_list_push(&list, &x.a, a);
+        rt_tx_list_push(&list, &x.a, b);
+        EXPECT_EQ(rt_tx_list_pop(&list, &x.a), a);
+        EXPECT_EQ(rt_tx_list_pop(&list, &x.a), b);
+        EXPECT_TRUE(rt_tx_list_is_empty(&list));
+    }
+    rt_tx_arena_done(&x.a, a);
+    rt_tx_arena_done(&x.a, b);
+}
+
+TEST(TxArena, RefusesCountsOfZero)
+{
+    rt_tx_arena a;
+    EXPECT_FALSE(rt_tx_arena_init(&a, 0, 1));
+    EXPECT_FALSE(rt_tx_arena_init(&a, 1, 0));
+}

@@ -1,0 +1,99 @@
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <string>
+
+#include "quring/limit.h"
+
+namespace {
+
+quring_limit_options Short()
+{
+    quring_limit_options options;
+    quring_limit_options_init(&options);
+    options.duration_ns = 200000000;
+    return options;
+}
+
+void ExpectRuns(const quring_limit_options &options)
+{
+    quring_limit_result result;
+    quring_error err;
+    quring_status status = quring_limit_run(&result, &options, &err);
+    if (status == QURING_E_NOT_SUPPORTED) {
+        GTEST_SKIP() << err.message;
+    }
+    ASSERT_EQ(status, QURING_OK) << err.message;
+    EXPECT_GT(result.goodput_bps, 0);
+    EXPECT_GT(result.packets, 0u);
+    EXPECT_EQ(result.packets_bad, 0u);
+    EXPECT_GE(result.seconds, 0.19);
+    EXPECT_GT(result.cpu_send_s, 0);
+    EXPECT_GT(result.cpu_recv_s, 0);
+    double bits = static_cast<double>(result.packets) * (options.udp_payload_bytes - 27) * 8;
+    EXPECT_NEAR(result.goodput_bps * result.seconds, bits, bits * 1e-6);
+}
+
+TEST(Limit, RunsWithIoUring)
+{
+    quring_limit_options options = Short();
+    options.io = QURING_IO_URING;
+    ExpectRuns(options);
+}
+
+TEST(Limit, RunsWithSystemCalls)
+{
+    quring_limit_options options = Short();
+    options.io = QURING_IO_EPOLL;
+    ExpectRuns(options);
+}
+
+TEST(Limit, RunsWithBoringSsl)
+{
+    quring_limit_options options = Short();
+    options.aead = QURING_AEAD_BORINGSSL;
+    ExpectRuns(options);
+}
+
+TEST(Limit, RunsWithIpsecMb)
+{
+    quring_limit_options options = Short();
+    options.aead = QURING_AEAD_IPSEC_MB;
+    ExpectRuns(options);
+}
+
+TEST(Limit, RunsWithEverySize)
+{
+    for (uint32_t size : {1200u, 1472u, 9000u, 40000u, 65507u}) {
+        quring_limit_options options = Short();
+        options.udp_payload_bytes = size;
+        ExpectRuns(options);
+    }
+}
+
+TEST(Limit, RunsWithATinyWindow)
+{
+    quring_limit_options options = Short();
+    options.window_bytes = 1;
+    ExpectRuns(options);
+}
+
+TEST(Limit, RefusesWhatIsOutOfRange)
+{
+    quring_limit_result result;
+    quring_error err;
+    quring_limit_options options = Short();
+    options.udp_payload_bytes = 1199;
+    EXPECT_EQ(quring_limit_run(&result, &options, &err), QURING_E_INVAL);
+    EXPECT_NE(std::string(err.message).find("1200..65507"), std::string::npos);
+    options = Short();
+    options.duration_ns = 0;
+    EXPECT_EQ(quring_limit_run(&result, &options, &err), QURING_E_INVAL);
+    options = Short();
+    options.cpu_recv = 1022;
+    EXPECT_EQ(quring_limit_run(&result, &options, &err), QURING_E_INVAL);
+    EXPECT_NE(std::string(err.message).find("cpu_recv"), std::string::npos);
+    EXPECT_EQ(quring_limit_run(nullptr, &options, nullptr), QURING_E_INVAL);
+}
+
+} // namespace

@@ -1,0 +1,105 @@
+#include "runtime/udp/steer_bpf.h"
+
+#include <errno.h>
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <vector>
+
+#include "runtime/udp/sockaddr.h"
+#include "runtime/udp/udp_socket.h"
+
+namespace
+{
+
+const uint8_t kLoopback[4] = {127, 0, 0, 1};
+
+struct Group {
+    std::vector<rt_udp_socket> socks;
+    int client = -1;
+
+    explicit Group(uint32_t count)
+    {
+        rt_udp_options options = {};
+        options.local = rt_addr_from_in4(kLoopback, 0);
+        options.reuseport = true;
+        for (uint32_t i = 0; i < count; i++) {
+            rt_udp_socket sock;
+            EXPECT_EQ(rt_udp_open(&sock, &options), 0);
+            options.local.port = sock.local.port;
+            socks.push_back(sock);
+        }
+    }
+
+    ~Group()
+    {
+        for (rt_udp_socket &sock : socks) {
+            rt_udp_close(&sock);
+        }
+    }
+
+    // Sends from a new source port, so that the kernel's address hash would spread; says where the
+    // datagram arrived.
+    int Deliver(const uint8_t *data, size_t len)
+    {
+        rt_sockaddr to;
+        socklen_t to_len = rt_sockaddr_from(&to, &socks[0].local, false);
+        int fd = socket(AF_INET, SOCK_DGRAM, 0);
+        EXPECT_EQ(sendto(fd, data, len, 0, &to.sa, to_len), (ssize_t)len);
+        close(fd);
+        int found = -1;
+        for (size_t i = 0; i < socks.size(); i++) {
+            uint8_t buf[64];
+            if (recv(socks[i].fd, buf, sizeof(buf), MSG_DONTWAIT) >= 0) {
+                found = (int)i;
+            }
+        }
+        return found;
+    }
+};
+
+} // namespace
+
+TEST(SteerBpf, KernelFollowsTheFirstByteOfTheConnectionId)
+{
+    for (uint32_t count : {1u, 2u, 3u, 8u}) {
+        Group group(count);
+        ASSERT_EQ(rt_steer_attach(group.socks[0].fd, count), 0);
+        for (int byte = 0; byte < 256; byte += 5) {
+            uint8_t shorts[40] = {0x41, (uint8_t)byte};
+            EXPECT_EQ(group.Deliver(shorts, sizeof(shorts)), (int)((uint32_t)byte % count));
+            uint8_t longs[40] = {0xc0, 0, 0, 0, 1, 8, (uint8_t)byte};
+            EXPECT_EQ(group.Deliver(longs, sizeof(longs)), (int)((uint32_t)byte % count));
+        }
+    }
+}
+
+TEST(SteerBpf, ShortDatagramsStillArriveSomewhere)
+{
+    Group group(4);
+    ASSERT_EQ(rt_steer_attach(group.socks[0].fd, 4), 0);
+    uint8_t one = 0x40;
+    uint8_t cut[6] = {0xc0, 0, 0, 0, 1, 8};
+    EXPECT_GE(group.Deliver(&one, 1), 0);
+    EXPECT_GE(group.Deliver(cut, sizeof(cut)), 0);
+}
+
+TEST(SteerBpf, PickIsTheSameRule)
+{
+    uint8_t shorts[3] = {0x40, 200, 9};
+    uint8_t longs[8] = {0x80, 1, 2, 3, 4, 5, 77, 8};
+    EXPECT_EQ(rt_steer_pick(shorts, 3, 7), 200u % 7);
+    EXPECT_EQ(rt_steer_pick(longs, 8, 7), 77u % 7);
+    EXPECT_EQ(rt_steer_pick(shorts, 1, 7), 7u);
+    EXPECT_EQ(rt_steer_pick(shorts, 0, 7), 7u);
+    EXPECT_EQ(rt_steer_pick(longs, 6, 7), 7u);
+}
+
+TEST(SteerBpf, RefusesImpossibleCounts)
+{
+    Group group(1);
+    EXPECT_EQ(rt_steer_attach(group.socks[0].fd, 0), -EINVAL);
+    EXPECT_EQ(rt_steer_attach(group.socks[0].fd, 65), -EINVAL);
+    EXPECT_LT(rt_steer_attach(-1, 2), 0);
+}

@@ -1,0 +1,488 @@
+#include "tools/quicperf/client.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tools/quicperf/client_worker.h"
+#include "tools/quicperf/setup.h"
+#include "tools/quicperf/units.h"
+
+#define QP_GRACE_NS (2 * QP_NS_PER_S)    /* beyond the handshake timeout, and for closing */
+#define QP_DRAIN_MAX_NS (5 * QP_NS_PER_S) /* up: for the last bytes to be acknowledged */
+#define QP_SAMPLE_MAX_NS QP_NS_PER_S
+#define QP_HOST_MAX 256u
+
+typedef struct qp_client {
+    const qp_client_run *run;
+    qp_result *result;
+    quring_runtime *rt;
+    qp_client_plan plan;
+    char host[QP_HOST_MAX];
+    qp_cworker workers[QURING_WORKERS_MAX];
+    uint32_t worker_count;
+    uint32_t samples_asked;
+    bool interrupted;
+
+    uint64_t t0_ns;
+    qp_sample last; /* of the previous interval */
+    uint64_t last_lost;
+    uint64_t first_lost;
+    double last_cpu_s;
+    double first_cpu_s;
+    double first_peer_cpu_s;
+} qp_client;
+
+typedef enum qp_wait { QP_WAIT_READY, QP_WAIT_TIME, QP_WAIT_BROKEN } qp_wait;
+
+/* ---- waiting ----------------------------------------------------------------------------------- */
+
+static bool qp_client_is_broken(const qp_client *cl)
+{
+    return cl->interrupted || atomic_load(&cl->plan.failed) != 0;
+}
+
+static void qp_client_poll(qp_client *cl, uint64_t wait_ns)
+{
+    struct pollfd fds[2] = {{.fd = cl->plan.wake_fd, .events = POLLIN},
+                            {.fd = cl->run->signal_fd, .events = POLLIN}};
+    int wait_ms = (int)((wait_ns + 999999) / 1000000);
+    uint64_t count;
+    if (poll(fds, 2, wait_ms) > 0) {
+        if ((fds[0].revents & POLLIN) != 0) {
+            (void)!read(cl->plan.wake_fd, &count, sizeof(count));
+        }
+        if ((fds[1].revents & POLLIN) != 0 && qp_signals_take(cl->run->signal_fd)) {
+            if (cl->interrupted) {
+                _exit(QP_EXIT_INTERRUPTED);
+            }
+            cl->interrupted = true;
+        }
+    }
+}
+
+/* Waits until `ready` says so, the time has come, or (unless `stubborn`) something broke. */
+static qp_wait qp_client_wait(qp_client *cl, bool (*ready)(const qp_client *), uint64_t until_ns,
+                              bool stubborn)
+{
+    for (;;) {
+        uint64_t now = quring_now_ns();
+        if (ready != NULL && ready(cl)) {
+            return QP_WAIT_READY;
+        }
+        if (!stubborn && qp_client_is_broken(cl)) {
+            return QP_WAIT_BROKEN;
+        }
+        if (now >= until_ns) {
+            return QP_WAIT_TIME;
+        }
+        uint64_t left = until_ns - now;
+        qp_client_poll(cl, left < QP_NS_PER_S ? left : QP_NS_PER_S);
+    }
+}
+
+static void qp_client_post(qp_client *cl, quring_task_fn task)
+{
+    for (uint32_t i = 0; i < cl->worker_count; i++) {
+        while (quring_post(cl->rt, i, task, &cl->workers[i]) == QURING_E_AGAIN) {
+            struct timespec pause = {.tv_nsec = 1000000};
+            (void)nanosleep(&pause, NULL);
+        }
+    }
+}
+
+static bool qp_all_connected(const qp_client *cl)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < cl->worker_count; i++) {
+        count += atomic_load(&cl->workers[i].established);
+    }
+    return count == cl->run->options->conns;
+}
+
+static bool qp_all_sampled(const qp_client *cl)
+{
+    for (uint32_t i = 0; i < cl->worker_count; i++) {
+        if ((int32_t)(atomic_load(&cl->workers[i].samples_taken) - cl->samples_asked) < 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool qp_all_done(const qp_client *cl)
+{
+    for (uint32_t i = 0; i < cl->worker_count; i++) {
+        if (atomic_load(&cl->workers[i].done) == 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool qp_all_closed(const qp_client *cl)
+{
+    for (uint32_t i = 0; i < cl->worker_count; i++) {
+        if (atomic_load(&cl->workers[i].open) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ---- figures ----------------------------------------------------------------------------------- */
+
+static double qp_runtime_cpu_s(const quring_runtime *rt, uint32_t workers)
+{
+    uint64_t ns = 0;
+    for (uint32_t i = 0; i < workers; i++) {
+        ns += quring_worker_cpu_ns(rt, i);
+    }
+    return (double)ns / 1e9;
+}
+
+static double qp_peer_cpu_s(const qp_client *cl)
+{
+    quring_runtime_info info;
+    if (cl->run->peer == NULL) {
+        return QP_UNKNOWN_S;
+    }
+    quring_runtime_get_info(cl->run->peer, &info);
+    return qp_runtime_cpu_s(cl->run->peer, info.workers);
+}
+
+/* Packets declared lost here, and by the server when it is in this process. */
+static uint64_t qp_lost(const qp_client *cl)
+{
+    quring_stats stats;
+    uint64_t lost = quring_stats_get(cl->rt, -1, &stats) == QURING_OK ? stats.packets_lost : 0;
+    if (cl->run->peer != NULL && quring_stats_get(cl->run->peer, -1, &stats) == QURING_OK) {
+        lost += stats.packets_lost;
+    }
+    return lost;
+}
+
+static qp_sample qp_client_sum(const qp_client *cl)
+{
+    qp_sample sum;
+    memset(&sum, 0, sizeof(sum));
+    for (uint32_t i = 0; i < cl->worker_count; i++) {
+        const qp_sample *s = &cl->workers[i].sample;
+        sum.at_ns = s->at_ns > sum.at_ns ? s->at_ns : sum.at_ns;
+        sum.bytes += s->bytes;
+        sum.requests += s->requests;
+        sum.handshakes += s->handshakes;
+        sum.errors += s->errors;
+        if (sum.rtt_ns == 0) {
+            sum.rtt_ns = s->rtt_ns;
+            sum.min_rtt_ns = s->min_rtt_ns;
+            sum.cwnd_bytes = s->cwnd_bytes;
+        }
+    }
+    return sum;
+}
+
+static void qp_client_interval(qp_client *cl, const qp_sample *now)
+{
+    qp_interval interval;
+    uint64_t lost = qp_lost(cl);
+    double cpu_s = qp_runtime_cpu_s(cl->rt, cl->worker_count);
+    memset(&interval, 0, sizeof(interval));
+    interval.t0_s = (double)(cl->last.at_ns - cl->t0_ns) / 1e9;
+    interval.t1_s = (double)(now->at_ns - cl->t0_ns) / 1e9;
+    interval.bytes = now->bytes > cl->last.bytes ? now->bytes - cl->last.bytes : 0;
+    interval.requests = now->requests - cl->last.requests;
+    interval.lost_packets = lost - cl->last_lost;
+    interval.rtt_ns = now->rtt_ns;
+    interval.cwnd_bytes = now->cwnd_bytes;
+    interval.cpu_local_s = cpu_s - cl->last_cpu_s;
+    cl->last = *now;
+    cl->last_lost = lost;
+    cl->last_cpu_s = cpu_s;
+    qp_result_add_interval(cl->result, &interval);
+    qp_report_interval(cl->run->out, cl->result, &interval);
+}
+
+/* ---- the run ----------------------------------------------------------------------------------- */
+
+static int qp_client_error(qp_client *cl, const char *text)
+{
+    (void)snprintf(cl->result->error, sizeof(cl->result->error), "%s", text);
+    return QP_EXIT_FAILED;
+}
+
+static int qp_client_open(qp_client *cl)
+{
+    const qp_options *o = cl->run->options;
+    quring_error err;
+    memset(&err, 0, sizeof(err));
+    quring_status status =
+        quring_addr_parse(&cl->plan.remote, o->target, (uint16_t)o->port, &err);
+    if (status == QURING_OK && o->bind != NULL) {
+        status = quring_addr_parse(&cl->plan.local, o->bind, 0, &err);
+    }
+    if (status == QURING_OK) {
+        status = qp_tls_client(&cl->plan.tls, o, &cl->plan.remote, &err);
+    }
+    if (status == QURING_OK) {
+        status = quring_runtime_create(&cl->rt, cl->run->config, &err);
+    }
+    if (status != QURING_OK) {
+        return qp_client_error(cl, err.message[0] != '\0' ? err.message
+                                                          : quring_status_text(status));
+    }
+    cl->plan.options = o;
+    cl->plan.server_name = qp_host_name(cl->host, sizeof(cl->host), o->target) ? cl->host : NULL;
+    return QP_EXIT_OK;
+}
+
+/* Shares connections, and what -n asks for, among the workers. */
+static int qp_client_share(qp_client *cl)
+{
+    const qp_options *o = cl->run->options;
+    uint64_t left = o->amount;
+    uint32_t conns_left = o->conns;
+    cl->worker_count = cl->run->config->workers;
+    for (uint32_t i = 0; i < cl->worker_count; i++) {
+        qp_cworker *w = &cl->workers[i];
+        w->plan = &cl->plan;
+        w->conns = conns_left / (cl->worker_count - i);
+        w->limited = o->amount != 0;
+        w->quota = i + 1 == cl->worker_count || conns_left == 0
+                       ? left
+                       : (uint64_t)((double)left * w->conns / conns_left);
+        left -= w->quota;
+        conns_left -= w->conns;
+        w->latency = malloc(sizeof(*w->latency));
+        if (w->latency == NULL) {
+            return qp_client_error(cl, "out of memory");
+        }
+        qp_hist_init(w->latency);
+    }
+    return QP_EXIT_OK;
+}
+
+/* Nothing to do with a connection phase that did not end well but to say why. */
+static int qp_client_not_connected(qp_client *cl)
+{
+    char peer[64];
+    char text[128];
+    if (cl->interrupted) {
+        return QP_EXIT_INTERRUPTED;
+    }
+    if (atomic_load(&cl->plan.failed) != 0) {
+        return qp_client_error(cl, cl->plan.error);
+    }
+    (void)snprintf(text, sizeof(text), "no answer from %s",
+                   quring_addr_format(&cl->plan.remote, peer, sizeof(peer)));
+    return qp_client_error(cl, text);
+}
+
+static int qp_client_connect(qp_client *cl)
+{
+    const qp_options *o = cl->run->options;
+    uint64_t began = quring_now_ns();
+    qp_client_post(cl, qp_cworker_connect);
+    if (o->mode == QP_MODE_CRR) {
+        return QP_EXIT_OK;
+    }
+    /* Handshakes start a few at a time: each has its own timeout, all together a longer one. */
+    uint64_t until = began + o->timeout_ns * (1 + o->conns / 64) + QP_GRACE_NS;
+    if (qp_client_wait(cl, qp_all_connected, until, false) != QP_WAIT_READY) {
+        return qp_client_not_connected(cl);
+    }
+    double seconds = (double)(quring_now_ns() - began) / 1e9;
+    cl->result->handshakes_per_s = seconds > 0 ? o->conns / seconds : 0;
+    return QP_EXIT_OK;
+}
+
+/* Until -n is done, -t is over, or something broke; a line each interval. */
+static void qp_client_transfer(qp_client *cl)
+{
+    const qp_options *o = cl->run->options;
+    cl->first_lost = cl->last_lost = qp_lost(cl);
+    cl->first_cpu_s = cl->last_cpu_s = qp_runtime_cpu_s(cl->rt, cl->worker_count);
+    cl->first_peer_cpu_s = qp_peer_cpu_s(cl);
+    cl->t0_ns = quring_now_ns();
+    cl->last.at_ns = cl->t0_ns;
+    qp_client_post(cl, qp_cworker_start);
+    uint64_t end = o->amount != 0 ? UINT64_MAX : cl->t0_ns + o->duration_ns;
+    uint64_t step = o->interval_ns != 0 ? o->interval_ns : UINT64_MAX / 2;
+    for (uint64_t next = cl->t0_ns + step;; next += step) {
+        uint64_t until = next < end ? next : end;
+        if (qp_client_wait(cl, qp_all_done, until, false) != QP_WAIT_TIME || until == end) {
+            return;
+        }
+        cl->samples_asked++;
+        qp_client_post(cl, qp_cworker_sample);
+        if (qp_client_wait(cl, qp_all_sampled, quring_now_ns() + QP_SAMPLE_MAX_NS, false) !=
+            QP_WAIT_READY) {
+            if (qp_client_is_broken(cl)) {
+                return;
+            }
+            continue; /* a worker is too busy: its sample counts for the next line */
+        }
+        qp_sample now = qp_client_sum(cl);
+        qp_client_interval(cl, &now);
+    }
+}
+
+static void qp_client_describe(qp_client *cl)
+{
+    qp_result *r = cl->result;
+    quring_runtime_info info;
+    quring_runtime_get_info(cl->rt, &info);
+    (void)snprintf(r->backend, sizeof(r->backend), "%s", info.backend);
+    (void)snprintf(r->backend_why, sizeof(r->backend_why), "%s", info.backend_why);
+    (void)snprintf(r->aead, sizeof(r->aead), "%s", info.aead);
+    r->payload_bytes = cl->run->config->limits.udp_payload_bytes;
+    for (uint32_t i = 0; i < cl->worker_count; i++) {
+        const quring_conn_info *conn = &cl->workers[i].info;
+        if (conn->version != 0) {
+            r->version = conn->version;
+            r->resumed = conn->resumed;
+            r->payload_bytes = conn->udp_payload_bytes;
+            (void)snprintf(r->cipher, sizeof(r->cipher), "%s", conn->cipher ? conn->cipher : "");
+            (void)snprintf(r->cc, sizeof(r->cc), "%s", conn->cc ? conn->cc : "");
+            return;
+        }
+    }
+}
+
+static void qp_client_conclude(qp_client *cl, const qp_sample *sum)
+{
+    const qp_options *o = cl->run->options;
+    qp_result *r = cl->result;
+    quring_stats stats;
+    uint64_t end = 0;
+    for (uint32_t i = 0; i < cl->worker_count; i++) {
+        uint64_t done = atomic_load(&cl->workers[i].done_ns);
+        end = done > end ? done : end;
+    }
+    /* A run that ended by itself ended with its last byte, any other with its last sample. */
+    if (o->amount == 0 || end == 0 || !qp_all_done(cl) || end > sum->at_ns) {
+        end = sum->at_ns;
+    }
+    r->seconds = (double)(end - cl->t0_ns) / 1e9;
+    r->bytes = sum->bytes;
+    r->requests = sum->requests;
+    r->connections = sum->handshakes;
+    r->errors = sum->errors;
+    if (o->mode == QP_MODE_CRR && r->seconds > 0) {
+        r->handshakes_per_s = (double)sum->handshakes / r->seconds;
+    }
+    r->rtt_ns = sum->rtt_ns;
+    r->min_rtt_ns = sum->min_rtt_ns;
+    r->cwnd_bytes = sum->cwnd_bytes;
+    r->lost_packets = qp_lost(cl) - cl->first_lost;
+    r->cpu_local_s = qp_runtime_cpu_s(cl->rt, cl->worker_count) - cl->first_cpu_s;
+    double peer = qp_peer_cpu_s(cl);
+    r->cpu_remote_s = peer < 0 ? QP_UNKNOWN_S : peer - cl->first_peer_cpu_s;
+    if (quring_stats_get(cl->rt, -1, &stats) == QURING_OK) {
+        r->packets_sent = stats.packets_sent;
+        r->packets_recv = stats.packets_recv;
+        r->io_syscalls = stats.io_syscalls;
+        r->kernel_drops = stats.io_kernel_drops;
+    }
+    r->interrupted = cl->interrupted;
+    qp_client_describe(cl);
+}
+
+static void qp_client_merge_latency(qp_client *cl)
+{
+    if (cl->run->options->mode != QP_MODE_RR && cl->run->options->mode != QP_MODE_CRR) {
+        return;
+    }
+    cl->result->latency = malloc(sizeof(*cl->result->latency));
+    if (cl->result->latency == NULL) {
+        return;
+    }
+    qp_hist_init(cl->result->latency);
+    for (uint32_t i = 0; i < cl->worker_count; i++) {
+        qp_hist_merge(cl->result->latency, cl->workers[i].latency);
+    }
+}
+
+static int qp_client_verdict(qp_client *cl)
+{
+    const qp_options *o = cl->run->options;
+    if (atomic_load(&cl->plan.failed) != 0) {
+        return qp_client_error(cl, cl->plan.error);
+    }
+    if (cl->interrupted) {
+        return QP_EXIT_INTERRUPTED;
+    }
+    bool requests = o->mode == QP_MODE_RR || o->mode == QP_MODE_CRR;
+    if ((o->mode == QP_MODE_TPUT && cl->result->bytes == 0) ||
+        (requests && cl->result->requests == 0)) {
+        return qp_client_error(cl, requests ? "no request was answered in the time given"
+                                            : "not one byte was transferred in the time given");
+    }
+    return QP_EXIT_OK;
+}
+
+static int qp_client_run_all(qp_client *cl)
+{
+    int rc = qp_client_open(cl);
+    if (rc == QP_EXIT_OK) {
+        rc = qp_client_share(cl);
+    }
+    if (rc == QP_EXIT_OK) {
+        rc = qp_client_connect(cl);
+    }
+    if (rc != QP_EXIT_OK) {
+        return rc;
+    }
+    qp_client_transfer(cl);
+    cl->samples_asked++;
+    qp_client_post(cl, qp_cworker_stop);
+    (void)qp_client_wait(cl, qp_all_sampled, quring_now_ns() + QP_GRACE_NS, true);
+    qp_sample sum = qp_client_sum(cl);
+    if (cl->run->options->interval_ns != 0 && sum.at_ns > cl->last.at_ns + QP_NS_PER_S / 100) {
+        qp_client_interval(cl, &sum);
+    }
+    qp_client_conclude(cl, &sum);
+    (void)qp_client_wait(cl, qp_all_done, quring_now_ns() + QP_DRAIN_MAX_NS, false);
+    qp_client_post(cl, qp_cworker_close);
+    (void)qp_client_wait(cl, qp_all_closed, quring_now_ns() + QP_GRACE_NS, true);
+    return qp_client_verdict(cl);
+}
+
+int qp_client_measure(qp_result *result, const qp_client_run *run)
+{
+    const qp_options *o = run->options;
+    memset(result, 0, sizeof(*result));
+    result->mode = qp_mode_name(o->mode);
+    result->direction =
+        o->mode != QP_MODE_TPUT ? NULL : o->direction == QP_UP ? "up" : "down";
+    result->cpu_remote_s = QP_UNKNOWN_S;
+    qp_client *cl = calloc(1, sizeof(*cl));
+    if (cl == NULL) {
+        (void)snprintf(result->error, sizeof(result->error), "out of memory");
+        return QP_EXIT_FAILED;
+    }
+    cl->run = run;
+    cl->result = result;
+    cl->plan.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    int rc = cl->plan.wake_fd < 0 ? qp_client_error(cl, strerror(errno)) : qp_client_run_all(cl);
+    if (cl->rt != NULL) {
+        quring_runtime_destroy(cl->rt);
+        qp_client_merge_latency(cl);
+    }
+    if (cl->plan.tls != NULL) {
+        quring_tls_release(cl->plan.tls);
+    }
+    for (uint32_t i = 0; i < cl->worker_count; i++) {
+        free(cl->workers[i].scratch);
+        free(cl->workers[i].latency);
+    }
+    if (cl->plan.wake_fd >= 0) {
+        (void)close(cl->plan.wake_fd);
+    }
+    free(cl);
+    return rc;
+}

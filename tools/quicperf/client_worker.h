@@ -1,0 +1,100 @@
+/* tools/quicperf/client_worker.h: what the client does on one worker thread.
+ *
+ * Shape:  the main thread posts connect, start, sample, stop and close in this order; the worker
+ *         counts, and writes to an eventfd when the main thread should look. Connections and their
+ *         stream slots belong to the worker that opened them.
+ * Owner:  qp_client of client.c; created before the first post, freed after the runtime has stopped.
+ */
+#ifndef TOOLS_QUICPERF_CLIENT_WORKER_H
+#define TOOLS_QUICPERF_CLIENT_WORKER_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "quring/quring.h"
+#include "tools/quicperf/hist.h"
+#include "tools/quicperf/options.h"
+#include "tools/quicperf/proto.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* What all workers share; written before the first post, except the error. */
+typedef struct qp_client_plan {
+    const qp_options *options;
+    quring_addr remote;
+    quring_addr local; /* family 0: any */
+    const char *server_name;
+    quring_tls *tls;
+    int wake_fd;
+    _Atomic int error_taken; /* the first to set it writes error */
+    _Atomic int failed;      /* error is complete */
+    char error[256];
+} qp_client_plan;
+
+/* One picture of a worker's work, taken by the worker. */
+typedef struct qp_sample {
+    uint64_t at_ns;
+    uint64_t bytes;
+    uint64_t requests;
+    uint64_t handshakes;
+    uint64_t errors;
+    uint64_t rtt_ns;
+    uint64_t min_rtt_ns;
+    uint64_t cwnd_bytes;
+} qp_sample;
+
+typedef struct qp_cconn qp_cconn;
+
+typedef struct qp_cworker {
+    qp_client_plan *plan;
+    uint32_t conns;        /* how many this worker keeps open */
+    bool limited;          /* ends by itself after `quota` (-n) */
+    uint64_t quota;        /* bytes or requests of this worker in all */
+    uint8_t *scratch;
+    qp_hist *latency;      /* rr, crr */
+    qp_cconn *list;        /* every connection not yet CLOSED */
+    uint32_t opening;      /* handshakes under way */
+    uint32_t to_open;      /* connections still to be begun */
+    uint32_t active;       /* tput: streams not finished */
+    uint64_t issued;       /* requests or shares begun */
+    bool measuring;
+    bool stopped;
+
+    uint64_t bytes;        /* delivered (down, rr, crr), or acknowledged on ended streams (up) */
+    uint64_t requests;
+    uint64_t errors;
+    uint64_t handshakes;
+    qp_sample sample;      /* the main thread reads it after samples_taken grew */
+    quring_conn_info info; /* of one connection; version 0: none yet */
+
+    _Atomic uint32_t samples_taken;
+    _Atomic uint32_t established; /* connections that reached CONNECTED before the start */
+    _Atomic uint32_t open;        /* connections not yet CLOSED */
+    _Atomic int done;             /* the quota is used up, or every stream has ended */
+    _Atomic uint64_t done_ns;
+} qp_cworker;
+
+/* Tasks for quring_post; ctx is the qp_cworker.
+ *   connect  begins its connections, a bounded number at a time
+ *   start    begins to transfer
+ *   sample   fills `sample`, then samples_taken grows
+ *   stop     ends the measuring: takes a last sample; down: stops the streams, up: sends their ends
+ *   close    closes every connection
+ */
+void qp_cworker_connect(void *ctx);
+void qp_cworker_start(void *ctx);
+void qp_cworker_sample(void *ctx);
+void qp_cworker_stop(void *ctx);
+void qp_cworker_close(void *ctx);
+
+/* qp_close_text says in one line why a connection to `remote` failed. */
+void qp_close_text(char *out, size_t cap, const quring_close_info *close, const qp_client_plan *plan);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* TOOLS_QUICPERF_CLIENT_WORKER_H */

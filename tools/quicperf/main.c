@@ -1,0 +1,47 @@
+/* quicperf: measures QUIC throughput, request rates and handshakes; see --help. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "quring/base.h"
+#include "tools/quicperf/commands.h"
+#include "tools/quicperf/options.h"
+#include "tools/quicperf/setup.h"
+
+/* Text on stdout that could not be written is a failure, too. */
+static int qp_flush(int status)
+{
+    if (fflush(stdout) == 0 && ferror(stdout) == 0) {
+        return status;
+    }
+    int rc = qp_fail("cannot write standard output: %s", strerror(errno));
+    return status == QP_EXIT_OK ? rc : status;
+}
+
+int main(int argc, char **argv)
+{
+    qp_options options;
+    char message[640];
+    if (!qp_options_parse(&options, message, sizeof(message), argc, argv)) {
+        (void)fprintf(stderr, "quicperf: %s\n", message);
+        return QP_EXIT_USAGE;
+    }
+    switch (options.command) {
+    case QP_CMD_SERVER:
+        return qp_flush(qp_run_server(&options));
+    case QP_CMD_CLIENT:
+        return qp_flush(qp_run_client(&options));
+    case QP_CMD_DEMO:
+        return qp_flush(qp_run_demo(&options));
+    case QP_CMD_LIMIT:
+        return qp_flush(qp_run_limit(&options));
+    case QP_CMD_HELP:
+        qp_options_usage(stdout);
+        return qp_flush(QP_EXIT_OK);
+    case QP_CMD_VERSION:
+        (void)printf("quicperf %d.%d.%d\n", QURING_VERSION_MAJOR, QURING_VERSION_MINOR,
+                     QURING_VERSION_PATCH);
+        return qp_flush(QP_EXIT_OK);
+    }
+    return QP_EXIT_USAGE;
+}

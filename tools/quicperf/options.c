@@ -1,0 +1,424 @@
+#include "tools/quicperf/options.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+#include "tools/quicperf/units.h"
+
+#define QP_S QP_CMD_SERVER
+#define QP_C QP_CMD_CLIENT
+#define QP_D QP_CMD_DEMO
+#define QP_L QP_CMD_LIMIT
+#define QP_RUNS (QP_S | QP_C | QP_D | QP_L)
+
+typedef enum qp_kind { QP_FLAG, QP_TEXT, QP_U32, QP_SIZE, QP_TIME, QP_CHOICE, QP_CPUS } qp_kind;
+
+typedef struct qp_rule {
+    const char *name; /* with its dashes */
+    const char *alias;
+    unsigned commands;
+    qp_kind kind;
+    size_t offset;
+    uint64_t min;
+    uint64_t max;
+    const char *words; /* QP_CHOICE: "auto|uring|epoll", the index is the value; else what is allowed */
+    const char *help;
+} qp_rule;
+
+#define QP_AT(field) offsetof(qp_options, field)
+#define QP_HOUR (3600 * QP_NS_PER_S)
+
+static const qp_rule qp_rules[] = {
+    {"-p", "--port", QP_S | QP_C, QP_U32, QP_AT(port), 0, 65535, "0..65535",
+     "UDP port (server: 0 lets the kernel pick); default 4433"},
+    {"-B", "--bind", QP_S | QP_C, QP_TEXT, QP_AT(bind), 0, 0, NULL,
+     "local address; server default: 127.0.0.1 and ::1 (use -B :: for everywhere)"},
+    {"--cert", NULL, QP_S, QP_TEXT, QP_AT(cert), 0, 0, NULL,
+     "PEM certificate chain; default: a self-signed one made in memory"},
+    {"--key", NULL, QP_S, QP_TEXT, QP_AT(key), 0, 0, NULL, "PEM private key of --cert"},
+    {"--retry", NULL, QP_S, QP_FLAG, QP_AT(retry), 0, 0, NULL, "validate addresses with Retry first"},
+    {"-1", "--one", QP_S, QP_FLAG, QP_AT(one), 0, 0, NULL, "exit after one connection has ended"},
+    {"--max-streams", NULL, QP_S, QP_U32, QP_AT(max_streams), 1, 65536, "1..65536",
+     "streams of each kind a client may have open; default 100"},
+    {"--ca", NULL, QP_C, QP_TEXT, QP_AT(ca), 0, 0, NULL, "PEM trust anchors; verifies even on loopback"},
+    {"--insecure", NULL, QP_C, QP_FLAG, QP_AT(insecure), 0, 0, NULL,
+     "do not verify the server (loopback peers are not verified without --ca)"},
+    {"-d", "--direction", QP_C, QP_CHOICE, QP_AT(direction), 0, 0, "down|up",
+     "tput: who sends; default down"},
+    {"-n", "--amount", QP_C, QP_SIZE, QP_AT(amount), 1, 1ull << 50, "1..1024T",
+     "end after so many bytes (tput) or requests (rr, crr) in all"},
+    {"-t", "--time", QP_C | QP_D | QP_L, QP_TIME, QP_AT(duration_ns), 1000000, 24 * QP_HOUR, "1ms..24h",
+     "length of a run; default 10s (demo and limit: 3s)"},
+    {"-c", "--conns", QP_C, QP_U32, QP_AT(conns), 1, 1000000, "1..1000000", "connections; default 1"},
+    {"-s", "--streams", QP_C, QP_U32, QP_AT(streams), 1, 65536, "1..65536",
+     "streams, or outstanding requests, per connection; default 1"},
+    {"--req", NULL, QP_C, QP_SIZE, QP_AT(request_bytes), 0, 1ull << 40, "0..1T",
+     "rr, crr: request bytes after the 8-byte header; default 64"},
+    {"--resp", NULL, QP_C, QP_SIZE, QP_AT(response_bytes), 0, 1ull << 40, "0..1T",
+     "rr, crr: response bytes; default 1K"},
+    {"--timeout", NULL, QP_S | QP_C, QP_TIME, QP_AT(timeout_ns), 1000000, QP_HOUR, "1ms..1h",
+     "give up on a handshake after this; default 10s"},
+    {"--idle-timeout", NULL, QP_S | QP_C, QP_TIME, QP_AT(idle_timeout_ns), 1000000, 24 * QP_HOUR,
+     "1ms..24h", "give up on a silent peer after this; default 30s"},
+    {"-w", "--workers", QP_S | QP_C, QP_U32, QP_AT(workers), 1, QURING_WORKERS_MAX, "1..64",
+     "worker threads; default one per CPU of --cpu, else 1"},
+    {"--cpu", NULL, QP_RUNS, QP_CPUS, 0, 0, 0, "CPU numbers such as 0,2-3",
+     "pin the workers, in turn (demo, limit: sender,receiver)"},
+    {"--io", NULL, QP_RUNS, QP_CHOICE, QP_AT(io), 0, 0, "auto|uring|epoll", "I/O back end"},
+    {"--aead", NULL, QP_RUNS, QP_CHOICE, QP_AT(aead), 0, 0, "auto|boringssl|ipsec-mb",
+     "who encrypts packets"},
+    {"--payload", NULL, QP_RUNS, QP_U32, QP_AT(payload), 1200, 65507, "1200..65507",
+     "UDP payload bytes of full packets"},
+    {"--cc", NULL, QP_S | QP_C | QP_D, QP_CHOICE, QP_AT(cc), 0, 0, "cubic|reno", "congestion control"},
+    {"--no-pacing", NULL, QP_S | QP_C | QP_D, QP_FLAG, QP_AT(no_pacing), 0, 0, NULL,
+     "send as fast as the window allows"},
+    {"--no-gso", NULL, QP_S | QP_C | QP_D, QP_FLAG, QP_AT(no_gso), 0, 0, NULL,
+     "no UDP segmentation offload"},
+    {"--no-gro", NULL, QP_S | QP_C | QP_D, QP_FLAG, QP_AT(no_gro), 0, 0, NULL, "no UDP receive offload"},
+    {"--spin", NULL, QP_S | QP_C | QP_D, QP_U32, QP_AT(spin_us), 0, 1000000, "0..1000000",
+     "microseconds to poll before sleeping; default 0"},
+    {"--window", NULL, QP_RUNS, QP_SIZE, QP_AT(window_bytes), 65536, 1ull << 32, "64K..4G",
+     "largest receive window per stream (limit: bytes in flight)"},
+    {"-i", "--interval", QP_RUNS, QP_TIME, QP_AT(interval_ns), 0, QP_HOUR, "0 (off)..1h",
+     "a line every so often; default 1s (server: off)"},
+    {"-q", "--quiet", QP_RUNS, QP_FLAG, QP_AT(quiet), 0, 0, NULL, "only the last line"},
+    {"--json", NULL, QP_RUNS, QP_TEXT, QP_AT(json), 0, 0, NULL,
+     "write one JSON document to this file; - is stdout, text then goes to stderr"},
+};
+
+#define QP_RULE_COUNT (sizeof(qp_rules) / sizeof(qp_rules[0]))
+
+static const struct {
+    const char *name;
+    qp_command command;
+} qp_commands[] = {
+    {"server", QP_CMD_SERVER}, {"client", QP_CMD_CLIENT}, {"demo", QP_CMD_DEMO},
+    {"limit", QP_CMD_LIMIT},   {"help", QP_CMD_HELP},     {"--help", QP_CMD_HELP},
+    {"-h", QP_CMD_HELP},       {"version", QP_CMD_VERSION}, {"--version", QP_CMD_VERSION},
+    {"-V", QP_CMD_VERSION},
+};
+
+#define QP_MODES "tput|rr|crr|idle"
+
+typedef struct qp_parser {
+    qp_options *out;
+    char *message;
+    size_t message_cap;
+} qp_parser;
+
+static bool qp_wrong(qp_parser *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+static bool qp_wrong(qp_parser *p, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    (void)vsnprintf(p->message, p->message_cap, fmt, args);
+    va_end(args);
+    return false;
+}
+
+/* The index of `word` in "a|b|c", -1 when it is not there. */
+static int qp_word_index(const char *words, const char *word)
+{
+    size_t len = strlen(word);
+    for (int index = 0;; index++) {
+        const char *end = strchr(words, '|');
+        size_t have = end == NULL ? strlen(words) : (size_t)(end - words);
+        if (have == len && memcmp(words, word, len) == 0) {
+            return index;
+        }
+        if (end == NULL) {
+            return -1;
+        }
+        words = end + 1;
+    }
+}
+
+const char *qp_mode_name(uint32_t mode)
+{
+    static const char *const names[] = {"tput", "rr", "crr", "idle"};
+    return mode < sizeof(names) / sizeof(names[0]) ? names[mode] : "?";
+}
+
+static bool qp_set_number(qp_parser *p, const qp_rule *rule, const char *value)
+{
+    uint64_t number = 0;
+    bool ok = rule->kind == QP_U32    ? qp_parse_u64(&number, value)
+              : rule->kind == QP_SIZE ? qp_parse_size(&number, value)
+                                      : qp_parse_time(&number, value);
+    if (!ok || number < rule->min || number > rule->max) {
+        return qp_wrong(p, "%s %s is not possible: allowed are %s", rule->name, value, rule->words);
+    }
+    void *at = (char *)p->out + rule->offset;
+    if (rule->kind == QP_U32) {
+        uint32_t narrow = (uint32_t)number;
+        memcpy(at, &narrow, sizeof(narrow));
+    } else {
+        memcpy(at, &number, sizeof(number));
+    }
+    return true;
+}
+
+static bool qp_set(qp_parser *p, const qp_rule *rule, const char *value)
+{
+    void *at = (char *)p->out + rule->offset;
+    if (rule->kind == QP_FLAG) {
+        *(bool *)at = true;
+        return true;
+    }
+    if (rule->kind == QP_TEXT) {
+        if (value[0] == '\0') {
+            return qp_wrong(p, "%s needs a value that is not empty", rule->name);
+        }
+        memcpy(at, &value, sizeof(value));
+        return true;
+    }
+    if (rule->kind == QP_CHOICE) {
+        int index = qp_word_index(rule->words, value);
+        if (index < 0) {
+            return qp_wrong(p, "%s %s is not possible: allowed are %s", rule->name, value,
+                            rule->words);
+        }
+        uint32_t choice = (uint32_t)index;
+        memcpy(at, &choice, sizeof(choice));
+        return true;
+    }
+    if (rule->kind == QP_CPUS) {
+        p->out->cpu_count = qp_parse_cpus(p->out->cpus, QURING_WORKERS_MAX, value);
+        return p->out->cpu_count > 0 ||
+               qp_wrong(p, "--cpu %s is not possible: allowed are %s, at most %d", value,
+                        rule->words, QURING_WORKERS_MAX);
+    }
+    return qp_set_number(p, rule, value);
+}
+
+static const char *qp_command_name(qp_command command)
+{
+    for (size_t i = 0; i < sizeof(qp_commands) / sizeof(qp_commands[0]); i++) {
+        if (qp_commands[i].command == command) {
+            return qp_commands[i].name;
+        }
+    }
+    return "?";
+}
+
+static bool qp_unknown_option(qp_parser *p, const char *arg)
+{
+    char known[512];
+    size_t len = 0;
+    known[0] = '\0';
+    for (size_t i = 0; i < QP_RULE_COUNT; i++) {
+        if ((qp_rules[i].commands & p->out->command) != 0 && len < sizeof(known)) {
+            len += (size_t)snprintf(known + len, sizeof(known) - len, " %s", qp_rules[i].name);
+        }
+    }
+    return qp_wrong(p, "unknown option %s: %s takes%s", arg, qp_command_name(p->out->command), known);
+}
+
+/* The rule for `arg` ("-p", "--port", "--port=1"); *out_value is what follows the '=', else NULL. */
+static const qp_rule *qp_find_rule(const char **out_value, unsigned command, const char *arg)
+{
+    const char *equals = strncmp(arg, "--", 2) == 0 ? strchr(arg, '=') : NULL;
+    size_t len = equals == NULL ? strlen(arg) : (size_t)(equals - arg);
+    *out_value = equals == NULL ? NULL : equals + 1;
+    for (size_t i = 0; i < QP_RULE_COUNT; i++) {
+        const qp_rule *rule = &qp_rules[i];
+        bool is_name = strlen(rule->name) == len && memcmp(rule->name, arg, len) == 0;
+        bool is_alias = rule->alias != NULL && strlen(rule->alias) == len &&
+                        memcmp(rule->alias, arg, len) == 0;
+        if ((rule->commands & command) != 0 && (is_name || is_alias)) {
+            return rule;
+        }
+    }
+    return NULL;
+}
+
+static bool qp_parse_option(qp_parser *p, int *at, int argc, char *const *argv)
+{
+    const char *arg = argv[*at];
+    const char *value;
+    if (strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0) {
+        p->out->command = QP_CMD_HELP;
+        return true;
+    }
+    const qp_rule *rule = qp_find_rule(&value, p->out->command, arg);
+    if (rule == NULL) {
+        return qp_unknown_option(p, arg);
+    }
+    if (rule->kind == QP_FLAG) {
+        return value == NULL ? qp_set(p, rule, NULL)
+                             : qp_wrong(p, "%s takes no value, but has \"%s\"", rule->name, value);
+    }
+    if (value == NULL) {
+        if (*at + 1 >= argc) {
+            return qp_wrong(p, "%s needs a value: %s", rule->name,
+                            rule->words != NULL ? rule->words : rule->help);
+        }
+        value = argv[++*at];
+    }
+    if (rule->offset == QP_AT(interval_ns)) {
+        p->out->interval_set = true;
+    }
+    return qp_set(p, rule, value);
+}
+
+static bool qp_parse_operand(qp_parser *p, unsigned *count, const char *arg)
+{
+    if (p->out->command != QP_CMD_CLIENT) {
+        return qp_wrong(p, "%s is one argument too many: %s takes only options", arg,
+                        qp_command_name(p->out->command));
+    }
+    switch ((*count)++) {
+    case 0:
+        p->out->target = arg;
+        return true;
+    case 1: {
+        int mode = qp_word_index(QP_MODES, arg);
+        if (mode < 0) {
+            return qp_wrong(p, "%s is no mode: allowed are " QP_MODES, arg);
+        }
+        p->out->mode = (uint32_t)mode;
+        return true;
+    }
+    default:
+        return qp_wrong(p, "%s is one argument too many: client takes HOST:PORT and one of " QP_MODES,
+                        arg);
+    }
+}
+
+/* What only the whole line shows to be wrong. */
+static bool qp_check(qp_parser *p)
+{
+    qp_options *o = p->out;
+    if (o->command == QP_CMD_CLIENT && o->target == NULL) {
+        return qp_wrong(p, "client needs a host: quicperf client HOST:PORT [" QP_MODES "] [options]");
+    }
+    if (o->cert != NULL && o->key == NULL) {
+        return qp_wrong(p, "--cert needs --key: allowed are both or neither");
+    }
+    if (o->key != NULL && o->cert == NULL) {
+        return qp_wrong(p, "--key needs --cert: allowed are both or neither");
+    }
+    if (o->ca != NULL && o->insecure) {
+        return qp_wrong(p, "--ca and --insecure contradict each other: allowed is one of them");
+    }
+    if (o->amount != 0 && o->duration_ns != 0) {
+        return qp_wrong(p, "-n and -t contradict each other: allowed is one of them");
+    }
+    if (o->amount != 0 && o->mode == QP_MODE_IDLE) {
+        return qp_wrong(p, "idle takes no -n: allowed is -t");
+    }
+    if (o->command == QP_CMD_CLIENT && o->port == 0) {
+        return qp_wrong(p, "-p 0 is not possible for client: allowed are 1..65535");
+    }
+    if ((o->command & (QP_CMD_DEMO | QP_CMD_LIMIT)) != 0 && o->cpu_count > 2) {
+        return qp_wrong(p, "--cpu lists %zu CPUs: allowed are one or two", o->cpu_count);
+    }
+    return true;
+}
+
+static void qp_options_init(qp_options *o)
+{
+    memset(o, 0, sizeof(*o));
+    o->port = QP_PORT_DEFAULT;
+    o->conns = 1;
+    o->streams = 1;
+    o->request_bytes = 64;
+    o->response_bytes = 1024;
+    o->timeout_ns = 10 * QP_NS_PER_S;
+    o->idle_timeout_ns = 30 * QP_NS_PER_S;
+    o->max_streams = 100;
+}
+
+static void qp_options_finish(qp_options *o)
+{
+    if (o->duration_ns == 0) {
+        o->duration_ns = o->command == QP_CMD_CLIENT ? 10 * QP_NS_PER_S : 3 * QP_NS_PER_S;
+    }
+    if (!o->interval_set) {
+        o->interval_ns = o->command == QP_CMD_SERVER ? 0 : QP_NS_PER_S;
+    }
+    if (o->workers == 0) {
+        o->workers = o->cpu_count > 0 ? (uint32_t)o->cpu_count : 1;
+    }
+}
+
+bool qp_options_parse(qp_options *out, char *message, size_t message_cap, int argc,
+                      char *const *argv)
+{
+    qp_parser p = {out, message, message_cap};
+    unsigned operands = 0;
+    bool only_operands = false;
+    qp_options_init(out);
+    if (argc < 2) {
+        return qp_wrong(&p, "a command is missing: allowed are server, client, demo, limit, "
+                            "--help, --version");
+    }
+    for (size_t i = 0; i < sizeof(qp_commands) / sizeof(qp_commands[0]); i++) {
+        if (strcmp(argv[1], qp_commands[i].name) == 0) {
+            out->command = qp_commands[i].command;
+        }
+    }
+    if (out->command == 0) {
+        return qp_wrong(&p, "%s is no command: allowed are server, client, demo, limit, --help, "
+                            "--version",
+                        argv[1]);
+    }
+    for (int i = 2; i < argc && (out->command & QP_RUNS) != 0; i++) {
+        bool is_option = !only_operands && argv[i][0] == '-' && argv[i][1] != '\0';
+        if (is_option && strcmp(argv[i], "--") == 0) {
+            only_operands = true;
+        } else if (is_option ? !qp_parse_option(&p, &i, argc, argv)
+                             : !qp_parse_operand(&p, &operands, argv[i])) {
+            return false;
+        }
+    }
+    if (!qp_check(&p)) {
+        return false;
+    }
+    qp_options_finish(out);
+    return true;
+}
+
+static void qp_usage_rule(FILE *to, const qp_rule *rule)
+{
+    char left[64];
+    const char *value = rule->kind == QP_FLAG     ? ""
+                        : rule->kind == QP_TEXT   ? " TEXT"
+                        : rule->kind == QP_CHOICE ? " "
+                        : rule->kind == QP_TIME   ? " TIME"
+                        : rule->kind == QP_CPUS   ? " LIST"
+                        : rule->kind == QP_SIZE   ? " SIZE"
+                                                  : " N";
+    (void)snprintf(left, sizeof(left), "%s%s%s%s%s", rule->name, rule->alias == NULL ? "" : ", ",
+                   rule->alias == NULL ? "" : rule->alias, value,
+                   rule->kind == QP_CHOICE ? rule->words : "");
+    (void)fprintf(to, "  %-32s %s [%s%s%s%s]\n", left, rule->help,
+                  (rule->commands & QP_S) != 0 ? "s" : "", (rule->commands & QP_C) != 0 ? "c" : "",
+                  (rule->commands & QP_D) != 0 ? "d" : "", (rule->commands & QP_L) != 0 ? "l" : "");
+}
+
+void qp_options_usage(FILE *to)
+{
+    (void)fputs(
+        "quicperf: measures QUIC with the \"perf\" protocol (draft-banks-quic-performance-00)\n"
+        "\n"
+        "  quicperf server [options]\n"
+        "  quicperf client HOST:PORT [MODE] [options]   IPv6 as [::1]:4433\n"
+        "      tput   bulk transfer over -c connections with -s streams each (default)\n"
+        "      rr     requests over standing connections, one outstanding per stream slot\n"
+        "      crr    a new connection for every request, -c at once\n"
+        "      idle   open -c connections and keep them\n"
+        "  quicperf demo [options]    server and client in this process: limit, down, up, rr\n"
+        "  quicperf limit [options]   the ceiling: encryption and UDP I/O between two threads\n"
+        "  quicperf --help | --version\n"
+        "\n"
+        "Sizes: K, M, G, T are powers of 1024. Times: us, ms, s, m; a bare number is seconds.\n"
+        "Rates count bytes read by the application (down) or acknowledged by the peer (up).\n"
+        "Options, in brackets who takes them: server, client, demo, limit\n",
+        to);
+    for (size_t i = 0; i < QP_RULE_COUNT; i++) {
+        qp_usage_rule(to, &qp_rules[i]);
+    }
+    (void)fputs("Exit status: 0 fine, 1 the run failed, 2 wrong arguments, 130 interrupted.\n", to);
+}

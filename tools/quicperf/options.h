@@ -1,0 +1,103 @@
+/* tools/quicperf/options.h: the command line of quicperf as a struct.
+ *
+ * Shape:  `quicperf COMMAND [HOST:PORT [MODE]] [options]`; options may stand anywhere after COMMAND,
+ *         as "-p 1", "--port 1" or "--port=1". Each is one row of the table in options.c: which
+ *         commands take it, what it may be, where it goes, its line in --help.
+ * Owner:  texts point into argv.
+ */
+#ifndef TOOLS_QUICPERF_OPTIONS_H
+#define TOOLS_QUICPERF_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "quring/config.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define QP_PORT_DEFAULT 4433u
+
+typedef enum qp_command {
+    QP_CMD_SERVER = 1 << 0,
+    QP_CMD_CLIENT = 1 << 1,
+    QP_CMD_DEMO = 1 << 2,
+    QP_CMD_LIMIT = 1 << 3,
+    QP_CMD_HELP = 1 << 4,
+    QP_CMD_VERSION = 1 << 5,
+} qp_command;
+
+typedef enum qp_mode {
+    QP_MODE_TPUT = 0, /* bulk transfer */
+    QP_MODE_RR = 1,   /* requests over standing connections */
+    QP_MODE_CRR = 2,  /* a connection for each request */
+    QP_MODE_IDLE = 3, /* connections that do nothing */
+} qp_mode;
+
+typedef enum qp_direction {
+    QP_DOWN = 0, /* server to client */
+    QP_UP = 1,
+} qp_direction;
+
+typedef struct qp_options {
+    qp_command command;
+    const char *target; /* client: HOST:PORT as typed */
+    uint32_t mode;      /* qp_mode */
+    uint32_t direction; /* qp_direction */
+
+    uint32_t port;
+    const char *bind; /* NULL: server both loopback addresses, client any */
+    const char *cert;
+    const char *key;
+    const char *ca;
+    bool insecure;
+    bool retry; /* server: demand address validation */
+
+    uint32_t workers; /* 0: one per CPU listed, or one */
+    int32_t cpus[QURING_WORKERS_MAX];
+    size_t cpu_count;
+    uint32_t io;   /* quring_io_backend */
+    uint32_t aead; /* quring_aead */
+    uint32_t cc;   /* quring_cc */
+    uint32_t payload; /* 0: the library's choice */
+    bool no_pacing;
+    bool no_gso;
+    bool no_gro;
+    uint32_t spin_us;
+    uint64_t window_bytes; /* limit: bytes in flight; others: receive window cap; 0 = default */
+
+    uint64_t duration_ns; /* 0: not given */
+    uint64_t amount;      /* bytes (tput) or requests (rr, crr); 0: not given */
+    uint32_t conns;
+    uint32_t streams; /* per connection */
+    uint64_t request_bytes;  /* after the 8 bytes that say how much to answer */
+    uint64_t response_bytes;
+    uint64_t timeout_ns; /* handshake */
+    uint64_t idle_timeout_ns;
+    uint32_t max_streams; /* server: streams a client may have open */
+
+    const char *json; /* file, "-" for stdout, NULL for none */
+    uint64_t interval_ns;
+    bool interval_set;
+    bool quiet;
+    bool one; /* server: end when one connection has ended */
+} qp_options;
+
+/* qp_options_parse fills `out` from the command line. Returns true; false with one line in `message`
+ * that says what is wrong and what is allowed. */
+bool qp_options_parse(qp_options *out, char *message, size_t message_cap, int argc,
+                      char *const *argv);
+
+/* qp_options_usage writes the help text. */
+void qp_options_usage(FILE *to);
+
+const char *qp_mode_name(uint32_t mode);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* TOOLS_QUICPERF_OPTIONS_H */

@@ -1,0 +1,300 @@
+#include "tools/quicperf/report.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "quring/base.h"
+#include "tools/quicperf/setup.h"
+#include "tools/quicperf/units.h"
+
+#define QP_INTERVALS_MAX 1000000u
+
+void qp_result_deinit(qp_result *result)
+{
+    free(result->latency);
+    free(result->intervals);
+    result->latency = NULL;
+    result->intervals = NULL;
+    result->interval_count = 0;
+    result->interval_cap = 0;
+}
+
+void qp_result_add_interval(qp_result *result, const qp_interval *interval)
+{
+    if (result->interval_count == result->interval_cap) {
+        size_t cap = result->interval_cap * 2 + 64;
+        qp_interval *grown = cap > QP_INTERVALS_MAX
+                                 ? NULL
+                                 : realloc(result->intervals, cap * sizeof(*grown));
+        if (grown == NULL) {
+            return;
+        }
+        result->intervals = grown;
+        result->interval_cap = cap;
+    }
+    result->intervals[result->interval_count++] = *interval;
+}
+
+double qp_result_goodput(const qp_result *result)
+{
+    return result->seconds > 0 ? (double)result->bytes * 8 / result->seconds : 0;
+}
+
+/* ---- lines ------------------------------------------------------------------------------------- */
+
+void qp_out_init(qp_out *out, const qp_options *options)
+{
+    bool json_on_stdout = options->json != NULL && strcmp(options->json, "-") == 0;
+    memset(out, 0, sizeof(*out));
+    out->text = json_on_stdout ? stderr : stdout;
+    out->quiet = options->quiet;
+    out->live = isatty(fileno(out->text)) == 1;
+}
+
+static void qp_out_end_live(qp_out *out)
+{
+    if (out->line_open) {
+        (void)fputc('\n', out->text);
+        out->line_open = false;
+    }
+}
+
+void qp_out_line(qp_out *out, const char *fmt, ...)
+{
+    char line[512];
+    va_list args;
+    if (out->quiet) {
+        return;
+    }
+    va_start(args, fmt);
+    (void)vsnprintf(line, sizeof(line), fmt, args);
+    va_end(args);
+    qp_out_end_live(out);
+    (void)fprintf(out->text, "%s\n", line);
+    (void)fflush(out->text);
+}
+
+void qp_report_interval(qp_out *out, const qp_result *result, const qp_interval *interval)
+{
+    char rate[32];
+    char rtt[32];
+    char cwnd[32];
+    char requests[48] = "";
+    double seconds = interval->t1_s - interval->t0_s;
+    if (out->quiet || seconds <= 0) {
+        return;
+    }
+    if (result->direction == NULL) {
+        (void)snprintf(requests, sizeof(requests), "  %9.0f req/s", (double)interval->requests / seconds);
+    }
+    (void)fprintf(out->text,
+                  "%s[%7.2f-%7.2f s] %s %s%s  rtt %s  cwnd %s  lost %" PRIu64 "  cpu %.2f%s",
+                  out->live ? "\r\033[K" : "", interval->t0_s, interval->t1_s,
+                  result->direction != NULL ? result->direction : result->mode,
+                  qp_format_rate(rate, sizeof(rate), (double)interval->bytes * 8 / seconds), requests,
+                  qp_format_time(rtt, sizeof(rtt), (double)interval->rtt_ns),
+                  qp_format_size(cwnd, sizeof(cwnd), (double)interval->cwnd_bytes),
+                  interval->lost_packets, interval->cpu_local_s / seconds, out->live ? "" : "\n");
+    out->line_open = out->live;
+    (void)fflush(out->text);
+}
+
+static void qp_report_cpu(char *buf, size_t cap, const qp_result *r)
+{
+    if (r->cpu_remote_s < 0) {
+        (void)snprintf(buf, cap, "cpu %.2f s", r->cpu_local_s);
+    } else {
+        (void)snprintf(buf, cap, "cpu %.2f s here, %.2f s there", r->cpu_local_s, r->cpu_remote_s);
+    }
+}
+
+static void qp_report_latency(qp_out *out, const qp_hist *latency)
+{
+    static const double percents[] = {50, 90, 99, 99.9, 100};
+    static const char *const names[] = {"p50", "p90", "p99", "p99.9", "max"};
+    char text[32];
+    (void)fprintf(out->text, "latency:");
+    for (size_t i = 0; i < sizeof(percents) / sizeof(percents[0]); i++) {
+        double ns = (double)qp_hist_percentile(latency, percents[i]);
+        (void)fprintf(out->text, "  %s %s", names[i], qp_format_time(text, sizeof(text), ns));
+    }
+    (void)fputc('\n', out->text);
+}
+
+void qp_report_final(qp_out *out, const qp_result *r)
+{
+    char rate[32];
+    char cpu[64];
+    char rtt[32];
+    char cwnd[32];
+    char work[96];
+    qp_out_end_live(out);
+    if (r->requests > 0 && r->direction == NULL) {
+        (void)snprintf(work, sizeof(work), "%s  %" PRIu64 " requests  %.0f req/s  %s", r->mode,
+                       r->requests, r->seconds > 0 ? (double)r->requests / r->seconds : 0,
+                       qp_format_rate(rate, sizeof(rate), qp_result_goodput(r)));
+    } else {
+        (void)snprintf(work, sizeof(work), "%s  %" PRIu64 " bytes  %s",
+                       r->direction != NULL ? r->direction : r->mode, r->bytes,
+                       qp_format_rate(rate, sizeof(rate), qp_result_goodput(r)));
+    }
+    qp_report_cpu(cpu, sizeof(cpu), r);
+    (void)fprintf(out->text,
+                  "done: %.2f s  %s  %s  lost %" PRIu64 " packets  rtt %s  cwnd %s  "
+                  "connections %" PRIu64 " (%.0f/s)  errors %" PRIu64 "%s\n",
+                  r->seconds, work, cpu, r->lost_packets,
+                  qp_format_time(rtt, sizeof(rtt), (double)r->rtt_ns),
+                  qp_format_size(cwnd, sizeof(cwnd), (double)r->cwnd_bytes), r->connections,
+                  r->handshakes_per_s, r->errors, r->interrupted ? "  (interrupted)" : "");
+    if (r->latency != NULL && r->latency->count > 0) {
+        qp_report_latency(out, r->latency);
+    }
+    (void)fflush(out->text);
+}
+
+/* ---- JSON -------------------------------------------------------------------------------------- */
+
+static void qp_json_seconds(qp_json *json, const char *key, double seconds)
+{
+    if (seconds < 0) {
+        qp_json_null(json, key);
+    } else {
+        qp_json_double(json, key, seconds);
+    }
+}
+
+static void qp_report_summary(qp_json *json, const qp_result *r)
+{
+    qp_json_object_begin(json, "summary");
+    qp_json_double(json, "goodput_bps", qp_result_goodput(r));
+    qp_json_u64(json, "bytes", r->bytes);
+    qp_json_double(json, "seconds", r->seconds);
+    qp_json_u64(json, "lost_packets", r->lost_packets);
+    qp_json_u64(json, "kernel_drops", r->kernel_drops);
+    qp_json_double(json, "handshakes_per_s", r->handshakes_per_s);
+    qp_json_u64(json, "requests", r->requests);
+    qp_json_double(json, "requests_per_s",
+                   r->seconds > 0 ? (double)r->requests / r->seconds : 0);
+    qp_json_u64(json, "connections", r->connections);
+    qp_json_u64(json, "errors", r->errors);
+    qp_json_seconds(json, "cpu_local_s", r->cpu_local_s);
+    qp_json_seconds(json, "cpu_remote_s", r->cpu_remote_s);
+    if (r->version != 0) {
+        qp_json_u64(json, "version", r->version);
+    } else {
+        qp_json_null(json, "version");
+    }
+    qp_json_string(json, "cipher", r->cipher[0] != '\0' ? r->cipher : NULL);
+    qp_json_string(json, "cc", r->cc[0] != '\0' ? r->cc : NULL);
+    qp_json_bool(json, "resumed", r->resumed);
+    qp_json_double(json, "rtt_us", (double)r->rtt_ns / 1e3);
+    qp_json_double(json, "min_rtt_us", (double)r->min_rtt_ns / 1e3);
+    qp_json_u64(json, "cwnd_bytes", r->cwnd_bytes);
+    qp_json_u64(json, "packets_sent", r->packets_sent);
+    qp_json_u64(json, "packets_recv", r->packets_recv);
+    qp_json_u64(json, "io_syscalls", r->io_syscalls);
+    qp_json_bool(json, "interrupted", r->interrupted);
+    qp_json_object_end(json);
+}
+
+static void qp_report_latency_json(qp_json *json, const qp_hist *latency)
+{
+    static const double percents[] = {50, 90, 99, 99.9};
+    static const char *const names[] = {"p50", "p90", "p99", "p999"};
+    bool any = latency != NULL && latency->count > 0;
+    qp_json_object_begin(json, "latency_us");
+    for (size_t i = 0; i < sizeof(percents) / sizeof(percents[0]); i++) {
+        if (any) {
+            qp_json_double(json, names[i], (double)qp_hist_percentile(latency, percents[i]) / 1e3);
+        } else {
+            qp_json_null(json, names[i]);
+        }
+    }
+    if (any) {
+        qp_json_double(json, "min", (double)latency->min / 1e3);
+        qp_json_double(json, "mean", qp_hist_mean(latency) / 1e3);
+        qp_json_double(json, "max", (double)latency->max / 1e3);
+    }
+    qp_json_object_end(json);
+}
+
+static void qp_report_interval_json(qp_json *json, const qp_interval *interval)
+{
+    double seconds = interval->t1_s - interval->t0_s;
+    qp_json_object_begin(json, NULL);
+    qp_json_double(json, "t0", interval->t0_s);
+    qp_json_double(json, "t1", interval->t1_s);
+    qp_json_u64(json, "bytes", interval->bytes);
+    qp_json_double(json, "goodput_bps", seconds > 0 ? (double)interval->bytes * 8 / seconds : 0);
+    qp_json_u64(json, "requests", interval->requests);
+    qp_json_u64(json, "lost_packets", interval->lost_packets);
+    qp_json_double(json, "rtt_us", (double)interval->rtt_ns / 1e3);
+    qp_json_u64(json, "cwnd_bytes", interval->cwnd_bytes);
+    qp_json_double(json, "cpu_local_s", interval->cpu_local_s);
+    qp_json_object_end(json);
+}
+
+void qp_report_json(qp_json *json, const qp_result *r)
+{
+    char version[32];
+    (void)snprintf(version, sizeof(version), "%d.%d.%d", QURING_VERSION_MAJOR, QURING_VERSION_MINOR,
+                   QURING_VERSION_PATCH);
+    qp_json_string(json, "quring_version", version);
+    qp_json_string(json, "mode", r->mode);
+    qp_json_string(json, "direction", r->direction);
+    qp_report_summary(json, r);
+    qp_report_latency_json(json, r->latency);
+    qp_json_string(json, "backend", r->backend[0] != '\0' ? r->backend : NULL);
+    qp_json_string(json, "backend_why", r->backend_why[0] != '\0' ? r->backend_why : NULL);
+    qp_json_string(json, "aead", r->aead[0] != '\0' ? r->aead : NULL);
+    qp_json_u64(json, "payload_bytes", r->payload_bytes);
+    qp_json_string(json, "error", r->error[0] != '\0' ? r->error : NULL);
+    qp_json_array_begin(json, "intervals");
+    for (size_t i = 0; i < r->interval_count; i++) {
+        qp_report_interval_json(json, &r->intervals[i]);
+    }
+    qp_json_array_end(json);
+}
+
+bool qp_json_file_open(qp_json_file *out, const char *path)
+{
+    out->path = path;
+    out->file = NULL;
+    if (path == NULL) {
+        return true;
+    }
+    out->file = strcmp(path, "-") == 0 ? stdout : fopen(path, "we");
+    if (out->file == NULL) {
+        (void)qp_fail("cannot open %s: %s", path, strerror(errno));
+    }
+    return out->file != NULL;
+}
+
+bool qp_json_file_write(qp_json_file *out, const qp_json *json)
+{
+    if (out->path == NULL) {
+        return true;
+    }
+    const char *name = out->file == stdout ? "standard output" : out->path;
+    if (!qp_json_is_complete(json)) {
+        (void)qp_fail("cannot write %s: out of memory", name);
+        return false;
+    }
+    errno = 0;
+    bool ok = fwrite(json->text, 1, json->len, out->file) == json->len;
+    ok = fflush(out->file) == 0 && ok;
+    int error = errno;
+    if (out->file != stdout && fclose(out->file) != 0 && ok) {
+        ok = false;
+        error = errno;
+    }
+    out->file = NULL;
+    if (!ok) {
+        (void)qp_fail("cannot write %s: %s", name, strerror(error));
+    }
+    return ok;
+}

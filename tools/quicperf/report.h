@@ -1,0 +1,115 @@
+/* tools/quicperf/report.h: what a run measured, as lines for people and as one JSON document.
+ */
+#ifndef TOOLS_QUICPERF_REPORT_H
+#define TOOLS_QUICPERF_REPORT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "tools/quicperf/hist.h"
+#include "tools/quicperf/json.h"
+#include "tools/quicperf/options.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define QP_UNKNOWN_S (-1.0) /* CPU seconds nobody could tell: null in JSON */
+
+/* What happened between two moments of the run; seconds count from its start. */
+typedef struct qp_interval {
+    double t0_s;
+    double t1_s;
+    uint64_t bytes;
+    uint64_t requests;
+    uint64_t lost_packets;
+    uint64_t rtt_ns;     /* smoothed, first connection */
+    uint64_t cwnd_bytes; /* first connection */
+    double cpu_local_s;
+} qp_interval;
+
+typedef struct qp_result {
+    const char *mode; /* "tput", "rr", "crr", "idle", "server" */
+    const char *direction; /* "down", "up"; NULL where it means nothing */
+    char backend[16]; /* copies: the runtime is gone when the report is written */
+    char backend_why[128];
+    char aead[16];
+    uint32_t payload_bytes;
+    char cipher[40];
+    char cc[16];
+    uint32_t version; /* of QUIC; 0: no connection */
+    bool resumed;
+
+    double seconds;
+    uint64_t bytes;
+    uint64_t requests;
+    uint64_t connections; /* handshakes completed */
+    uint64_t errors;      /* connections or requests that failed */
+    double handshakes_per_s;
+    uint64_t lost_packets;
+    uint64_t kernel_drops;
+    uint64_t rtt_ns;
+    uint64_t min_rtt_ns;
+    uint64_t cwnd_bytes;
+    double cpu_local_s;
+    double cpu_remote_s;
+    uint64_t packets_sent;
+    uint64_t packets_recv;
+    uint64_t io_syscalls;
+    bool interrupted;
+    char error[256]; /* "" when nothing failed */
+
+    qp_hist *latency; /* ns; NULL where it means nothing */
+    qp_interval *intervals;
+    size_t interval_count;
+    size_t interval_cap;
+} qp_result;
+
+/* qp_result_deinit frees intervals and latency. */
+void qp_result_deinit(qp_result *result);
+
+/* qp_result_add_interval keeps one (at most a million). */
+void qp_result_add_interval(qp_result *result, const qp_interval *interval);
+
+/* qp_result_goodput is bits per second; 0 when no time passed. */
+double qp_result_goodput(const qp_result *result);
+
+/* Where text for people goes, and whether that is a terminal. */
+typedef struct qp_out {
+    FILE *text;
+    bool live; /* rewrite one line instead of adding lines */
+    bool quiet;
+    bool line_open; /* a live line stands without its end */
+} qp_out;
+
+/* qp_out_init picks stdout, or stderr when --json is "-". */
+void qp_out_init(qp_out *out, const qp_options *options);
+
+/* qp_out_line ends a live line, then prints one line as printf does; not when quiet. */
+void qp_out_line(qp_out *out, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+void qp_report_interval(qp_out *out, const qp_result *result, const qp_interval *interval);
+
+/* qp_report_final prints the summary, also when quiet. */
+void qp_report_final(qp_out *out, const qp_result *result);
+
+/* qp_report_json adds the members of `result` to the open object: summary, latency_us, backend, ... */
+void qp_report_json(qp_json *json, const qp_result *result);
+
+/* The file of --json, opened before the run so that a bad path is known at once. */
+typedef struct qp_json_file {
+    const char *path; /* NULL: nothing to do */
+    FILE *file;
+} qp_json_file;
+
+/* qp_json_file_open and qp_json_file_write return false after printing why; write also closes. */
+bool qp_json_file_open(qp_json_file *out, const char *path);
+bool qp_json_file_write(qp_json_file *out, const qp_json *json);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* TOOLS_QUICPERF_REPORT_H */

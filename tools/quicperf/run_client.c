@@ -1,0 +1,55 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "tools/quicperf/client.h"
+#include "tools/quicperf/commands.h"
+#include "tools/quicperf/json.h"
+#include "tools/quicperf/report.h"
+#include "tools/quicperf/setup.h"
+
+static bool qp_write_client_json(qp_json_file *file, const qp_result *result)
+{
+    qp_json json;
+    qp_json_init(&json);
+    qp_json_object_begin(&json, NULL);
+    qp_report_json(&json, result);
+    qp_json_object_end(&json);
+    bool ok = qp_json_file_write(file, &json);
+    qp_json_deinit(&json);
+    return ok;
+}
+
+int qp_run_client(const qp_options *options)
+{
+    quring_config config;
+    quring_error err;
+    qp_json_file file;
+    qp_result result;
+    qp_out out;
+    qp_config_from(&config, options);
+    memset(&err, 0, sizeof(err));
+    if (quring_config_check(&config, &err) != QURING_OK) {
+        (void)qp_fail("%s", err.message);
+        return QP_EXIT_USAGE;
+    }
+    if (!qp_json_file_open(&file, options->json)) {
+        return QP_EXIT_FAILED;
+    }
+    qp_out_init(&out, options);
+    qp_client_run run = {options, &config, NULL, qp_signals_open(), &out};
+    if (run.signal_fd < 0) {
+        return qp_fail("cannot watch for signals");
+    }
+    int rc = qp_client_measure(&result, &run);
+    if (result.seconds > 0) {
+        qp_report_final(&out, &result);
+    }
+    if (rc == QP_EXIT_FAILED) {
+        (void)qp_fail("%s", result.error);
+    }
+    if (!qp_write_client_json(&file, &result) && rc == QP_EXIT_OK) {
+        rc = QP_EXIT_FAILED;
+    }
+    qp_result_deinit(&result);
+    return rc;
+}

@@ -1,0 +1,104 @@
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "quring/limit.h"
+#include "tools/quicperf/commands.h"
+#include "tools/quicperf/limit_options.h"
+#include "tools/quicperf/report.h"
+#include "tools/quicperf/setup.h"
+#include "tools/quicperf/units.h"
+
+quring_status qp_limit_measure(quring_limit_result *out, const qp_options *o, const int32_t cpus[2],
+                               quring_error *err)
+{
+    quring_limit_options options;
+    quring_limit_options_init(&options);
+    options.io = (quring_io_backend)o->io;
+    options.aead = (quring_aead)o->aead;
+    options.duration_ns = o->duration_ns;
+    options.cpu_send = cpus[0];
+    options.cpu_recv = cpus[1];
+    options.udp_payload_bytes = o->payload != 0 ? o->payload : QP_LIMIT_PAYLOAD;
+    if (o->window_bytes != 0) {
+        options.window_bytes = o->window_bytes;
+    }
+    memset(err, 0, sizeof(*err));
+    return quring_limit_run(out, &options, err);
+}
+
+size_t qp_two_cpus(int32_t out[2], const qp_options *o)
+{
+    size_t count = o->cpu_count;
+    if (count > 0) {
+        out[0] = o->cpus[0];
+        out[1] = o->cpus[count - 1];
+        return count;
+    }
+    count = qp_cpus_allowed(out, 2);
+    if (count < 2) {
+        out[1] = count == 1 ? out[0] : -1;
+        out[0] = out[1];
+    }
+    return count;
+}
+
+static bool qp_write_limit_json(qp_json_file *file, const quring_limit_result *r,
+                                uint32_t payload_bytes)
+{
+    qp_json json;
+    qp_json_init(&json);
+    qp_json_object_begin(&json, NULL);
+    qp_json_string(&json, "mode", "limit");
+    qp_json_double(&json, "limit_bps", r->goodput_bps);
+    qp_json_object_begin(&json, "summary");
+    qp_json_double(&json, "goodput_bps", r->goodput_bps);
+    qp_json_u64(&json, "bytes", (uint64_t)(r->goodput_bps * r->seconds / 8));
+    qp_json_double(&json, "seconds", r->seconds);
+    qp_json_u64(&json, "packets", r->packets);
+    qp_json_u64(&json, "lost_packets", r->packets_lost);
+    qp_json_u64(&json, "bad_packets", r->packets_bad);
+    qp_json_double(&json, "cpu_local_s", r->cpu_send_s);
+    qp_json_double(&json, "cpu_remote_s", r->cpu_recv_s);
+    qp_json_object_end(&json);
+    qp_json_string(&json, "backend", r->backend);
+    qp_json_string(&json, "aead", r->aead);
+    qp_json_u64(&json, "payload_bytes", payload_bytes);
+    qp_json_object_end(&json);
+    bool ok = qp_json_file_write(file, &json);
+    qp_json_deinit(&json);
+    return ok;
+}
+
+int qp_run_limit(const qp_options *options)
+{
+    quring_limit_result result;
+    quring_error err;
+    qp_json_file file;
+    int32_t cpus[2];
+    char rate[32];
+    qp_out out;
+    if (!qp_json_file_open(&file, options->json)) {
+        return QP_EXIT_FAILED;
+    }
+    qp_out_init(&out, options);
+    if (qp_two_cpus(cpus, options) < 2) {
+        qp_out_line(&out, "only one CPU: sender and receiver share it");
+    }
+    quring_status status = qp_limit_measure(&result, options, cpus, &err);
+    if (status != QURING_OK) {
+        return qp_fail("limit: %s", err.message[0] != '\0' ? err.message : quring_status_text(status));
+    }
+    uint32_t payload = options->payload != 0 ? options->payload : QP_LIMIT_PAYLOAD;
+    (void)fprintf(out.text,
+                  "limit: %s  (%.2f s, payload %u, %s, %s, %.0f packets/s, lost %" PRIu64
+                  ", cpu %.2f s sender, %.2f s receiver)\n",
+                  qp_format_rate(rate, sizeof(rate), result.goodput_bps), result.seconds, payload,
+                  result.backend, result.aead,
+                  result.seconds > 0 ? (double)result.packets / result.seconds : 0,
+                  result.packets_lost, result.cpu_send_s, result.cpu_recv_s);
+    if (!qp_write_limit_json(&file, &result, payload)) {
+        return QP_EXIT_FAILED;
+    }
+    return result.packets_bad == 0 ? QP_EXIT_OK : qp_fail("limit: packets failed authentication");
+}

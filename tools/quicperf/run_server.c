@@ -1,0 +1,202 @@
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "quring/quring.h"
+#include "tools/quicperf/commands.h"
+#include "tools/quicperf/json.h"
+#include "tools/quicperf/report.h"
+#include "tools/quicperf/server.h"
+#include "tools/quicperf/setup.h"
+#include "tools/quicperf/units.h"
+
+/* What the last interval line has seen. */
+typedef struct qp_watch {
+    uint64_t at_ns;
+    uint64_t bytes_recv;
+    uint64_t bytes_sent;
+    uint64_t lost;
+    uint64_t requests;
+} qp_watch;
+
+static double qp_server_cpu_s(const quring_runtime *rt, uint32_t workers)
+{
+    uint64_t ns = 0;
+    for (uint32_t i = 0; i < workers; i++) {
+        ns += quring_worker_cpu_ns(rt, i);
+    }
+    return (double)ns / 1e9;
+}
+
+/* One line about the interval that ends now; none when nothing happened in it. */
+static void qp_server_watch(qp_watch *last, qp_out *out, const qp_server *server)
+{
+    char in[32];
+    char sent[32];
+    quring_stats stats;
+    qp_server_totals totals;
+    uint64_t now = quring_now_ns();
+    if (quring_stats_get(qp_server_runtime(server), -1, &stats) != QURING_OK) {
+        return;
+    }
+    qp_server_totals_get(server, &totals);
+    double seconds = (double)(now - last->at_ns) / 1e9;
+    bool busy = stats.bytes_recv != last->bytes_recv || stats.bytes_sent != last->bytes_sent;
+    if (busy && seconds > 0) {
+        double in_bits = (double)(stats.bytes_recv - last->bytes_recv) * 8 / seconds;
+        double out_bits = (double)(stats.bytes_sent - last->bytes_sent) * 8 / seconds;
+        qp_out_line(out,
+                    "connections %" PRIu64 "  UDP in %s  UDP out %s  %.0f req/s  lost %" PRIu64,
+                    totals.connections - totals.ended, qp_format_rate(in, sizeof(in), in_bits),
+                    qp_format_rate(sent, sizeof(sent), out_bits),
+                    (double)(totals.requests - last->requests) / seconds,
+                    stats.packets_lost - last->lost);
+    }
+    *last = (qp_watch){now, stats.bytes_recv, stats.bytes_sent, stats.packets_lost, totals.requests};
+}
+
+/* Serves until a signal comes or, with -1, a connection has ended. */
+static void qp_server_loop(const qp_server *server, const qp_options *o, qp_out *out, int wake_fd,
+                           int signal_fd)
+{
+    qp_watch last = {.at_ns = quring_now_ns()};
+    for (;;) {
+        struct pollfd fds[2] = {{.fd = wake_fd, .events = POLLIN}, {.fd = signal_fd, .events = POLLIN}};
+        qp_server_totals totals;
+        uint64_t count;
+        int wait_ms = o->interval_ns == 0 ? -1 : (int)((o->interval_ns + 999999) / 1000000);
+        int ready = poll(fds, 2, wait_ms);
+        if (ready > 0 && (fds[1].revents & POLLIN) != 0 && qp_signals_take(signal_fd)) {
+            return;
+        }
+        if (ready > 0 && (fds[0].revents & POLLIN) != 0) {
+            (void)!read(wake_fd, &count, sizeof(count));
+            qp_server_totals_get(server, &totals);
+            if (o->one && totals.ended > 0) {
+                return;
+            }
+        }
+        if (o->interval_ns != 0 && quring_now_ns() - last.at_ns >= o->interval_ns) {
+            qp_server_watch(&last, out, server);
+        }
+    }
+}
+
+static void qp_server_result(qp_result *r, const qp_server *server, const quring_config *config,
+                             uint64_t began_ns)
+{
+    quring_stats stats;
+    qp_server_totals totals;
+    quring_runtime_info info;
+    quring_runtime *rt = qp_server_runtime(server);
+    memset(r, 0, sizeof(*r));
+    qp_server_totals_get(server, &totals);
+    quring_runtime_get_info(rt, &info);
+    r->mode = "server";
+    (void)snprintf(r->backend, sizeof(r->backend), "%s", info.backend);
+    (void)snprintf(r->backend_why, sizeof(r->backend_why), "%s", info.backend_why);
+    (void)snprintf(r->aead, sizeof(r->aead), "%s", info.aead);
+    (void)snprintf(r->cc, sizeof(r->cc), "%s",
+                   config->cc == QURING_CC_NEWRENO ? "newreno" : "cubic");
+    r->payload_bytes = config->limits.udp_payload_bytes;
+    r->seconds = (double)(quring_now_ns() - began_ns) / 1e9;
+    r->bytes = totals.bytes_in + totals.bytes_out;
+    r->requests = totals.requests;
+    r->connections = totals.connections;
+    r->handshakes_per_s = r->seconds > 0 ? (double)totals.connections / r->seconds : 0;
+    r->cpu_local_s = qp_server_cpu_s(rt, config->workers);
+    r->cpu_remote_s = QP_UNKNOWN_S;
+    if (quring_stats_get(rt, -1, &stats) == QURING_OK) {
+        r->lost_packets = stats.packets_lost;
+        r->kernel_drops = stats.io_kernel_drops;
+        r->packets_sent = stats.packets_sent;
+        r->packets_recv = stats.packets_recv;
+        r->io_syscalls = stats.io_syscalls;
+        r->errors = stats.handshakes_failed;
+    }
+}
+
+static void qp_server_summary(qp_out *out, const qp_result *r)
+{
+    char bytes[32];
+    qp_out_line(out,
+                "done: %.2f s  connections %" PRIu64 "  requests %" PRIu64
+                "  %s moved  cpu %.2f s  lost %" PRIu64 " packets  failed handshakes %" PRIu64,
+                r->seconds, r->connections, r->requests,
+                qp_format_size(bytes, sizeof(bytes), (double)r->bytes), r->cpu_local_s,
+                r->lost_packets, r->errors);
+}
+
+static bool qp_write_server_json(qp_json_file *file, const qp_result *result)
+{
+    qp_json json;
+    qp_json_init(&json);
+    qp_json_object_begin(&json, NULL);
+    qp_report_json(&json, result);
+    qp_json_object_end(&json);
+    bool ok = qp_json_file_write(file, &json);
+    qp_json_deinit(&json);
+    return ok;
+}
+
+static int qp_server_failed(const qp_options *o, const quring_error *err, quring_status status)
+{
+    const char *why = err->message[0] != '\0' ? err->message : quring_status_text(status);
+    if (status == QURING_E_ADDR_IN_USE) {
+        return qp_fail("cannot listen on port %u: %s (-p picks another, -p 0 any free one)", o->port,
+                       why);
+    }
+    return qp_fail("cannot serve: %s", why);
+}
+
+static void qp_server_hello(qp_out *out, const qp_server *server, const qp_options *o, uint16_t port)
+{
+    quring_runtime_info info;
+    quring_runtime_get_info(qp_server_runtime(server), &info);
+    qp_out_line(out, "listening on %s port %u  (%u worker%s, %s: %s, %s%s)",
+                o->bind != NULL ? o->bind : "loopback", port, info.workers,
+                info.workers == 1 ? "" : "s", info.backend, info.backend_why, info.aead,
+                o->cert == NULL ? ", self-signed certificate" : "");
+}
+
+int qp_run_server(const qp_options *options)
+{
+    quring_config config;
+    quring_error err;
+    qp_json_file file;
+    qp_server *server;
+    qp_result result;
+    qp_out out;
+    uint16_t port;
+    memset(&err, 0, sizeof(err));
+    qp_config_from(&config, options);
+    if (quring_config_check(&config, &err) != QURING_OK) {
+        (void)qp_fail("%s", err.message);
+        return QP_EXIT_USAGE;
+    }
+    if (!qp_json_file_open(&file, options->json)) {
+        return QP_EXIT_FAILED;
+    }
+    qp_out_init(&out, options);
+    int wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    int signal_fd = qp_signals_open();
+    if (wake_fd < 0 || signal_fd < 0) {
+        return qp_fail("cannot watch for signals: %s", strerror(errno));
+    }
+    uint64_t began_ns = quring_now_ns();
+    quring_status status = qp_server_open(&server, &port, options, &config, wake_fd, &err);
+    if (status != QURING_OK) {
+        return qp_server_failed(options, &err, status);
+    }
+    qp_server_hello(&out, server, options, port);
+    qp_server_loop(server, options, &out, wake_fd, signal_fd);
+    qp_signals_exit_on_next();
+    qp_server_result(&result, server, &config, began_ns);
+    qp_server_close(server);
+    qp_server_summary(&out, &result);
+    return qp_write_server_json(&file, &result) ? QP_EXIT_OK : QP_EXIT_FAILED;
+}

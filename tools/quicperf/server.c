@@ -1,0 +1,422 @@
+#include "tools/quicperf/server.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "quring/quring.h"
+#include "tools/quicperf/proto.h"
+#include "tools/quicperf/setup.h"
+
+#define QP_SCRATCH_BYTES (128u * 1024u)
+#define QP_WAITING_MAX 1024u /* answers waiting for a stream of ours, per connection */
+#define QP_STOP_NS 1000000000ull
+
+/* What a connection's context points at: the server before the first event, then the connection. */
+typedef enum qp_tag { QP_TAG_SERVER, QP_TAG_CONN } qp_tag;
+
+typedef struct qp_sconn qp_sconn;
+
+/* One stream a client opened, or one of ours that answers a unidirectional request. */
+typedef struct qp_sstream {
+    struct qp_sstream *prev; /* in the connection's list; next also links free objects */
+    struct qp_sstream *next;
+    qp_sconn *conn;
+    quring_stream stream;
+    qp_header header;
+    qp_pump pump;
+    uint64_t answer; /* waiting: bytes to send once a stream can be opened */
+    bool sending;
+    bool waiting;
+    bool dead; /* abandoned by either side */
+} qp_sstream;
+
+typedef struct qp_sworker {
+    uint8_t *scratch;
+    qp_sstream *free;
+    _Atomic uint64_t connections;
+    _Atomic uint64_t ended;
+    _Atomic uint64_t requests;
+    _Atomic uint64_t bytes_in;
+    _Atomic uint64_t bytes_out;
+} qp_sworker;
+
+struct qp_server {
+    qp_tag tag;
+    quring_runtime *rt;
+    quring_tls *tls;
+    quring_listener *listeners[2];
+    size_t listener_count;
+    int wake_fd;
+    qp_sworker workers[QURING_WORKERS_MAX];
+};
+
+struct qp_sconn {
+    qp_tag tag;
+    qp_server *server;
+    qp_sworker *worker;
+    quring_conn conn;
+    qp_sstream *streams;
+    size_t waiting;
+};
+
+/* Only the worker itself writes its counters, so a plain sum is enough. */
+static void qp_count(_Atomic uint64_t *counter, uint64_t more)
+{
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + more,
+                          memory_order_relaxed);
+}
+
+/* ---- objects ----------------------------------------------------------------------------------- */
+
+static qp_sconn *qp_sconn_get(const quring_event *ev)
+{
+    if (*(const qp_tag *)ev->conn_ctx == QP_TAG_CONN) {
+        return ev->conn_ctx;
+    }
+    qp_server *server = ev->conn_ctx;
+    int self = quring_worker_self();
+    qp_sconn *conn = self < 0 || ev->type == QURING_EV_CLOSED ? NULL : calloc(1, sizeof(*conn));
+    if (conn == NULL) {
+        return NULL;
+    }
+    conn->tag = QP_TAG_CONN;
+    conn->server = server;
+    conn->worker = &server->workers[self];
+    conn->conn = ev->conn;
+    (void)quring_conn_set_ctx(ev->conn, conn);
+    qp_count(&conn->worker->connections, 1);
+    return conn;
+}
+
+static qp_sstream *qp_sstream_create(qp_sconn *conn, quring_stream stream)
+{
+    qp_sstream *s = conn->worker->free;
+    if (s != NULL) {
+        conn->worker->free = s->next;
+        memset(s, 0, sizeof(*s));
+    } else if ((s = calloc(1, sizeof(*s))) == NULL) {
+        return NULL;
+    }
+    s->conn = conn;
+    s->stream = stream;
+    s->next = conn->streams;
+    if (s->next != NULL) {
+        s->next->prev = s;
+    }
+    conn->streams = s;
+    return s;
+}
+
+static void qp_sstream_destroy(qp_sstream *s)
+{
+    qp_sconn *conn = s->conn;
+    quring_stream_info info;
+    if (s->sending && quring_stream_get_info(s->stream, &info) == QURING_OK) {
+        qp_count(&conn->worker->bytes_out, info.bytes_acked);
+    }
+    conn->waiting -= s->waiting ? 1 : 0;
+    if (s->prev != NULL) {
+        s->prev->next = s->next;
+    } else {
+        conn->streams = s->next;
+    }
+    if (s->next != NULL) {
+        s->next->prev = s->prev;
+    }
+    s->next = conn->worker->free;
+    conn->worker->free = s;
+}
+
+/* ---- answering --------------------------------------------------------------------------------- */
+
+static void qp_sstream_send(qp_sstream *s)
+{
+    if (!s->sending || s->dead) {
+        return;
+    }
+    quring_status status = qp_pump_run(&s->pump);
+    if (status != QURING_OK && status != QURING_E_AGAIN) {
+        s->dead = true;
+        (void)quring_stream_reset(s->pump.stream, QP_APP_REFUSED);
+    }
+}
+
+static void qp_sstream_answer_on(qp_sstream *s, quring_stream stream, uint64_t bytes)
+{
+    qp_pump_init(&s->pump, stream, bytes);
+    s->sending = true;
+    qp_sstream_send(s);
+}
+
+/* Opens streams of ours for answers that wait for one. */
+static void qp_sconn_open_waiting(qp_sconn *conn)
+{
+    for (qp_sstream *s = conn->streams; s != NULL && conn->waiting > 0; s = s->next) {
+        quring_stream stream;
+        if (!s->waiting) {
+            continue;
+        }
+        if (quring_stream_open(&stream, conn->conn, QURING_STREAM_UNI) != QURING_OK) {
+            return; /* AGAIN: STREAMS_AVAILABLE follows; anything else: CLOSED does */
+        }
+        s->waiting = false;
+        conn->waiting--;
+        s->stream = stream;
+        (void)quring_stream_set_ctx(stream, s);
+        qp_sstream_answer_on(s, stream, s->answer);
+    }
+}
+
+/* draft 2.3.2: a unidirectional request is answered on a stream of ours, unless it wants nothing. */
+static void qp_sconn_answer_uni(qp_sconn *conn, uint64_t bytes)
+{
+    if (bytes == 0) {
+        return;
+    }
+    qp_sstream *s = conn->waiting < QP_WAITING_MAX
+                        ? qp_sstream_create(conn, (quring_stream){0})
+                        : NULL;
+    if (s == NULL) {
+        (void)quring_conn_close(conn->conn, QP_APP_REFUSED, "too many unanswered requests");
+        return;
+    }
+    s->waiting = true;
+    s->answer = bytes;
+    conn->waiting++;
+    qp_sconn_open_waiting(conn);
+}
+
+/* The request is complete: answer it. One that ended before its header is only ended (draft 2.3.1). */
+static void qp_sstream_end_of_request(qp_sstream *s, uint64_t stream_id)
+{
+    bool uni = (stream_id & 2u) != 0; /* RFC 9000 2.1 */
+    bool asked = qp_header_is_complete(&s->header);
+    uint64_t bytes = asked ? qp_header_value(&s->header) : 0;
+    if (asked) {
+        qp_count(&s->conn->worker->requests, 1);
+    }
+    if (uni) {
+        qp_sconn_answer_uni(s->conn, bytes);
+    } else {
+        qp_sstream_answer_on(s, s->stream, bytes);
+    }
+}
+
+static void qp_sstream_receive(qp_sstream *s, uint64_t stream_id)
+{
+    qp_sworker *worker = s->conn->worker;
+    uint64_t payload = 0;
+    bool fin = false;
+    size_t got = QP_SCRATCH_BYTES;
+    while (!fin && got == QP_SCRATCH_BYTES) { /* ends: a stream holds at most its window */
+        got = 0;
+        if (quring_stream_read(s->stream, &got, &fin, worker->scratch, QP_SCRATCH_BYTES) !=
+            QURING_OK) {
+            break;
+        }
+        payload += got - qp_header_feed(&s->header, worker->scratch, got);
+    }
+    qp_count(&worker->bytes_in, payload);
+    if (fin && !s->sending) {
+        qp_sstream_end_of_request(s, stream_id);
+    }
+}
+
+/* ---- events ------------------------------------------------------------------------------------ */
+
+static void qp_server_opened(qp_sconn *conn, const quring_event *ev)
+{
+    qp_sstream *s = qp_sstream_create(conn, ev->stream);
+    if (s == NULL) {
+        (void)quring_conn_close(conn->conn, QP_APP_REFUSED, "out of memory");
+        return;
+    }
+    (void)quring_stream_set_ctx(ev->stream, s);
+}
+
+static void qp_server_closed(const quring_event *ev, qp_sconn *conn)
+{
+    if (conn == NULL) {
+        return; /* never became a connection */
+    }
+    qp_server *server = conn->server;
+    while (conn->streams != NULL) {
+        qp_sstream_destroy(conn->streams);
+    }
+    qp_count(&conn->worker->ended, 1);
+    (void)ev;
+    free(conn);
+    if (server->wake_fd >= 0) {
+        uint64_t one = 1;
+        (void)!write(server->wake_fd, &one, sizeof(one));
+    }
+}
+
+static void qp_server_stream_event(const quring_event *ev, qp_sstream *s)
+{
+    switch ((int)ev->type) {
+    case QURING_EV_STREAM_READABLE:
+        qp_sstream_receive(s, ev->stream_id);
+        break;
+    case QURING_EV_STREAM_WRITABLE:
+    case QURING_EV_STREAM_RELEASED:
+        qp_sstream_send(s);
+        break;
+    case QURING_EV_STREAM_RESET: /* the client gave up its request: nothing to answer */
+        s->dead = true;
+        if ((ev->stream_id & 2u) == 0) {
+            (void)quring_stream_reset(s->stream, QP_APP_DONE);
+        }
+        break;
+    case QURING_EV_STREAM_STOPPED:
+        s->dead = true;
+        break;
+    case QURING_EV_STREAM_CLOSED:
+        qp_sstream_destroy(s);
+        break;
+    default:
+        break;
+    }
+}
+
+static void qp_server_event(const quring_event *ev)
+{
+    qp_sconn *conn = qp_sconn_get(ev);
+    if (ev->type == QURING_EV_CLOSED) {
+        qp_server_closed(ev, conn);
+    } else if (conn == NULL) {
+        (void)quring_conn_close(ev->conn, QP_APP_REFUSED, "out of memory");
+    } else if (ev->type == QURING_EV_STREAM_OPENED) {
+        qp_server_opened(conn, ev);
+    } else if (ev->type == QURING_EV_STREAMS_AVAILABLE) {
+        qp_sconn_open_waiting(conn);
+    } else if (ev->stream_ctx != NULL) {
+        qp_server_stream_event(ev, ev->stream_ctx);
+    }
+}
+
+/* ---- life -------------------------------------------------------------------------------------- */
+
+static quring_status qp_server_listen(qp_server *server, const quring_addr *local, uint32_t flags,
+                                      quring_error *err)
+{
+    quring_listen_options options;
+    memset(&options, 0, sizeof(options));
+    options.local = *local;
+    options.tls = server->tls;
+    options.on_event = qp_server_event;
+    options.ctx = server;
+    options.flags = flags;
+    quring_status status =
+        quring_listen(server->rt, &server->listeners[server->listener_count], &options, err);
+    server->listener_count += status == QURING_OK ? 1 : 0;
+    return status;
+}
+
+static quring_status qp_server_listen_all(qp_server *server, uint16_t *out_port,
+                                          const qp_options *options, quring_error *err)
+{
+    quring_addr local;
+    uint32_t flags = options->retry ? QURING_LISTEN_RETRY : 0u;
+    quring_status status = quring_addr_parse(
+        &local, options->bind != NULL ? options->bind : "127.0.0.1", (uint16_t)options->port, err);
+    if (status == QURING_OK) {
+        status = qp_server_listen(server, &local, flags, err);
+    }
+    if (status != QURING_OK) {
+        return status;
+    }
+    *out_port = quring_listener_local(server->listeners[0]).port;
+    if (options->bind != NULL) {
+        return QURING_OK;
+    }
+    quring_error ignored;
+    status = quring_addr_parse(&local, "[::1]", *out_port, &ignored);
+    if (status == QURING_OK) {
+        status = qp_server_listen(server, &local, flags, &ignored);
+    }
+    if (status == QURING_E_ADDR_IN_USE && options->port != 0) {
+        *err = ignored;
+        return status;
+    }
+    return QURING_OK; /* a machine without IPv6 is served on 127.0.0.1 */
+}
+
+quring_status qp_server_open(qp_server **out, uint16_t *out_port, const qp_options *options,
+                             const quring_config *config, int wake_fd, quring_error *err)
+{
+    qp_server *server = calloc(1, sizeof(*server));
+    if (server == NULL) {
+        memset(err, 0, sizeof(*err));
+        return err->status = QURING_E_NOMEM;
+    }
+    server->tag = QP_TAG_SERVER;
+    server->wake_fd = wake_fd;
+    quring_status status = qp_tls_server(&server->tls, options, err);
+    for (uint32_t i = 0; i < config->workers && status == QURING_OK; i++) {
+        server->workers[i].scratch = aligned_alloc(64, QP_SCRATCH_BYTES);
+        if (server->workers[i].scratch == NULL) {
+            memset(err, 0, sizeof(*err));
+            status = err->status = QURING_E_NOMEM;
+        }
+    }
+    if (status == QURING_OK) {
+        status = quring_runtime_create(&server->rt, config, err);
+    }
+    if (status == QURING_OK) {
+        status = qp_server_listen_all(server, out_port, options, err);
+    }
+    if (status != QURING_OK) {
+        qp_server_close(server);
+        return status;
+    }
+    *out = server;
+    return QURING_OK;
+}
+
+void qp_server_totals_get(const qp_server *server, qp_server_totals *out)
+{
+    memset(out, 0, sizeof(*out));
+    for (size_t i = 0; i < QURING_WORKERS_MAX; i++) {
+        const qp_sworker *w = &server->workers[i];
+        out->connections += atomic_load_explicit(&w->connections, memory_order_relaxed);
+        out->ended += atomic_load_explicit(&w->ended, memory_order_relaxed);
+        out->requests += atomic_load_explicit(&w->requests, memory_order_relaxed);
+        out->bytes_in += atomic_load_explicit(&w->bytes_in, memory_order_relaxed);
+        out->bytes_out += atomic_load_explicit(&w->bytes_out, memory_order_relaxed);
+    }
+}
+
+quring_runtime *qp_server_runtime(const qp_server *server)
+{
+    return server->rt;
+}
+
+void qp_server_close(qp_server *server)
+{
+    if (server == NULL) {
+        return;
+    }
+    if (server->rt != NULL) {
+        quring_runtime_drain(server->rt);
+        for (size_t i = 0; i < server->listener_count; i++) {
+            quring_listener_close(server->listeners[i]);
+        }
+        quring_runtime_stop(server->rt, QP_APP_DONE, QP_STOP_NS);
+        quring_runtime_destroy(server->rt);
+    }
+    if (server->tls != NULL) {
+        quring_tls_release(server->tls);
+    }
+    for (size_t i = 0; i < QURING_WORKERS_MAX; i++) {
+        free(server->workers[i].scratch);
+        while (server->workers[i].free != NULL) {
+            qp_sstream *s = server->workers[i].free;
+            server->workers[i].free = s->next;
+            free(s);
+        }
+    }
+    free(server);
+}

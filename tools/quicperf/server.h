@@ -1,0 +1,49 @@
+/* tools/quicperf/server.h: the answering side of the "perf" protocol.
+ *
+ * Shape:  one qp_server per process part: a runtime, one or two listeners, and for each worker its
+ *         objects and counters. Callbacks run on the workers and share nothing between them.
+ * Owner:  the thread that called qp_server_open; it alone calls the functions below.
+ */
+#ifndef TOOLS_QUICPERF_SERVER_H
+#define TOOLS_QUICPERF_SERVER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "quring/runtime.h"
+#include "tools/quicperf/options.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct qp_server qp_server;
+
+/* What the server has done since it was opened. */
+typedef struct qp_server_totals {
+    uint64_t connections; /* accepted */
+    uint64_t ended;       /* of those, gone */
+    uint64_t requests;    /* complete ones */
+    uint64_t bytes_in;    /* request payload read */
+    uint64_t bytes_out;   /* acknowledged bytes of answers on streams that have ended */
+} qp_server_totals;
+
+/* qp_server_open starts the runtime of `config` and listens as the options say (-B, -p, --cert, ...).
+ * wake_fd, if not -1, is an eventfd that is written to whenever a connection ends.
+ * Returns QURING_OK with *out_port the UDP port; else a status with err filled in and nothing left. */
+QURING_NODISCARD quring_status qp_server_open(qp_server **out, uint16_t *out_port,
+                                              const qp_options *options,
+                                              const quring_config *config, int wake_fd,
+                                              quring_error *err);
+
+void qp_server_totals_get(const qp_server *server, qp_server_totals *out);
+quring_runtime *qp_server_runtime(const qp_server *server);
+
+/* qp_server_close refuses new connections, closes those there are, and frees. NULL is a no-op. */
+void qp_server_close(qp_server *server);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* TOOLS_QUICPERF_SERVER_H */

@@ -1,0 +1,206 @@
+#define _GNU_SOURCE
+#include "tools/quicperf/setup.h"
+
+#include <arpa/inet.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "tools/quicperf/proto.h"
+
+#define QP_PEM_MAX 4096u
+
+static void qp_log(void *ctx, int level, const char *line)
+{
+    const bool *quiet = ctx;
+    if (level == 0 || (level == 1 && !*quiet)) {
+        (void)fprintf(stderr, "quicperf: %s\n", line);
+    }
+}
+
+static void qp_limits_from(quring_limits *limits, const qp_options *o)
+{
+    quring_limits_for_loopback(limits);
+    limits->handshake_timeout_ns = o->timeout_ns;
+    limits->idle_timeout_ns = o->idle_timeout_ns;
+    if (o->command == QP_CMD_SERVER) {
+        limits->streams_bidi_max = o->max_streams;
+        limits->streams_uni_max = o->max_streams;
+    }
+    if (o->payload != 0) {
+        limits->udp_payload_bytes = o->payload;
+        limits->udp_payload_max_bytes = o->payload;
+    }
+    if (o->window_bytes != 0) {
+        uint64_t window = o->window_bytes;
+        limits->stream_recv_window_max_bytes = window;
+        limits->conn_recv_window_max_bytes = 2 * window;
+        if (limits->stream_recv_window_bytes > window) {
+            limits->stream_recv_window_bytes = window;
+        }
+        if (limits->conn_recv_window_bytes > 2 * window) {
+            limits->conn_recv_window_bytes = 2 * window;
+        }
+    }
+}
+
+void qp_config_from(quring_config *out, const qp_options *options)
+{
+    static bool quiet; /* one command line per process */
+    quiet = options->quiet;
+    quring_config_init(out);
+    out->workers = options->workers;
+    for (uint32_t i = 0; i < out->workers && options->cpu_count > 0; i++) {
+        out->cpus[i] = options->cpus[i % options->cpu_count];
+    }
+    out->io = (quring_io_backend)options->io;
+    out->aead = (quring_aead)options->aead;
+    out->cc = (quring_cc)options->cc;
+    out->gso = !options->no_gso;
+    out->gro = !options->no_gro;
+    out->pacing = !options->no_pacing;
+    out->spin_ns = options->spin_us * 1000u;
+    out->log = qp_log;
+    out->log_ctx = &quiet;
+    qp_limits_from(&out->limits, options);
+}
+
+/* ---- TLS --------------------------------------------------------------------------------------- */
+
+static const char *const qp_alpn[] = {QP_ALPN};
+
+quring_status qp_tls_server(quring_tls **out, const qp_options *options, quring_error *err)
+{
+    char cert[QP_PEM_MAX];
+    char key[QP_PEM_MAX];
+    quring_tls_options tls;
+    memset(&tls, 0, sizeof(tls));
+    tls.alpn = qp_alpn;
+    tls.alpn_count = 1;
+    tls.verify = QURING_VERIFY_NONE; /* clients are not asked for certificates */
+    tls.cert_file = options->cert;
+    tls.key_file = options->key;
+    if (options->cert == NULL) {
+        size_t cert_len = 0;
+        size_t key_len = 0;
+        quring_status status = quring_tls_self_signed(cert, &cert_len, key, &key_len);
+        if (status != QURING_OK) {
+            memset(err, 0, sizeof(*err));
+            err->status = status;
+            (void)snprintf(err->message, sizeof(err->message), "cannot make a certificate: %s",
+                           quring_status_text(status));
+            return status;
+        }
+        tls.cert_pem = (quring_bytes){(const uint8_t *)cert, cert_len};
+        tls.key_pem = (quring_bytes){(const uint8_t *)key, key_len};
+    }
+    return quring_tls_create_server(out, &tls, err);
+}
+
+quring_status qp_tls_client(quring_tls **out, const qp_options *options, const quring_addr *peer,
+                            quring_error *err)
+{
+    quring_tls_options tls;
+    bool trusted = options->insecure || (options->ca == NULL && qp_addr_is_loopback(peer));
+    memset(&tls, 0, sizeof(tls));
+    tls.alpn = qp_alpn;
+    tls.alpn_count = 1;
+    tls.ca_file = options->ca;
+    tls.verify = trusted ? QURING_VERIFY_NONE : QURING_VERIFY_PEER;
+    return quring_tls_create_client(out, &tls, err);
+}
+
+/* ---- addresses and CPUs ------------------------------------------------------------------------ */
+
+bool qp_addr_is_loopback(const quring_addr *addr)
+{
+    static const uint8_t one[16] = {[15] = 1};
+    return addr->family == 4 ? addr->ip[0] == 127
+                             : addr->family == 6 && memcmp(addr->ip, one, sizeof(one)) == 0;
+}
+
+bool qp_host_name(char *out, size_t cap, const char *target)
+{
+    struct in_addr v4;
+    const char *colon = strchr(target, ':');
+    size_t len = colon == NULL ? strlen(target) : (size_t)(colon - target);
+    bool is_v6 = target[0] == '[' || (colon != NULL && strchr(colon + 1, ':') != NULL);
+    if (is_v6 || len == 0 || len >= cap) {
+        return false;
+    }
+    memcpy(out, target, len);
+    out[len] = '\0';
+    return inet_pton(AF_INET, out, &v4) != 1;
+}
+
+size_t qp_cpus_allowed(int32_t *out, size_t cap)
+{
+    cpu_set_t set;
+    size_t count = 0;
+    CPU_ZERO(&set);
+    if (sched_getaffinity(0, sizeof(set), &set) != 0) {
+        return 0;
+    }
+    for (int cpu = 0; cpu < CPU_SETSIZE && count < cap; cpu++) {
+        if (CPU_ISSET(cpu, &set)) {
+            out[count++] = cpu;
+        }
+    }
+    return count;
+}
+
+/* ---- messages and signals ---------------------------------------------------------------------- */
+
+int qp_fail(const char *fmt, ...)
+{
+    char line[512];
+    va_list args;
+    va_start(args, fmt);
+    (void)vsnprintf(line, sizeof(line), fmt, args);
+    va_end(args);
+    (void)fprintf(stderr, "quicperf: %s\n", line);
+    return QP_EXIT_FAILED;
+}
+
+static void qp_signal_set(sigset_t *set)
+{
+    sigemptyset(set);
+    sigaddset(set, SIGINT);
+    sigaddset(set, SIGTERM);
+}
+
+int qp_signals_open(void)
+{
+    sigset_t set;
+    qp_signal_set(&set);
+    (void)signal(SIGPIPE, SIG_IGN); /* a closed pipe shows as a write error */
+    if (sigprocmask(SIG_BLOCK, &set, NULL) != 0) {
+        return -1;
+    }
+    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+bool qp_signals_take(int fd)
+{
+    struct signalfd_siginfo info;
+    return read(fd, &info, sizeof(info)) == (ssize_t)sizeof(info);
+}
+
+static void qp_signal_exit(int number)
+{
+    (void)number;
+    _exit(QP_EXIT_INTERRUPTED);
+}
+
+void qp_signals_exit_on_next(void)
+{
+    sigset_t set;
+    qp_signal_set(&set);
+    (void)signal(SIGINT, qp_signal_exit);
+    (void)signal(SIGTERM, qp_signal_exit);
+    (void)sigprocmask(SIG_UNBLOCK, &set, NULL);
+}
