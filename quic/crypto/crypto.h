@@ -1,8 +1,8 @@
-/* quic/crypto/crypto.h: who does AEAD and header protection: one table of functions per cipher suite.
+/* quic/crypto/crypto.h: who does AEAD and header protection; a table of functions per suite.
  *
  * Shape:  a provider is a process-wide constant; its contexts are plain memory lent by quic_keys.
- *         Providers: BoringSSL (crypto_boringssl.c), intel-ipsec-mb (crypto_ipsec_mb.c), and a cheap
- *         one without secrecy for tests (crypto_shim.c).
+ *         Providers: BoringSSL (crypto_boringssl.c), intel-ipsec-mb (crypto_ipsec_mb.c), and a
+ *         cheap one without secrecy for tests (crypto_shim.c).
  * Owner:  nobody; all threads may use a provider at once, each with its own contexts.
  * Spec:   RFC 9001 5.3 (AEAD), 5.4 (header protection), 6.6 (limits).
  */
@@ -44,8 +44,8 @@ typedef struct quic_crypto_suite {
     void (*hp_deinit)(void *hp);
 
     /* seal writes len bytes of ciphertext and a 16-byte tag to dst; src == dst is allowed, other
-     * overlap is not. open decrypts ct_len bytes at src plus the 16 bytes of tag that follow them to
-     * dst (src == dst allowed) and says whether the tag is right; dst is garbage if it is not. */
+     * overlap is not. open decrypts ct_len bytes at src plus the 16 bytes of tag that follow them
+     * to dst (src == dst allowed) and says whether the tag is right; dst is garbage if not. */
     void (*seal)(void *aead, uint8_t *dst, const uint8_t *src, size_t len, const uint8_t *nonce,
                  const uint8_t *ad, size_t ad_len);
     bool (*open)(void *aead, uint8_t *dst, const uint8_t *src, size_t ct_len, const uint8_t *nonce,
@@ -71,8 +71,9 @@ static inline const quic_crypto_suite *quic_crypto_find_suite(const quic_crypto 
 /* quic_crypto_boringssl is always there. */
 const quic_crypto *quic_crypto_boringssl(void);
 
-/* quic_crypto_ipsec_mb is NULL when this build lacks the library or the CPU lacks VAES and VPCLMULQDQ.
- * Its ChaCha20-Poly1305 is BoringSSL's. The first call initialises the library; any thread. */
+/* quic_crypto_ipsec_mb is NULL when this build lacks the library or the CPU lacks VAES and
+ * VPCLMULQDQ. Its ChaCha20-Poly1305 is BoringSSL's. The first call initialises the library; any
+ * thread. */
 const quic_crypto *quic_crypto_ipsec_mb(void);
 
 /* quic_crypto_best gives ipsec-mb where it can be had, otherwise BoringSSL. */

@@ -8,7 +8,7 @@
 
 #include "quic/base/check.h"
 
-/* ---- AEAD, RFC 9001 5.3 -------------------------------------------------------------------------- */
+/* ---- AEAD, RFC 9001 5.3 ---------------------------------------------------------------------- */
 
 static bool aead_init(void *aead, const EVP_AEAD *alg, const uint8_t *key)
 {
@@ -65,7 +65,7 @@ static bool aead_open(void *aead, uint8_t *dst, const uint8_t *src, size_t ct_le
     return true;
 }
 
-/* ---- header protection by AES, RFC 9001 5.4.3 ---------------------------------------------------- */
+/* ---- header protection by AES, RFC 9001 5.4.3 ------------------------------------------------ */
 
 static bool aes_hp_init(void *hp, const EVP_CIPHER *cipher, const uint8_t *key)
 {
@@ -107,7 +107,7 @@ static void aes_hp_masks(void *hp, const uint8_t *const samples[], uint8_t (*mas
     QURING_ASSERT(ok);
 }
 
-/* ---- header protection by ChaCha20, RFC 9001 5.4.4 ----------------------------------------------- */
+/* ---- header protection by ChaCha20, RFC 9001 5.4.4 ------------------------------------------- */
 
 static bool chacha_hp_init(void *hp, const uint8_t *key)
 {
@@ -134,7 +134,7 @@ static void chacha_hp_masks(void *hp, const uint8_t *const samples[], uint8_t (*
     }
 }
 
-/* ---- tables -------------------------------------------------------------------------------------- */
+/* ---- tables ---------------------------------------------------------------------------------- */
 
 const quic_crypto_suite quic_boringssl_aes_128_gcm = {
     .id = QUIC_SUITE_AES_128_GCM_SHA256,

@@ -10,15 +10,15 @@
 
 #include "quic/crypto/crypto_boringssl.h"
 
-/* Only the library's stateless functions are used: they take a key and a context on the stack, so the
- * manager that names them is asked once and freed. */
+/* Only the library's stateless functions are used: they take a key and a context on the stack, so
+ * the manager that names them is asked once and freed. */
 static struct {
     aes_gcm_enc_dec_t enc_128, dec_128, enc_256, dec_256;
     aes_gcm_pre_t pre_128, pre_256;
     keyexp_t keyexp_128, keyexp_256;
 } fn;
 
-/* ---- AEAD, RFC 9001 5.3 -------------------------------------------------------------------------- */
+/* ---- AEAD, RFC 9001 5.3 ---------------------------------------------------------------------- */
 
 static bool aes_128_init(void *aead, const uint8_t *key)
 {
@@ -73,7 +73,7 @@ static bool aes_256_open(void *aead, uint8_t *dst, const uint8_t *src, size_t ct
     return CRYPTO_memcmp(tag, src + ct_len, QUIC_AEAD_TAG_LEN) == 0;
 }
 
-/* ---- header protection, RFC 9001 5.4.3 ------------------------------------------------------------ */
+/* ---- header protection, RFC 9001 5.4.3 ------------------------------------------------------- */
 
 #define ROUNDS_128 10
 #define ROUNDS_256 14
@@ -160,7 +160,7 @@ static void aes_256_hp_masks(void *hp, const uint8_t *const samples[], uint8_t (
     hp_masks((const hp_key *)hp, samples, masks, count, ROUNDS_256);
 }
 
-/* ---- tables -------------------------------------------------------------------------------------- */
+/* ---- tables ---------------------------------------------------------------------------------- */
 
 static const quic_crypto_suite aes_128_gcm = {
     .id = QUIC_SUITE_AES_128_GCM_SHA256,

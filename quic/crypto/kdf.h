@@ -1,7 +1,7 @@
 /* quic/crypto/kdf.h: HKDF as QUIC and TLS 1.3 use it, without allocation.
  *
- * Shape:  quic_kdf holds HMAC's two half-finished hashes for one secret, so that several labels under
- *         one secret cost two compressions each.
+ * Shape:  quic_kdf holds HMAC's two half-finished hashes for one secret, so that several labels
+ *         under one secret cost two compressions each.
  * Owner:  the caller's stack; wipe with quic_kdf_deinit.
  * Spec:   RFC 5869, RFC 8446 7.1, RFC 9001 5.1.
  */

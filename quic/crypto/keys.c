@@ -52,7 +52,7 @@ static void free_keys(quic_keys *k)
     quic_mem_free(mem, base, size);
 }
 
-/* make derives what `secret` gives (RFC 9001 5.1); hp_key NULL: derived as well, else taken over. */
+/* make derives what `secret` gives (RFC 9001 5.1); hp_key NULL: derived too, else copied. */
 static quic_rc make(quic_keys **out, const quic_crypto *crypto, quic_mem *mem,
                     const quic_crypto_suite *suite, const uint8_t *secret, const uint8_t *hp_key)
 {

@@ -18,8 +18,8 @@ extern "C" {
 
 #define QUIC_SECRET_LEN_MAX 48u
 
-/* The first cache line is what each packet touches. Fields are read by the inline functions below and
- * by keys.c only. */
+/* The first cache line is what each packet touches. Fields are read by the inline functions below
+ * and by keys.c only. */
 typedef struct quic_keys {
     const quic_crypto_suite *suite;
     void *aead;
@@ -53,15 +53,15 @@ QUIC_NODISCARD quic_rc quic_keys_create_initial(quic_keys **out_client, quic_key
                                                 const quic_crypto *crypto, quic_mem *mem,
                                                 uint32_t version, const quic_cid *client_dcid);
 
-/* quic_keys_update makes the keys of the next phase (RFC 9001 6.1): new secret, key and iv, the same
- * header-protection key; sealed_count starts at 0. `cur` stays usable.
+/* quic_keys_update makes the keys of the next phase (RFC 9001 6.1): new secret, key and iv, the
+ * same header-protection key; sealed_count starts at 0. `cur` stays usable.
  * Returns QUIC_OK; QUIC_E_NOMEM; QUIC_E_CRYPTO. */
 QUIC_NODISCARD quic_rc quic_keys_update(quic_keys **out_next, const quic_keys *cur, quic_mem *mem);
 
 /* quic_keys_destroy wipes and frees; NULL is a no-op. */
 void quic_keys_destroy(quic_keys *keys);
 
-/* ---- each packet -------------------------------------------------------------------------------- */
+/* ---- each packet ----------------------------------------------------------------------------- */
 
 /* RFC 9001 5.3: the packet number, left-padded to the IV's length, XORed onto the IV. */
 static inline void quic_keys_nonce(const quic_keys *k, uint64_t pn,
@@ -120,8 +120,9 @@ static inline bool quic_keys_open(quic_keys *k, uint64_t pn, const uint8_t *hdr,
     return quic_keys_open_to(k, pn, hdr, hdr_len, payload, payload, len_with_tag);
 }
 
-/* quic_keys_hp_masks makes the masks for `count` (0..QUIC_HP_BATCH_MAX) 16-byte samples at once; the
- * first 5 bytes of each mask count (RFC 9001 5.4.1). The samples may lie inside sealed packets. */
+/* quic_keys_hp_masks makes the masks for `count` (0..QUIC_HP_BATCH_MAX) 16-byte samples at once;
+ * the first 5 bytes of each mask count (RFC 9001 5.4.1). The samples may lie inside sealed
+ * packets. */
 static inline void quic_keys_hp_masks(const quic_keys *k, const uint8_t *const samples[],
                                       uint8_t (*masks)[16], unsigned count)
 {
@@ -136,7 +137,7 @@ static inline void quic_keys_hp_mask(const quic_keys *k, const uint8_t *sample, 
     k->suite->hp_masks(k->hp, &sample, (uint8_t(*)[16])mask, 1);
 }
 
-/* ---- facts -------------------------------------------------------------------------------------- */
+/* ---- facts ----------------------------------------------------------------------------------- */
 
 static inline uint16_t quic_keys_suite(const quic_keys *k)
 {

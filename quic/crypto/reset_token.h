@@ -1,7 +1,7 @@
 /* quic/crypto/reset_token.h: stateless reset tokens, a function of a secret and a connection ID.
  *
- * Owner:  an endpoint keeps the key; equal root secrets give equal tokens on all workers and after a
- *         restart.    Spec: RFC 9000 10.3.2.
+ * Owner:  an endpoint keeps the key; equal root secrets give equal tokens on all workers and after
+ *         a restart.    Spec: RFC 9000 10.3.2.
  */
 #ifndef QUIC_CRYPTO_RESET_TOKEN_H
 #define QUIC_CRYPTO_RESET_TOKEN_H

@@ -1,4 +1,4 @@
-/* quic/crypto/retry.h: the integrity tag of Retry packets. Pure functions.    Spec: RFC 9001 5.8. */
+/* quic/crypto/retry.h: the integrity tag of Retry packets. Pure functions. Spec: RFC 9001 5.8. */
 #ifndef QUIC_CRYPTO_RETRY_H
 #define QUIC_CRYPTO_RETRY_H
 
@@ -17,7 +17,7 @@ QUIC_NODISCARD quic_rc quic_retry_tag_make(uint8_t out[QUIC_AEAD_TAG_LEN],
                                            const quic_cid *original_dcid, const uint8_t *packet,
                                            size_t len);
 
-/* quic_retry_tag_check says whether the last 16 of `len` bytes are the right tag; in constant time. */
+/* quic_retry_tag_check says whether the last 16 of `len` bytes are the right tag (constant time). */
 bool quic_retry_tag_check(const quic_cid *original_dcid, const uint8_t *packet, size_t len);
 
 #ifdef __cplusplus

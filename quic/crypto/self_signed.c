@@ -50,8 +50,8 @@ static bool fill_names(X509 *cert, EVP_PKEY *key, uint64_t now)
            X509_set_issuer_name(cert, name) && X509_set_pubkey(cert, key);
 }
 
-/* No key usage: with one that lacks certificate signing, verifiers that are given this certificate as
- * trust anchor would not see that it signed itself. */
+/* No key usage: with one that lacks certificate signing, verifiers that are given this certificate
+ * as trust anchor would not see that it signed itself. */
 static X509 *make_cert(EVP_PKEY *key, uint64_t now)
 {
     X509 *cert = X509_new();

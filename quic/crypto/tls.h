@@ -1,7 +1,7 @@
-/* quic/crypto/tls.h: the handshake as a connection sees it: CRYPTO bytes in, CRYPTO bytes and secrets
- * out.
+/* quic/crypto/tls.h: the handshake for a connection: CRYPTO bytes in, CRYPTO bytes and secrets out.
  *
- * Shape:  a table of functions; BoringSSL (tls_boring.h) and a scripted one for tests (tls_script.h).
+ * Shape:  a table of functions; BoringSSL (tls_boring.h) and a scripted one for tests
+ *         (tls_script.h).
  * Owner:  a connection owns its quic_tls and destroys it; one worker. The sink is called only from
  *         within start and provide.
  * Spec:   RFC 9001 4 (carrying TLS), 8 (QUIC-specific adjustments).
@@ -82,8 +82,9 @@ typedef struct quic_tls_vtable {
     /* is_complete: our Finished is sent and the peer's verified (RFC 9001 4.1.1). */
     bool (*is_complete)(const quic_tls *tls);
 
-    /* peer_params gives the peer's transport parameters as soon as they are known (not authenticated
-     * before is_complete); alpn the protocol agreed on. Views into `tls`; false: none yet. */
+    /* peer_params gives the peer's transport parameters as soon as they are known (not
+     * authenticated before is_complete); alpn the protocol agreed on. Views into `tls`; false: none
+     * yet. */
     bool (*peer_params)(const quic_tls *tls, const uint8_t **out, size_t *out_len);
     bool (*alpn)(const quic_tls *tls, const uint8_t **out, size_t *out_len);
 

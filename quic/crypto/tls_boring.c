@@ -31,7 +31,7 @@ struct quic_tls {
     char error_text[ERROR_TEXT_LEN];
 };
 
-/* ---- what BoringSSL calls --------------------------------------------------------------------------- */
+/* ---- what BoringSSL calls -------------------------------------------------------------------- */
 
 static quic_tls *self_of(const SSL *ssl)
 {
@@ -84,7 +84,7 @@ static const SSL_QUIC_METHOD quic_method = {
     on_read_secret, on_write_secret, on_handshake_data, on_flush, on_alert,
 };
 
-/* ---- life ------------------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 static void boring_destroy(quic_tls *tls)
 {
@@ -101,7 +101,7 @@ static bool looks_like_ip(const char *name)
     return strchr(name, ':') != NULL || name[strspn(name, "0123456789.")] == '\0';
 }
 
-/* What is asked for and what the certificate must say (RFC 6125; RFC 6066 3: no SNI for addresses). */
+/* What is asked for and must be certified (RFC 6125); no SNI for addresses (RFC 6066 3). */
 static quic_rc set_server_name(quic_tls *tls, const char *name)
 {
     const bool verify = quic_tls_boring_config_verifies(tls->config);
@@ -176,7 +176,7 @@ static quic_rc boring_create(quic_tls **out, const quic_tls_args *args)
     return QUIC_OK;
 }
 
-/* ---- progress --------------------------------------------------------------------------------------- */
+/* ---- progress -------------------------------------------------------------------------------- */
 
 static void keep_error_text(quic_tls *tls)
 {
@@ -259,7 +259,7 @@ static quic_rc boring_provide(quic_tls *tls, quic_level level, const uint8_t *da
     return advance(tls);
 }
 
-/* ---- facts ------------------------------------------------------------------------------------------ */
+/* ---- facts ----------------------------------------------------------------------------------- */
 
 static bool boring_is_complete(const quic_tls *tls)
 {

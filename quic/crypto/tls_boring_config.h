@@ -29,9 +29,9 @@ typedef struct quic_tls_boring_options {
     size_t alpn_count;       /* 1..QUIC_TLS_ALPN_COUNT_MAX: QUIC demands ALPN, RFC 9001 8.1 */
 } quic_tls_boring_options;
 
-/* quic_tls_boring_config_create_server / _client build a configuration with one reference. Everything
- * in `options` is borrowed for the call. `err` (may be NULL) receives a sentence of at most err_len
- * bytes, 0-terminated, on failure.
+/* quic_tls_boring_config_create_server / _client build a configuration with one reference.
+ * Everything in `options` is borrowed for the call. `err` (may be NULL) receives a sentence of at
+ * most err_len bytes, 0-terminated, on failure.
  *
  * Returns QUIC_OK; QUIC_E_CRYPTO (bad PEM, key does not match, no certificate, no trust anchors);
  * QUIC_E_INVAL (ALPN list); QUIC_E_NOMEM. */

@@ -52,7 +52,7 @@ struct quic_tls {
     char server_name[NAME_LEN_MAX + 1];
 };
 
-/* ---- life ------------------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 static void script_destroy(quic_tls *tls)
 {
@@ -95,7 +95,7 @@ static quic_rc script_create(quic_tls **out, const quic_tls_args *args)
     return QUIC_OK;
 }
 
-/* ---- sending ---------------------------------------------------------------------------------------- */
+/* ---- sending --------------------------------------------------------------------------------- */
 
 static void absorb(quic_tls *tls, const uint8_t *msg, size_t len)
 {
@@ -207,7 +207,7 @@ static quic_rc emit_server_flight(quic_tls *tls)
     return rc == QUIC_OK ? give_secret(tls, QUIC_LEVEL_APP, QUIC_SERVER) : rc;
 }
 
-/* ---- receiving -------------------------------------------------------------------------------------- */
+/* ---- receiving ------------------------------------------------------------------------------- */
 
 static bool take_params(quic_tls *tls, quring_bytes params)
 {
@@ -448,7 +448,7 @@ static quic_rc script_start(quic_tls *tls)
     return tls->final_rc;
 }
 
-/* ---- facts ------------------------------------------------------------------------------------------ */
+/* ---- facts ----------------------------------------------------------------------------------- */
 
 static bool script_is_complete(const quic_tls *tls)
 {

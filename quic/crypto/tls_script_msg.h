@@ -54,7 +54,7 @@ bool quic_script_read_extensions(const uint8_t *msg, size_t len, quic_script_ext
 size_t quic_script_make_filler(uint8_t *out, size_t cap, uint8_t type, size_t total);
 bool quic_script_is_filler(const uint8_t *msg, size_t len);
 
-/* quic_script_derive fills `out` from both randoms and a number; Finished and secrets come of it. */
+/* quic_script_derive fills `out` from both randoms and a number; Finished and secrets use it. */
 void quic_script_derive(uint8_t *out, size_t len,
                         const uint8_t client_random[QUIC_SCRIPT_RANDOM_LEN],
                         const uint8_t server_random[QUIC_SCRIPT_RANDOM_LEN], uint64_t label);

@@ -1,4 +1,4 @@
-/* quic/crypto/token.h: the token of a Retry packet: what a server tells itself by way of the client.
+/* quic/crypto/token.h: the token of a Retry packet: what a server tells itself through the client.
  *
  * Format: type (1) | nonce (12) | AES-128-GCM(issued time, client address, original DCID, Retry
  *         SCID; fields of fixed size) | tag (16). The type byte is authenticated. Always

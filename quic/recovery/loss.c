@@ -50,8 +50,9 @@ void quic_recovery_release(quic_recovery *rec)
     quic_recovery_space *sp = &rec->spaces[rec->held_space];
     quic_sent_packet *packet = quic_sent_map_find(&sp->map, rec->held_pn);
     rec->held_pn = QUIC_PN_NONE;
-    QURING_ASSERT(packet != NULL);
-    quic_sent_map_free_packet(&sp->map, packet, rec->held_lo);
+    if (packet != NULL) {
+        quic_sent_map_free_packet(&sp->map, packet, rec->held_lo);
+    }
 }
 
 void quic_recovery_hold(quic_recovery *rec, quic_space space, uint64_t pn, uint64_t run_lo)
@@ -79,7 +80,7 @@ void quic_recovery_on_sent(quic_recovery *rec, quic_space space, quic_sent_packe
                            uint32_t bytes, uint32_t flags, quic_ns now)
 {
     QURING_ASSERT(bytes > 0 && bytes <= UINT16_MAX);
-    QURING_ASSERT(rec->held_pn == QUIC_PN_NONE || rec->held_space != space);
+    quic_recovery_release(rec); /* an ACK may have been given up half way */
     quic_recovery_space *sp = &rec->spaces[space];
     QURING_ASSERT(!sp->discarded);
     const uint32_t mask = QUIC_SENT_ACK_ELICITING | QUIC_SENT_IN_FLIGHT | QUIC_SENT_ECT0 |

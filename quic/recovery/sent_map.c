@@ -207,15 +207,10 @@ void quic_sent_map_cancel(quic_sent_map *map, quic_sent_packet *packet)
     map->open = false;
 }
 
-quic_rc quic_sent_packet_add_frame(quic_sent_map *map, quic_sent_packet *packet,
-                                   const quic_sent_frame *frame)
+quic_rc quic_sent_packet_add_more(quic_sent_map *map, quic_sent_packet *packet,
+                                  const quic_sent_frame *frame)
 {
     QURING_ASSERT(packet->state == QUIC_SENT_OPEN);
-    if (QUIC_LIKELY((packet->flags & QUIC_SENT_HAS_FRAME) == 0)) {
-        packet->frame = *frame;
-        packet->flags |= QUIC_SENT_HAS_FRAME;
-        return QUIC_OK;
-    }
     if (make_node_room(map, 1) != QUIC_OK) {
         return QUIC_E_NOMEM;
     }

@@ -127,10 +127,22 @@ bool quic_sent_map_skip(quic_sent_map *map, uint64_t pn);
  * lo..hi. */
 bool quic_sent_map_has_skipped(const quic_sent_map *map, uint64_t lo, uint64_t hi);
 
+/* quic_sent_packet_add_more is quic_sent_packet_add_frame for every record but the first. */
+quic_rc quic_sent_packet_add_more(quic_sent_map *map, quic_sent_packet *packet,
+                                  const quic_sent_frame *frame);
+
 /* quic_sent_packet_add_frame appends one record (copied) to the open packet.
  * Returns QUIC_OK; QUIC_E_NOMEM. */
-quic_rc quic_sent_packet_add_frame(quic_sent_map *map, quic_sent_packet *packet,
-                                   const quic_sent_frame *frame);
+static inline quic_rc quic_sent_packet_add_frame(quic_sent_map *map, quic_sent_packet *packet,
+                                                 const quic_sent_frame *frame)
+{
+    if (QUIC_LIKELY((packet->flags & QUIC_SENT_HAS_FRAME) == 0)) {
+        packet->frame = *frame;
+        packet->flags |= QUIC_SENT_HAS_FRAME;
+        return QUIC_OK;
+    }
+    return quic_sent_packet_add_more(map, packet, frame);
+}
 
 typedef struct quic_sent_frame_iter {
     uint32_t next; /* node to give next */

@@ -3,7 +3,8 @@
  * Shape:  one ring, a power of two, grown to what the received offsets need (the caller's flow
  *         limit bounds that); received ranges beyond the first gap are byte ranges. Bytes are
  *         copied once. When everything was consumed the ring restarts at its beginning, so it stays
- * in cache. Owner:  the quic_stream or quic_crypto_stream that embeds it; one worker; no locks.
+ *         in cache.
+ * Owner:  the quic_stream or quic_crypto_stream that embeds it; one worker; no locks.
  * Memory: nothing until the first byte; kept while bytes flow; quic_recv_buf_trim gives it back.
  * Spec:   RFC 9000 2.2 (ordering), 4.1 (limits), 4.5 (final size), 7.5 (CRYPTO buffering).
  */

@@ -63,8 +63,8 @@ static inline uint64_t quic_send_buf_held(const quic_send_buf *sb)
 
 /* quic_send_buf_write takes a prefix of `data` as long as fewer than `held_max` bytes are held.
  *
- *   lend           true: keeps `data` until acked_off passes it (quic_send_buf_is_lending); false:
- *   copies out_accepted   0..len
+ *   lend           true: keeps `data` until acked_off passes it; false: copies
+ *   out_accepted   0..len
  *
  * Returns QUIC_OK (also when nothing fit); QUIC_E_NOMEM (nothing taken). */
 QUIC_NODISCARD quic_rc quic_send_buf_write(quic_send_buf *sb, size_t *out_accepted,

@@ -1,10 +1,9 @@
-/* quic/stream/stream.h: one stream: both state machines, buffers, credit, and what waits to be
- * sent.
+/* quic/stream/stream.h: one stream: both state machines, buffers, credit, and what waits to leave.
  *
  * Shape:  a plain struct, two halves embedded by value. A half that does not exist (unidirectional
  *         streams) is in state NONE. stream_send.h and stream_recv.h hold the verbs.
- * Owner:  quic/stream/stream_table.h creates and frees it; the connection uses the slots at the
- * end. Spec:   RFC 9000 2.1 (ids), 3.1, 3.2 (states), 3.4 (bidirectional), 19.4-19.14.
+ * Owner:  quic/stream/stream_table.h creates and frees it; the connection uses the last slots.
+ * Spec:   RFC 9000 2.1 (ids), 3.1, 3.2 (states), 3.4 (bidirectional), 19.4-19.14.
  */
 #ifndef QUIC_STREAM_STREAM_H
 #define QUIC_STREAM_STREAM_H

@@ -105,7 +105,7 @@ static bool chunk_layout(const quic_stream *s, uint64_t n, size_t room, quic_str
     out->len = (uint32_t)n;
     out->has_len = n + len_len <= left;
     out->header_len = (uint16_t)(fixed + (out->has_len ? len_len : 0));
-    if (!out->has_len) { /* all bytes fit, but not with a length: up to 3 bytes of PADDING instead */
+    if (!out->has_len) { /* the bytes fit, a length does not: up to 3 bytes of PADDING instead */
         out->pad_len = (uint8_t)(left - n);
     }
     return true;

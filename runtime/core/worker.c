@@ -36,7 +36,8 @@ static void receive(rt_worker *w)
     quic_rx_unit unit;
     for (uint32_t n = 0; n < RX_UNITS_MAX && rt_io_next_rx(w->io, &unit); n++) {
         w->busy = true;
-        if (w->config.count > 1) {
+        /* A socket outside any group has no counterpart on another worker. */
+        if (w->config.count > 1 && w->groups[unit.path.socket] != 0) {
             uint8_t owner = quic_endpoint_route(w->endpoint, &unit);
             if (owner != w->config.index) {
                 rt_worker_forward(w, &unit, owner);

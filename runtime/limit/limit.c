@@ -11,12 +11,12 @@
 #include "runtime/limit/limit_run.h"
 #include "runtime/server/error.h"
 
-#define RT_LIMIT_PAYLOAD_DEFAULT 1452u
-#define RT_LIMIT_DURATION_DEFAULT 3000000000ull
-#define RT_LIMIT_DURATION_MAX (24ull * 3600 * 1000000000ull)
-#define RT_LIMIT_WINDOW_DEFAULT (2u << 20)
+#define RT_LIMIT_PAYLOAD_DEFAULT    1452u
+#define RT_LIMIT_DURATION_DEFAULT   3000000000ull
+#define RT_LIMIT_DURATION_MAX       (24ull * 3600 * 1000000000ull)
+#define RT_LIMIT_WINDOW_DEFAULT     (2u << 20)
 #define RT_LIMIT_SOCKET_BUF_DEFAULT (4u << 20)
-#define RT_LIMIT_UDP_MAX 65507u
+#define RT_LIMIT_UDP_MAX            65507u
 
 enum { RT_LIMIT_LABEL_DATA = 'd', RT_LIMIT_LABEL_ACKS = 'a' };
 
@@ -103,8 +103,8 @@ static quring_status rt_limit_open(rt_limit_run *run, uint8_t *app[2], quring_er
     if (run->window_packets < run->unit_packets) {
         run->window_packets = run->unit_packets;
     }
-    run->ack_every = run->window_packets / 4 < RT_LIMIT_ACK_EVERY ? run->window_packets / 4
-                                                                  : RT_LIMIT_ACK_EVERY;
+    run->ack_every =
+        run->window_packets / 4 < RT_LIMIT_ACK_EVERY ? run->window_packets / 4 : RT_LIMIT_ACK_EVERY;
     int fds[2];
     int rc = rt_limit_socket_pair(fds, run->options.udp_payload_bytes, run->unit_packets,
                                   run->options.socket_buf_bytes);

@@ -7,11 +7,12 @@
 #ifndef RUNTIME_LIMIT_LIMIT_IO_H
 #define RUNTIME_LIMIT_LIMIT_IO_H
 
-#include <liburing.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
+
+#include <liburing.h>
 
 #ifdef __cplusplus
 extern "C" {

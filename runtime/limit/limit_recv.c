@@ -6,12 +6,12 @@
 
 #include "runtime/limit/limit_run.h"
 
-#define RT_LIMIT_BUFS 16u              /* of 64 KiB: a megabyte, stays in L2 */
-#define RT_LIMIT_BUF_BYTES (65536u + 256u) /* and what io_uring puts in front */
+#define RT_LIMIT_BUFS          16u             /* of 64 KiB: a megabyte, stays in L2 */
+#define RT_LIMIT_BUF_BYTES     (65536u + 256u) /* and what io_uring puts in front */
 #define RT_LIMIT_CONTROL_BYTES 64u
-#define RT_LIMIT_ACK_SLOTS 64u
-#define RT_LIMIT_TAG_SEND 1u
-#define RT_LIMIT_TAG_RECV 2u
+#define RT_LIMIT_ACK_SLOTS     64u
+#define RT_LIMIT_TAG_SEND      1u
+#define RT_LIMIT_TAG_RECV      2u
 
 typedef struct rt_limit_rx {
     rt_limit_run *run;

@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 
 #include "quring/limit.h"
+
 #include "runtime/limit/limit_io.h"
 #include "runtime/limit/wire.h"
 
@@ -27,9 +28,9 @@ typedef struct rt_limit_side {
     rt_limit_wire acks; /* the other way round */
     int fd;
     int32_t cpu;
-    double cpu_s;      /* used by the thread while measuring */
-    int os_errno;      /* of a failing call, 0 when all went well */
-    const char *what;  /* that call */
+    double cpu_s;     /* used by the thread while measuring */
+    int os_errno;     /* of a failing call, 0 when all went well */
+    const char *what; /* that call */
 } rt_limit_side;
 
 typedef struct rt_limit_run {

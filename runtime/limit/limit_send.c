@@ -11,13 +11,13 @@
 #define UDP_SEGMENT 103
 #endif
 
-#define RT_LIMIT_SLOTS 8u        /* 64 KiB each, used in turn: half a megabyte stays in L2 */
-#define RT_LIMIT_ACK_BUFS 64u
+#define RT_LIMIT_SLOTS         8u /* 64 KiB each, used in turn: half a megabyte stays in L2 */
+#define RT_LIMIT_ACK_BUFS      64u
 #define RT_LIMIT_ACK_BUF_BYTES 256u
-#define RT_LIMIT_CLOCK_EVERY 16u /* units between two looks at the clock */
-#define RT_LIMIT_TAIL_NS 1000000000ull
-#define RT_LIMIT_TAG_SEND 1u
-#define RT_LIMIT_TAG_ACK 2u
+#define RT_LIMIT_CLOCK_EVERY   16u /* units between two looks at the clock */
+#define RT_LIMIT_TAIL_NS       1000000000ull
+#define RT_LIMIT_TAG_SEND      1u
+#define RT_LIMIT_TAG_ACK       2u
 
 typedef struct rt_limit_tx {
     rt_limit_run *run;
@@ -29,7 +29,7 @@ typedef struct rt_limit_tx {
     unsigned slot;
     unsigned sends_under_way;
     bool recv_armed;
-    uint64_t acked;  /* the receiver has seen packets up to here */
+    uint64_t acked; /* the receiver has seen packets up to here */
 } rt_limit_tx;
 
 static uint64_t rt_limit_tx_last(const rt_limit_tx *tx)

@@ -3,11 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RT_LIMIT_FLAGS 0x41u /* fixed bit, 2-byte packet number: RFC 9000 17.3.1 */
-#define RT_LIMIT_PN_AT 9u
-#define RT_LIMIT_SAMPLE_AT (RT_LIMIT_PN_AT + 4u) /* RFC 9001 5.4.2 */
-#define RT_LIMIT_FLAGS_MASK 0x1fu                /* RFC 9001 5.4.1, short header */
-#define RT_LIMIT_LEN_MIN (RT_LIMIT_SAMPLE_AT + QUIC_HP_SAMPLE_LEN)
+#define RT_LIMIT_FLAGS      0x41u /* fixed bit, 2-byte packet number: RFC 9000 17.3.1 */
+#define RT_LIMIT_PN_AT      9u
+#define RT_LIMIT_SAMPLE_AT  (RT_LIMIT_PN_AT + 4u) /* RFC 9001 5.4.2 */
+#define RT_LIMIT_FLAGS_MASK 0x1fu                 /* RFC 9001 5.4.1, short header */
+#define RT_LIMIT_LEN_MIN    (RT_LIMIT_SAMPLE_AT + QUIC_HP_SAMPLE_LEN)
 
 _Static_assert(RT_LIMIT_UNIT_MAX <= QUIC_HP_BATCH_MAX, "a unit's masks are made in one call");
 

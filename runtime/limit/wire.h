@@ -20,10 +20,11 @@ extern "C" {
 #endif
 
 #define RT_LIMIT_HEADER_LEN 11u
-#define RT_LIMIT_OVERHEAD (RT_LIMIT_HEADER_LEN + QUIC_AEAD_TAG_LEN)
-#define RT_LIMIT_UNIT_MAX 64u         /* packets of one GSO send */
+#define RT_LIMIT_OVERHEAD   (RT_LIMIT_HEADER_LEN + QUIC_AEAD_TAG_LEN)
+#define RT_LIMIT_UNIT_MAX   64u /* packets of one GSO send */
 #define RT_LIMIT_UNIT_BYTES 65536u
-#define RT_LIMIT_APP_BYTES (4u << 20) /* what the two applications read from and write to, in turn */
+#define RT_LIMIT_APP_BYTES                                                                         \
+    (4u << 20) /* what the two applications read from and write to, in turn */
 
 typedef struct rt_limit_wire {
     quic_keys *keys;
@@ -52,7 +53,7 @@ unsigned rt_limit_wire_open(rt_limit_wire *wire, uint8_t *unit, size_t len, size
 
 /* An acknowledgement: one small packet that carries the number of packets up to which all is well. */
 #define RT_LIMIT_ACK_PAYLOAD 32u
-#define RT_LIMIT_ACK_LEN (RT_LIMIT_ACK_PAYLOAD + RT_LIMIT_OVERHEAD)
+#define RT_LIMIT_ACK_LEN     (RT_LIMIT_ACK_PAYLOAD + RT_LIMIT_OVERHEAD)
 void rt_limit_wire_seal_ack(rt_limit_wire *wire, uint8_t out[RT_LIMIT_ACK_LEN], uint64_t acked);
 bool rt_limit_wire_open_ack(rt_limit_wire *wire, uint64_t *out_acked, uint8_t *packet, size_t len);
 

@@ -1,14 +1,15 @@
-#include "tools/quicperf/json.h"
-
-#include <gtest/gtest.h>
-
 #include <cctype>
 #include <cmath>
 #include <cstring>
 #include <limits>
 #include <string>
 
-namespace {
+#include <gtest/gtest.h>
+
+#include "tools/quicperf/json.h"
+
+namespace
+{
 
 /* A strict reader of RFC 8259, for the sake of saying no. */
 class Checker

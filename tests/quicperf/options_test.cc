@@ -1,14 +1,15 @@
-#include "tools/quicperf/options.h"
-
-#include <gtest/gtest.h>
-
 #include <cstring>
 #include <memory>
 #include <sstream>
 #include <string>
 #include <vector>
 
-namespace {
+#include <gtest/gtest.h>
+
+#include "tools/quicperf/options.h"
+
+namespace
+{
 
 struct Parsed {
     qp_options options;
@@ -154,7 +155,8 @@ TEST(Options, SaysWhatIsWrongAndWhatIsAllowed)
         auto p = Parse(row.line);
         EXPECT_FALSE(p->ok) << row.line;
         EXPECT_NE(p->message.find(row.wrong), std::string::npos) << row.line << ": " << p->message;
-        EXPECT_NE(p->message.find(row.allowed), std::string::npos) << row.line << ": " << p->message;
+        EXPECT_NE(p->message.find(row.allowed), std::string::npos)
+            << row.line << ": " << p->message;
         EXPECT_EQ(p->message.find('\n'), std::string::npos) << row.line;
     }
 }
@@ -183,7 +185,8 @@ TEST(Options, ExplainsEachOption)
     FILE *file = open_memstream(&text, &len);
     qp_options_usage(file);
     fclose(file);
-    for (const char *word : {"--payload", "--json", "-1", "quicperf demo", "powers of 1024", "130"}) {
+    for (const char *word :
+         {"--payload", "--json", "-1", "quicperf demo", "powers of 1024", "130"}) {
         EXPECT_NE(strstr(text, word), nullptr) << word;
     }
     free(text);

@@ -1,11 +1,11 @@
-#include "tools/quicperf/proto.h"
-
-#include <gtest/gtest.h>
-
 #include <algorithm>
 #include <cstring>
 #include <string>
 #include <vector>
+
+#include <gtest/gtest.h>
+
+#include "tools/quicperf/proto.h"
 
 /* A stream that takes what the test allows and remembers it. */
 static struct {
@@ -46,7 +46,8 @@ quring_status quring_stream_lend(quring_stream, size_t *out, const void *data, s
     return fake_take(out, data, len, flags);
 }
 
-namespace {
+namespace
+{
 
 void Reset(size_t room)
 {

@@ -1,20 +1,30 @@
-#include "tools/quicperf/units.h"
-
-#include <gtest/gtest.h>
-
 #include <string>
 #include <vector>
 
-namespace {
+#include <gtest/gtest.h>
+
+#include "tools/quicperf/units.h"
+
+namespace
+{
 
 TEST(Units, ReadsSizesAsPowersOf1024)
 {
     const struct {
         const char *text;
         uint64_t bytes;
-    } rows[] = {{"0", 0},           {"1", 1},           {"1452", 1452},      {"1K", 1024},
-                {"1k", 1024},       {"64KiB", 65536},   {"2M", 2097152},     {"1.5M", 1572864},
-                {"1G", 1073741824}, {"0.5G", 536870912}, {"1T", 1ull << 40}, {"7B", 7},
+    } rows[] = {{"0", 0},
+                {"1", 1},
+                {"1452", 1452},
+                {"1K", 1024},
+                {"1k", 1024},
+                {"64KiB", 65536},
+                {"2M", 2097152},
+                {"1.5M", 1572864},
+                {"1G", 1073741824},
+                {"0.5G", 536870912},
+                {"1T", 1ull << 40},
+                {"7B", 7},
                 {"18446744073709551615", UINT64_MAX}};
     for (const auto &row : rows) {
         uint64_t got = 1234567;
@@ -28,9 +38,9 @@ TEST(Units, ReadsTimes)
     const struct {
         const char *text;
         uint64_t ns;
-    } rows[] = {{"10", 10000000000}, {"10s", 10000000000}, {"250ms", 250000000}, {"0.5", 500000000},
-                {"50us", 50000},     {"2m", 120000000000}, {"1.25s", 1250000000}, {"7ns", 7},
-                {"1h", 3600000000000}};
+    } rows[] = {{"10", 10000000000},   {"10s", 10000000000}, {"250ms", 250000000},
+                {"0.5", 500000000},    {"50us", 50000},      {"2m", 120000000000},
+                {"1.25s", 1250000000}, {"7ns", 7},           {"1h", 3600000000000}};
     for (const auto &row : rows) {
         uint64_t got = 0;
         EXPECT_TRUE(qp_parse_time(&got, row.text)) << row.text;
@@ -41,8 +51,9 @@ TEST(Units, ReadsTimes)
 TEST(Units, RefusesWhatIsNoNumber)
 {
     uint64_t got = 42;
-    for (const char *text : {"", " ", "-1", "+1", "1x", "x", "1.", ".5", "1 K", "1KK", "0x10", "1e3",
-                             "18446744073709551616", "99999999999999999999999", "16777216T"}) {
+    for (const char *text :
+         {"", " ", "-1", "+1", "1x", "x", "1.", ".5", "1 K", "1KK", "0x10", "1e3",
+          "18446744073709551616", "99999999999999999999999", "16777216T"}) {
         EXPECT_FALSE(qp_parse_size(&got, text)) << text;
         EXPECT_FALSE(qp_parse_u64(&got, text)) << text;
     }
@@ -64,7 +75,8 @@ TEST(Units, ReadsCpuLists)
     EXPECT_EQ(read("3,1"), (std::vector<int32_t>{3, 1}));
     EXPECT_EQ(read("0,2-4,7"), (std::vector<int32_t>{0, 2, 3, 4, 7}));
     EXPECT_EQ(read("0-7").size(), 8u);
-    for (const char *text : {"", ",", "1,", "a", "2-1", "0-8", "1--2", "-1", "0;1", "1024", "0-7,8"}) {
+    for (const char *text :
+         {"", ",", "1,", "a", "2-1", "0-8", "1--2", "-1", "0;1", "1024", "0-7,8"}) {
         EXPECT_EQ(qp_parse_cpus(cpus, 8, text), 0u) << text;
     }
 }

@@ -12,10 +12,10 @@
 #include "tools/quicperf/setup.h"
 #include "tools/quicperf/units.h"
 
-#define QP_GRACE_NS (2 * QP_NS_PER_S)    /* beyond the handshake timeout, and for closing */
-#define QP_DRAIN_MAX_NS (5 * QP_NS_PER_S) /* up: for the last bytes to be acknowledged */
+#define QP_GRACE_NS      (2 * QP_NS_PER_S) /* beyond the handshake timeout, and for closing */
+#define QP_DRAIN_MAX_NS  (5 * QP_NS_PER_S) /* up: for the last bytes to be acknowledged */
 #define QP_SAMPLE_MAX_NS QP_NS_PER_S
-#define QP_HOST_MAX 256u
+#define QP_HOST_MAX      256u
 
 typedef struct qp_client {
     const qp_client_run *run;
@@ -220,8 +220,7 @@ static int qp_client_open(qp_client *cl)
     const qp_options *o = cl->run->options;
     quring_error err;
     memset(&err, 0, sizeof(err));
-    quring_status status =
-        quring_addr_parse(&cl->plan.remote, o->target, (uint16_t)o->port, &err);
+    quring_status status = quring_addr_parse(&cl->plan.remote, o->target, (uint16_t)o->port, &err);
     if (status == QURING_OK && o->bind != NULL) {
         status = quring_addr_parse(&cl->plan.local, o->bind, 0, &err);
     }
@@ -232,8 +231,8 @@ static int qp_client_open(qp_client *cl)
         status = quring_runtime_create(&cl->rt, cl->run->config, &err);
     }
     if (status != QURING_OK) {
-        return qp_client_error(cl, err.message[0] != '\0' ? err.message
-                                                          : quring_status_text(status));
+        return qp_client_error(cl,
+                               err.message[0] != '\0' ? err.message : quring_status_text(status));
     }
     cl->plan.options = o;
     cl->plan.server_name = qp_host_name(cl->host, sizeof(cl->host), o->target) ? cl->host : NULL;
@@ -457,8 +456,7 @@ int qp_client_measure(qp_result *result, const qp_client_run *run)
     const qp_options *o = run->options;
     memset(result, 0, sizeof(*result));
     result->mode = qp_mode_name(o->mode);
-    result->direction =
-        o->mode != QP_MODE_TPUT ? NULL : o->direction == QP_UP ? "up" : "down";
+    result->direction = o->mode != QP_MODE_TPUT ? NULL : o->direction == QP_UP ? "up" : "down";
     result->cpu_remote_s = QP_UNKNOWN_S;
     qp_client *cl = calloc(1, sizeof(*cl));
     if (cl == NULL) {

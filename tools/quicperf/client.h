@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "quring/runtime.h"
+
 #include "tools/quicperf/options.h"
 #include "tools/quicperf/report.h"
 

@@ -9,9 +9,9 @@
 #include "tools/quicperf/setup.h"
 #include "tools/quicperf/units.h"
 
-#define QP_OPENING_MAX 64u /* handshakes under way per worker: more would only wait in queues */
+#define QP_OPENING_MAX   64u /* handshakes under way per worker: more would only wait in queues */
 #define QP_SCRATCH_BYTES (128u * 1024u)
-#define QP_SUBMIT_TEXT 64u
+#define QP_SUBMIT_TEXT   64u
 
 /* One stream slot of a connection: the transfer or request it carries now. */
 typedef struct qp_slot {
@@ -19,9 +19,9 @@ typedef struct qp_slot {
     quring_stream stream;
     qp_pump pump;
     uint64_t began_ns;
-    uint64_t got;  /* bytes read */
-    bool live;     /* a stream is open */
-    bool counted;  /* tput: it has ended and was counted out */
+    uint64_t got; /* bytes read */
+    bool live;    /* a stream is open */
+    bool counted; /* tput: it has ended and was counted out */
 } qp_slot;
 
 struct qp_cconn {
@@ -138,7 +138,8 @@ static void qp_cworker_open_more(qp_cworker *w)
     }
 }
 
-void qp_close_text(char *out, size_t cap, const quring_close_info *close, const qp_client_plan *plan)
+void qp_close_text(char *out, size_t cap, const quring_close_info *close,
+                   const qp_client_plan *plan)
 {
     char peer[64];
     char after[32];
@@ -148,7 +149,8 @@ void qp_close_text(char *out, size_t cap, const quring_close_info *close, const 
     bool is_tls = close->code >= 0x100 && close->code <= 0x1ff; /* RFC 9001 4.8 */
     switch ((int)close->kind) {
     case QURING_CLOSE_HANDSHAKE_TIMEOUT:
-        (void)snprintf(out, cap, "no answer from %s within %s (--timeout changes that)", peer, after);
+        (void)snprintf(out, cap, "no answer from %s within %s (--timeout changes that)", peer,
+                       after);
         break;
     case QURING_CLOSE_IDLE_TIMEOUT:
     case QURING_CLOSE_UNREACHABLE:
@@ -276,8 +278,7 @@ static void qp_slot_begin(qp_slot *slot)
     }
     slot->live = true;
     slot->got = 0;
-    slot->began_ns =
-        w->plan->options->mode == QP_MODE_CRR ? slot->conn->began_ns : quring_now_ns();
+    slot->began_ns = w->plan->options->mode == QP_MODE_CRR ? slot->conn->began_ns : quring_now_ns();
     (void)quring_stream_set_ctx(slot->stream, slot);
     qp_slot_prepare(slot);
     qp_slot_push(slot);
@@ -335,7 +336,8 @@ static void qp_slot_receive(qp_slot *slot)
     size_t got = QP_SCRATCH_BYTES;
     while (!fin && got == QP_SCRATCH_BYTES) { /* ends: a stream holds at most its window */
         got = 0;
-        if (quring_stream_read(slot->stream, &got, &fin, w->scratch, QP_SCRATCH_BYTES) != QURING_OK) {
+        if (quring_stream_read(slot->stream, &got, &fin, w->scratch, QP_SCRATCH_BYTES) !=
+            QURING_OK) {
             break;
         }
         slot->got += got;
@@ -357,8 +359,8 @@ static void qp_slot_broken(qp_slot *slot, uint64_t app_error)
     if (w->stopped || slot->counted) {
         return;
     }
-    (void)snprintf(text, sizeof(text), "the server refused a request (application error %" PRIu64 ")",
-                   app_error);
+    (void)snprintf(text, sizeof(text),
+                   "the server refused a request (application error %" PRIu64 ")", app_error);
     w->errors++;
     qp_cworker_fail(w, text);
 }

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "quring/quring.h"
+
 #include "tools/quicperf/hist.h"
 #include "tools/quicperf/options.h"
 #include "tools/quicperf/proto.h"
@@ -50,20 +51,20 @@ typedef struct qp_cconn qp_cconn;
 
 typedef struct qp_cworker {
     qp_client_plan *plan;
-    uint32_t conns;        /* how many this worker keeps open */
-    bool limited;          /* ends by itself after `quota` (-n) */
-    uint64_t quota;        /* bytes or requests of this worker in all */
+    uint32_t conns; /* how many this worker keeps open */
+    bool limited;   /* ends by itself after `quota` (-n) */
+    uint64_t quota; /* bytes or requests of this worker in all */
     uint8_t *scratch;
-    qp_hist *latency;      /* rr, crr */
-    qp_cconn *list;        /* every connection not yet CLOSED */
-    uint32_t opening;      /* handshakes under way */
-    uint32_t to_open;      /* connections still to be begun */
-    uint32_t active;       /* tput: streams not finished */
-    uint64_t issued;       /* requests or shares begun */
+    qp_hist *latency; /* rr, crr */
+    qp_cconn *list;   /* every connection not yet CLOSED */
+    uint32_t opening; /* handshakes under way */
+    uint32_t to_open; /* connections still to be begun */
+    uint32_t active;  /* tput: streams not finished */
+    uint64_t issued;  /* requests or shares begun */
     bool measuring;
     bool stopped;
 
-    uint64_t bytes;        /* delivered (down, rr, crr), or acknowledged on ended streams (up) */
+    uint64_t bytes; /* delivered (down, rr, crr), or acknowledged on ended streams (up) */
     uint64_t requests;
     uint64_t errors;
     uint64_t handshakes;
@@ -91,7 +92,8 @@ void qp_cworker_stop(void *ctx);
 void qp_cworker_close(void *ctx);
 
 /* qp_close_text says in one line why a connection to `remote` failed. */
-void qp_close_text(char *out, size_t cap, const quring_close_info *close, const qp_client_plan *plan);
+void qp_close_text(char *out, size_t cap, const quring_close_info *close,
+                   const qp_client_plan *plan);
 
 #ifdef __cplusplus
 }

@@ -14,7 +14,7 @@ extern "C" {
 #endif
 
 #define QP_HIST_SUB_BITS 7u
-#define QP_HIST_BUCKETS ((64u - QP_HIST_SUB_BITS + 1u) << QP_HIST_SUB_BITS)
+#define QP_HIST_BUCKETS  ((64u - QP_HIST_SUB_BITS + 1u) << QP_HIST_SUB_BITS)
 
 typedef struct qp_hist {
     uint64_t count;

@@ -4,6 +4,7 @@
 #define TOOLS_QUICPERF_LIMIT_OPTIONS_H
 
 #include "quring/limit.h"
+
 #include "tools/quicperf/options.h"
 
 #ifdef __cplusplus

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "quring/base.h"
+
 #include "tools/quicperf/commands.h"
 #include "tools/quicperf/options.h"
 #include "tools/quicperf/setup.h"

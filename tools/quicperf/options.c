@@ -5,10 +5,10 @@
 
 #include "tools/quicperf/units.h"
 
-#define QP_S QP_CMD_SERVER
-#define QP_C QP_CMD_CLIENT
-#define QP_D QP_CMD_DEMO
-#define QP_L QP_CMD_LIMIT
+#define QP_S    QP_CMD_SERVER
+#define QP_C    QP_CMD_CLIENT
+#define QP_D    QP_CMD_DEMO
+#define QP_L    QP_CMD_LIMIT
 #define QP_RUNS (QP_S | QP_C | QP_D | QP_L)
 
 typedef enum qp_kind { QP_FLAG, QP_TEXT, QP_U32, QP_SIZE, QP_TIME, QP_CHOICE, QP_CPUS } qp_kind;
@@ -21,12 +21,13 @@ typedef struct qp_rule {
     size_t offset;
     uint64_t min;
     uint64_t max;
-    const char *words; /* QP_CHOICE: "auto|uring|epoll", the index is the value; else what is allowed */
+    const char
+        *words; /* QP_CHOICE: "auto|uring|epoll", the index is the value; else what is allowed */
     const char *help;
 } qp_rule;
 
 #define QP_AT(field) offsetof(qp_options, field)
-#define QP_HOUR (3600 * QP_NS_PER_S)
+#define QP_HOUR      (3600 * QP_NS_PER_S)
 
 static const qp_rule qp_rules[] = {
     {"-p", "--port", QP_S | QP_C, QP_U32, QP_AT(port), 0, 65535, "0..65535",
@@ -36,20 +37,23 @@ static const qp_rule qp_rules[] = {
     {"--cert", NULL, QP_S, QP_TEXT, QP_AT(cert), 0, 0, NULL,
      "PEM certificate chain; default: a self-signed one made in memory"},
     {"--key", NULL, QP_S, QP_TEXT, QP_AT(key), 0, 0, NULL, "PEM private key of --cert"},
-    {"--retry", NULL, QP_S, QP_FLAG, QP_AT(retry), 0, 0, NULL, "validate addresses with Retry first"},
+    {"--retry", NULL, QP_S, QP_FLAG, QP_AT(retry), 0, 0, NULL,
+     "validate addresses with Retry first"},
     {"-1", "--one", QP_S, QP_FLAG, QP_AT(one), 0, 0, NULL, "exit after one connection has ended"},
     {"--max-streams", NULL, QP_S, QP_U32, QP_AT(max_streams), 1, 65536, "1..65536",
      "streams of each kind a client may have open; default 100"},
-    {"--ca", NULL, QP_C, QP_TEXT, QP_AT(ca), 0, 0, NULL, "PEM trust anchors; verifies even on loopback"},
+    {"--ca", NULL, QP_C, QP_TEXT, QP_AT(ca), 0, 0, NULL,
+     "PEM trust anchors; verifies even on loopback"},
     {"--insecure", NULL, QP_C, QP_FLAG, QP_AT(insecure), 0, 0, NULL,
      "do not verify the server (loopback peers are not verified without --ca)"},
     {"-d", "--direction", QP_C, QP_CHOICE, QP_AT(direction), 0, 0, "down|up",
      "tput: who sends; default down"},
     {"-n", "--amount", QP_C, QP_SIZE, QP_AT(amount), 1, 1ull << 50, "1..1024T",
      "end after so many bytes (tput) or requests (rr, crr) in all"},
-    {"-t", "--time", QP_C | QP_D | QP_L, QP_TIME, QP_AT(duration_ns), 1000000, 24 * QP_HOUR, "1ms..24h",
-     "length of a run; default 10s (demo and limit: 3s)"},
-    {"-c", "--conns", QP_C, QP_U32, QP_AT(conns), 1, 1000000, "1..1000000", "connections; default 1"},
+    {"-t", "--time", QP_C | QP_D | QP_L, QP_TIME, QP_AT(duration_ns), 1000000, 24 * QP_HOUR,
+     "1ms..24h", "length of a run; default 10s (demo and limit: 3s)"},
+    {"-c", "--conns", QP_C, QP_U32, QP_AT(conns), 1, 1000000, "1..1000000",
+     "connections; default 1"},
     {"-s", "--streams", QP_C, QP_U32, QP_AT(streams), 1, 65536, "1..65536",
      "streams, or outstanding requests, per connection; default 1"},
     {"--req", NULL, QP_C, QP_SIZE, QP_AT(request_bytes), 0, 1ull << 40, "0..1T",
@@ -69,12 +73,14 @@ static const qp_rule qp_rules[] = {
      "who encrypts packets"},
     {"--payload", NULL, QP_RUNS, QP_U32, QP_AT(payload), 1200, 65507, "1200..65507",
      "UDP payload bytes of full packets"},
-    {"--cc", NULL, QP_S | QP_C | QP_D, QP_CHOICE, QP_AT(cc), 0, 0, "cubic|reno", "congestion control"},
+    {"--cc", NULL, QP_S | QP_C | QP_D, QP_CHOICE, QP_AT(cc), 0, 0, "cubic|reno",
+     "congestion control"},
     {"--no-pacing", NULL, QP_S | QP_C | QP_D, QP_FLAG, QP_AT(no_pacing), 0, 0, NULL,
      "send as fast as the window allows"},
     {"--no-gso", NULL, QP_S | QP_C | QP_D, QP_FLAG, QP_AT(no_gso), 0, 0, NULL,
      "no UDP segmentation offload"},
-    {"--no-gro", NULL, QP_S | QP_C | QP_D, QP_FLAG, QP_AT(no_gro), 0, 0, NULL, "no UDP receive offload"},
+    {"--no-gro", NULL, QP_S | QP_C | QP_D, QP_FLAG, QP_AT(no_gro), 0, 0, NULL,
+     "no UDP receive offload"},
     {"--spin", NULL, QP_S | QP_C | QP_D, QP_U32, QP_AT(spin_us), 0, 1000000, "0..1000000",
      "microseconds to poll before sleeping; default 0"},
     {"--window", NULL, QP_RUNS, QP_SIZE, QP_AT(window_bytes), 65536, 1ull << 32, "64K..4G",
@@ -92,8 +98,8 @@ static const struct {
     const char *name;
     qp_command command;
 } qp_commands[] = {
-    {"server", QP_CMD_SERVER}, {"client", QP_CMD_CLIENT}, {"demo", QP_CMD_DEMO},
-    {"limit", QP_CMD_LIMIT},   {"help", QP_CMD_HELP},     {"--help", QP_CMD_HELP},
+    {"server", QP_CMD_SERVER}, {"client", QP_CMD_CLIENT},   {"demo", QP_CMD_DEMO},
+    {"limit", QP_CMD_LIMIT},   {"help", QP_CMD_HELP},       {"--help", QP_CMD_HELP},
     {"-h", QP_CMD_HELP},       {"version", QP_CMD_VERSION}, {"--version", QP_CMD_VERSION},
     {"-V", QP_CMD_VERSION},
 };
@@ -212,7 +218,8 @@ static bool qp_unknown_option(qp_parser *p, const char *arg)
             len += (size_t)snprintf(known + len, sizeof(known) - len, " %s", qp_rules[i].name);
         }
     }
-    return qp_wrong(p, "unknown option %s: %s takes%s", arg, qp_command_name(p->out->command), known);
+    return qp_wrong(p, "unknown option %s: %s takes%s", arg, qp_command_name(p->out->command),
+                    known);
 }
 
 /* The rule for `arg` ("-p", "--port", "--port=1"); *out_value is what follows the '=', else NULL. */
@@ -224,8 +231,8 @@ static const qp_rule *qp_find_rule(const char **out_value, unsigned command, con
     for (size_t i = 0; i < QP_RULE_COUNT; i++) {
         const qp_rule *rule = &qp_rules[i];
         bool is_name = strlen(rule->name) == len && memcmp(rule->name, arg, len) == 0;
-        bool is_alias = rule->alias != NULL && strlen(rule->alias) == len &&
-                        memcmp(rule->alias, arg, len) == 0;
+        bool is_alias =
+            rule->alias != NULL && strlen(rule->alias) == len && memcmp(rule->alias, arg, len) == 0;
         if ((rule->commands & command) != 0 && (is_name || is_alias)) {
             return rule;
         }
@@ -281,8 +288,8 @@ static bool qp_parse_operand(qp_parser *p, unsigned *count, const char *arg)
         return true;
     }
     default:
-        return qp_wrong(p, "%s is one argument too many: client takes HOST:PORT and one of " QP_MODES,
-                        arg);
+        return qp_wrong(
+            p, "%s is one argument too many: client takes HOST:PORT and one of " QP_MODES, arg);
     }
 }
 
@@ -291,7 +298,8 @@ static bool qp_check(qp_parser *p)
 {
     qp_options *o = p->out;
     if (o->command == QP_CMD_CLIENT && o->target == NULL) {
-        return qp_wrong(p, "client needs a host: quicperf client HOST:PORT [" QP_MODES "] [options]");
+        return qp_wrong(p,
+                        "client needs a host: quicperf client HOST:PORT [" QP_MODES "] [options]");
     }
     if (o->cert != NULL && o->key == NULL) {
         return qp_wrong(p, "--cert needs --key: allowed are both or neither");
@@ -360,8 +368,9 @@ bool qp_options_parse(qp_options *out, char *message, size_t message_cap, int ar
         }
     }
     if (out->command == 0) {
-        return qp_wrong(&p, "%s is no command: allowed are server, client, demo, limit, --help, "
-                            "--version",
+        return qp_wrong(&p,
+                        "%s is no command: allowed are server, client, demo, limit, --help, "
+                        "--version",
                         argv[1]);
     }
     for (int i = 2; i < argc && (out->command & QP_RUNS) != 0; i++) {

@@ -59,9 +59,9 @@ typedef struct qp_options {
     uint32_t workers; /* 0: one per CPU listed, or one */
     int32_t cpus[QURING_WORKERS_MAX];
     size_t cpu_count;
-    uint32_t io;   /* quring_io_backend */
-    uint32_t aead; /* quring_aead */
-    uint32_t cc;   /* quring_cc */
+    uint32_t io;      /* quring_io_backend */
+    uint32_t aead;    /* quring_aead */
+    uint32_t cc;      /* quring_cc */
     uint32_t payload; /* 0: the library's choice */
     bool no_pacing;
     bool no_gso;
@@ -72,8 +72,8 @@ typedef struct qp_options {
     uint64_t duration_ns; /* 0: not given */
     uint64_t amount;      /* bytes (tput) or requests (rr, crr); 0: not given */
     uint32_t conns;
-    uint32_t streams; /* per connection */
-    uint64_t request_bytes;  /* after the 8 bytes that say how much to answer */
+    uint32_t streams;       /* per connection */
+    uint64_t request_bytes; /* after the 8 bytes that say how much to answer */
     uint64_t response_bytes;
     uint64_t timeout_ns; /* handshake */
     uint64_t idle_timeout_ns;

@@ -79,9 +79,9 @@ static quring_status qp_pump_small(qp_pump *pump)
 static quring_status qp_pump_header(qp_pump *pump)
 {
     size_t written = 0;
-    quring_status status =
-        quring_stream_write(pump->stream, &written, pump->header + QP_HEADER_LEN - pump->header_left,
-                            pump->header_left, QURING_WRITE_MORE);
+    quring_status status = quring_stream_write(pump->stream, &written,
+                                               pump->header + QP_HEADER_LEN - pump->header_left,
+                                               pump->header_left, QURING_WRITE_MORE);
     if (status == QURING_OK) {
         pump->header_left = (uint8_t)(pump->header_left - written);
     }

@@ -18,15 +18,15 @@
 extern "C" {
 #endif
 
-#define QP_ALPN "perf"
-#define QP_HEADER_LEN 8u
-#define QP_ENDLESS UINT64_MAX
+#define QP_ALPN          "perf"
+#define QP_HEADER_LEN    8u
+#define QP_ENDLESS       UINT64_MAX
 #define QP_PATTERN_BYTES (256u * 1024u)
 
 /* Application error codes this tool uses; the draft defines none. */
 enum {
-    QP_APP_DONE = 0,     /* finished, or no longer wanted */
-    QP_APP_REFUSED = 1,  /* over a bound of the server */
+    QP_APP_DONE = 0,    /* finished, or no longer wanted */
+    QP_APP_REFUSED = 1, /* over a bound of the server */
 };
 
 typedef struct qp_header {

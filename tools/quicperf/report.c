@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "quring/base.h"
+
 #include "tools/quicperf/setup.h"
 #include "tools/quicperf/units.h"
 
@@ -27,9 +28,8 @@ void qp_result_add_interval(qp_result *result, const qp_interval *interval)
 {
     if (result->interval_count == result->interval_cap) {
         size_t cap = result->interval_cap * 2 + 64;
-        qp_interval *grown = cap > QP_INTERVALS_MAX
-                                 ? NULL
-                                 : realloc(result->intervals, cap * sizeof(*grown));
+        qp_interval *grown =
+            cap > QP_INTERVALS_MAX ? NULL : realloc(result->intervals, cap * sizeof(*grown));
         if (grown == NULL) {
             return;
         }
@@ -78,26 +78,38 @@ void qp_out_line(qp_out *out, const char *fmt, ...)
     (void)fflush(out->text);
 }
 
+/* "  cwnd 2.1 MiB", or nothing for a run in which only the server sends much. */
+static const char *qp_report_cwnd(char *buf, size_t cap, const qp_result *r, uint64_t cwnd_bytes)
+{
+    char size[32];
+    buf[0] = '\0';
+    if (r->direction == NULL || strcmp(r->direction, "down") != 0) {
+        (void)snprintf(buf, cap, "  cwnd %s",
+                       qp_format_size(size, sizeof(size), (double)cwnd_bytes));
+    }
+    return buf;
+}
+
 void qp_report_interval(qp_out *out, const qp_result *result, const qp_interval *interval)
 {
     char rate[32];
     char rtt[32];
-    char cwnd[32];
+    char cwnd[48];
     char requests[48] = "";
     double seconds = interval->t1_s - interval->t0_s;
     if (out->quiet || seconds <= 0) {
         return;
     }
     if (result->direction == NULL) {
-        (void)snprintf(requests, sizeof(requests), "  %9.0f req/s", (double)interval->requests / seconds);
+        (void)snprintf(requests, sizeof(requests), "  %9.0f req/s",
+                       (double)interval->requests / seconds);
     }
-    (void)fprintf(out->text,
-                  "%s[%7.2f-%7.2f s] %s %s%s  rtt %s  cwnd %s  lost %" PRIu64 "  cpu %.2f%s",
+    (void)fprintf(out->text, "%s[%7.2f-%7.2f s] %s %s%s  rtt %s%s  lost %" PRIu64 "  cpu %.2f%s",
                   out->live ? "\r\033[K" : "", interval->t0_s, interval->t1_s,
                   result->direction != NULL ? result->direction : result->mode,
-                  qp_format_rate(rate, sizeof(rate), (double)interval->bytes * 8 / seconds), requests,
-                  qp_format_time(rtt, sizeof(rtt), (double)interval->rtt_ns),
-                  qp_format_size(cwnd, sizeof(cwnd), (double)interval->cwnd_bytes),
+                  qp_format_rate(rate, sizeof(rate), (double)interval->bytes * 8 / seconds),
+                  requests, qp_format_time(rtt, sizeof(rtt), (double)interval->rtt_ns),
+                  qp_report_cwnd(cwnd, sizeof(cwnd), result, interval->cwnd_bytes),
                   interval->lost_packets, interval->cpu_local_s / seconds, out->live ? "" : "\n");
     out->line_open = out->live;
     (void)fflush(out->text);
@@ -130,7 +142,7 @@ void qp_report_final(qp_out *out, const qp_result *r)
     char rate[32];
     char cpu[64];
     char rtt[32];
-    char cwnd[32];
+    char cwnd[48];
     char work[96];
     qp_out_end_live(out);
     if (r->requests > 0 && r->direction == NULL) {
@@ -144,11 +156,11 @@ void qp_report_final(qp_out *out, const qp_result *r)
     }
     qp_report_cpu(cpu, sizeof(cpu), r);
     (void)fprintf(out->text,
-                  "done: %.2f s  %s  %s  lost %" PRIu64 " packets  rtt %s  cwnd %s  "
+                  "done: %.2f s  %s  %s  lost %" PRIu64 " packets  rtt %s%s  "
                   "connections %" PRIu64 " (%.0f/s)  errors %" PRIu64 "%s\n",
                   r->seconds, work, cpu, r->lost_packets,
                   qp_format_time(rtt, sizeof(rtt), (double)r->rtt_ns),
-                  qp_format_size(cwnd, sizeof(cwnd), (double)r->cwnd_bytes), r->connections,
+                  qp_report_cwnd(cwnd, sizeof(cwnd), r, r->cwnd_bytes), r->connections,
                   r->handshakes_per_s, r->errors, r->interrupted ? "  (interrupted)" : "");
     if (r->latency != NULL && r->latency->count > 0) {
         qp_report_latency(out, r->latency);
@@ -177,8 +189,7 @@ static void qp_report_summary(qp_json *json, const qp_result *r)
     qp_json_u64(json, "kernel_drops", r->kernel_drops);
     qp_json_double(json, "handshakes_per_s", r->handshakes_per_s);
     qp_json_u64(json, "requests", r->requests);
-    qp_json_double(json, "requests_per_s",
-                   r->seconds > 0 ? (double)r->requests / r->seconds : 0);
+    qp_json_double(json, "requests_per_s", r->seconds > 0 ? (double)r->requests / r->seconds : 0);
     qp_json_u64(json, "connections", r->connections);
     qp_json_u64(json, "errors", r->errors);
     qp_json_seconds(json, "cpu_local_s", r->cpu_local_s);

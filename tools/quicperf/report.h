@@ -31,9 +31,9 @@ typedef struct qp_interval {
 } qp_interval;
 
 typedef struct qp_result {
-    const char *mode; /* "tput", "rr", "crr", "idle", "server" */
+    const char *mode;      /* "tput", "rr", "crr", "idle", "server" */
     const char *direction; /* "down", "up"; NULL where it means nothing */
-    char backend[16]; /* copies: the runtime is gone when the report is written */
+    char backend[16];      /* copies: the runtime is gone when the report is written */
     char backend_why[128];
     char aead[16];
     uint32_t payload_bytes;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "quring/quring.h"
+
 #include "tools/quicperf/client.h"
 #include "tools/quicperf/commands.h"
 #include "tools/quicperf/json.h"
@@ -37,7 +38,8 @@ static int qp_demo_limit(qp_demo *demo)
     char rate[32];
     quring_status status = qp_limit_measure(&demo->limit, demo->options, demo->cpus, &err);
     if (status != QURING_OK) {
-        return qp_fail("limit: %s", err.message[0] != '\0' ? err.message : quring_status_text(status));
+        return qp_fail("limit: %s",
+                       err.message[0] != '\0' ? err.message : quring_status_text(status));
     }
     qp_out_line(&demo->out, "limit: %s, what encryption and UDP alone allow (%s, %s)",
                 qp_format_rate(rate, sizeof(rate), demo->limit.goodput_bps), demo->limit.backend,
@@ -68,7 +70,8 @@ static int qp_demo_serve(qp_demo *demo)
     quring_status status = qp_server_open(&demo->server, &demo->port, &o, &config, -1, &err);
     return status == QURING_OK
                ? QP_EXIT_OK
-               : qp_fail("server: %s", err.message[0] != '\0' ? err.message : quring_status_text(status));
+               : qp_fail("server: %s",
+                         err.message[0] != '\0' ? err.message : quring_status_text(status));
 }
 
 static int qp_demo_run(qp_demo *demo, unsigned which)
@@ -102,8 +105,8 @@ static void qp_demo_table(qp_demo *demo)
 {
     FILE *to = demo->out.text;
     const qp_result *down = &demo->runs[QP_DEMO_DOWN];
-    (void)fprintf(to, "\n%-6s %9s %10s %8s %9s %9s %6s\n", "run", "Gbit/s", "requests/s", "of limit",
-                  "cpu serv.", "cpu cli.", "lost");
+    (void)fprintf(to, "\n%-6s %9s %10s %8s %9s %9s %6s\n", "run", "Gbit/s", "requests/s",
+                  "of limit", "cpu serv.", "cpu cli.", "lost");
     (void)fprintf(to, "%-6s %9.2f %10s %8s %8.2fs %8.2fs %6" PRIu64 "\n", "limit",
                   demo->limit.goodput_bps / 1e9, "-", "1.00", demo->limit.cpu_send_s,
                   demo->limit.cpu_recv_s, demo->limit.packets_lost);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "quring/limit.h"
+
 #include "tools/quicperf/commands.h"
 #include "tools/quicperf/limit_options.h"
 #include "tools/quicperf/report.h"
@@ -87,7 +88,8 @@ int qp_run_limit(const qp_options *options)
     }
     quring_status status = qp_limit_measure(&result, options, cpus, &err);
     if (status != QURING_OK) {
-        return qp_fail("limit: %s", err.message[0] != '\0' ? err.message : quring_status_text(status));
+        return qp_fail("limit: %s",
+                       err.message[0] != '\0' ? err.message : quring_status_text(status));
     }
     uint32_t payload = options->payload != 0 ? options->payload : QP_LIMIT_PAYLOAD;
     (void)fprintf(out.text,

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "quring/quring.h"
+
 #include "tools/quicperf/commands.h"
 #include "tools/quicperf/json.h"
 #include "tools/quicperf/report.h"
@@ -49,14 +50,14 @@ static void qp_server_watch(qp_watch *last, qp_out *out, const qp_server *server
     if (busy && seconds > 0) {
         double in_bits = (double)(stats.bytes_recv - last->bytes_recv) * 8 / seconds;
         double out_bits = (double)(stats.bytes_sent - last->bytes_sent) * 8 / seconds;
-        qp_out_line(out,
-                    "connections %" PRIu64 "  UDP in %s  UDP out %s  %.0f req/s  lost %" PRIu64,
-                    totals.connections - totals.ended, qp_format_rate(in, sizeof(in), in_bits),
-                    qp_format_rate(sent, sizeof(sent), out_bits),
-                    (double)(totals.requests - last->requests) / seconds,
-                    stats.packets_lost - last->lost);
+        qp_out_line(
+            out, "connections %" PRIu64 "  UDP in %s  UDP out %s  %.0f req/s  lost %" PRIu64,
+            totals.connections - totals.ended, qp_format_rate(in, sizeof(in), in_bits),
+            qp_format_rate(sent, sizeof(sent), out_bits),
+            (double)(totals.requests - last->requests) / seconds, stats.packets_lost - last->lost);
     }
-    *last = (qp_watch){now, stats.bytes_recv, stats.bytes_sent, stats.packets_lost, totals.requests};
+    *last =
+        (qp_watch){now, stats.bytes_recv, stats.bytes_sent, stats.packets_lost, totals.requests};
 }
 
 /* Serves until a signal comes or, with -1, a connection has ended. */
@@ -65,7 +66,8 @@ static void qp_server_loop(const qp_server *server, const qp_options *o, qp_out 
 {
     qp_watch last = {.at_ns = quring_now_ns()};
     for (;;) {
-        struct pollfd fds[2] = {{.fd = wake_fd, .events = POLLIN}, {.fd = signal_fd, .events = POLLIN}};
+        struct pollfd fds[2] = {{.fd = wake_fd, .events = POLLIN},
+                                {.fd = signal_fd, .events = POLLIN}};
         qp_server_totals totals;
         uint64_t count;
         int wait_ms = o->interval_ns == 0 ? -1 : (int)((o->interval_ns + 999999) / 1000000);
@@ -147,13 +149,14 @@ static int qp_server_failed(const qp_options *o, const quring_error *err, quring
 {
     const char *why = err->message[0] != '\0' ? err->message : quring_status_text(status);
     if (status == QURING_E_ADDR_IN_USE) {
-        return qp_fail("cannot listen on port %u: %s (-p picks another, -p 0 any free one)", o->port,
-                       why);
+        return qp_fail("cannot listen on port %u: %s (-p picks another, -p 0 any free one)",
+                       o->port, why);
     }
     return qp_fail("cannot serve: %s", why);
 }
 
-static void qp_server_hello(qp_out *out, const qp_server *server, const qp_options *o, uint16_t port)
+static void qp_server_hello(qp_out *out, const qp_server *server, const qp_options *o,
+                            uint16_t port)
 {
     quring_runtime_info info;
     quring_runtime_get_info(qp_server_runtime(server), &info);

@@ -6,12 +6,13 @@
 #include <unistd.h>
 
 #include "quring/quring.h"
+
 #include "tools/quicperf/proto.h"
 #include "tools/quicperf/setup.h"
 
 #define QP_SCRATCH_BYTES (128u * 1024u)
-#define QP_WAITING_MAX 1024u /* answers waiting for a stream of ours, per connection */
-#define QP_STOP_NS 1000000000ull
+#define QP_WAITING_MAX   1024u /* answers waiting for a stream of ours, per connection */
+#define QP_STOP_NS       1000000000ull
 
 /* What a connection's context points at: the server before the first event, then the connection. */
 typedef enum qp_tag { QP_TAG_SERVER, QP_TAG_CONN } qp_tag;
@@ -175,9 +176,8 @@ static void qp_sconn_answer_uni(qp_sconn *conn, uint64_t bytes)
     if (bytes == 0) {
         return;
     }
-    qp_sstream *s = conn->waiting < QP_WAITING_MAX
-                        ? qp_sstream_create(conn, (quring_stream){0})
-                        : NULL;
+    qp_sstream *s =
+        conn->waiting < QP_WAITING_MAX ? qp_sstream_create(conn, (quring_stream){0}) : NULL;
     if (s == NULL) {
         (void)quring_conn_close(conn->conn, QP_APP_REFUSED, "too many unanswered requests");
         return;

@@ -16,8 +16,8 @@
 
 static void qp_log(void *ctx, int level, const char *line)
 {
-    const bool *quiet = ctx;
-    if (level == 0 || (level == 1 && !*quiet)) {
+    const int *level_max = ctx;
+    if (level <= *level_max) {
         (void)fprintf(stderr, "quicperf: %s\n", line);
     }
 }
@@ -50,8 +50,9 @@ static void qp_limits_from(quring_limits *limits, const qp_options *o)
 
 void qp_config_from(quring_config *out, const qp_options *options)
 {
-    static bool quiet; /* one command line per process */
-    quiet = options->quiet;
+    /* The client's choices (not to verify on loopback, say) need no warning. One per process. */
+    static int level_max;
+    level_max = options->command == QP_CMD_SERVER && !options->quiet ? 1 : 0;
     quring_config_init(out);
     out->workers = options->workers;
     for (uint32_t i = 0; i < out->workers && options->cpu_count > 0; i++) {
@@ -65,7 +66,7 @@ void qp_config_from(quring_config *out, const qp_options *options)
     out->pacing = !options->no_pacing;
     out->spin_ns = options->spin_us * 1000u;
     out->log = qp_log;
-    out->log_ctx = &quiet;
+    out->log_ctx = &level_max;
     qp_limits_from(&out->limits, options);
 }
 

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "quring/config.h"
+
 #include "tools/quicperf/options.h"
 
 #ifdef __cplusplus
@@ -17,7 +18,7 @@ extern "C" {
 enum { QP_EXIT_OK = 0, QP_EXIT_FAILED = 1, QP_EXIT_USAGE = 2, QP_EXIT_INTERRUPTED = 130 };
 
 /* qp_config_from fills the runtime configuration `options` ask for. Workers take the CPUs listed in
- * turn. Messages of the library below warnings are dropped; quiet drops warnings, too. */
+ * turn. Of the library's messages errors go to stderr, the server's warnings too unless it is quiet. */
 void qp_config_from(quring_config *out, const qp_options *options);
 
 /* qp_tls_server makes the server's identity: --cert and --key, else a self-signed pair in memory.

@@ -86,11 +86,25 @@ static bool qp_parse_scaled(uint64_t *out, const char *text, const qp_unit *unit
 bool qp_parse_size(uint64_t *out, const char *text)
 {
     static const qp_unit units[] = {
-        {"", 1},           {"B", 1},           {"K", 1ull << 10},  {"k", 1ull << 10},
-        {"KB", 1ull << 10}, {"KiB", 1ull << 10}, {"M", 1ull << 20},  {"m", 1ull << 20},
-        {"MB", 1ull << 20}, {"MiB", 1ull << 20}, {"G", 1ull << 30},  {"g", 1ull << 30},
-        {"GB", 1ull << 30}, {"GiB", 1ull << 30}, {"T", 1ull << 40},  {"t", 1ull << 40},
-        {"TB", 1ull << 40}, {"TiB", 1ull << 40}, {NULL, 0},
+        {"", 1},
+        {"B", 1},
+        {"K", 1ull << 10},
+        {"k", 1ull << 10},
+        {"KB", 1ull << 10},
+        {"KiB", 1ull << 10},
+        {"M", 1ull << 20},
+        {"m", 1ull << 20},
+        {"MB", 1ull << 20},
+        {"MiB", 1ull << 20},
+        {"G", 1ull << 30},
+        {"g", 1ull << 30},
+        {"GB", 1ull << 30},
+        {"GiB", 1ull << 30},
+        {"T", 1ull << 40},
+        {"t", 1ull << 40},
+        {"TB", 1ull << 40},
+        {"TiB", 1ull << 40},
+        {NULL, 0},
     };
     return qp_parse_scaled(out, text, units);
 }
@@ -98,9 +112,15 @@ bool qp_parse_size(uint64_t *out, const char *text)
 bool qp_parse_time(uint64_t *out, const char *text)
 {
     static const qp_unit units[] = {
-        {"", QP_NS_PER_S},        {"s", QP_NS_PER_S},  {"ms", 1000000u},
-        {"us", 1000u},            {"ns", 1u},          {"m", 60 * QP_NS_PER_S},
-        {"min", 60 * QP_NS_PER_S}, {"h", 3600 * QP_NS_PER_S}, {NULL, 0},
+        {"", QP_NS_PER_S},
+        {"s", QP_NS_PER_S},
+        {"ms", 1000000u},
+        {"us", 1000u},
+        {"ns", 1u},
+        {"m", 60 * QP_NS_PER_S},
+        {"min", 60 * QP_NS_PER_S},
+        {"h", 3600 * QP_NS_PER_S},
+        {NULL, 0},
     };
     return qp_parse_scaled(out, text, units);
 }

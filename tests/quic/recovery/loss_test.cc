@@ -485,6 +485,21 @@ TEST_F(Loss, TrimLeavesAnIdleConnectionWithoutMemory)
     EXPECT_EQ(tm.mem.used_bytes, 0u);
 }
 
+TEST_F(Loss, SurvivesAnAckGivenUpHalfWay)
+{
+    Prime(0, 100 * kMs);
+    for (int i = 0; i < 6; i++) {
+        Send(1000 * kMs);
+    }
+    quic_recovery_ack ack;
+    ASSERT_EQ(quic_recovery_ack_begin(&rec, &ack, QUIC_SPACE_APP, 6, 0, 1100 * kMs), QUIC_OK);
+    ASSERT_EQ(quic_recovery_ack_range(&ack, 1, 6), QUIC_OK);
+    ASSERT_NE(quic_recovery_ack_next(&ack), nullptr);
+    Send(1100 * kMs);
+    quic_recovery_check(&rec);
+    EXPECT_EQ(rec.in_flight_bytes, 6000u);
+}
+
 /* A burst acknowledged again and again must not cost its length each time. */
 TEST_F(Loss, ManyRangesAlreadyAcknowledgedAreCheap)
 {

@@ -302,8 +302,8 @@ TEST_P(IoTest, DatagramEndsASleepThatAlsoSends)
     quic_ns start = rt_clock_now();
     EXPECT_EQ(a.Wait(5 * QUIC_NS_PER_S), (unsigned)RT_IO_RX);
     EXPECT_LT(rt_clock_now() - start, QUIC_NS_PER_S);
-    rt_udp_close(&b);
     peer.join();
+    rt_udp_close(&b);
 }
 
 TEST_P(IoTest, WakeReachesASleeperOnceAndABusyOneNever)

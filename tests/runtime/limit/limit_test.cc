@@ -1,11 +1,12 @@
-#include <gtest/gtest.h>
-
 #include <cstring>
 #include <string>
 
+#include <gtest/gtest.h>
+
 #include "quring/limit.h"
 
-namespace {
+namespace
+{
 
 quring_limit_options Short()
 {

@@ -1,11 +1,12 @@
-#include "runtime/limit/wire.h"
-
-#include <gtest/gtest.h>
-
 #include <cstring>
 #include <vector>
 
-namespace {
+#include <gtest/gtest.h>
+
+#include "runtime/limit/wire.h"
+
+namespace
+{
 
 struct Pair {
     std::vector<uint8_t> out = std::vector<uint8_t>(RT_LIMIT_APP_BYTES);

@@ -122,7 +122,7 @@ TEST(Cmsg, EveryPrefixOfAControlPartIsSafe)
     c.Put(IPPROTO_UDP, UDP_GRO, &gro, sizeof(gro));
     c.Put(IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof(info));
     for (size_t len = 0; len <= c.used; len++) {
-        std::vector<uint64_t> exact((len + 7) / 8);
+        std::vector<uint64_t> exact((len + 7) / 8 + 1);
         memcpy(exact.data(), c.room, len);
         msghdr msg = {};
         msg.msg_control = exact.data();

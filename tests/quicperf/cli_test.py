@@ -1,0 +1,281 @@
+#!/usr/bin/env python3
+"""Runs the quicperf binary as a user would: wrong arguments, failures, exit codes, JSON, every mode.
+
+Usage: cli_test.py QUICPERF
+"""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+QUICPERF = os.path.abspath(sys.argv.pop(1)) if len(sys.argv) > 1 else "quicperf"
+LIMIT_S = 60
+
+SUMMARY_KEYS = {
+    "goodput_bps", "bytes", "seconds", "lost_packets", "handshakes_per_s", "requests_per_s",
+    "connections", "cpu_local_s", "cpu_remote_s", "version", "cipher", "cc", "resumed",
+}
+
+
+def quicperf(*args, **kwargs):
+    return subprocess.run([QUICPERF, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          universal_newlines=True, timeout=LIMIT_S, **kwargs)
+
+
+class Server:
+    """A server on a free loopback port; says where and ends with the block."""
+
+    def __init__(self, *args):
+        self.process = subprocess.Popen([QUICPERF, "server", "-p", "0", *args],
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                        universal_newlines=True)
+        line = self.process.stdout.readline()
+        found = re.search(r" port (\d+)", line)
+        if not found:
+            self.process.kill()
+            raise AssertionError("server said %r, %r" % (line, self.process.communicate()))
+        self.port = int(found.group(1))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *unused):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+        try:
+            self.out, self.err = self.process.communicate(timeout=20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.out, self.err = self.process.communicate()
+
+
+class Wrong(unittest.TestCase):
+    def check(self, args, status, *words):
+        run = quicperf(*args)
+        self.assertEqual(run.returncode, status, "%s: %s" % (args, run.stderr))
+        lines = run.stderr.strip().split("\n")
+        self.assertEqual(len(lines), 1, run.stderr)
+        for word in words:
+            self.assertIn(word, lines[0])
+        return run
+
+    def test_arguments(self):
+        self.check([], 2, "server, client, demo, limit")
+        self.check(["serve"], 2, "serve", "server, client, demo, limit")
+        self.check(["client"], 2, "HOST:PORT")
+        self.check(["client", "localhost", "fast"], 2, "fast", "tput|rr|crr")
+        self.check(["client", "localhost", "--frob"], 2, "--frob", "--payload")
+        self.check(["client", "localhost", "--payload", "99"], 2, "99", "1200..65507")
+        self.check(["client", "localhost", "-t", "soon"], 2, "soon", "1ms..24h")
+        self.check(["client", "localhost", "-c", "many"], 2, "many", "1..1000000")
+        self.check(["server", "--cert", "x.pem"], 2, "--key")
+        self.check(["server", "-p", "70000"], 2, "70000", "0..65535")
+        self.check(["demo", "--io", "iocp"], 2, "iocp", "auto|uring|epoll")
+
+    def test_help_and_version(self):
+        for word in "--help", "-h":
+            run = quicperf(word)
+            self.assertEqual((run.returncode, run.stderr), (0, ""))
+            self.assertIn("quicperf client HOST:PORT", run.stdout)
+        self.assertRegex(quicperf("--version").stdout, r"^quicperf \d+\.\d+\.\d+\n$")
+
+    def test_address(self):
+        self.check(["client", "no-such-host.invalid:1"], 1, "no-such-host.invalid")
+        self.check(["client", "127.0.0.1:99999"], 1, "99999")
+        self.check(["server", "-p", "0", "-B", "not an address"], 1)
+        self.check(["server", "-p", "0", "-B", "192.0.2.1"], 1)
+
+    def test_address_in_use(self):
+        holder = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        holder.bind(("127.0.0.1", 0))
+        port = str(holder.getsockname()[1])
+        self.check(["server", "-p", port], 1, port, "-p")
+        holder.close()
+        with Server() as server:
+            self.check(["server", "-p", str(server.port)], 1, str(server.port), "-p")
+
+    def test_keys(self):
+        with tempfile.TemporaryDirectory() as folder:
+            empty = os.path.join(folder, "empty.pem")
+            open(empty, "w").close()
+            missing = os.path.join(folder, "missing.pem")
+            self.check(["server", "-p", "0", "--cert", missing, "--key", missing], 1, "missing.pem")
+            self.check(["server", "-p", "0", "--cert", empty, "--key", empty], 1, "empty.pem")
+            self.check(["client", "127.0.0.1:1", "--ca", missing], 1, "missing.pem")
+
+    def test_mismatched_key(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = lambda name: os.path.join(folder, name)
+            for name in "a", "b":
+                made = subprocess.run(
+                    ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                     "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=localhost", "-days", "2",
+                     "-keyout", path(name + ".key"), "-out", path(name + ".pem")],
+                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                if made.returncode != 0:
+                    self.skipTest("openssl cannot make certificates here")
+            self.check(["server", "-p", "0", "--cert", path("a.pem"), "--key", path("b.key")], 1,
+                       "b.key")
+
+    def test_unreachable(self):
+        holder = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)  # swallows what it gets
+        holder.bind(("127.0.0.1", 0))
+        target = "127.0.0.1:%d" % holder.getsockname()[1]
+        for mode in "tput", "rr", "crr":
+            began = time.time()
+            self.check(["client", target, mode, "--timeout", "1s"], 1, target)
+            self.assertLess(time.time() - began, 8)
+        holder.close()
+        self.check(["client", target, "--timeout", "1s"], 1, target)
+
+    def test_verification(self):
+        with tempfile.TemporaryDirectory() as folder, Server() as server:
+            made = subprocess.run(
+                ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=other",
+                 "-keyout", os.devnull, "-out", os.path.join(folder, "ca.pem")],
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            if made.returncode != 0:
+                self.skipTest("openssl cannot make certificates here")
+            self.check(["client", "127.0.0.1:%d" % server.port, "-t", "100ms", "--ca",
+                        os.path.join(folder, "ca.pem")], 1, "127.0.0.1", "--insecure")
+
+    def test_full_disk(self):
+        if not os.path.exists("/dev/full"):
+            self.skipTest("no /dev/full")
+        with Server() as server:
+            run = quicperf("client", "127.0.0.1:%d" % server.port, "-t", "100ms", "--json",
+                           "/dev/full")
+            self.assertEqual(run.returncode, 1)
+            self.assertIn("/dev/full: No space left on device", run.stderr)
+            with open("/dev/full", "w") as full:
+                run = subprocess.run([QUICPERF, "client", "127.0.0.1:%d" % server.port, "-t",
+                                      "100ms"], stdout=full, stderr=subprocess.PIPE,
+                                     universal_newlines=True, timeout=LIMIT_S)
+            self.assertEqual(run.returncode, 1)
+            self.assertIn("No space left on device", run.stderr)
+        self.check(["client", "127.0.0.1:1", "--json", "/no/such/folder/x.json"], 1,
+                   "/no/such/folder/x.json")
+
+
+class Runs(unittest.TestCase):
+    def client(self, port, *args, host="127.0.0.1"):
+        run = quicperf("client", "%s:%d" % (host, port), *args, "--json", "-")
+        self.assertEqual(run.returncode, 0, run.stderr)
+        document = json.loads(run.stdout)
+        self.assertLessEqual(SUMMARY_KEYS, set(document["summary"]))
+        self.assertEqual(set(document["latency_us"]) & {"p50", "p90", "p99", "p999"},
+                         {"p50", "p90", "p99", "p999"})
+        for key in "backend", "aead", "payload_bytes", "intervals":
+            self.assertIn(key, document)
+        self.assertIsNone(document["summary"]["cpu_remote_s"])
+        self.assertEqual(document["summary"]["version"], 1)
+        self.assertEqual(document["summary"]["errors"], 0)
+        self.assertIn("done:", run.stderr)
+        return document
+
+    def test_transfers(self):
+        for io in "uring", "epoll":
+            if quicperf("limit", "-t", "10ms", "--io", io).returncode != 0:
+                continue  # io_uring is refused here
+            with Server("--io", io) as server:
+                for direction in "down", "up":
+                    run = self.client(server.port, "-d", direction, "-t", "600ms", "-i", "200ms",
+                                      "--io", io)
+                    self.assertGreater(run["summary"]["bytes"], 1 << 20)
+                    self.assertAlmostEqual(run["summary"]["seconds"], 0.6, delta=0.4)
+                    self.assertGreaterEqual(len(run["intervals"]), 2)
+                    self.assertLessEqual(sum(i["bytes"] for i in run["intervals"]),
+                                         run["summary"]["bytes"])
+                    self.assertEqual(run["direction"], direction)
+
+    def test_exact_amounts(self):
+        with Server("--payload", "1452") as server:
+            for direction in "down", "up":
+                for amount, more in (("1", []), ("1000", ["-s", "3"]), ("5M", ["-c", "2", "-s", "2"]),
+                                     ("3M", ["--payload", "1452"])):
+                    run = self.client(server.port, "-d", direction, "-n", amount, *more)
+                    want = int(amount.replace("M", "")) << (20 if "M" in amount else 0)
+                    self.assertEqual(run["summary"]["bytes"], want, (direction, amount))
+
+    def test_requests(self):
+        with Server() as server:
+            run = self.client(server.port, "rr", "-t", "300ms", "-c", "2", "-s", "4")
+            self.assertGreater(run["summary"]["requests_per_s"], 10)
+            self.assertGreater(run["latency_us"]["p50"], 0)
+            self.assertGreaterEqual(run["latency_us"]["p999"], run["latency_us"]["p50"])
+            self.assertEqual(run["summary"]["connections"], 2)
+            run = self.client(server.port, "rr", "-n", "500", "-s", "150", "--req", "3000", "--resp",
+                              "0")
+            self.assertEqual(run["summary"]["requests"], 500)
+            run = self.client(server.port, "crr", "-n", "40", "-c", "4")
+            self.assertEqual(run["summary"]["requests"], 40)
+            self.assertGreaterEqual(run["summary"]["handshakes_per_s"], 1)
+            run = self.client(server.port, "idle", "-c", "20", "-t", "200ms", "-w", "2")
+            self.assertEqual(run["summary"]["connections"], 20)
+
+    def test_ipv6(self):
+        try:
+            with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+                probe.bind(("::1", 0))
+        except OSError:
+            self.skipTest("no IPv6 here")
+        with Server() as server:
+            self.client(server.port, "-n", "100K", host="[::1]")
+        with Server("-B", "::") as server:
+            self.client(server.port, "-n", "100K", host="[::1]")
+            self.client(server.port, "-n", "100K")
+
+    def test_retry(self):
+        with Server("--retry") as server:
+            self.client(server.port, "-n", "100K")
+
+    def test_server_with_one(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "server.json")
+            with Server("-1", "--json", path) as server:
+                self.client(server.port, "-d", "up", "-n", "1M")
+                self.assertEqual(server.process.wait(timeout=20), 0)
+            with open(path) as file:
+                document = json.load(file)
+            self.assertEqual(document["summary"]["connections"], 1)
+            self.assertEqual(document["summary"]["bytes"], 1 << 20)
+
+    def test_interrupts(self):
+        with Server() as server:
+            client = subprocess.Popen([QUICPERF, "client", "127.0.0.1:%d" % server.port, "-t", "30s",
+                                       "--json", "-"], stdout=subprocess.PIPE,
+                                      stderr=subprocess.PIPE, universal_newlines=True)
+            time.sleep(1)
+            client.send_signal(signal.SIGINT)
+            out, err = client.communicate(timeout=20)
+            self.assertEqual(client.returncode, 130, err)
+            self.assertTrue(json.loads(out)["summary"]["interrupted"])
+            self.assertGreater(json.loads(out)["summary"]["bytes"], 0)
+        self.assertEqual(server.process.returncode, 0, server.err)
+
+    def test_limit(self):
+        run = quicperf("limit", "-t", "200ms", "--json", "-")
+        self.assertEqual(run.returncode, 0, run.stderr)
+        self.assertGreater(json.loads(run.stdout)["limit_bps"], 0)
+
+    def test_demo(self):
+        run = quicperf("demo", "-t", "300ms", "--json", "-")
+        self.assertEqual(run.returncode, 0, run.stderr)
+        document = json.loads(run.stdout)
+        self.assertGreater(document["limit_bps"], 0)
+        self.assertGreater(document["summary"]["goodput_bps"], 0)
+        self.assertGreater(document["summary"]["cpu_remote_s"], 0)
+        for name in "down", "up", "rr":
+            self.assertIn(name, document["runs"])
+        self.assertIn("of limit", run.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

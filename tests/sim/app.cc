@@ -1,0 +1,510 @@
+#include "tests/sim/app.h"
+
+#include <cstdio>
+#include <cstring>
+
+namespace sim
+{
+namespace
+{
+
+constexpr uint64_t kResetCode = 2000; /* + direction */
+constexpr uint64_t kStopCode = 3000;
+
+uint64_t pattern_word(uint64_t key, uint64_t index)
+{
+    return (key + index) * 0x9e3779b97f4a7c15ull ^ (key >> 7);
+}
+
+} // namespace
+
+void fill_pattern(uint64_t key, uint64_t offset, uint8_t *out, size_t len)
+{
+    while (len > 0) {
+        uint64_t word = pattern_word(key, offset / 8);
+        size_t skip = offset % 8;
+        size_t n = 8 - skip < len ? 8 - skip : len;
+        memcpy(out, reinterpret_cast<uint8_t *>(&word) + skip, n);
+        out += n;
+        offset += n;
+        len -= n;
+    }
+}
+
+bool is_pattern(uint64_t key, uint64_t offset, const uint8_t *data, size_t len)
+{
+    while (len > 0) {
+        uint64_t word = pattern_word(key, offset / 8);
+        size_t skip = offset % 8;
+        size_t n = 8 - skip < len ? 8 - skip : len;
+        if (memcmp(data, reinterpret_cast<uint8_t *>(&word) + skip, n) != 0) {
+            return false;
+        }
+        data += n;
+        offset += n;
+        len -= n;
+    }
+    return true;
+}
+
+App::App(AppHost *host, ConnState *state, bool is_server, quic_conn *conn)
+    : host_(host), state_(state), conn_(conn), rng_(state->plan.seed ^ (is_server ? 77 : 33)),
+      is_server_(is_server)
+{
+    const auto &plans = state->plan.streams;
+    for (uint32_t i = 0; i < plans.size(); i++) {
+        (plans[i].by_server == is_server ? mine_ : theirs_)[plans[i].uni].push_back(i);
+    }
+}
+
+uint64_t App::key(uint64_t id, int dir) const
+{
+    return mix64(state_->plan.seed + id * 2 + static_cast<uint64_t>(dir));
+}
+
+void App::fail(const AppStream *st, const char *what)
+{
+    char text[256];
+    snprintf(text, sizeof(text), "connection %u %s stream %lld: %s (written %llu read %llu)",
+             state_->index, is_server_ ? "server" : "client",
+             st == nullptr ? -1ll : static_cast<long long>(st->id), what,
+             static_cast<unsigned long long>(st == nullptr ? 0 : st->written),
+             static_cast<unsigned long long>(st == nullptr ? 0 : st->read));
+    host_->fail(text);
+}
+
+/* ---- events --------------------------------------------------------------------------------- */
+
+void App::on_event(const quic_event &ev)
+{
+    if (closed_) {
+        fail(nullptr, "an event after CLOSED");
+        return;
+    }
+    switch (ev.type) {
+    case QURING_EV_CONNECTED:
+        on_connected();
+        break;
+    case QURING_EV_CLOSED:
+        on_closed(ev);
+        break;
+    case QURING_EV_STREAMS_AVAILABLE:
+        open_more();
+        break;
+    default:
+        on_stream_event(ev);
+        break;
+    }
+}
+
+void App::on_connected()
+{
+    if (connected_) {
+        fail(nullptr, "CONNECTED twice");
+        return;
+    }
+    connected_ = true;
+    connected_ns_ = host_->now();
+    const ConnPlan &plan = state_->plan;
+    bool closer = plan.close_by_server == is_server_;
+    if (closer && plan.close_ns != 0) {
+        host_->wake_app(this, connected_ns_ + plan.close_ns);
+    }
+    if (plan.ping_every_ns != 0) {
+        next_ping_ns_ = connected_ns_ + plan.ping_every_ns;
+        host_->wake_app(this, next_ping_ns_);
+    }
+    open_more();
+    maybe_close();
+}
+
+void App::on_closed(const quic_event &ev)
+{
+    closed_ = true;
+    close_info_ = *quic_conn_close_info(ev.conn);
+    for (auto &st : streams_) {
+        st->stream = nullptr;
+        st->lent.clear();
+    }
+    conn_ = nullptr;
+    if (close_info_.kind == QURING_CLOSE_NONE) {
+        fail(nullptr, "CLOSED without a reason");
+    }
+}
+
+void App::on_stream_event(const quic_event &ev)
+{
+    if (ev.type == QURING_EV_STREAM_OPENED) {
+        on_opened(ev);
+        return;
+    }
+    AppStream *st = static_cast<AppStream *>(quic_stream_app_ctx(ev.stream));
+    if (st == nullptr || st->closed || st->id != ev.stream_id) {
+        fail(st, "an event of a stream that is not open");
+        return;
+    }
+    switch (ev.type) {
+    case QURING_EV_STREAM_READABLE:
+        pump_read(st);
+        break;
+    case QURING_EV_STREAM_WRITABLE:
+        pump_write(st);
+        break;
+    case QURING_EV_STREAM_RESET:
+        on_reset(st, ev);
+        break;
+    case QURING_EV_STREAM_STOPPED:
+        if (st->stopped || !st->can_send() || ev.app_error != kStopCode) {
+            fail(st, "STOPPED twice or with a wrong code");
+        }
+        st->stopped = true;
+        break;
+    case QURING_EV_STREAM_RELEASED:
+        release(st, ev.offset);
+        break;
+    case QURING_EV_STREAM_FINISHED:
+        if (st->finished || !st->fin_written || st->reset_sent || st->stopped) {
+            fail(st, "FINISHED out of place");
+        }
+        st->finished = true;
+        break;
+    case QURING_EV_STREAM_CLOSED:
+        on_stream_closed(st);
+        break;
+    default:
+        fail(st, "an unknown event");
+        break;
+    }
+    if (st->recv_over() && st->plan->respond && !st->send_over()) {
+        pump_write(st);
+    }
+    maybe_close();
+}
+
+void App::on_opened(const quic_event &ev)
+{
+    bool uni = (ev.stream_id & 2) != 0;
+    bool by_server = (ev.stream_id & 1) != 0;
+    uint64_t ordinal = ev.stream_id >> 2;
+    if (by_server == is_server_ || ordinal >= theirs_[uni].size()) {
+        fail(nullptr, "a stream was opened that nobody planned");
+        return;
+    }
+    if (quic_stream_app_ctx(ev.stream) != nullptr) {
+        fail(nullptr, "OPENED twice");
+        return;
+    }
+    seen_[uni]++;
+    auto st = std::make_unique<AppStream>();
+    st->plan = &state_->plan.streams[theirs_[uni][ordinal]];
+    st->app = this;
+    st->stream = ev.stream;
+    st->id = ev.stream_id;
+    quic_stream_set_app_ctx(ev.stream, st.get());
+    AppStream *raw = st.get();
+    streams_.push_back(std::move(st));
+    open_now_++;
+    pump(raw);
+}
+
+void App::on_reset(AppStream *st, const quic_event &ev)
+{
+    int dir = st->recv_dir();
+    bool planned = st->plan->reset_at[dir] >= 0 &&
+                   ev.app_error == kResetCode + static_cast<uint64_t>(dir);
+    if (st->reset_got || st->fin_read || st->stop_sent || !st->can_recv()) {
+        fail(st, "RESET after the end, or twice");
+    } else if (!planned) {
+        fail(st, "RESET that nobody planned");
+    }
+    st->reset_got = true;
+}
+
+void App::on_stream_closed(AppStream *st)
+{
+    if (!st->recv_over() || !st->send_over()) {
+        fail(st, "CLOSED before both halves were over");
+    }
+    if (st->can_send() && st->fin_written && !st->finished && !st->stopped && !st->reset_sent) {
+        fail(st, "CLOSED without FINISHED");
+    }
+    st->closed = true;
+    st->stream = nullptr;
+    st->lent.clear();
+    open_now_--;
+    closed_count_++;
+    open_more();
+}
+
+void App::release(AppStream *st, uint64_t offset)
+{
+    if (offset > st->written) {
+        fail(st, "RELEASED beyond what was written");
+    }
+    while (!st->lent.empty() && st->lent.front().end <= offset) {
+        memset(st->lent.front().bytes.get(), 0xdd, st->lent.front().len); /* ours again */
+        st->lent.pop_front();
+    }
+}
+
+/* ---- what the application does ---------------------------------------------------------------- */
+
+void App::open_more()
+{
+    bool progress = true;
+    while (connected_ && !closed_ && progress && open_now_ < state_->plan.concurrency) {
+        progress = false;
+        for (int uni = 0; uni < 2 && open_now_ < state_->plan.concurrency; uni++) {
+            if (opened_[uni] >= mine_[uni].size()) {
+                continue;
+            }
+            quic_stream *stream = nullptr;
+            quic_rc rc = quic_conn_stream_open(conn_, uni != 0, &stream);
+            if (rc == QUIC_E_AGAIN || rc == QUIC_E_STATE) {
+                continue;
+            }
+            if (rc != QUIC_OK) {
+                if (!host_->memory_may_fail()) {
+                    fail(nullptr, "a stream could not be opened");
+                }
+                (void)quic_conn_close(conn_, 99, "memory");
+                close_called_ = true;
+                return;
+            }
+            auto st = std::make_unique<AppStream>();
+            st->plan = &state_->plan.streams[mine_[uni][opened_[uni]]];
+            st->app = this;
+            st->opener = true;
+            st->stream = stream;
+            st->id = quic_stream_id(stream);
+            if (st->id >> 2 != opened_[uni]) {
+                fail(st.get(), "stream IDs are not handed out in order");
+            }
+            quic_stream_set_app_ctx(stream, st.get());
+            opened_[uni]++;
+            open_now_++;
+            progress = true;
+            AppStream *raw = st.get();
+            streams_.push_back(std::move(st));
+            pump(raw);
+        }
+    }
+}
+
+void App::pump(AppStream *st)
+{
+    pump_write(st);
+    pump_read(st);
+}
+
+void App::pump_write(AppStream *st)
+{
+    while (!closed_ && st->stream != nullptr && !st->send_over() && !st->write_dead &&
+           write_some(st)) {
+    }
+}
+
+quic_rc App::write_chunk(AppStream *st, size_t len, uint32_t flags, size_t *accepted)
+{
+    auto bytes = std::make_unique<uint8_t[]>(len > 0 ? len : 1);
+    fill_pattern(key(st->id, st->send_dir()), st->written, bytes.get(), len);
+    bool lend = st->plan->lend && len > 0;
+    quic_rc rc = quic_conn_stream_write(conn_, st->stream, bytes.get(), len,
+                                        flags | (lend ? QUIC_WRITE_LEND : 0u), accepted);
+    if (lend && *accepted > 0) {
+        st->lent.push_back(Lent{st->written + *accepted, std::move(bytes), len});
+    }
+    return rc;
+}
+
+/* One write; false: no more for now. */
+bool App::write_some(AppStream *st)
+{
+    int dir = st->send_dir();
+    if (dir == 1 && st->plan->respond && !st->recv_over()) {
+        return false;
+    }
+    int64_t cut = st->plan->reset_at[dir];
+    if (cut >= 0 && st->written >= static_cast<uint64_t>(cut)) {
+        quic_rc rc = quic_conn_stream_reset(conn_, st->stream, kResetCode + static_cast<uint64_t>(dir));
+        st->reset_sent = rc == QUIC_OK;
+        st->write_dead = rc != QUIC_OK;
+        return false;
+    }
+    uint64_t left = st->plan->size[dir] - st->written;
+    if (cut >= 0) {
+        left = static_cast<uint64_t>(cut) - st->written;
+    }
+    size_t len = rng_.range(1, st->plan->write_max);
+    len = len < left ? len : left;
+    bool last = cut < 0 && len == left && (!st->plan->late_fin || left == 0);
+    size_t accepted = 0;
+    quic_rc rc = write_chunk(st, len, last ? QUIC_WRITE_FIN : 0u, &accepted);
+    st->written += accepted;
+    if (rc == QUIC_E_STATE) {
+        st->write_dead = true; /* stopped by the peer, or the connection ends: an event says so */
+        return false;
+    }
+    if (rc == QUIC_E_NOMEM && host_->memory_may_fail()) {
+        host_->wake_app(this, host_->now() + 10 * QUIC_NS_PER_MS);
+        return false;
+    }
+    if (rc == QUIC_E_AGAIN || (rc == QUIC_OK && accepted < len)) {
+        return false;
+    }
+    if (rc != QUIC_OK) {
+        fail(st, "write failed");
+        return false;
+    }
+    st->fin_written = last;
+    return true;
+}
+
+void App::pump_read(AppStream *st)
+{
+    while (!closed_ && st->stream != nullptr && !st->recv_over() && !st->read_dead) {
+        if (st->next_read_ns > host_->now()) {
+            host_->wake_app(this, st->next_read_ns);
+            return;
+        }
+        if (!read_some(st)) {
+            return;
+        }
+    }
+}
+
+/* One read; false: no more for now. */
+bool App::read_some(AppStream *st)
+{
+    int dir = st->recv_dir();
+    int64_t cut = st->plan->stop_at[dir];
+    if (cut >= 0 && st->read >= static_cast<uint64_t>(cut)) {
+        quic_rc rc = quic_conn_stream_stop_sending(conn_, st->stream, kStopCode);
+        st->stop_sent = rc == QUIC_OK;
+        st->read_dead = rc != QUIC_OK;
+        return false;
+    }
+    quic_span spans[2] = {};
+    bool fin = false;
+    quic_rc rc = quic_conn_stream_peek(conn_, st->stream, spans, &fin);
+    if (rc == QUIC_E_AGAIN) {
+        return false;
+    }
+    if (rc != QUIC_OK) {
+        st->read_dead = true; /* RESET or CLOSED is on its way */
+        return false;
+    }
+    uint64_t off = st->read;
+    for (const quic_span &span : spans) {
+        if (span.len > 0 && !is_pattern(key(st->id, dir), off, span.data, span.len)) {
+            fail(st, "wrong bytes");
+            return false;
+        }
+        off += span.len;
+    }
+    uint64_t shown = spans[0].len + spans[1].len;
+    uint64_t take = shown < st->plan->read_max ? shown : st->plan->read_max;
+    if (off > st->plan->size[dir] || (fin && off != st->plan->size[dir])) {
+        fail(st, "the stream is too long or too short");
+        return false;
+    }
+    if (quic_conn_stream_consume(conn_, st->stream, take) != QUIC_OK) {
+        fail(st, "consume failed");
+        return false;
+    }
+    st->read += take;
+    host_->count_delivered(take);
+    st->fin_read = fin && take == shown;
+    if (st->plan->read_pause_ns > 0 && !st->fin_read) {
+        st->next_read_ns = host_->now() + st->plan->read_pause_ns;
+    }
+    return true;
+}
+
+/* ---- time and the end --------------------------------------------------------------------------- */
+
+void App::on_tick()
+{
+    if (closed_ || !connected_) {
+        return;
+    }
+    if (host_->now() >= next_ping_ns_) {
+        (void)quic_conn_ping(conn_);
+        next_ping_ns_ += state_->plan.ping_every_ns;
+        host_->wake_app(this, next_ping_ns_);
+    }
+    for (size_t i = 0; i < streams_.size(); i++) { /* may grow */
+        AppStream *st = streams_[i].get();
+        if (!st->closed) {
+            pump(st);
+            if (st->recv_over() && st->plan->respond) {
+                pump_write(st);
+            }
+        }
+    }
+    maybe_close();
+}
+
+bool App::is_done() const
+{
+    return connected_ && closed_count_ == state_->plan.streams.size();
+}
+
+void App::maybe_close()
+{
+    const ConnPlan &plan = state_->plan;
+    if (closed_ || close_called_ || !connected_) {
+        return;
+    }
+    quic_ns now = host_->now();
+    App *other = is_server_ ? state_->client.get() : state_->server.get();
+    bool both_done = is_done() && other != nullptr && other->is_done();
+    if (plan.close_by_server != is_server_) {
+        if (both_done) {
+            host_->wake_app(other, now);
+        }
+        return;
+    }
+    bool due = plan.close_ns != 0 && now >= connected_ns_ + plan.close_ns;
+    if (both_done && !plan.never_close) {
+        if (done_ns_ == QUIC_NS_NEVER) {
+            done_ns_ = now;
+            host_->wake_app(this, now + plan.linger_ns);
+        }
+        due = due || now >= done_ns_ + plan.linger_ns;
+    }
+    if (due) {
+        close_called_ = true;
+        if (quic_conn_close(conn_, plan.close_code, "done") != QUIC_OK) {
+            close_called_ = false; /* the peer was faster; CLOSED tells */
+        }
+    }
+}
+
+std::string App::report() const
+{
+    char text[256];
+    snprintf(text, sizeof(text), "%s connected=%d closed=%d kind=%d code=%llu streams %u/%zu",
+             is_server_ ? "server" : "client", connected_, closed_, close_info_.kind,
+             static_cast<unsigned long long>(close_info_.code), closed_count_,
+             state_->plan.streams.size());
+    std::string out = text;
+    for (const auto &st : streams_) {
+        if (!st->closed) {
+            snprintf(text, sizeof(text),
+                     "\n    stream %llu written %llu/%llu fin=%d reset=%d stopped=%d finished=%d "
+                     "read %llu/%llu fin=%d reset=%d stop=%d dead=%d%d",
+                     static_cast<unsigned long long>(st->id),
+                     static_cast<unsigned long long>(st->written),
+                     static_cast<unsigned long long>(st->plan->size[st->send_dir()]),
+                     st->fin_written, st->reset_sent, st->stopped, st->finished,
+                     static_cast<unsigned long long>(st->read),
+                     static_cast<unsigned long long>(st->plan->size[st->recv_dir()]), st->fin_read,
+                     st->reset_got, st->stop_sent, st->write_dead, st->read_dead);
+            out += text;
+        }
+    }
+    return out;
+}
+
+} // namespace sim

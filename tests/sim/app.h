@@ -1,0 +1,178 @@
+/* tests/sim/app.h: the application at one end of one connection: it follows the connection's plan,
+ * checks every byte and every event, and remembers what it has been told. */
+#ifndef TESTS_SIM_APP_H
+#define TESTS_SIM_APP_H
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "quic/conn/conn.h"
+#include "quic/endpoint/endpoint.h"
+#include "tests/sim/options.h"
+#include "tests/sim/rng.h"
+
+namespace sim
+{
+
+/* The bytes of a stream are a function of (key, offset). */
+void fill_pattern(uint64_t key, uint64_t offset, uint8_t *out, size_t len);
+bool is_pattern(uint64_t key, uint64_t offset, const uint8_t *data, size_t len);
+
+class App;
+
+/* What both ends of a connection share, and the world watches. */
+struct ConnState {
+    ConnPlan plan;
+    uint32_t index = 0;
+    std::unique_ptr<App> client;
+    std::unique_ptr<App> server;
+};
+
+/* What an App asks of the world. */
+class AppHost
+{
+  public:
+    virtual ~AppHost() = default;
+    virtual quic_ns now() const = 0;
+    virtual void fail(const std::string &what) = 0;
+    virtual void wake_app(App *app, quic_ns at) = 0;
+    virtual bool memory_may_fail() const = 0;
+    virtual void count_delivered(uint64_t bytes) = 0;
+};
+
+struct Lent {
+    uint64_t end;
+    std::unique_ptr<uint8_t[]> bytes;
+    size_t len;
+};
+
+/* One stream at one end. */
+struct AppStream {
+    const StreamPlan *plan = nullptr;
+    App *app = nullptr;
+    quic_stream *stream = nullptr; /* NULL once CLOSED was told */
+    uint64_t id = 0;
+    bool opener = false;
+    uint64_t written = 0;
+    uint64_t read = 0;
+    quic_ns next_read_ns = 0;
+    bool fin_written = false, reset_sent = false, stopped = false, finished = false;
+    bool fin_read = false, reset_got = false, stop_sent = false;
+    bool write_dead = false, read_dead = false; /* a verb said STATE: an event must explain it */
+    bool closed = false;
+    std::deque<Lent> lent;
+
+    int send_dir() const
+    {
+        return opener ? 0 : 1;
+    }
+    int recv_dir() const
+    {
+        return opener ? 1 : 0;
+    }
+    bool can_send() const
+    {
+        return opener || !plan->uni;
+    }
+    bool can_recv() const
+    {
+        return !opener || !plan->uni;
+    }
+    bool recv_over() const
+    {
+        return !can_recv() || fin_read || reset_got || stop_sent;
+    }
+    bool send_over() const
+    {
+        return !can_send() || fin_written || reset_sent || stopped;
+    }
+};
+
+class App
+{
+  public:
+    App(AppHost *host, ConnState *state, bool is_server, quic_conn *conn);
+
+    void on_event(const quic_event &ev);
+    /* on_tick does what time has brought: slow reads, pings, closing. */
+    void on_tick();
+    /* Everything of the plan came to its end here. */
+    bool is_done() const;
+    bool is_closed() const
+    {
+        return closed_;
+    }
+    bool is_connected() const
+    {
+        return connected_;
+    }
+    bool closed_itself() const
+    {
+        return close_called_;
+    }
+    const quring_close_info &close_info() const
+    {
+        return close_info_;
+    }
+    quic_conn *conn() const
+    {
+        return conn_;
+    }
+    bool is_server() const
+    {
+        return is_server_;
+    }
+    ConnState *state() const
+    {
+        return state_;
+    }
+    std::string report() const;
+
+    quic_ns tick_at = QUIC_NS_NEVER; /* the world's */
+
+  private:
+    void fail(const AppStream *st, const char *what);
+    void on_connected();
+    void on_closed(const quic_event &ev);
+    void on_stream_event(const quic_event &ev);
+    void on_opened(const quic_event &ev);
+    void on_reset(AppStream *st, const quic_event &ev);
+    void on_stream_closed(AppStream *st);
+    void open_more();
+    void pump(AppStream *st);
+    void pump_write(AppStream *st);
+    bool write_some(AppStream *st);
+    quic_rc write_chunk(AppStream *st, size_t len, uint32_t flags, size_t *accepted);
+    void pump_read(AppStream *st);
+    bool read_some(AppStream *st);
+    void release(AppStream *st, uint64_t offset);
+    void maybe_close();
+    uint64_t key(uint64_t id, int dir) const;
+
+    AppHost *host_;
+    ConnState *state_;
+    quic_conn *conn_;
+    Rng rng_;
+    bool is_server_;
+    bool connected_ = false;
+    bool closed_ = false;
+    bool close_called_ = false;
+    quring_close_info close_info_{};
+    std::vector<std::unique_ptr<AppStream>> streams_;
+    std::vector<uint32_t> mine_[2];   /* indices of plans we open: bidi, uni */
+    std::vector<uint32_t> theirs_[2];
+    size_t opened_[2] = {0, 0};
+    size_t seen_[2] = {0, 0};
+    uint32_t open_now_ = 0;
+    uint32_t closed_count_ = 0;
+    quic_ns connected_ns_ = 0;
+    quic_ns done_ns_ = QUIC_NS_NEVER;
+    quic_ns next_ping_ns_ = QUIC_NS_NEVER;
+};
+
+} // namespace sim
+
+#endif // TESTS_SIM_APP_H

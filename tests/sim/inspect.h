@@ -1,0 +1,39 @@
+/* tests/sim/inspect.h: a look inside an endpoint, for the oracles of the simulator only. */
+#ifndef TESTS_SIM_INSPECT_H
+#define TESTS_SIM_INSPECT_H
+
+#include "quic/endpoint/endpoint.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* sim_inspect_check runs the invariant checks of every connection (they abort) and those that tell:
+ * NULL, or what is wrong (a static text). */
+const char *sim_inspect_check(quic_endpoint *ep);
+
+/* sim_inspect_idle_bytes: what an endpoint without connections holds: itself and its tables. */
+uint64_t sim_inspect_idle_bytes(const quic_endpoint *ep);
+
+/* sim_inspect_update_keys makes the connection update its 1-RTT keys with its next packet, if the
+ * rules allow it; sim_inspect_key_phase tells its current send phase. */
+void sim_inspect_update_keys(quic_conn *conn);
+bool sim_inspect_key_phase(const quic_conn *conn);
+
+/* sim_inspect_state prints the connection in one line. */
+void sim_inspect_state(const quic_conn *conn, char *out, size_t cap);
+
+/* Facts for scenario tests. */
+uint32_t sim_inspect_held_count(const quic_conn *conn);
+uint32_t sim_inspect_cids_local(const quic_conn *conn);
+uint32_t sim_inspect_cids_peer(const quic_conn *conn);
+uint64_t sim_inspect_half_open(const quic_endpoint *ep);
+/* Asks the peer to replace the connection ID in use, as a NEW_CONNECTION_ID with a higher
+ * Retire Prior To would: switches to another of the peer's IDs and retires the present one. */
+bool sim_inspect_rotate_cid(quic_conn *conn);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* TESTS_SIM_INSPECT_H */

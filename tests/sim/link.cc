@@ -1,0 +1,108 @@
+#include "tests/sim/link.h"
+
+namespace sim
+{
+namespace
+{
+constexpr size_t kHistory = 64;
+} // namespace
+
+bool Link::swallow(quic_ns now)
+{
+    if (options_.drop_every != 0 && sent_ <= options_.drop_until &&
+        sent_ % options_.drop_every == 0) {
+        return true;
+    }
+    if (healed_) {
+        return false;
+    }
+    for (const auto &b : options_.blackouts) {
+        if (now >= b.first && now < b.second) {
+            return true;
+        }
+    }
+    if (options_.burst_enter > 0) {
+        burst_ = burst_ ? !rng_.chance(options_.burst_leave) : rng_.chance(options_.burst_enter);
+        if (burst_) {
+            return true;
+        }
+    }
+    return rng_.chance(options_.loss);
+}
+
+/* A drop-tail queue in front of a line of bytes_per_s. */
+bool Link::queue_full(size_t len, quic_ns now)
+{
+    if (options_.bytes_per_s == 0) {
+        return false;
+    }
+    quic_ns from = busy_until_ > now ? busy_until_ : now;
+    uint64_t waiting = (from - now) * options_.bytes_per_s / QUIC_NS_PER_S;
+    if (waiting > options_.queue_bytes + 3000) {
+        return true;
+    }
+    busy_until_ = from + len * QUIC_NS_PER_S / options_.bytes_per_s;
+    return false;
+}
+
+void Link::damage(Datagram &d)
+{
+    if (rng_.chance(options_.corrupt)) {
+        uint64_t bits = rng_.range(1, options_.corrupt_bits);
+        for (uint64_t i = 0; i < bits; i++) {
+            uint64_t bit = rng_.below(d.bytes.size() * 8);
+            d.bytes[bit / 8] = static_cast<uint8_t>(d.bytes[bit / 8] ^ (1u << (bit % 8)));
+        }
+    }
+    if (rng_.chance(options_.truncate)) {
+        d.bytes.resize(rng_.range(1, d.bytes.size()));
+    }
+}
+
+quic_ns Link::arrival(quic_ns now)
+{
+    quic_ns at = (busy_until_ > now ? busy_until_ : now) + options_.delay_ns;
+    return options_.jitter_ns > 0 ? at + rng_.below(options_.jitter_ns + 1) : at;
+}
+
+void Link::remember(const Datagram &d)
+{
+    if (history_.size() < kHistory) {
+        history_.push_back(d);
+    } else {
+        history_[history_at_] = d;
+        history_at_ = (history_at_ + 1) % kHistory;
+    }
+}
+
+void Link::carry(Datagram d, quic_ns now, std::vector<Datagram> &out)
+{
+    sent_++;
+    if (options_.replay > 0 && !healed_) {
+        if (!history_.empty() && rng_.chance(options_.replay)) {
+            Datagram old = history_[rng_.below(history_.size())];
+            old.arrive_ns = arrival(now);
+            out.push_back(std::move(old));
+        }
+        remember(d);
+    }
+    if (swallow(now) || queue_full(d.bytes.size(), now)) {
+        lost_++;
+        return;
+    }
+    if (options_.ecn_mark > 0 && rng_.chance(options_.ecn_mark)) {
+        d.ecn = static_cast<uint8_t>(rng_.below(4));
+    }
+    if (!healed_) {
+        if (rng_.chance(options_.duplicate)) {
+            Datagram twin = d;
+            twin.arrive_ns = arrival(now);
+            out.push_back(std::move(twin));
+        }
+        damage(d);
+    }
+    d.arrive_ns = arrival(now);
+    out.push_back(std::move(d));
+}
+
+} // namespace sim

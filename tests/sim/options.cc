@@ -1,0 +1,251 @@
+#include "tests/sim/options.h"
+
+#include <cstdio>
+
+#include "tests/sim/rng.h"
+
+namespace sim
+{
+namespace
+{
+
+constexpr quic_ns kMs = QUIC_NS_PER_MS;
+constexpr quic_ns kS = QUIC_NS_PER_S;
+
+LinkOptions draw_link(Rng &r, bool harsh, quic_ns heal_ns)
+{
+    LinkOptions l;
+    l.delay_ns = r.log_range(10 * QUIC_NS_PER_US, 150 * kMs);
+    l.jitter_ns = r.chance(0.4) ? r.log_range(QUIC_NS_PER_US, 40 * kMs) : 0;
+    l.loss = r.chance(0.5) ? r.log_uniform(0.0005, harsh ? 0.3 : 0.03) : 0;
+    l.duplicate = r.chance(0.3) ? r.log_uniform(0.001, 0.2) : 0;
+    l.corrupt = r.chance(0.3) ? r.log_uniform(0.0005, harsh ? 0.1 : 0.02) : 0;
+    l.corrupt_bits = static_cast<uint32_t>(r.range(1, 8));
+    l.truncate = r.chance(0.2) ? r.log_uniform(0.0005, harsh ? 0.05 : 0.01) : 0;
+    l.replay = r.chance(0.25) ? r.log_uniform(0.001, 0.1) : 0;
+    l.ecn_mark = r.chance(0.2) ? r.log_uniform(0.01, 1) : 0;
+    if (r.chance(0.35)) {
+        l.bytes_per_s = r.log_range(harsh ? 30000 : 200000, 100000000);
+        l.queue_bytes = r.log_range(8000, 1000000);
+    }
+    if (harsh && r.chance(0.5)) {
+        l.burst_enter = r.log_uniform(0.0005, 0.03);
+        l.burst_leave = r.log_uniform(0.05, 0.8);
+    }
+    for (int i = 0; harsh && i < 3 && r.chance(0.4); i++) {
+        quic_ns from = r.below(heal_ns);
+        l.blackouts.emplace_back(from, from + r.log_range(10 * kMs, 12 * kS));
+    }
+    return l;
+}
+
+quring_limits draw_limits(Rng &r)
+{
+    quring_limits l = sim_limits();
+    l.idle_timeout_ns = r.range(4, 30) * kS;
+    l.handshake_timeout_ns = r.range(4, 12) * kS;
+    l.keep_alive_ns = r.chance(0.2) ? r.range(500, 3000) * kMs : 0;
+    l.stream_recv_window_bytes = r.log_range(1000, 300000);
+    l.stream_recv_window_max_bytes = l.stream_recv_window_bytes * r.range(1, 8);
+    l.conn_recv_window_bytes = l.stream_recv_window_bytes * r.range(1, 4);
+    l.conn_recv_window_max_bytes = l.conn_recv_window_bytes * r.range(1, 8);
+    l.stream_send_buf_bytes = r.log_range(2000, 500000);
+    l.conn_send_buf_bytes = l.stream_send_buf_bytes * r.range(1, 8);
+    l.streams_bidi_max = static_cast<uint32_t>(r.log_range(1, 100));
+    l.streams_uni_max = static_cast<uint32_t>(r.log_range(1, 100));
+    l.undecryptable_packets_max = static_cast<uint32_t>(r.range(0, 16));
+    l.cids_active_max = static_cast<uint32_t>(r.range(2, 8));
+    l.ack_ranges_max = static_cast<uint32_t>(r.range(8, 64));
+    l.udp_payload_max_bytes = r.chance(0.2) ? 65507 : 1472;
+    l.udp_payload_bytes =
+        r.chance(0.1) ? static_cast<uint32_t>(r.range(1200, 9000)) : (r.chance(0.5) ? 1200 : 1452);
+    l.ack_delay_ns = r.range(0, 50) * kMs;
+    return l;
+}
+
+HostOptions draw_host(Rng &r, bool harsh, quic_ns heal_ns)
+{
+    HostOptions h;
+    h.limits = draw_limits(r);
+    h.cc = r.chance(0.5) ? QURING_CC_CUBIC : QURING_CC_NEWRENO;
+    h.pacing = r.chance(0.7);
+    h.seg_max = r.chance(0.3) ? 1 : static_cast<uint32_t>(r.log_range(2, 129));
+    h.tx_cap = r.chance(0.7) ? 65507 : static_cast<uint32_t>(r.range(9100, 65507));
+    h.gro_max = r.chance(0.4) ? 1 : static_cast<uint32_t>(r.log_range(2, 65));
+    h.rx_wait_ns = r.chance(0.5) ? r.log_range(1000, 5 * kMs) : 0;
+    h.pull_each = r.chance(0.5);
+    h.late_wake_ns = r.chance(0.4) ? r.log_range(1000, 20 * kMs) : 0;
+    if (harsh && r.chance(0.2)) {
+        quic_ns from = r.below(heal_ns);
+        h.pauses.emplace_back(from, from + r.log_range(10 * kMs, 8 * kS));
+    }
+    return h;
+}
+
+int64_t draw_cut(Rng &r, double p, uint64_t size)
+{
+    return r.chance(p) ? static_cast<int64_t>(r.below(size + 1)) : -1;
+}
+
+uint64_t draw_size(Rng &r, uint64_t size_max)
+{
+    return r.chance(0.1) ? 0 : r.log_range(1, size_max);
+}
+
+StreamPlan draw_stream(Rng &r, uint64_t size_max, bool cuts)
+{
+    StreamPlan s;
+    s.by_server = r.chance(0.3);
+    s.uni = r.chance(0.4);
+    for (int d = 0; d < (s.uni ? 1 : 2); d++) {
+        s.size[d] = draw_size(r, size_max);
+        s.reset_at[d] = cuts ? draw_cut(r, 0.1, s.size[d]) : -1;
+        s.stop_at[d] = cuts ? draw_cut(r, 0.1, s.size[d]) : -1;
+    }
+    s.write_max = static_cast<uint32_t>(r.log_range(1 + s.size[0] / 200, 100000));
+    s.read_max = static_cast<uint32_t>(r.log_range(100, 200000));
+    if (r.chance(0.15)) {
+        s.read_pause_ns = r.log_range(kMs, 80 * kMs);
+        uint64_t size = s.size[0] > s.size[1] ? s.size[0] : s.size[1];
+        uint64_t read_min = size / 50 + 1; /* slow, not endless */
+        s.read_max = s.read_max > read_min ? s.read_max : static_cast<uint32_t>(read_min);
+    }
+    s.lend = r.chance(0.3);
+    s.respond = !s.uni && r.chance(0.4);
+    s.late_fin = r.chance(0.3);
+    return s;
+}
+
+ConnPlan draw_conn(Rng &r, uint32_t clients, quic_ns heal_ns)
+{
+    ConnPlan c;
+    c.seed = r.u64();
+    c.client = static_cast<uint32_t>(r.below(clients));
+    c.start_ns = r.chance(0.5) ? 0 : r.below(r.chance(0.5) ? 50 * kMs : heal_ns + kS);
+    uint64_t size_max = r.chance(0.04) ? 1000000 : (r.chance(0.3) ? 60000 : 3000);
+    bool cuts = r.chance(0.4);
+    uint64_t count = size_max > 100000 ? r.range(1, 2) : r.log_range(1, 24) - (r.chance(0.05) ? 1 : 0);
+    for (uint64_t i = 0; i < count; i++) {
+        c.streams.push_back(draw_stream(r, size_max, cuts));
+    }
+    if (r.chance(0.1)) { /* requests and responses, one after the other */
+        for (StreamPlan &s : c.streams) {
+            s.uni = false;
+            s.respond = true;
+            s.by_server = false;
+        }
+        c.concurrency = 1;
+    } else {
+        c.concurrency = static_cast<uint32_t>(r.log_range(1, 30));
+    }
+    c.linger_ns = r.chance(0.5) ? 0 : r.log_range(kMs, 3 * kS);
+    c.close_by_server = r.chance(0.4);
+    c.close_ns = r.chance(0.15) ? r.log_range(100 * QUIC_NS_PER_US, 10 * kS) : 0;
+    c.never_close = c.close_ns == 0 && r.chance(0.1);
+    c.close_code = r.below(1u << 20);
+    c.key_updates = r.chance(0.15) ? static_cast<uint32_t>(r.range(1, 4)) : 0;
+    c.cid_rotations = r.chance(0.15) ? static_cast<uint32_t>(r.range(1, 4)) : 0;
+    return c;
+}
+
+void draw_failures(Rng &r, Options &o)
+{
+    if (r.chance(0.08)) {
+        HostOptions &h = r.chance(0.5) ? o.server : o.clients[r.below(o.clients.size())];
+        h.alloc_fail_at = r.log_range(1, 400);
+        o.may_run_out = true;
+    }
+    if (r.chance(0.05)) {
+        o.server.limits.connections_max = static_cast<uint32_t>(r.range(1, 4));
+        o.may_run_out = true;
+    }
+    if (r.chance(0.05)) {
+        o.server.limits.half_open_max = static_cast<uint32_t>(r.range(1, 3));
+    }
+    if (r.chance(0.05)) {
+        o.server.limits.initials_per_s_retry = static_cast<uint32_t>(r.range(1, 3));
+    }
+}
+
+} // namespace
+
+quring_limits sim_limits()
+{
+    quring_limits l{};
+    l.connections_max = 2000;
+    l.half_open_max = 256;
+    l.stateless_resets_per_s = 1000;
+    l.version_negotiations_per_s = 1000;
+    l.worker_mem_max_bytes = 512u << 20;
+    l.handshake_timeout_ns = 10 * kS;
+    l.idle_timeout_ns = 30 * kS;
+    l.stream_recv_window_bytes = 256 * 1024;
+    l.stream_recv_window_max_bytes = 1024 * 1024;
+    l.conn_recv_window_bytes = 1024 * 1024;
+    l.conn_recv_window_max_bytes = 4 * 1024 * 1024;
+    l.stream_send_buf_bytes = 1024 * 1024;
+    l.conn_send_buf_bytes = 4 * 1024 * 1024;
+    l.streams_bidi_max = 100;
+    l.streams_uni_max = 100;
+    l.reassembly_gaps_max = 256;
+    l.crypto_buf_bytes = 16 * 1024;
+    l.undecryptable_packets_max = 8;
+    l.sent_packets_max = 4096;
+    l.ack_ranges_max = 64;
+    l.cids_active_max = 4;
+    l.udp_payload_max_bytes = 1472;
+    l.udp_payload_bytes = 1200;
+    l.cwnd_max_bytes = 16u << 20;
+    l.ack_delay_ns = 25 * kMs;
+    return l;
+}
+
+Options draw_options(uint64_t seed, Tls tls)
+{
+    Rng r(seed);
+    Options o;
+    o.seed = seed;
+    o.tls = tls;
+    o.harsh = r.chance(0.35);
+    o.heal_ns = r.log_range(200 * kMs, 20 * kS);
+    o.workers = r.chance(0.3) ? 2 : 1;
+    o.retry = r.chance(0.15);
+    o.shared_ports = tls == Tls::kScript && r.chance(0.3);
+    o.client_hello_len = r.chance(0.3) ? static_cast<uint32_t>(r.range(300, 4000)) : 0;
+    o.server_flight_len = r.chance(0.5) ? static_cast<uint32_t>(r.log_range(200, 12000)) : 0;
+    o.ticket_len = r.chance(0.2) ? static_cast<uint32_t>(r.range(4, 2000)) : 0;
+    o.suite = static_cast<uint16_t>(0x1301 + r.below(3));
+    uint64_t clients = r.range(1, 4);
+    for (uint64_t i = 0; i < clients; i++) {
+        o.up.push_back(draw_link(r, o.harsh, o.heal_ns));
+        o.down.push_back(r.chance(0.5) ? o.up.back() : draw_link(r, o.harsh, o.heal_ns));
+        o.clients.push_back(draw_host(r, o.harsh, o.heal_ns));
+    }
+    o.server = draw_host(r, o.harsh, o.heal_ns);
+    uint64_t conns = r.log_range(1, 7);
+    for (uint64_t i = 0; i < conns; i++) {
+        o.conns.push_back(draw_conn(r, static_cast<uint32_t>(clients), o.heal_ns));
+    }
+    draw_failures(r, o);
+    return o;
+}
+
+std::string describe(const Options &o)
+{
+    char text[512];
+    const LinkOptions &l = o.up[0];
+    snprintf(text, sizeof(text),
+             "seed %llu tls=%s clients=%zu conns=%zu workers=%u%s%s%s%s heal=%.3fs delay=%.3fms "
+             "jitter=%.3fms loss=%.4f burst=%.4f dup=%.4f corrupt=%.4f truncate=%.4f replay=%.4f "
+             "rate=%llu blackouts=%zu",
+             static_cast<unsigned long long>(o.seed), o.tls == Tls::kScript ? "script" : "boring",
+             o.clients.size(), o.conns.size(), o.workers, o.retry ? " retry" : "",
+             o.shared_ports ? " shared-ports" : "", o.harsh ? " harsh" : "",
+             o.may_run_out ? " may-run-out" : "", static_cast<double>(o.heal_ns) / 1e9,
+             static_cast<double>(l.delay_ns) / 1e6, static_cast<double>(l.jitter_ns) / 1e6, l.loss,
+             l.burst_enter, l.duplicate, l.corrupt, l.truncate, l.replay,
+             static_cast<unsigned long long>(l.bytes_per_s), l.blackouts.size());
+    return text;
+}
+
+} // namespace sim
