@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #if defined(__GNUC__)
-#define QURING_EXPORT __attribute__((visibility("default")))
+#define QURING_EXPORT    __attribute__((visibility("default")))
 #define QURING_NODISCARD __attribute__((warn_unused_result))
 #else
 #define QURING_EXPORT
@@ -31,17 +31,18 @@ extern "C" {
 typedef int quring_status;
 enum {
     QURING_OK = 0,
-    QURING_E_AGAIN = -1,       /* not now; an event will say when to try again */
-    QURING_E_INVAL = -2,       /* an argument or a configuration field is out of its range */
-    QURING_E_STATE = -3,       /* the object is gone, closed, or in a state that forbids the call */
-    QURING_E_LIMIT = -4,       /* a configured bound is reached */
-    QURING_E_NOMEM = -5,       /* memory could not be had, or the memory cap is reached */
-    QURING_E_THREAD = -6,      /* the call belongs on the worker that owns the object; see quring_post */
-    QURING_E_OS = -7,          /* the kernel refused; quring_error.os_errno says what it answered */
+    QURING_E_AGAIN = -1,  /* not now; an event will say when to try again */
+    QURING_E_INVAL = -2,  /* an argument or a configuration field is out of its range */
+    QURING_E_STATE = -3,  /* the object is gone, closed, or in a state that forbids the call */
+    QURING_E_LIMIT = -4,  /* a configured bound is reached */
+    QURING_E_NOMEM = -5,  /* memory could not be had, or the memory cap is reached */
+    QURING_E_THREAD = -6, /* the call belongs on the worker that owns the object; see quring_post */
+    QURING_E_OS = -7,     /* the kernel refused; quring_error.os_errno says what it answered */
     QURING_E_ADDR_IN_USE = -8, /* another socket holds the address */
     QURING_E_TLS = -9,         /* certificate, key or TLS configuration cannot be used */
-    QURING_E_NOT_SUPPORTED = -10, /* this build or machine lacks it (e.g. io_uring asked for, refused) */
-    QURING_E_NAME = -11,       /* a host name or address text could not be turned into an address */
+    QURING_E_NOT_SUPPORTED =
+        -10,             /* this build or machine lacks it (e.g. io_uring asked for, refused) */
+    QURING_E_NAME = -11, /* a host name or address text could not be turned into an address */
 };
 
 QURING_EXPORT const char *quring_status_name(quring_status status);
@@ -52,7 +53,7 @@ QURING_EXPORT const char *quring_status_text(quring_status status);
 typedef struct quring_error {
     quring_status status;
     int os_errno; /* errno of the failing system call, 0 when there was none */
-    char message[256];
+    char message[1024];
 } quring_error;
 
 /* A read-only view of bytes somebody else owns. data may be NULL when len is 0. */

@@ -21,7 +21,7 @@ typedef enum quring_io_backend {
 } quring_io_backend;
 
 typedef enum quring_cc {
-    QURING_CC_CUBIC = 0, /* RFC 9438 with HyStart++ (RFC 9406) */
+    QURING_CC_CUBIC = 0,   /* RFC 9438 with HyStart++ (RFC 9406) */
     QURING_CC_NEWRENO = 1, /* RFC 9002 7 */
 } quring_cc;
 
@@ -40,11 +40,13 @@ typedef struct quring_limits {
     uint32_t half_open_max;            /* server connections whose handshake is not complete */
     uint32_t half_open_per_addr_max;   /* of those, per IPv4 address or IPv6 /56; 0 = off */
     uint32_t connections_per_addr_max; /* per IPv4 address or IPv6 /56; 0 = off */
-    uint32_t initials_per_s_retry;     /* new Initials per second above which Retry is demanded; 0 = off */
-    uint32_t stateless_resets_per_s;   /* RFC 9000 10.3 */
+    uint32_t
+        initials_per_s_retry; /* new Initials per second above which Retry is demanded; 0 = off */
+    uint32_t stateless_resets_per_s; /* RFC 9000 10.3 */
     uint32_t version_negotiations_per_s;
-    uint64_t worker_mem_max_bytes;     /* all protocol memory of a worker */
-    uint64_t conn_mem_max_bytes;       /* one connection's; 0 = twice its receive window + send_buf + 64 KiB */
+    uint64_t worker_mem_max_bytes; /* all protocol memory of a worker */
+    uint64_t
+        conn_mem_max_bytes; /* one connection's; 0 = twice its receive window + send_buf + 64 KiB */
 
     uint64_t handshake_timeout_ns;
     uint64_t idle_timeout_ns; /* max_idle_timeout we advertise, RFC 9000 10.1 */
@@ -54,21 +56,21 @@ typedef struct quring_limits {
     uint64_t stream_recv_window_max_bytes; /* auto-tuning never goes beyond */
     uint64_t conn_recv_window_bytes;       /* first MAX_DATA */
     uint64_t conn_recv_window_max_bytes;
-    uint64_t stream_send_buf_bytes;        /* unacknowledged plus unsent bytes a stream may hold */
-    uint64_t conn_send_buf_bytes;          /* the same over all streams of a connection */
-    uint32_t streams_bidi_max;             /* streams the peer may have open at once */
+    uint64_t stream_send_buf_bytes; /* unacknowledged plus unsent bytes a stream may hold */
+    uint64_t conn_send_buf_bytes;   /* the same over all streams of a connection */
+    uint32_t streams_bidi_max;      /* streams the peer may have open at once */
     uint32_t streams_uni_max;
-    uint32_t reassembly_gaps_max;          /* gaps one stream may have */
+    uint32_t reassembly_gaps_max; /* gaps one stream may have */
 
-    uint32_t crypto_buf_bytes;             /* per encryption level, RFC 9000 7.5 */
-    uint32_t undecryptable_packets_max;    /* held until their keys arrive, RFC 9000 5.7 */
-    uint32_t sent_packets_max;             /* tracked per packet number space; a power of two */
-    uint32_t ack_ranges_max;               /* ranges we remember; the oldest are forgotten */
-    uint32_t cids_active_max;              /* active_connection_id_limit we advertise */
-    uint32_t udp_payload_max_bytes;        /* max_udp_payload_size we advertise, RFC 9000 18.2 */
-    uint32_t udp_payload_bytes;            /* datagram size we send once the handshake is complete */
-    uint64_t cwnd_max_bytes;               /* congestion window never grows beyond */
-    uint64_t ack_delay_ns;                 /* max_ack_delay we advertise and keep */
+    uint32_t crypto_buf_bytes;          /* per encryption level, RFC 9000 7.5 */
+    uint32_t undecryptable_packets_max; /* held until their keys arrive, RFC 9000 5.7 */
+    uint32_t sent_packets_max;          /* tracked per packet number space; a power of two */
+    uint32_t ack_ranges_max;            /* ranges we remember; the oldest are forgotten */
+    uint32_t cids_active_max;           /* active_connection_id_limit we advertise */
+    uint32_t udp_payload_max_bytes;     /* max_udp_payload_size we advertise, RFC 9000 18.2 */
+    uint32_t udp_payload_bytes;         /* datagram size we send once the handshake is complete */
+    uint64_t cwnd_max_bytes;            /* congestion window never grows beyond */
+    uint64_t ack_delay_ns;              /* max_ack_delay we advertise and keep */
 } quring_limits;
 
 /* quring_limits_init fills `limits` with the defaults for a server on the Internet. */
@@ -84,20 +86,20 @@ typedef void (*quring_log_fn)(void *ctx, int level, const char *line);
 #define QURING_WORKERS_MAX 64
 
 typedef struct quring_config {
-    uint32_t workers;                    /* threads the runtime starts, exactly; 1..QURING_WORKERS_MAX */
-    int32_t cpus[QURING_WORKERS_MAX];    /* CPU each worker is pinned to; -1 = not pinned */
+    uint32_t workers; /* threads the runtime starts, exactly; 1..QURING_WORKERS_MAX */
+    int32_t cpus[QURING_WORKERS_MAX]; /* CPU each worker is pinned to; -1 = not pinned */
     quring_io_backend io;
     quring_aead aead;
     quring_cc cc;
-    bool gso;                            /* use UDP_SEGMENT where the kernel has it */
-    bool gro;                            /* use UDP_GRO where the kernel has it */
-    bool pacing;                         /* RFC 9002 7.7 */
-    bool dual_stack;                     /* an IPv6 wildcard socket also takes IPv4 */
-    uint32_t spin_ns;                    /* poll this long before sleeping; 0 = sleep at once */
-    uint32_t socket_buf_bytes;           /* SO_RCVBUF and SO_SNDBUF asked for */
-    uint8_t root_secret[32];             /* tokens and reset keys derive from it; all zero = random */
+    bool gso;                  /* use UDP_SEGMENT where the kernel has it */
+    bool gro;                  /* use UDP_GRO where the kernel has it */
+    bool pacing;               /* RFC 9002 7.7 */
+    bool dual_stack;           /* an IPv6 wildcard socket also takes IPv4 */
+    uint32_t spin_ns;          /* poll this long before sleeping; 0 = sleep at once */
+    uint32_t socket_buf_bytes; /* SO_RCVBUF and SO_SNDBUF asked for */
+    uint8_t root_secret[32];   /* tokens and reset keys derive from it; all zero = random */
     quring_limits limits;
-    quring_log_fn log;                   /* NULL: errors and warnings go to stderr */
+    quring_log_fn log; /* NULL: errors and warnings go to stderr */
     void *log_ctx;
 } quring_config;
 
@@ -124,7 +126,7 @@ typedef struct quring_tls_options {
     const char *key_file;  /* PEM private key */
     quring_bytes cert_pem; /* the same from memory */
     quring_bytes key_pem;
-    const char *ca_file;   /* client: PEM trust anchors; NULL = SSL_CERT_FILE, then the system's */
+    const char *ca_file; /* client: PEM trust anchors; NULL = SSL_CERT_FILE, then the system's */
     quring_verify verify;
     const char *const *alpn; /* protocols, most preferred first, each 1..255 bytes */
     size_t alpn_count;

@@ -15,17 +15,17 @@ extern "C" {
 #endif
 
 typedef enum quring_event_type {
-    QURING_EV_CONNECTED = 1,   /* handshake complete, streams may be opened; server: "accepted" */
-    QURING_EV_CLOSED,          /* the last event: `close` says why; handle and streams are dead after it */
+    QURING_EV_CONNECTED = 1, /* handshake complete, streams may be opened; server: "accepted" */
+    QURING_EV_CLOSED, /* the last event: `close` says why; handle and streams are dead after it */
     QURING_EV_STREAM_OPENED,   /* the peer opened `stream`; READABLE follows when it has bytes */
     QURING_EV_STREAM_READABLE, /* bytes or the end of `stream` wait to be read; told again only after
                                   a read call said QURING_E_AGAIN or consumed everything */
     QURING_EV_STREAM_WRITABLE, /* room again after a write was cut short */
-    QURING_EV_STREAM_RESET,    /* the peer abandoned its sending: `app_error`; unread bytes are gone */
+    QURING_EV_STREAM_RESET, /* the peer abandoned its sending: `app_error`; unread bytes are gone */
     QURING_EV_STREAM_STOPPED,  /* the peer asks us to stop sending: `app_error`; stream was reset */
     QURING_EV_STREAM_RELEASED, /* lent buffers below `offset` of the stream are yours again */
     QURING_EV_STREAM_FINISHED, /* everything written, with the end, was acknowledged */
-    QURING_EV_STREAM_CLOSED,   /* both halves are done; the stream handle is dead after this event */
+    QURING_EV_STREAM_CLOSED, /* both halves are done; the stream handle is dead after this event */
     QURING_EV_STREAMS_AVAILABLE, /* the peer allows more streams after quring_stream_open said AGAIN */
     QURING_EV_HANDSHAKE_PENDING, /* quring/handshake.h: a ClientHello waits for a decision */
     QURING_EV_HANDSHAKE_DATA,    /* quring/handshake.h: CRYPTO bytes arrived */
@@ -35,23 +35,23 @@ typedef enum quring_event_type {
 /* Who ended a connection, and how. */
 typedef enum quring_close_kind {
     QURING_CLOSE_NONE = 0,
-    QURING_CLOSE_LOCAL_APP,        /* quring_conn_close; `code` is ours */
-    QURING_CLOSE_PEER_APP,         /* CONNECTION_CLOSE 0x1d from the peer */
-    QURING_CLOSE_LOCAL_TRANSPORT,  /* we found the peer in error; RFC 9000 20.1 code */
-    QURING_CLOSE_PEER_TRANSPORT,   /* CONNECTION_CLOSE 0x1c from the peer */
-    QURING_CLOSE_IDLE_TIMEOUT,     /* RFC 9000 10.1 */
+    QURING_CLOSE_LOCAL_APP,         /* quring_conn_close; `code` is ours */
+    QURING_CLOSE_PEER_APP,          /* CONNECTION_CLOSE 0x1d from the peer */
+    QURING_CLOSE_LOCAL_TRANSPORT,   /* we found the peer in error; RFC 9000 20.1 code */
+    QURING_CLOSE_PEER_TRANSPORT,    /* CONNECTION_CLOSE 0x1c from the peer */
+    QURING_CLOSE_IDLE_TIMEOUT,      /* RFC 9000 10.1 */
     QURING_CLOSE_HANDSHAKE_TIMEOUT, /* no complete handshake within limits.handshake_timeout_ns */
-    QURING_CLOSE_STATELESS_RESET,  /* RFC 9000 10.3 */
-    QURING_CLOSE_VERSION,          /* no common version, RFC 9000 6 */
-    QURING_CLOSE_UNREACHABLE,      /* nothing was acknowledged for too long */
-    QURING_CLOSE_INTERNAL,         /* memory or another resource of ours gave out */
+    QURING_CLOSE_STATELESS_RESET,   /* RFC 9000 10.3 */
+    QURING_CLOSE_VERSION,           /* no common version, RFC 9000 6 */
+    QURING_CLOSE_UNREACHABLE,       /* nothing was acknowledged for too long */
+    QURING_CLOSE_INTERNAL,          /* memory or another resource of ours gave out */
 } quring_close_kind;
 
 typedef struct quring_close_info {
     quring_close_kind kind;
-    uint64_t code;       /* application or transport error code; 0x100 + TLS alert for TLS failures */
+    uint64_t code; /* application or transport error code; 0x100 + TLS alert for TLS failures */
     uint64_t frame_type; /* that caused a transport error, 0 if unknown */
-    char reason[128];    /* peer's or our phrase, control characters replaced; always 0-terminated */
+    char reason[128]; /* peer's or our phrase, control characters replaced; always 0-terminated */
 } quring_close_info;
 
 typedef struct quring_event {
@@ -60,12 +60,12 @@ typedef struct quring_event {
     void *conn_ctx;       /* listener's or connect's ctx, or what quring_conn_set_ctx put there */
     quring_stream stream; /* STREAM_* events */
     uint64_t stream_id;
-    void *stream_ctx;     /* what quring_stream_set_ctx put there, else NULL */
-    uint64_t app_error;   /* STREAM_RESET, STREAM_STOPPED */
-    uint64_t offset;      /* STREAM_RELEASED: bytes */
+    void *stream_ctx;               /* what quring_stream_set_ctx put there, else NULL */
+    uint64_t app_error;             /* STREAM_RESET, STREAM_STOPPED */
+    uint64_t offset;                /* STREAM_RELEASED: bytes */
     const quring_close_info *close; /* CLOSED; valid during the callback */
-    uint8_t level;        /* HANDSHAKE_DATA: quring_level of the bytes */
-    quring_bytes data;    /* HANDSHAKE_*: borrowed during the callback */
+    uint8_t level;                  /* HANDSHAKE_DATA: quring_level of the bytes */
+    quring_bytes data;              /* HANDSHAKE_*: borrowed during the callback */
 } quring_event;
 
 typedef void (*quring_event_fn)(const quring_event *event);
@@ -82,8 +82,8 @@ QURING_EXPORT quring_status quring_conn_close(quring_conn conn, uint64_t app_err
 /* A picture of the connection at the moment of the call. */
 typedef struct quring_conn_info {
     bool is_client;
-    bool established;      /* handshake complete */
-    bool confirmed;        /* RFC 9001 4.1.2 */
+    bool established; /* handshake complete */
+    bool confirmed;   /* RFC 9001 4.1.2 */
     bool resumed;
     bool retry_used;
     uint32_t version;
@@ -103,15 +103,15 @@ typedef struct quring_conn_info {
     uint32_t udp_payload_bytes; /* datagram size in use */
     uint64_t packets_sent;
     uint64_t packets_recv;
-    uint64_t packets_lost;       /* declared lost, RFC 9002 6 */
-    uint64_t packets_spurious;   /* of those, acknowledged later */
-    uint64_t bytes_sent;         /* UDP payload */
+    uint64_t packets_lost;     /* declared lost, RFC 9002 6 */
+    uint64_t packets_spurious; /* of those, acknowledged later */
+    uint64_t bytes_sent;       /* UDP payload */
     uint64_t bytes_recv;
-    uint64_t stream_bytes_sent;  /* first transmissions of stream data */
+    uint64_t stream_bytes_sent; /* first transmissions of stream data */
     uint64_t stream_bytes_acked;
-    uint64_t stream_bytes_recv;  /* distinct stream bytes that arrived */
+    uint64_t stream_bytes_recv; /* distinct stream bytes that arrived */
     uint64_t pto_count_total;
-    uint64_t mem_bytes;          /* protocol memory charged to it */
+    uint64_t mem_bytes; /* protocol memory charged to it */
 } quring_conn_info;
 
 QURING_EXPORT quring_status quring_conn_get_info(quring_conn conn, quring_conn_info *out);

@@ -31,13 +31,13 @@ typedef enum quring_direction {
 
 /* What a ClientHello says that an acceptor wants to know before it accepts. Borrowed views. */
 typedef struct quring_client_hello {
-    quring_bytes message;     /* the handshake message, header included */
-    quring_bytes server_name; /* SNI host name, empty if none */
-    quring_bytes alpn;        /* ProtocolNameList as on the wire, without its 2-byte length */
+    quring_bytes message;          /* the handshake message, header included */
+    quring_bytes server_name;      /* SNI host name, empty if none */
+    quring_bytes alpn;             /* ProtocolNameList as on the wire, without its 2-byte length */
     quring_bytes transport_params; /* quic_transport_parameters extension body */
     quring_addr remote;
     quring_addr local;
-    bool validated;           /* the address is validated (Retry or token) */
+    bool validated; /* the address is validated (Retry or token) */
 } quring_client_hello;
 
 /* quring_handshake_client_hello parses the pending connection's ClientHello; callable while it is

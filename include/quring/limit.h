@@ -16,18 +16,18 @@ typedef struct quring_limit_options {
     quring_aead aead;
     uint32_t udp_payload_bytes; /* 1200..65507 */
     uint64_t duration_ns;
-    uint64_t window_bytes;      /* in flight */
-    int32_t cpu_send;           /* -1: not pinned */
+    uint64_t window_bytes; /* in flight */
+    int32_t cpu_send;      /* -1: not pinned */
     int32_t cpu_recv;
     uint32_t socket_buf_bytes;
 } quring_limit_options;
 
 typedef struct quring_limit_result {
-    double goodput_bps;       /* plaintext opened by the receiver, bits per second of wall time */
+    double goodput_bps; /* plaintext opened by the receiver, bits per second of wall time */
     double seconds;
     uint64_t packets;
     uint64_t packets_lost;
-    uint64_t packets_bad;     /* failed authentication: always 0 unless the machine is broken */
+    uint64_t packets_bad; /* failed authentication: always 0 unless the machine is broken */
     double cpu_send_s;
     double cpu_recv_s;
     const char *backend;

@@ -36,9 +36,10 @@ QURING_EXPORT void quring_runtime_destroy(quring_runtime *rt);
 
 /* What the runtime chose, for logs and reports. Pointers live as long as the runtime. */
 typedef struct quring_runtime_info {
-    const char *backend;     /* "io_uring" or "epoll" */
-    const char *backend_why; /* "asked for", "available", "io_uring refused: Operation not permitted" ... */
-    const char *aead;        /* "ipsec-mb" or "boringssl" */
+    const char *backend; /* "io_uring" or "epoll" */
+    const char *
+        backend_why; /* "asked for", "available", "io_uring refused: Operation not permitted" ... */
+    const char *aead; /* "ipsec-mb" or "boringssl" */
     uint32_t workers;
 } quring_runtime_info;
 QURING_EXPORT void quring_runtime_get_info(const quring_runtime *rt, quring_runtime_info *out);
@@ -46,17 +47,18 @@ QURING_EXPORT void quring_runtime_get_info(const quring_runtime *rt, quring_runt
 /* ---- listeners ------------------------------------------------------------------------------ */
 
 typedef struct quring_listen_options {
-    quring_addr local;      /* port 0: the kernel picks; see quring_listener_local */
-    quring_tls *tls;        /* NULL only with QURING_LISTEN_EXTERNAL_TLS */
+    quring_addr local;        /* port 0: the kernel picks; see quring_listener_local */
+    quring_tls *tls;          /* NULL only with QURING_LISTEN_EXTERNAL_TLS */
     quring_event_fn on_event; /* for every connection accepted here */
     void *ctx;
-    uint32_t flags;         /* QURING_LISTEN_* */
+    uint32_t flags;              /* QURING_LISTEN_* */
     const quring_limits *limits; /* NULL: the runtime's */
 } quring_listen_options;
 
 enum {
-    QURING_LISTEN_RETRY = 1u << 0,        /* demand address validation by Retry, RFC 9000 8.1.2 */
-    QURING_LISTEN_EXTERNAL_TLS = 1u << 1, /* the handshake is driven from outside: quring/handshake.h */
+    QURING_LISTEN_RETRY = 1u << 0, /* demand address validation by Retry, RFC 9000 8.1.2 */
+    QURING_LISTEN_EXTERNAL_TLS =
+        1u << 1, /* the handshake is driven from outside: quring/handshake.h */
 };
 
 /* quring_listen binds one UDP socket per worker (a SO_REUSEPORT group steered by connection ID) and
@@ -77,12 +79,12 @@ QURING_EXPORT void quring_listener_close(quring_listener *listener);
 
 typedef struct quring_connect_options {
     quring_addr remote;
-    quring_addr local;        /* family 0: the worker's shared client socket */
-    const char *server_name;  /* SNI and the name verified; NULL: none sent, address verified */
-    quring_tls *tls;          /* NULL only with external_tls */
+    quring_addr local;       /* family 0: the worker's shared client socket */
+    const char *server_name; /* SNI and the name verified; NULL: none sent, address verified */
+    quring_tls *tls;         /* NULL only with external_tls */
     quring_event_fn on_event;
     void *ctx;
-    bool external_tls;        /* quring/handshake.h */
+    bool external_tls;           /* quring/handshake.h */
     const quring_limits *limits; /* NULL: the runtime's */
 } quring_connect_options;
 

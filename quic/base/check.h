@@ -10,7 +10,8 @@ extern "C" {
 #endif
 
 /* quic_check_failed prints where and what, and aborts. */
-__attribute__((noreturn, cold)) void quic_check_failed(const char *file, int line, const char *what);
+__attribute__((noreturn, cold)) void quic_check_failed(const char *file, int line,
+                                                       const char *what);
 
 #define QURING_ASSERT(cond)                                                                        \
     do {                                                                                           \

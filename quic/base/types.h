@@ -18,12 +18,12 @@ extern "C" {
 #endif
 
 #if defined(__GNUC__)
-#define QUIC_NODISCARD __attribute__((warn_unused_result))
-#define QUIC_LIKELY(x) __builtin_expect(!!(x), 1)
+#define QUIC_NODISCARD   __attribute__((warn_unused_result))
+#define QUIC_LIKELY(x)   __builtin_expect(!!(x), 1)
 #define QUIC_UNLIKELY(x) __builtin_expect(!!(x), 0)
 #else
 #define QUIC_NODISCARD
-#define QUIC_LIKELY(x) (x)
+#define QUIC_LIKELY(x)   (x)
 #define QUIC_UNLIKELY(x) (x)
 #endif
 
@@ -39,36 +39,37 @@ enum {
     QUIC_E_CRYPTO = -7, /* the crypto library failed for a reason of its own */
 };
 enum { /* RFC 9000 20.1 */
-    QUIC_V_INTERNAL_ERROR = 0x01,
-    QUIC_V_CONNECTION_REFUSED = 0x02,
-    QUIC_V_FLOW_CONTROL = 0x03,
-    QUIC_V_STREAM_LIMIT = 0x04,
-    QUIC_V_STREAM_STATE = 0x05,
-    QUIC_V_FINAL_SIZE = 0x06,
-    QUIC_V_FRAME_ENCODING = 0x07,
-    QUIC_V_TRANSPORT_PARAMETER = 0x08,
-    QUIC_V_CONNECTION_ID_LIMIT = 0x09,
-    QUIC_V_PROTOCOL_VIOLATION = 0x0a,
-    QUIC_V_INVALID_TOKEN = 0x0b,
-    QUIC_V_APPLICATION_ERROR = 0x0c,
-    QUIC_V_CRYPTO_BUFFER_EXCEEDED = 0x0d,
-    QUIC_V_KEY_UPDATE = 0x0e,
-    QUIC_V_AEAD_LIMIT_REACHED = 0x0f,
-    QUIC_V_NO_VIABLE_PATH = 0x10,
-    QUIC_V_CRYPTO_BASE = 0x100, /* + TLS alert, RFC 9001 4.8 */
+       QUIC_V_INTERNAL_ERROR = 0x01,
+       QUIC_V_CONNECTION_REFUSED = 0x02,
+       QUIC_V_FLOW_CONTROL = 0x03,
+       QUIC_V_STREAM_LIMIT = 0x04,
+       QUIC_V_STREAM_STATE = 0x05,
+       QUIC_V_FINAL_SIZE = 0x06,
+       QUIC_V_FRAME_ENCODING = 0x07,
+       QUIC_V_TRANSPORT_PARAMETER = 0x08,
+       QUIC_V_CONNECTION_ID_LIMIT = 0x09,
+       QUIC_V_PROTOCOL_VIOLATION = 0x0a,
+       QUIC_V_INVALID_TOKEN = 0x0b,
+       QUIC_V_APPLICATION_ERROR = 0x0c,
+       QUIC_V_CRYPTO_BUFFER_EXCEEDED = 0x0d,
+       QUIC_V_KEY_UPDATE = 0x0e,
+       QUIC_V_AEAD_LIMIT_REACHED = 0x0f,
+       QUIC_V_NO_VIABLE_PATH = 0x10,
+       QUIC_V_CRYPTO_BASE = 0x100, /* + TLS alert, RFC 9001 4.8 */
 };
 
 typedef uint64_t quic_ns;
-#define QUIC_NS_NEVER UINT64_MAX
+#define QUIC_NS_NEVER  UINT64_MAX
 #define QUIC_NS_PER_US 1000ull
 #define QUIC_NS_PER_MS 1000000ull
-#define QUIC_NS_PER_S 1000000000ull
+#define QUIC_NS_PER_S  1000000000ull
 
-#define QUIC_VARINT_MAX ((1ull << 62) - 1) /* RFC 9000 16; also the largest packet number, offset, id */
-#define QUIC_VERSION_1 0x00000001u
-#define QUIC_CID_LEN_MAX 20u
+#define QUIC_VARINT_MAX                                                                            \
+    ((1ull << 62) - 1) /* RFC 9000 16; also the largest packet number, offset, id */
+#define QUIC_VERSION_1       0x00000001u
+#define QUIC_CID_LEN_MAX     20u
 #define QUIC_RESET_TOKEN_LEN 16u
-#define QUIC_AEAD_TAG_LEN 16u
+#define QUIC_AEAD_TAG_LEN    16u
 #define QUIC_MIN_INITIAL_LEN 1200u /* RFC 9000 14.1 */
 
 typedef enum quic_role { QUIC_CLIENT = 0, QUIC_SERVER = 1 } quic_role;

@@ -7,10 +7,11 @@
 #ifndef QUIC_CONN_CONN_H
 #define QUIC_CONN_CONN_H
 
-#include "quic/base/io.h"
-#include "quic/base/types.h"
 #include "quring/conn.h"
 #include "quring/handshake.h"
+
+#include "quic/base/io.h"
+#include "quic/base/types.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -25,9 +26,9 @@ typedef struct quic_event {
     quic_conn *conn;
     quic_stream *stream; /* STREAM_* */
     uint64_t stream_id;
-    uint64_t app_error; /* STREAM_RESET, STREAM_STOPPED */
-    uint64_t offset;    /* STREAM_RELEASED */
-    uint8_t level;      /* HANDSHAKE_DATA */
+    uint64_t app_error;  /* STREAM_RESET, STREAM_STOPPED */
+    uint64_t offset;     /* STREAM_RELEASED */
+    uint8_t level;       /* HANDSHAKE_DATA */
     const uint8_t *data; /* HANDSHAKE_*: valid until the next call on the connection */
     size_t data_len;
 } quic_event;
@@ -67,8 +68,8 @@ typedef struct quic_span {
 
 /* Results as in quring/stream.h, with QUIC_E_* for QURING_E_*. */
 quic_rc quic_conn_stream_open(quic_conn *conn, bool uni, quic_stream **out);
-quic_rc quic_conn_stream_write(quic_conn *conn, quic_stream *stream, const uint8_t *data, size_t len,
-                               uint32_t flags, size_t *out_accepted);
+quic_rc quic_conn_stream_write(quic_conn *conn, quic_stream *stream, const uint8_t *data,
+                               size_t len, uint32_t flags, size_t *out_accepted);
 quic_rc quic_conn_stream_peek(quic_conn *conn, quic_stream *stream, quic_span out[2],
                               bool *out_fin);
 quic_rc quic_conn_stream_consume(quic_conn *conn, quic_stream *stream, size_t len);

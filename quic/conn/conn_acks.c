@@ -152,8 +152,8 @@ static void requeue_frame(quic_conn *conn, quic_space space, const quic_sent_fra
     switch (frame->kind) {
     case QUIC_SF_STREAM:
         s = quic_stream_table_find(&conn->streams, frame->id);
-        if (s != NULL && quic_stream_on_lost(s, frame->off, frame->len,
-                                             (frame->flags & QUIC_SF_FIN) != 0)) {
+        if (s != NULL &&
+            quic_stream_on_lost(s, frame->off, frame->len, (frame->flags & QUIC_SF_FIN) != 0)) {
             quic_conn_schedule(conn, s);
         }
         break;
@@ -232,7 +232,7 @@ static quic_ns ack_delay_ns(const quic_conn *conn, quic_space space, uint64_t ra
     if (space != QUIC_SPACE_APP) {
         return 0; /* RFC 9002 5.3: ignored for Initial, and the exponent is not known yet */
     }
-    uint64_t exponent = conn->params_applied ? conn->peer_params.ack_delay_exponent : 3;
+    uint64_t exponent = conn->params_applied ? conn->peer_ack_delay_exponent : 3;
     const uint64_t us_max = 1ull << 34;
     if (raw > us_max >> exponent) {
         return us_max * QUIC_NS_PER_US;
@@ -271,7 +271,7 @@ quic_rc quic_conn_on_ack(quic_conn *conn, quic_space space, const quic_frame_ack
     quic_rc rc = quic_recovery_ack_begin(rec, &ack, space, frame->largest,
                                          ack_delay_ns(conn, space, frame->delay_raw), now);
     if (rc != QUIC_OK) {
-        return rc;
+        return rc == QUIC_E_STATE ? QUIC_OK : rc; /* of a space that is gone: nothing to learn */
     }
     quic_ack_iter it = quic_ack_iter_make(frame);
     uint64_t lo = 0;

@@ -9,7 +9,7 @@ quic_rc quic_conn_register_cid(quic_conn *conn, const uint8_t *bytes, size_t len
 
 void quic_conn_issue_cids(quic_conn *conn)
 {
-    uint64_t limit = conn->peer_params.active_connection_id_limit;
+    uint64_t limit = conn->peer_cids_max;
     if (limit > conn->limits.cids_active_max) {
         limit = conn->limits.cids_active_max;
     }
@@ -35,8 +35,7 @@ void quic_conn_issue_cids(quic_conn *conn)
 static void learn_token(quic_conn *conn, const uint8_t token[QUIC_RESET_TOKEN_LEN])
 {
     /* Two connections with one token: the second is not told apart, it times out instead. */
-    quic_rc rc =
-        quic_cid_table_add(&conn->env->reset_tokens, token, QUIC_RESET_TOKEN_LEN, conn);
+    quic_rc rc = quic_cid_table_add(&conn->env->reset_tokens, token, QUIC_RESET_TOKEN_LEN, conn);
     (void)rc;
 }
 
@@ -57,8 +56,8 @@ quic_rc quic_conn_on_new_cid(quic_conn *conn, const quic_frame_new_connection_id
 {
     quic_cid_peer_change change;
     memset(&change, 0, sizeof(change));
-    quic_rc rc = quic_cid_peer_on_new(&conn->cids_peer, &change, frame->seq,
-                                      frame->retire_prior_to, &frame->cid, frame->reset_token);
+    quic_rc rc = quic_cid_peer_on_new(&conn->cids_peer, &change, frame->seq, frame->retire_prior_to,
+                                      &frame->cid, frame->reset_token);
     if (rc != QUIC_OK) {
         return rc;
     }
@@ -74,8 +73,7 @@ quic_rc quic_conn_on_new_cid(quic_conn *conn, const quic_frame_new_connection_id
     return QUIC_OK;
 }
 
-quic_rc quic_conn_on_retire_cid(quic_conn *conn, uint64_t seq, const uint8_t *dcid,
-                                size_t dcid_len)
+quic_rc quic_conn_on_retire_cid(quic_conn *conn, uint64_t seq, const uint8_t *dcid, size_t dcid_len)
 {
     quic_cid_local_entry removed;
     quic_rc rc = quic_cid_local_retire(&conn->cids_local, &removed, seq, dcid, dcid_len);

@@ -6,6 +6,8 @@
 #ifndef QUIC_CONN_CONN_ENV_H
 #define QUIC_CONN_CONN_ENV_H
 
+#include "quring/config.h"
+
 #include "quic/base/counters.h"
 #include "quic/base/handles.h"
 #include "quic/base/heap.h"
@@ -20,7 +22,6 @@
 #include "quic/crypto/tls.h"
 #include "quic/path/cid_table.h"
 #include "quic/wire/header.h"
-#include "quring/config.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -35,11 +36,11 @@ typedef struct quic_conn_env {
     quic_cid_table reset_tokens; /* the peers' stateless reset tokens -> quic_conn */
     quic_handles conn_handles;
     quic_handles stream_handles;
-    quic_heap timers;    /* quic_conn.timer; room for every connection is reserved when it is made */
-    quic_list dirty;     /* connections that may have something to send, or whose timer moved */
+    quic_heap timers; /* quic_conn.timer; room for every connection is reserved when it is made */
+    quic_list dirty;  /* connections that may have something to send, or whose timer moved */
     quic_list with_events;
     quic_list all;
-    quic_list dead;      /* to be freed by the endpoint */
+    quic_list dead; /* to be freed by the endpoint */
     quic_reset_key reset_key;
     uint8_t worker_id;
     uint8_t worker_count;

@@ -17,8 +17,8 @@ static const struct {
 };
 #define STREAM_EVENT_COUNT (sizeof(stream_events) / sizeof(stream_events[0]))
 
-static void fill_stream_event(quic_conn *conn, quic_stream *s, uint32_t bit,
-                              quring_event_type type, quic_event *out)
+static void fill_stream_event(quic_conn *conn, quic_stream *s, uint32_t bit, quring_event_type type,
+                              quic_event *out)
 {
     out->type = type;
     out->conn = conn;
@@ -74,7 +74,8 @@ void quic_conn_take_shown(quic_conn *conn)
     if (conn->hs_data_len == 0) {
         return;
     }
-    quic_crypto_stream *cs = conn->spaces[quic_conn_space_of((quic_level)conn->hs_data_level)].crypto;
+    quic_crypto_stream *cs =
+        conn->spaces[quic_conn_space_of((quic_level)conn->hs_data_level)].crypto;
     if (cs != NULL) {
         quic_crypto_stream_consume(cs, conn->hs_data_len);
     }

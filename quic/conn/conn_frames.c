@@ -213,9 +213,9 @@ quic_rc quic_conn_take_frames(quic_conn *conn, quic_level level, const uint8_t *
             quic_frame frame;
             size_t n = 0;
             rc = quic_frame_decode(&frame, &n, data, (size_t)(end - data));
-            if (rc == QUIC_OK && (!quic_frame_allowed(level, frame.type) ||
-                                  (quic_frame_is_server_only(frame.type) &&
-                                   conn->role == QUIC_SERVER))) {
+            if (rc == QUIC_OK &&
+                (!quic_frame_allowed(level, frame.type) ||
+                 (quic_frame_is_server_only(frame.type) && conn->role == QUIC_SERVER))) {
                 rc = QUIC_V_PROTOCOL_VIOLATION; /* RFC 9000 12.4 */
             }
             if (rc == QUIC_OK) {

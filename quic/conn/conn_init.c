@@ -50,8 +50,7 @@ static quic_rc init_cids(quic_conn *conn, const quic_conn_config *config)
     conn->initial_scid.len = QUIC_CID_LOCAL_LEN;
     quic_cid_local_make(conn->initial_scid.bytes, env->rng, env->worker_id, env->worker_count);
     quic_cid_local_init(&conn->cids_local);
-    quic_rc rc =
-        quic_conn_register_cid(conn, conn->initial_scid.bytes, conn->initial_scid.len);
+    quic_rc rc = quic_conn_register_cid(conn, conn->initial_scid.bytes, conn->initial_scid.len);
     if (rc != QUIC_OK) {
         return rc;
     }
@@ -155,7 +154,8 @@ void quic_conn_release(quic_conn *conn)
 {
     quic_conn_env *env = conn->env;
     quic_stream *next;
-    for (quic_stream *s = conn->streams.mem == NULL ? NULL : quic_stream_table_first(&conn->streams);
+    for (quic_stream *s = conn->streams.mem == NULL ? NULL
+                                                    : quic_stream_table_first(&conn->streams);
          s != NULL; s = next) {
         next = quic_stream_table_next(&conn->streams, s);
         quic_conn_free_stream(conn, s);

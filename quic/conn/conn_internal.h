@@ -55,13 +55,13 @@ enum {
 
 /* quic_sent_frame.kind: what a sent packet carried, as far as somebody wants to know its fate. */
 enum {
-    QUIC_SF_STREAM = 1, /* id, off, len; flags: QUIC_SF_FIN */
-    QUIC_SF_CRYPTO,     /* off, len */
-    QUIC_SF_ACK,        /* off: Largest Acknowledged */
-    QUIC_SF_PEND,       /* off: one QUIC_PEND_* bit that needs no more than to be sent again */
+    QUIC_SF_STREAM = 1,  /* id, off, len; flags: QUIC_SF_FIN */
+    QUIC_SF_CRYPTO,      /* off, len */
+    QUIC_SF_ACK,         /* off: Largest Acknowledged */
+    QUIC_SF_PEND,        /* off: one QUIC_PEND_* bit that needs no more than to be sent again */
     QUIC_SF_STREAM_CTRL, /* id; flags: one QUIC_STREAM_CTRL_* bit */
-    QUIC_SF_NEW_CID,    /* id: sequence number */
-    QUIC_SF_RETIRE_CID, /* id: sequence number */
+    QUIC_SF_NEW_CID,     /* id: sequence number */
+    QUIC_SF_RETIRE_CID,  /* id: sequence number */
 };
 #define QUIC_SF_FIN 1u
 
@@ -85,13 +85,15 @@ enum {
 };
 /* quic_stream.events_seen: what the application was told and has not used up. */
 #define QUIC_STREAM_TOLD_READABLE (1u << 0)
-#define QUIC_STREAM_TOLD_CLOSED (1u << 1)
+#define QUIC_STREAM_TOLD_CLOSED   (1u << 1)
 
 /* RFC 9001 6.6 allows 2^23 packets with one AES-GCM key; we change it well before. */
 #define QUIC_KEY_UPDATE_PACKETS (1ull << 22)
 /* An ACK alone is never acknowledged; after this many a PING goes along (RFC 9000 13.2.4). */
-#define QUIC_ACK_ONLY_RUN_MAX 19u
-#define QUIC_CLOSE_REASON_MAX 127u
+#define QUIC_ACK_ONLY_RUN_MAX  19u
+/* A connection at rest for so long gives back memory it would want again in a burst. */
+#define QUIC_CONN_TRIM_AFTER_NS (1000 * QUIC_NS_PER_MS)
+#define QUIC_CLOSE_REASON_MAX  127u
 #define QUIC_KEEP_HELD_LEN_MAX 2048u
 
 /* One packet whose keys are not there yet (RFC 9000 5.7). */
@@ -109,9 +111,9 @@ typedef struct quic_conn_space {
     quic_keys *tx;
     quic_crypto_stream *crypto;
     quic_ack_tracker acks;
-    uint8_t probes;   /* packets that may leave whatever the window says (RFC 9002 6.2.4) */
-    bool ping;        /* nothing to repeat: a PING makes the probe ack-eliciting */
-    bool discarded;   /* RFC 9001 4.9 */
+    uint8_t probes; /* packets that may leave whatever the window says (RFC 9002 6.2.4) */
+    bool ping;      /* nothing to repeat: a PING makes the probe ack-eliciting */
+    bool discarded; /* RFC 9001 4.9 */
 } quic_conn_space;
 
 struct quic_conn {
@@ -125,8 +127,8 @@ struct quic_conn {
     void *app_ctx;
     quic_mem mem;
 
-    uint8_t role;  /* quic_role */
-    uint8_t state; /* quic_conn_state */
+    uint8_t role;             /* quic_role */
+    uint8_t state;            /* quic_conn_state */
     bool handshake_complete;  /* RFC 9001 4.1.1 */
     bool handshake_confirmed; /* RFC 9001 4.1.2 */
     bool counted_half_open;   /* the endpoint's admission counts it as half-open */
@@ -162,9 +164,9 @@ struct quic_conn {
     quic_flow_recv flow_recv;
     quic_flow_send flow_send;
     uint64_t send_held_bytes;
-    bool flow_blocked;  /* streams left the scheduler for want of connection credit */
-    bool send_starved;  /* a write was cut short by the connection's budget */
-    bool open_refused;  /* quic_conn_stream_open said AGAIN */
+    bool flow_blocked;           /* streams left the scheduler for want of connection credit */
+    bool send_starved;           /* a write was cut short by the connection's budget */
+    bool open_refused;           /* quic_conn_stream_open said AGAIN */
     quic_stream *closing_stream; /* CLOSED was reported: freed at the next poll */
 
     /* frames to send */
@@ -177,16 +179,19 @@ struct quic_conn {
     const void *tls_config;
     quic_tls *tls;
     bool external;
-    bool hs_pending;  /* external server: waits for accept */
+    bool hs_pending; /* external server: waits for accept */
     bool hs_accepted;
-    bool in_tls; /* a provide or start is on the stack */
+    bool in_tls;           /* a provide or start is on the stack */
     uint8_t hs_data_level; /* level whose bytes the last HANDSHAKE_DATA showed */
     size_t hs_data_len;    /* to be consumed at the next poll */
-    char *server_name;     /* client: asked for; server: seen; 0-terminated, server_name_size bytes */
+    char *server_name; /* client: asked for; server: seen; 0-terminated, server_name_size bytes */
     size_t server_name_size;
     uint8_t *alpn;
     size_t alpn_len;
-    quic_transport_params peer_params;
+    /* what stays of the peer's transport parameters (RFC 9000 18.2) */
+    uint64_t peer_udp_payload_max;
+    uint64_t peer_cids_max; /* active_connection_id_limit */
+    uint8_t peer_ack_delay_exponent;
     uint8_t *token; /* client: of a Retry */
     size_t token_len;
     quic_held_packet *held; /* oldest first */
@@ -199,7 +204,7 @@ struct quic_conn {
     quic_cid initial_dcid;  /* server: also registered until the handshake is confirmed */
     quic_cid initial_scid;  /* ours, in the first packet */
     quic_cid retry_scid;
-    quic_cid peer_scid;     /* the peer's first SCID */
+    quic_cid peer_scid; /* the peer's first SCID */
     bool initial_dcid_registered;
     bool peer_scid_known;
 
@@ -207,16 +212,17 @@ struct quic_conn {
     quic_ns created_ns;
     quic_ns idle_timeout_ns; /* effective; 0: none */
     quic_ns last_recv_ns;
-    quic_ns idle_base_ns;    /* idle timeout counts from here */
+    quic_ns idle_base_ns; /* idle timeout counts from here */
     quic_ns close_deadline_ns;
     bool sent_eliciting_since_recv;
+    bool trimmed; /* fell idle and gave back its spare memory */
 
     /* the end */
     quring_close_info *close_info; /* NULL while open */
     bool close_info_shared;        /* a constant: there was no memory for one of its own */
     bool close_to_send;
     uint64_t close_pn[QUIC_SPACE_COUNT]; /* numbers go on when the sent packets are forgotten */
-    uint32_t close_recv_count; /* packets since, to answer fewer and fewer */
+    uint32_t close_recv_count;           /* packets since, to answer fewer and fewer */
     uint32_t close_recv_next;
 
     uint32_t events;
@@ -330,12 +336,12 @@ void quic_conn_maybe_closed_stream(quic_conn *conn, quic_stream *s);
 /* ---- packetizer.c --------------------------------------------------------------------------------- */
 /* A packet under construction. */
 typedef struct quic_packet_build {
-    uint8_t *buf;      /* its first byte */
-    size_t hdr_len;    /* packet number included */
+    uint8_t *buf;   /* its first byte */
+    size_t hdr_len; /* packet number included */
     size_t pn_off;
-    size_t len_off;    /* long header: where the Length field is */
-    uint8_t *p;        /* next frame goes here */
-    uint8_t *end;      /* frames end here at the latest; 16 bytes of tag follow */
+    size_t len_off; /* long header: where the Length field is */
+    uint8_t *p;     /* next frame goes here */
+    uint8_t *end;   /* frames end here at the latest; 16 bytes of tag follow */
     uint64_t pn;
     quic_sent_packet *sent;
     quic_space space;

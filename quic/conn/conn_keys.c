@@ -15,8 +15,7 @@ quic_keys *quic_conn_rx_keys(quic_conn *conn, bool phase, uint64_t pn)
     if (!conn->handshake_complete) {
         return NULL;
     }
-    if (conn->rx_next == NULL &&
-        quic_keys_update(&conn->rx_next, app->rx, &conn->mem) != QUIC_OK) {
+    if (conn->rx_next == NULL && quic_keys_update(&conn->rx_next, app->rx, &conn->mem) != QUIC_OK) {
         return NULL;
     }
     return conn->rx_next;

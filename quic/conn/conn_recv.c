@@ -3,7 +3,7 @@
 #include "quic/conn/conn_internal.h"
 #include "quic/crypto/retry.h"
 
-#define MASK_BATCH 64u
+#define MASK_BATCH   64u
 #define SHORT_PN_OFF (1u + QUIC_CID_LOCAL_LEN)
 
 void quic_conn_recv_datagrams(quic_conn *conn, uint32_t count, uint64_t bytes)
@@ -21,14 +21,14 @@ static void on_authentic(quic_conn *conn, quic_level level, quic_ns now)
     conn->env->counters->packets_recv++;
     quic_conn_on_activity(conn, now);
     if (QUIC_UNLIKELY(level == QUIC_LEVEL_HANDSHAKE) && conn->role == QUIC_SERVER) {
-        conn->path.validated = true; /* RFC 9000 8.1 */
+        conn->path.validated = true;                            /* RFC 9000 8.1 */
         quic_conn_discard_space(conn, QUIC_SPACE_INITIAL, now); /* RFC 9001 4.9.1 */
         quic_conn_mark_dirty(conn);
     }
 }
 
-static void on_open_failed(quic_conn *conn, const quic_keys *keys, const uint8_t *packet, size_t len,
-                           quic_ns now)
+static void on_open_failed(quic_conn *conn, const quic_keys *keys, const uint8_t *packet,
+                           size_t len, quic_ns now)
 {
     conn->env->counters->drop_undecryptable++;
     conn->open_failed_total++;
@@ -54,8 +54,7 @@ static void take_payload(quic_conn *conn, quic_level level, uint64_t pn, const u
         quic_conn_fail(conn, QUIC_V_PROTOCOL_VIOLATION, 0, "empty packet", now);
         return;
     }
-    quic_rc rc =
-        quic_conn_take_frames(conn, level, payload, len, &eliciting, dcid, dcid_len, now);
+    quic_rc rc = quic_conn_take_frames(conn, level, payload, len, &eliciting, dcid, dcid_len, now);
     quic_conn_space *space = &conn->spaces[quic_conn_space_of(level)];
     if (rc != QUIC_OK || !quic_conn_is_open(conn) || space->discarded) {
         return;
@@ -241,8 +240,7 @@ void quic_conn_recv_done(quic_conn *conn, quic_ns now)
 void quic_conn_recv_version_negotiation(quic_conn *conn, const quic_long_header *h, quic_ns now)
 {
     if (conn->role != QUIC_CLIENT || conn->authentic || conn->retry_used ||
-        !quic_conn_is_open(conn) ||
-        !quic_cid_is(&conn->initial_scid, h->dcid, h->dcid_len) ||
+        !quic_conn_is_open(conn) || !quic_cid_is(&conn->initial_scid, h->dcid, h->dcid_len) ||
         !quic_cid_is(&conn->original_dcid, h->scid, h->scid_len)) {
         conn->env->counters->drop_malformed++;
         return;

@@ -100,8 +100,8 @@ static bool send_handshake_datagram(quic_conn *conn, quic_tx_unit *unit, quic_ns
             continue;
         }
         /* RFC 9000 14.1: a datagram with an Initial is padded, a server's only when it elicits */
-        initial = initial || (i == QUIC_SPACE_INITIAL &&
-                              (conn->role == QUIC_CLIENT || b->eliciting));
+        initial =
+            initial || (i == QUIC_SPACE_INITIAL && (conn->role == QUIC_CLIENT || b->eliciting));
         len += (size_t)(b->p - b->buf) + QUIC_AEAD_TAG_LEN;
         size_t short_by = QUIC_PN_LEN_MAX > b->pn_len + (size_t)(b->p - b->buf) - b->hdr_len
                               ? QUIC_PN_LEN_MAX - b->pn_len - (size_t)(b->p - b->buf) + b->hdr_len
@@ -119,8 +119,8 @@ static bool send_handshake_datagram(quic_conn *conn, quic_tx_unit *unit, quic_ns
     if (count == 0) {
         return false;
     }
-    size_t before_last = len - (size_t)(built[count - 1].p - built[count - 1].buf) -
-                         QUIC_AEAD_TAG_LEN;
+    size_t before_last =
+        len - (size_t)(built[count - 1].p - built[count - 1].buf) - QUIC_AEAD_TAG_LEN;
     bool sent_handshake = false;
     for (uint32_t i = 0; i < count; i++) {
         quic_packet_build *b = &built[i];
@@ -209,8 +209,8 @@ static bool send_app_train(quic_conn *conn, quic_tx_unit *unit, quic_ns now)
     uint8_t pn_lens[TRAIN_MAX];
     quic_packet_build b;
     quic_conn_space *app = &conn->spaces[QUIC_SPACE_APP];
-    uint32_t size = conn->path.udp_payload_bytes < unit->cap ? conn->path.udp_payload_bytes
-                                                             : unit->cap;
+    uint32_t size =
+        conn->path.udp_payload_bytes < unit->cap ? conn->path.udp_payload_bytes : unit->cap;
     uint32_t seg_max = unit->seg_max < TRAIN_MAX ? unit->seg_max : TRAIN_MAX;
     uint64_t pace = quic_pacer_budget(&conn->pacer, now);
     uint64_t credit = quic_path_credit(&conn->path);

@@ -34,7 +34,8 @@ quic_conn *quic_stream_conn(const quic_stream *stream)
 quic_rc quic_conn_adopt_stream(quic_conn *conn, quic_stream *s)
 {
     s->owner = conn;
-    s->incremental = true; /* streams of one urgency share (RFC 9218 4.2 leaves the default to us) */
+    s->incremental =
+        true; /* streams of one urgency share (RFC 9218 4.2 leaves the default to us) */
     return quic_handles_add(&conn->env->stream_handles, &s->handle, s);
 }
 
@@ -138,8 +139,7 @@ quic_rc quic_conn_stream_open(quic_conn *conn, bool uni, quic_stream **out)
     if (rc == QUIC_E_AGAIN) {
         conn->open_refused = true;
         if (quic_stream_table_blocked_due(&conn->streams, uni)) {
-            conn->pending |=
-                uni ? QUIC_PEND_STREAMS_BLOCKED_UNI : QUIC_PEND_STREAMS_BLOCKED_BIDI;
+            conn->pending |= uni ? QUIC_PEND_STREAMS_BLOCKED_UNI : QUIC_PEND_STREAMS_BLOCKED_BIDI;
             quic_conn_mark_dirty(conn);
         }
     }
@@ -202,8 +202,7 @@ quic_rc quic_conn_stream_consume(quic_conn *conn, quic_stream *s, size_t len)
     memset(&facts, 0, sizeof(facts));
     const quic_rtt *rtt = &conn->recovery.rtt;
     quic_ns srtt_ns = quic_rtt_has_sample(rtt) ? rtt->smoothed_ns : 0;
-    quic_rc rc =
-        quic_stream_consume(s, &conn->flow_recv, len, srtt_ns, conn->env->now, &facts);
+    quic_rc rc = quic_stream_consume(s, &conn->flow_recv, len, srtt_ns, conn->env->now, &facts);
     if (rc != QUIC_OK) {
         return rc;
     }

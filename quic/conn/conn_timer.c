@@ -24,6 +24,7 @@ void quic_conn_on_activity(quic_conn *conn, quic_ns now)
     conn->last_recv_ns = now;
     conn->idle_base_ns = now;
     conn->sent_eliciting_since_recv = false;
+    conn->trimmed = false;
 }
 
 /* RFC 9000 10.1: never shorter than three probe timeouts. */
@@ -38,10 +39,31 @@ static quic_ns idle_deadline(const quic_conn *conn)
 
 static quic_ns keep_alive_deadline(const quic_conn *conn)
 {
-    if (conn->limits.keep_alive_ns == 0 || !conn->handshake_complete) {
+    /* What was sent and not answered yet asks already; its probes go on asking. */
+    if (conn->limits.keep_alive_ns == 0 || !conn->handshake_complete ||
+        conn->sent_eliciting_since_recv || (conn->pending & QUIC_PEND_PING) != 0) {
         return QUIC_NS_NEVER;
     }
     return conn->idle_base_ns + conn->limits.keep_alive_ns;
+}
+
+/* Once per rest: when nothing waits for an acknowledgement, what only a burst needs can go. */
+static quic_ns trim_deadline(const quic_conn *conn)
+{
+    if (conn->trimmed || !conn->handshake_complete || conn->recovery.in_flight_bytes != 0) {
+        return QUIC_NS_NEVER;
+    }
+    return conn->idle_base_ns + QUIC_CONN_TRIM_AFTER_NS;
+}
+
+static void trim(quic_conn *conn)
+{
+    conn->trimmed = true;
+    quic_recovery_trim(&conn->recovery);
+    quic_stream_table_trim(&conn->streams);
+    if (conn->spaces[QUIC_SPACE_APP].crypto != NULL) {
+        quic_crypto_stream_trim(conn->spaces[QUIC_SPACE_APP].crypto);
+    }
 }
 
 static quic_ns ack_deadline(const quic_conn *conn)
@@ -75,6 +97,7 @@ quic_ns quic_conn_next_timeout(const quic_conn *conn, quic_ns now)
     quic_ns at = quic_recovery_deadline(&conn->recovery, blocked);
     at = earlier(at, idle_deadline(conn));
     at = earlier(at, keep_alive_deadline(conn));
+    at = earlier(at, trim_deadline(conn));
     if (!conn->handshake_complete && conn->limits.handshake_timeout_ns != 0) {
         at = earlier(at, conn->created_ns + conn->limits.handshake_timeout_ns);
     }
@@ -106,6 +129,9 @@ void quic_conn_on_timeout(quic_conn *conn, quic_ns now)
         return;
     }
     quic_conn_drop_old_keys(conn, now);
+    if (now >= trim_deadline(conn)) {
+        trim(conn);
+    }
     if (now >= keep_alive_deadline(conn)) {
         conn->pending |= QUIC_PEND_PING;
     }

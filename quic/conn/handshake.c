@@ -136,12 +136,13 @@ static bool cids_authentic(const quic_conn *conn, const quic_transport_params *p
 
 quic_rc quic_conn_apply_peer_params(quic_conn *conn, const uint8_t *data, size_t len)
 {
-    quic_transport_params *p = &conn->peer_params;
+    quic_transport_params params;
+    const quic_transport_params *p = &params;
     if (len > PARAMS_LEN_MAX) {
         return QUIC_V_TRANSPORT_PARAMETER;
     }
     quic_role sender = conn->role == QUIC_SERVER ? QUIC_CLIENT : QUIC_SERVER;
-    quic_rc rc = quic_transport_params_decode(p, data, len, sender);
+    quic_rc rc = quic_transport_params_decode(&params, data, len, sender);
     if (rc != QUIC_OK) {
         return rc;
     }
@@ -149,6 +150,9 @@ quic_rc quic_conn_apply_peer_params(quic_conn *conn, const uint8_t *data, size_t
         return QUIC_V_TRANSPORT_PARAMETER;
     }
     conn->params_applied = true;
+    conn->peer_udp_payload_max = p->max_udp_payload_size;
+    conn->peer_cids_max = p->active_connection_id_limit;
+    conn->peer_ack_delay_exponent = (uint8_t)p->ack_delay_exponent;
     quic_stream_peer_limits limits = {
         .max_streams_bidi = p->initial_max_streams_bidi,
         .max_streams_uni = p->initial_max_streams_uni,
@@ -163,8 +167,7 @@ quic_rc quic_conn_apply_peer_params(quic_conn *conn, const uint8_t *data, size_t
                                 ? 0
                                 : p->max_idle_timeout_ms * QUIC_NS_PER_MS;
     /* RFC 9000 10.1: the smaller of the two; 0 is none */
-    if (peer_idle_ns != 0 &&
-        (conn->idle_timeout_ns == 0 || peer_idle_ns < conn->idle_timeout_ns)) {
+    if (peer_idle_ns != 0 && (conn->idle_timeout_ns == 0 || peer_idle_ns < conn->idle_timeout_ns)) {
         conn->idle_timeout_ns = peer_idle_ns;
     }
     if (conn->role == QUIC_CLIENT && p->has_reset_token) {
@@ -373,8 +376,8 @@ void quic_conn_on_handshake_complete(quic_conn *conn, quic_ns now)
     conn->env->counters->conns_established++;
     conn->path.validated = true; /* RFC 9000 8.1: only who got our packets can finish */
     uint64_t payload = lim->udp_payload_bytes;
-    if (payload > conn->peer_params.max_udp_payload_size) {
-        payload = conn->peer_params.max_udp_payload_size;
+    if (payload > conn->peer_udp_payload_max) {
+        payload = conn->peer_udp_payload_max;
     }
     conn->path.udp_payload_bytes =
         payload < QUIC_MIN_INITIAL_LEN ? QUIC_MIN_INITIAL_LEN : (uint32_t)payload;

@@ -3,7 +3,7 @@
 #include "quic/wire/frame_encode.h"
 
 #define ACK_RANGES_SENT_MAX 32u
-#define HP_BATCH 128u
+#define HP_BATCH            128u
 
 /* The header of packet b->pn with b->pn_len bytes of it. */
 static inline bool begin_header(quic_conn *conn, quic_packet_build *b, quic_space space,
@@ -172,9 +172,9 @@ bool quic_packet_add_ack(quic_conn *conn, quic_packet_build *b, quic_ns now)
     uint64_t delay =
         b->space == QUIC_SPACE_APP ? quic_ack_tracker_delay_ns(t, now) / QUIC_NS_PER_US >> 3 : 0;
     uint64_t ecn[3] = {t->ect0_count, t->ect1_count, t->ce_count};
-    size_t n = quic_frame_encode_ack(b->p, (size_t)(b->end - b->p), quic_ack_tracker_ranges(t),
-                                     delay, quic_ack_tracker_has_ecn(t) ? ecn : NULL,
-                                     ACK_RANGES_SENT_MAX);
+    size_t n =
+        quic_frame_encode_ack(b->p, (size_t)(b->end - b->p), quic_ack_tracker_ranges(t), delay,
+                              quic_ack_tracker_has_ecn(t) ? ecn : NULL, ACK_RANGES_SENT_MAX);
     if (n == 0) {
         return false;
     }
@@ -194,8 +194,7 @@ bool quic_packet_add_crypto(quic_conn *conn, quic_packet_build *b)
     uint64_t off = 0;
     size_t len = 0;
     bool any = false;
-    while (cs != NULL &&
-           quic_crypto_stream_send_next(cs, (size_t)(b->end - b->p), &off, &len)) {
+    while (cs != NULL && quic_crypto_stream_send_next(cs, (size_t)(b->end - b->p), &off, &len)) {
         quic_sent_frame frame = {.kind = QUIC_SF_CRYPTO, .off = off, .len = (uint32_t)len};
         if (!record(conn, b, &frame)) {
             break;
@@ -277,8 +276,7 @@ static bool add_retirements(quic_conn *conn, quic_packet_build *b)
 {
     uint64_t seq = 0;
     while (b->end - b->p >= 9 && quic_cid_peer_next_retire(&conn->cids_peer, &seq)) {
-        size_t n =
-            quic_frame_encode_retire_connection_id(b->p, (size_t)(b->end - b->p), seq);
+        size_t n = quic_frame_encode_retire_connection_id(b->p, (size_t)(b->end - b->p), seq);
         quic_sent_frame frame = {.kind = QUIC_SF_RETIRE_CID, .id = seq};
         if (n == 0 || !record(conn, b, &frame)) {
             quic_cid_peer_retire_lost(&conn->cids_peer, seq);

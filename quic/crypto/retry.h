@@ -17,7 +17,7 @@ QUIC_NODISCARD quic_rc quic_retry_tag_make(uint8_t out[QUIC_AEAD_TAG_LEN],
                                            const quic_cid *original_dcid, const uint8_t *packet,
                                            size_t len);
 
-/* quic_retry_tag_check says whether the last 16 of `len` bytes are the right tag (constant time). */
+/* quic_retry_tag_check says whether the last 16 of `len` bytes are the right tag; constant time. */
 bool quic_retry_tag_check(const quic_cid *original_dcid, const uint8_t *packet, size_t len);
 
 #ifdef __cplusplus

@@ -8,18 +8,19 @@
 #ifndef QUIC_ENDPOINT_ADMISSION_H
 #define QUIC_ENDPOINT_ADMISSION_H
 
-#include "quic/base/types.h"
 #include "quring/config.h"
+
+#include "quic/base/types.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-#define QUIC_ADMISSION_ROWS 2u
+#define QUIC_ADMISSION_ROWS  2u
 #define QUIC_ADMISSION_CELLS 2048u /* per row; a power of two */
 
 typedef struct quic_rate {
-    uint64_t per_s; /* 0: unlimited */
+    uint64_t per_s;  /* 0: unlimited */
     uint64_t credit; /* events x 10^9, at most one second's worth */
     quic_ns last;
 } quic_rate;

@@ -4,6 +4,13 @@
 
 #define SHORT_LEN_MIN (1 + QUIC_CID_LOCAL_LEN + QUIC_PN_LEN_MAX + QUIC_AEAD_TAG_LEN)
 
+/* A unit goes where its first datagram belongs; a later one with another DCID may be another
+ * worker's, whose connections nobody here may speak for. */
+static bool is_ours(const quic_endpoint *ep, uint8_t dcid_first_byte)
+{
+    return quic_cid_local_worker(dcid_first_byte, ep->config.worker_count) == ep->config.worker_id;
+}
+
 static void on_unknown_short(quic_endpoint *ep, const quic_rx_unit *unit, const uint8_t *data,
                              uint32_t len, quic_ns now)
 {
@@ -17,7 +24,7 @@ static void on_unknown_short(quic_endpoint *ep, const quic_rx_unit *unit, const 
         }
     }
     ep->counters.drop_unknown_cid++;
-    if (len >= 1 + QUIC_CID_LOCAL_LEN) {
+    if (len >= 1 + QUIC_CID_LOCAL_LEN && is_ours(ep, data[1])) {
         quic_endpoint_answer_reset(ep, &unit->path, data + 1, len, now);
     }
 }
@@ -30,7 +37,10 @@ static uint32_t recv_short_run(quic_endpoint *ep, quic_rx_unit *unit, uint32_t o
     uint32_t left = unit->len - off;
     uint32_t len = left < unit->seg_len ? left : unit->seg_len;
     if (len < SHORT_LEN_MIN) {
-        if (len < 5 + QUIC_RESET_TOKEN_LEN) {
+        /* Too short for a packet: at best a reset. One with a CID in use must not draw a reset that
+         * would end that connection. */
+        if (len < 5 + QUIC_RESET_TOKEN_LEN ||
+            quic_cid_table_find(&ep->env.cids, data + 1, QUIC_CID_LOCAL_LEN) != NULL) {
             ep->counters.drop_malformed++;
         } else {
             on_unknown_short(ep, unit, data, len, now);
@@ -129,7 +139,7 @@ static void recv_long(quic_endpoint *ep, quic_rx_unit *unit, uint8_t *data, uint
     }
     bool fresh = false;
     if (conn == NULL) {
-        if (h.type != QUIC_PACKET_INITIAL) {
+        if (h.type != QUIC_PACKET_INITIAL || (h.dcid_len > 0 && !is_ours(ep, h.dcid[0]))) {
             ep->counters.drop_unknown_cid++;
             return;
         }

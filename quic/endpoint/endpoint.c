@@ -3,7 +3,7 @@
 #include "quic/base/check.h"
 #include "quic/endpoint/endpoint_internal.h"
 
-#define WORKERS_MAX 64u
+#define WORKERS_MAX   64u
 #define CIDS_PER_CONN 10u /* QUIC_CID_LOCAL_MAX, and the client's first choice and a Retry's */
 
 static void init_env(quic_endpoint *ep)

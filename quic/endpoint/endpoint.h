@@ -7,12 +7,13 @@
 #ifndef QUIC_ENDPOINT_ENDPOINT_H
 #define QUIC_ENDPOINT_ENDPOINT_H
 
+#include "quring/config.h"
+
 #include "quic/base/counters.h"
 #include "quic/base/io.h"
 #include "quic/base/mem.h"
 #include "quic/base/rng.h"
 #include "quic/conn/conn.h"
-#include "quring/config.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -23,8 +24,8 @@ struct quic_crypto;     /* quic/crypto/crypto.h: who does AEAD and header protec
 struct quic_tls_vtable; /* quic/crypto/tls.h: who does the handshake */
 
 typedef struct quic_endpoint_config {
-    uint8_t worker_id;      /* < worker_count; decides the first byte of our connection IDs */
-    uint8_t worker_count;   /* 1..64 */
+    uint8_t worker_id;    /* < worker_count; decides the first byte of our connection IDs */
+    uint8_t worker_count; /* 1..64 */
     quic_allocator allocator;
     quic_rng rng;
     const struct quic_crypto *crypto;
@@ -36,7 +37,8 @@ typedef struct quic_endpoint_config {
 
 /* quic_endpoint_create copies `config`. Returns QUIC_OK; QUIC_E_INVAL; QUIC_E_NOMEM.
  * quic_endpoint_destroy frees everything at once, without a farewell to the peers. */
-QUIC_NODISCARD quic_rc quic_endpoint_create(quic_endpoint **out, const quic_endpoint_config *config);
+QUIC_NODISCARD quic_rc quic_endpoint_create(quic_endpoint **out,
+                                            const quic_endpoint_config *config);
 void quic_endpoint_destroy(quic_endpoint *ep);
 
 /* ---- who is served ---------------------------------------------------------------------------- */
@@ -45,8 +47,8 @@ typedef struct quic_accept_config {
     const struct quic_tls_vtable *tls; /* NULL: handshake driven from outside */
     const void *tls_config;            /* for tls->create; outlives the listening */
     quring_limits limits;
-    bool retry;                        /* always demand a Retry token */
-    void *owner_ctx;                   /* given to each accepted connection */
+    bool retry;      /* always demand a Retry token */
+    void *owner_ctx; /* given to each accepted connection */
     void *app_ctx;
 } quic_accept_config;
 
@@ -60,7 +62,7 @@ void quic_endpoint_unlisten(quic_endpoint *ep, uint32_t socket);
 typedef struct quic_connect_config {
     const struct quic_tls_vtable *tls; /* NULL: from outside */
     const void *tls_config;
-    const char *server_name;           /* may be NULL */
+    const char *server_name; /* may be NULL */
     quring_limits limits;
     quic_path_addr path;
     void *owner_ctx;

@@ -8,10 +8,10 @@
 #include "quic/endpoint/endpoint.h"
 #include "quic/wire/header.h"
 
-#define QUIC_ENDPOINT_LISTENERS_MAX 256u
-#define QUIC_ENDPOINT_ANSWERS_MAX 64u
+#define QUIC_ENDPOINT_LISTENERS_MAX  256u
+#define QUIC_ENDPOINT_ANSWERS_MAX    64u
 #define QUIC_ENDPOINT_ANSWER_LEN_MAX 576u /* a Version Negotiation that echoes two 255-byte CIDs */
-#define QUIC_ENDPOINT_COALESCED_MAX 16u   /* packets looked at in one datagram */
+#define QUIC_ENDPOINT_COALESCED_MAX  16u  /* packets looked at in one datagram */
 #define QUIC_RETRY_TOKEN_LIFETIME_NS (10 * QUIC_NS_PER_S)
 
 /* One datagram that answers without a connection: Version Negotiation, Retry, reset, refusal. */

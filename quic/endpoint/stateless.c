@@ -58,9 +58,10 @@ void quic_endpoint_answer_version(quic_endpoint *ep, const quic_path_addr *path,
     uint64_t random = quic_rng_u64(ep->env.rng);
     /* RFC 9000 15: one reserved version keeps clients honest about unknown ones */
     uint32_t versions[2] = {QUIC_VERSION_1, ((uint32_t)(random >> 8) & 0xf0f0f0f0u) | 0x0a0a0a0au};
-    answer->len = (uint32_t)quic_header_encode_vn(
-        answer->bytes, sizeof(answer->bytes), (uint8_t)random,
-        quic_reader_make(h->scid, h->scid_len), quic_reader_make(h->dcid, h->dcid_len), versions, 2);
+    answer->len =
+        (uint32_t)quic_header_encode_vn(answer->bytes, sizeof(answer->bytes), (uint8_t)random,
+                                        quic_reader_make(h->scid, h->scid_len),
+                                        quic_reader_make(h->dcid, h->dcid_len), versions, 2);
     if (answer->len == 0) {
         drop_last_answer(ep);
         return;

@@ -54,8 +54,7 @@ quic_rc quic_cid_local_retire(quic_cid_local *set, quic_cid_local_entry *out, ui
         if (!entry->used || entry->seq != seq) {
             continue;
         }
-        if (dcid_len == QUIC_CID_LOCAL_LEN &&
-            memcmp(entry->bytes, dcid, QUIC_CID_LOCAL_LEN) == 0) {
+        if (dcid_len == QUIC_CID_LOCAL_LEN && memcmp(entry->bytes, dcid, QUIC_CID_LOCAL_LEN) == 0) {
             return QUIC_V_PROTOCOL_VIOLATION; /* RFC 9000 19.16: the CID in use by this packet */
         }
         clear_to_send(set, entry);

@@ -21,8 +21,8 @@ extern "C" {
 typedef struct quic_cid_local_entry {
     uint64_t seq;
     uint8_t bytes[QUIC_CID_LOCAL_LEN];
-    bool used;     /* the slot holds a live CID */
-    bool to_send;  /* a NEW_CONNECTION_ID frame has to go out (again) */
+    bool used;    /* the slot holds a live CID */
+    bool to_send; /* a NEW_CONNECTION_ID frame has to go out (again) */
 } quic_cid_local_entry;
 
 typedef struct quic_cid_local {

@@ -53,8 +53,7 @@ static bool queue_retire(quic_cid_peer *set, uint64_t seq)
 static void drop_entry(quic_cid_peer_entry *entry, quic_cid_peer_change *out)
 {
     if (entry->has_token) {
-        memcpy(out->dropped_tokens[out->dropped_count++], entry->reset_token,
-               QUIC_RESET_TOKEN_LEN);
+        memcpy(out->dropped_tokens[out->dropped_count++], entry->reset_token, QUIC_RESET_TOKEN_LEN);
     }
     memset(entry, 0, sizeof(*entry));
 }

@@ -35,7 +35,7 @@ typedef struct quic_cid_peer {
     quic_cid_peer_entry entries[QUIC_CID_PEER_MAX];
     quic_cid_peer_retire retire[QUIC_CID_PEER_RETIRE_MAX];
     uint64_t retire_prior_to;
-    uint8_t current; /* index into entries */
+    uint8_t current;    /* index into entries */
     uint8_t active_max; /* our active_connection_id_limit, 2..QUIC_CID_PEER_MAX */
     uint8_t to_send_count;
     bool zero_length; /* the peer chose an empty CID: it may not issue others */

@@ -33,8 +33,7 @@ static quic_cid_slot *locate(const quic_cid_table *table, const uint8_t *bytes, 
     uint32_t i = home_of(table, bytes, len);
     for (;;) {
         quic_cid_slot *slot = &table->slots[i];
-        if (slot->value == NULL ||
-            (slot->len == len && memcmp(slot->bytes, bytes, len) == 0)) {
+        if (slot->value == NULL || (slot->len == len && memcmp(slot->bytes, bytes, len) == 0)) {
             return slot;
         }
         i = (i + 1) & (table->cap - 1);

@@ -13,7 +13,7 @@ extern "C" {
 #endif
 
 #define QUIC_AMPLIFICATION_FACTOR 3u
-#define QUIC_PATH_RESPONSES_MAX 4u
+#define QUIC_PATH_RESPONSES_MAX   4u
 
 typedef struct quic_path {
     quic_path_addr addr;

@@ -17,7 +17,7 @@ extern "C" {
 
 typedef struct rt_app_timer_slot {
     quic_ns at;
-    uint64_t seq; /* equal times fire in the order they were added */
+    uint64_t seq;  /* equal times fire in the order they were added */
     rt_task_fn fn; /* NULL: free */
     void *ctx;
     uint32_t generation;

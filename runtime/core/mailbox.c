@@ -15,10 +15,10 @@ typedef struct mail_cell {
 } mail_cell;
 
 struct rt_mailbox {
-    uint64_t tail __attribute__((aligned(CACHE_LINE)));   /* atomic: next position to claim */
-    uint32_t pushing;                                      /* atomic: producers inside push */
-    uint32_t closed;                                       /* atomic */
-    uint64_t head __attribute__((aligned(CACHE_LINE)));   /* atomic; only the owner writes */
+    uint64_t tail __attribute__((aligned(CACHE_LINE))); /* atomic: next position to claim */
+    uint32_t pushing;                                   /* atomic: producers inside push */
+    uint32_t closed;                                    /* atomic */
+    uint64_t head __attribute__((aligned(CACHE_LINE))); /* atomic; only the owner writes */
     mail_cell cells[RT_MAILBOX_CAP] __attribute__((aligned(CACHE_LINE)));
 };
 

@@ -4,16 +4,16 @@
 #include "runtime/core/clock.h"
 #include "runtime/core/worker_internal.h"
 
-#define RX_UNITS_MAX   64u    /* per turn, and never more than the back end has buffers */
-#define MAIL_MAX       RT_MAILBOX_CAP
-#define TIMERS_MAX     4096u
-#define EVENTS_MAX     65536u
-#define TX_UNITS_MAX   64u
-#define TX_ROOM_BYTES  16384u /* less is not worth a send of its own */
-#define TX_BLOCKED_NS  QUIC_NS_PER_MS
-#define POLL_NS        (50 * QUIC_NS_PER_US) /* below this a kernel timer is late by as much */
-#define AIM_EARLY_NS   (40 * QUIC_NS_PER_US)
-#define AIM_BELOW_NS   (2 * QUIC_NS_PER_MS)
+#define RX_UNITS_MAX  64u /* per turn, and never more than the back end has buffers */
+#define MAIL_MAX      RT_MAILBOX_CAP
+#define TIMERS_MAX    4096u
+#define EVENTS_MAX    65536u
+#define TX_UNITS_MAX  64u
+#define TX_ROOM_BYTES 16384u /* less is not worth a send of its own */
+#define TX_BLOCKED_NS QUIC_NS_PER_MS
+#define POLL_NS       (50 * QUIC_NS_PER_US) /* below this a kernel timer is late by as much */
+#define AIM_EARLY_NS  (40 * QUIC_NS_PER_US)
+#define AIM_BELOW_NS  (2 * QUIC_NS_PER_MS)
 
 static _Thread_local rt_worker *current;
 

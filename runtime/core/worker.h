@@ -9,8 +9,9 @@
 #ifndef RUNTIME_CORE_WORKER_H
 #define RUNTIME_CORE_WORKER_H
 
-#include "quic/endpoint/endpoint.h"
 #include "quring/config.h"
+
+#include "quic/endpoint/endpoint.h"
 #include "runtime/core/mailbox.h"
 #include "runtime/io/io.h"
 #include "runtime/io/io_select.h"

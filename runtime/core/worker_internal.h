@@ -36,8 +36,8 @@ struct rt_worker {
     rt_worker *const *peers;
     uint32_t peer_count;
 
-    uint32_t gate_users;  /* atomic: other threads at mailbox or wake */
-    uint32_t gate_closed; /* atomic */
+    uint32_t gate_users;   /* atomic: other threads at mailbox or wake */
+    uint32_t gate_closed;  /* atomic */
     uint32_t stop_claimed; /* atomic */
     uint32_t stop_asked;   /* atomic: the two below are written */
     uint64_t stop_app_error;
@@ -52,7 +52,7 @@ struct rt_worker {
     int start_rc;
     uint32_t cpu_running;   /* atomic: the thread's clock may be read */
     rt_cpu_clock cpu_clock; /* atomic */
-    uint64_t cpu_ns;      /* atomic: CPU time at the end */
+    uint64_t cpu_ns;        /* atomic: CPU time at the end */
     char why[RT_IO_WHY_BYTES];
     const char *backend_name;
 

@@ -19,12 +19,12 @@
 extern "C" {
 #endif
 
-#define RT_IO_SOCKETS_MAX 64u
-#define RT_IO_SOCKET_NONE UINT32_MAX
+#define RT_IO_SOCKETS_MAX    64u
+#define RT_IO_SOCKET_NONE    UINT32_MAX
 #define RT_IO_UNIT_BYTES_MAX 65507u /* largest UDP payload over IPv4, and largest GSO send */
-#define RT_IO_SEGS_MAX 128u         /* segments the kernel takes in one GSO send */
-#define RT_IO_TX_SLOT_BYTES 65536u
-#define RT_IO_FAILURES_MAX 64u
+#define RT_IO_SEGS_MAX       128u   /* segments the kernel takes in one GSO send */
+#define RT_IO_TX_SLOT_BYTES  65536u
+#define RT_IO_FAILURES_MAX   64u
 
 typedef struct rt_io_config {
     uint32_t rx_buf_count;  /* 64 KiB each; a power of two, 1..256 */
@@ -40,12 +40,12 @@ void rt_io_config_init(rt_io_config *config);
 typedef struct rt_io_stats {
     uint64_t syscalls;
     uint64_t rx_units;
-    uint64_t rx_nobufs;     /* times receive buffers ran out */
-    uint64_t rx_truncated;  /* datagrams dropped: cut off by the kernel */
-    uint64_t kernel_drops;  /* SO_RXQ_OVFL */
+    uint64_t rx_nobufs;    /* times receive buffers ran out */
+    uint64_t rx_truncated; /* datagrams dropped: cut off by the kernel */
+    uint64_t kernel_drops; /* SO_RXQ_OVFL */
     uint64_t tx_units;
-    uint64_t tx_errors;     /* units (or datagrams of a repeated unit) the kernel refused for good */
-    uint64_t tx_again;      /* sends that had to wait for the device */
+    uint64_t tx_errors; /* units (or datagrams of a repeated unit) the kernel refused for good */
+    uint64_t tx_again;  /* sends that had to wait for the device */
     uint64_t gso_fallbacks; /* units repeated without segmentation */
 } rt_io_stats;
 

@@ -28,13 +28,13 @@ typedef struct rt_io_epoll {
     rt_io base;
     int epoll_fd;
     bool no_pwait2;
-    bool tx_starved; /* rt_io_tx_buf had nothing: room after a flush is news */
-    uint32_t rx_count;    /* buffers */
-    uint32_t rx_filled;   /* of those, filled: [0, rx_filled) */
-    uint32_t rx_next;     /* next to hand out */
-    uint32_t rx_turn;     /* socket to start with, so that none starves the others */
-    uint64_t readable;    /* sockets that may have more, by bit */
-    uint32_t sock_count;  /* highest index ever used + 1 */
+    bool tx_starved;     /* rt_io_tx_buf had nothing: room after a flush is news */
+    uint32_t rx_count;   /* buffers */
+    uint32_t rx_filled;  /* of those, filled: [0, rx_filled) */
+    uint32_t rx_next;    /* next to hand out */
+    uint32_t rx_turn;    /* socket to start with, so that none starves the others */
+    uint64_t readable;   /* sockets that may have more, by bit */
+    uint32_t sock_count; /* highest index ever used + 1 */
     uint8_t *rx_mem;
     epoll_rx *rx;
     struct mmsghdr *rx_msgs;
@@ -300,7 +300,8 @@ static int sleep_until(rt_io_epoll *e, struct epoll_event *events, int max, quic
     if (!e->no_pwait2) {
         struct timespec ts = {.tv_sec = (time_t)(left / QUIC_NS_PER_S),
                               .tv_nsec = (long)(left % QUIC_NS_PER_S)};
-        int n = epoll_pwait2(e->epoll_fd, events, max, deadline == QUIC_NS_NEVER ? NULL : &ts, NULL);
+        int n =
+            epoll_pwait2(e->epoll_fd, events, max, deadline == QUIC_NS_NEVER ? NULL : &ts, NULL);
         if (n >= 0 || errno != ENOSYS) {
             return n;
         }

@@ -3,6 +3,7 @@
 #define RUNTIME_IO_IO_SELECT_H
 
 #include "quring/config.h"
+
 #include "runtime/io/io.h"
 
 #ifdef __cplusplus

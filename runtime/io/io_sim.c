@@ -23,7 +23,7 @@ typedef struct rt_io_sim {
     uint64_t signals_seen;
     rt_tx_arena tx;
     rt_tx_list queue;
-    rt_tx_list late;     /* sent, completion still out */
+    rt_tx_list late; /* sent, completion still out */
     quic_ns late_until;
 } rt_io_sim;
 

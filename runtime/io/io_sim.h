@@ -24,15 +24,15 @@ typedef struct rt_sim_faults {
     quic_ns delay_max_ns; /* more than delay_min_ns: datagrams overtake each other */
     uint32_t drop_pm;
     uint32_t duplicate_pm;
-    uint32_t corrupt_pm;      /* one bit flips */
-    uint32_t ecn_ce_pm;       /* a marked datagram becomes CE */
-    uint32_t completion_pm;   /* a send's completion (its slot) is late by delay_max_ns */
-    uint32_t tx_error_pm;     /* a send fails and is lost */
-    uint32_t gso_refuse_pm;   /* a GSO send is refused and repeated datagram by datagram */
-    uint32_t rx_nobufs_pm;    /* a poll finds no receive buffer */
-    uint32_t rx_split_pm;     /* the next unit is not coalesced */
-    uint32_t mtu_bytes;       /* larger datagrams fail with EMSGSIZE; 0: no limit */
-    bool blackout;            /* everything is lost */
+    uint32_t corrupt_pm;    /* one bit flips */
+    uint32_t ecn_ce_pm;     /* a marked datagram becomes CE */
+    uint32_t completion_pm; /* a send's completion (its slot) is late by delay_max_ns */
+    uint32_t tx_error_pm;   /* a send fails and is lost */
+    uint32_t gso_refuse_pm; /* a GSO send is refused and repeated datagram by datagram */
+    uint32_t rx_nobufs_pm;  /* a poll finds no receive buffer */
+    uint32_t rx_split_pm;   /* the next unit is not coalesced */
+    uint32_t mtu_bytes;     /* larger datagrams fail with EMSGSIZE; 0: no limit */
+    bool blackout;          /* everything is lost */
 } rt_sim_faults;
 
 rt_sim_net *rt_sim_net_create(uint64_t seed);

@@ -195,8 +195,8 @@ static quic_ns draw_delay(rt_sim_net *net)
 
 static void launch(rt_sim_net *net, const rt_sim_datagram *model, const uint8_t *data)
 {
-    rt_sim_datagram *d = net->flight_count < RT_SIM_FLIGHT_MAX ? malloc(sizeof(*d) + model->len)
-                                                               : NULL;
+    rt_sim_datagram *d =
+        net->flight_count < RT_SIM_FLIGHT_MAX ? malloc(sizeof(*d) + model->len) : NULL;
     if (d == NULL) {
         net->dropped_count++;
         return;

@@ -52,7 +52,7 @@ struct rt_sim_net {
     uint64_t hash;
     uint64_t sent_count;
     uint64_t dropped_count;
-    quic_ns late_until; /* the latest late completion */
+    quic_ns late_until;                  /* the latest late completion */
     rt_sim_port ports[RT_SIM_PORTS_MAX]; /* in the order they were bound */
     uint32_t port_count;
 };

@@ -5,7 +5,7 @@
 #include "quic/base/check.h"
 #include "runtime/io/io.h"
 
-#define SLOT_ALIGN 4096u
+#define SLOT_ALIGN  4096u
 #define CARVE_ALIGN 64u
 
 bool rt_tx_arena_init(rt_tx_arena *arena, uint32_t slot_count, uint32_t op_count)

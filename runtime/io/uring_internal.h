@@ -42,8 +42,8 @@ typedef struct rt_uring {
     bool taskrun_flag; /* the ring says when a poll is worth a system call */
     bool fixed_files;
     bool wake_armed;
-    bool tx_starved; /* rt_io_tx_buf had nothing: the next completion is news */
-    bool rearm;      /* some socket's receive has to be armed */
+    bool tx_starved;     /* rt_io_tx_buf had nothing: the next completion is news */
+    bool rearm;          /* some socket's receive has to be armed */
     uint32_t tx_pending; /* sends given to the ring and not reaped */
     uint64_t wake_value;
     uint32_t sock_count; /* highest index ever used + 1 */

@@ -2,8 +2,9 @@
 #ifndef RUNTIME_SERVER_ADDR_H
 #define RUNTIME_SERVER_ADDR_H
 
-#include "quic/base/types.h"
 #include "quring/base.h"
+
+#include "quic/base/types.h"
 
 #ifdef __cplusplus
 extern "C" {

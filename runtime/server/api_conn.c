@@ -1,6 +1,6 @@
-#include "quring/conn.h"
-
 #include <string.h>
+
+#include "quring/conn.h"
 
 #include "quic/conn/conn.h"
 #include "runtime/server/error.h"

@@ -1,6 +1,6 @@
-#include "quring/stream.h"
-
 #include <string.h>
+
+#include "quring/stream.h"
 
 #include "quic/conn/conn.h"
 #include "runtime/server/error.h"

@@ -7,10 +7,10 @@
 #include "quic/base/types.h"
 #include "runtime/server/error.h"
 
-#define RT_CPU_MAX 1023 /* CPU_SETSIZE - 1 */
+#define RT_CPU_MAX     1023 /* CPU_SETSIZE - 1 */
 #define RT_SPIN_MAX_NS 1000000000u
-#define RT_DAY_NS (24ull * 3600ull * QUIC_NS_PER_S)
-#define RT_TIB (1ull << 40)
+#define RT_DAY_NS      (24ull * 3600ull * QUIC_NS_PER_S)
+#define RT_TIB         (1ull << 40)
 
 /* One row per field: where it lies, how wide it is, and what it may be. */
 typedef struct rt_limit_rule {
@@ -23,8 +23,10 @@ typedef struct rt_limit_rule {
 } rt_limit_rule;
 
 #define RT_RULE(field, zero_ok, min, max)                                                          \
-    {#field, offsetof(quring_limits, field), (uint8_t)sizeof(((quring_limits *)0)->field),         \
-     zero_ok, min, max}
+    {                                                                                              \
+#field, offsetof(quring_limits, field), (uint8_t)sizeof(((quring_limits *)0)->field),      \
+            zero_ok, min, max                                                                      \
+    }
 
 static const rt_limit_rule rt_limit_rules[] = {
     RT_RULE(connections_max, false, 1, 4194304),
@@ -52,10 +54,10 @@ static const rt_limit_rule rt_limit_rules[] = {
     RT_RULE(undecryptable_packets_max, false, 0, 1024),
     RT_RULE(sent_packets_max, false, 64, 1u << 20),
     RT_RULE(ack_ranges_max, false, 2, 1024),
-    RT_RULE(cids_active_max, false, 2, 8),               /* RFC 9000 18.2: at least 2 */
-    RT_RULE(udp_payload_max_bytes, false, 1200, 65527),  /* RFC 9000 18.2 */
-    RT_RULE(udp_payload_bytes, false, 1200, 65507),      /* RFC 9000 14.1; IPv4's largest */
-    RT_RULE(cwnd_max_bytes, false, 2 * 1200, RT_TIB),    /* RFC 9002 7.2: two datagrams at least */
+    RT_RULE(cids_active_max, false, 2, 8),              /* RFC 9000 18.2: at least 2 */
+    RT_RULE(udp_payload_max_bytes, false, 1200, 65527), /* RFC 9000 18.2 */
+    RT_RULE(udp_payload_bytes, false, 1200, 65507),     /* RFC 9000 14.1; IPv4's largest */
+    RT_RULE(cwnd_max_bytes, false, 2 * 1200, RT_TIB),   /* RFC 9002 7.2: two datagrams at least */
     RT_RULE(ack_delay_ns, false, 0, 16383 * QUIC_NS_PER_MS), /* RFC 9000 18.2: below 2^14 ms */
 };
 
@@ -97,8 +99,7 @@ quring_status rt_limits_check(const quring_limits *limits, quring_error *err)
         }
         return rt_error_set(err, QURING_E_INVAL,
                             "limits.%s is %" PRIu64 ", allowed are %s%" PRIu64 "..%" PRIu64,
-                            rule->name, value, rule->zero_ok ? "0 and " : "", rule->min,
-                            rule->max);
+                            rule->name, value, rule->zero_ok ? "0 and " : "", rule->min, rule->max);
     }
     if ((limits->sent_packets_max & (limits->sent_packets_max - 1)) != 0) {
         return rt_error_set(err, QURING_E_INVAL,
@@ -111,15 +112,15 @@ quring_status rt_limits_check(const quring_limits *limits, quring_error *err)
     if (status != QURING_OK) {
         return status;
     }
-    status = rt_limit_at_least(err, "conn_recv_window_max_bytes",
-                               limits->conn_recv_window_max_bytes, "conn_recv_window_bytes",
-                               limits->conn_recv_window_bytes);
+    status =
+        rt_limit_at_least(err, "conn_recv_window_max_bytes", limits->conn_recv_window_max_bytes,
+                          "conn_recv_window_bytes", limits->conn_recv_window_bytes);
     if (status != QURING_OK) {
         return status;
     }
     /* RFC 9002 7.2: the smallest window is two datagrams of the size in use. */
-    return rt_limit_at_least(err, "cwnd_max_bytes", limits->cwnd_max_bytes,
-                             "udp_payload_bytes x 2", 2ull * limits->udp_payload_bytes);
+    return rt_limit_at_least(err, "cwnd_max_bytes", limits->cwnd_max_bytes, "udp_payload_bytes x 2",
+                             2ull * limits->udp_payload_bytes);
 }
 
 static quring_status rt_config_check_enums(const quring_config *config, quring_error *err)

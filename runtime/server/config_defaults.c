@@ -6,61 +6,61 @@
 #define RT_KIB (1024ull)
 #define RT_MIB (1024ull * 1024ull)
 #define RT_GIB (1024ull * 1024ull * 1024ull)
-#define RT_MS 1000000ull
-#define RT_S 1000000000ull
+#define RT_MS  1000000ull
+#define RT_S   1000000000ull
 
 /* ---- a server on the Internet ------------------------------------------------------------------ */
 
-#define RT_DEFAULT_CONNECTIONS_MAX 50000u
-#define RT_DEFAULT_HALF_OPEN_MAX 2048u
-#define RT_DEFAULT_HALF_OPEN_PER_ADDR_MAX 256u
-#define RT_DEFAULT_CONNECTIONS_PER_ADDR_MAX 4096u
-#define RT_DEFAULT_INITIALS_PER_S_RETRY 500u
-#define RT_DEFAULT_STATELESS_RESETS_PER_S 1000u
+#define RT_DEFAULT_CONNECTIONS_MAX            50000u
+#define RT_DEFAULT_HALF_OPEN_MAX              2048u
+#define RT_DEFAULT_HALF_OPEN_PER_ADDR_MAX     256u
+#define RT_DEFAULT_CONNECTIONS_PER_ADDR_MAX   4096u
+#define RT_DEFAULT_INITIALS_PER_S_RETRY       500u
+#define RT_DEFAULT_STATELESS_RESETS_PER_S     1000u
 #define RT_DEFAULT_VERSION_NEGOTIATIONS_PER_S 1000u
 
 /* Memory of one worker: 40 % of the machine shared by its CPUs, in between these two. */
-#define RT_DEFAULT_WORKER_MEM_CAP (4 * RT_GIB)
+#define RT_DEFAULT_WORKER_MEM_CAP   (4 * RT_GIB)
 #define RT_DEFAULT_WORKER_MEM_FLOOR (256 * RT_MIB)
 
 #define RT_DEFAULT_HANDSHAKE_TIMEOUT (10 * RT_S)
-#define RT_DEFAULT_IDLE_TIMEOUT (30 * RT_S)
+#define RT_DEFAULT_IDLE_TIMEOUT      (30 * RT_S)
 
-#define RT_DEFAULT_STREAM_WINDOW (256 * RT_KIB)
+#define RT_DEFAULT_STREAM_WINDOW     (256 * RT_KIB)
 #define RT_DEFAULT_STREAM_WINDOW_MAX (6 * RT_MIB)
-#define RT_DEFAULT_CONN_WINDOW (1 * RT_MIB)
-#define RT_DEFAULT_CONN_WINDOW_MAX (16 * RT_MIB)
-#define RT_DEFAULT_STREAM_SEND_BUF (1 * RT_MIB)
-#define RT_DEFAULT_CONN_SEND_BUF (8 * RT_MIB)
-#define RT_DEFAULT_STREAMS 100u
-#define RT_DEFAULT_REASSEMBLY_GAPS 256u
+#define RT_DEFAULT_CONN_WINDOW       (1 * RT_MIB)
+#define RT_DEFAULT_CONN_WINDOW_MAX   (16 * RT_MIB)
+#define RT_DEFAULT_STREAM_SEND_BUF   (1 * RT_MIB)
+#define RT_DEFAULT_CONN_SEND_BUF     (8 * RT_MIB)
+#define RT_DEFAULT_STREAMS           100u
+#define RT_DEFAULT_REASSEMBLY_GAPS   256u
 
-#define RT_DEFAULT_CRYPTO_BUF (16u * 1024u)
-#define RT_DEFAULT_UNDECRYPTABLE 8u
-#define RT_DEFAULT_SENT_PACKETS 16384u
-#define RT_DEFAULT_ACK_RANGES 64u
-#define RT_DEFAULT_CIDS 4u
+#define RT_DEFAULT_CRYPTO_BUF      (16u * 1024u)
+#define RT_DEFAULT_UNDECRYPTABLE   8u
+#define RT_DEFAULT_SENT_PACKETS    16384u
+#define RT_DEFAULT_ACK_RANGES      64u
+#define RT_DEFAULT_CIDS            4u
 #define RT_DEFAULT_UDP_PAYLOAD_MAX 1472u /* an IPv4 packet of 1500 bytes */
-#define RT_DEFAULT_UDP_PAYLOAD 1200u     /* what every path carries, RFC 9000 14.1 */
-#define RT_DEFAULT_CWND_MAX (64 * RT_MIB)
-#define RT_DEFAULT_ACK_DELAY (25 * RT_MS)
+#define RT_DEFAULT_UDP_PAYLOAD     1200u /* what every path carries, RFC 9000 14.1 */
+#define RT_DEFAULT_CWND_MAX        (64 * RT_MIB)
+#define RT_DEFAULT_ACK_DELAY       (25 * RT_MS)
 
 /* ---- loopback ---------------------------------------------------------------------------------- */
 
 /* Windows that outlast one scheduling slice of the other side at tens of Gbit/s. Larger ones do not
  * help: bytes that leave the last-level cache before they are read cost more than waiting. */
-#define RT_LOOPBACK_HALF_OPEN_MAX 65536u
-#define RT_LOOPBACK_STREAM_WINDOW (2 * RT_MIB)
+#define RT_LOOPBACK_HALF_OPEN_MAX     65536u
+#define RT_LOOPBACK_STREAM_WINDOW     (2 * RT_MIB)
 #define RT_LOOPBACK_STREAM_WINDOW_MAX (16 * RT_MIB)
-#define RT_LOOPBACK_CONN_WINDOW (4 * RT_MIB)
-#define RT_LOOPBACK_CONN_WINDOW_MAX (64 * RT_MIB)
-#define RT_LOOPBACK_STREAM_SEND_BUF (4 * RT_MIB)
-#define RT_LOOPBACK_CONN_SEND_BUF (32 * RT_MIB)
-#define RT_LOOPBACK_UDP_PAYLOAD_MAX 65507u /* what our receive buffers take */
+#define RT_LOOPBACK_CONN_WINDOW       (4 * RT_MIB)
+#define RT_LOOPBACK_CONN_WINDOW_MAX   (64 * RT_MIB)
+#define RT_LOOPBACK_STREAM_SEND_BUF   (4 * RT_MIB)
+#define RT_LOOPBACK_CONN_SEND_BUF     (32 * RT_MIB)
+#define RT_LOOPBACK_UDP_PAYLOAD_MAX   65507u /* what our receive buffers take */
 
 /* ---- configuration ----------------------------------------------------------------------------- */
 
-#define RT_DEFAULT_WORKERS 1u
+#define RT_DEFAULT_WORKERS    1u
 #define RT_DEFAULT_SOCKET_BUF (4u * 1024u * 1024u)
 
 static uint64_t rt_worker_mem_default(void)

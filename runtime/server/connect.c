@@ -14,7 +14,7 @@
 #include "runtime/server/tls.h"
 #include "runtime/udp/udp_socket.h"
 
-#define RT_CONNECT_SWEEP_MIN 8u    /* owners before the first walk */
+#define RT_CONNECT_SWEEP_MIN   8u   /* owners before the first walk */
 #define RT_SERVER_NAME_LEN_MAX 255u /* RFC 1035 2.3.4, and what quring_conn_info shows */
 
 /* ---- records without connections --------------------------------------------------------------- */
@@ -192,8 +192,7 @@ static quring_status rt_connect_check(const quring_connect_options *options, qur
         quic_addr remote = rt_addr_to_core(&options->remote);
         quic_addr local = rt_addr_to_core(&options->local);
         if (local.family != remote.family) {
-            return rt_error_set(err, QURING_E_INVAL,
-                                "local is of family %u, remote of family %u",
+            return rt_error_set(err, QURING_E_INVAL, "local is of family %u, remote of family %u",
                                 (unsigned)local.family, (unsigned)remote.family);
         }
     }

@@ -9,6 +9,7 @@
 #define RUNTIME_SERVER_CONNECT_H
 
 #include "quring/runtime.h"
+
 #include "runtime/server/dispatch.h"
 #include "runtime/server/local.h"
 
@@ -19,7 +20,7 @@ extern "C" {
 typedef struct rt_connect_socket {
     quic_addr asked; /* what the application asked for: the key */
     quic_addr bound;
-    uint32_t index;      /* the worker's name for it */
+    uint32_t index; /* the worker's name for it */
     uint32_t owner_count;
     struct rt_connect_socket *next;
 } rt_connect_socket;

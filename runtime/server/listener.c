@@ -108,7 +108,7 @@ typedef struct rt_listen_task {
     rt_udp_socket sock;
     rt_listen_slot *slot; /* becomes the worker's on success */
     uint32_t group_name;
-    int rc;             /* of the socket */
+    int rc;               /* of the socket */
     quring_status status; /* of the rest */
 } rt_listen_task;
 
@@ -129,8 +129,8 @@ static void rt_task_listen(void *ctx)
         config.tls = quic_tls_boring();
         config.tls_config = rt_tls_config(slot->tls);
     }
-    config.limits = task->options->limits != NULL ? *task->options->limits
-                                                  : task->rt->config.limits;
+    config.limits =
+        task->options->limits != NULL ? *task->options->limits : task->rt->config.limits;
     config.retry = (task->options->flags & QURING_LISTEN_RETRY) != 0;
     config.owner_ctx = &slot->owner;
     config.app_ctx = task->options->ctx;
@@ -154,15 +154,14 @@ static rt_listen_slot *rt_listen_slot_make(rt_local *local, rt_listen_group *gro
     slot->local = local;
     slot->group = group;
     if ((options->flags & QURING_LISTEN_EXTERNAL_TLS) == 0) {
-        slot->tls =
-            rt_tls_from_config(quic_tls_boring_config_retain(rt_tls_config(options->tls)));
+        slot->tls = rt_tls_from_config(quic_tls_boring_config_retain(rt_tls_config(options->tls)));
     }
     __atomic_add_fetch(&group->refs, 1, __ATOMIC_RELAXED);
     return slot;
 }
 
-static quring_status rt_listen_check(const quring_runtime *rt,
-                                     const quring_listen_options *options, quring_error *err)
+static quring_status rt_listen_check(const quring_runtime *rt, const quring_listen_options *options,
+                                     quring_error *err)
 {
     if (options->on_event == NULL) {
         return rt_error_set(err, QURING_E_INVAL, "on_event is NULL");

@@ -11,6 +11,7 @@
 #define RUNTIME_SERVER_LISTENER_H
 
 #include "quring/runtime.h"
+
 #include "runtime/server/dispatch.h"
 #include "runtime/server/local.h"
 

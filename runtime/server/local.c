@@ -16,8 +16,8 @@ uint32_t rt_tag_acquire(uint32_t worker_index)
     for (uint32_t tried = 0; tried < RT_TAG_COUNT; tried++) {
         uint32_t tag = atomic_fetch_add(&rt_tag_next, 1u) % RT_TAG_COUNT;
         uint8_t expected = 0;
-        if (tag != 0 && atomic_compare_exchange_strong(&rt_tags[tag], &expected,
-                                                       (uint8_t)(worker_index + 1))) {
+        if (tag != 0 &&
+            atomic_compare_exchange_strong(&rt_tags[tag], &expected, (uint8_t)(worker_index + 1))) {
             return tag;
         }
     }

@@ -9,9 +9,10 @@
 #ifndef RUNTIME_SERVER_LOCAL_H
 #define RUNTIME_SERVER_LOCAL_H
 
-#include "quic/endpoint/endpoint.h"
 #include "quring/base.h"
 #include "quring/runtime.h"
+
+#include "quic/endpoint/endpoint.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -19,7 +20,7 @@ extern "C" {
 
 #define RT_HANDLE_TAG_SHIFT 56
 #define RT_HANDLE_REST_MASK ((1ull << RT_HANDLE_TAG_SHIFT) - 1)
-#define RT_TAG_COUNT 256u /* values of the top byte; tag 0 is never given out */
+#define RT_TAG_COUNT        256u /* values of the top byte; tag 0 is never given out */
 
 struct rt_worker;         /* runtime/core/worker.h */
 struct rt_listen_slot;    /* runtime/server/listener.h */

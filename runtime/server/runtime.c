@@ -213,8 +213,7 @@ static quring_status rt_runtime_explain_start(const quring_runtime *rt, uint32_t
                        has_why ? why : "no back end");
 }
 
-static quring_status rt_runtime_start(quring_runtime *rt, uint32_t *out_started,
-                                      quring_error *err)
+static quring_status rt_runtime_start(quring_runtime *rt, uint32_t *out_started, quring_error *err)
 {
     for (uint32_t i = 0; i < rt->config.workers; i++) {
         rt_worker_set_peers(rt->workers[i], rt->workers, rt->config.workers);
@@ -239,9 +238,18 @@ static void rt_runtime_log_start(const quring_runtime *rt)
     const char *why = rt_worker_backend_why(first);
     /* A fallback is worth a line even where nobody collects information. */
     bool fell_back = rt->config.io == QURING_IO_AUTO && strstr(why, "refused") != NULL;
-    rt_log_line(&rt->log, fell_back ? RT_LOG_WARNING : RT_LOG_INFO, "%u worker%s on %s (%s), AEAD by %s",
-                (unsigned)rt->config.workers, rt->config.workers == 1 ? "" : "s",
-                rt_worker_backend_name(first), why, rt->crypto->name);
+    rt_log_line(&rt->log, fell_back ? RT_LOG_WARNING : RT_LOG_INFO,
+                "%u worker%s on %s (%s), AEAD by %s", (unsigned)rt->config.workers,
+                rt->config.workers == 1 ? "" : "s", rt_worker_backend_name(first), why,
+                rt->crypto->name);
+    /* A resource limit may let the first workers have io_uring and not the later ones. */
+    for (uint32_t i = 1; i < rt->config.workers; i++) {
+        const rt_worker *w = rt->workers[i];
+        if (strcmp(rt_worker_backend_name(w), rt_worker_backend_name(first)) != 0) {
+            rt_log_line(&rt->log, RT_LOG_WARNING, "worker %u differs: %s (%s)", (unsigned)i,
+                        rt_worker_backend_name(w), rt_worker_backend_why(w));
+        }
+    }
 }
 
 static void rt_runtime_free(quring_runtime *rt)

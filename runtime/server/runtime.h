@@ -10,6 +10,7 @@
 #include <pthread.h>
 
 #include "quring/runtime.h"
+
 #include "runtime/core/worker.h"
 #include "runtime/server/local.h"
 #include "runtime/server/log.h"

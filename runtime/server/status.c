@@ -1,6 +1,6 @@
-#include "quring/base.h"
-
 #include <stddef.h>
+
+#include "quring/base.h"
 
 typedef struct rt_status_entry {
     quring_status status;

@@ -26,8 +26,8 @@ static void rt_tls_material_wipe(rt_tls_material *m)
 }
 
 /* One of two sources: a file or bytes. */
-static quring_status rt_tls_load(rt_file *out, const char *what, const char *path,
-                                 quring_bytes pem, quring_error *err)
+static quring_status rt_tls_load(rt_file *out, const char *what, const char *path, quring_bytes pem,
+                                 quring_error *err)
 {
     if (path != NULL && pem.len > 0) {
         return rt_error_set(err, QURING_E_INVAL, "%s_file and %s_pem are both given", what, what);
@@ -43,8 +43,8 @@ static quring_status rt_tls_load(rt_file *out, const char *what, const char *pat
     return QURING_OK;
 }
 
-static quring_status rt_tls_load_ca(rt_file *out, const quring_tls_options *options,
-                                    quic_role role, quring_error *err)
+static quring_status rt_tls_load_ca(rt_file *out, const quring_tls_options *options, quic_role role,
+                                    quring_error *err)
 {
     if (options->verify != QURING_VERIFY_PEER) {
         return QURING_OK;
@@ -73,8 +73,8 @@ static quring_status rt_tls_check(const quring_tls_options *options, quic_role r
     for (size_t i = 0; i < options->alpn_count; i++) {
         size_t len = options->alpn[i] == NULL ? 0 : strlen(options->alpn[i]);
         if (len == 0 || len > 255) { /* RFC 7301 3.1 */
-            return rt_error_set(err, QURING_E_INVAL,
-                                "alpn[%zu] has %zu bytes, allowed are 1..255", i, len);
+            return rt_error_set(err, QURING_E_INVAL, "alpn[%zu] has %zu bytes, allowed are 1..255",
+                                i, len);
         }
     }
     bool has_cert = options->cert_file != NULL || options->cert_pem.len > 0;
@@ -83,10 +83,9 @@ static quring_status rt_tls_check(const quring_tls_options *options, quic_role r
         return rt_error_set(err, QURING_E_TLS, "a server needs cert_file or cert_pem");
     }
     if (has_cert != has_key) {
-        return rt_error_set(err, QURING_E_TLS, "%s is given without its %s",
-                            has_cert ? "a certificate" : "a key",
-                            has_cert ? "key (key_file or key_pem)"
-                                     : "certificate (cert_file or cert_pem)");
+        return rt_error_set(
+            err, QURING_E_TLS, "%s is given without its %s", has_cert ? "a certificate" : "a key",
+            has_cert ? "key (key_file or key_pem)" : "certificate (cert_file or cert_pem)");
     }
     return QURING_OK;
 }
@@ -98,15 +97,15 @@ static quring_status rt_tls_explain(const quring_tls_options *options, quic_rc r
     if (rc == QUIC_E_NOMEM) {
         return rt_error_set(err, QURING_E_NOMEM, "no memory for a TLS configuration");
     }
-    const char *cert = options->cert_file != NULL       ? options->cert_file
+    const char *cert = options->cert_file != NULL  ? options->cert_file
                        : options->cert_pem.len > 0 ? "from memory"
                                                    : "none";
-    const char *key = options->key_file != NULL       ? options->key_file
+    const char *key = options->key_file != NULL  ? options->key_file
                       : options->key_pem.len > 0 ? "from memory"
                                                  : "none";
     const char *ca = options->ca_file != NULL ? options->ca_file : "none";
     return rt_error_set(err, rc == QUIC_E_INVAL ? QURING_E_INVAL : QURING_E_TLS,
-                        "%.100s (certificate: %.45s; key: %.45s; ca: %.30s)", reason, cert, key,
+                        "%.120s (certificate: %.280s; key: %.280s; ca: %.280s)", reason, cert, key,
                         ca);
 }
 
@@ -121,8 +120,8 @@ static quring_status rt_tls_build(quring_tls **out, const quring_tls_options *op
     bo.key_pem_len = m->key.len;
     bo.ca_pem = m->ca.data;
     bo.ca_pem_len = m->ca.len;
-    bo.verify_peer = options->verify == QURING_VERIFY_PEER &&
-                     (role == QUIC_CLIENT || options->ca_file != NULL);
+    bo.verify_peer =
+        options->verify == QURING_VERIFY_PEER && (role == QUIC_CLIENT || options->ca_file != NULL);
     bo.alpn = options->alpn;
     bo.alpn_count = options->alpn_count;
     quic_tls_boring_config *config = NULL;

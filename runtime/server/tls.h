@@ -2,8 +2,9 @@
 #ifndef RUNTIME_SERVER_TLS_H
 #define RUNTIME_SERVER_TLS_H
 
-#include "quic/crypto/tls_boring_config.h"
 #include "quring/config.h"
+
+#include "quic/crypto/tls_boring_config.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -8,13 +8,13 @@
 
 #include "runtime/server/error.h"
 
-#define RT_TRUST_PATH_MAX 1024u
+#define RT_TRUST_PATH_MAX  1024u
 #define RT_TRUST_FILES_MAX 4096u /* of one directory */
 
 /* Debian, Fedora, openSUSE, Alpine and the BSDs. */
-static const char *const rt_trust_places[] = {
-    "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem"};
+static const char *const rt_trust_places[] = {"/etc/ssl/certs/ca-certificates.crt",
+                                              "/etc/pki/tls/certs/ca-bundle.crt",
+                                              "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem"};
 
 /* Appends every readable file of the directory; what is no certificate between is skipped later by
  * the PEM reader. A newline in between keeps files without a final one apart. */

@@ -4,6 +4,7 @@
 #define RUNTIME_SERVER_TRUST_H
 
 #include "quring/base.h"
+
 #include "runtime/server/file.h"
 
 #ifdef __cplusplus

@@ -74,8 +74,7 @@ bool rt_sockaddr_to(quic_addr *out, const struct sockaddr *sa, socklen_t len)
     if (u.sa.sa_family == AF_INET6 && len >= (socklen_t)sizeof(u.in6)) {
         const uint8_t *ip = (const uint8_t *)&u.in6.sin6_addr;
         bool link_local = ip[0] == 0xfe && (ip[1] & 0xc0) == 0x80;
-        *out = rt_addr_from_in6(ip, ntohs(u.in6.sin6_port),
-                                link_local ? u.in6.sin6_scope_id : 0);
+        *out = rt_addr_from_in6(ip, ntohs(u.in6.sin6_port), link_local ? u.in6.sin6_scope_id : 0);
         return true;
     }
     return false;

@@ -14,24 +14,24 @@ extern "C" {
 #endif
 
 typedef struct rt_udp_options {
-    quic_addr local;     /* family 4 or 6; port 0: the kernel picks */
-    bool dual_stack;     /* an IPv6 wildcard socket also takes IPv4 */
-    bool reuseport;      /* join (or start) a SO_REUSEPORT group */
-    bool gso;            /* probe UDP_SEGMENT */
-    bool gro;            /* turn UDP_GRO on */
-    uint32_t buf_bytes;  /* SO_RCVBUF and SO_SNDBUF asked for; 0: the system's default */
+    quic_addr local;    /* family 4 or 6; port 0: the kernel picks */
+    bool dual_stack;    /* an IPv6 wildcard socket also takes IPv4 */
+    bool reuseport;     /* join (or start) a SO_REUSEPORT group */
+    bool gso;           /* probe UDP_SEGMENT */
+    bool gro;           /* turn UDP_GRO on */
+    uint32_t buf_bytes; /* SO_RCVBUF and SO_SNDBUF asked for; 0: the system's default */
 } rt_udp_options;
 
 typedef struct rt_udp_socket {
-    int fd;              /* -1: closed, or a simulated socket */
-    quic_addr local;     /* as bound; the port is real */
-    bool is_v6;          /* the descriptor is AF_INET6 */
-    bool dual_stack;     /* it takes IPv4 too (as IPv4-mapped addresses) */
-    bool any;            /* bound to a wildcard: sends name their source address */
-    bool gso;            /* UDP_SEGMENT is there */
-    bool gro;            /* UDP_GRO is on */
-    bool ecn;            /* received datagrams carry their ECN mark */
-    bool pktinfo;        /* ... and the local address they came to */
+    int fd;                /* -1: closed, or a simulated socket */
+    quic_addr local;       /* as bound; the port is real */
+    bool is_v6;            /* the descriptor is AF_INET6 */
+    bool dual_stack;       /* it takes IPv4 too (as IPv4-mapped addresses) */
+    bool any;              /* bound to a wildcard: sends name their source address */
+    bool gso;              /* UDP_SEGMENT is there */
+    bool gro;              /* UDP_GRO is on */
+    bool ecn;              /* received datagrams carry their ECN mark */
+    bool pktinfo;          /* ... and the local address they came to */
     uint32_t rcvbuf_bytes; /* what the kernel granted (the figure asked for, not the doubled one) */
     uint32_t sndbuf_bytes;
     uint32_t asked_bytes;

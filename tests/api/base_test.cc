@@ -1,11 +1,12 @@
-#include <gtest/gtest.h>
-
 #include <set>
 #include <string>
 
+#include <gtest/gtest.h>
+
 #include "quring/quring.h"
 
-namespace {
+namespace
+{
 
 TEST(Status, EveryCodeHasItsOwnNameAndText)
 {

@@ -1,16 +1,18 @@
 #include "tests/api/boring_driver.h"
 
+#include <cstring>
+
 #include <gtest/gtest.h>
 #include <openssl/bio.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 
-#include <cstring>
+namespace quring_test
+{
 
-namespace quring_test {
-
-namespace {
+namespace
+{
 
 constexpr uint8_t kAlpn[] = {4, 't', 'e', 's', 't'};
 
@@ -122,8 +124,8 @@ int BoringDriver::SetWriteSecret(SSL *ssl, ssl_encryption_level_t level, const S
 int BoringDriver::AddHandshakeData(SSL *ssl, ssl_encryption_level_t level, const uint8_t *data,
                                    size_t len)
 {
-    const quring_status status = quring_handshake_send(
-        Of(ssl)->conn_, static_cast<quring_level>(level), data, len);
+    const quring_status status =
+        quring_handshake_send(Of(ssl)->conn_, static_cast<quring_level>(level), data, len);
     EXPECT_EQ(status, QURING_OK);
     return status == QURING_OK ? 1 : 0;
 }

@@ -3,18 +3,23 @@
 #ifndef TESTS_API_BORING_DRIVER_H
 #define TESTS_API_BORING_DRIVER_H
 
-#include <openssl/ssl.h>
-
 #include <cstdint>
 #include <memory>
 
+#include <openssl/ssl.h>
+
 #include "quring/quring.h"
+
 #include "tests/api/support.h"
 
-namespace quring_test {
+namespace quring_test
+{
 
 struct SslCtxDeleter {
-    void operator()(SSL_CTX *ctx) const { SSL_CTX_free(ctx); }
+    void operator()(SSL_CTX *ctx) const
+    {
+        SSL_CTX_free(ctx);
+    }
 };
 using SslCtx = std::unique_ptr<SSL_CTX, SslCtxDeleter>;
 
@@ -23,8 +28,9 @@ SslCtx MakeServerCtx(const Identity &identity);
 SslCtx MakeClientCtx();
 
 /* One handshake of one connection, on the worker of that connection. */
-class BoringDriver {
-public:
+class BoringDriver
+{
+  public:
     /* Takes the transport parameters of `conn`, which has to exist. */
     BoringDriver(SSL_CTX *ctx, quring_conn conn, bool is_server);
     ~BoringDriver();
@@ -32,14 +38,23 @@ public:
     BoringDriver &operator=(const BoringDriver &) = delete;
 
     /* A client's first step. */
-    void Start() { Advance(); }
+    void Start()
+    {
+        Advance();
+    }
     /* A HANDSHAKE_DATA event. */
     void Provide(uint8_t level, quring_bytes data);
 
-    bool is_complete() const { return complete_; }
-    bool has_failed() const { return failed_; }
+    bool is_complete() const
+    {
+        return complete_;
+    }
+    bool has_failed() const
+    {
+        return failed_;
+    }
 
-private:
+  private:
     static BoringDriver *Of(const SSL *ssl);
     static int SetSecret(SSL *ssl, ssl_encryption_level_t level, quring_direction direction,
                          const SSL_CIPHER *cipher, const uint8_t *secret, size_t len);

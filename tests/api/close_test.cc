@@ -1,13 +1,15 @@
-#include <gtest/gtest.h>
-
 #include <cstring>
 #include <string>
 
+#include <gtest/gtest.h>
+
 #include "quring/quring.h"
+
 #include "tests/api/fixture.h"
 #include "tests/api/support.h"
 
-namespace {
+namespace
+{
 
 using quring_test::Addr;
 using quring_test::Bytes;
@@ -20,8 +22,9 @@ using quring_test::Pattern;
 using quring_test::Peer;
 using quring_test::SettingName;
 
-class Close : public EndToEnd {
-protected:
+class Close : public EndToEnd
+{
+  protected:
     /* CLOSED came once, came last, and said this. */
     void ExpectClosed(Peer *peer, quring_conn conn, quring_close_kind kind, uint64_t code,
                       const char *reason)
@@ -156,9 +159,9 @@ TEST_P(Close, ADeadPortEndsInATimeout)
     limits.handshake_timeout_ns = 200 * kMs;
     quring_conn conn = {0};
     const uint64_t begun = quring_now_ns();
-    ASSERT_EQ(client_.Connect(&conn, client_rt_.get(), 0, dead, client_tls_.get(), "localhost",
-                              &limits),
-              QURING_OK);
+    ASSERT_EQ(
+        client_.Connect(&conn, client_rt_.get(), 0, dead, client_tls_.get(), "localhost", &limits),
+        QURING_OK);
     ASSERT_TRUE(client_.WaitClosed(conn));
     EXPECT_GE(quring_now_ns() - begun, 190 * kMs);
     const ConnFacts facts = client_.Facts(conn);

@@ -1,14 +1,16 @@
-#include <gtest/gtest.h>
-
 #include <cstring>
 #include <map>
 #include <string>
 
+#include <gtest/gtest.h>
+
 #include "quring/quring.h"
+
 #include "tests/api/fixture.h"
 #include "tests/api/support.h"
 
-namespace {
+namespace
+{
 
 using quring_test::Bytes;
 using quring_test::EndToEnd;
@@ -18,7 +20,9 @@ using quring_test::Peer;
 using quring_test::SettingName;
 using quring_test::StreamState;
 
-class Echo : public EndToEnd {};
+class Echo : public EndToEnd
+{
+};
 
 TEST_P(Echo, AMegabyteBothWays)
 {
@@ -123,10 +127,10 @@ TEST_P(Echo, TheWrongDirectionIsRefused)
     size_t n = 0;
     bool fin = false;
     uint8_t byte = 0;
-    ASSERT_TRUE(OnServer(
-        [&] { EXPECT_EQ(quring_stream_write(theirs, &n, &byte, 1, 0), QURING_E_STATE); }));
-    ASSERT_TRUE(OnClient(
-        [&] { EXPECT_EQ(quring_stream_read(ours, &n, &fin, &byte, 1), QURING_E_STATE); }));
+    ASSERT_TRUE(
+        OnServer([&] { EXPECT_EQ(quring_stream_write(theirs, &n, &byte, 1, 0), QURING_E_STATE); }));
+    ASSERT_TRUE(
+        OnClient([&] { EXPECT_EQ(quring_stream_read(ours, &n, &fin, &byte, 1), QURING_E_STATE); }));
 }
 
 TEST_P(Echo, AnEmptyStreamIsOnlyItsEnd)

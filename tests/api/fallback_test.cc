@@ -1,24 +1,26 @@
-#include <gtest/gtest.h>
+#include <cerrno>
+#include <cstddef>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <spawn.h>
 #include <stdlib.h>
+#include <string>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include <cerrno>
-#include <cstddef>
-#include <string>
 #include <vector>
 
+#include <gtest/gtest.h>
+
 #include "quring/quring.h"
+
 #include "tests/api/support.h"
 
 extern char **environ;
 
-namespace {
+namespace
+{
 
 using quring_test::Addr;
 using quring_test::Bytes;
@@ -62,8 +64,9 @@ struct LogLines {
 };
 
 /* Runs only in the child that the test below starts. */
-class WithoutIoUring : public testing::Test {
-protected:
+class WithoutIoUring : public testing::Test
+{
+  protected:
     void SetUp() override
     {
         if (getenv(kChildMark) == nullptr) {
@@ -89,8 +92,7 @@ TEST_F(WithoutIoUring, ChildFallsBackSaysSoAndServes)
     EXPECT_STREQ(info.backend_why, "io_uring refused: Operation not permitted");
     ASSERT_EQ(log.warnings.size(), 1u);
     EXPECT_NE(log.warnings[0].find("epoll"), std::string::npos);
-    EXPECT_NE(log.warnings[0].find("io_uring refused: Operation not permitted"),
-              std::string::npos)
+    EXPECT_NE(log.warnings[0].find("io_uring refused: Operation not permitted"), std::string::npos)
         << log.warnings[0];
 
     const Tls server_tls = ServerTls();
@@ -102,8 +104,7 @@ TEST_F(WithoutIoUring, ChildFallsBackSaysSoAndServes)
     ASSERT_TRUE(client.WaitConnected(conn));
     uint64_t id = 0;
     const Bytes data = Pattern(1 << 20, 1);
-    ASSERT_TRUE(
-        runtime.On(0, [&] { EXPECT_EQ(client.Send(&id, conn, data), QURING_OK); }));
+    ASSERT_TRUE(runtime.On(0, [&] { EXPECT_EQ(client.Send(&id, conn, data), QURING_OK); }));
     ASSERT_TRUE(client.Wait([&] { return client.At(conn, id).in_fin; }));
     EXPECT_TRUE(client.Facts(conn, id).in == data);
     listener.Close();

@@ -3,17 +3,19 @@
 #ifndef TESTS_API_FIXTURE_H
 #define TESTS_API_FIXTURE_H
 
-#include <gtest/gtest.h>
-
 #include <cerrno>
 #include <functional>
 #include <memory>
 #include <string>
 
+#include <gtest/gtest.h>
+
 #include "quring/quring.h"
+
 #include "tests/api/support.h"
 
-namespace quring_test {
+namespace quring_test
+{
 
 struct Setting {
     quring_io_backend io;
@@ -42,8 +44,9 @@ inline std::string SettingName(const testing::TestParamInfo<Setting> &param)
     return param.param.name;
 }
 
-class EndToEnd : public testing::TestWithParam<Setting> {
-protected:
+class EndToEnd : public testing::TestWithParam<Setting>
+{
+  protected:
     /* Starts both runtimes and listens. What the machine lacks skips the test. */
     void Start(Peer::Mode server_mode = Peer::Mode::kEcho, uint32_t listen_flags = 0,
                uint32_t server_workers = 1, uint32_t client_workers = 1)
@@ -64,9 +67,8 @@ protected:
             server_tls_ = ServerTls();
         }
         client_tls_ = client_tls_ ? std::move(client_tls_) : ClientTls();
-        listener_ = std::make_unique<Listener>(server_rt_.get(), &server_,
-                                               Addr(GetParam().listen), server_tls_.get(),
-                                               listen_flags);
+        listener_ = std::make_unique<Listener>(server_rt_.get(), &server_, Addr(GetParam().listen),
+                                               server_tls_.get(), listen_flags);
         const int os_errno = listener_->error().os_errno;
         if (os_errno == EADDRNOTAVAIL || os_errno == EAFNOSUPPORT) {
             GTEST_SKIP() << listener_->error().message;
@@ -125,8 +127,14 @@ protected:
         return conn;
     }
 
-    bool OnClient(const std::function<void()> &fn) { return client_rt_->On(0, fn); }
-    bool OnServer(const std::function<void()> &fn) { return server_rt_->On(0, fn); }
+    bool OnClient(const std::function<void()> &fn)
+    {
+        return client_rt_->On(0, fn);
+    }
+    bool OnServer(const std::function<void()> &fn)
+    {
+        return server_rt_->On(0, fn);
+    }
 
     /* Sends `data` on a new stream of the client; gives its id. */
     uint64_t Send(quring_conn conn, const Bytes &data, uint32_t open_flags = 0,

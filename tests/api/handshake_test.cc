@@ -1,15 +1,17 @@
-#include <gtest/gtest.h>
-
 #include <map>
 #include <memory>
 #include <string>
 
+#include <gtest/gtest.h>
+
 #include "quring/quring.h"
+
 #include "tests/api/boring_driver.h"
 #include "tests/api/fixture.h"
 #include "tests/api/support.h"
 
-namespace {
+namespace
+{
 
 using quring_test::BoringDriver;
 using quring_test::ConnFacts;
@@ -28,8 +30,9 @@ std::string Text(quring_bytes bytes)
 }
 
 /* The handshake is driven by a TLS library that belongs to the test. */
-class External : public EndToEnd {
-protected:
+class External : public EndToEnd
+{
+  protected:
     using Drivers = std::map<uint64_t, std::unique_ptr<BoringDriver>>; /* by connection */
 
     void DriveServer(SSL_CTX *ctx)

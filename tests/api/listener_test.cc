@@ -1,15 +1,17 @@
 #include <arpa/inet.h>
-#include <gtest/gtest.h>
+#include <cstring>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <cstring>
+#include <gtest/gtest.h>
 
 #include "quring/quring.h"
+
 #include "tests/api/support.h"
 
-namespace {
+namespace
+{
 
 using quring_test::Addr;
 using quring_test::ClientTls;
@@ -21,8 +23,9 @@ using quring_test::ServerTls;
 using quring_test::Tls;
 
 /* A UDP socket of somebody else on 127.0.0.1. */
-class Squatter {
-public:
+class Squatter
+{
+  public:
     explicit Squatter(bool reuseport, uint16_t port = 0)
     {
         fd_ = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -41,21 +44,33 @@ public:
         addr_ = Addr("127.0.0.1");
         addr_.port = ntohs(in.sin_port);
     }
-    ~Squatter() { close(fd_); }
+    ~Squatter()
+    {
+        close(fd_);
+    }
     Squatter(const Squatter &) = delete;
     Squatter &operator=(const Squatter &) = delete;
-    bool bound() const { return bound_; }
-    quring_addr addr() const { return addr_; }
+    bool bound() const
+    {
+        return bound_;
+    }
+    quring_addr addr() const
+    {
+        return addr_;
+    }
 
-private:
+  private:
     int fd_ = -1;
     bool bound_ = false;
     quring_addr addr_ = {};
 };
 
-class ListenerTest : public testing::TestWithParam<uint32_t> {
-protected:
-    ListenerTest() : runtime_(Config(QURING_IO_AUTO, GetParam())), tls_(ServerTls()) {}
+class ListenerTest : public testing::TestWithParam<uint32_t>
+{
+  protected:
+    ListenerTest() : runtime_(Config(QURING_IO_AUTO, GetParam())), tls_(ServerTls())
+    {
+    }
     void SetUp() override
     {
         ASSERT_NE(runtime_.rt(), nullptr) << runtime_.error().message;

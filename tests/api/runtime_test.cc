@@ -1,16 +1,18 @@
-#include <gtest/gtest.h>
-#include <unistd.h>
-
 #include <atomic>
 #include <cstring>
 #include <string>
 #include <thread>
+#include <unistd.h>
 #include <vector>
 
+#include <gtest/gtest.h>
+
 #include "quring/quring.h"
+
 #include "tests/api/support.h"
 
-namespace {
+namespace
+{
 
 using quring_test::Addr;
 using quring_test::ClientTls;
@@ -35,8 +37,9 @@ struct LogLines {
     }
 };
 
-class RuntimeOn : public testing::TestWithParam<quring_io_backend> {
-protected:
+class RuntimeOn : public testing::TestWithParam<quring_io_backend>
+{
+  protected:
     void SetUp() override
     {
         Runtime probe(Config(GetParam()));
@@ -76,9 +79,13 @@ TEST_P(RuntimeOn, PostRunsOnTheNamedWorkerInOrder)
         ASSERT_TRUE(runtime.On(worker, [&self] { self = quring_worker_self(); }));
         EXPECT_EQ(self, static_cast<int>(worker));
     }
-    EXPECT_EQ(quring_post(runtime.rt(), 2, [](void *) {}, nullptr), QURING_E_INVAL);
+    EXPECT_EQ(quring_post(
+                  runtime.rt(), 2, [](void *) {}, nullptr),
+              QURING_E_INVAL);
     EXPECT_EQ(quring_post(runtime.rt(), 0, nullptr, nullptr), QURING_E_INVAL);
-    EXPECT_EQ(quring_post(nullptr, 0, [](void *) {}, nullptr), QURING_E_INVAL);
+    EXPECT_EQ(quring_post(
+                  nullptr, 0, [](void *) {}, nullptr),
+              QURING_E_INVAL);
 }
 
 struct Ticket {
@@ -149,8 +156,8 @@ TEST_P(RuntimeOn, TimersFireInOrderAndCanBeCancelled)
     ASSERT_NE(runtime.rt(), nullptr) << runtime.error().message;
     std::vector<int> rang;
     std::atomic<int> count(0);
-    Alarm alarms[4] = {{&rang, 0, &count}, {&rang, 1, &count}, {&rang, 2, &count},
-                       {&rang, 3, &count}};
+    Alarm alarms[4] = {
+        {&rang, 0, &count}, {&rang, 1, &count}, {&rang, 2, &count}, {&rang, 3, &count}};
     uint64_t first = 0;
     ASSERT_TRUE(runtime.On(0, [&] {
         const uint64_t now = quring_now_ns();
@@ -185,7 +192,9 @@ TEST_P(RuntimeOn, AfterStopNothingIsTaken)
     quring_runtime_stop(runtime.rt(), 7, 10 * kSecond);
     quring_runtime_stop(runtime.rt(), 8, 10 * kSecond);
     EXPECT_LT(quring_now_ns() - begun, 5 * kSecond) << "there was nothing to wait for";
-    EXPECT_EQ(quring_post(runtime.rt(), 0, [](void *) {}, nullptr), QURING_E_STATE);
+    EXPECT_EQ(quring_post(
+                  runtime.rt(), 0, [](void *) {}, nullptr),
+              QURING_E_STATE);
     Listener late(&runtime, &peer, Addr("127.0.0.1:0"), tls.get());
     EXPECT_EQ(late.error().status, QURING_E_STATE);
     quring_stats stats;
@@ -247,8 +256,7 @@ TEST(Runtime, ABadConfigurationNamesItsField)
     Runtime unpinnable(config);
     EXPECT_EQ(unpinnable.rt(), nullptr);
     EXPECT_EQ(unpinnable.error().status, QURING_E_INVAL);
-    EXPECT_NE(strstr(unpinnable.error().message, "cpus[0]"), nullptr)
-        << unpinnable.error().message;
+    EXPECT_NE(strstr(unpinnable.error().message, "cpus[0]"), nullptr) << unpinnable.error().message;
 
     config = Config();
     quring_error err = {};

@@ -1,12 +1,13 @@
 #include "tests/api/support.h"
 
-#include <gtest/gtest.h>
+#include <cstring>
 #include <stdlib.h>
 #include <unistd.h>
 
-#include <cstring>
+#include <gtest/gtest.h>
 
-namespace quring_test {
+namespace quring_test
+{
 
 Bytes Pattern(size_t len, uint32_t seed)
 {
@@ -21,8 +22,7 @@ Bytes Pattern(size_t len, uint32_t seed)
 
 TempFile::TempFile(const std::string &contents)
 {
-    const char *dir = getenv("TEST_TMPDIR");
-    path_ = std::string(dir != nullptr ? dir : "/tmp") + "/quring_test_XXXXXX";
+    path_ = testing::TempDir() + "/quring_test_XXXXXX";
     const int fd = mkstemp(&path_[0]);
     EXPECT_GE(fd, 0);
     EXPECT_EQ(write(fd, contents.data(), contents.size()), static_cast<ssize_t>(contents.size()));
@@ -121,7 +121,8 @@ void Runtime::Destroy()
     rt_ = nullptr;
 }
 
-namespace {
+namespace
+{
 
 struct Task {
     const std::function<void()> *fn;
@@ -349,8 +350,8 @@ void Peer::Pump(StreamState *s)
     }
 }
 
-quring_status Peer::Send(uint64_t *out_id, quring_conn conn, const Bytes &data,
-                         uint32_t open_flags, uint32_t write_flags, bool lend)
+quring_status Peer::Send(uint64_t *out_id, quring_conn conn, const Bytes &data, uint32_t open_flags,
+                         uint32_t write_flags, bool lend)
 {
     quring_stream stream = {0};
     const quring_status status = quring_stream_open(&stream, conn, open_flags);

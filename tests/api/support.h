@@ -7,8 +7,8 @@
 #ifndef TESTS_API_SUPPORT_H
 #define TESTS_API_SUPPORT_H
 
-#include <condition_variable>
 #include <chrono>
+#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -19,7 +19,8 @@
 
 #include "quring/quring.h"
 
-namespace quring_test {
+namespace quring_test
+{
 
 using Bytes = std::vector<uint8_t>;
 
@@ -33,15 +34,19 @@ constexpr std::chrono::seconds kPatience(60);
 Bytes Pattern(size_t len, uint32_t seed);
 
 /* A file with the given contents that goes away with the object. */
-class TempFile {
-public:
+class TempFile
+{
+  public:
     explicit TempFile(const std::string &contents);
     ~TempFile();
     TempFile(const TempFile &) = delete;
     TempFile &operator=(const TempFile &) = delete;
-    const char *path() const { return path_.c_str(); }
+    const char *path() const
+    {
+        return path_.c_str();
+    }
 
-private:
+  private:
     std::string path_;
 };
 
@@ -54,7 +59,10 @@ Identity MakeIdentity();
 const Identity &TheIdentity(); /* one for the whole program */
 
 struct TlsDeleter {
-    void operator()(quring_tls *tls) const { quring_tls_release(tls); }
+    void operator()(quring_tls *tls) const
+    {
+        quring_tls_release(tls);
+    }
 };
 using Tls = std::unique_ptr<quring_tls, TlsDeleter>;
 
@@ -68,22 +76,29 @@ quring_addr Addr(const char *text);
 /* A configuration for loopback tests: short handshake timeout, small socket buffers, quiet log. */
 quring_config Config(quring_io_backend io = QURING_IO_AUTO, uint32_t workers = 1);
 
-class Runtime {
-public:
+class Runtime
+{
+  public:
     /* rt() is null when it could not be made: error() says why. */
     explicit Runtime(const quring_config &config);
     ~Runtime();
     Runtime(const Runtime &) = delete;
     Runtime &operator=(const Runtime &) = delete;
 
-    quring_runtime *rt() const { return rt_; }
-    const quring_error &error() const { return error_; }
+    quring_runtime *rt() const
+    {
+        return rt_;
+    }
+    const quring_error &error() const
+    {
+        return error_;
+    }
 
     /* Runs `fn` on worker `worker` and waits for it. False when the worker has ended. */
     bool On(uint32_t worker, const std::function<void()> &fn);
     void Destroy();
 
-private:
+  private:
     quring_runtime *rt_ = nullptr;
     quring_error error_ = {};
 };
@@ -124,21 +139,27 @@ struct ConnState : ConnFacts {
     std::map<uint64_t, std::unique_ptr<StreamState>> streams; /* by id */
 };
 
-class Peer {
-public:
+class Peer
+{
+  public:
     enum class Mode {
         kCollect, /* reads everything into StreamState::in */
         kEcho,    /* sends the bytes of bidirectional streams back; collects the others */
         kManual,  /* touches no stream */
     };
 
-    explicit Peer(Mode mode = Mode::kCollect) : mode_(mode) {}
+    explicit Peer(Mode mode = Mode::kCollect) : mode_(mode)
+    {
+    }
 
     /* The callback for quring_listen and quring_connect; their ctx is the Peer. */
     static void OnEvent(const quring_event *event);
 
     /* Before anything can happen. */
-    void SetMode(Mode mode) { mode_ = mode; }
+    void SetMode(Mode mode)
+    {
+        mode_ = mode;
+    }
 
     /* Runs on the worker after an event was recorded. Set before anything can happen. */
     std::function<void(const quring_event &)> hook;
@@ -168,10 +189,16 @@ public:
     /* For use inside facts, hooks that lock, and after the runtime is gone. */
     ConnState &At(quring_conn conn);
     StreamState &At(quring_conn conn, uint64_t id);
-    std::map<uint64_t, std::unique_ptr<ConnState>> &conns() { return conns_; }
-    std::mutex &mutex() { return mutex_; }
+    std::map<uint64_t, std::unique_ptr<ConnState>> &conns()
+    {
+        return conns_;
+    }
+    std::mutex &mutex()
+    {
+        return mutex_;
+    }
 
-private:
+  private:
     void Record(const quring_event &event);
     void RecordStream(const quring_event &event, ConnState *conn);
     void Collect(StreamState *s);
@@ -184,23 +211,39 @@ private:
     std::map<uint64_t, std::unique_ptr<ConnState>> conns_; /* by handle */
 };
 
-class Listener {
-public:
+class Listener
+{
+  public:
     Listener(Runtime *runtime, Peer *peer, const quring_addr &local, quring_tls *tls,
              uint32_t flags = 0);
-    ~Listener() { Close(); }
+    ~Listener()
+    {
+        Close();
+    }
     Listener(const Listener &) = delete;
     Listener &operator=(const Listener &) = delete;
 
-    bool ok() const { return listener_ != nullptr; }
-    const quring_error &error() const { return error_; }
-    quring_addr local() const { return quring_listener_local(listener_); }
+    bool ok() const
+    {
+        return listener_ != nullptr;
+    }
+    const quring_error &error() const
+    {
+        return error_;
+    }
+    quring_addr local() const
+    {
+        return quring_listener_local(listener_);
+    }
     /* Before the runtime is destroyed. */
     void Close();
     /* The runtime is gone, and the listener with it. */
-    void Forget() { listener_ = nullptr; }
+    void Forget()
+    {
+        listener_ = nullptr;
+    }
 
-private:
+  private:
     quring_listener *listener_ = nullptr;
     quring_error error_ = {};
 };

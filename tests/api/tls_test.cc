@@ -1,13 +1,15 @@
-#include <gtest/gtest.h>
-
 #include <cerrno>
 #include <cstring>
 #include <string>
 
+#include <gtest/gtest.h>
+
 #include "quring/config.h"
+
 #include "tests/api/support.h"
 
-namespace {
+namespace
+{
 
 using quring_test::Identity;
 using quring_test::MakeIdentity;

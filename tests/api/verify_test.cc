@@ -1,14 +1,16 @@
-#include <gtest/gtest.h>
-#include <stdlib.h>
-
 #include <cstring>
+#include <stdlib.h>
 #include <string>
 
+#include <gtest/gtest.h>
+
 #include "quring/quring.h"
+
 #include "tests/api/fixture.h"
 #include "tests/api/support.h"
 
-namespace {
+namespace
+{
 
 using quring_test::ClientTls;
 using quring_test::ConnFacts;
@@ -27,8 +29,9 @@ constexpr uint64_t kCryptoFirst = 0x100;
 constexpr uint64_t kCryptoLast = 0x1ff;
 constexpr uint64_t kNoApplicationProtocol = 0x178;
 
-class Verify : public EndToEnd {
-protected:
+class Verify : public EndToEnd
+{
+  protected:
     /* The client refuses, with an alert that the server hears of. */
     void ExpectRefused(const char *server_name)
     {

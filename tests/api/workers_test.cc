@@ -1,16 +1,18 @@
-#include <gtest/gtest.h>
-#include <unistd.h>
-
 #include <cstring>
 #include <set>
 #include <string>
+#include <unistd.h>
 #include <vector>
 
+#include <gtest/gtest.h>
+
 #include "quring/quring.h"
+
 #include "tests/api/fixture.h"
 #include "tests/api/support.h"
 
-namespace {
+namespace
+{
 
 using quring_test::Addr;
 using quring_test::Bytes;
@@ -27,8 +29,9 @@ using quring_test::ServerTls;
 using quring_test::SettingName;
 using quring_test::Tls;
 
-class Workers : public EndToEnd {
-protected:
+class Workers : public EndToEnd
+{
+  protected:
     /* Every connection stayed where its handle says. */
     static void ExpectHome(Peer *peer)
     {
@@ -86,6 +89,7 @@ TEST_P(Workers, SeveralServeSeveral)
     }
     EXPECT_EQ(sum, kConns);
     EXPECT_EQ(all.drop_undecryptable, 0u);
+    EXPECT_EQ(all.forwarded, 0u) << "the kernel steers by connection ID";
 }
 
 TEST_P(Workers, ForeignWorkersMayNotTouchAConnection)
@@ -131,8 +135,7 @@ TEST_P(Workers, ClientAndServerInOneRuntime)
     ASSERT_TRUE(client.WaitConnected(conn));
     uint64_t id = 0;
     const Bytes data = Pattern(1 << 20, 7);
-    ASSERT_TRUE(
-        runtime.On(0, [&] { EXPECT_EQ(client.Send(&id, conn, data), QURING_OK); }));
+    ASSERT_TRUE(runtime.On(0, [&] { EXPECT_EQ(client.Send(&id, conn, data), QURING_OK); }));
     ASSERT_TRUE(client.Wait([&] { return client.At(conn, id).in_fin; }));
     EXPECT_TRUE(client.Facts(conn, id).in == data);
     listener.Close();
@@ -165,8 +168,7 @@ TEST_P(Workers, StatsOnlyGrow)
                s.mem_used_bytes > 0 && s.mem_peak_bytes >= s.mem_used_bytes;
     }));
     ASSERT_TRUE(OnClient([&] { EXPECT_EQ(quring_conn_close(conn, 0, nullptr), QURING_OK); }));
-    EXPECT_TRUE(
-        WaitStats(*server_rt_, [](const quring_stats &s) { return s.conns_closed == 1; }));
+    EXPECT_TRUE(WaitStats(*server_rt_, [](const quring_stats &s) { return s.conns_closed == 1; }));
 }
 
 /* Each asks for its own local address: sockets come and go with their connections. */
@@ -185,9 +187,8 @@ TEST_P(Workers, ClientsMayChooseTheirAddress)
         options.ctx = &client_;
         quring_conn conn = {0};
         quring_error err = {};
-        ASSERT_TRUE(OnClient([&] {
-            EXPECT_EQ(quring_connect(&conn, &options, &err), QURING_OK) << err.message;
-        }));
+        ASSERT_TRUE(OnClient(
+            [&] { EXPECT_EQ(quring_connect(&conn, &options, &err), QURING_OK) << err.message; }));
         ASSERT_TRUE(client_.WaitConnected(conn)) << i;
         const quring_conn_info info = client_.Facts(conn).info;
         EXPECT_EQ(memcmp(info.local.ip, options.local.ip, 4), 0);
@@ -195,9 +196,8 @@ TEST_P(Workers, ClientsMayChooseTheirAddress)
         ASSERT_TRUE(client_.WaitClosed(conn));
         if (i % 32 == 31) { /* closed connections linger for a moment, RFC 9000 10.2 */
             const uint64_t want = static_cast<uint64_t>(i) + 1;
-            ASSERT_TRUE(WaitStats(*client_rt_, [want](const quring_stats &s) {
-                return s.conns_closed == want;
-            }));
+            ASSERT_TRUE(WaitStats(
+                *client_rt_, [want](const quring_stats &s) { return s.conns_closed == want; }));
         }
     }
 }

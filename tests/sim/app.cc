@@ -10,6 +10,8 @@ namespace
 
 constexpr uint64_t kResetCode = 2000; /* + direction */
 constexpr uint64_t kStopCode = 3000;
+constexpr uint32_t kFin = QUIC_WRITE_FIN;
+constexpr uint32_t kLend = QUIC_WRITE_LEND;
 
 uint64_t pattern_word(uint64_t key, uint64_t index)
 {
@@ -210,8 +212,8 @@ void App::on_opened(const quic_event &ev)
 void App::on_reset(AppStream *st, const quic_event &ev)
 {
     int dir = st->recv_dir();
-    bool planned = st->plan->reset_at[dir] >= 0 &&
-                   ev.app_error == kResetCode + static_cast<uint64_t>(dir);
+    bool planned =
+        st->plan->reset_at[dir] >= 0 && ev.app_error == kResetCode + static_cast<uint64_t>(dir);
     if (st->reset_got || st->fin_read || st->stop_sent || !st->can_recv()) {
         fail(st, "RESET after the end, or twice");
     } else if (!planned) {
@@ -310,7 +312,7 @@ quic_rc App::write_chunk(AppStream *st, size_t len, uint32_t flags, size_t *acce
     fill_pattern(key(st->id, st->send_dir()), st->written, bytes.get(), len);
     bool lend = st->plan->lend && len > 0;
     quic_rc rc = quic_conn_stream_write(conn_, st->stream, bytes.get(), len,
-                                        flags | (lend ? QUIC_WRITE_LEND : 0u), accepted);
+                                        flags | (lend ? kLend : 0u), accepted);
     if (lend && *accepted > 0) {
         st->lent.push_back(Lent{st->written + *accepted, std::move(bytes), len});
     }
@@ -326,7 +328,8 @@ bool App::write_some(AppStream *st)
     }
     int64_t cut = st->plan->reset_at[dir];
     if (cut >= 0 && st->written >= static_cast<uint64_t>(cut)) {
-        quic_rc rc = quic_conn_stream_reset(conn_, st->stream, kResetCode + static_cast<uint64_t>(dir));
+        quic_rc rc =
+            quic_conn_stream_reset(conn_, st->stream, kResetCode + static_cast<uint64_t>(dir));
         st->reset_sent = rc == QUIC_OK;
         st->write_dead = rc != QUIC_OK;
         return false;
@@ -339,7 +342,7 @@ bool App::write_some(AppStream *st)
     len = len < left ? len : left;
     bool last = cut < 0 && len == left && (!st->plan->late_fin || left == 0);
     size_t accepted = 0;
-    quic_rc rc = write_chunk(st, len, last ? QUIC_WRITE_FIN : 0u, &accepted);
+    quic_rc rc = write_chunk(st, len, last ? kFin : 0u, &accepted);
     st->written += accepted;
     if (rc == QUIC_E_STATE) {
         st->write_dead = true; /* stopped by the peer, or the connection ends: an event says so */

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -131,7 +132,7 @@ class App
     }
     std::string report() const;
 
-    quic_ns tick_at = QUIC_NS_NEVER; /* the world's */
+    std::set<quic_ns> ticks; /* when the world will call on_tick */
 
   private:
     void fail(const AppStream *st, const char *what);
@@ -162,7 +163,7 @@ class App
     bool close_called_ = false;
     quring_close_info close_info_{};
     std::vector<std::unique_ptr<AppStream>> streams_;
-    std::vector<uint32_t> mine_[2];   /* indices of plans we open: bidi, uni */
+    std::vector<uint32_t> mine_[2]; /* indices of plans we open: bidi, uni */
     std::vector<uint32_t> theirs_[2];
     size_t opened_[2] = {0, 0};
     size_t seen_[2] = {0, 0};

@@ -107,11 +107,10 @@ void sim_inspect_state(const quic_conn *conn, char *out, size_t cap)
              (unsigned long long)conn->cc.cwnd_bytes, rec->pto_count, conn->pending,
              quic_list_is_linked(&conn->dirty_node),
              (unsigned long long)(conn->timer.place != 0 ? conn->timer.key : QUIC_NS_NEVER),
-             (unsigned long long)conn->stream_bytes_acked,
-             (unsigned long long)conn->flow_send.used, (unsigned long long)conn->flow_send.limit,
+             (unsigned long long)conn->stream_bytes_acked, (unsigned long long)conn->flow_send.used,
+             (unsigned long long)conn->flow_send.limit,
              (unsigned long long)conn->flow_recv.received,
-             (unsigned long long)conn->flow_recv.limit,
-             (unsigned long long)conn->send_held_bytes);
+             (unsigned long long)conn->flow_recv.limit, (unsigned long long)conn->send_held_bytes);
 }
 
 uint32_t sim_inspect_held_count(const quic_conn *conn)

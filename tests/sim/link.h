@@ -24,7 +24,9 @@ struct Datagram {
 class Link
 {
   public:
-    Link(const LinkOptions &options, uint64_t seed) : options_(options), rng_(seed) {}
+    Link(const LinkOptions &options, uint64_t seed) : options_(options), rng_(seed)
+    {
+    }
 
     /* carry appends to `out` what arrives of `d`, and when: nothing, or one or more datagrams. */
     void carry(Datagram d, quic_ns now, std::vector<Datagram> &out);

@@ -124,7 +124,8 @@ ConnPlan draw_conn(Rng &r, uint32_t clients, quic_ns heal_ns)
     c.start_ns = r.chance(0.5) ? 0 : r.below(r.chance(0.5) ? 50 * kMs : heal_ns + kS);
     uint64_t size_max = r.chance(0.04) ? 1000000 : (r.chance(0.3) ? 60000 : 3000);
     bool cuts = r.chance(0.4);
-    uint64_t count = size_max > 100000 ? r.range(1, 2) : r.log_range(1, 24) - (r.chance(0.05) ? 1 : 0);
+    uint64_t count =
+        size_max > 100000 ? r.range(1, 2) : r.log_range(1, 24) - (r.chance(0.05) ? 1 : 0);
     for (uint64_t i = 0; i < count; i++) {
         c.streams.push_back(draw_stream(r, size_max, cuts));
     }
@@ -148,6 +149,16 @@ ConnPlan draw_conn(Rng &r, uint32_t clients, quic_ns heal_ns)
     return c;
 }
 
+/* Keep-alives and an end by silence exclude each other. */
+void settle_endings(Options &o)
+{
+    for (ConnPlan &c : o.conns) {
+        if (o.server.limits.keep_alive_ns != 0 || o.clients[c.client].limits.keep_alive_ns != 0) {
+            c.never_close = false;
+        }
+    }
+}
+
 void draw_failures(Rng &r, Options &o)
 {
     if (r.chance(0.08)) {
@@ -161,6 +172,7 @@ void draw_failures(Rng &r, Options &o)
     }
     if (r.chance(0.05)) {
         o.server.limits.half_open_max = static_cast<uint32_t>(r.range(1, 3));
+        o.may_run_out = true;
     }
     if (r.chance(0.05)) {
         o.server.limits.initials_per_s_retry = static_cast<uint32_t>(r.range(1, 3));
@@ -226,6 +238,7 @@ Options draw_options(uint64_t seed, Tls tls)
     for (uint64_t i = 0; i < conns; i++) {
         o.conns.push_back(draw_conn(r, static_cast<uint32_t>(clients), o.heal_ns));
     }
+    settle_endings(o);
     draw_failures(r, o);
     return o;
 }

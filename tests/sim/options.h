@@ -7,8 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "quic/base/types.h"
 #include "quring/config.h"
+
+#include "quic/base/types.h"
 
 namespace sim
 {
@@ -18,28 +19,28 @@ enum class Tls { kScript, kBoring };
 /* One direction of the network between a client host and the server. */
 struct LinkOptions {
     quic_ns delay_ns = 5 * QUIC_NS_PER_MS;
-    quic_ns jitter_ns = 0;      /* uniform, reorders */
-    double loss = 0;            /* independent */
-    double burst_enter = 0;     /* Gilbert-Elliott: good -> bad, per datagram */
-    double burst_leave = 0.3;   /* bad -> good; everything is lost while bad */
+    quic_ns jitter_ns = 0;    /* uniform, reorders */
+    double loss = 0;          /* independent */
+    double burst_enter = 0;   /* Gilbert-Elliott: good -> bad, per datagram */
+    double burst_leave = 0.3; /* bad -> good; everything is lost while bad */
     double duplicate = 0;
     double corrupt = 0;
     uint32_t corrupt_bits = 1;
     double truncate = 0;
-    double replay = 0;          /* an earlier datagram comes again */
-    double ecn_mark = 0;        /* arrives with a random ECN codepoint */
-    uint64_t bytes_per_s = 0;   /* 0: unlimited */
-    uint64_t queue_bytes = 0;   /* drop-tail, with bytes_per_s */
+    double replay = 0;                                  /* an earlier datagram comes again */
+    double ecn_mark = 0;                                /* arrives with a random ECN codepoint */
+    uint64_t bytes_per_s = 0;                           /* 0: unlimited */
+    uint64_t queue_bytes = 0;                           /* drop-tail, with bytes_per_s */
     std::vector<std::pair<quic_ns, quic_ns>> blackouts; /* from, to */
-    uint64_t drop_every = 0;    /* every k-th datagram; 0: none */
-    uint64_t drop_until = UINT64_MAX; /* of the first so many datagrams */
+    uint64_t drop_every = 0;                            /* every k-th datagram; 0: none */
+    uint64_t drop_until = UINT64_MAX;                   /* of the first so many datagrams */
 };
 
 struct HostOptions {
     quring_limits limits{};
     quring_cc cc = QURING_CC_CUBIC;
     bool pacing = true;
-    uint32_t seg_max = 64;      /* datagrams in one send */
+    uint32_t seg_max = 64; /* datagrams in one send */
     uint32_t tx_cap = 65507;
     quic_ns rx_wait_ns = 0;     /* datagrams gather this long, like behind a busy loop */
     uint32_t gro_max = 1;       /* datagrams merged into one unit */
@@ -52,15 +53,15 @@ struct HostOptions {
 struct StreamPlan {
     bool by_server = false;
     bool uni = false;
-    uint64_t size[2] = {0, 0};       /* [0] opener to peer, [1] back */
-    int64_t reset_at[2] = {-1, -1};  /* the sender gives up after so many bytes */
-    int64_t stop_at[2] = {-1, -1};   /* the receiver says STOP_SENDING after so many */
+    uint64_t size[2] = {0, 0};      /* [0] opener to peer, [1] back */
+    int64_t reset_at[2] = {-1, -1}; /* the sender gives up after so many bytes */
+    int64_t stop_at[2] = {-1, -1};  /* the receiver says STOP_SENDING after so many */
     uint32_t write_max = 16384;
     uint32_t read_max = 65536;
-    quic_ns read_pause_ns = 0;       /* slow reader */
+    quic_ns read_pause_ns = 0; /* slow reader */
     bool lend = false;
-    bool respond = false;            /* the way back begins when the request was read */
-    bool late_fin = false;           /* the end is written alone */
+    bool respond = false;  /* the way back begins when the request was read */
+    bool late_fin = false; /* the end is written alone */
 };
 
 struct ConnPlan {
@@ -69,8 +70,8 @@ struct ConnPlan {
     quic_ns start_ns = 0;
     std::vector<StreamPlan> streams;
     uint32_t concurrency = 8;
-    quic_ns close_ns = 0;    /* closes at this moment whatever goes on; 0: when all is done */
-    quic_ns linger_ns = 0;   /* idle time between done and close */
+    quic_ns close_ns = 0;  /* closes at this moment whatever goes on; 0: when all is done */
+    quic_ns linger_ns = 0; /* idle time between done and close */
     quic_ns ping_every_ns = 0;
     bool close_by_server = false;
     bool never_close = false; /* the idle timeout ends it */
@@ -89,16 +90,16 @@ struct Options {
     uint32_t server_flight_len = 0;
     uint32_t ticket_len = 0;
     uint16_t suite = 0;
-    std::vector<LinkOptions> up;   /* per client host */
+    std::vector<LinkOptions> up; /* per client host */
     std::vector<LinkOptions> down;
     std::vector<HostOptions> clients;
     HostOptions server;
     std::vector<ConnPlan> conns;
-    quic_ns heal_ns = 0;           /* from here on the network is good */
+    quic_ns heal_ns = 0;                       /* from here on the network is good */
     quic_ns liveness_ns = 300 * QUIC_NS_PER_S; /* after heal and the last start */
-    bool harsh = false;            /* connections may die of the network's faults */
-    bool may_run_out = false;      /* allocations fail or limits are tight: connections may fail */
-    uint32_t check_every = 16;     /* host turns between looks inside */
+    bool harsh = false;                        /* connections may die of the network's faults */
+    bool may_run_out = false;  /* allocations fail or limits are tight: connections may fail */
+    uint32_t check_every = 16; /* host turns between looks inside */
 };
 
 /* sim_limits: modest bounds that tests can reach. */

@@ -18,7 +18,9 @@ inline uint64_t mix64(uint64_t z)
 class Rng
 {
   public:
-    explicit Rng(uint64_t seed) : state_(mix64(seed + 0x9e3779b97f4a7c15ull)) {}
+    explicit Rng(uint64_t seed) : state_(mix64(seed + 0x9e3779b97f4a7c15ull))
+    {
+    }
 
     uint64_t u64()
     {
@@ -50,8 +52,7 @@ class Rng
     }
     uint64_t log_range(uint64_t lo, uint64_t hi)
     {
-        return static_cast<uint64_t>(
-            log_uniform(static_cast<double>(lo), static_cast<double>(hi)));
+        return static_cast<uint64_t>(log_uniform(static_cast<double>(lo), static_cast<double>(hi)));
     }
 
   private:

@@ -12,7 +12,7 @@ import sys
 
 # Pure functions of memory, the way out for assertions, and what the compiler itself calls.
 C_IMPORTS = re.compile(
-    r"(mem(cpy|move|set|cmp|chr)|str(n?cmp|n?len)|abort|f?printf|fputs|fputc|fwrite|stderr)$"
+    r"(mem(cpy|move|set|cmp|chr)|str(n?cmp|n?len|r?chr|c?spn)|abort|f?printf|fputs|fputc|fwrite|stderr)$"
     r"|__(mem(cpy|move|set)|fprintf)_chk$|__stack_chk_fail$|_GLOBAL_OFFSET_TABLE_$|explicit_bzero$"
     r"|__(u?div|u?mod)(di|ti)3$|__popcountdi2$|__cpu_(model|features2|indicator_init)$")
 PRINTING = re.compile(r"abort|f?printf|fputs|fputc|fwrite|stderr|__fprintf_chk")
@@ -22,6 +22,8 @@ CRYPTO_IMPORTS = re.compile(
     r"(AES|ASN1|BIO|BN|CBB|CBS|CRYPTO|EC|ECDSA|ED25519|ERR|EVP|HKDF|HMAC|OBJ|OPENSSL|PEM|PKCS8|RSA"
     r"|SHA\d+|SSL|TLS|X25519|X509|X509V3|sk|GENERAL_NAMES?)_[A-Za-z0-9_]+$|(HKDF|HMAC|SHA\d+|i2d|d2i)")
 IPSEC_MB_IMPORTS = re.compile(r"(imb|IMB|aes_keyexp|init_mb_mgr|alloc_mb_mgr|free_mb_mgr)_?\w*$")
+# Making a throw-away certificate draws its own randomness; no connection depends on it.
+ARCHIVE_IMPORTS = {"libself_signed.": "RAND_bytes"}
 TESTS_ONLY = re.compile(r"quic_crypto_shim|quic_tls_script")
 EXPORTED = re.compile(r"\bQURING_EXPORT\b(.*?);", re.S)
 
@@ -53,6 +55,8 @@ def core_violations(listings):
         for name in sorted(names_of(listing)[1] - defined):
             allowed = (C_IMPORTS.match(name) or CRYPTO_IMPORTS.match(name)
                        or IPSEC_MB_IMPORTS.match(name))
+            for archive, extra in ARCHIVE_IMPORTS.items():
+                allowed = allowed or (archive in path and name == extra)
             if PRINTING.fullmatch(name) and PRINTING_ARCHIVE not in path:
                 allowed = False
             if not allowed:
@@ -77,7 +81,9 @@ def declared_functions(text):
 
 def engine_violations(exports, symbols, headers):
     found = []
-    exported = names_of(exports)[0]
+    # a small letter is a local symbol that only a relocation names: nobody can bind to it
+    exported = names_of("\n".join(line for line in exports.splitlines()
+                                  if not re.search(r" [a-z] ", line)))[0]
     declared = set()
     for text in headers:
         declared |= declared_functions(text)
@@ -123,6 +129,8 @@ def selftest():
     header = "/* QURING_EXPORT old */\nQURING_EXPORT QURING_NODISCARD int\nquring_a(int x);\n"
     expect("clean engine", engine_violations("0 T quring_a\n", "0 t quic_x\n", [header]), 0)
     expect("stray export", engine_violations("0 T quring_a\n0 T quic_x\n", "", [header]), 1)
+    expect("local in dynsym",
+           engine_violations("0 T quring_a\n0 b quic_x\n", "", [header]), 0)
     expect("lost export", engine_violations("", "", [header]), 1)
     expect("script in engine",
            engine_violations("0 T quring_a\n", "0 t quic_tls_script_new\n", [header]), 1)

@@ -189,7 +189,7 @@ static void qp_cconn_closed(qp_cconn *c, const quring_close_info *close)
     qp_cconn_unlink(c);
     w->opening -= c->established ? 0 : 1;
     if (!c->closing && !w->stopped) {
-        char text[256];
+        char text[1024];
         qp_close_text(text, sizeof(text), close, w->plan);
         w->errors++;
         qp_cworker_fail(w, text);

@@ -32,7 +32,7 @@ typedef struct qp_client_plan {
     int wake_fd;
     _Atomic int error_taken; /* the first to set it writes error */
     _Atomic int failed;      /* error is complete */
-    char error[256];
+    char error[1024];
 } qp_client_plan;
 
 /* One picture of a worker's work, taken by the worker. */

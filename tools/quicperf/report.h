@@ -59,7 +59,7 @@ typedef struct qp_result {
     uint64_t packets_recv;
     uint64_t io_syscalls;
     bool interrupted;
-    char error[256]; /* "" when nothing failed */
+    char error[1024]; /* "" when nothing failed */
 
     qp_hist *latency; /* ns; NULL where it means nothing */
     qp_interval *intervals;

@@ -1,10 +1,10 @@
-#include "runtime/core/app_timer.h"
-
-#include <gtest/gtest.h>
-
 #include <map>
 #include <random>
 #include <vector>
+
+#include <gtest/gtest.h>
+
+#include "runtime/core/app_timer.h"
 
 namespace
 {

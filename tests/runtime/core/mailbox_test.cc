@@ -1,10 +1,10 @@
-#include "runtime/core/mailbox.h"
-
-#include <gtest/gtest.h>
-
 #include <atomic>
 #include <thread>
 #include <vector>
+
+#include <gtest/gtest.h>
+
+#include "runtime/core/mailbox.h"
 
 namespace
 {

@@ -1,8 +1,8 @@
 // The small parts of a worker: clock, CPU, heap, randomness.
-#include <gtest/gtest.h>
-
 #include <set>
 #include <thread>
+
+#include <gtest/gtest.h>
 
 #include "runtime/core/clock.h"
 #include "runtime/core/cpu.h"

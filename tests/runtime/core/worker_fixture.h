@@ -2,8 +2,9 @@
 #ifndef TESTS_RUNTIME_CORE_WORKER_FIXTURE_H
 #define TESTS_RUNTIME_CORE_WORKER_FIXTURE_H
 
-#include "quic/crypto/crypto.h"
 #include "quring/config.h"
+
+#include "quic/crypto/crypto.h"
 #include "runtime/core/worker.h"
 
 inline void IgnoreEvent(void *, rt_worker *, const quic_event *)
@@ -20,7 +21,7 @@ inline rt_worker_config WorkerConfig(quring_io_backend backend, uint32_t index =
     config.backend = backend;
     rt_io_config_init(&config.io);
     config.endpoint.crypto = quic_crypto_shim();
-    config.endpoint.limits = quring_limits{};
+    quring_limits_init(&config.endpoint.limits);
     quring_limits_for_loopback(&config.endpoint.limits);
     config.hooks.on_event = IgnoreEvent;
     return config;

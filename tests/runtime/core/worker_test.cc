@@ -1,16 +1,15 @@
 // A worker's thread: start and stop, posts, timers, sleep, counters. No connection is needed here.
-#include "runtime/core/worker.h"
-
-#include <errno.h>
-#include <gtest/gtest.h>
-#include <unistd.h>
-
 #include <atomic>
+#include <errno.h>
 #include <functional>
 #include <thread>
+#include <unistd.h>
 #include <vector>
 
+#include <gtest/gtest.h>
+
 #include "runtime/core/clock.h"
+#include "runtime/core/worker.h"
 #include "runtime/udp/sockaddr.h"
 #include "tests/runtime/core/worker_fixture.h"
 
@@ -164,10 +163,10 @@ TEST_P(WorkerTest, TimersFireOnTimeAndCanBeCancelled)
                       worker, nullptr, due, [](void *) { fired = rt_clock_now(); }, nullptr),
                   QUIC_OK);
         uint64_t id = 0;
-        EXPECT_EQ(rt_worker_timer_add(
-                      worker, &id, now + 5 * QUIC_NS_PER_MS, [](void *) { cancelled_ran++; },
-                      nullptr),
-                  QUIC_OK);
+        EXPECT_EQ(
+            rt_worker_timer_add(
+                worker, &id, now + 5 * QUIC_NS_PER_MS, [](void *) { cancelled_ran++; }, nullptr),
+            QUIC_OK);
         EXPECT_EQ(rt_worker_timer_cancel(worker, id), QUIC_OK);
         EXPECT_EQ(rt_worker_timer_cancel(worker, id), QUIC_E_STATE);
     });

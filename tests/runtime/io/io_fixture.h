@@ -2,12 +2,12 @@
 #ifndef TESTS_RUNTIME_IO_IO_FIXTURE_H
 #define TESTS_RUNTIME_IO_IO_FIXTURE_H
 
-#include <gtest/gtest.h>
 #include <netinet/in.h>
-#include <sys/socket.h>
-
 #include <string>
+#include <sys/socket.h>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 #include "runtime/core/clock.h"
 #include "runtime/io/io_epoll.h"

@@ -1,17 +1,17 @@
-#include "runtime/io/io_select.h"
-
 #include <errno.h>
-#include <gtest/gtest.h>
+#include <functional>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <stddef.h>
+#include <string>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <functional>
-#include <string>
+#include <gtest/gtest.h>
+
+#include "runtime/io/io_select.h"
 
 namespace
 {

@@ -1,10 +1,9 @@
-#include "runtime/io/io_sim.h"
-
-#include <gtest/gtest.h>
-
 #include <string>
 #include <vector>
 
+#include <gtest/gtest.h>
+
+#include "runtime/io/io_sim.h"
 #include "runtime/udp/sockaddr.h"
 
 namespace

@@ -1,10 +1,9 @@
 // Both kernel back ends on loopback sockets: the same cases.
-#include "tests/runtime/io/io_fixture.h"
-
-#include <unistd.h>
-
 #include <atomic>
 #include <thread>
+#include <unistd.h>
+
+#include "tests/runtime/io/io_fixture.h"
 
 TEST_P(IoTest, SingleDatagramCarriesItsAddresses)
 {
@@ -396,8 +395,8 @@ TEST_P(IoTest, BulkPingPongKeepsEveryByteInOrder)
     Open(&a);
     Open(&b);
     for (int round = 0; round < 200; round++) {
-        std::string train = Pattern((size_t)(1 + round % 40) * 1350 + (size_t)round % 1350 + 1,
-                                    (uint8_t)round);
+        std::string train =
+            Pattern((size_t)(1 + round % 40) * 1350 + (size_t)round % 1350 + 1, (uint8_t)round);
         ASSERT_TRUE(a.Send(b.sock.local, train, 1350));
         rt_io_flush(a.io);
         ASSERT_EQ(Join(b.Receive(train.size())), train) << round;

@@ -1,10 +1,9 @@
-#include "runtime/io/tx_arena.h"
+#include <vector>
 
 #include <gtest/gtest.h>
 
-#include <vector>
-
 #include "runtime/io/io.h"
+#include "runtime/io/tx_arena.h"
 
 namespace
 {

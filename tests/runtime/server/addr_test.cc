@@ -1,13 +1,14 @@
-#include "runtime/server/addr.h"
-
-#include <gtest/gtest.h>
-
 #include <cstring>
 #include <string>
 
+#include <gtest/gtest.h>
+
 #include "quring/base.h"
 
-namespace {
+#include "runtime/server/addr.h"
+
+namespace
+{
 
 std::string Format(const quring_addr &addr)
 {
@@ -43,9 +44,9 @@ TEST(Addr, ParseReadsEveryForm)
 
 TEST(Addr, ParseRefusesAndQuotesTheText)
 {
-    const char *bad[] = {"",           ":4433",      "127.0.0.1:",     "127.0.0.1:65536",
-                         "127.0.0.1:1x", "[::1",       "[::1]x",         "[::1]:",
-                         "[127.0.0.1]:1", "127.0.0.1:-1", "127.0.0.1:123456"};
+    const char *bad[] = {
+        "",       ":4433",  "127.0.0.1:",    "127.0.0.1:65536", "127.0.0.1:1x",    "[::1",
+        "[::1]x", "[::1]:", "[127.0.0.1]:1", "127.0.0.1:-1",    "127.0.0.1:123456"};
     for (const char *text : bad) {
         quring_addr addr;
         quring_error err;

@@ -1,21 +1,26 @@
-#include "runtime/server/config_check.h"
-
-#include <gtest/gtest.h>
-
 #include <cstring>
 #include <functional>
 #include <string>
 
+#include <gtest/gtest.h>
+
 #include "quring/config.h"
 
-namespace {
+#include "runtime/server/config_check.h"
+
+namespace
+{
 
 struct BadField {
     const char *name;
     std::function<void(quring_config *)> spoil;
 };
 
-#define BAD(path, value) BadField{#path, [](quring_config *c) { c->path = value; }}
+#define BAD(path, value)                                                                           \
+    BadField                                                                                       \
+    {                                                                                              \
+#path, [](quring_config * c) { c->path = value; }                                          \
+    }
 
 /* As C code could: C++ has no cast to a value outside of the enum. */
 template <typename Enum> void SetEnum(Enum *out, int value)

@@ -1,16 +1,17 @@
-#include "runtime/server/error.h"
-
-#include <gtest/gtest.h>
-
 #include <cerrno>
 #include <cstring>
 #include <string>
 #include <utility>
 
-#include "quic/base/types.h"
+#include <gtest/gtest.h>
+
 #include "quring/base.h"
 
-namespace {
+#include "quic/base/types.h"
+#include "runtime/server/error.h"
+
+namespace
+{
 
 TEST(Error, SetFillsEverythingAndReturnsTheStatus)
 {
@@ -34,7 +35,7 @@ TEST(Error, OsAppendsTheReason)
 
 TEST(Error, LongLinesAreCut)
 {
-    const std::string line(1000, 'a');
+    const std::string line(4000, 'a');
     quring_error err;
     EXPECT_EQ(rt_error_set(&err, QURING_E_OS, "%s", line.c_str()), QURING_E_OS);
     EXPECT_EQ(strlen(err.message), sizeof(err.message) - 1);

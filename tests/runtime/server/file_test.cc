@@ -1,25 +1,26 @@
-#include "runtime/server/file.h"
-
-#include <gtest/gtest.h>
+#include <cerrno>
+#include <cstdio>
 #include <stdlib.h>
+#include <string>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cerrno>
-#include <cstdio>
-#include <string>
+#include <gtest/gtest.h>
 
 #include "quring/base.h"
+
+#include "runtime/server/file.h"
 #include "runtime/server/trust.h"
 
-namespace {
+namespace
+{
 
-class Dir {
-public:
+class Dir
+{
+  public:
     Dir()
     {
-        const char *base = getenv("TEST_TMPDIR");
-        path_ = std::string(base != nullptr ? base : "/tmp") + "/quring_file_XXXXXX";
+        path_ = testing::TempDir() + "/quring_file_XXXXXX";
         EXPECT_NE(mkdtemp(&path_[0]), nullptr);
     }
     ~Dir()
@@ -38,9 +39,12 @@ public:
         fclose(f);
         return path;
     }
-    const std::string &path() const { return path_; }
+    const std::string &path() const
+    {
+        return path_;
+    }
 
-private:
+  private:
     std::string path_;
 };
 
@@ -81,8 +85,9 @@ TEST(File, FailuresKeepWhatWasThere)
 }
 
 /* Sets the two variables for one test and puts back what was there. */
-class TrustEnv {
-public:
+class TrustEnv
+{
+  public:
     TrustEnv(const char *file, const char *dir)
     {
         Save("SSL_CERT_FILE", &old_file_, &had_file_, file);
@@ -94,7 +99,7 @@ public:
         Restore("SSL_CERT_DIR", old_dir_, had_dir_);
     }
 
-private:
+  private:
     static void Save(const char *name, std::string *old, bool *had, const char *value)
     {
         const char *now = getenv(name);

@@ -1,11 +1,12 @@
-#include "runtime/server/local.h"
-
-#include <gtest/gtest.h>
-
 #include <set>
 #include <thread>
 
-namespace {
+#include <gtest/gtest.h>
+
+#include "runtime/server/local.h"
+
+namespace
+{
 
 TEST(Local, TagsAreUniqueAndRememberTheWorker)
 {

@@ -1,11 +1,12 @@
-#include "runtime/server/log.h"
-
-#include <gtest/gtest.h>
-
 #include <string>
 #include <vector>
 
-namespace {
+#include <gtest/gtest.h>
+
+#include "runtime/server/log.h"
+
+namespace
+{
 
 struct Line {
     int level;

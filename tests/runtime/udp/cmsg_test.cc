@@ -1,11 +1,10 @@
-#include "runtime/udp/cmsg.h"
-
-#include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
-
 #include <vector>
 
+#include <gtest/gtest.h>
+
+#include "runtime/udp/cmsg.h"
 #include "runtime/udp/sockaddr.h"
 
 namespace
@@ -141,7 +140,7 @@ TEST(Cmsg, WhatIsWrittenParsesBack)
         uint8_t family;
         bool source;
     } cases[] = {
-        {0, 0, 4, false}, {1350, 0, 4, false}, {0, 1, 4, false},  {0, 2, 6, false},
+        {0, 0, 4, false}, {1350, 0, 4, false}, {0, 1, 4, false},   {0, 2, 6, false},
         {0, 0, 4, true},  {0, 0, 6, true},     {1200, 3, 4, true}, {1200, 3, 6, true},
     };
     for (const auto &t : cases) {

@@ -1,7 +1,8 @@
-#include "runtime/udp/sockaddr.h"
-
 #include <arpa/inet.h>
+
 #include <gtest/gtest.h>
+
+#include "runtime/udp/sockaddr.h"
 
 namespace
 {

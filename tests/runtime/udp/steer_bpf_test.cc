@@ -1,13 +1,12 @@
-#include "runtime/udp/steer_bpf.h"
-
 #include <errno.h>
-#include <gtest/gtest.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
 #include <vector>
 
+#include <gtest/gtest.h>
+
 #include "runtime/udp/sockaddr.h"
+#include "runtime/udp/steer_bpf.h"
 #include "runtime/udp/udp_socket.h"
 
 namespace

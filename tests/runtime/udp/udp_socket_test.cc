@@ -1,14 +1,13 @@
-#include "runtime/udp/udp_socket.h"
-
 #include <errno.h>
 #include <fcntl.h>
-#include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <string>
 #include <sys/socket.h>
 
-#include <string>
+#include <gtest/gtest.h>
 
 #include "runtime/udp/sockaddr.h"
+#include "runtime/udp/udp_socket.h"
 
 namespace
 {

@@ -1,0 +1,140 @@
+"""What the scripts of this directory share: a quicperf server to look into, clients, the flooder."""
+
+import json
+import os
+import re
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+LIMIT_S = 60
+BACKENDS = ("uring", "epoll")
+
+
+class Failed(Exception):
+    pass
+
+
+def check(good, text):
+    if not good:
+        raise Failed(text)
+
+
+class Server:
+    """A server on a free loopback port with one worker; ends with the block."""
+
+    def __init__(self, quicperf, *args, wrap=()):
+        self.log = tempfile.TemporaryFile(mode="w+")
+        self.process = subprocess.Popen([*wrap, quicperf, "server", "-p", "0", *args],
+                                        stdout=subprocess.PIPE, stderr=self.log,
+                                        universal_newlines=True)
+        self.hello = self.process.stdout.readline()
+        found = re.search(r" port (\d+)", self.hello)
+        if not found:
+            self.process.kill()
+            self.process.wait()
+            raise Failed("server said %r, %r" % (self.hello, self.log_lines()))
+        self.port = int(found.group(1))
+        self.target = "127.0.0.1:%d" % self.port
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *unused):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGCONT)
+            self.process.send_signal(signal.SIGINT)
+        try:
+            self.process.communicate(timeout=20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.communicate()
+        if kind is None:
+            check(self.process.returncode == 0, "server ended with %d" % self.process.returncode)
+
+    def log_lines(self):
+        self.log.seek(0)
+        return self.log.read().splitlines()
+
+    def _status(self, name, task=None):
+        path = "/proc/%d" % self.process.pid + ("/task/%s" % task if task else "") + "/status"
+        with open(path) as file:
+            return int(re.search(r"^%s:\s*(\d+)" % name, file.read(), re.M).group(1))
+
+    def rss_kib(self):
+        return self._status("VmRSS")
+
+    def threads(self):
+        return self._status("Threads")
+
+    def fds(self):
+        return len(os.listdir("/proc/%d/fd" % self.process.pid))
+
+    def switches(self):
+        """Times each thread went to sleep of its own will, by thread."""
+        return {task: self._status("voluntary_ctxt_switches", task)
+                for task in os.listdir("/proc/%d/task" % self.process.pid)}
+
+    def settled_rss_kib(self, deadline_s=15):
+        """RSS once it has stopped falling."""
+        end = time.time() + deadline_s
+        best = self.rss_kib()
+        stable = 0
+        while time.time() < end and stable < 4:
+            time.sleep(0.25)
+            now = self.rss_kib()
+            stable = stable + 1 if now >= best else 0
+            best = min(best, now)
+        return best
+
+
+def run_client(quicperf, target, *args, timeout=LIMIT_S):
+    """A client run that must succeed; gives the summary of its JSON document."""
+    run = subprocess.run([quicperf, "client", target, *args, "-q", "--json", "-"],
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True,
+                         timeout=timeout)
+    check(run.returncode == 0, "client %s: exit %d, %s" % (args, run.returncode, run.stderr))
+    summary = json.loads(run.stdout)["summary"]
+    check(summary["errors"] == 0, "client %s: %d errors" % (args, summary["errors"]))
+    return summary
+
+
+def start_client(quicperf, target, *args):
+    return subprocess.Popen([quicperf, "client", target, *args], stdout=subprocess.DEVNULL,
+                            stderr=subprocess.DEVNULL)
+
+
+def fresh_client(quicperf, target):
+    """A newcomer is served, both ways, to the last byte."""
+    for direction in "down", "up":
+        summary = run_client(quicperf, target, "-d", direction, "-n", "2M")
+        check(summary["bytes"] == 2 << 20, "%d bytes %s" % (summary["bytes"], direction))
+
+
+def backends(quicperf):
+    """The back ends this machine has."""
+    return [io for io in BACKENDS
+            if subprocess.run([quicperf, "limit", "-t", "10ms", "--io", io],
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                              timeout=LIMIT_S).returncode == 0]
+
+
+def median(values):
+    return statistics.median(values)
+
+
+def main(tests):
+    """Runs each (name, function), prints one line per result; exit status 1 when one failed."""
+    failed = 0
+    for name, test in tests:
+        began = time.time()
+        try:
+            text = test() or ""
+            print("ok    %-34s %5.1f s  %s" % (name, time.time() - began, text), flush=True)
+        except (Failed, subprocess.TimeoutExpired, OSError) as error:
+            failed += 1
+            print("FAIL  %-34s %5.1f s  %s" % (name, time.time() - began, error), flush=True)
+    sys.exit(1 if failed else 0)

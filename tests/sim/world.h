@@ -1,0 +1,141 @@
+/* tests/sim/world.h: one run: hosts with endpoints, the network between them, a virtual clock, the
+ * applications, and the oracles that watch all of it.
+ *
+ * Phases: until options.heal_ns the network misbehaves (safety: nothing false may happen); from then
+ *         on it is good (liveness: everything must come to its end in bounded time); at last all
+ *         connections must be gone and all memory be back (quiescence).
+ */
+#ifndef TESTS_SIM_WORLD_H
+#define TESTS_SIM_WORLD_H
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <queue>
+#include <string>
+#include <vector>
+
+#include "quic/endpoint/endpoint.h"
+#include "tests/sim/app.h"
+#include "tests/sim/identity.h"
+#include "tests/sim/link.h"
+#include "tests/sim/options.h"
+#include "tests/sim/oracle.h"
+
+namespace sim
+{
+
+struct Host; /* host.h: a machine with one address and one or more workers */
+
+struct Stats {
+    uint64_t datagrams = 0;
+    uint64_t datagram_bytes = 0;
+    uint64_t stream_bytes = 0;
+    uint64_t events = 0;
+    double conn_seconds = 0; /* virtual time connections were open (client's view) */
+    uint32_t conns = 0;
+    uint32_t conns_done = 0; /* everything of their plan came to its end */
+    uint64_t trace_hash = 0;
+    quic_ns end_ns = 0;
+};
+
+class World : public AppHost
+{
+  public:
+    explicit World(const Options &options);
+    ~World() override;
+
+    /* run returns true when every oracle is content; otherwise failure() says what happened. */
+    bool run();
+    const std::string &failure() const
+    {
+        return failure_;
+    }
+    const Stats &stats() const
+    {
+        return stats_;
+    }
+    /* report tells the state of everything, for a failing seed. */
+    std::string report();
+
+    /* AppHost */
+    quic_ns now() const override
+    {
+        return now_;
+    }
+    void fail(const std::string &what) override;
+    void wake_app(App *app, quic_ns at) override;
+    bool memory_may_fail() const override
+    {
+        return options_.may_run_out;
+    }
+    void count_delivered(uint64_t bytes) override
+    {
+        stats_.stream_bytes += bytes;
+    }
+
+  private:
+    enum class Kind : uint8_t { kArrive, kRx, kTimer, kApp, kConnect, kHeal };
+    struct Event {
+        quic_ns at;
+        uint64_t order;
+        Kind kind;
+        uint64_t a;
+        void *p;
+        bool operator<(const Event &o) const
+        {
+            return at != o.at ? at > o.at : order > o.order; /* the earliest on top */
+        }
+    };
+
+    void schedule(quic_ns at, Kind kind, uint64_t a, void *p);
+    void dispatch(const Event &ev);
+    void make_host(uint32_t index, const HostOptions &options, uint32_t workers);
+    void connect(uint32_t index);
+    void arrive(uint64_t slot);
+    void receive(Host &host);
+    void deliver(Host &host, std::vector<uint8_t> &bytes, uint32_t seg_len, const Datagram &first);
+    void turn(Host &host);
+    bool pull(Host &host, uint32_t worker);
+    void pull_events(Host &host, uint32_t worker);
+    void hand_event(Host &host, const quic_event &ev);
+    void send_unit(Host &host, const quic_tx_unit &unit);
+    void transmit(Host &host, Datagram d);
+    void set_timer(Host &host);
+    void on_closed(App *app);
+    void perturb(App *app);
+    App *adopt(quic_conn *conn);
+    uint16_t port_of(uint32_t conn) const;
+    bool finished() const;
+    void check_end();
+    void trace(const Datagram &d);
+
+    Options options_;
+    Identity identity_;
+    Rng rng_;
+    std::vector<std::unique_ptr<Host>> hosts_; /* [0] is the server */
+    std::vector<Link> up_;
+    std::vector<Link> down_;
+    std::vector<std::unique_ptr<ConnState>> conns_;
+    std::priority_queue<Event> queue_;
+    std::vector<Datagram> pool_;
+    std::vector<size_t> pool_free_;
+    std::vector<Datagram> carried_;
+    std::vector<uint8_t> tx_buf_;
+    Amplification amplification_;
+    uint64_t order_ = 0;
+    uint32_t started_ = 0;
+    uint32_t open_clients_ = 0;
+    quic_ns now_ = QUIC_NS_PER_S; /* 0 is for "never yet" in some code: start later */
+    quic_ns last_start_ = 0;
+    quic_ns all_closed_ns_ = 0;
+    std::string failure_;
+    Stats stats_;
+};
+
+/* run_seed draws the options of `seed` and runs them. False: *failure has a text of several lines. */
+bool run_seed(uint64_t seed, Tls tls, Stats *stats, std::string *failure);
+
+} // namespace sim
+
+#endif // TESTS_SIM_WORLD_H
