@@ -217,6 +217,10 @@ static bool send_app_train(quic_conn *conn, quic_tx_unit *unit, quic_ns now)
     uint32_t count = 0;
     size_t len = 0;
     size_t seg_len = 0;
+    if (QUIC_UNLIKELY(conn->trimmed) && !quic_conn_has_app_work(conn) && app->probes == 0 &&
+        !quic_ack_tracker_due(&app->acks, now)) {
+        return false; /* trying would take the memory back that a rest has freed */
+    }
     quic_conn_maybe_update_keys(conn);
     const quic_stream *turn = quic_scheduler_next(&conn->scheduler);
     while (count < seg_max && len + size <= unit->cap && len + size <= credit) {

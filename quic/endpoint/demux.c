@@ -179,15 +179,35 @@ void quic_endpoint_recv(quic_endpoint *ep, quic_rx_unit *unit, quic_ns now)
 
 /* The kernel steers by the same byte: the first one of the DCID (RFC 9000 5.1 leaves its content to
  * us; a client's random first DCID spreads new connections evenly). */
-uint8_t quic_endpoint_route(const quic_endpoint *ep, const quic_rx_unit *unit)
+static uint8_t owner_of(const quic_endpoint *ep, const uint8_t *data, uint32_t len)
 {
     uint8_t count = ep->config.worker_count;
-    if (count <= 1 || unit->len == 0) {
+    if (count <= 1 || len == 0) {
         return ep->config.worker_id;
     }
-    uint32_t at = quic_header_is_long(unit->data[0]) ? 6 : 1;
-    if (unit->seg_len <= at || (at == 6 && unit->data[5] == 0)) {
+    uint32_t at = quic_header_is_long(data[0]) ? 6 : 1;
+    if (len <= at || (at == 6 && data[5] == 0)) {
         return ep->config.worker_id;
     }
-    return quic_cid_local_worker(unit->data[at], count);
+    return quic_cid_local_worker(data[at], count);
+}
+
+uint8_t quic_endpoint_route(const quic_endpoint *ep, const quic_rx_unit *unit)
+{
+    return owner_of(ep, unit->data, unit->len < unit->seg_len ? unit->len : unit->seg_len);
+}
+
+uint32_t quic_endpoint_route_len(const quic_endpoint *ep, const quic_rx_unit *unit)
+{
+    uint8_t owner = quic_endpoint_route(ep, unit);
+    uint32_t off = unit->len < unit->seg_len ? unit->len : unit->seg_len;
+    while (off < unit->len) {
+        uint32_t left = unit->len - off;
+        uint32_t len = left < unit->seg_len ? left : unit->seg_len;
+        if (owner_of(ep, unit->data + off, len) != owner) {
+            break;
+        }
+        off += len;
+    }
+    return off;
 }

@@ -84,9 +84,11 @@ uint32_t quic_endpoint_busy_count(const quic_endpoint *ep);
 
 /* ---- in ---------------------------------------------------------------------------------------- */
 
-/* quic_endpoint_route says which worker a received unit belongs to: config.worker_id or another. It
- * reads only the first datagram's header; cheap. A unit for another worker is handed over whole. */
+/* quic_endpoint_route says which worker the first datagram of a unit belongs to: config.worker_id or
+ * another; it reads the header only. quic_endpoint_route_len gives the bytes at the front of the unit
+ * (whole datagrams) that belong to the same one: GRO may join datagrams of several connections. */
 uint8_t quic_endpoint_route(const quic_endpoint *ep, const quic_rx_unit *unit);
+uint32_t quic_endpoint_route_len(const quic_endpoint *ep, const quic_rx_unit *unit);
 
 /* quic_endpoint_recv takes one unit; its bytes are changed (opened in place) and not kept. */
 void quic_endpoint_recv(quic_endpoint *ep, quic_rx_unit *unit, quic_ns now);

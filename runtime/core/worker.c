@@ -31,6 +31,25 @@ rt_worker *rt_worker_set_self(rt_worker *w)
 
 /* ---- the steps of a turn ------------------------------------------------------------------- */
 
+/* Among several workers a unit may hold datagrams of more than one: each part goes to its owner. */
+static void receive_shared(rt_worker *w, quic_rx_unit *unit)
+{
+    uint32_t left = unit->len;
+    while (left > 0) {
+        unit->len = left;
+        uint8_t owner = quic_endpoint_route(w->endpoint, unit);
+        unit->len = quic_endpoint_route_len(w->endpoint, unit);
+        uint8_t *next = unit->data + unit->len;
+        left -= unit->len;
+        if (owner == w->config.index) {
+            quic_endpoint_recv(w->endpoint, unit, w->now);
+        } else {
+            rt_worker_forward(w, unit, owner);
+        }
+        unit->data = next;
+    }
+}
+
 static void receive(rt_worker *w)
 {
     quic_rx_unit unit;
@@ -38,13 +57,10 @@ static void receive(rt_worker *w)
         w->busy = true;
         /* A socket outside any group has no counterpart on another worker. */
         if (w->config.count > 1 && w->groups[unit.path.socket] != 0) {
-            uint8_t owner = quic_endpoint_route(w->endpoint, &unit);
-            if (owner != w->config.index) {
-                rt_worker_forward(w, &unit, owner);
-                continue;
-            }
+            receive_shared(w, &unit);
+        } else {
+            quic_endpoint_recv(w->endpoint, &unit, w->now);
         }
-        quic_endpoint_recv(w->endpoint, &unit, w->now);
     }
     rt_io_release_rx(w->io);
 }

@@ -1,6 +1,7 @@
 // quiche_client.mjs HOST PORT [OPTIONS]: a quiche client for interop tests, one connection. Prints
 // quring_peer's lines and ends with the connection.
 //   --alpn NAME (perf)   --idle-ms N (10000)   --down N   --up N   --streams N (1)
+//   --drop PERCENT       loses datagrams, in and out
 //   --linger             waits for the other side to end the connection
 //   --rebind             goes on from another port in the middle, without knowing it (a NAT's doing)
 //   --migrate            probes a second path in the middle and moves to it
@@ -15,16 +16,22 @@ import {
     Sender,
     bind,
     configure,
+    dropper,
     parseOptions,
     patternSum,
     quiche,
 } from './quiche_common.mjs';
 
+if (process.argv[2] === '--help') {
+    console.log('quiche_client.mjs HOST PORT [OPTIONS]');
+    process.exit(0);
+}
 const [host, portText, ...rest] = process.argv.slice(2);
 const remote = { host, port: Number(portText) };
 const options = parseOptions(rest, {
     alpn: 'perf',
     'idle-ms': 10000,
+    drop: 0,
     down: 0,
     up: 0,
     streams: 1,
@@ -47,10 +54,9 @@ function open(conn) {
         const head = Buffer.alloc(8);
         head.writeBigUInt64BE(BigInt(options.down));
         opened++;
-        exchanges.set(id, {
-            in: new Receiver(id, ANSWER_HEAD, false),
-            out: new Sender(id, head, options.up, true),
-        });
+        const out = new Sender(id, head, options.up, true);
+        exchanges.set(id, { in: new Receiver(id, ANSWER_HEAD, false), out });
+        out.pump(conn); // quiche counts a stream once it was used
     }
 }
 
@@ -167,7 +173,7 @@ if (options['unknown-version']) {
     datagram.writeUInt32BE(0x5151abcd, 1);
     socket.send(datagram.subarray(0, len), remote.port, remote.host);
 } else {
-    link = new Link(conn, socket, local, use, over);
+    link = new Link(conn, socket, local, dropper(options.drop), use, over);
     link.local = local;
     link.turn();
 }

@@ -137,9 +137,10 @@ export function configure(config, options) {
 // A quiche connection over one UDP socket or, once it migrates, several: datagrams in and out, its
 // timer, and its end.
 export class Link {
-    // onProgress(link) is called after datagrams or time moved the connection.
-    constructor(conn, socket, local, onProgress, onClosed) {
-        Object.assign(this, { conn, onProgress, onClosed });
+    // onProgress(link) is called after datagrams or time moved the connection; drop() says which
+    // datagrams are lost on their way, in or out.
+    constructor(conn, socket, local, drop, onProgress, onClosed) {
+        Object.assign(this, { conn, drop, onProgress, onClosed });
         this.sockets = new Map([[local.port, socket]]); // by the port quiche believes it has
         this.timer = null;
         this.out = Buffer.alloc(1500);
@@ -147,6 +148,9 @@ export class Link {
     }
 
     receive(data, from, local) {
+        if (this.drop()) {
+            return;
+        }
         try {
             this.conn.recv(data, { from, to: local });
         } catch (error) {
@@ -168,6 +172,9 @@ export class Link {
         }
         for (let sent = this.conn.send(this.out); sent !== null; sent = this.conn.send(this.out)) {
             const [len, info] = sent;
+            if (this.drop()) {
+                continue;
+            }
             const datagram = Buffer.from(this.out.subarray(0, len));
             this.sockets.get(info.from.port)?.send(datagram, info.to.port, info.to.host);
         }
@@ -203,6 +210,15 @@ export class Link {
 function words(who, error) {
     const kind = error.isApp ? 'app' : 'transport';
     return `${who}_${kind} ${error.errorCode} "${Buffer.from(error.reason)}"`;
+}
+
+// dropper decides which datagrams get lost: the same ones in each run.
+export function dropper(percent) {
+    let state = 1;
+    return () => {
+        state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+        return state % 10007 < percent * 100;
+    };
 }
 
 // bind opens a UDP socket on `host` and gives it with its address; onMessage(data, from, local).

@@ -1,6 +1,7 @@
 // quiche_server.mjs HOST CERT KEY [OPTIONS]: a quiche server for interop tests. Prints
 // "listening PORT", then quring_peer's lines; ends when its connections did.
 //   --alpn NAME (perf)   --idle-ms N (10000)   --conns N, then end (1)
+//   --drop PERCENT       loses datagrams, in and out
 //   --retry              demands a token, as RFC 9000 8.1.2 has it
 //   --refuse-version     answers every Initial with a version nobody has
 //   --close CODE         ends the connection once an exchange is complete
@@ -15,6 +16,7 @@ import {
     Sender,
     bind,
     configure,
+    dropper,
     parseOptions,
     quiche,
 } from './quiche_common.mjs';
@@ -23,6 +25,7 @@ const [host, cert, key, ...rest] = process.argv.slice(2);
 const options = parseOptions(rest, {
     alpn: 'perf',
     'idle-ms': 10000,
+    drop: 0,
     conns: 1,
     retry: false,
     'refuse-version': false,
@@ -71,8 +74,12 @@ function serve(link) {
                 link.exchanges.delete(id);
             }
         }
-        if (options.close >= 0 && link.complete > 0) {
-            link.close(options.close, 'server is done');
+        if (options.close >= 0 && link.complete > 0 && !link.ending) {
+            link.ending = true; // quiche would close before it sent what is queued
+            setTimeout(() => {
+                link.close(options.close, 'server is done');
+                link.turn();
+            }, 100);
         }
     } catch (error) {
         failed = true;
@@ -95,7 +102,7 @@ function over(link) {
 
 function accept(header, scid, odcid, from) {
     const conn = quiche.Connection.accept(scid, odcid, local, from, config);
-    const link = new Link(conn, socket, local, serve, over);
+    const link = new Link(conn, socket, local, dropper(options.drop), serve, over);
     Object.assign(link, { exchanges: new Map(), complete: 0, down: 0, up: 0 });
     link.retry = odcid === null ? 0 : 1;
     links.set(Buffer.from(header.dcid).toString('hex'), link);

@@ -387,8 +387,8 @@ static bool parse_value(options *o, const char *name, const char *text)
         const char *name;
         uint64_t *value;
     } numbers[] = {
-        {"--idle-ms", &o->idle_ms}, {"--seconds", &o->seconds}, {"--conns", &o->conns},
-        {"--down", &o->down},       {"--up", &o->up},           {"--streams", &o->streams},
+        {"--idle-ms", &o->idle_ms},  {"--seconds", &o->seconds}, {"--conns", &o->conns},
+        {"--down", &o->down},        {"--up", &o->up},           {"--streams", &o->streams},
         {"--close", &o->close_code},
     };
     if (strcmp(name, "--io") == 0) {

@@ -469,7 +469,7 @@ void App::maybe_close()
         return;
     }
     bool due = plan.close_ns != 0 && now >= connected_ns_ + plan.close_ns;
-    if (both_done && !plan.never_close) {
+    if (both_done && !plan.never_close && !plan.stay) {
         if (done_ns_ == QUIC_NS_NEVER) {
             done_ns_ = now;
             host_->wake_app(this, now + plan.linger_ns);

@@ -71,6 +71,7 @@ struct ConnPlan {
     std::vector<StreamPlan> streams;
     uint32_t concurrency = 8;
     quic_ns close_ns = 0;  /* closes at this moment whatever goes on; 0: when all is done */
+    bool stay = false;       /* only close_ns ends it */
     quic_ns linger_ns = 0; /* idle time between done and close */
     quic_ns ping_every_ns = 0;
     bool close_by_server = false;

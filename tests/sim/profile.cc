@@ -21,6 +21,7 @@ struct Profile {
     quic_ns ping_ns;       /* application's PING; 0: none */
     quic_ns keep_alive_ns; /* the endpoint's own */
     uint64_t stream_bytes; /* each way, over one stream */
+    uint64_t link_bytes_per_s;
 };
 
 Options make_options(const Profile &p)
@@ -42,6 +43,8 @@ Options make_options(const Profile &p)
     for (uint32_t i = 0; i < 4; i++) {
         LinkOptions l;
         l.delay_ns = 10 * QUIC_NS_PER_MS;
+        l.bytes_per_s = p.link_bytes_per_s;
+        l.queue_bytes = 100000;
         o.up.push_back(l);
         o.down.push_back(l);
         o.clients.push_back(client);
@@ -52,6 +55,7 @@ Options make_options(const Profile &p)
         c.client = i % 4;
         c.start_ns = r.below(kS);
         c.close_ns = p.life_ns;
+        c.stay = true;
         c.ping_every_ns = p.ping_ns;
         if (p.stream_bytes > 0) {
             StreamPlan s;
@@ -88,9 +92,9 @@ bool run(const Profile &p)
 bool run_profiles()
 {
     const Profile profiles[] = {
-        {"sparse", 1000, 24 * 3600 * kS, 150 * kS, 0, 0},
-        {"keep-alive", 1000, 3 * 3600 * kS, 0, 25 * kS, 0},
-        {"saturated", 8, 20 * kS, 0, 0, 1ull << 40},
+        {"sparse", 1000, 24 * 3600 * kS, 150 * kS, 0, 0, 0},
+        {"keep-alive", 1000, 3 * 3600 * kS, 0, 25 * kS, 0, 0},
+        {"saturated", 8, 60 * kS, 0, 0, 1ull << 40, 12500000},
     };
     bool ok = true;
     for (const Profile &p : profiles) {

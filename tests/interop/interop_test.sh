@@ -1,0 +1,203 @@
+#!/usr/bin/env bash
+# quring against quiche, both ways, over loopback: interop_test.sh QURING_PEER
+#
+# quiche comes as the native module of npm's @matrixai/quic, installed into a temporary directory.
+# Exit: 0 all went well; 1 something failed; 77 quiche cannot be had here (one line says why).
+set -euo pipefail
+
+package=@matrixai/quic@2.0.9
+peer=$(readlink -f "$1")
+here=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" && pwd)
+work=$(mktemp -d)
+pids=()
+server_pid=
+passed=0
+failed=0
+host=127.0.0.1
+io=uring
+
+clean_up() {
+    for pid in "${pids[@]}"; do
+        kill "$pid" 2>/dev/null || true
+    done
+    wait
+    rm -rf "$work"
+}
+trap clean_up EXIT
+trap 'exit 143' TERM INT
+
+skip() {
+    echo "skipped: $*"
+    exit 77
+}
+
+install_quiche() {
+    command -v node >/dev/null || skip 'node is not installed'
+    command -v npm >/dev/null || skip 'npm is not installed'
+    export npm_config_cache=${npm_config_cache:-${HOME:-$work}/.npm}
+    timeout 120 npm install --prefix "$work/npm" --ignore-scripts --no-audit --no-fund \
+        --no-package-lock --no-save --prefer-offline "$package" >"$work/npm.log" 2>&1 ||
+        skip "npm cannot install $package: $(grep -m 1 -i 'npm err' "$work/npm.log" || echo 'no answer')"
+    export QUICHE_MODULES=$work/npm/node_modules
+    node "$here/quiche_client.mjs" --help >"$work/node.log" 2>&1 ||
+        skip "$package does not load here: $(grep -m 1 Error "$work/node.log" || true)"
+}
+
+# The command of one side: side quring|quiche server|client [PORT] OPTIONS
+side() {
+    local who=$1 role=$2
+    shift 2
+    case "$who $role" in
+    'quring server') command=("$peer" server "[$host]:0" --io "$io" "$@") ;;
+    'quring client') command=("$peer" client "[$host]:$1" --io "$io" "${@:2}") ;;
+    'quiche server')
+        command=(node "$here/quiche_server.mjs" "$host" "$work/cert.pem" "$work/key.pem" "$@")
+        ;;
+    'quiche client') command=(node "$here/quiche_client.mjs" "$host" "$@") ;;
+    esac
+    if [ "$host" = 127.0.0.1 ]; then
+        command=("${command[@]//'[127.0.0.1]'/127.0.0.1}")
+    fi
+}
+
+# Starts a command with a time limit; its process is in `started`.
+spawn() {
+    local out=$1
+    shift
+    timeout --kill-after=2 40 "$@" >"$out" 2>"$out.err" &
+    started=$!
+    pids+=("$started")
+}
+
+port_of_server() {
+    local port tries
+    for ((tries = 0; tries < 200; tries++)); do
+        port=$(sed -n 's/^listening //p' "$work/server")
+        if [ -n "$port" ]; then
+            echo "$port"
+            return
+        fi
+        kill -0 "$server_pid" 2>/dev/null || return 1
+        sleep 0.05
+    done
+    return 1
+}
+
+# Every line of the second argument is a string the file must hold.
+holds() {
+    local line
+    while IFS= read -r line; do
+        [ -z "$line" ] || grep -qF -- "$line" "$1" || return 1
+    done <<<"$2"
+}
+
+# interop NAME SERVER SERVER-OPTIONS SERVER-SAYS CLIENT-OPTIONS CLIENT-SAYS: SERVER is quring or quiche,
+# the client the other one. SERVER-SAYS '-': no connection comes about, the server is ended.
+interop() {
+    local name="$2 server, $io, $host: $1" server=$2 client=quring port status=0
+    [ "$server" = quiche ] || client=quiche
+    local -a server_options client_options
+    read -ra server_options <<<"$3"
+    read -ra client_options <<<"$5"
+    pids=()
+    side "$server" server "${server_options[@]}"
+    spawn "$work/server" "${command[@]}"
+    server_pid=$started
+    : >"$work/client"
+    : >"$work/client.err"
+    if port=$(port_of_server); then
+        side "$client" client "$port" "${client_options[@]}"
+        spawn "$work/client" "${command[@]}"
+        wait "$started" || status=1
+    else
+        status=1
+    fi
+    if [ "$4" = - ] || [ "$status" -ne 0 ]; then
+        kill "$server_pid" 2>/dev/null || true
+        wait "$server_pid" || true
+    else
+        wait "$server_pid" || status=1
+        holds "$work/server" "$4" || status=1
+    fi
+    holds "$work/client" "$6" || status=1
+    pids=()
+    if [ "$status" -eq 0 ]; then
+        passed=$((passed + 1))
+        echo "ok      $name"
+        return
+    fi
+    failed=$((failed + 1))
+    echo "FAILED  $name"
+    for file in server server.err client client.err; do
+        sed "s/^/        $file: /" "$work/$file" | tail -n 8
+    done
+}
+
+# Of either back end: transfers, Retry, flow control of streams.
+transfers() {
+    local server=$1 end='exchanges=1 down=5000000 up=100000'
+    local large='--down 5000000 --up 100000'
+    interop '5 MB down, 100 kB up' "$server" '' "closed peer_app 7 \"done\" $end" \
+        "$large" "closed local_app 7 \"done\" $end"
+    interop 'the same after a Retry' "$server" --retry "retry=1
+$end" "$large" "$end"
+    interop '300 streams, beyond the first limit' "$server" '' \
+        'exchanges=300 down=300000 up=600000' '--streams 300 --down 1000 --up 2000' \
+        'exchanges=300 down=300000 up=600000'
+    lossy "$server"
+    interop '4 large streams at once' "$server" '' 'exchanges=4 down=4000000 up=4000000' \
+        '--streams 4 --down 1000000 --up 1000000' 'exchanges=4 down=4000000 up=4000000'
+}
+
+# quiche, whichever side it is, loses 3 % of what it sends and of what it gets.
+lossy() {
+    local at_server='' at_client='--drop 3' end='exchanges=1 down=2000000 up=2000000'
+    [ "$1" = quring ] || { at_server='--drop 3' at_client=''; }
+    interop '2 MB each way, 3 % lost' "$1" "$at_server" 'exchanges=1 down=2000000' \
+        "--down 2000000 --up 2000000 $at_client" "$end"
+}
+
+# How connections end, and how they never begin.
+endings() {
+    local server=$1
+    interop 'the server closes' "$server" '--close 55' 'closed local_app 55' \
+        '--down 10 --linger' 'closed peer_app 55 "server is done" exchanges=1'
+    interop "idle, the server's timeout" "$server" '--idle-ms 700' 'closed idle_timeout' \
+        '--down 10 --linger' 'closed idle_timeout 0 "" exchanges=1'
+    interop "idle, the client's timeout" "$server" '' 'closed idle_timeout' \
+        '--down 10 --linger --idle-ms 700' 'closed idle_timeout 0 "" exchanges=1'
+    interop 'no common application protocol' "$server" '--alpn other' \
+        'closed local_transport 376' '--down 10' 'closed peer_transport 376'
+}
+
+install_quiche
+"$peer" cert "$work"
+
+for io in uring epoll; do
+    if [ "$io" = uring ]; then
+        status=0
+        "$peer" server 127.0.0.1:0 --io uring --seconds 0 >/dev/null 2>"$work/uring.err" || status=$?
+        if [ "$status" -eq 77 ]; then
+            echo "without io_uring: $(tail -n 1 "$work/uring.err")"
+            continue
+        fi
+    fi
+    transfers quring
+    transfers quiche
+done
+
+endings quring
+endings quiche
+interop 'versions told on an unknown one' quring '' - --unknown-version 'versions 1'
+interop 'no common version' quiche --refuse-version - '--down 10' 'closed version'
+interop 'a challenge on a second path is answered' quring '' 'closed peer_app 7' '--down 5000000 --migrate' \
+    'migrated
+exchanges=1 down=5000000'
+if [ -s /proc/net/if_inet6 ]; then
+    host=::1
+    interop IPv6 quring '' 'down=5000000' '--down 5000000' 'down=5000000'
+    interop IPv6 quiche '' 'down=5000000' '--down 5000000' 'down=5000000'
+fi
+
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]

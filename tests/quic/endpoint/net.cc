@@ -1,0 +1,319 @@
+#include "tests/quic/endpoint/net.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace
+{
+
+sim::Options make_options(const std::function<void(sim::Options &)> &change)
+{
+    sim::Options o;
+    o.seed = 7;
+    o.server.limits = sim::sim_limits();
+    o.clients.resize(1);
+    o.clients[0].limits = sim::sim_limits();
+    if (change) {
+        change(o);
+    }
+    return o;
+}
+
+} // namespace
+
+size_t Side::count(quring_event_type type) const
+{
+    return static_cast<size_t>(std::count_if(events.begin(), events.end(),
+                                             [type](const Seen &s) { return s.type == type; }));
+}
+
+const Seen *Side::find(quring_event_type type) const
+{
+    for (const Seen &s : events) {
+        if (s.type == type) {
+            return &s;
+        }
+    }
+    return nullptr;
+}
+
+quring_close_kind Side::close_kind() const
+{
+    const Seen *s = find(QURING_EV_CLOSED);
+    return s == nullptr ? QURING_CLOSE_NONE : s->close.kind;
+}
+
+uint64_t Side::close_code() const
+{
+    const Seen *s = find(QURING_EV_CLOSED);
+    return s == nullptr ? UINT64_MAX : s->close.code;
+}
+
+Net::Net(const std::function<void(sim::Options &)> &change)
+    : options(make_options(change)), identity_(options), tx_buf_(65536)
+{
+    server.rng.s = 1;
+    client.rng.s = 2;
+    make(server, 1);
+    make(client, 2);
+}
+
+Net::~Net()
+{
+    quic_endpoint_destroy(server.ep);
+    quic_endpoint_destroy(client.ep);
+}
+
+void Net::make(Side &side, uint8_t host)
+{
+    const sim::HostOptions &h = host == 1 ? options.server : options.clients[0];
+    quic_endpoint_config config{};
+    config.worker_count = 1;
+    config.allocator = side.alloc.table();
+    config.rng = quic_rng_seeded(&side.rng);
+    config.crypto = identity_.crypto();
+    memset(config.root_secret, host, sizeof(config.root_secret));
+    config.limits = h.limits;
+    config.cc = h.cc;
+    config.pacing = h.pacing;
+    side.addr = quic_addr{};
+    side.addr.family = 4;
+    side.addr.ip[0] = 10;
+    side.addr.ip[3] = host;
+    side.addr.port = host == 1 ? 443 : 5000;
+    if (quic_endpoint_create(&side.ep, &config) != QUIC_OK) {
+        abort();
+    }
+    if (host == 1) {
+        quic_accept_config accept{};
+        accept.tls = identity_.vtable();
+        accept.tls_config = identity_.server_config();
+        accept.limits = h.limits;
+        accept.retry = options.retry;
+        if (quic_endpoint_listen(side.ep, 0, &accept) != QUIC_OK) {
+            abort();
+        }
+    }
+}
+
+void Net::restart_server()
+{
+    quic_endpoint_destroy(server.ep);
+    server.open.clear();
+    server.conn = nullptr;
+    make(server, 1);
+}
+
+quic_conn *Net::connect(uint16_t port)
+{
+    quic_connect_config config{};
+    config.tls = identity_.vtable();
+    config.tls_config = identity_.client_config();
+    config.server_name = "localhost";
+    config.limits = options.clients[0].limits;
+    config.path.local = client.addr;
+    config.path.local.port = port;
+    config.path.remote = server.addr;
+    quic_conn *conn = nullptr;
+    return quic_endpoint_connect(client.ep, &conn, &config, now) == QUIC_OK ? conn : nullptr;
+}
+
+/* ---- the application ------------------------------------------------------------------------------ */
+
+uint64_t Net::write(Side &side, const std::string &bytes, bool uni)
+{
+    quic_stream *stream = nullptr;
+    if (side.conn == nullptr || quic_conn_stream_open(side.conn, uni, &stream) != QUIC_OK) {
+        return UINT64_MAX;
+    }
+    uint64_t id = quic_stream_id(stream);
+    side.open[id] = stream;
+    side.to_write[id] = {bytes, 0};
+    pump(side, id);
+    return id;
+}
+
+void Net::pump(Side &side, uint64_t id)
+{
+    auto it = side.to_write.find(id);
+    if (it == side.to_write.end() || side.open.count(id) == 0) {
+        return;
+    }
+    auto &[bytes, done] = it->second;
+    size_t accepted = 0;
+    const uint32_t fin = QUIC_WRITE_FIN;
+    (void)quic_conn_stream_write(side.conn, side.open[id],
+                                 reinterpret_cast<const uint8_t *>(bytes.data()) + done,
+                                 bytes.size() - done, fin, &accepted);
+    done += accepted;
+}
+
+void Net::read(Side &side, quic_conn *conn, quic_stream *stream)
+{
+    Received &r = side.streams[quic_stream_id(stream)];
+    for (;;) {
+        quic_span spans[2] = {};
+        bool fin = false;
+        if (quic_conn_stream_peek(conn, stream, spans, &fin) != QUIC_OK) {
+            return;
+        }
+        size_t n = 0;
+        for (const quic_span &s : spans) {
+            if (s.len > 0) {
+                r.bytes.append(reinterpret_cast<const char *>(s.data), s.len);
+                n += s.len;
+            }
+        }
+        if (quic_conn_stream_consume(conn, stream, n) != QUIC_OK || fin) {
+            r.fin = fin;
+            return;
+        }
+    }
+}
+
+void Net::on_event(Side &side, const quic_event &ev)
+{
+    Seen seen;
+    seen.type = ev.type;
+    seen.conn = ev.conn;
+    seen.stream_id = ev.stream_id;
+    seen.app_error = ev.app_error;
+    if (ev.type == QURING_EV_CLOSED) {
+        seen.close = *quic_conn_close_info(ev.conn);
+        if (side.conn == ev.conn) {
+            side.conn = nullptr;
+            side.open.clear();
+        }
+    } else if (ev.type == QURING_EV_CONNECTED) {
+        side.conn = ev.conn;
+    } else if (ev.type == QURING_EV_STREAM_READABLE) {
+        read(side, ev.conn, ev.stream);
+    } else if (ev.type == QURING_EV_STREAM_WRITABLE) {
+        pump(side, ev.stream_id);
+    } else if (ev.type == QURING_EV_STREAM_CLOSED) {
+        side.open.erase(ev.stream_id);
+    }
+    side.events.push_back(seen);
+}
+
+/* ---- time and the line ----------------------------------------------------------------------------- */
+
+void Net::pull_events(Side &side)
+{
+    quic_event ev;
+    while (quic_endpoint_poll_event(side.ep, &ev, now)) {
+        on_event(side, ev);
+    }
+}
+
+void Net::turn(Side &side)
+{
+    bool again = true;
+    for (int i = 0; again && i < 100000; i++) {
+        again = false;
+        quic_endpoint_on_timeout(side.ep, now);
+        pull_events(side);
+        quic_tx_unit unit{};
+        unit.buf = tx_buf_.data();
+        unit.cap = 65507;
+        unit.seg_max = seg_max;
+        while (quic_endpoint_send(side.ep, &unit, now)) {
+            transmit(side, unit);
+            again = true;
+        }
+        pull_events(side);
+        again = again || quic_endpoint_next_timeout(side.ep) <= now;
+    }
+}
+
+void Net::transmit(Side &side, const quic_tx_unit &unit)
+{
+    for (uint32_t off = 0; off < unit.len; off += unit.seg_len) {
+        uint32_t len = std::min(unit.seg_len, unit.len - off);
+        Packet p;
+        p.to_server = &side == &client;
+        p.bytes.assign(unit.buf + off, unit.buf + off + len);
+        p.from = unit.path.local;
+        p.to = unit.path.remote;
+        p.sent_ns = now;
+        p.arrive_ns = now + delay;
+        (p.to_server ? bytes_to_server : bytes_to_client) += len;
+        if (keep_sent) {
+            sent.push_back(p);
+        }
+        if (!filter || filter(p)) {
+            auto at = std::upper_bound(
+                line_.begin(), line_.end(), p,
+                [](const Packet &a, const Packet &b) { return a.arrive_ns < b.arrive_ns; });
+            line_.insert(at, std::move(p));
+        }
+    }
+}
+
+void Net::deliver(Packet &p)
+{
+    quic_rx_unit unit{};
+    auto data = std::make_unique<uint8_t[]>(p.bytes.size());
+    memcpy(data.get(), p.bytes.data(), p.bytes.size());
+    unit.data = data.get();
+    unit.len = static_cast<uint32_t>(p.bytes.size());
+    unit.seg_len = unit.len;
+    unit.path.local = p.to;
+    unit.path.remote = p.from;
+    quic_endpoint_recv(p.to_server ? server.ep : client.ep, &unit, now);
+}
+
+void Net::inject(Side &to, const std::vector<uint8_t> &bytes, uint16_t client_port)
+{
+    Packet p;
+    p.to_server = &to == &server;
+    p.bytes = bytes;
+    quic_addr c = client.addr;
+    c.port = client_port;
+    p.from = p.to_server ? c : server.addr;
+    p.to = p.to_server ? server.addr : c;
+    deliver(p);
+    turn(to);
+}
+
+quic_ns Net::next_time() const
+{
+    quic_ns at = line_.empty() ? QUIC_NS_NEVER : line_.front().arrive_ns;
+    at = std::min(at, quic_endpoint_next_timeout(server.ep));
+    return std::min(at, quic_endpoint_next_timeout(client.ep));
+}
+
+bool Net::run_until(const std::function<bool()> &done, quic_ns limit)
+{
+    quic_ns end = now + limit;
+    turn(client);
+    turn(server);
+    while (!done()) {
+        quic_ns at = next_time();
+        if (at > end) {
+            now = end;
+            return false;
+        }
+        now = std::max(at, now);
+        while (!line_.empty() && line_.front().arrive_ns <= now) {
+            Packet p = std::move(line_.front());
+            line_.erase(line_.begin());
+            deliver(p);
+            turn(p.to_server ? server : client);
+        }
+        turn(client);
+        turn(server);
+    }
+    return true;
+}
+
+void Net::run_for(quic_ns time)
+{
+    (void)run_until([] { return false; }, time);
+}
+
+bool Net::handshake()
+{
+    return connect() != nullptr &&
+           run_until([this] { return client.conn != nullptr && server.conn != nullptr; });
+}

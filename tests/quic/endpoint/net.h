@@ -1,0 +1,111 @@
+/* tests/quic/endpoint/net.h: a server, a client, and a line between them that a test can look into:
+ * virtual time, a fixed delay, and a hook that sees, changes or swallows every datagram.
+ */
+#ifndef TESTS_QUIC_ENDPOINT_NET_H
+#define TESTS_QUIC_ENDPOINT_NET_H
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "quic/endpoint/endpoint.h"
+#include "tests/sim/alloc.h"
+#include "tests/sim/identity.h"
+#include "tests/sim/options.h"
+
+constexpr quic_ns kMs = QUIC_NS_PER_MS;
+constexpr quic_ns kS = QUIC_NS_PER_S;
+
+struct Packet { /* one datagram */
+    bool to_server = false;
+    std::vector<uint8_t> bytes;
+    quic_addr from{};
+    quic_addr to{};
+    quic_ns sent_ns = 0;
+    quic_ns arrive_ns = 0;
+};
+
+struct Seen { /* one event */
+    quring_event_type type{};
+    quic_conn *conn = nullptr;
+    uint64_t stream_id = 0;
+    uint64_t app_error = 0;
+    quring_close_info close{};
+};
+
+struct Received {
+    std::string bytes;
+    bool fin = false;
+};
+
+/* One endpoint and what its application was told. Streams are read as soon as they are readable. */
+struct Side {
+    quic_endpoint *ep = nullptr;
+    sim::Alloc alloc;
+    quic_rng_seeded_state rng{};
+    quic_addr addr{};
+    std::vector<Seen> events;
+    std::map<uint64_t, Received> streams;
+    std::map<uint64_t, std::pair<std::string, size_t>> to_write; /* by stream: bytes, written */
+    std::map<uint64_t, quic_stream *> open;
+    quic_conn *conn = nullptr; /* the last one that got CONNECTED */
+
+    size_t count(quring_event_type type) const;
+    const Seen *find(quring_event_type type) const;
+    quring_close_kind close_kind() const;
+    uint64_t close_code() const;
+};
+
+class Net
+{
+  public:
+    explicit Net(const std::function<void(sim::Options &)> &change = nullptr);
+    ~Net();
+
+    /* connect makes a client connection; its first flight leaves with the next run. */
+    quic_conn *connect(uint16_t port = 5000);
+    /* write queues bytes and the end on a new or open stream of `side`. */
+    uint64_t write(Side &side, const std::string &bytes, bool uni = false);
+
+    void run_for(quic_ns time);
+    bool run_until(const std::function<bool()> &done, quic_ns limit = 60 * kS);
+    /* Both ends connected. */
+    bool handshake();
+
+    /* inject hands a datagram over at once, as if it came from the other side. */
+    void inject(Side &to, const std::vector<uint8_t> &bytes, uint16_t client_port = 5000);
+    /* restart replaces the server by one with the same root secret and no memory. */
+    void restart_server();
+
+    Side server;
+    Side client;
+    sim::Options options;
+    quic_ns now = kS;
+    quic_ns delay = 10 * kMs;
+    /* Sees each datagram when it leaves; false: it is lost. May change bytes. */
+    std::function<bool(Packet &)> filter;
+    std::vector<Packet> sent; /* everything that left, before the filter */
+    bool keep_sent = true;
+    uint64_t bytes_to_client = 0;
+    uint64_t bytes_to_server = 0;
+    uint32_t seg_max = 64;
+
+  private:
+    void make(Side &side, uint8_t host);
+    void turn(Side &side);
+    void pull_events(Side &side);
+    void on_event(Side &side, const quic_event &ev);
+    void read(Side &side, quic_conn *conn, quic_stream *stream);
+    void pump(Side &side, uint64_t id);
+    void transmit(Side &side, const quic_tx_unit &unit);
+    void deliver(Packet &p);
+    quic_ns next_time() const;
+
+    sim::Identity identity_;
+    std::vector<Packet> line_; /* in order of arrival */
+    std::vector<uint8_t> tx_buf_;
+};
+
+#endif // TESTS_QUIC_ENDPOINT_NET_H

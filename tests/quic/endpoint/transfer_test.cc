@@ -1,0 +1,130 @@
+#include <gtest/gtest.h>
+
+#include "tests/quic/endpoint/net.h"
+#include "tests/sim/inspect.h"
+
+namespace
+{
+
+std::string pattern(size_t len, int salt)
+{
+    std::string s(len, '\0');
+    for (size_t i = 0; i < len; i++) {
+        s[i] = static_cast<char>((i * 2654435761u >> 13) + static_cast<size_t>(salt));
+    }
+    return s;
+}
+
+TEST(Transfer, MovesAMegabyteBothWays)
+{
+    Net net;
+    net.keep_sent = false;
+    ASSERT_TRUE(net.handshake());
+    std::string up = pattern(1 << 20, 1);
+    std::string down = pattern(1 << 20, 2);
+    uint64_t a = net.write(net.client, up, true);
+    uint64_t b = net.write(net.server, down, true);
+    ASSERT_TRUE(net.run_until([&] { return net.server.streams[a].fin && net.client.streams[b].fin; }));
+    EXPECT_EQ(net.server.streams[a].bytes, up);
+    EXPECT_EQ(net.client.streams[b].bytes, down);
+    net.run_for(kS);
+    EXPECT_EQ(net.client.count(QURING_EV_STREAM_FINISHED), 1u);
+    EXPECT_EQ(net.server.count(QURING_EV_STREAM_FINISHED), 1u);
+    EXPECT_EQ(net.client.count(QURING_EV_STREAM_CLOSED), 2u);
+    EXPECT_EQ(net.server.count(QURING_EV_STREAM_CLOSED), 2u);
+    EXPECT_EQ(sim_inspect_check(net.client.ep), nullptr);
+    EXPECT_EQ(sim_inspect_check(net.server.ep), nullptr);
+}
+
+TEST(Transfer, SurvivesEveryFifthDatagramLost)
+{
+    Net net;
+    net.keep_sent = false;
+    ASSERT_TRUE(net.handshake());
+    uint64_t n = 0;
+    net.filter = [&](Packet &) { return ++n % 5 != 0; };
+    std::string up = pattern(200000, 3);
+    uint64_t a = net.write(net.client, up);
+    ASSERT_TRUE(net.run_until([&] { return net.server.streams[a].fin; }, 200 * kS));
+    EXPECT_EQ(net.server.streams[a].bytes, up);
+}
+
+TEST(Transfer, DeliversOnceWhatComesTwice)
+{
+    Net net;
+    net.keep_sent = false;
+    ASSERT_TRUE(net.handshake());
+    std::vector<Packet> twins;
+    net.filter = [&](Packet &p) {
+        twins.push_back(p);
+        return true;
+    };
+    std::string up = pattern(50000, 4);
+    uint64_t a = net.write(net.client, up);
+    ASSERT_TRUE(net.run_until([&] { return net.server.streams[a].fin; }));
+    uint64_t before = quic_endpoint_counters(net.server.ep)->drop_duplicate;
+    for (const Packet &p : twins) {
+        net.inject(p.to_server ? net.server : net.client, p.bytes);
+    }
+    net.run_for(kS);
+    EXPECT_EQ(net.server.streams[a].bytes, up);
+    EXPECT_EQ(net.server.count(QURING_EV_STREAM_OPENED), 1u);
+    EXPECT_GT(quic_endpoint_counters(net.server.ep)->drop_duplicate, before + 30);
+}
+
+/* Steady state of the packet path takes no memory. */
+TEST(Transfer, AllocatesNothingPerPacket)
+{
+    Net net;
+    net.keep_sent = false;
+    ASSERT_TRUE(net.handshake());
+    std::string up = pattern(8 << 20, 5);
+    uint64_t a = net.write(net.client, up, true);
+    ASSERT_TRUE(net.run_until([&] { return net.server.streams[a].bytes.size() > 5u << 20; }));
+    uint64_t allocs = net.server.alloc.count() + net.client.alloc.count();
+    uint64_t packets = quic_endpoint_counters(net.client.ep)->packets_sent;
+    ASSERT_TRUE(net.run_until([&] { return net.server.streams[a].bytes.size() > 7u << 20; }));
+    EXPECT_GT(quic_endpoint_counters(net.client.ep)->packets_sent, packets + 1000);
+    EXPECT_LE(net.server.alloc.count() + net.client.alloc.count(), allocs + 8);
+}
+
+TEST(Transfer, ResetAndStopReachTheOtherSideOnce)
+{
+    Net net;
+    ASSERT_TRUE(net.handshake());
+    quic_stream *s = nullptr;
+    ASSERT_EQ(quic_conn_stream_open(net.client.conn, false, &s), QUIC_OK);
+    size_t n = 0;
+    ASSERT_EQ(quic_conn_stream_write(net.client.conn, s, reinterpret_cast<const uint8_t *>("abc"),
+                                     3, 0, &n),
+              QUIC_OK);
+    net.run_for(100 * kMs);
+    ASSERT_EQ(quic_conn_stream_reset(net.client.conn, s, 17), QUIC_OK);
+    ASSERT_EQ(quic_conn_stream_stop_sending(net.client.conn, s, 18), QUIC_OK);
+    net.run_for(200 * kMs);
+    ASSERT_EQ(net.server.count(QURING_EV_STREAM_RESET), 1u);
+    EXPECT_EQ(net.server.find(QURING_EV_STREAM_RESET)->app_error, 17u);
+    ASSERT_EQ(net.server.count(QURING_EV_STREAM_STOPPED), 1u);
+    EXPECT_EQ(net.server.find(QURING_EV_STREAM_STOPPED)->app_error, 18u);
+    EXPECT_EQ(net.server.count(QURING_EV_STREAM_CLOSED), 1u);
+    EXPECT_EQ(net.client.count(QURING_EV_STREAM_CLOSED), 1u);
+    EXPECT_EQ(net.client.count(QURING_EV_STREAM_RESET), 0u);
+}
+
+TEST(Transfer, StreamLimitGrowsAsStreamsEnd)
+{
+    Net net([](sim::Options &o) { o.server.limits.streams_bidi_max = 2; });
+    ASSERT_TRUE(net.handshake());
+    EXPECT_EQ(net.write(net.client, "a", true), 2u); /* the other kind has its own limit */
+    quic_stream *s = nullptr;
+    ASSERT_NE(net.write(net.client, "a"), UINT64_MAX);
+    ASSERT_NE(net.write(net.client, "b"), UINT64_MAX);
+    EXPECT_EQ(quic_conn_stream_open(net.client.conn, false, &s), QUIC_E_AGAIN);
+    net.run_for(200 * kMs);
+    EXPECT_EQ(net.client.count(QURING_EV_STREAMS_AVAILABLE), 0u); /* the server's halves are open */
+    for (uint64_t id : {0ull, 4ull}) {
+        ASSERT_EQ(net.server.streams[id].fin, true);
+    }
+}
+
+} // namespace
