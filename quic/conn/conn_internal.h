@@ -90,11 +90,11 @@ enum {
 /* RFC 9001 6.6 allows 2^23 packets with one AES-GCM key; we change it well before. */
 #define QUIC_KEY_UPDATE_PACKETS (1ull << 22)
 /* An ACK alone is never acknowledged; after this many a PING goes along (RFC 9000 13.2.4). */
-#define QUIC_ACK_ONLY_RUN_MAX  19u
+#define QUIC_ACK_ONLY_RUN_MAX 19u
 /* A connection at rest for so long gives back memory it would want again in a burst. */
 #define QUIC_CONN_TRIM_AFTER_NS (1000 * QUIC_NS_PER_MS)
-#define QUIC_CLOSE_REASON_MAX  127u
-#define QUIC_KEEP_HELD_LEN_MAX 2048u
+#define QUIC_CLOSE_REASON_MAX   127u
+#define QUIC_KEEP_HELD_LEN_MAX  2048u
 
 /* One packet whose keys are not there yet (RFC 9000 5.7). */
 typedef struct quic_held_packet {

@@ -400,7 +400,6 @@ void quic_conn_on_handshake_confirmed(quic_conn *conn, quic_ns now)
     quic_conn_discard_space(conn, QUIC_SPACE_INITIAL, now);
     quic_conn_discard_space(conn, QUIC_SPACE_HANDSHAKE, now); /* RFC 9001 4.9.2 */
     quic_conn_unregister_initial_dcid(conn);
-    quic_conn_free_held(conn);
     quic_mem_free(&conn->mem, conn->token, conn->token_len);
     conn->token = NULL;
     conn->token_len = 0;

@@ -15,6 +15,11 @@ void rt_heap_deinit(rt_heap *heap)
     (void)heap;
 }
 
+void rt_heap_collect(rt_heap *heap)
+{
+    (void)heap;
+}
+
 static void *heap_alloc(void *ctx, size_t size)
 {
     (void)ctx;
@@ -45,6 +50,13 @@ void rt_heap_deinit(rt_heap *heap)
     if (heap->impl != NULL) {
         mi_heap_destroy((mi_heap_t *)heap->impl);
         heap->impl = NULL;
+    }
+}
+
+void rt_heap_collect(rt_heap *heap)
+{
+    if (heap->impl != NULL) {
+        mi_heap_collect((mi_heap_t *)heap->impl, true);
     }
 }
 

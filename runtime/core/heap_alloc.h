@@ -18,6 +18,10 @@ typedef struct rt_heap {
 QUIC_NODISCARD bool rt_heap_init(rt_heap *heap);
 void rt_heap_deinit(rt_heap *heap);
 
+/* rt_heap_collect returns pages nobody uses to the system, as far as the allocator can; same thread.
+ * By itself the allocator does so only while it is being used, so never in a worker at rest. */
+void rt_heap_collect(rt_heap *heap);
+
 /* rt_heap_allocator: `heap` must outlive its users. */
 quic_allocator rt_heap_allocator(rt_heap *heap);
 

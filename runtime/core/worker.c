@@ -10,6 +10,8 @@
 #define EVENTS_MAX    65536u
 #define TX_UNITS_MAX  64u
 #define TX_ROOM_BYTES 16384u /* less is not worth a send of its own */
+#define TIDY_BYTES    (1u << 20)
+#define TIDY_AFTER_NS 1000000000ull
 #define TX_BLOCKED_NS QUIC_NS_PER_MS
 #define POLL_NS       (50 * QUIC_NS_PER_US) /* below this a kernel timer is late by as much */
 #define AIM_EARLY_NS  (40 * QUIC_NS_PER_US)
@@ -226,6 +228,27 @@ static quic_ns idle(rt_worker *w, quic_ns next)
     return poll_until(w, &found, now, next);
 }
 
+/* Once memory has stood still for a while, well below what it was, the system gets the rest back.
+ * Returns when the next turn is needed. */
+static quic_ns tidy(rt_worker *w, quic_ns next)
+{
+    uint64_t used = quic_endpoint_mem(w->endpoint)->used_bytes;
+    bool moved = used != w->mem_last;
+    w->mem_last = used;
+    w->mem_high = used > w->mem_high ? used : w->mem_high;
+    if (QUIC_LIKELY(w->mem_high - used < TIDY_BYTES)) {
+        return next;
+    }
+    if (moved) {
+        w->tidy_at = w->now + TIDY_AFTER_NS;
+    } else if (w->now >= w->tidy_at) {
+        rt_heap_collect(&w->heap);
+        w->mem_high = used;
+        return next;
+    }
+    return w->tidy_at < next ? w->tidy_at : next;
+}
+
 void rt_worker_run(rt_worker *w)
 {
     quic_ns now = rt_clock_now();
@@ -234,7 +257,7 @@ void rt_worker_run(rt_worker *w)
         if (rt_worker_is_finished(w)) {
             break;
         }
-        now = idle(w, next);
+        now = idle(w, tidy(w, next));
     }
     rt_io_flush(w->io);
 }

@@ -98,11 +98,13 @@ static size_t damaged(uint8_t *out)
     const sample *from = &samples[below(sample_count)];
     size_t len = from->len;
     memcpy(out, from->data, len);
-    switch (below(4)) {
-    case 0: /* cut short */
+    switch (below(5)) {
+    case 0: /* said before */
+        break;
+    case 1: /* cut short */
         len = below(len + 1);
         break;
-    case 1: /* another connection ID, and then nothing fits */
+    case 2: /* another connection ID, and then nothing fits */
         fill(out + 6, 8);
         break;
     default: /* some bits flipped */

@@ -26,11 +26,11 @@ def check(good, text):
 class Server:
     """A server on a free loopback port with one worker; ends with the block."""
 
-    def __init__(self, quicperf, *args, wrap=()):
+    def __init__(self, quicperf, *args, before_exec=None):
         self.log = tempfile.TemporaryFile(mode="w+")
-        self.process = subprocess.Popen([*wrap, quicperf, "server", "-p", "0", *args],
+        self.process = subprocess.Popen([quicperf, "server", "-p", "0", *args],
                                         stdout=subprocess.PIPE, stderr=self.log,
-                                        universal_newlines=True)
+                                        universal_newlines=True, preexec_fn=before_exec)
         self.hello = self.process.stdout.readline()
         found = re.search(r" port (\d+)", self.hello)
         if not found:

@@ -485,6 +485,26 @@ TEST_F(Loss, TrimLeavesAnIdleConnectionWithoutMemory)
     EXPECT_EQ(tm.mem.used_bytes, 0u);
 }
 
+/* ACKs alone are never acknowledged by a peer that has nothing to say: they hold no memory either. */
+TEST_F(Loss, TrimForgetsAcksThatNobodyAcknowledged)
+{
+    Prime(0, 100 * kMs);
+    Send(1000 * kMs, QUIC_SPACE_APP, 0, 50);
+    Send(1000 * kMs);
+    Send(1000 * kMs, QUIC_SPACE_APP, 0, 50);
+    quic_recovery_trim(&rec);
+    EXPECT_GT(tm.mem.used_bytes, 0u); /* 2 is in flight */
+    ASSERT_EQ(Ack({{2, 2}}, 1100 * kMs), QUIC_OK);
+    quic_recovery_trim(&rec);
+    EXPECT_EQ(tm.mem.used_bytes, 0u);
+    quic_recovery_check(&rec);
+    EXPECT_EQ(quic_recovery_deadline(&rec, false), QUIC_NS_NEVER);
+    EXPECT_EQ(Send(1200 * kMs), 4u);
+    ASSERT_EQ(Ack({{1, 4}}, 1300 * kMs),
+              QUIC_OK); /* a late word about the forgotten ones is fine */
+    EXPECT_EQ(rec.in_flight_bytes, 0u);
+}
+
 TEST_F(Loss, SurvivesAnAckGivenUpHalfWay)
 {
     Prime(0, 100 * kMs);

@@ -61,6 +61,29 @@ TEST(HeapAlloc, GivesAlignedMemory)
     rt_heap_deinit(&heap);
 }
 
+TEST(HeapAlloc, CollectKeepsWhatIsInUse)
+{
+    rt_heap heap;
+    ASSERT_TRUE(rt_heap_init(&heap));
+    quic_allocator a = rt_heap_allocator(&heap);
+    uint8_t *kept = static_cast<uint8_t *>(a.alloc(a.ctx, 4096));
+    void *gone = a.alloc(a.ctx, 4 << 20);
+    ASSERT_NE(kept, nullptr);
+    ASSERT_NE(gone, nullptr);
+    memset(kept, 0xab, 4096);
+    memset(gone, 0xab, 4 << 20);
+    a.free(a.ctx, gone, 4 << 20);
+    rt_heap_collect(&heap);
+    EXPECT_EQ(kept[4095], 0xab);
+    void *again = a.alloc(a.ctx, 4 << 20);
+    ASSERT_NE(again, nullptr);
+    memset(again, 0xcd, 4 << 20);
+    EXPECT_EQ(kept[0], 0xab);
+    a.free(a.ctx, again, 4 << 20);
+    a.free(a.ctx, kept, 4096);
+    rt_heap_deinit(&heap);
+}
+
 TEST(Random, NeverRepeatsAndErasesWhatItGave)
 {
     rt_random random;

@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# A running server under a million garbage datagrams, killed and stopped peers; the memory of ten
+# thousand idle connections. Both back ends.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+if [ "$(ulimit -Hn)" != unlimited ] && [ "$(ulimit -Hn)" -lt 1024 ]; then
+    echo 'too few file descriptors'
+    exit 77
+fi
+tools/bazel build --curses=no --color=no --noshow_progress //tools/quicperf //tests/robust:flood
+bin=$(tools/bazel info bazel-bin 2>/dev/null)
+python3 -B tests/robust/robust_test.py "$bin/tools/quicperf/quicperf" "$bin/tests/robust/flood" \
+    --datagrams 1000000 --kills 20 --stop 5
+python3 -B tests/robust/idle_memory.py "$bin/tools/quicperf/quicperf" --runs 1 --max-kib 10

@@ -1,0 +1,175 @@
+#include <gtest/gtest.h>
+
+#include "quic/wire/header.h"
+#include "tests/quic/endpoint/forge.h"
+#include "tests/quic/endpoint/net.h"
+#include "tests/sim/inspect.h"
+
+namespace
+{
+
+TEST(Close, CodeAndPhraseReachThePeer)
+{
+    for (bool by_server : {false, true}) {
+        Net net;
+        ASSERT_TRUE(net.handshake());
+        net.run_for(50 * kMs);
+        Side &closer = by_server ? net.server : net.client;
+        Side &other = by_server ? net.client : net.server;
+        ASSERT_EQ(quic_conn_close(closer.conn, 4711, "so \n long"), QUIC_OK);
+        EXPECT_EQ(quic_conn_close(closer.conn, 1, nullptr), QUIC_E_STATE);
+        net.run_for(50 * kMs);
+        EXPECT_EQ(closer.close_kind(), QURING_CLOSE_LOCAL_APP);
+        EXPECT_EQ(closer.close_code(), 4711u);
+        EXPECT_EQ(other.close_kind(), QURING_CLOSE_PEER_APP);
+        EXPECT_EQ(other.close_code(), 4711u);
+        EXPECT_STREQ(other.find(QURING_EV_CLOSED)->close.reason, "so ? long");
+        EXPECT_EQ(net.client.count(QURING_EV_CLOSED), 1u);
+        EXPECT_EQ(net.server.count(QURING_EV_CLOSED), 1u);
+        net.run_for(5 * kS);
+        for (Side *s : {&net.client, &net.server}) {
+            EXPECT_EQ(quic_endpoint_conn_count(s->ep), 0u);
+            EXPECT_EQ(quic_endpoint_mem(s->ep)->used_bytes, sim_inspect_idle_bytes(s->ep));
+        }
+    }
+}
+
+/* RFC 9000 10.2.3: nothing of the application before the handshake is over */
+TEST(Close, DuringTheHandshakeSaysOnlyApplicationError)
+{
+    Net net;
+    quic_conn *conn = net.connect();
+    net.run_for(15 * kMs); /* the server's flight is under way */
+    ASSERT_EQ(quic_conn_close(conn, 4711, "secret"), QUIC_OK);
+    net.run_for(100 * kMs);
+    EXPECT_EQ(net.client.close_kind(), QURING_CLOSE_LOCAL_APP);
+    EXPECT_EQ(net.server.close_kind(), QURING_CLOSE_PEER_TRANSPORT);
+    EXPECT_EQ(net.server.close_code(), static_cast<uint64_t>(QUIC_V_APPLICATION_ERROR));
+    EXPECT_STREQ(net.server.find(QURING_EV_CLOSED)->close.reason, "");
+}
+
+/* RFC 9000 10.2.1: fewer and fewer answers; 10.2.2: a draining end is silent */
+TEST(Close, ClosingAnswersNowAndThenDrainingNever)
+{
+    Net net;
+    ASSERT_TRUE(net.handshake());
+    net.run_for(50 * kMs);
+    std::vector<Bytes> late; /* packets of the client that the server will see after closing */
+    net.filter = [&](Packet &p) {
+        if (p.to_server) {
+            late.push_back(p.bytes);
+        }
+        return false;
+    };
+    for (int i = 0; i < 16; i++) {
+        net.write(net.client, "x", true);
+        net.run_for(kMs);
+    }
+    ASSERT_GE(late.size(), 16u);
+    ASSERT_EQ(quic_conn_close(net.server.conn, 1, nullptr), QUIC_OK);
+    net.run_for(kMs);
+    net.sent.clear();
+    for (int i = 0; i < 16; i++) {
+        net.inject(net.server, late[static_cast<size_t>(i)]);
+    }
+    EXPECT_EQ(net.sent.size(), 5u); /* to the 1st, 2nd, 4th, 8th, 16th */
+    Bytes close = net.sent.back().bytes;
+    net.sent.clear();
+    net.inject(net.client, close);
+    EXPECT_EQ(net.client.close_kind(), QURING_CLOSE_PEER_APP);
+    net.inject(net.client, close);
+    EXPECT_TRUE(net.sent.empty());
+}
+
+TEST(Close, IdleTimeoutIsTheSmallerOfTheTwo)
+{
+    Net net([](sim::Options &o) {
+        o.server.limits.idle_timeout_ns = 7 * kS;
+        o.clients[0].limits.idle_timeout_ns = 20 * kS;
+    });
+    ASSERT_TRUE(net.handshake());
+    net.run_for(kS);
+    quic_ns start = net.now;
+    ASSERT_TRUE(net.run_until([&] {
+        return net.client.count(QURING_EV_CLOSED) == 1 && net.server.count(QURING_EV_CLOSED) == 1;
+    }));
+    EXPECT_EQ(net.client.close_kind(), QURING_CLOSE_IDLE_TIMEOUT);
+    EXPECT_EQ(net.server.close_kind(), QURING_CLOSE_IDLE_TIMEOUT);
+    EXPECT_LE(net.now, start + 7 * kS);
+    EXPECT_GE(net.now, start + 5 * kS);
+    net.run_for(kMs);
+    EXPECT_EQ(quic_endpoint_conn_count(net.client.ep), 0u); /* nobody is told twice */
+}
+
+TEST(Close, KeepAliveKeepsItAlive)
+{
+    Net net([](sim::Options &o) {
+        o.server.limits.idle_timeout_ns = 5 * kS;
+        o.clients[0].limits.keep_alive_ns = 2 * kS;
+    });
+    ASSERT_TRUE(net.handshake());
+    net.sent.clear();
+    net.run_for(60 * kS);
+    EXPECT_EQ(net.client.close_kind(), QURING_CLOSE_NONE);
+    EXPECT_LT(net.sent.size(), 100u); /* about two per two seconds */
+    net.filter = [](Packet &) { return false; };
+    net.run_for(30 * kS); /* and does not hide that the peer is gone */
+    EXPECT_EQ(net.client.close_kind(), QURING_CLOSE_IDLE_TIMEOUT);
+}
+
+/* RFC 9000 10.3 */
+TEST(Close, StatelessResetOfARestartedServerEndsTheConnection)
+{
+    Net net;
+    ASSERT_TRUE(net.handshake());
+    net.run_for(100 * kMs);
+    net.restart_server();
+    net.sent.clear();
+    net.write(net.client, "are you there, and with enough bytes to be answered?", true);
+    net.run_for(30 * kMs);
+    EXPECT_EQ(net.client.close_kind(), QURING_CLOSE_STATELESS_RESET);
+    ASSERT_EQ(net.sent.size(), 2u);
+    EXPECT_LT(net.sent[1].bytes.size(), net.sent[0].bytes.size()); /* 10.3.3: it gets smaller */
+    EXPECT_GE(net.sent[1].bytes.size(), 21u);
+    EXPECT_EQ(quic_endpoint_counters(net.server.ep)->sent_stateless_reset, 1u);
+    net.run_for(kMs);
+    EXPECT_EQ(quic_endpoint_conn_count(net.client.ep), 0u);
+}
+
+TEST(Close, ResetWithAnotherTokenIsNoise)
+{
+    Net net;
+    ASSERT_TRUE(net.handshake());
+    net.run_for(100 * kMs);
+    net.restart_server();
+    net.filter = [](Packet &p) {
+        if (!p.to_server) {
+            p.bytes.back() ^= 1;
+        }
+        return true;
+    };
+    net.write(net.client, "are you there, and with enough bytes to be answered?", true);
+    net.run_for(kS);
+    EXPECT_EQ(net.client.close_kind(), QURING_CLOSE_NONE);
+}
+
+/* A datagram cut short on its way must not draw the reset of a living connection. */
+TEST(Close, TruncatedPacketOfALivingConnectionDrawsNoReset)
+{
+    Net net;
+    ASSERT_TRUE(net.handshake());
+    net.run_for(100 * kMs);
+    net.filter = [](Packet &p) { return !p.to_server; };
+    net.write(net.client, std::string(200, 'x'), true);
+    net.run_for(kMs);
+    Bytes packet = net.sent.back().bytes;
+    ASSERT_FALSE(quic_header_is_long(packet[0]));
+    net.sent.clear();
+    for (size_t len = 1; len < packet.size(); len++) {
+        net.inject(net.server, Bytes(packet.begin(), packet.begin() + static_cast<ptrdiff_t>(len)));
+    }
+    EXPECT_TRUE(net.sent.empty());
+    EXPECT_EQ(quic_endpoint_counters(net.server.ep)->sent_stateless_reset, 0u);
+}
+
+} // namespace

@@ -1,0 +1,144 @@
+#include <gtest/gtest.h>
+
+#include "quic/wire/header.h"
+#include "tests/quic/endpoint/net.h"
+#include "tests/sim/inspect.h"
+
+namespace
+{
+
+bool phase_of(const Packet &p)
+{
+    return quic_header_key_phase(p.bytes[0]); /* scripted: the shim's header protection is none */
+}
+
+/* RFC 9001 6 */
+TEST(KeyUpdate, PeerFollowsAndDataGoesOn)
+{
+    for (bool by_server : {false, true}) {
+        Net net;
+        ASSERT_TRUE(net.handshake());
+        net.run_for(100 * kMs);
+        Side &mover = by_server ? net.server : net.client;
+        Side &other = by_server ? net.client : net.server;
+        for (int i = 0; i < 5; i++) {
+            bool before = sim_inspect_key_phase(mover.conn);
+            sim_inspect_update_keys(mover.conn);
+            uint64_t id = net.write(mover, "in the new phase", true);
+            net.run_for(kMs);
+            EXPECT_NE(sim_inspect_key_phase(mover.conn), before) << i;
+            EXPECT_EQ(phase_of(net.sent.back()), !before) << i;
+            ASSERT_TRUE(net.run_until([&] { return other.streams[id].fin; })) << i;
+            net.run_for(2 * kS); /* the answer, and the end of the old keys */
+            EXPECT_EQ(sim_inspect_key_phase(other.conn), !before) << i;
+        }
+        EXPECT_EQ(net.client.close_kind(), QURING_CLOSE_NONE);
+    }
+}
+
+/* RFC 9001 6.1: not before the last one was acknowledged */
+TEST(KeyUpdate, IsNotRepeatedBeforeThePeerAnswered)
+{
+    Net net;
+    ASSERT_TRUE(net.handshake());
+    net.run_for(100 * kMs);
+    net.filter = [](Packet &) { return false; };
+    sim_inspect_update_keys(net.client.conn);
+    net.write(net.client, "a", true);
+    net.run_for(kMs);
+    bool phase = sim_inspect_key_phase(net.client.conn);
+    EXPECT_TRUE(phase);
+    sim_inspect_update_keys(net.client.conn);
+    net.write(net.client, "b", true);
+    net.run_for(kMs);
+    EXPECT_EQ(sim_inspect_key_phase(net.client.conn), phase);
+    net.filter = nullptr;
+    net.run_for(2 * kS);
+    EXPECT_EQ(net.server.count(QURING_EV_STREAM_OPENED), 2u);
+}
+
+/* RFC 9001 6.5: packets of the old phase that come late are still opened */
+TEST(KeyUpdate, LatePacketsOfTheOldPhaseAreTaken)
+{
+    Net net;
+    ASSERT_TRUE(net.handshake());
+    net.run_for(100 * kMs);
+    std::vector<Packet> late;
+    net.filter = [&](Packet &p) {
+        if (p.to_server && !phase_of(p)) {
+            late.push_back(p);
+            return false;
+        }
+        return true;
+    };
+    uint64_t old_id = net.write(net.client, "old phase", true);
+    net.run_for(kMs);
+    ASSERT_EQ(late.size(), 1u);
+    sim_inspect_update_keys(net.client.conn);
+    uint64_t new_id = net.write(net.client, "new phase", true);
+    ASSERT_TRUE(net.run_until([&] { return net.server.streams[new_id].fin; }));
+    EXPECT_FALSE(net.server.streams[old_id].fin);
+    net.inject(net.server, late[0].bytes);
+    EXPECT_TRUE(net.server.streams[old_id].fin);
+    EXPECT_EQ(quic_endpoint_counters(net.server.ep)->drop_undecryptable, 0u);
+}
+
+/* RFC 9000 5.1.1 */
+TEST(Cids, BothSidesIssueAsManyAsThePeerWants)
+{
+    Net net([](sim::Options &o) {
+        o.server.limits.cids_active_max = 3;
+        o.clients[0].limits.cids_active_max = 6;
+    });
+    ASSERT_TRUE(net.handshake());
+    net.run_for(200 * kMs);
+    EXPECT_EQ(sim_inspect_cids_peer(net.server.conn), sim_inspect_cids_local(net.client.conn));
+    EXPECT_EQ(sim_inspect_cids_peer(net.client.conn), sim_inspect_cids_local(net.server.conn));
+    EXPECT_EQ(sim_inspect_cids_local(net.server.conn), 3u);
+    EXPECT_EQ(sim_inspect_cids_local(net.client.conn), 3u);
+}
+
+/* RFC 9000 5.1.2, 19.16 */
+TEST(Cids, RetiredOnesAreReplacedAndForgotten)
+{
+    Net net;
+    ASSERT_TRUE(net.handshake());
+    net.run_for(200 * kMs);
+    Packet first;
+    for (const Packet &p : net.sent) {
+        if (p.to_server && !quic_header_is_long(p.bytes[0])) {
+            first = p;
+        }
+    }
+    for (int i = 0; i < 20; i++) {
+        ASSERT_TRUE(sim_inspect_rotate_cid(net.client.conn)) << i;
+        net.run_for(100 * kMs);
+        EXPECT_EQ(sim_inspect_cids_local(net.server.conn), 4u) << i;
+        EXPECT_EQ(sim_inspect_cids_peer(net.client.conn), 4u) << i;
+    }
+    net.write(net.client, "with another connection ID", true);
+    net.run_for(100 * kMs);
+    EXPECT_TRUE(net.server.streams[2].fin);
+    uint64_t unknown = quic_endpoint_counters(net.server.ep)->drop_unknown_cid;
+    net.inject(net.server, first.bytes); /* to a retired one: nobody's any more */
+    EXPECT_EQ(quic_endpoint_counters(net.server.ep)->drop_unknown_cid, unknown + 1);
+    EXPECT_EQ(sim_inspect_check(net.server.ep), nullptr);
+}
+
+TEST(Cids, RetirementSurvivesLoss)
+{
+    Net net;
+    ASSERT_TRUE(net.handshake());
+    net.run_for(200 * kMs);
+    uint64_t n = 0;
+    net.filter = [&](Packet &) { return ++n % 3 != 0; };
+    for (int i = 0; i < 10; i++) {
+        net.run_until([&] { return sim_inspect_rotate_cid(net.client.conn); }, 5 * kS);
+        net.run_for(5 * kS);
+        ASSERT_NE(net.client.conn, nullptr);
+        EXPECT_EQ(sim_inspect_cids_local(net.server.conn), 4u) << i;
+        EXPECT_EQ(sim_inspect_cids_peer(net.client.conn), 4u) << i;
+    }
+}
+
+} // namespace

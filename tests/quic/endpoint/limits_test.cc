@@ -1,0 +1,202 @@
+#include <gtest/gtest.h>
+
+#include "tests/quic/endpoint/forge.h"
+#include "tests/quic/endpoint/net.h"
+#include "tests/sim/inspect.h"
+
+namespace
+{
+
+size_t refused(const Side &side)
+{
+    size_t n = 0;
+    for (const Seen &s : side.events) {
+        n += s.type == QURING_EV_CLOSED && s.close.kind == QURING_CLOSE_PEER_TRANSPORT &&
+                     s.close.code == QUIC_V_CONNECTION_REFUSED
+                 ? 1
+                 : 0;
+    }
+    return n;
+}
+
+TEST(Limits, BeyondConnectionsMaxIsRefused)
+{
+    Net net([](sim::Options &o) { o.server.limits.connections_max = 3; });
+    for (uint16_t port = 5000; port < 5010; port++) {
+        ASSERT_NE(net.connect(port), nullptr);
+    }
+    net.run_for(kS);
+    EXPECT_EQ(net.client.count(QURING_EV_CONNECTED), 3u);
+    EXPECT_EQ(refused(net.client), 7u);
+    EXPECT_EQ(quic_endpoint_conn_count(net.server.ep), 3u);
+    ASSERT_EQ(quic_conn_close(net.client.conn, 0, nullptr), QUIC_OK);
+    net.run_for(5 * kS);
+    ASSERT_NE(net.connect(6000), nullptr); /* there is room again */
+    net.run_for(kS);
+    EXPECT_EQ(net.client.count(QURING_EV_CONNECTED), 4u);
+}
+
+TEST(Limits, BeyondConnectionsPerAddressIsRefused)
+{
+    Net net([](sim::Options &o) { o.server.limits.connections_per_addr_max = 4; });
+    for (uint16_t port = 5000; port < 5010; port++) {
+        ASSERT_NE(net.connect(port), nullptr);
+    }
+    net.run_for(kS);
+    EXPECT_EQ(net.client.count(QURING_EV_CONNECTED), 4u);
+    EXPECT_EQ(refused(net.client), 6u);
+}
+
+/* Half-open connections above the bound are asked to prove their address first, all get in. */
+TEST(Limits, HalfOpenConnectionsAboveTheBoundNeedARetry)
+{
+    for (bool per_addr : {false, true}) {
+        Net net([&](sim::Options &o) {
+            (per_addr ? o.server.limits.half_open_per_addr_max : o.server.limits.half_open_max) = 2;
+        });
+        for (uint16_t port = 5000; port < 5006; port++) {
+            ASSERT_NE(net.connect(port), nullptr);
+        }
+        net.run_for(5 * kS);
+        EXPECT_EQ(net.client.count(QURING_EV_CONNECTED), 6u) << per_addr;
+        EXPECT_GE(quic_endpoint_counters(net.server.ep)->sent_retry, 4u);
+        EXPECT_EQ(sim_inspect_half_open(net.server.ep), 0u);
+    }
+}
+
+TEST(Limits, DrainingEndpointRefuses)
+{
+    Net net;
+    ASSERT_TRUE(net.handshake());
+    quic_endpoint_refuse_new(net.server.ep);
+    ASSERT_NE(net.connect(5001), nullptr);
+    net.run_for(kS);
+    EXPECT_EQ(refused(net.client), 1u);
+    EXPECT_EQ(quic_endpoint_conn_count(net.server.ep), 1u);
+}
+
+/* RFC 9000 8.1 */
+TEST(Limits, ServerSendsAtMostThreeTimesWhatAnUnvalidatedClientSent)
+{
+    for (uint32_t flight : {500u, 3000u, 16000u}) {
+        Net net([&](sim::Options &o) { o.server_flight_len = flight; });
+        uint64_t received = 0;
+        bool open = true;
+        net.filter = [&](Packet &p) {
+            if (p.to_server && open) {
+                received += p.bytes.size();
+            }
+            return p.to_server && open;
+        };
+        ASSERT_NE(net.connect(), nullptr);
+        net.run_for(kMs);
+        open = false; /* nothing more reaches the server */
+        net.run_for(30 * kS);
+        EXPECT_LE(net.bytes_to_client, 3 * received) << flight;
+        EXPECT_GT(net.bytes_to_client, received) << flight;
+    }
+}
+
+TEST(Limits, BigServerFlightGetsThroughAllTheSame)
+{
+    for (int lose = 0; lose < 2; lose++) {
+        Net net([](sim::Options &o) { o.server_flight_len = 16000; });
+        uint64_t n = 0;
+        net.filter = [&](Packet &p) { return p.to_server || lose == 0 || ++n % 3 != 0; };
+        ASSERT_TRUE(net.handshake()) << lose;
+    }
+}
+
+/* RFC 9002 6.2.2.1: the client probes although nothing of it is in flight, or both sides wait. */
+TEST(Limits, ClientBreaksTheAmplificationDeadlock)
+{
+    Net net([](sim::Options &o) { o.server_flight_len = 12000; });
+    uint64_t to_client = 0;
+    net.filter = [&](Packet &p) {
+        to_client += p.to_server ? 0 : 1;
+        return p.to_server || to_client < 2 || to_client > 3; /* the rest of the flight is lost */
+    };
+    ASSERT_TRUE(net.handshake());
+    EXPECT_LT(net.now, kS + 5 * kS);
+}
+
+/* Too many answers at once: the queue is bounded, the rest is dropped. */
+TEST(Limits, ResetsAreRateLimited)
+{
+    Net net([](sim::Options &o) { o.server.limits.stateless_resets_per_s = 20; });
+    Bytes p(60, 0x41);
+    for (int i = 0; i < 200; i++) {
+        p[3] = static_cast<uint8_t>(i);
+        net.inject(net.server, p);
+    }
+    EXPECT_EQ(net.sent.size(), 20u);
+}
+
+TEST(Limits, GarbageCostsNoMemory)
+{
+    Net net;
+    ASSERT_TRUE(net.handshake());
+    net.run_for(100 * kMs);
+    uint64_t server_bytes = net.server.alloc.bytes();
+    uint64_t server_conns = quic_endpoint_conn_count(net.server.ep);
+    quic_rng_seeded_state st{99};
+    quic_rng rng = quic_rng_seeded(&st);
+    net.keep_sent = false;
+    for (int i = 0; i < 65535; i++) {
+        uint64_t dice = quic_rng_u64(&rng);
+        size_t len = dice % 4 == 0 ? 1200 + dice / 7 % 200 : 1 + dice / 7 % 100;
+        Bytes p(len);
+        quic_rng_fill(&rng, p.data(), p.size());
+        if (dice % 3 == 0) { /* looks like an Initial of version 1 */
+            const uint8_t head[] = {0xc1, 0, 0, 0, 1, 8};
+            std::copy(head, head + std::min(len, sizeof(head)), p.begin());
+        }
+        net.inject(net.server, p);
+        net.now += 10 * QUIC_NS_PER_US;
+    }
+    EXPECT_EQ(quic_endpoint_conn_count(net.server.ep), server_conns);
+    /* only what the CID table and the handle table keep as capacity */
+    EXPECT_LE(net.server.alloc.bytes(), server_bytes + 8192);
+    net.write(net.client, "still fine");
+    ASSERT_TRUE(net.run_until([&] { return net.server.streams[0].fin; }));
+}
+
+/* Whichever allocation fails: no crash, no leak, no wrong byte; the connection works or ends. */
+TEST(Limits, AnySingleAllocationMayFail)
+{
+    for (bool server : {true, false}) {
+        bool failed = true;
+        for (uint64_t k = 1; failed && k < 2000; k++) {
+            Net net([](sim::Options &o) { o.may_run_out = true; });
+            Side &side = server ? net.server : net.client;
+            side.alloc.fail_at(k);
+            if (net.connect() != nullptr) {
+                net.run_until([&] { return net.client.conn != nullptr && net.server.conn != nullptr; },
+                              2 * kS);
+                net.write(net.client, std::string(30000, 'a'));
+                net.write(net.server, std::string(30000, 'b'), true);
+                net.run_for(2 * kS);
+                if (net.client.conn != nullptr) {
+                    (void)quic_conn_close(net.client.conn, 0, nullptr);
+                }
+                net.run_for(60 * kS);
+            }
+            failed = side.alloc.failed();
+            for (Side *s : {&net.server, &net.client}) {
+                EXPECT_EQ(quic_endpoint_conn_count(s->ep), 0u) << server << " " << k;
+                EXPECT_EQ(quic_endpoint_mem(s->ep)->used_bytes, sim_inspect_idle_bytes(s->ep))
+                    << server << " " << k;
+                for (const auto &st : s->streams) {
+                    EXPECT_TRUE(st.second.bytes.find_first_not_of(s == &net.server ? 'a' : 'b') ==
+                                std::string::npos);
+                }
+            }
+            if (HasFailure()) {
+                return;
+            }
+        }
+        EXPECT_FALSE(failed); /* every allocation of the scenario had its turn */
+    }
+}
+
+} // namespace
