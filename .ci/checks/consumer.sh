@@ -1,13 +1,19 @@
 #!/usr/bin/env bash
 # A program outside the workspace, in C and in C++, compiles against include/ and links with the
-# engine alone: the public headers and libquring.so are all it takes.
+# engine alone: the public headers and libquring.so are all it takes. The example programs too, by
+# the very commands the README gives.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 tools/bazel build --curses=no --color=no --noshow_progress //runtime:libquring.so
 engine=$(tools/bazel info bazel-bin 2>/dev/null)/runtime
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+server=
+clean_up() {
+    [ -z "$server" ] || kill "$server" 2>/dev/null || true
+    rm -rf "$work"
+}
+trap clean_up EXIT
 
 cat >"$work/program.c" <<'SOURCE'
 #include <quring/quring.h>
@@ -32,3 +38,26 @@ g++ -std=c++17 -Wall -Wextra -Werror -Iinclude "$work/program.cc" -o "$work/cxx"
 [ "$("$work/c")" = 127.0.0.1:4433 ]
 [ "$("$work/cxx")" = 127.0.0.1:4433 ]
 echo 'a C and a C++ program link with libquring.so'
+
+# Runs the README's cc lines in a directory that looks like the root of the workspace.
+build_as_the_readme_says() {
+    ln -s "$PWD/include" "$PWD/examples" "$work/"
+    ln -s "${engine%/runtime}" "$work/bazel-bin"
+    local commands
+    commands=$(sed -n 's/^    \(cc .*\)$/\1/p' README.md)
+    [ "$(grep -c . <<<"$commands")" -eq 2 ]
+    (cd "$work" && set -x && eval "$commands")
+}
+build_as_the_readme_says
+"$work/echo_server" 127.0.0.1:0 >"$work/said" &
+server=$!
+for _ in $(seq 100); do
+    [ -s "$work/said" ] && break
+    sleep 0.1
+done
+at=$(sed 's/^listening on //' "$work/said")
+[ "$("$work/echo_client" "$at" 'hello there' --insecure)" = 'hello there' ]
+kill -INT "$server"
+wait "$server"
+server=
+echo 'the examples build and run as the README says'

@@ -23,6 +23,7 @@ typedef enum quring_io_backend {
 typedef enum quring_cc {
     QURING_CC_CUBIC = 0,   /* RFC 9438 with HyStart++ (RFC 9406) */
     QURING_CC_NEWRENO = 1, /* RFC 9002 7 */
+    QURING_CC_BBR = 2,     /* BBRv3, draft-ietf-ccwg-bbr; use it with pacing */
 } quring_cc;
 
 /* Who does AES-GCM for packet protection. AUTO takes ipsec-mb where this build has it and the CPU

@@ -53,7 +53,8 @@ QURING_EXPORT QURING_NODISCARD quring_status quring_stream_lend(quring_stream st
                                                                 uint32_t flags);
 
 /* quring_stream_peek shows the next readable bytes: up to two spans (the buffer is a ring), borrowed
- * until the next call on this stream or the end of the callback. *out_fin is true when the stream
+ * until the next read, consume or stop on this stream or the end of the callback (writing on it
+ * is fine). *out_fin is true when the stream
  * ends right after these bytes. quring_stream_consume takes `len` of them (at most what peek
  * showed) and gives credit back to the peer; consuming up to the end finishes the reading.
  *

@@ -44,6 +44,8 @@ void quic_cc_reset(quic_cc *cc)
     cc->in_recovery = false;
     cc->has_recovered = false;
     cc->recovery_start_ns = 0;
+    cc->holds_back = false;
+    cc->pacing_rate_fp = 0;
     quic_cc_set_cwnd(cc, quic_cc_initial_cwnd(cc));
     cc->vtable->init(cc);
 }
@@ -65,10 +67,15 @@ static bool is_in_recovery_period(const quic_cc *cc, quic_ns sent_ns)
 
 void quic_cc_on_acked(quic_cc *cc, const quic_cc_sample *sample, quic_ns now)
 {
-    if (is_in_recovery_period(cc, sample->largest_acked_sent_ns)) {
+    bool in_period = is_in_recovery_period(cc, sample->largest_acked_sent_ns);
+    cc->in_recovery = cc->in_recovery && in_period;
+    if (cc->vtable->on_sample != NULL) {
+        cc->vtable->on_sample(cc, sample, now);
         return;
     }
-    cc->in_recovery = false;
+    if (in_period) {
+        return;
+    }
     if (sample->acked_bytes > 0) {
         cc->vtable->on_acked(cc, sample, now);
     }

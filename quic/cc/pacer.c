@@ -61,6 +61,37 @@ static void set_burst(quic_pacer *p, uint32_t datagram_bytes)
     }
 }
 
+static void set_rate(quic_pacer *p, uint64_t rate_fp, uint32_t datagram_bytes, quic_ns now)
+{
+    if (p->rate_fp == 0) { /* the limit sets in: with a full bucket */
+        p->tokens = INT64_MAX / 2;
+        p->updated_ns = now;
+    } else {
+        refill(p, now);
+    }
+    p->rate_fp = rate_fp;
+    set_burst(p, datagram_bytes);
+    if (p->tokens > (int64_t)p->burst_bytes) {
+        p->tokens = (int64_t)p->burst_bytes;
+    }
+}
+
+void quic_pacer_set_rate(quic_pacer *p, uint64_t rate_fp, quic_ns srtt_ns, uint32_t datagram_bytes,
+                         quic_ns now)
+{
+    QURING_ASSERT(rate_fp > 0);
+    if (!p->enabled) {
+        return;
+    }
+    if (srtt_ns < QUIC_PACER_SRTT_MIN_NS) {
+        p->rate_fp = 0;
+        return;
+    }
+    if (p->rate_fp != rate_fp) {
+        set_rate(p, rate_fp, datagram_bytes, now);
+    }
+}
+
 void quic_pacer_update(quic_pacer *p, uint64_t cwnd_bytes, quic_ns srtt_ns, bool slow_start,
                        uint32_t datagram_bytes, quic_ns now)
 {
@@ -76,22 +107,16 @@ void quic_pacer_update(quic_pacer *p, uint64_t cwnd_bytes, quic_ns srtt_ns, bool
         !moved(p->srtt_ns, srtt_ns)) {
         return;
     }
-    if (p->rate_fp == 0) { /* the limit sets in: with a full bucket */
-        p->tokens = INT64_MAX / 2;
-        p->updated_ns = now;
-    } else {
-        refill(p, now);
-    }
     p->cwnd_bytes = cwnd_bytes;
     p->srtt_ns = srtt_ns;
     p->slow_start = slow_start;
     /* RFC 9002 7.7: N = 1.25; in slow start 2, so that the window can double. */
     u128 rate = (((u128)cwnd_bytes * (slow_start ? 8 : 5)) << (RATE_SHIFT - 2)) / srtt_ns;
-    p->rate_fp = rate == 0 ? 1 : rate > UINT64_MAX ? UINT64_MAX : (uint64_t)rate;
-    set_burst(p, datagram_bytes);
-    if (p->tokens > (int64_t)p->burst_bytes) {
-        p->tokens = (int64_t)p->burst_bytes;
-    }
+    set_rate(p,
+             rate == 0           ? 1
+             : rate > UINT64_MAX ? UINT64_MAX
+                                 : (uint64_t)rate,
+             datagram_bytes, now);
 }
 
 uint64_t quic_pacer_budget(quic_pacer *p, quic_ns now)

@@ -1,6 +1,7 @@
 /* quic/cc/pacer.h: spreads a window over a round trip: a token bucket of bytes.
  *
- * Shape:  rate = 1.25 (slow start: 2) x cwnd / srtt, kept as bytes per nanosecond << 32. The bucket
+ * Shape:  rate = 1.25 (slow start: 2) x cwnd / srtt, or what the controller says, kept as bytes per
+ *         nanosecond << 32. The bucket
  *         holds ten datagrams at least and 128 KiB, or what a quarter of a millisecond brings, at a
  *         high rate. Below QUIC_PACER_SRTT_MIN_NS a timer could not space packets any better than the
  *         window does: the bucket is bottomless then.
@@ -42,6 +43,11 @@ void quic_pacer_init(quic_pacer *p, bool enabled, uint32_t datagram_bytes, quic_
  * by more than 1/16. */
 void quic_pacer_update(quic_pacer *p, uint64_t cwnd_bytes, quic_ns srtt_ns, bool slow_start,
                        uint32_t datagram_bytes, quic_ns now);
+
+/* quic_pacer_set_rate takes the rate of a controller that has one (bytes per nanosecond << 32, not 0)
+ * instead of quic_pacer_update. */
+void quic_pacer_set_rate(quic_pacer *p, uint64_t rate_fp, quic_ns srtt_ns, uint32_t datagram_bytes,
+                         quic_ns now);
 
 /* quic_pacer_budget: bytes that may leave at `now`; QUIC_PACER_UNLIMITED without a limit. 0 until a
  * useful burst has gathered after the bucket ran dry. */

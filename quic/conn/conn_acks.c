@@ -69,6 +69,9 @@ static void flush_run(quic_conn *conn, stream_run *run)
     uint64_t before = s->send.acked_off;
     quic_stream_on_acked(s, run->off, run->len, run->fin, &facts);
     conn->stream_bytes_acked += s->send.acked_off - before;
+    if (QUIC_UNLIKELY(quic_send_buf_has_lost(&s->send))) {
+        quic_conn_schedule(conn, s); /* what could not be remembered as acknowledged goes again */
+    }
     quic_conn_apply_send_facts(conn, s, &facts);
 }
 
@@ -208,11 +211,32 @@ void quic_conn_requeue(quic_conn *conn, quic_space space, const quic_sent_packet
     }
 }
 
+/* Controllers that model the path look at each loss. `lost` counts what was declared lost up to it. */
+static void tell_lost(quic_conn *conn, const quic_sent_packet *packet, uint64_t lost, quic_ns now)
+{
+    quic_cc_loss loss = {
+        .pn = packet->pn,
+        .bytes = packet->bytes,
+        .tx_in_flight_bytes = quic_recovery_tx_in_flight(packet),
+        .lost_since_bytes = (uint32_t)((uint32_t)lost - packet->lost_low),
+        .delivered_bytes = conn->recovery.delivered_bytes,
+        .app_limited = (packet->flags & QUIC_SENT_APP_LIMITED) != 0,
+    };
+    quic_cc_on_lost(&conn->cc, &loss, now);
+}
+
 static void take_lost(quic_conn *conn, quic_space space, const quic_loss_result *loss, quic_ns now)
 {
     const quic_sent_packet *packet;
+    bool tell = quic_cc_wants_losses(&conn->cc) && loss->lost_count > 0;
+    uint64_t lost = loss->prior_lost_bytes;
     conn->env->counters->packets_lost += loss->lost_count;
     while ((packet = quic_recovery_next_lost(&conn->recovery, space)) != NULL) {
+        if (tell && (packet->flags & QUIC_SENT_MTU_PROBE) == 0 &&
+            packet->sent_ns >= conn->recovery.path_start_ns) {
+            lost += packet->bytes;
+            tell_lost(conn, packet, lost, now);
+        }
         if ((packet->flags & QUIC_SENT_PROBED) == 0) {
             quic_conn_requeue(conn, space, packet);
         }
@@ -251,14 +275,31 @@ static void update_cc(quic_conn *conn, const quic_ack_result *r, quic_ns now)
             .rtt_ns = r->has_rtt_sample ? r->rtt_sample_ns : 0,
             .srtt_ns = rtt->smoothed_ns,
             .app_limited = !quic_cc_is_limiting(&conn->cc, r->prior_in_flight_bytes),
+            .rate_app_limited = r->app_limited,
+            .in_flight_bytes = conn->recovery.in_flight_bytes,
+            .delivered_bytes = conn->recovery.delivered_bytes,
+            .prior_delivered_bytes = r->prior_delivered_bytes,
+            .tx_in_flight_bytes = r->tx_in_flight_bytes,
+            .lost_since_bytes = r->lost_since_bytes,
+            .rate_bytes = r->rate_bytes,
+            .rate_ns = r->rate_ns,
+            .min_rtt_ns = rtt->min_ns,
         };
         quic_cc_on_acked(&conn->cc, &sample, now);
+        if (conn->cc.holds_back) {
+            quic_recovery_on_app_limited(&conn->recovery);
+        }
     }
     if (r->spurious_congestion) {
         quic_cc_on_spurious(&conn->cc);
     }
-    quic_pacer_update(&conn->pacer, conn->cc.cwnd_bytes, rtt->smoothed_ns,
-                      quic_cc_in_slow_start(&conn->cc), conn->path.udp_payload_bytes, now);
+    if (conn->cc.pacing_rate_fp != 0) {
+        quic_pacer_set_rate(&conn->pacer, conn->cc.pacing_rate_fp, rtt->smoothed_ns,
+                            conn->path.udp_payload_bytes, now);
+    } else {
+        quic_pacer_update(&conn->pacer, conn->cc.cwnd_bytes, rtt->smoothed_ns,
+                          quic_cc_in_slow_start(&conn->cc), conn->path.udp_payload_bytes, now);
+    }
 }
 
 quic_rc quic_conn_on_ack(quic_conn *conn, quic_space space, const quic_frame_ack *frame,

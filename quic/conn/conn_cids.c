@@ -64,8 +64,11 @@ quic_rc quic_conn_on_new_cid(quic_conn *conn, const quic_frame_new_connection_id
     for (uint8_t i = 0; i < change.dropped_count; i++) {
         forget_token(conn, change.dropped_tokens[i]);
     }
-    if (change.added) {
-        learn_token(conn, change.added_token);
+    if (change.current_changed) { /* RFC 9000 10.3.1: only tokens of connection IDs in use count */
+        const quic_cid_peer_entry *current = &conn->cids_peer.entries[conn->cids_peer.current];
+        if (current->has_token) {
+            learn_token(conn, current->reset_token);
+        }
     }
     if (conn->cids_peer.to_send_count > 0) {
         conn->pending |= QUIC_PEND_RETIRE_CID;

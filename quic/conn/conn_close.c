@@ -89,12 +89,30 @@ void quic_conn_on_peer_close(quic_conn *conn, const quic_frame_connection_close 
           frame->frame_type, (const char *)frame->reason, frame->reason_len, now);
 }
 
+/* What a log line shows when nobody sent a phrase. */
+static const char *silent_reason(quring_close_kind kind)
+{
+    switch (kind) {
+    case QURING_CLOSE_IDLE_TIMEOUT:
+        return "idle timeout";
+    case QURING_CLOSE_HANDSHAKE_TIMEOUT:
+        return "handshake timed out";
+    case QURING_CLOSE_STATELESS_RESET:
+        return "stateless reset";
+    case QURING_CLOSE_VERSION:
+        return "no common version";
+    default:
+        return "";
+    }
+}
+
 void quic_conn_end_silently(quic_conn *conn, quring_close_kind kind, quic_ns now)
 {
     if (!quic_conn_is_open(conn)) {
         return;
     }
-    enter(conn, QUIC_CONN_DRAINING, kind, 0, 0, NULL, 0, now);
+    const char *reason = silent_reason(kind);
+    enter(conn, QUIC_CONN_DRAINING, kind, 0, 0, reason, strlen(reason), now);
     conn->close_deadline_ns = now; /* nobody is there any more to be told twice */
 }
 

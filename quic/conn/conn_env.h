@@ -36,6 +36,7 @@ typedef struct quic_conn_env {
     quic_cid_table reset_tokens; /* the peers' stateless reset tokens -> quic_conn */
     quic_handles conn_handles;
     quic_handles stream_handles;
+    uint32_t conn_count; /* of `all`: more than have handles, which closing ones gave back */
     quic_heap timers; /* quic_conn.timer; room for every connection is reserved when it is made */
     quic_list dirty;  /* connections that may have something to send, or whose timer moved */
     quic_list with_events;

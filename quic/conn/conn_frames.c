@@ -133,7 +133,8 @@ static quic_rc on_crypto(const frame_ctx *ctx, const quic_frame_crypto *frame)
         }
         quic_crypto_stream_init(space->crypto, &conn->mem, conn->limits.crypto_buf_bytes);
     }
-    return quic_crypto_stream_on_frame(space->crypto, frame->off, frame->data, frame->len);
+    quic_rc rc = quic_crypto_stream_on_frame(space->crypto, frame->off, frame->data, frame->len);
+    return rc == QUIC_E_LIMIT ? QUIC_V_CRYPTO_BUFFER_EXCEEDED : rc; /* RFC 9000 7.5: too many gaps */
 }
 
 static quic_rc on_handshake_done(quic_conn *conn, quic_ns now)

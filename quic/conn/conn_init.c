@@ -1,4 +1,5 @@
 /* A connection from its creation to its end in memory, and the facts about it. */
+#include "quic/cc/bbr.h"
 #include "quic/cc/cubic.h"
 #include "quic/cc/newreno.h"
 #include "quic/conn/conn_internal.h"
@@ -13,9 +14,10 @@ static void init_transport(quic_conn *conn, quic_ns now)
     }
     quic_recovery_init(&conn->recovery, &conn->mem, lim->sent_packets_max, QUIC_INITIAL_RTT_NS,
                        conn->role == QUIC_CLIENT);
-    quic_cc_init(&conn->cc,
-                 conn->env->cc == QURING_CC_NEWRENO ? &quic_newreno_vtable : &quic_cubic_vtable,
-                 datagram, lim->cwnd_max_bytes, conn->env->pacing);
+    const quic_cc_vtable *cc = conn->env->cc == QURING_CC_NEWRENO ? &quic_newreno_vtable
+                               : conn->env->cc == QURING_CC_BBR   ? &quic_bbr_vtable
+                                                                  : &quic_cubic_vtable;
+    quic_cc_init(&conn->cc, cc, datagram, lim->cwnd_max_bytes, conn->env->pacing);
     quic_pacer_init(&conn->pacer, conn->env->pacing, datagram, now);
     quic_flow_recv_init(&conn->flow_recv, lim->conn_recv_window_bytes,
                         lim->conn_recv_window_max_bytes);
@@ -91,7 +93,7 @@ static quic_rc init_conn(quic_conn *conn, const quic_conn_config *config, quic_n
     if (rc != QUIC_OK) {
         return rc;
     }
-    rc = quic_heap_reserve(&env->timers, env->conn_handles.count);
+    rc = quic_heap_reserve(&env->timers, env->conn_count);
     if (rc != QUIC_OK) {
         return rc;
     }
@@ -138,6 +140,7 @@ quic_rc quic_conn_create(quic_conn **out, quic_conn_env *env, const quic_conn_co
     quic_path_init(&conn->path, &config->path, config->role == QUIC_CLIENT || config->retry_used,
                    QUIC_MIN_INITIAL_LEN);
     quic_list_push_back(&env->all, &conn->all_node);
+    env->conn_count++;
     quic_rc rc = init_conn(conn, config, now);
     if (rc != QUIC_OK) {
         quic_conn_destroy(conn);
@@ -216,6 +219,7 @@ void quic_conn_destroy(quic_conn *conn)
     quic_list_remove(&conn->dirty_node);
     quic_list_remove(&conn->events_node);
     quic_list_remove(&conn->all_node);
+    env->conn_count--;
     QURING_ASSERT(conn->mem.used_bytes == 0);
     quic_mem_free(env->mem, conn, sizeof(*conn));
 }

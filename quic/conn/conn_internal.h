@@ -89,10 +89,14 @@ enum {
 
 /* RFC 9001 6.6 allows 2^23 packets with one AES-GCM key; we change it well before. */
 #define QUIC_KEY_UPDATE_PACKETS (1ull << 22)
+/* Left of the limit when we stop using a key: a train, and CONNECTION_CLOSE some times over. */
+#define QUIC_KEY_RESERVE_PACKETS 1024u
 /* An ACK alone is never acknowledged; after this many a PING goes along (RFC 9000 13.2.4). */
 #define QUIC_ACK_ONLY_RUN_MAX 19u
 /* A connection at rest for so long gives back memory it would want again in a burst. */
 #define QUIC_CONN_TRIM_AFTER_NS (1000 * QUIC_NS_PER_MS)
+/* What is due and could not be done (no room for another packet) is tried again so much later. */
+#define QUIC_CONN_RETRY_NS (1 * QUIC_NS_PER_MS)
 #define QUIC_CLOSE_REASON_MAX   127u
 #define QUIC_KEEP_HELD_LEN_MAX  2048u
 
@@ -302,7 +306,7 @@ bool quic_conn_set_text(quic_conn *conn, const uint8_t *alpn, size_t alpn_len, c
 quic_keys *quic_conn_rx_keys(quic_conn *conn, bool phase, uint64_t pn);
 /* A packet was opened with `keys`: the peer may have begun a new phase. */
 quic_rc quic_conn_on_opened(quic_conn *conn, const quic_keys *keys, uint64_t pn, quic_ns now);
-void quic_conn_maybe_update_keys(quic_conn *conn);
+void quic_conn_maybe_update_keys(quic_conn *conn, quic_ns now);
 void quic_conn_drop_old_keys(quic_conn *conn, quic_ns now);
 void quic_conn_hold_packet(quic_conn *conn, const uint8_t *data, size_t len, size_t datagram_len,
                            uint8_t ecn);
@@ -348,7 +352,7 @@ typedef struct quic_packet_build {
     uint8_t pn_len;
     bool eliciting;
     bool in_flight;
-    bool has_padding;
+    bool pad_datagram; /* to at least 1200 bytes, RFC 9000 8.2.2 */
     bool full; /* a frame without length ends it */
 } quic_packet_build;
 

@@ -67,16 +67,22 @@ quic_rc quic_conn_on_opened(quic_conn *conn, const quic_keys *keys, uint64_t pn,
     return QUIC_OK;
 }
 
-/* RFC 9001 6.1: not before the handshake is confirmed, nor before the last update was answered. */
-void quic_conn_maybe_update_keys(quic_conn *conn)
+/* RFC 9001 6.1: not before the handshake is confirmed, nor before the last update was answered. 6.6: a
+ * peer that lets no update happen does not get more packets out of one key than it may seal. */
+void quic_conn_maybe_update_keys(quic_conn *conn, quic_ns now)
 {
     quic_conn_space *app = &conn->spaces[QUIC_SPACE_APP];
-    if (QUIC_LIKELY(quic_keys_sealed_count(app->tx) < QUIC_KEY_UPDATE_PACKETS) ||
-        !conn->handshake_confirmed || conn->key_update_unacked ||
-        conn->tx_phase != conn->rx_phase || conn->rx_prev != NULL) {
+    if (QUIC_LIKELY(quic_keys_sealed_count(app->tx) < QUIC_KEY_UPDATE_PACKETS)) {
         return;
     }
-    (void)rotate_tx(conn); /* without memory the old keys go on; their limit is twice this far */
+    if (conn->handshake_confirmed && !conn->key_update_unacked &&
+        conn->tx_phase == conn->rx_phase && conn->rx_prev == NULL && rotate_tx(conn) == QUIC_OK) {
+        return;
+    }
+    if (quic_keys_sealed_count(app->tx) + QUIC_KEY_RESERVE_PACKETS >=
+        quic_keys_confidentiality_limit(app->tx)) {
+        quic_conn_fail(conn, QUIC_V_AEAD_LIMIT_REACHED, 0, "confidentiality limit", now);
+    }
 }
 
 void quic_conn_drop_old_keys(quic_conn *conn, quic_ns now)

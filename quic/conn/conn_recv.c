@@ -186,11 +186,10 @@ static inline void recv_short_one(quic_conn *conn, uint8_t *data, size_t len,
                  data + 1, QUIC_CID_LOCAL_LEN, ecn, now);
 }
 
-/* RFC 9001 5.7: a server may not take 1-RTT packets before the handshake is complete. */
+/* RFC 9001 5.7: neither side takes 1-RTT packets before its handshake is complete. */
 static bool may_open_short(const quic_conn *conn)
 {
-    return conn->spaces[QUIC_SPACE_APP].rx != NULL &&
-           (conn->role == QUIC_CLIENT || conn->handshake_complete);
+    return conn->spaces[QUIC_SPACE_APP].rx != NULL && conn->handshake_complete;
 }
 
 void quic_conn_recv_short(quic_conn *conn, uint8_t *data, uint32_t count, uint32_t seg_len,

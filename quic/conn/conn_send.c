@@ -88,6 +88,9 @@ static bool send_handshake_datagram(quic_conn *conn, quic_tx_unit *unit, quic_ns
     for (int i = 0; i < QUIC_SPACE_COUNT; i++) {
         quic_packet_build *b = &built[count];
         bool may_elicit = window >= size || conn->spaces[i].probes > 0;
+        if (i == QUIC_SPACE_INITIAL && size < QUIC_MIN_INITIAL_LEN) {
+            may_elicit = false; /* RFC 9000 14.1: not in a datagram that cannot be filled up */
+        }
         if (i == QUIC_SPACE_APP && !conn->handshake_complete && conn->role == QUIC_CLIENT) {
             break;
         }
@@ -100,8 +103,8 @@ static bool send_handshake_datagram(quic_conn *conn, quic_tx_unit *unit, quic_ns
             continue;
         }
         /* RFC 9000 14.1: a datagram with an Initial is padded, a server's only when it elicits */
-        initial =
-            initial || (i == QUIC_SPACE_INITIAL && (conn->role == QUIC_CLIENT || b->eliciting));
+        initial = initial || b->pad_datagram ||
+                  (i == QUIC_SPACE_INITIAL && (conn->role == QUIC_CLIENT || b->eliciting));
         len += (size_t)(b->p - b->buf) + QUIC_AEAD_TAG_LEN;
         size_t short_by = QUIC_PN_LEN_MAX > b->pn_len + (size_t)(b->p - b->buf) - b->hdr_len
                               ? QUIC_PN_LEN_MAX - b->pn_len - (size_t)(b->p - b->buf) + b->hdr_len
@@ -131,6 +134,7 @@ static bool send_handshake_datagram(quic_conn *conn, quic_tx_unit *unit, quic_ns
         sent_handshake = sent_handshake || b->space == QUIC_SPACE_HANDSHAKE;
     }
     set_unit(conn, unit, len, len);
+    quic_recovery_on_app_limited(&conn->recovery); /* a handshake says nothing about bandwidth */
     if (sent_handshake && conn->role == QUIC_CLIENT) {
         quic_conn_discard_space(conn, QUIC_SPACE_INITIAL, now); /* RFC 9001 4.9.1 */
     }
@@ -182,7 +186,8 @@ static size_t build_app_packet(quic_conn *conn, quic_packet_build *b, uint8_t *b
         app->probes--;
         app->ping = false;
     }
-    return quic_packet_finish(conn, b, 0, now);
+    size_t len_min = size < QUIC_MIN_INITIAL_LEN ? size : QUIC_MIN_INITIAL_LEN;
+    return quic_packet_finish(conn, b, QUIC_UNLIKELY(b->pad_datagram) ? len_min : 0, now);
 }
 
 /* RFC 9000 21.4: a number left out now and then; who acknowledges it makes acknowledgements up. */
@@ -203,6 +208,8 @@ static void maybe_skip_pn(quic_conn *conn)
     }
 }
 
+static bool send_close(quic_conn *conn, quic_tx_unit *unit, quic_ns now);
+
 static bool send_app_train(quic_conn *conn, quic_tx_unit *unit, quic_ns now)
 {
     uint8_t *packets[TRAIN_MAX];
@@ -221,7 +228,10 @@ static bool send_app_train(quic_conn *conn, quic_tx_unit *unit, quic_ns now)
         !quic_ack_tracker_due(&app->acks, now)) {
         return false; /* trying would take the memory back that a rest has freed */
     }
-    quic_conn_maybe_update_keys(conn);
+    quic_conn_maybe_update_keys(conn, now);
+    if (QUIC_UNLIKELY(!quic_conn_is_open(conn))) {
+        return send_close(conn, unit, now);
+    }
     const quic_stream *turn = quic_scheduler_next(&conn->scheduler);
     while (count < seg_max && len + size <= unit->cap && len + size <= credit) {
         bool window = conn->recovery.in_flight_bytes + size <= conn->cc.cwnd_bytes;
@@ -232,6 +242,9 @@ static bool send_app_train(quic_conn *conn, quic_tx_unit *unit, quic_ns now)
         maybe_skip_pn(conn);
         size_t n = build_app_packet(conn, &b, unit->buf + len, size, may_elicit, now);
         if (n == 0) {
+            if (may_elicit) {
+                quic_recovery_on_app_limited(&conn->recovery);
+            }
             break;
         }
         packets[count] = b.buf;
@@ -271,8 +284,10 @@ static bool send_close(quic_conn *conn, quic_tx_unit *unit, quic_ns now)
         if (conn->handshake_confirmed && i != QUIC_SPACE_APP) {
             continue;
         }
-        if (i == QUIC_SPACE_APP && !conn->handshake_complete && conn->role == QUIC_CLIENT) {
-            continue;
+        if (conn->role == QUIC_CLIENT &&
+            ((i == QUIC_SPACE_APP && !conn->handshake_complete) ||
+             (i == QUIC_SPACE_INITIAL && conn->spaces[QUIC_SPACE_HANDSHAKE].tx != NULL))) {
+            continue; /* a server has the Handshake keys when its client has */
         }
         if (!quic_packet_begin_closing(conn, &b, (quic_space)i, unit->buf + len, size - len)) {
             continue;
@@ -281,8 +296,7 @@ static bool send_close(quic_conn *conn, quic_tx_unit *unit, quic_ns now)
             continue;
         }
         /* a client's Initial fills its datagram, RFC 9000 14.1 */
-        bool pad = i == QUIC_SPACE_INITIAL && conn->role == QUIC_CLIENT &&
-                   conn->spaces[QUIC_SPACE_HANDSHAKE].tx == NULL;
+        bool pad = i == QUIC_SPACE_INITIAL && conn->role == QUIC_CLIENT;
         len += quic_packet_finish_closing(conn, &b, pad ? size : 0);
         quic_packet_protect(conn, &b);
     }

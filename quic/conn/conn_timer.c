@@ -109,7 +109,8 @@ quic_ns quic_conn_next_timeout(const quic_conn *conn, quic_ns now)
     if (conn->rx_prev != NULL) {
         at = earlier(at, conn->rx_prev_until);
     }
-    return at;
+    /* All that could leave has left: what is still due waits for room, not for a busy loop. */
+    return at > now ? at : now + QUIC_CONN_RETRY_NS;
 }
 
 void quic_conn_on_timeout(quic_conn *conn, quic_ns now)

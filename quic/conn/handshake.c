@@ -4,6 +4,8 @@
 #include "quic/crypto/client_hello.h"
 
 #define PARAMS_LEN_MAX (4096u + QUIC_TP_ENCODED_MAX)
+/* RFC 8446 4.1.2: message header, legacy_version and random come before legacy_session_id. */
+#define SESSION_ID_LEN_OFF (4u + 2u + 32u)
 
 static quic_crypto_stream *crypto_of(quic_conn *conn, quic_space space)
 {
@@ -233,7 +235,15 @@ static bool client_hello_there(quic_conn *conn, quic_ns now)
                        "ClientHello too large", now);
         return false;
     }
-    return rc == QUIC_OK && span.len >= total;
+    if (rc != QUIC_OK || span.len < total) {
+        return false;
+    }
+    if (total > SESSION_ID_LEN_OFF && span.data[SESSION_ID_LEN_OFF] != 0) {
+        quic_conn_fail(conn, QUIC_V_PROTOCOL_VIOLATION, QUIC_FRAME_CRYPTO,
+                       "TLS middlebox compatibility mode", now); /* RFC 9001 8.4 */
+        return false;
+    }
+    return true;
 }
 
 bool quic_conn_set_text(quic_conn *conn, const uint8_t *alpn, size_t alpn_len, const char *name)
@@ -309,6 +319,11 @@ static void drive_external(quic_conn *conn, quic_ns now)
     }
 }
 
+static bool level_is_over(const quic_conn *conn, quic_space space)
+{
+    return space != QUIC_SPACE_APP && conn->spaces[space + 1].rx != NULL;
+}
+
 static void drive_tls(quic_conn *conn, quic_ns now)
 {
     for (int i = 0; i < QUIC_SPACE_COUNT && conn->tls != NULL; i++) {
@@ -328,6 +343,12 @@ static void drive_tls(quic_conn *conn, quic_ns now)
                 return;
             }
             quic_crypto_stream_consume(cs, span.len);
+            if (level_is_over(conn, (quic_space)i) && quic_crypto_stream_has_buffered(cs)) {
+                /* RFC 9001 4.1.3: keys of the next level, and more to come at this one */
+                quic_conn_fail(conn, QUIC_V_PROTOCOL_VIOLATION, QUIC_FRAME_CRYPTO,
+                               "CRYPTO data beyond the end of its level", now);
+                return;
+            }
             if (!follow_tls(conn, now)) {
                 return;
             }

@@ -303,6 +303,7 @@ static bool add_path_responses(quic_conn *conn, quic_packet_build *b)
         }
         b->p += quic_frame_encode_path_response(b->p, (size_t)(b->end - b->p), data);
         b->eliciting = true;
+        b->pad_datagram = true;
     }
     return conn->path.response_count == 0;
 }

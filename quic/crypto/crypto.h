@@ -19,7 +19,8 @@ extern "C" {
 #define QUIC_SUITE_AES_128_GCM_SHA256       0x1301u
 #define QUIC_SUITE_AES_256_GCM_SHA384       0x1302u
 #define QUIC_SUITE_CHACHA20_POLY1305_SHA256 0x1303u
-#define QUIC_SUITE_COUNT                    3u
+#define QUIC_SUITE_AES_128_CCM_SHA256       0x1304u
+#define QUIC_SUITE_COUNT                    4u
 
 #define QUIC_AEAD_KEY_LEN_MAX 32u
 #define QUIC_AEAD_NONCE_LEN   12u
@@ -72,7 +73,7 @@ static inline const quic_crypto_suite *quic_crypto_find_suite(const quic_crypto 
 const quic_crypto *quic_crypto_boringssl(void);
 
 /* quic_crypto_ipsec_mb is NULL when this build lacks the library or the CPU lacks VAES and
- * VPCLMULQDQ. Its ChaCha20-Poly1305 is BoringSSL's. The first call initialises the library; any
+ * VPCLMULQDQ. Its ChaCha20-Poly1305 and AES-CCM are BoringSSL's. The first call initialises the library; any
  * thread. */
 const quic_crypto *quic_crypto_ipsec_mb(void);
 

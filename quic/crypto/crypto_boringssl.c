@@ -7,6 +7,7 @@
 #include <openssl/mem.h>
 
 #include "quic/base/check.h"
+#include "quic/crypto/aes_ccm.h"
 
 /* ---- AEAD, RFC 9001 5.3 ---------------------------------------------------------------------- */
 
@@ -63,6 +64,28 @@ static bool aead_open(void *aead, uint8_t *dst, const uint8_t *src, size_t ct_le
         return false;
     }
     return true;
+}
+
+static bool ccm_init(void *aead, const uint8_t *key)
+{
+    return quic_aes_ccm_init((quic_aes_ccm *)aead, key, QUIC_AEAD_TAG_LEN, QUIC_AEAD_NONCE_LEN);
+}
+
+static void ccm_deinit(void *aead)
+{
+    quic_aes_ccm_deinit((quic_aes_ccm *)aead);
+}
+
+static void ccm_seal(void *aead, uint8_t *dst, const uint8_t *src, size_t len, const uint8_t *nonce,
+                     const uint8_t *ad, size_t ad_len)
+{
+    quic_aes_ccm_seal((const quic_aes_ccm *)aead, dst, src, len, nonce, ad, ad_len);
+}
+
+static bool ccm_open(void *aead, uint8_t *dst, const uint8_t *src, size_t ct_len,
+                     const uint8_t *nonce, const uint8_t *ad, size_t ad_len)
+{
+    return quic_aes_ccm_open((const quic_aes_ccm *)aead, dst, src, ct_len, nonce, ad, ad_len);
 }
 
 /* ---- header protection by AES, RFC 9001 5.4.3 ------------------------------------------------ */
@@ -187,12 +210,30 @@ const quic_crypto_suite quic_boringssl_chacha20_poly1305 = {
     .hp_masks = chacha_hp_masks,
 };
 
+/* RFC 9001 5.4.3: header protection as with AES-128-GCM. */
+const quic_crypto_suite quic_boringssl_aes_128_ccm = {
+    .id = QUIC_SUITE_AES_128_CCM_SHA256,
+    .key_len = QUIC_AES_CCM_KEY_LEN,
+    .hash_len = 32,
+    .aead_size = sizeof(quic_aes_ccm),
+    .hp_size = sizeof(EVP_CIPHER_CTX),
+    .confidentiality_limit = QUIC_AES_CCM_CONFIDENTIALITY_LIMIT,
+    .integrity_limit = QUIC_AES_CCM_INTEGRITY_LIMIT,
+    .aead_init = ccm_init,
+    .aead_deinit = ccm_deinit,
+    .hp_init = aes_128_hp_init,
+    .hp_deinit = aes_hp_deinit,
+    .seal = ccm_seal,
+    .open = ccm_open,
+    .hp_masks = aes_hp_masks,
+};
+
 const quic_crypto *quic_crypto_boringssl(void)
 {
     static const quic_crypto provider = {
         "boringssl",
         {&quic_boringssl_aes_128_gcm, &quic_boringssl_aes_256_gcm,
-         &quic_boringssl_chacha20_poly1305},
+         &quic_boringssl_chacha20_poly1305, &quic_boringssl_aes_128_ccm},
     };
     return &provider;
 }

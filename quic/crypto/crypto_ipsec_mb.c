@@ -228,7 +228,8 @@ const quic_crypto *quic_crypto_ipsec_mb(void)
     static _Atomic int state = UNKNOWN;
     static const quic_crypto provider = {
         "ipsec-mb",
-        {&aes_128_gcm, &aes_256_gcm, &quic_boringssl_chacha20_poly1305},
+        {&aes_128_gcm, &aes_256_gcm, &quic_boringssl_chacha20_poly1305,
+         &quic_boringssl_aes_128_ccm},
     };
     int now = atomic_load_explicit(&state, memory_order_acquire);
     if (now == UNKNOWN && atomic_compare_exchange_strong(&state, &now, LOADING)) {

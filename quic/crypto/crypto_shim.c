@@ -97,7 +97,8 @@ const quic_crypto *quic_crypto_shim(void)
         SHIM_SUITE(QUIC_SUITE_AES_128_GCM_SHA256, 16, 32, ctx_init_16),
         SHIM_SUITE(QUIC_SUITE_AES_256_GCM_SHA384, 32, 48, ctx_init_32),
         SHIM_SUITE(QUIC_SUITE_CHACHA20_POLY1305_SHA256, 32, 32, ctx_init_32),
+        SHIM_SUITE(QUIC_SUITE_AES_128_CCM_SHA256, 16, 32, ctx_init_16),
     };
-    static const quic_crypto provider = {"shim", {&suites[0], &suites[1], &suites[2]}};
+    static const quic_crypto provider = {"shim", {&suites[0], &suites[1], &suites[2], &suites[3]}};
     return &provider;
 }

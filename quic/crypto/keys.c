@@ -4,14 +4,45 @@
 
 #include "quic/base/check.h"
 #include "quic/crypto/kdf.h"
+#include "quic/wire/version.h"
 
 _Static_assert(offsetof(quic_keys, iv) + QUIC_AEAD_NONCE_LEN <= 64, "hot fields: one cache line");
 _Static_assert(sizeof(quic_keys) <= 192, "packet keys stay small");
 
-#define LABEL_KEY    "quic key"
-#define LABEL_IV     "quic iv"
-#define LABEL_HP     "quic hp"
-#define LABEL_UPDATE "quic ku"
+/* What a version changes: RFC 9001 5.1, 5.2, 6.1; RFC 9369 3.3.1, 3.3.2. */
+typedef struct version_labels {
+    uint32_t version;
+    const char *key, *iv, *hp, *update;
+    uint8_t salt[20];
+} version_labels;
+
+static const version_labels labels_of[] = {
+    {.version = QUIC_VERSION_1,
+     .key = "quic key",
+     .iv = "quic iv",
+     .hp = "quic hp",
+     .update = "quic ku",
+     .salt = {0x38, 0x76, 0x2c, 0xf7, 0xf5, 0x59, 0x34, 0xb3, 0x4d, 0x17,
+              0x9a, 0xe6, 0xa4, 0xc8, 0x0c, 0xad, 0xcc, 0xbb, 0x7f, 0x0a}},
+    {.version = QUIC_VERSION_2,
+     .key = "quicv2 key",
+     .iv = "quicv2 iv",
+     .hp = "quicv2 hp",
+     .update = "quicv2 ku",
+     .salt = {0x0d, 0xed, 0xe3, 0xde, 0xf7, 0x00, 0xa6, 0xdb, 0x81, 0x93,
+              0x81, 0xbe, 0x6e, 0x26, 0x9d, 0xcb, 0xf9, 0xbd, 0x2e, 0xd9}},
+};
+#define LABELS_COUNT (sizeof(labels_of) / sizeof(labels_of[0]))
+
+/* The index of a version in labels_of, LABELS_COUNT for an unknown one. */
+static uint8_t find_labels(uint32_t version)
+{
+    uint8_t i = 0;
+    while (i < LABELS_COUNT && labels_of[i].version != version) {
+        i++;
+    }
+    return i;
+}
 
 static size_t align_up(size_t n)
 {
@@ -54,22 +85,25 @@ static void free_keys(quic_keys *k)
 
 /* make derives what `secret` gives (RFC 9001 5.1); hp_key NULL: derived too, else copied. */
 static quic_rc make(quic_keys **out, const quic_crypto *crypto, quic_mem *mem,
-                    const quic_crypto_suite *suite, const uint8_t *secret, const uint8_t *hp_key)
+                    const quic_crypto_suite *suite, uint8_t labels, const uint8_t *secret,
+                    const uint8_t *hp_key)
 {
+    const version_labels *text = &labels_of[labels];
     quic_keys *k = alloc_keys(mem, crypto, suite);
     if (k == NULL) {
         return QUIC_E_NOMEM;
     }
     k->secret_len = suite->hash_len;
+    k->labels = labels;
     memcpy(k->secret, secret, suite->hash_len);
 
     quic_kdf kdf;
     uint8_t key[QUIC_AEAD_KEY_LEN_MAX];
     quic_kdf_init(&kdf, suite->hash_len, secret, suite->hash_len);
-    quic_kdf_expand_label(&kdf, key, suite->key_len, LABEL_KEY);
-    quic_kdf_expand_label(&kdf, k->iv, sizeof(k->iv), LABEL_IV);
+    quic_kdf_expand_label(&kdf, key, suite->key_len, text->key);
+    quic_kdf_expand_label(&kdf, k->iv, sizeof(k->iv), text->iv);
     if (hp_key == NULL) {
-        quic_kdf_expand_label(&kdf, k->hp_key, suite->key_len, LABEL_HP);
+        quic_kdf_expand_label(&kdf, k->hp_key, suite->key_len, text->hp);
     } else {
         memcpy(k->hp_key, hp_key, suite->key_len);
     }
@@ -90,23 +124,30 @@ static quic_rc make(quic_keys **out, const quic_crypto *crypto, quic_mem *mem,
     return QUIC_OK;
 }
 
+quic_rc quic_keys_create_version(quic_keys **out, const quic_crypto *crypto, quic_mem *mem,
+                                 uint32_t version, uint16_t suite, const uint8_t *secret,
+                                 size_t secret_len)
+{
+    const quic_crypto_suite *s = quic_crypto_find_suite(crypto, suite);
+    const uint8_t labels = find_labels(version);
+    if (s == NULL || secret_len != s->hash_len || labels == LABELS_COUNT) {
+        return QUIC_E_INVAL;
+    }
+    return make(out, crypto, mem, s, labels, secret, NULL);
+}
+
 quic_rc quic_keys_create(quic_keys **out, const quic_crypto *crypto, quic_mem *mem, uint16_t suite,
                          const uint8_t *secret, size_t secret_len)
 {
-    const quic_crypto_suite *s = quic_crypto_find_suite(crypto, suite);
-    if (s == NULL || secret_len != s->hash_len) {
-        return QUIC_E_INVAL;
-    }
-    return make(out, crypto, mem, s, secret, NULL);
+    return quic_keys_create_version(out, crypto, mem, QUIC_VERSION_1, suite, secret, secret_len);
 }
 
 quic_rc quic_keys_create_initial(quic_keys **out_client, quic_keys **out_server,
                                  const quic_crypto *crypto, quic_mem *mem, uint32_t version,
                                  const quic_cid *client_dcid)
 {
-    static const uint8_t salt[20] = {0x38, 0x76, 0x2c, 0xf7, 0xf5, 0x59, 0x34, 0xb3, 0x4d, 0x17,
-                                     0x9a, 0xe6, 0xa4, 0xc8, 0x0c, 0xad, 0xcc, 0xbb, 0x7f, 0x0a};
-    if (version != QUIC_VERSION_1 || client_dcid->len > QUIC_CID_LEN_MAX) {
+    const uint8_t labels = find_labels(version);
+    if (labels == LABELS_COUNT || client_dcid->len > QUIC_CID_LEN_MAX) {
         return QUIC_E_INVAL;
     }
     /* RFC 9001 5.2 */
@@ -114,7 +155,8 @@ quic_rc quic_keys_create_initial(quic_keys **out_client, quic_keys **out_server,
     uint8_t initial_secret[32];
     uint8_t client_secret[32];
     uint8_t server_secret[32];
-    quic_hkdf_extract(32, initial_secret, salt, sizeof(salt), client_dcid->bytes, client_dcid->len);
+    quic_hkdf_extract(32, initial_secret, labels_of[labels].salt, sizeof(labels_of[labels].salt),
+                      client_dcid->bytes, client_dcid->len);
     quic_kdf kdf;
     quic_kdf_init(&kdf, 32, initial_secret, sizeof(initial_secret));
     quic_kdf_expand_label(&kdf, client_secret, sizeof(client_secret), "client in");
@@ -123,9 +165,9 @@ quic_rc quic_keys_create_initial(quic_keys **out_client, quic_keys **out_server,
 
     quic_keys *client = NULL;
     quic_keys *server = NULL;
-    quic_rc rc = make(&client, crypto, mem, suite, client_secret, NULL);
+    quic_rc rc = make(&client, crypto, mem, suite, labels, client_secret, NULL);
     if (rc == QUIC_OK) {
-        rc = make(&server, crypto, mem, suite, server_secret, NULL);
+        rc = make(&server, crypto, mem, suite, labels, server_secret, NULL);
     }
     if (rc != QUIC_OK) {
         quic_keys_destroy(client);
@@ -140,9 +182,10 @@ quic_rc quic_keys_update(quic_keys **out_next, const quic_keys *cur, quic_mem *m
 {
     uint8_t secret[QUIC_SECRET_LEN_MAX];
     quic_hkdf_expand_label(cur->suite->hash_len, secret, cur->secret_len, cur->secret,
-                           cur->secret_len, LABEL_UPDATE);
+                           cur->secret_len, labels_of[cur->labels].update);
     quic_keys *next = NULL;
-    const quic_rc rc = make(&next, cur->crypto, mem, cur->suite, secret, cur->hp_key);
+    const quic_rc rc =
+        make(&next, cur->crypto, mem, cur->suite, cur->labels, secret, cur->hp_key);
     OPENSSL_cleanse(secret, sizeof(secret));
     if (rc != QUIC_OK) {
         return rc;

@@ -3,7 +3,7 @@
  * Shape:  one allocation: this struct, the AEAD context, the header-protection context. Sealing,
  *         opening and making masks allocate nothing.
  * Owner:  a connection (or an endpoint that answers an Initial); one worker; no locks.
- * Spec:   RFC 9001 5.1-5.4, 6.1 (key update), 6.6 (limits).
+ * Spec:   RFC 9001 5.1-5.4, 6.1 (key update), 6.6 (limits); RFC 9369 3.3 (version 2).
  */
 #ifndef QUIC_CRYPTO_KEYS_H
 #define QUIC_CRYPTO_KEYS_H
@@ -29,6 +29,7 @@ typedef struct quic_keys {
     uint8_t iv[QUIC_AEAD_NONCE_LEN];
 
     uint8_t secret_len;
+    uint8_t labels; /* which version's labels derive from `secret`: index into a table of keys.c */
     uint16_t alloc_lead; /* bytes between the allocation and this struct */
     uint32_t alloc_size;
     const quic_crypto *crypto;
@@ -39,15 +40,21 @@ typedef struct quic_keys {
 
 /* quic_keys_create derives key, iv and header-protection key from a traffic secret (copied).
  *
- *   suite   0x1301, 0x1302 or 0x1303; secret_len must be that of its hash (32 or 48).
+ *   suite   0x1301..0x1304; secret_len must be that of its hash (32 or 48).
  * Returns QUIC_OK; QUIC_E_INVAL (suite or length); QUIC_E_NOMEM; QUIC_E_CRYPTO. `mem` must outlive
  * the keys. */
 QUIC_NODISCARD quic_rc quic_keys_create(quic_keys **out, const quic_crypto *crypto, quic_mem *mem,
                                         uint16_t suite, const uint8_t *secret, size_t secret_len);
 
+/* quic_keys_create_version is the same for `version`, whose labels a key update keeps; quic_keys_create
+ * is version 1. QUIC_E_INVAL for a version that is neither 1 nor 2. */
+QUIC_NODISCARD quic_rc quic_keys_create_version(quic_keys **out, const quic_crypto *crypto,
+                                                quic_mem *mem, uint32_t version, uint16_t suite,
+                                                const uint8_t *secret, size_t secret_len);
+
 /* quic_keys_create_initial derives both directions' Initial keys from the client's first DCID
- * (RFC 9001 5.2). out_client protects what the client sends, out_server what the server sends.
- * Returns QUIC_OK; QUIC_E_INVAL (version not 1); QUIC_E_NOMEM; QUIC_E_CRYPTO. On failure nothing is
+ * (RFC 9001 5.2, RFC 9369 3.3.1). out_client protects what the client sends, out_server what the server sends.
+ * Returns QUIC_OK; QUIC_E_INVAL (version neither 1 nor 2); QUIC_E_NOMEM; QUIC_E_CRYPTO. On failure nothing is
  * kept. */
 QUIC_NODISCARD quic_rc quic_keys_create_initial(quic_keys **out_client, quic_keys **out_server,
                                                 const quic_crypto *crypto, quic_mem *mem,

@@ -1,4 +1,5 @@
-/* quic/crypto/retry.h: the integrity tag of Retry packets. Pure functions. Spec: RFC 9001 5.8. */
+/* quic/crypto/retry.h: the integrity tag of Retry packets. Pure functions.
+ * Spec: RFC 9001 5.8, RFC 9369 3.3.3. */
 #ifndef QUIC_CRYPTO_RETRY_H
 #define QUIC_CRYPTO_RETRY_H
 
@@ -19,6 +20,14 @@ QUIC_NODISCARD quic_rc quic_retry_tag_make(uint8_t out[QUIC_AEAD_TAG_LEN],
 
 /* quic_retry_tag_check says whether the last 16 of `len` bytes are the right tag; constant time. */
 bool quic_retry_tag_check(const quic_cid *original_dcid, const uint8_t *packet, size_t len);
+
+/* The same for a Retry of `version`, 1 or 2; the two above are version 1. Another version is
+ * QUIC_E_INVAL, or false. */
+QUIC_NODISCARD quic_rc quic_retry_tag_make_version(uint8_t out[QUIC_AEAD_TAG_LEN], uint32_t version,
+                                                   const quic_cid *original_dcid,
+                                                   const uint8_t *packet, size_t len);
+bool quic_retry_tag_check_version(uint32_t version, const quic_cid *original_dcid,
+                                  const uint8_t *packet, size_t len);
 
 #ifdef __cplusplus
 }

@@ -1,11 +1,14 @@
-/* quic/crypto/token.h: the token of a Retry packet: what a server tells itself through the client.
+/* quic/crypto/token.h: address validation tokens: what a server tells itself through the client.
  *
- * Format: type (1) | nonce (12) | AES-128-GCM(issued time, client address, original DCID, Retry
- *         SCID; fields of fixed size) | tag (16). The type byte is authenticated. Always
- *         QUIC_TOKEN_RETRY_LEN bytes, so that its size tells nothing.
+ * Kinds:  Retry tokens prove an address within one handshake and carry that handshake's connection IDs;
+ *         NEW_TOKEN tokens prove it for a later connection, are bound to the IP address but not to the
+ *         port, and carry a unique id so that a register (anti_replay.h) can make them single-use.
+ * Format: type (1) | nonce (12) | AES-128-GCM(fields of fixed size) | tag (16). The type byte is
+ *         authenticated and each kind has its own key. Each kind has one size, which tells nothing.
  * Owner:  an endpoint keeps quic_token_keys; equal root secrets give equal keys, so any worker, and
- *         a restarted server, opens any worker's token.
- * Spec:   RFC 9000 8.1.2, 8.1.4.
+ *         a restarted server, opens any worker's token. After a rotation of the root secret, tokens of
+ *         the previous one still open.
+ * Spec:   RFC 9000 8.1.2, 8.1.3, 8.1.4; RFC 9369 5.
  */
 #ifndef QUIC_CRYPTO_TOKEN_H
 #define QUIC_CRYPTO_TOKEN_H
@@ -18,9 +21,18 @@ extern "C" {
 #endif
 
 #define QUIC_TOKEN_RETRY_LEN 98u
+#define QUIC_TOKEN_NEW_LEN   74u /* another size than Retry's */
+#define QUIC_TOKEN_ID_LEN    16u
+
+typedef struct quic_token_key_pair {
+    uint8_t retry_key[16];
+    uint8_t new_key[16];
+} quic_token_key_pair;
 
 typedef struct quic_token_keys {
-    uint8_t retry_key[16];
+    quic_token_key_pair current; /* makes tokens, opens them */
+    quic_token_key_pair previous;
+    bool has_previous; /* `previous` opens tokens, too */
 } quic_token_keys;
 
 typedef struct quic_token_retry {
@@ -29,8 +41,20 @@ typedef struct quic_token_retry {
     quic_ns issued;
 } quic_token_retry;
 
-/* quic_token_keys_derive derives the keys once from the root secret. */
+typedef struct quic_token_new {
+    quic_ns issued;
+    uint8_t id[QUIC_TOKEN_ID_LEN]; /* random; no two tokens share one */
+} quic_token_new;
+
+/* quic_token_keys_derive derives the keys once from the root secret; there is no previous one. */
 void quic_token_keys_derive(quic_token_keys *keys, const uint8_t root_secret[32]);
+
+/* quic_token_keys_rotate makes tokens with a new root secret from now on; those of the one before it
+ * still open, older ones no longer do. Deriving from the old secret and rotating to the new one gives
+ * every process the same keys. */
+void quic_token_keys_rotate(quic_token_keys *keys, const uint8_t root_secret[32]);
+
+/* ---- Retry ----------------------------------------------------------------------------------- */
 
 /* quic_token_retry_make writes QUIC_TOKEN_RETRY_LEN bytes for the client at `client`.
  * Returns QUIC_OK; QUIC_E_CRYPTO. */
@@ -49,6 +73,27 @@ QUIC_NODISCARD quic_rc quic_token_retry_open(const quic_token_keys *keys, quic_t
                                              const uint8_t *token, size_t len,
                                              const quic_addr *client, quic_ns lifetime,
                                              quic_ns now);
+
+/* ---- NEW_TOKEN ------------------------------------------------------------------------------- */
+
+/* quic_token_new_make writes QUIC_TOKEN_NEW_LEN bytes for the client at `client`, whose connection
+ * speaks `version`. `now` is of a clock that runs on, unchanged, for as long as tokens live.
+ * Returns QUIC_OK; QUIC_E_CRYPTO. */
+QUIC_NODISCARD quic_rc quic_token_new_make(const quic_token_keys *keys,
+                                           uint8_t out[QUIC_TOKEN_NEW_LEN], const quic_rng *rng,
+                                           const quic_addr *client, uint32_t version, quic_ns now);
+
+/* quic_token_new_open checks a token that came from `client` in an Initial of `version`. Unlike with a
+ * Retry token, no failure closes anything (RFC 9000 8.1.3): the address counts as unvalidated.
+ *
+ * Returns QUIC_OK with *out filled: offer out->id to the register before believing the address;
+ *   QUIC_E_DROP   not a token of ours (size, type or tag)
+ *   QUIC_E_STATE  ours, but older than `lifetime`, from the future, for another IP address (the port
+ *                 may change), or of another version (RFC 9369 5) */
+QUIC_NODISCARD quic_rc quic_token_new_open(const quic_token_keys *keys, quic_token_new *out,
+                                           const uint8_t *token, size_t len,
+                                           const quic_addr *client, uint32_t version,
+                                           quic_ns lifetime, quic_ns now);
 
 #ifdef __cplusplus
 }

@@ -11,6 +11,24 @@ static bool is_ours(const quic_endpoint *ep, uint8_t dcid_first_byte)
     return quic_cid_local_worker(dcid_first_byte, ep->config.worker_count) == ep->config.worker_id;
 }
 
+/* RFC 9000 17.3.1: a zero fixed bit is not version 1. */
+static bool is_short_v1(uint8_t first)
+{
+    return (first & (QUIC_HEADER_LONG_BIT | QUIC_HEADER_FIXED_BIT)) == QUIC_HEADER_FIXED_BIT;
+}
+
+/* RFC 9000 9: we said disable_active_migration, so packets from another address of a client are
+ * dropped, without a reset; a client discards packets from unknown server addresses. The unspecified
+ * address stands for whoever answers. */
+static bool is_from_peer(const quic_conn *conn, const quic_rx_unit *unit)
+{
+    static const uint8_t any[16];
+    const quic_addr *peer = &quic_conn_path(conn)->remote;
+    const quic_addr *from = &unit->path.remote;
+    return peer->port == from->port && (memcmp(peer->ip, from->ip, sizeof(any)) == 0 ||
+                                        memcmp(peer->ip, any, sizeof(any)) == 0);
+}
+
 static void on_unknown_short(quic_endpoint *ep, const quic_rx_unit *unit, const uint8_t *data,
                              uint32_t len, quic_ns now)
 {
@@ -18,7 +36,7 @@ static void on_unknown_short(quic_endpoint *ep, const quic_rx_unit *unit, const 
     if (len >= 5 + QUIC_RESET_TOKEN_LEN) {
         quic_conn *conn = quic_cid_table_find(
             &ep->env.reset_tokens, data + len - QUIC_RESET_TOKEN_LEN, QUIC_RESET_TOKEN_LEN);
-        if (conn != NULL) {
+        if (conn != NULL && is_from_peer(conn, unit)) {
             quic_conn_recv_stateless_reset(conn, now);
             return;
         }
@@ -36,6 +54,10 @@ static uint32_t recv_short_run(quic_endpoint *ep, quic_rx_unit *unit, uint32_t o
     uint8_t *data = unit->data + off;
     uint32_t left = unit->len - off;
     uint32_t len = left < unit->seg_len ? left : unit->seg_len;
+    if (!is_short_v1(data[0])) {
+        ep->counters.drop_malformed++;
+        return len;
+    }
     if (len < SHORT_LEN_MIN) {
         /* Too short for a packet: at best a reset. One with a CID in use must not draw a reset that
          * would end that connection. */
@@ -57,13 +79,17 @@ static uint32_t recv_short_run(quic_endpoint *ep, quic_rx_unit *unit, uint32_t o
     while (taken < left) {
         const uint8_t *next = data + taken;
         uint32_t next_len = left - taken < unit->seg_len ? left - taken : unit->seg_len;
-        if (next_len < SHORT_LEN_MIN || quic_header_is_long(next[0]) ||
+        if (next_len < SHORT_LEN_MIN || !is_short_v1(next[0]) ||
             memcmp(next + 1, data + 1, QUIC_CID_LOCAL_LEN) != 0) {
             break;
         }
         count++;
         taken += next_len;
         len = next_len;
+    }
+    if (QUIC_UNLIKELY(!is_from_peer(conn, unit))) {
+        ep->counters.drop_unknown_cid += count;
+        return taken;
     }
     quic_conn_recv_datagrams(conn, count, taken);
     quic_conn_recv_short(conn, data, count, unit->seg_len, len, unit->ecn, now);
@@ -89,7 +115,8 @@ static void recv_coalesced(quic_conn *conn, quic_rx_unit *unit, uint8_t *data, u
             break;
         }
         if (!quic_header_is_long(data[off])) {
-            if (left >= SHORT_LEN_MIN && dcid_len == QUIC_CID_LOCAL_LEN &&
+            if (left >= SHORT_LEN_MIN && is_short_v1(data[off]) &&
+                dcid_len == QUIC_CID_LOCAL_LEN &&
                 memcmp(data + off + 1, dcid, dcid_len) == 0) {
                 quic_conn_recv_short(conn, data + off, 1, (uint32_t)left, (uint32_t)left, unit->ecn,
                                      now);
@@ -127,6 +154,10 @@ static void recv_long(quic_endpoint *ep, quic_rx_unit *unit, uint8_t *data, uint
         return;
     }
     quic_conn *conn = quic_cid_table_find(&ep->env.cids, h.dcid, h.dcid_len);
+    if (conn != NULL && !is_from_peer(conn, unit)) {
+        ep->counters.drop_unknown_cid++;
+        return;
+    }
     if (h.type == QUIC_PACKET_VN || h.type == QUIC_PACKET_RETRY) {
         if (conn == NULL) {
             ep->counters.drop_unknown_cid++;

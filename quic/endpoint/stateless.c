@@ -106,7 +106,7 @@ void quic_endpoint_answer_retry(quic_endpoint *ep, const quic_path_addr *path,
 void quic_endpoint_answer_close(quic_endpoint *ep, const quic_path_addr *path,
                                 const quic_long_header *h, uint64_t error)
 {
-    if (!quic_rate_take(&ep->admission.reset_rate, 0)) {
+    if (!quic_rate_take(&ep->admission.reset_rate, ep->env.now)) {
         ep->counters.drop_limit++;
         return;
     }

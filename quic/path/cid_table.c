@@ -73,7 +73,7 @@ quic_rc quic_cid_table_add(quic_cid_table *table, const uint8_t *bytes, size_t l
     if (table->count >= table->max) {
         return QUIC_E_LIMIT;
     }
-    if ((table->count + 1) * 2 > table->cap) {
+    if ((table->count + 1) * 3 > table->cap * 2) {
         quic_rc rc = grow(table);
         if (rc != QUIC_OK) {
             return rc;

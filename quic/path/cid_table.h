@@ -1,7 +1,7 @@
 /* quic/path/cid_table.h: from the bytes of a connection ID (or of a reset token) to its connection.
  *
  * Shape:  open addressing with a keyed hash (an attacker who picks bytes cannot build chains),
- *         linear probing, deletion by back-shifting; a power of two slots, at most half of them used.
+ *         linear probing, deletion by back-shifting; a power of two slots, at most two thirds used.
  * Owner:  an endpoint; one worker; no locks.    Spec: RFC 9000 5.2, 10.3.1, 21.
  */
 #ifndef QUIC_PATH_CID_TABLE_H

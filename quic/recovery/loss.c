@@ -3,6 +3,7 @@
 #include "quic/base/check.h"
 #include "quic/recovery/loss_internal.h"
 
+#define DELIVERED_AGO_SHIFT 4u /* quic_sent_packet.delivered_ago counts 16 ns */
 #define MAX_ACK_DELAY_DEFAULT_NS (25 * QUIC_NS_PER_MS) /* RFC 9000 18.2 */
 #define REMEMBER_LOST_PTOS       3u /* how long a lost packet may prove spurious */
 
@@ -76,6 +77,20 @@ void quic_recovery_leave(quic_recovery *rec, quic_recovery_space *sp, quic_sent_
     }
 }
 
+/* What a delivery rate will be computed from (draft-ietf-ccwg-bbr 4.1.2.2). */
+static inline void note_delivery(const quic_recovery *rec, quic_sent_packet *packet, quic_ns now)
+{
+    uint64_t ago = (now - rec->delivered_ns) >> DELIVERED_AGO_SHIFT;
+    packet->delivered_low = (uint32_t)rec->delivered_bytes;
+    packet->lost_low = (uint32_t)rec->lost_bytes;
+    packet->delivered_ago = ago < UINT32_MAX ? (uint32_t)ago : UINT32_MAX;
+    packet->first_sent_ago = quic_float16(now - rec->first_sent_ns);
+    packet->tx_in_flight = quic_float16(rec->in_flight_bytes);
+    if (QUIC_UNLIKELY(rec->app_limited_bytes != 0)) {
+        packet->flags |= QUIC_SENT_APP_LIMITED;
+    }
+}
+
 void quic_recovery_on_sent(quic_recovery *rec, quic_space space, quic_sent_packet *packet,
                            uint32_t bytes, uint32_t flags, quic_ns now)
 {
@@ -90,12 +105,12 @@ void quic_recovery_on_sent(quic_recovery *rec, quic_space space, quic_sent_packe
     packet->sent_ns = now;
     if (rec->in_flight_bytes == 0) {
         rec->delivered_ns = now; /* a pause is no part of the delivery rate */
+        rec->first_sent_ns = now;
     }
-    packet->delivered_bytes = rec->delivered_bytes;
-    packet->delivered_ns = rec->delivered_ns;
     if ((flags & QUIC_SENT_IN_FLIGHT) != 0) {
         rec->in_flight_bytes += bytes;
     }
+    note_delivery(rec, packet, now);
     if ((flags & QUIC_SENT_ACK_ELICITING) != 0) {
         sp->last_eliciting_sent_ns = now;
         rec->timer_base_ns = now;
@@ -149,6 +164,9 @@ static void lose_packet(quic_recovery *rec, quic_recovery_space *sp, quic_sent_p
     if ((packet->flags & QUIC_SENT_ECT0) != 0) {
         out->lost_ect0_count++;
     }
+    if ((packet->flags & QUIC_SENT_MTU_PROBE) == 0) {
+        rec->lost_bytes += packet->bytes;
+    }
     if ((packet->flags & QUIC_SENT_MTU_PROBE) != 0) {
         out->mtu_probe_lost_count++;
     } else if (packet->sent_ns >= rec->path_start_ns) {
@@ -175,6 +193,7 @@ void quic_recovery_detect(quic_recovery *rec, quic_recovery_space *sp, quic_loss
     quic_ns delay_ns = quic_rtt_loss_delay_ns(&rec->rtt);
     uint64_t pn = map->scan_pn;
     sp->loss_time_ns = QUIC_NS_NEVER;
+    out->prior_lost_bytes = rec->lost_bytes;
     for (; pn < map->next_pn && pn <= sp->largest_acked_pn; pn++) {
         quic_sent_packet *packet = quic_sent_map_find(map, pn);
         if (packet == NULL) {
@@ -291,12 +310,47 @@ static void note_spurious(quic_recovery *rec, quic_ack_result *out, const quic_s
     }
 }
 
+/* Of the newest packet that an ACK covers: the other end of its delivery rate interval. */
+static inline void note_newest(quic_recovery_ack *ack, const quic_sent_packet *packet)
+{
+    quic_recovery *rec = ack->rec;
+    quic_ack_result *out = &ack->out;
+    quic_ns delivered_ns = packet->sent_ns - ((quic_ns)packet->delivered_ago << DELIVERED_AGO_SHIFT);
+    ack->ack_elapsed_ns = ack->now > delivered_ns ? ack->now - delivered_ns : 0;
+    ack->send_elapsed_ns = quic_float16_value(packet->first_sent_ago);
+    ack->lost_low = packet->lost_low;
+    out->tx_in_flight_bytes = quic_float16_value(packet->tx_in_flight);
+    out->prior_delivered_bytes =
+        rec->delivered_bytes - (uint32_t)((uint32_t)rec->delivered_bytes - packet->delivered_low);
+}
+
+/* The sums are final now. */
+static void take_rate_sample(quic_recovery_ack *ack)
+{
+    quic_recovery *rec = ack->rec;
+    quic_ack_result *out = &ack->out;
+    if (out->largest_acked_sent_ns >= rec->path_start_ns && ack->ack_elapsed_ns > 0) {
+        out->rate_bytes = rec->delivered_bytes - out->prior_delivered_bytes;
+        out->rate_ns = ack->ack_elapsed_ns > ack->send_elapsed_ns ? ack->ack_elapsed_ns
+                                                                  : ack->send_elapsed_ns;
+    }
+    rec->delivered_ns = ack->now;
+    if (out->largest_acked_sent_ns > rec->first_sent_ns) {
+        rec->first_sent_ns = out->largest_acked_sent_ns;
+    }
+    if (rec->delivered_bytes > rec->app_limited_bytes) {
+        rec->app_limited_bytes = 0; /* the bubble has left the path */
+    }
+}
+
 static void count_acked(quic_recovery_ack *ack, const quic_sent_packet *packet)
 {
     quic_recovery *rec = ack->rec;
     quic_ack_result *out = &ack->out;
     out->acked_count++;
-    rec->delivered_bytes += packet->bytes;
+    if (QUIC_LIKELY((packet->flags & QUIC_SENT_IN_FLIGHT) != 0)) {
+        rec->delivered_bytes += packet->bytes;
+    }
     if ((packet->flags & QUIC_SENT_ECT0) != 0) {
         out->ect0_acked_count++;
     }
@@ -311,8 +365,7 @@ static void count_acked(quic_recovery_ack *ack, const quic_sent_packet *packet)
         out->largest_acked_pn = packet->pn;
         out->largest_acked_sent_ns = packet->sent_ns;
         out->app_limited = (packet->flags & QUIC_SENT_APP_LIMITED) != 0;
-        ack->delivered_bytes = packet->delivered_bytes;
-        ack->delivered_ns = packet->delivered_ns;
+        note_newest(ack, packet);
         ack->largest_is_new = packet->pn == ack->largest;
     }
 }
@@ -378,16 +431,13 @@ void quic_recovery_ack_end(quic_recovery_ack *ack, quic_ack_result *out)
     }
     if (res->acked_count > 0) {
         take_rtt_sample(ack);
-        if (ack->delivered_ns < ack->now) {
-            res->rate_bytes = rec->delivered_bytes - ack->delivered_bytes;
-            res->rate_ns = ack->now - ack->delivered_ns;
-        }
-        rec->delivered_ns = ack->now;
+        take_rate_sample(ack);
         rec->timer_base_ns = ack->now;
         if (ack->space == QUIC_SPACE_HANDSHAKE) {
             rec->facts.peer_validated_address = true; /* RFC 9002 6.2.2.1 */
         }
         quic_recovery_detect(rec, sp, &res->loss, ack->now);
+        res->lost_since_bytes = (uint32_t)((uint32_t)rec->lost_bytes - ack->lost_low);
         if (rec->facts.peer_validated_address) {
             rec->pto_count = 0; /* RFC 9002 6.2.1 */
         }

@@ -53,8 +53,11 @@ typedef struct quic_recovery {
     quic_rtt rtt;
     quic_recovery_facts facts;
     uint64_t in_flight_bytes; /* over all spaces */
-    uint64_t delivered_bytes; /* acknowledged ever */
-    quic_ns delivered_ns;
+    uint64_t delivered_bytes; /* in-flight packets acknowledged ever */
+    quic_ns delivered_ns;     /* when that was reached */
+    quic_ns first_sent_ns;    /* when the newest of them left */
+    uint64_t lost_bytes;      /* declared lost ever, probes for the MTU left out */
+    uint64_t app_limited_bytes; /* samples count as app-limited until so much is delivered; 0 = none */
     quic_ns max_ack_delay_ns; /* the peer's transport parameter; 25 ms before it is known */
     quic_ns path_start_ns;    /* packets sent before belong to an earlier path */
     quic_ns timer_base_ns;    /* last progress: where a client's anti-deadlock timer starts */
@@ -78,6 +81,7 @@ typedef struct quic_loss_result {
     uint32_t mtu_probe_lost_count;
     uint32_t lost_ect0_count;     /* of these, marked ECT(0) */
     uint64_t lost_bytes;          /* were in flight */
+    uint64_t prior_lost_bytes;    /* rec->lost_bytes before */
     quic_ns largest_lost_sent_ns; /* of the newest whose loss means congestion; 0 = none did */
     bool persistent_congestion;   /* RFC 9002 7.6 */
 } quic_loss_result;
@@ -93,8 +97,13 @@ typedef struct quic_ack_result {
     bool has_rtt_sample;
     bool app_limited; /* the largest newly acknowledged was sent without need */
     quic_ns rtt_sample_ns;
-    uint64_t rate_bytes; /* delivery rate: this much arrived in rate_ns; 0 = unknown */
+    /* Delivery rate (draft-ietf-ccwg-bbr 4.1): rate_bytes arrived in rate_ns, the longer of the time
+     * they took to leave and to be acknowledged; 0 = unknown. */
+    uint64_t rate_bytes;
     quic_ns rate_ns;
+    uint64_t prior_delivered_bytes; /* delivered_bytes when the largest newly acknowledged left */
+    uint64_t tx_in_flight_bytes;    /* in flight then, itself included; exact to 1/1024 */
+    uint64_t lost_since_bytes;      /* declared lost since, this ACK's losses included */
     uint32_t spurious_count;  /* of acked_count, were thought lost */
     bool spurious_congestion; /* every loss of the last congestion epoch proved spurious */
     quic_loss_result loss;
@@ -123,6 +132,32 @@ static inline bool quic_recovery_has_eliciting(const quic_recovery *rec, quic_sp
 void quic_recovery_on_sent(quic_recovery *rec, quic_space space, quic_sent_packet *packet,
                            uint32_t bytes, uint32_t flags, quic_ns now);
 
+/* quic_recovery_on_app_limited: there is room to send and nothing to be sent. Delivery rates measured
+ * with what is in flight now, and until that is acknowledged, say nothing about the path. */
+static inline void quic_recovery_on_app_limited(quic_recovery *rec)
+{
+    uint64_t until = rec->delivered_bytes + rec->in_flight_bytes;
+    rec->app_limited_bytes = until > 0 ? until : 1;
+}
+
+/* quic_float16: 11 bits of value and 5 of exponent, rounded down; up to 2^42. */
+static inline uint16_t quic_float16(uint64_t v)
+{
+    uint32_t exp = v > 2047 ? 53u - (uint32_t)__builtin_clzll(v) : 0;
+    return exp > 31 ? UINT16_MAX : (uint16_t)(exp << 11 | (uint32_t)(v >> exp));
+}
+
+static inline uint64_t quic_float16_value(uint16_t f)
+{
+    return (uint64_t)(f & 2047u) << (f >> 11);
+}
+
+/* quic_recovery_tx_in_flight: bytes in flight when `packet` left, itself included. */
+static inline uint64_t quic_recovery_tx_in_flight(const quic_sent_packet *packet)
+{
+    return quic_float16_value(packet->tx_in_flight);
+}
+
 /* ---- acknowledgements --------------------------------------------------------------------------- */
 
 typedef struct quic_recovery_ack {
@@ -137,8 +172,9 @@ typedef struct quic_recovery_ack {
     bool has_eliciting;
     bool largest_is_new;
     quic_ns largest_sent_ns;
-    quic_ns delivered_ns;
-    uint64_t delivered_bytes;
+    quic_ns ack_elapsed_ns; /* rate interval of the largest newly acknowledged */
+    quic_ns send_elapsed_ns;
+    uint32_t lost_low;
     quic_ack_result out;
 } quic_recovery_ack;
 

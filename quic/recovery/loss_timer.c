@@ -53,7 +53,8 @@ static quic_ns pto_time(const quic_recovery *rec, quic_space *out_space, bool *o
             *out_space = (quic_space)i;
         }
     }
-    if (time_ns == QUIC_NS_NEVER && !rec->facts.peer_validated_address) {
+    if (time_ns == QUIC_NS_NEVER && !rec->facts.peer_validated_address &&
+        rec->timer_base_ns != 0) { /* not before the first flight left */
         quic_ns base_ns =
             rec->timer_base_ns > rec->last_pto_ns ? rec->timer_base_ns : rec->last_pto_ns;
         *out_idle = true;

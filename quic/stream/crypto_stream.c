@@ -3,7 +3,7 @@
 #include "quic/base/check.h"
 #include "quic/wire/frame_encode.h"
 
-#define CRYPTO_SEND_FACTOR 4u /* what we queue is our own flight: certificates may be long */
+#define CRYPTO_SEND_FACTOR 8u /* what we queue is our own flight: certificates may be long */
 
 void quic_crypto_stream_init(quic_crypto_stream *cs, quic_mem *mem, uint64_t buf_bytes)
 {

@@ -45,7 +45,7 @@ void quic_crypto_stream_consume(quic_crypto_stream *cs, size_t len);
 bool quic_crypto_stream_has_buffered(const quic_crypto_stream *cs);
 
 /* quic_crypto_stream_write queues all of `data` (copies).
- * Returns QUIC_OK; QUIC_E_LIMIT (4 * buf_bytes would be held); QUIC_E_NOMEM; nothing is taken
+ * Returns QUIC_OK; QUIC_E_LIMIT (8 * buf_bytes would be held); QUIC_E_NOMEM; nothing is taken
  * then. */
 QUIC_NODISCARD quic_rc quic_crypto_stream_write(quic_crypto_stream *cs, const uint8_t *data,
                                                 size_t len);

@@ -1,7 +1,7 @@
-/* quic/wire/frame.h: the frames of QUIC version 1, one struct each, and the union of them.
+/* quic/wire/frame.h: the frames of QUIC and of its extensions, one struct each, and the union of them.
  *
  * Shape:  plain values; byte strings are views into the packet they were read from.
- * Spec:   RFC 9000 19.
+ * Spec:   RFC 9000 19; RFC 9221 4; QUIC Acknowledgment Frequency 4, 5; Reliable Stream Resets 4.
  */
 #ifndef QUIC_WIRE_FRAME_H
 #define QUIC_WIRE_FRAME_H
@@ -38,7 +38,21 @@ enum {
     QUIC_FRAME_CONNECTION_CLOSE = 0x1c,
     QUIC_FRAME_CONNECTION_CLOSE_APP = 0x1d,
     QUIC_FRAME_HANDSHAKE_DONE = 0x1e,
-    QUIC_FRAME_TYPE_COUNT = 0x1f,
+    QUIC_FRAME_TYPE_COUNT = 0x1f, /* the types of RFC 9000 lie below; extensions' do not */
+    QUIC_FRAME_IMMEDIATE_ACK = 0x1f,
+    QUIC_FRAME_RESET_STREAM_AT = 0x24,
+    QUIC_FRAME_DATAGRAM = 0x30, /* and 0x31, with a Length field */
+    QUIC_FRAME_DATAGRAM_LEN = 0x31,
+    QUIC_FRAME_ACK_FREQUENCY = 0xaf,
+};
+
+/* Extensions that bring frames: sets of them say what was negotiated. */
+enum {
+    QUIC_EXT_NONE = 0,
+    QUIC_EXT_DATAGRAM = 1,
+    QUIC_EXT_ACK_FREQUENCY = 2, /* ACK_FREQUENCY and IMMEDIATE_ACK */
+    QUIC_EXT_RESET_STREAM_AT = 4,
+    QUIC_EXT_ALL = 7,
 };
 #define QUIC_FRAME_STREAM_FIN 0x01u
 #define QUIC_FRAME_STREAM_LEN 0x02u
@@ -130,8 +144,28 @@ typedef struct quic_frame_connection_close {
     bool app; /* type 0x1d */
 } quic_frame_connection_close;
 
+typedef struct quic_frame_datagram {
+    const uint8_t *data;
+    size_t len; /* the size of the whole frame counts against max_datagram_frame_size */
+} quic_frame_datagram;
+
+typedef struct quic_frame_ack_frequency {
+    uint64_t seq;
+    uint64_t eliciting_threshold; /* packets that may come without an acknowledgement */
+    uint64_t max_ack_delay_us;    /* any value: see quic_frame_ack_frequency_is_valid */
+    uint64_t reordering_threshold;
+} quic_frame_ack_frequency;
+
+typedef struct quic_frame_reset_stream_at {
+    uint64_t id;
+    uint64_t error;
+    uint64_t final_size;
+    uint64_t reliable_size; /* <= final_size */
+} quic_frame_reset_stream_at;
+
 typedef struct quic_frame {
-    uint8_t type; /* as on the wire, so a STREAM keeps its bits: QUIC_FRAME_STREAM..STREAM_LAST */
+    /* As on the wire (every type is below 256), so a STREAM keeps its bits. */
+    uint8_t type;
     union {
         quic_frame_padding padding;
         quic_frame_ack ack; /* ACK, ACK_ECN */
@@ -150,12 +184,29 @@ typedef struct quic_frame {
         quic_frame_retire_connection_id retire_connection_id;
         quic_frame_path path;              /* PATH_CHALLENGE, PATH_RESPONSE */
         quic_frame_connection_close close; /* both kinds */
+        quic_frame_datagram datagram;      /* both kinds */
+        quic_frame_ack_frequency ack_frequency;
+        quic_frame_reset_stream_at reset_stream_at;
     };
 } quic_frame;
 
 static inline bool quic_frame_is_stream(uint64_t type)
 {
     return (type & ~7ull) == QUIC_FRAME_STREAM;
+}
+
+static inline bool quic_frame_is_datagram(uint64_t type)
+{
+    return (type & ~1ull) == QUIC_FRAME_DATAGRAM;
+}
+
+/* quic_frame_ack_frequency_is_valid: a false is PROTOCOL_VIOLATION (Acknowledgment Frequency 4).
+ * `min_ack_delay_us` is what we advertised. */
+static inline bool quic_frame_ack_frequency_is_valid(const quic_frame_ack_frequency *frame,
+                                                     uint64_t min_ack_delay_us)
+{
+    return frame->max_ack_delay_us >= min_ack_delay_us &&
+           frame->max_ack_delay_us < (1ull << 14) * 1000;
 }
 
 #ifdef __cplusplus

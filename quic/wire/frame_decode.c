@@ -1,5 +1,7 @@
 #include "quic/wire/frame_decode.h"
 
+#include "quic/wire/frame_table.h"
+
 /* Every helper reads the body of one frame kind (the type is consumed) and returns false for
  * FRAME_ENCODING_ERROR. */
 
@@ -88,6 +90,27 @@ static bool read_close(quic_reader *r, quic_frame_connection_close *out, bool ap
            read_view(r, &out->reason, &out->reason_len);
 }
 
+static bool read_datagram(quic_reader *r, quic_frame_datagram *out, bool with_len)
+{
+    if (with_len) {
+        return read_view(r, &out->data, &out->len);
+    }
+    out->len = quic_reader_left(r);
+    return quic_reader_bytes(r, &out->data, out->len);
+}
+
+static bool read_ack_frequency(quic_reader *r, quic_frame_ack_frequency *out)
+{
+    return read_2(r, &out->seq, &out->eliciting_threshold) &&
+           read_2(r, &out->max_ack_delay_us, &out->reordering_threshold);
+}
+
+static bool read_reset_stream_at(quic_reader *r, quic_frame_reset_stream_at *out)
+{
+    return read_2(r, &out->id, &out->error) && read_2(r, &out->final_size, &out->reliable_size) &&
+           out->reliable_size <= out->final_size; /* Reliable Stream Resets 4 */
+}
+
 static bool read_body(quic_reader *r, quic_frame *out)
 {
     switch (out->type) {
@@ -96,6 +119,7 @@ static bool read_body(quic_reader *r, quic_frame *out)
         return true;
     case QUIC_FRAME_PING:
     case QUIC_FRAME_HANDSHAKE_DONE:
+    case QUIC_FRAME_IMMEDIATE_ACK:
         return true;
     case QUIC_FRAME_ACK:
     case QUIC_FRAME_ACK_ECN:
@@ -131,33 +155,78 @@ static bool read_body(quic_reader *r, quic_frame *out)
     case QUIC_FRAME_CONNECTION_CLOSE:
     case QUIC_FRAME_CONNECTION_CLOSE_APP:
         return read_close(r, &out->close, out->type == QUIC_FRAME_CONNECTION_CLOSE_APP);
+    case QUIC_FRAME_RESET_STREAM_AT:
+        return read_reset_stream_at(r, &out->reset_stream_at);
+    case QUIC_FRAME_DATAGRAM:
+    case QUIC_FRAME_DATAGRAM_LEN:
+        return read_datagram(r, &out->datagram, out->type == QUIC_FRAME_DATAGRAM_LEN);
+    case QUIC_FRAME_ACK_FREQUENCY:
+        return read_ack_frequency(r, &out->ack_frequency);
     default:
         return false;
     }
 }
 
-quic_rc quic_frame_decode(quic_frame *out, size_t *out_len, const uint8_t *data, size_t len)
+/* Reads a type that is not one byte. Returns its value, or says what is wrong with it. */
+static quic_rc read_long_type(quic_reader *r, uint64_t *out)
 {
-    if (len > 0 && quic_frame_is_stream(data[0])) {
+    const uint8_t *start = r->p;
+    if (!quic_reader_varint(r, out)) {
+        return QUIC_V_FRAME_ENCODING;
+    }
+    if ((size_t)(r->p - start) != quic_varint_len(*out)) {
+        return QUIC_V_PROTOCOL_VIOLATION; /* RFC 9000 12.4 */
+    }
+    return *out <= UINT8_MAX ? QUIC_OK : QUIC_V_FRAME_ENCODING;
+}
+
+/* The frame that follows the type, which is unknown unless `extensions` brings it. */
+static quic_rc decode_body(quic_frame *out, size_t *out_len, quic_reader *r, const uint8_t *data,
+                           uint64_t type, uint32_t extensions)
+{
+    if (QUIC_UNLIKELY(type >= QUIC_FRAME_TYPE_COUNT) &&
+        (quic_frame_extension(type) & extensions) == 0) {
+        return QUIC_V_FRAME_ENCODING; /* RFC 9000 12.4 */
+    }
+    out->type = (uint8_t)type;
+    if (!read_body(r, out)) {
+        return QUIC_V_FRAME_ENCODING;
+    }
+    *out_len = (size_t)(r->p - data);
+    return QUIC_OK;
+}
+
+quic_rc quic_frame_decode_ext(quic_frame *out, size_t *out_len, const uint8_t *data, size_t len,
+                              uint32_t extensions)
+{
+    if (len == 0) {
+        return QUIC_V_FRAME_ENCODING;
+    }
+    uint64_t type = data[0];
+    if (quic_frame_is_stream(type)) {
         out->type = data[0];
         *out_len = quic_frame_decode_stream(&out->stream, data, len);
         return *out_len == 0 ? QUIC_V_FRAME_ENCODING : QUIC_OK;
     }
     quic_reader r = quic_reader_make(data, len);
-    uint64_t type;
-    if (!quic_reader_varint(&r, &type)) {
-        return QUIC_V_FRAME_ENCODING;
+    if (QUIC_LIKELY(type < 0x40)) { /* one byte is the type itself */
+        r.p++;
+    } else {
+        quic_rc rc = read_long_type(&r, &type);
+        if (rc != QUIC_OK) {
+            return rc;
+        }
     }
-    if ((size_t)(r.p - data) != quic_varint_len(type)) {
-        return QUIC_V_PROTOCOL_VIOLATION; /* RFC 9000 12.4 */
+    if (QUIC_UNLIKELY(quic_frame_is_datagram(type)) && (extensions & QUIC_EXT_DATAGRAM) == 0) {
+        return QUIC_V_PROTOCOL_VIOLATION; /* RFC 9221 3 */
     }
-    if (type >= QUIC_FRAME_TYPE_COUNT) {
-        return QUIC_V_FRAME_ENCODING; /* RFC 9000 12.4 */
+    return decode_body(out, out_len, &r, data, type, extensions);
+}
+
+quic_rc quic_frame_decode(quic_frame *out, size_t *out_len, const uint8_t *data, size_t len)
+{
+    if (len > 0 && quic_frame_is_datagram(data[0])) {
+        return QUIC_V_FRAME_ENCODING; /* to an endpoint without RFC 9221 a type like any unknown one */
     }
-    out->type = (uint8_t)type;
-    if (!read_body(&r, out)) {
-        return QUIC_V_FRAME_ENCODING;
-    }
-    *out_len = (size_t)(r.p - data);
-    return QUIC_OK;
+    return quic_frame_decode_ext(out, out_len, data, len, QUIC_EXT_NONE);
 }

@@ -2,7 +2,7 @@
  *
  * Shape:  pure functions over borrowed bytes; every rule that needs no connection state is enforced
  *         here, so users may rely on the bounds noted in frame.h.
- * Spec:   RFC 9000 12.4, 19.
+ * Spec:   RFC 9000 12.4, 19; for extensions see frame.h.
  */
 #ifndef QUIC_WIRE_FRAME_DECODE_H
 #define QUIC_WIRE_FRAME_DECODE_H
@@ -17,11 +17,17 @@ extern "C" {
 
 /* quic_frame_decode reads the frame at the start of `data` (len >= 1) and stores the bytes it takes
  * (>= 1) in *out_len. A run of PADDING is one frame.
- * Returns QUIC_OK; QUIC_V_FRAME_ENCODING for an unknown type, a frame cut short or a field out of
- * range; QUIC_V_PROTOCOL_VIOLATION for a type that is not encoded in its shortest form (RFC 9000
+ * Returns QUIC_OK; QUIC_V_FRAME_ENCODING for an unknown type (those of extensions are unknown to this
+ * function), a frame cut short or a field out of range; QUIC_V_PROTOCOL_VIOLATION for a type that is not encoded in its shortest form (RFC 9000
  * 12.4). Outputs are undefined then. Memory: views into `data`. */
 QUIC_NODISCARD quic_rc quic_frame_decode(quic_frame *out, size_t *out_len, const uint8_t *data,
                                          size_t len);
+
+/* quic_frame_decode_ext is the same for an endpoint that knows the extensions; `extensions` holds the
+ * QUIC_EXT_* whose frames it said it would take. A frame of another one is QUIC_V_FRAME_ENCODING, but
+ * for DATAGRAM, where it is QUIC_V_PROTOCOL_VIOLATION (RFC 9221 3). */
+QUIC_NODISCARD quic_rc quic_frame_decode_ext(quic_frame *out, size_t *out_len, const uint8_t *data,
+                                             size_t len, uint32_t extensions);
 
 /* quic_frame_decode_stream is the same for data[0] in 0x08..0x0f, inline for the receive loop. Returns
  * the bytes taken, 0 for QUIC_V_FRAME_ENCODING. */

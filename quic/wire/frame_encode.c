@@ -2,11 +2,11 @@
 
 #include "quic/base/check.h"
 
-/* Writes a one-byte type and `n` integers. */
-static size_t write_ints(uint8_t *p, size_t room, uint8_t type, const uint64_t *v, size_t n)
+/* Writes a type and `n` integers. */
+static size_t write_ints(uint8_t *p, size_t room, uint64_t type, const uint64_t *v, size_t n)
 {
     quic_writer w = quic_writer_make(p, room);
-    if (!quic_writer_u8(&w, type)) {
+    if (!quic_writer_varint(&w, type)) {
         return 0;
     }
     for (size_t i = 0; i < n; i++) {
@@ -230,4 +230,31 @@ size_t quic_frame_encode_connection_close_app(uint8_t *p, size_t room, uint64_t 
 {
     size_t n = write_1(p, room, QUIC_FRAME_CONNECTION_CLOSE_APP, error);
     return append_reason(p, room, n, reason, reason_len);
+}
+
+size_t quic_frame_encode_datagram_header(uint8_t *p, size_t room, size_t len, bool with_len)
+{
+    return with_len ? write_1(p, room, QUIC_FRAME_DATAGRAM_LEN, len)
+                    : write_ints(p, room, QUIC_FRAME_DATAGRAM, NULL, 0);
+}
+
+size_t quic_frame_encode_ack_frequency(uint8_t *p, size_t room,
+                                       const quic_frame_ack_frequency *frame)
+{
+    const uint64_t v[4] = {frame->seq, frame->eliciting_threshold, frame->max_ack_delay_us,
+                           frame->reordering_threshold};
+    return write_ints(p, room, QUIC_FRAME_ACK_FREQUENCY, v, 4);
+}
+
+size_t quic_frame_encode_immediate_ack(uint8_t *p, size_t room)
+{
+    return write_ints(p, room, QUIC_FRAME_IMMEDIATE_ACK, NULL, 0);
+}
+
+size_t quic_frame_encode_reset_stream_at(uint8_t *p, size_t room,
+                                         const quic_frame_reset_stream_at *frame)
+{
+    QURING_ASSERT(frame->reliable_size <= frame->final_size);
+    const uint64_t v[4] = {frame->id, frame->error, frame->final_size, frame->reliable_size};
+    return write_ints(p, room, QUIC_FRAME_RESET_STREAM_AT, v, 4);
 }

@@ -2,7 +2,7 @@
  *
  * Shape:  every function writes one frame at p and returns its bytes, or 0 with nothing promised about
  *         the `room` bytes at p when it does not fit. Values are at most QUIC_VARINT_MAX.
- * Spec:   RFC 9000 19.
+ * Spec:   RFC 9000 19; for extensions see frame.h.
  */
 #ifndef QUIC_WIRE_FRAME_ENCODE_H
 #define QUIC_WIRE_FRAME_ENCODE_H
@@ -128,6 +128,25 @@ QUIC_NODISCARD size_t quic_frame_encode_connection_close(uint8_t *p, size_t room
 QUIC_NODISCARD size_t quic_frame_encode_connection_close_app(uint8_t *p, size_t room,
                                                              uint64_t error, const char *reason,
                                                              size_t reason_len);
+
+/* ---- extensions: only after the peer said that it takes them --------------------------------- */
+
+/* quic_frame_encode_datagram_header writes the header of a DATAGRAM frame; the caller puts the `len`
+ * data bytes behind it (room counts the header only). Without `with_len` the data must fill the packet.
+ * quic_frame_datagram_room: data bytes of a DATAGRAM frame that fit into `room` in all. */
+QUIC_NODISCARD size_t quic_frame_encode_datagram_header(uint8_t *p, size_t room, size_t len,
+                                                        bool with_len);
+
+static inline size_t quic_frame_datagram_room(size_t room, bool with_len)
+{
+    return quic_frame_data_room(room, 1, with_len);
+}
+
+QUIC_NODISCARD size_t quic_frame_encode_ack_frequency(uint8_t *p, size_t room,
+                                                      const quic_frame_ack_frequency *frame);
+QUIC_NODISCARD size_t quic_frame_encode_immediate_ack(uint8_t *p, size_t room);
+QUIC_NODISCARD size_t quic_frame_encode_reset_stream_at(uint8_t *p, size_t room,
+                                                        const quic_frame_reset_stream_at *frame);
 
 #ifdef __cplusplus
 }

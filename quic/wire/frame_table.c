@@ -9,8 +9,8 @@
 #define SERVER  QUIC_FRAME_SERVER_ONLY
 
 /* RFC 9000 12.4 table 3; 12.5 takes RETIRE_CONNECTION_ID out of 0-RTT; 19.19 keeps the application's
- * CONNECTION_CLOSE out of Initial and Handshake packets. */
-const uint8_t quic_frame_flags[QUIC_FRAME_TYPE_COUNT] = {
+ * CONNECTION_CLOSE out of Initial and Handshake packets. DATAGRAM: RFC 9221 4, 5. */
+const uint8_t quic_frame_flags[256] = {
     [QUIC_FRAME_PADDING] = I | Z | H | A | PROBES | QUIC_FRAME_IN_FLIGHT_ONLY,
     [QUIC_FRAME_PING] = I | Z | H | A | ELICITS,
     [QUIC_FRAME_ACK] = I | H | A,
@@ -42,4 +42,9 @@ const uint8_t quic_frame_flags[QUIC_FRAME_TYPE_COUNT] = {
     [QUIC_FRAME_CONNECTION_CLOSE] = I | Z | H | A,
     [QUIC_FRAME_CONNECTION_CLOSE_APP] = Z | A,
     [QUIC_FRAME_HANDSHAKE_DONE] = A | ELICITS | SERVER,
+    [QUIC_FRAME_IMMEDIATE_ACK] = A | ELICITS,
+    [QUIC_FRAME_RESET_STREAM_AT] = Z | A | ELICITS,
+    [QUIC_FRAME_DATAGRAM] = Z | A | ELICITS,
+    [QUIC_FRAME_DATAGRAM_LEN] = Z | A | ELICITS,
+    [QUIC_FRAME_ACK_FREQUENCY] = A | ELICITS,
 };

@@ -35,15 +35,25 @@ static quic_rc decode_retry(quic_long_header *out, const quic_reader *r, size_t 
     return QUIC_OK;
 }
 
-/* The part of a version 1 header behind the connection IDs. */
-static quic_rc decode_v1(quic_long_header *out, quic_reader *r, const uint8_t *data, size_t len)
+/* The type bits of a packet type: in version 2 one more, modulo 4 (RFC 9369 3.2). */
+static unsigned type_bits(uint32_t version, quic_packet_type type)
 {
-    /* RFC 9000 17.2: longer CIDs and a zero fixed bit are not version 1. */
-    if (out->dcid_len > QUIC_CID_LEN_MAX || out->scid_len > QUIC_CID_LEN_MAX ||
-        (out->first & QUIC_HEADER_FIXED_BIT) == 0) {
+    return ((unsigned)type + (version == QUIC_VERSION_2)) & TYPE_MASK;
+}
+
+static quic_packet_type type_of(uint32_t version, uint8_t first)
+{
+    return (quic_packet_type)(((first >> TYPE_SHIFT) - (version == QUIC_VERSION_2)) & TYPE_MASK);
+}
+
+/* The part of a version 1 or 2 header behind the connection IDs. */
+static quic_rc decode_known(quic_long_header *out, quic_reader *r, const uint8_t *data, size_t len)
+{
+    /* RFC 9000 17.2: longer CIDs are not of these versions. */
+    if (out->dcid_len > QUIC_CID_LEN_MAX || out->scid_len > QUIC_CID_LEN_MAX) {
         return QUIC_E_DROP;
     }
-    out->type = (quic_packet_type)(out->first >> TYPE_SHIFT & TYPE_MASK);
+    out->type = type_of(out->version, out->first);
     if (out->type == QUIC_PACKET_RETRY) {
         return decode_retry(out, r, len);
     }
@@ -66,7 +76,8 @@ static quic_rc decode_v1(quic_long_header *out, quic_reader *r, const uint8_t *d
     return QUIC_OK;
 }
 
-quic_rc quic_header_decode_long(quic_long_header *out, const uint8_t *data, size_t len)
+quic_rc quic_header_decode_long_ext(quic_long_header *out, const uint8_t *data, size_t len,
+                                    uint32_t versions, bool any_fixed_bit)
 {
     memset(out, 0, sizeof(*out));
     quic_reader r = quic_reader_make(data, len);
@@ -76,8 +87,12 @@ quic_rc quic_header_decode_long(quic_long_header *out, const uint8_t *data, size
         !quic_reader_bytes(&r, &out->scid, out->scid_len)) {
         return QUIC_E_DROP;
     }
-    if (out->version == QUIC_VERSION_1) {
-        return decode_v1(out, &r, data, len);
+    if (QUIC_LIKELY((quic_version_bit(out->version) & versions) != 0)) {
+        /* RFC 9000 17.2: the fixed bit is 1, unless the peer was told that it need not be. */
+        if ((out->first & QUIC_HEADER_FIXED_BIT) == 0 && !any_fixed_bit) {
+            return QUIC_E_DROP;
+        }
+        return decode_known(out, &r, data, len);
     }
     if (out->version == 0) {
         return decode_vn(out, &r, len);
@@ -85,6 +100,11 @@ quic_rc quic_header_decode_long(quic_long_header *out, const uint8_t *data, size
     out->type = QUIC_PACKET_UNKNOWN_VERSION;
     out->packet_len = len;
     return QUIC_OK;
+}
+
+quic_rc quic_header_decode_long(quic_long_header *out, const uint8_t *data, size_t len)
+{
+    return quic_header_decode_long_ext(out, data, len, QUIC_VERSIONS_1, false);
 }
 
 size_t quic_header_long_len(const quic_long_header_spec *spec)
@@ -116,7 +136,7 @@ size_t quic_header_encode_long(uint8_t *p, size_t room, size_t *out_len_offset,
     }
     uint8_t *q = p;
     *q++ = (uint8_t)(QUIC_HEADER_LONG_BIT | QUIC_HEADER_FIXED_BIT |
-                     (unsigned)spec->type << TYPE_SHIFT | (spec->pn_len - 1u));
+                     type_bits(spec->version, spec->type) << TYPE_SHIFT | (spec->pn_len - 1u));
     quic_store_be32(q, spec->version);
     q = write_cid(q + 4, spec->dcid->bytes, spec->dcid->len);
     q = write_cid(q, spec->scid->bytes, spec->scid->len);
@@ -155,18 +175,26 @@ size_t quic_header_encode_vn(uint8_t *p, size_t room, uint8_t random, quic_reade
     return need;
 }
 
-size_t quic_header_encode_retry(uint8_t *p, size_t room, uint8_t random, const quic_cid *dcid,
-                                const quic_cid *scid, const uint8_t *token, size_t token_len)
+size_t quic_header_encode_retry_version(uint8_t *p, size_t room, uint32_t version, uint8_t random,
+                                        const quic_cid *dcid, const quic_cid *scid,
+                                        const uint8_t *token, size_t token_len)
 {
     size_t need = 1u + 4u + 1u + dcid->len + 1u + scid->len + token_len;
     if (room < need) {
         return 0;
     }
     p[0] = (uint8_t)(QUIC_HEADER_LONG_BIT | QUIC_HEADER_FIXED_BIT |
-                     (unsigned)QUIC_PACKET_RETRY << TYPE_SHIFT | (random & 0x0fu));
-    quic_store_be32(p + 1, QUIC_VERSION_1);
+                     type_bits(version, QUIC_PACKET_RETRY) << TYPE_SHIFT | (random & 0x0fu));
+    quic_store_be32(p + 1, version);
     uint8_t *q = write_cid(p + 5, dcid->bytes, dcid->len);
     q = write_cid(q, scid->bytes, scid->len);
     memcpy(q, token, token_len);
     return need;
+}
+
+size_t quic_header_encode_retry(uint8_t *p, size_t room, uint8_t random, const quic_cid *dcid,
+                                const quic_cid *scid, const uint8_t *token, size_t token_len)
+{
+    return quic_header_encode_retry_version(p, room, QUIC_VERSION_1, random, dcid, scid, token,
+                                            token_len);
 }

@@ -1,10 +1,10 @@
-/* quic/wire/header.h: packet headers: the version-independent part, version 1 long headers, short
- * headers, Version Negotiation and Retry.
+/* quic/wire/header.h: packet headers: the version-independent part, long headers of versions 1 and 2,
+ * short headers, Version Negotiation and Retry.
  *
  * Shape:  decoders give views into the datagram and offsets into it; encoders write at p within `room`
  *         and return the bytes written, 0 when there is no room. Header protection is not applied
  *         here: the low bits of the first byte and the packet number are read elsewhere.
- * Spec:   RFC 9000 17, RFC 8999.
+ * Spec:   RFC 9000 17, RFC 9369 3.2, RFC 8999.
  */
 #ifndef QUIC_WIRE_HEADER_H
 #define QUIC_WIRE_HEADER_H
@@ -12,6 +12,7 @@
 #include "quic/base/bytes.h"
 #include "quic/base/types.h"
 #include "quic/wire/packet_number.h"
+#include "quic/wire/version.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -26,7 +27,8 @@ extern "C" {
 #define QUIC_RETRY_TAG_LEN         16u
 #define QUIC_HEADER_LENGTH_MAX     16383u /* what the 2-byte Length field of our long headers holds */
 
-/* The first four are the values on the wire (RFC 9000 table 5) and match quic_level. */
+/* The first four match quic_level and version 1 on the wire (RFC 9000 table 5; version 2: RFC 9369 3.2).
+ */
 typedef enum quic_packet_type {
     QUIC_PACKET_INITIAL = 0,
     QUIC_PACKET_0RTT = 1,
@@ -109,6 +111,13 @@ quic_header_decode_short(size_t *out_pn_offset, const uint8_t *data, size_t len,
 QUIC_NODISCARD quic_rc quic_header_decode_long(quic_long_header *out, const uint8_t *data,
                                                size_t len);
 
+/* quic_header_decode_long_ext is the same for an endpoint that speaks `versions` (QUIC_VERSIONS_*): a
+ * version 2 header gives everything too when it is among them. With `any_fixed_bit` a fixed bit of 0 is
+ * accepted (RFC 9287 3). */
+QUIC_NODISCARD quic_rc quic_header_decode_long_ext(quic_long_header *out, const uint8_t *data,
+                                                   size_t len, uint32_t versions,
+                                                   bool any_fixed_bit);
+
 /* quic_header_vn_version gives version `i` (< version_count) of a VN packet. */
 static inline uint32_t quic_header_vn_version(const quic_long_header *h, uint32_t i)
 {
@@ -118,7 +127,7 @@ static inline uint32_t quic_header_vn_version(const quic_long_header *h, uint32_
 /* What quic_header_encode_long writes. */
 typedef struct quic_long_header_spec {
     quic_packet_type type; /* INITIAL, 0RTT, HANDSHAKE */
-    uint32_t version;
+    uint32_t version; /* QUIC_VERSION_2 changes the type bits, RFC 9369 3.2 */
     const quic_cid *dcid;
     const quic_cid *scid;
     const uint8_t *token; /* Initial only */
@@ -172,6 +181,12 @@ QUIC_NODISCARD size_t quic_header_encode_vn(uint8_t *p, size_t room, uint8_t ran
 QUIC_NODISCARD size_t quic_header_encode_retry(uint8_t *p, size_t room, uint8_t random,
                                                const quic_cid *dcid, const quic_cid *scid,
                                                const uint8_t *token, size_t token_len);
+
+/* quic_header_encode_retry_version is the same for a Retry of `version` (1 or 2, RFC 9369 3.2). */
+QUIC_NODISCARD size_t quic_header_encode_retry_version(uint8_t *p, size_t room, uint32_t version,
+                                                       uint8_t random, const quic_cid *dcid,
+                                                       const quic_cid *scid, const uint8_t *token,
+                                                       size_t token_len);
 
 #ifdef __cplusplus
 }

@@ -2,6 +2,7 @@
 
 #include "quic/base/bytes.h"
 #include "quic/wire/varint.h"
+#include "quic/wire/version.h"
 
 enum { /* RFC 9000 18.2 */
        TP_ORIGINAL_DCID = 0x00,
@@ -21,8 +22,15 @@ enum { /* RFC 9000 18.2 */
        TP_ACTIVE_CONNECTION_ID_LIMIT = 0x0e,
        TP_INITIAL_SCID = 0x0f,
        TP_RETRY_SCID = 0x10,
-       TP_KNOWN_COUNT = 0x11,
 };
+enum { /* RFC 9368 10.1, Reliable Stream Resets 3, RFC 9221 3, RFC 9287 3, Disabling Encryption */
+       TP_VERSION_INFORMATION = 0x11,
+       TP_RESET_STREAM_AT = 0x1d,
+       TP_MAX_DATAGRAM_FRAME_SIZE = 0x20,
+       TP_GREASE_QUIC_BIT = 0x2ab2,
+       TP_DISABLE_1RTT_ENCRYPTION = 0xbaad,
+};
+#define TP_MIN_ACK_DELAY 0xff04de1bull /* Acknowledgment Frequency 3 */
 #define TP_SERVER_ONLY                                                                             \
     (1u << TP_ORIGINAL_DCID | 1u << TP_RESET_TOKEN | 1u << TP_PREFERRED_ADDRESS |                  \
      1u << TP_RETRY_SCID)
@@ -54,6 +62,7 @@ static const int_param int_params[] = {
     {FIELD(ack_delay_exponent), 3, 0, 20, TP_ACK_DELAY_EXPONENT},
     {FIELD(max_ack_delay_ms), 25, 0, (1u << 14) - 1, TP_MAX_ACK_DELAY},
     {FIELD(active_connection_id_limit), 2, 2, QUIC_VARINT_MAX, TP_ACTIVE_CONNECTION_ID_LIMIT},
+    {FIELD(max_datagram_frame_size), 0, 0, QUIC_VARINT_MAX, TP_MAX_DATAGRAM_FRAME_SIZE},
 };
 #define INT_PARAM_COUNT (sizeof(int_params) / sizeof(int_params[0]))
 
@@ -81,17 +90,24 @@ static bool write_cid(quic_writer *w, uint64_t id, bool present, const quic_cid 
     return !present || write_bytes(w, id, cid->bytes, cid->len);
 }
 
+static bool write_flag(quic_writer *w, uint64_t id, bool present)
+{
+    return !present || write_bytes(w, id, NULL, 0);
+}
+
+static bool write_int(quic_writer *w, uint64_t id, uint64_t v)
+{
+    return quic_writer_varint(w, id) && quic_writer_varint(w, quic_varint_len(v)) &&
+           quic_writer_varint(w, v);
+}
+
 static bool write_ints(quic_writer *w, const quic_transport_params *params)
 {
     for (size_t i = 0; i < INT_PARAM_COUNT; i++) {
         const int_param *ip = &int_params[i];
         uint64_t v;
         memcpy(&v, (const uint8_t *)params + ip->offset, sizeof(v));
-        if (v == ip->fallback) {
-            continue;
-        }
-        if (!quic_writer_varint(w, ip->id) || !quic_writer_varint(w, quic_varint_len(v)) ||
-            !quic_writer_varint(w, v)) {
+        if (v != ip->fallback && !write_int(w, ip->id, v)) {
             return false;
         }
     }
@@ -117,6 +133,31 @@ static bool write_server_only(quic_writer *w, const quic_transport_params *param
            (!params->has_preferred_address || write_preferred(w, &params->preferred_address));
 }
 
+static bool write_version_info(quic_writer *w, const quic_version_info *vi)
+{
+    if (vi->available_count > QUIC_TP_VERSIONS_MAX || !quic_writer_varint(w, TP_VERSION_INFORMATION) ||
+        !quic_writer_varint(w, 4 + 4 * (uint64_t)vi->available_count) ||
+        !quic_writer_u32(w, vi->chosen)) {
+        return false;
+    }
+    for (uint32_t i = 0; i < vi->available_count; i++) {
+        if (!quic_writer_u32(w, vi->available[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool write_extensions(quic_writer *w, const quic_transport_params *params)
+{
+    return write_flag(w, TP_GREASE_QUIC_BIT, params->grease_quic_bit) &&
+           write_flag(w, TP_RESET_STREAM_AT, params->reset_stream_at) &&
+           write_flag(w, TP_DISABLE_1RTT_ENCRYPTION, params->disable_1rtt_encryption) &&
+           (!params->has_min_ack_delay ||
+            write_int(w, TP_MIN_ACK_DELAY, params->min_ack_delay_us)) &&
+           (!params->has_version_info || write_version_info(w, &params->version_info));
+}
+
 static bool write_grease(quic_writer *w, uint64_t grease)
 {
     uint8_t filler[8];
@@ -129,10 +170,10 @@ size_t quic_transport_params_encode(uint8_t *p, size_t room, const quic_transpor
 {
     quic_writer w = quic_writer_make(p, room);
     bool ok = write_ints(&w, params) &&
-              (!params->disable_active_migration ||
-               write_bytes(&w, TP_DISABLE_ACTIVE_MIGRATION, NULL, 0)) &&
+              write_flag(&w, TP_DISABLE_ACTIVE_MIGRATION, params->disable_active_migration) &&
               write_cid(&w, TP_INITIAL_SCID, params->has_initial_scid, &params->initial_scid) &&
               (sender == QUIC_CLIENT || write_server_only(&w, params)) &&
+              write_extensions(&w, params) &&
               (grease == 0 || write_grease(&w, grease));
     return ok ? (size_t)(w.p - p) : 0;
 }
@@ -180,6 +221,40 @@ static bool read_preferred(quic_reader *r, quic_transport_params *out)
     return quic_reader_left(r) == 0;
 }
 
+/* RFC 9368 4: what is a parsing failure. */
+static bool read_version_info(quic_reader *r, quic_transport_params *out, quic_role sender)
+{
+    quic_version_info *vi = &out->version_info;
+    if (quic_reader_left(r) % 4 != 0 || !quic_reader_u32(r, &vi->chosen) || vi->chosen == 0) {
+        return false;
+    }
+    bool listed = false;
+    uint32_t version;
+    while (quic_reader_u32(r, &version)) {
+        if (version == 0) {
+            return false;
+        }
+        listed = listed || version == vi->chosen;
+        if (!quic_version_is_reserved(version) && vi->available_count < QUIC_TP_VERSIONS_MAX) {
+            vi->available[vi->available_count++] = version;
+        }
+    }
+    out->has_version_info = true;
+    return listed || sender == QUIC_SERVER;
+}
+
+static bool read_flag(const quic_reader *r, bool *out)
+{
+    *out = true;
+    return quic_reader_left(r) == 0;
+}
+
+static bool read_min_ack_delay(quic_reader *r, quic_transport_params *out)
+{
+    out->has_min_ack_delay = true;
+    return quic_reader_varint(r, &out->min_ack_delay_us) && quic_reader_left(r) == 0;
+}
+
 static bool read_int(quic_reader *r, quic_transport_params *out, uint64_t id)
 {
     for (size_t i = 0; i < INT_PARAM_COUNT; i++) {
@@ -198,7 +273,7 @@ static bool read_int(quic_reader *r, quic_transport_params *out, uint64_t id)
 }
 
 /* Reads the value of one known parameter; `r` spans exactly that value. */
-static bool read_value(quic_reader *r, quic_transport_params *out, uint64_t id)
+static bool read_value(quic_reader *r, quic_transport_params *out, uint64_t id, quic_role sender)
 {
     switch (id) {
     case TP_ORIGINAL_DCID:
@@ -210,13 +285,53 @@ static bool read_value(quic_reader *r, quic_transport_params *out, uint64_t id)
     case TP_RESET_TOKEN:
         return read_token(r, out);
     case TP_DISABLE_ACTIVE_MIGRATION:
-        out->disable_active_migration = true;
-        return quic_reader_left(r) == 0;
+        return read_flag(r, &out->disable_active_migration);
     case TP_PREFERRED_ADDRESS:
         return read_preferred(r, out);
+    case TP_VERSION_INFORMATION:
+        return read_version_info(r, out, sender);
+    case TP_RESET_STREAM_AT:
+        return read_flag(r, &out->reset_stream_at);
+    case TP_GREASE_QUIC_BIT:
+        return read_flag(r, &out->grease_quic_bit);
+    case TP_DISABLE_1RTT_ENCRYPTION:
+        return read_flag(r, &out->disable_1rtt_encryption);
+    case TP_MIN_ACK_DELAY:
+        return read_min_ack_delay(r, out);
     default:
         return read_int(r, out, id);
     }
+}
+
+/* One bit per known parameter, 0 for the others. */
+static uint32_t known_bit(uint64_t id)
+{
+    switch (id) {
+    case TP_RESET_STREAM_AT:
+        return 1u << 18;
+    case TP_MAX_DATAGRAM_FRAME_SIZE:
+        return 1u << 19;
+    case TP_GREASE_QUIC_BIT:
+        return 1u << 20;
+    case TP_DISABLE_1RTT_ENCRYPTION:
+        return 1u << 21;
+    case TP_MIN_ACK_DELAY:
+        return 1u << 22;
+    default:
+        return id <= TP_VERSION_INFORMATION ? 1u << id : 0;
+    }
+}
+
+/* The rules between parameters. */
+static bool is_consistent(const quic_transport_params *params)
+{
+    /* Acknowledgment Frequency 3 */
+    if (params->has_min_ack_delay && params->min_ack_delay_us > params->max_ack_delay_ms * 1000) {
+        return false;
+    }
+    /* RFC 9000 18.2 */
+    return !params->has_preferred_address || !params->has_initial_scid ||
+           params->initial_scid.len != 0;
 }
 
 quic_rc quic_transport_params_decode(quic_transport_params *out, const uint8_t *data, size_t len,
@@ -234,21 +349,18 @@ quic_rc quic_transport_params_decode(quic_transport_params *out, const uint8_t *
             !quic_reader_bytes(&r, &value, (size_t)value_len)) {
             return QUIC_V_TRANSPORT_PARAMETER;
         }
-        if (id >= TP_KNOWN_COUNT) {
+        uint32_t bit = known_bit(id);
+        if (bit == 0) {
             continue; /* RFC 9000 7.4.2 */
         }
-        uint32_t bit = 1u << id;
         if ((seen & bit) != 0 || (sender == QUIC_CLIENT && (TP_SERVER_ONLY & bit) != 0)) {
             return QUIC_V_TRANSPORT_PARAMETER; /* RFC 9000 7.4, 18.2 */
         }
         seen |= bit;
         quic_reader vr = quic_reader_make(value, (size_t)value_len);
-        if (!read_value(&vr, out, id)) {
+        if (!read_value(&vr, out, id, sender)) {
             return QUIC_V_TRANSPORT_PARAMETER;
         }
     }
-    if (out->has_preferred_address && out->has_initial_scid && out->initial_scid.len == 0) {
-        return QUIC_V_TRANSPORT_PARAMETER; /* RFC 9000 18.2 */
-    }
-    return QUIC_OK;
+    return is_consistent(out) ? QUIC_OK : QUIC_V_TRANSPORT_PARAMETER;
 }

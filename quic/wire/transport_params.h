@@ -2,7 +2,8 @@
  *
  * Shape:  a plain struct with the defaults of RFC 9000 18.2 and presence flags where absence matters.
  *         The rules that need the handshake's connection IDs (RFC 9000 7.3) are the connection's.
- * Spec:   RFC 9000 7.4, 18.
+ * Spec:   RFC 9000 7.4, 18; RFC 9221 3, RFC 9287 3, RFC 9368 3; the drafts QUIC Acknowledgment
+ *         Frequency 3, Reliable Stream Resets 3, Disabling Encryption.
  */
 #ifndef QUIC_WIRE_TRANSPORT_PARAMS_H
 #define QUIC_WIRE_TRANSPORT_PARAMS_H
@@ -14,6 +15,7 @@ extern "C" {
 #endif
 
 #define QUIC_TP_COUNT_MAX   64u  /* parameters in all, known and unknown: more is an error */
+#define QUIC_TP_VERSIONS_MAX 16u /* available versions kept */
 #define QUIC_TP_ENCODED_MAX 512u /* room that quic_transport_params_encode never exceeds */
 
 typedef struct quic_preferred_address {
@@ -22,6 +24,14 @@ typedef struct quic_preferred_address {
     quic_cid cid; /* 1..20 bytes, sequence number 1 */
     uint8_t reset_token[QUIC_RESET_TOKEN_LEN];
 } quic_preferred_address;
+
+/* RFC 9368 3 */
+typedef struct quic_version_info {
+    uint32_t chosen;          /* never 0 */
+    uint32_t available_count; /* of `available`: the first QUIC_TP_VERSIONS_MAX of those sent, reserved
+                                 ones (RFC 9000 15) left out */
+    uint32_t available[QUIC_TP_VERSIONS_MAX]; /* a client's: in order of preference */
+} quic_version_info;
 
 typedef struct quic_transport_params {
     uint64_t max_idle_timeout_ms; /* 0: none */
@@ -35,7 +45,14 @@ typedef struct quic_transport_params {
     uint64_t ack_delay_exponent;
     uint64_t max_ack_delay_ms;
     uint64_t active_connection_id_limit;
+    uint64_t max_datagram_frame_size; /* 0: takes no DATAGRAM frames (RFC 9221 3) */
+    uint64_t min_ack_delay_us;        /* with has_min_ack_delay; <= max_ack_delay */
     bool disable_active_migration;
+    bool grease_quic_bit;         /* takes packets with the fixed bit 0 (RFC 9287 3) */
+    bool reset_stream_at;         /* takes RESET_STREAM_AT frames (Reliable Stream Resets 3) */
+    bool disable_1rtt_encryption; /* 1-RTT packets go unprotected when both ask for it */
+    bool has_min_ack_delay;       /* takes ACK_FREQUENCY, IMMEDIATE_ACK (Ack Frequency 3) */
+    bool has_version_info;
     bool has_original_dcid; /* server only */
     bool has_initial_scid;
     bool has_retry_scid;        /* server only */
@@ -46,6 +63,7 @@ typedef struct quic_transport_params {
     quic_cid retry_scid;
     uint8_t reset_token[QUIC_RESET_TOKEN_LEN];
     quic_preferred_address preferred_address;
+    quic_version_info version_info;
 } quic_transport_params;
 
 /* quic_transport_params_default sets what absent parameters mean (RFC 9000 18.2). */
@@ -62,7 +80,9 @@ QUIC_NODISCARD size_t quic_transport_params_encode(uint8_t *p, size_t room,
 /* quic_transport_params_decode reads what `sender` sent; absent ones get their default, unknown ones
  * are passed over (RFC 9000 7.4.2).
  * Returns QUIC_OK; QUIC_V_TRANSPORT_PARAMETER for a duplicate of a known one, a bad length or value, a
- * server-only one from a client, more than QUIC_TP_COUNT_MAX. *out is undefined then. */
+ * server-only one from a client, a min_ack_delay above max_ack_delay, version information that RFC 9368
+ * 4 calls a parsing failure, more than QUIC_TP_COUNT_MAX. *out is undefined then.
+ * Whether version_info fits the connection (RFC 9368 4) is judged by the connection. */
 QUIC_NODISCARD quic_rc quic_transport_params_decode(quic_transport_params *out, const uint8_t *data,
                                                     size_t len, quic_role sender);
 

@@ -140,9 +140,11 @@ static quring_status rt_config_check_enums(const quring_config *config, quring_e
                             "QURING_AEAD_IPSEC_MB (0..2)",
                             aead);
     }
-    if (cc < QURING_CC_CUBIC || cc > QURING_CC_NEWRENO) {
+    if (cc < QURING_CC_CUBIC || cc > QURING_CC_BBR) {
         return rt_error_set(err, QURING_E_INVAL,
-                            "cc is %d, allowed are QURING_CC_CUBIC, QURING_CC_NEWRENO (0..1)", cc);
+                            "cc is %d, allowed are QURING_CC_CUBIC, QURING_CC_NEWRENO, "
+                            "QURING_CC_BBR (0..2)",
+                            cc);
     }
     return QURING_OK;
 }

@@ -24,7 +24,7 @@ clean_up() {
     rm -rf "$work"
 }
 trap clean_up EXIT
-trap 'exit 143' TERM INT
+trap 'exit 143' TERM INT HUP PIPE
 
 skip() {
     echo "skipped: $*"
@@ -94,17 +94,18 @@ holds() {
 # interop NAME SERVER SERVER-OPTIONS SERVER-SAYS CLIENT-OPTIONS CLIENT-SAYS: SERVER is quring or quiche,
 # the client the other one. SERVER-SAYS '-': no connection comes about, the server is ended.
 interop() {
-    local name="$2 server, $io, $host: $1" server=$2 client=quring port status=0
+    local name="$2 server, $io, $host: $1" server=$2 client=quring port file status=0
     [ "$server" = quiche ] || client=quiche
     local -a server_options client_options
     read -ra server_options <<<"$3"
     read -ra client_options <<<"$5"
     pids=()
     side "$server" server "${server_options[@]}"
+    for file in server server.err client client.err; do
+        : >"$work/$file" # the last server's port must not be read for this one's
+    done
     spawn "$work/server" "${command[@]}"
     server_pid=$started
-    : >"$work/client"
-    : >"$work/client.err"
     if port=$(port_of_server); then
         side "$client" client "$port" "${client_options[@]}"
         spawn "$work/client" "${command[@]}"

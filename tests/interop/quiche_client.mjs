@@ -26,6 +26,7 @@ if (process.argv[2] === '--help') {
     console.log('quiche_client.mjs HOST PORT [OPTIONS]');
     process.exit(0);
 }
+
 const [host, portText, ...rest] = process.argv.slice(2);
 const remote = { host, port: Number(portText) };
 const options = parseOptions(rest, {

@@ -134,7 +134,7 @@ TEST(Options, SaysWhatIsWrongAndWhatIsAllowed)
         {"client h -d sideways", "sideways", "down|up"},
         {"client h --io windows", "windows", "auto|uring|epoll"},
         {"client h --aead rot13", "rot13", "auto|boringssl|ipsec-mb"},
-        {"client h --cc bbr", "bbr", "cubic|reno"},
+        {"client h --cc vegas", "vegas", "cubic|reno|bbr"},
         {"client h --ca f --insecure", "--ca and --insecure", "one of them"},
         {"client h -p 0", "-p 0", "1..65535"},
         {"server -p 65536", "65536", "0..65535"},

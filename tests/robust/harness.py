@@ -73,6 +73,19 @@ class Server:
     def fds(self):
         return len(os.listdir("/proc/%d/fd" % self.process.pid))
 
+    def drops(self):
+        """Datagrams the kernel threw away because the server's sockets were full."""
+        total = 0
+        for name in "udp", "udp6":
+            try:
+                with open("/proc/net/" + name) as file:
+                    rows = [line.split() for line in file.readlines()[1:]]
+            except OSError:
+                continue
+            total += sum(int(row[-1]) for row in rows
+                         if int(row[1].rpartition(":")[2], 16) == self.port)
+        return total
+
     def switches(self):
         """Times each thread went to sleep of its own will, by thread."""
         return {task: self._status("voluntary_ctxt_switches", task)

@@ -22,6 +22,9 @@ namespace sim
 void fill_pattern(uint64_t key, uint64_t offset, uint8_t *out, size_t len);
 bool is_pattern(uint64_t key, uint64_t offset, const uint8_t *data, size_t len);
 
+constexpr uint64_t kResetCode = 2000; /* + direction: what a planned reset says */
+constexpr uint64_t kStopCode = 3000;
+
 class App;
 
 /* What both ends of a connection share, and the world watches. */
@@ -41,6 +44,7 @@ class AppHost
     virtual void fail(const std::string &what) = 0;
     virtual void wake_app(App *app, quic_ns at) = 0;
     virtual bool memory_may_fail() const = 0;
+    virtual void both_done(ConnState *state) = 0; /* all streams are over at both ends */
     virtual void count_delivered(uint64_t bytes) = 0;
 };
 

@@ -82,6 +82,23 @@ uint64_t sim_inspect_idle_bytes(const quic_endpoint *ep)
            (uint64_t)env->timers.cap * sizeof(*env->timers.entries);
 }
 
+const char *sim_inspect_flow_settled(const quic_conn *from, const quic_conn *to)
+{
+    if (!quic_conn_is_open(from) || !quic_conn_is_open(to)) {
+        return NULL;
+    }
+    if (from->flow_send.used != to->flow_recv.received) {
+        return "one end counts other bytes sent than the other end received";
+    }
+    if (to->flow_recv.consumed != to->flow_recv.received) {
+        return "received bytes were never given back to the connection's credit";
+    }
+    if (from->send_held_bytes != 0) {
+        return "send budget is held although all streams are over";
+    }
+    return NULL;
+}
+
 void sim_inspect_update_keys(quic_conn *conn)
 {
     quic_keys *tx = conn->spaces[QUIC_SPACE_APP].tx;

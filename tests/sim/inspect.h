@@ -15,6 +15,10 @@ const char *sim_inspect_check(quic_endpoint *ep);
 /* sim_inspect_idle_bytes: what an endpoint without connections holds: itself and its tables. */
 uint64_t sim_inspect_idle_bytes(const quic_endpoint *ep);
 
+/* sim_inspect_flow_settled: whether what one end sent is what the other took and gave back, when all
+ * streams of both are over: NULL, or what is wrong. */
+const char *sim_inspect_flow_settled(const quic_conn *from, const quic_conn *to);
+
 /* sim_inspect_update_keys makes the connection update its 1-RTT keys with its next packet, if the
  * rules allow it; sim_inspect_key_phase tells its current send phase. */
 void sim_inspect_update_keys(quic_conn *conn);

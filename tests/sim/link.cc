@@ -56,6 +56,8 @@ void Link::damage(Datagram &d)
     }
     if (rng_.chance(options_.truncate)) {
         d.bytes.resize(rng_.range(1, d.bytes.size()));
+        /* Scripted runs have readable payloads: none may end in a reset token it carries. */
+        d.bytes.back() = static_cast<uint8_t>(d.bytes.back() ^ 0x55);
     }
 }
 

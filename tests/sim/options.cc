@@ -102,15 +102,15 @@ StreamPlan draw_stream(Rng &r, uint64_t size_max, bool cuts)
         s.reset_at[d] = cuts ? draw_cut(r, 0.1, s.size[d]) : -1;
         s.stop_at[d] = cuts ? draw_cut(r, 0.1, s.size[d]) : -1;
     }
-    s.write_max = static_cast<uint32_t>(r.log_range(1 + s.size[0] / 200, 100000));
+    s.lend = r.chance(0.3);
+    uint64_t size = s.size[0] > s.size[1] ? s.size[0] : s.size[1];
+    s.write_max = static_cast<uint32_t>(r.log_range(1 + size / (s.lend ? 50 : 200), 100000));
     s.read_max = static_cast<uint32_t>(r.log_range(100, 200000));
     if (r.chance(0.15)) {
         s.read_pause_ns = r.log_range(kMs, 80 * kMs);
-        uint64_t size = s.size[0] > s.size[1] ? s.size[0] : s.size[1];
         uint64_t read_min = size / 50 + 1; /* slow, not endless */
         s.read_max = s.read_max > read_min ? s.read_max : static_cast<uint32_t>(read_min);
     }
-    s.lend = r.chance(0.3);
     s.respond = !s.uni && r.chance(0.4);
     s.late_fin = r.chance(0.3);
     return s;
@@ -147,6 +147,27 @@ ConnPlan draw_conn(Rng &r, uint32_t clients, quic_ns heal_ns)
     c.key_updates = r.chance(0.15) ? static_cast<uint32_t>(r.range(1, 4)) : 0;
     c.cid_rotations = r.chance(0.15) ? static_cast<uint32_t>(r.range(1, 4)) : 0;
     return c;
+}
+
+/* A good network and prompt hosts: every probe and every repetition would be the core's own fault. */
+void make_clean(Rng &r, Options &o)
+{
+    o.clean = true;
+    o.harsh = false;
+    for (size_t i = 0; i < o.up.size(); i++) {
+        LinkOptions l;
+        l.delay_ns = r.log_range(10 * QUIC_NS_PER_US, 150 * kMs);
+        o.up[i] = l;
+        o.down[i] = l;
+    }
+    o.clients.push_back(o.server);
+    for (HostOptions &h : o.clients) {
+        h.late_wake_ns = 0;
+        h.rx_wait_ns = 0;
+        h.pauses.clear();
+    }
+    o.server = o.clients.back();
+    o.clients.pop_back();
 }
 
 /* Keep-alives and an end by silence exclude each other. */
@@ -240,6 +261,9 @@ Options draw_options(uint64_t seed, Tls tls)
     }
     settle_endings(o);
     draw_failures(r, o);
+    if (!o.may_run_out && r.chance(0.12)) {
+        make_clean(r, o);
+    }
     return o;
 }
 
@@ -253,7 +277,7 @@ std::string describe(const Options &o)
              "rate=%llu blackouts=%zu",
              static_cast<unsigned long long>(o.seed), o.tls == Tls::kScript ? "script" : "boring",
              o.clients.size(), o.conns.size(), o.workers, o.retry ? " retry" : "",
-             o.shared_ports ? " shared-ports" : "", o.harsh ? " harsh" : "",
+             o.shared_ports ? " shared-ports" : "", o.clean ? " clean" : (o.harsh ? " harsh" : ""),
              o.may_run_out ? " may-run-out" : "", static_cast<double>(o.heal_ns) / 1e9,
              static_cast<double>(l.delay_ns) / 1e6, static_cast<double>(l.jitter_ns) / 1e6, l.loss,
              l.burst_enter, l.duplicate, l.corrupt, l.truncate, l.replay,

@@ -71,7 +71,7 @@ struct ConnPlan {
     std::vector<StreamPlan> streams;
     uint32_t concurrency = 8;
     quic_ns close_ns = 0;  /* closes at this moment whatever goes on; 0: when all is done */
-    bool stay = false;       /* only close_ns ends it */
+    bool stay = false;     /* only close_ns ends it */
     quic_ns linger_ns = 0; /* idle time between done and close */
     quic_ns ping_every_ns = 0;
     bool close_by_server = false;
@@ -99,6 +99,7 @@ struct Options {
     quic_ns heal_ns = 0;                       /* from here on the network is good */
     quic_ns liveness_ns = 300 * QUIC_NS_PER_S; /* after heal and the last start */
     bool harsh = false;                        /* connections may die of the network's faults */
+    bool clean = false;        /* nothing is lost, late or out of order: nothing may be repeated */
     bool may_run_out = false;  /* allocations fail or limits are tight: connections may fail */
     uint32_t check_every = 16; /* host turns between looks inside */
 };

@@ -66,8 +66,8 @@ bool close_is_acceptable(const Options &o, const quring_close_info &info, bool c
     case QURING_CLOSE_UNREACHABLE:
         return o.harsh;
     case QURING_CLOSE_PEER_TRANSPORT:
-        return (o.may_run_out && (info.code == QUIC_V_INTERNAL_ERROR ||
-                                  info.code == QUIC_V_CONNECTION_REFUSED)) ||
+        return (o.may_run_out &&
+                (info.code == QUIC_V_INTERNAL_ERROR || info.code == QUIC_V_CONNECTION_REFUSED)) ||
                info.code == QUIC_V_APPLICATION_ERROR ||
                (o.harsh && info.code == QUIC_V_INVALID_TOKEN);
     case QURING_CLOSE_INTERNAL:

@@ -7,8 +7,9 @@
 #include <map>
 #include <string>
 
-#include "quic/base/types.h"
 #include "quring/conn.h"
+
+#include "quic/base/types.h"
 #include "tests/sim/options.h"
 
 namespace sim

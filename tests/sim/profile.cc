@@ -78,7 +78,7 @@ bool run(const Profile &p)
     double cpu = static_cast<double>(clock() - start) / CLOCKS_PER_SEC;
     const Stats &s = world.stats();
     double hours = s.conn_seconds / 3600;
-    printf("%-11s %s: %u connections, %.1f connection hours, %llu datagrams, %.1f CPU s: %.0f "
+    printf("%-11s %s: %u connections, %.1f connection hours, %llu datagrams, %.1f CPU s: %.1f "
            "connection hours and %.0f thousand datagrams per CPU minute\n",
            p.name, ok ? "passed" : world.failure().c_str(), s.conns, hours,
            static_cast<unsigned long long>(s.datagrams), cpu, hours / cpu * 60,

@@ -188,8 +188,8 @@ int main(int argc, char **argv)
                static_cast<unsigned long long>(sum.datagrams),
                static_cast<unsigned long long>(sum.bytes),
                static_cast<unsigned long long>(sum.done),
-               static_cast<unsigned long long>(sum.conns), sum.conn_seconds / 3600,
-               sum.cpu_seconds, static_cast<long long>(time(nullptr) - start));
+               static_cast<unsigned long long>(sum.conns), sum.conn_seconds / 3600, sum.cpu_seconds,
+               static_cast<long long>(time(nullptr) - start));
     }
     return rc;
 }

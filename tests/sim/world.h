@@ -69,6 +69,7 @@ class World : public AppHost
     {
         return options_.may_run_out;
     }
+    void both_done(ConnState *state) override;
     void count_delivered(uint64_t bytes) override
     {
         stats_.stream_bytes += bytes;
@@ -108,6 +109,7 @@ class World : public AppHost
     uint16_t port_of(uint32_t conn) const;
     bool finished() const;
     void check_end();
+    void check_clean(Host &host);
     void trace(const Datagram &d);
 
     Options options_;

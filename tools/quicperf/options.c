@@ -73,7 +73,7 @@ static const qp_rule qp_rules[] = {
      "who encrypts packets"},
     {"--payload", NULL, QP_RUNS, QP_U32, QP_AT(payload), 1200, 65507, "1200..65507",
      "UDP payload bytes of full packets"},
-    {"--cc", NULL, QP_S | QP_C | QP_D, QP_CHOICE, QP_AT(cc), 0, 0, "cubic|reno",
+    {"--cc", NULL, QP_S | QP_C | QP_D, QP_CHOICE, QP_AT(cc), 0, 0, "cubic|reno|bbr",
      "congestion control"},
     {"--no-pacing", NULL, QP_S | QP_C | QP_D, QP_FLAG, QP_AT(no_pacing), 0, 0, NULL,
      "send as fast as the window allows"},

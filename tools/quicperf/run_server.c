@@ -103,7 +103,9 @@ static void qp_server_result(qp_result *r, const qp_server *server, const quring
     (void)snprintf(r->backend_why, sizeof(r->backend_why), "%s", info.backend_why);
     (void)snprintf(r->aead, sizeof(r->aead), "%s", info.aead);
     (void)snprintf(r->cc, sizeof(r->cc), "%s",
-                   config->cc == QURING_CC_NEWRENO ? "newreno" : "cubic");
+                   config->cc == QURING_CC_NEWRENO ? "newreno"
+                   : config->cc == QURING_CC_BBR   ? "bbr"
+                                                   : "cubic");
     r->payload_bytes = config->limits.udp_payload_bytes;
     r->seconds = (double)(quring_now_ns() - began_ns) / 1e9;
     r->bytes = totals.bytes_in + totals.bytes_out;

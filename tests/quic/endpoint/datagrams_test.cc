@@ -1,6 +1,6 @@
-#include <gtest/gtest.h>
-
 #include <algorithm>
+
+#include <gtest/gtest.h>
 
 #include "quic/wire/header.h"
 #include "tests/quic/endpoint/forge.h"
@@ -38,8 +38,8 @@ Bytes hello_packet(const Hello &h, uint64_t pn, const std::vector<std::pair<size
     spec.scid = h.scid;
     spec.pn = pn;
     for (const auto &p : parts) {
-        spec.frames = spec.frames + crypto_frame(p.first, h.bytes.data() + p.first,
-                                                 p.second - p.first);
+        spec.frames =
+            spec.frames + crypto_frame(p.first, h.bytes.data() + p.first, p.second - p.first);
     }
     return forge_initial(spec);
 }
@@ -52,7 +52,8 @@ TEST(Datagrams, ClientHelloMayComeInPiecesInAnyOrder)
     net.inject(net.server, hello_packet(h, 1, {{200, n}, {50, 120}}));
     EXPECT_EQ(quic_endpoint_conn_count(net.server.ep), 1u);
     net.inject(net.server, hello_packet(h, 0, {{120, 210}, {0, 50}}));
-    ASSERT_TRUE(net.run_until([&] { return net.client.conn != nullptr && net.server.conn != nullptr; }));
+    ASSERT_TRUE(
+        net.run_until([&] { return net.client.conn != nullptr && net.server.conn != nullptr; }));
     net.write(net.client, "x");
     ASSERT_TRUE(net.run_until([&] { return net.server.streams[0].fin; }));
 }
@@ -121,7 +122,8 @@ TEST(Datagrams, FramesThatDoNotBelongIntoAnInitialEndTheConnection)
         {"unknown", {0x21}, QUIC_V_FRAME_ENCODING},
         {"cut short", {0x06, 0x40}, QUIC_V_FRAME_ENCODING},
         {"ACK of what was never sent", {0x02, 0x09, 0x00, 0x00, 0x00}, QUIC_V_PROTOCOL_VIOLATION},
-        {"too much CRYPTO", {0x06, 0x80, 0x10, 0x00, 0x00, 0x01, 'x'},
+        {"too much CRYPTO",
+         {0x06, 0x80, 0x10, 0x00, 0x00, 0x01, 'x'},
          QUIC_V_CRYPTO_BUFFER_EXCEEDED},
     };
     for (const BadFrames &c : cases) {
@@ -134,7 +136,8 @@ TEST(Datagrams, FramesThatDoNotBelongIntoAnInitialEndTheConnection)
         spec.frames = Bytes(1200, 0) + c.frames;
         net.inject(net.server, forge_initial(spec));
         ASSERT_FALSE(net.sent.empty()) << c.name;
-        EXPECT_EQ(close_code_of(open_initial(net.sent[0].bytes, spec.dcid, true)), c.code) << c.name;
+        EXPECT_EQ(close_code_of(open_initial(net.sent[0].bytes, spec.dcid, true)), c.code)
+            << c.name;
         EXPECT_EQ(net.server.close_kind(), QURING_CLOSE_LOCAL_TRANSPORT) << c.name;
     }
 }
@@ -161,7 +164,8 @@ TEST(Datagrams, ServersFirstFlightIsCoalescedAndMayBeTakenApart)
     ptrdiff_t cut = static_cast<ptrdiff_t>(h.packet_len);
     net.inject(net.client, Bytes(first.begin(), first.begin() + cut));
     net.inject(net.client, Bytes(first.begin() + cut, first.end()));
-    ASSERT_TRUE(net.run_until([&] { return net.client.conn != nullptr && net.server.conn != nullptr; }));
+    ASSERT_TRUE(
+        net.run_until([&] { return net.client.conn != nullptr && net.server.conn != nullptr; }));
 }
 
 TEST(Datagrams, CoalescedPacketForSomebodyElseIsIgnored)
@@ -207,6 +211,18 @@ TEST(Datagrams, PacketsBeforeTheirKeysAreHeld)
     EXPECT_NE(net.server.conn, nullptr);
     EXPECT_TRUE(net.server.streams[0].fin); /* without any repetition by the client */
     EXPECT_EQ(quic_endpoint_counters(net.client.ep)->packets_sent, sent);
+}
+
+TEST(Datagrams, RepeatedInitialIsADuplicate)
+{
+    Net net;
+    Hello h = take_hello(net);
+    Bytes p = hello_packet(h, 0, {{0, 100}});
+    net.inject(net.server, p);
+    EXPECT_EQ(quic_endpoint_counters(net.server.ep)->drop_duplicate, 0u);
+    net.inject(net.server, p);
+    EXPECT_EQ(quic_endpoint_counters(net.server.ep)->drop_duplicate, 1u);
+    EXPECT_EQ(quic_endpoint_conn_count(net.server.ep), 1u);
 }
 
 TEST(Datagrams, DuplicatesOfTheWholeHandshakeChangeNothing)

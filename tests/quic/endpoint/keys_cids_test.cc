@@ -125,6 +125,20 @@ TEST(Cids, RetiredOnesAreReplacedAndForgotten)
     EXPECT_EQ(sim_inspect_check(net.server.ep), nullptr);
 }
 
+/* RFC 9000 13.3: NEW_CONNECTION_ID is repeated until it is acknowledged. */
+TEST(Cids, IssuedOnesReachThePeerInSpiteOfLoss)
+{
+    for (int k = 0; k < 12; k++) {
+        Net net;
+        int n = 0;
+        net.filter = [&](Packet &) { return n++ != k; };
+        ASSERT_TRUE(net.handshake()) << k;
+        net.run_for(5 * kS);
+        EXPECT_EQ(sim_inspect_cids_peer(net.client.conn), 4u) << k;
+        EXPECT_EQ(sim_inspect_cids_peer(net.server.conn), 4u) << k;
+    }
+}
+
 TEST(Cids, RetirementSurvivesLoss)
 {
     Net net;

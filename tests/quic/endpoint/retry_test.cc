@@ -86,10 +86,10 @@ TEST(Retry, SecondOneIsIgnored)
 
 struct TokenCase {
     const char *name;
-    quic_ns wait;       /* before the token comes back */
-    uint16_t port;      /* it comes from */
-    int flip;           /* byte of the token to damage; -1: none */
-    uint64_t code;      /* CONNECTION_CLOSE; UINT64_MAX: none */
+    quic_ns wait;  /* before the token comes back */
+    uint16_t port; /* it comes from */
+    int flip;      /* byte of the token to damage; -1: none */
+    uint64_t code; /* CONNECTION_CLOSE; UINT64_MAX: none */
     bool retry_again;
     uint32_t conns;
 };
@@ -121,7 +121,8 @@ TEST(Retry, TokenIsGoodOnlyForItsClientAndForAWhile)
         ASSERT_EQ(quic_header_decode_long(&h, initial.data(), initial.size()), QUIC_OK) << c.name;
         ASSERT_GT(h.token_len, 0u) << c.name;
         if (c.flip >= 0) {
-            initial[static_cast<size_t>(h.token - initial.data()) + static_cast<size_t>(c.flip)] ^= 1;
+            initial[static_cast<size_t>(h.token - initial.data()) + static_cast<size_t>(c.flip)] ^=
+                1;
         }
         net.now += c.wait;
         net.sent.clear();

@@ -24,7 +24,8 @@ TEST(Transfer, MovesAMegabyteBothWays)
     std::string down = pattern(1 << 20, 2);
     uint64_t a = net.write(net.client, up, true);
     uint64_t b = net.write(net.server, down, true);
-    ASSERT_TRUE(net.run_until([&] { return net.server.streams[a].fin && net.client.streams[b].fin; }));
+    ASSERT_TRUE(
+        net.run_until([&] { return net.server.streams[a].fin && net.client.streams[b].fin; }));
     EXPECT_EQ(net.server.streams[a].bytes, up);
     EXPECT_EQ(net.client.streams[b].bytes, down);
     net.run_for(kS);

@@ -85,10 +85,9 @@ TEST(Version, ClientBelievesOnlyAVersionNegotiationThatMakesSense)
         quic_cid scid = scid_of(net.sent[0].bytes);
         dcid.bytes[0] = static_cast<uint8_t>(dcid.bytes[0] ^ (c.wrong_cids ? 1 : 0));
         Bytes vn(100);
-        vn.resize(quic_header_encode_vn(vn.data(), vn.size(), 3,
-                                        quic_reader_make(scid.bytes, scid.len),
-                                        quic_reader_make(dcid.bytes, dcid.len), c.versions.data(),
-                                        c.versions.size()));
+        vn.resize(quic_header_encode_vn(
+            vn.data(), vn.size(), 3, quic_reader_make(scid.bytes, scid.len),
+            quic_reader_make(dcid.bytes, dcid.len), c.versions.data(), c.versions.size()));
         net.inject(net.client, vn);
         EXPECT_EQ(net.client.close_kind(), c.ends ? QURING_CLOSE_VERSION : QURING_CLOSE_NONE)
             << c.name;

@@ -1,0 +1,110 @@
+#include "tests/quic/conn/inject.h"
+
+#include <string.h>
+
+#include "quic/conn/conn_internal.h"
+
+#define PN_LEN QUIC_PN_LEN_MAX
+
+static size_t encode_header(const quic_conn *conn, quic_space space, uint32_t flags, uint64_t pn,
+                            uint8_t *out, size_t cap, size_t *out_len_off)
+{
+    const quic_cid *dcid = quic_cid_peer_current(&conn->cids_peer);
+    if (space == QUIC_SPACE_APP) {
+        bool phase = conn->tx_phase != ((flags & INJECT_OTHER_PHASE) != 0);
+        return quic_header_encode_short(out, cap, dcid, phase ? QUIC_HEADER_KEY_PHASE_BIT : 0, pn,
+                                        PN_LEN);
+    }
+    quic_cid scid = conn->initial_scid;
+    if ((flags & INJECT_OTHER_SCID) != 0) {
+        scid.bytes[7] ^= 1;
+    }
+    quic_long_header_spec spec;
+    memset(&spec, 0, sizeof(spec));
+    spec.type = space == QUIC_SPACE_INITIAL ? QUIC_PACKET_INITIAL : QUIC_PACKET_HANDSHAKE;
+    spec.version = QUIC_VERSION_1;
+    spec.dcid = dcid;
+    spec.scid = &scid;
+    spec.token = conn->token;
+    spec.token_len = conn->token_len;
+    spec.pn = pn;
+    spec.pn_len = PN_LEN;
+    return quic_header_encode_long(out, cap, out_len_off, &spec);
+}
+
+size_t inject_make(quic_conn *conn, quic_level level, uint32_t flags, const uint8_t *frames,
+                   size_t len, uint8_t *out, size_t cap)
+{
+    quic_space space = quic_conn_space_of(level);
+    quic_sent_map *map = quic_recovery_map(&conn->recovery, space);
+    quic_keys *keys = conn->spaces[space].tx;
+    size_t len_off = 0;
+    uint64_t pn = quic_sent_map_next_pn(map);
+    if (keys == NULL) {
+        return 0;
+    }
+    size_t hdr = encode_header(conn, space, flags, pn, out, cap, &len_off);
+    size_t pad = 0;
+    if (space == QUIC_SPACE_INITIAL && hdr + len + QUIC_AEAD_TAG_LEN < QUIC_MIN_INITIAL_LEN) {
+        pad = QUIC_MIN_INITIAL_LEN - hdr - len - QUIC_AEAD_TAG_LEN;
+    }
+    size_t total = hdr + pad + len + QUIC_AEAD_TAG_LEN;
+    QURING_ASSERT(hdr > 0 && total <= cap);
+    memset(out + hdr, 0, pad); /* before the frames: a STREAM frame may reach to the end */
+    if (len > 0) {
+        memcpy(out + hdr + pad, frames, len);
+    }
+    if (space != QUIC_SPACE_APP) {
+        quic_header_patch_len(out, len_off, PN_LEN + pad + len + QUIC_AEAD_TAG_LEN);
+    }
+    if ((flags & INJECT_RESERVED_BITS) != 0) {
+        out[0] |= 0x08;
+    }
+    if ((flags & INJECT_NO_FIXED_BIT) != 0) {
+        out[0] &= (uint8_t)~QUIC_HEADER_FIXED_BIT;
+    }
+    quic_keys_seal(keys, pn, out, hdr, out + hdr, pad + len);
+    if ((flags & INJECT_FLIP_TAG) != 0) {
+        out[total - 1] ^= 1;
+    }
+    quic_sent_packet *sent = quic_sent_map_add(map, pn);
+    QURING_ASSERT(sent != NULL);
+    quic_recovery_on_sent(&conn->recovery, space, sent, (uint32_t)total, 0, conn->env->now);
+    return total;
+}
+
+bool inject_has_keys(const quic_conn *conn, quic_level level, bool is_write)
+{
+    const quic_conn_space *space = &conn->spaces[quic_conn_space_of(level)];
+    return (is_write ? space->tx : space->rx) != NULL;
+}
+
+void inject_wear_keys(quic_conn *conn, uint64_t count)
+{
+    conn->spaces[QUIC_SPACE_APP].tx->sealed_count = count;
+    quic_conn_mark_dirty(conn);
+}
+
+void inject_stop_updates(quic_conn *conn)
+{
+    conn->key_update_unacked = true;
+}
+
+uint64_t inject_next_pn(const quic_conn *conn)
+{
+    return quic_sent_map_next_pn(&conn->recovery.spaces[QUIC_SPACE_APP].map);
+}
+
+void inject_skip_next(quic_conn *conn)
+{
+    quic_sent_map *map = quic_recovery_map(&conn->recovery, QUIC_SPACE_APP);
+    bool ok = quic_sent_map_skip(map, quic_sent_map_next_pn(map));
+    QURING_ASSERT(ok);
+}
+
+void inject_cid_peer_uses(const quic_conn *conn, uint8_t out[8], uint64_t *out_seq)
+{
+    const quic_cid_peer_entry *e = &conn->cids_peer.entries[conn->cids_peer.current];
+    memcpy(out, e->cid.bytes, 8);
+    *out_seq = e->seq;
+}
