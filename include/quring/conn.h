@@ -30,6 +30,13 @@ typedef enum quring_event_type {
     QURING_EV_HANDSHAKE_PENDING, /* quring/handshake.h: a ClientHello waits for a decision */
     QURING_EV_HANDSHAKE_DATA,    /* quring/handshake.h: CRYPTO bytes arrived */
     QURING_EV_HANDSHAKE_KEYS,    /* quring/handshake.h: reserved for key state changes */
+    QURING_EV_SESSION, /* client: `data` is for quring_connect_options.session of one later connection
+                          to the same server; it is secret, and says who was verified */
+    QURING_EV_EARLY_READY, /* 0-RTT. Client: streams may be opened and written now. Server: accepted;
+                              streams may follow before CONNECTED, with bytes an attacker can have
+                              replayed (RFC 9001 9.2) */
+    QURING_EV_EARLY_REJECTED, /* client, before CONNECTED: the server took no 0-RTT. What was written
+                                 is sent again after the handshake; nothing is to be done */
 } quring_event_type;
 
 /* Who ended a connection, and how. */
@@ -65,7 +72,7 @@ typedef struct quring_event {
     uint64_t offset;                /* STREAM_RELEASED: bytes */
     const quring_close_info *close; /* CLOSED; valid during the callback */
     uint8_t level;                  /* HANDSHAKE_DATA: quring_level of the bytes */
-    quring_bytes data;              /* HANDSHAKE_*: borrowed during the callback */
+    quring_bytes data;              /* HANDSHAKE_*, SESSION: borrowed during the callback */
 } quring_event;
 
 typedef void (*quring_event_fn)(const quring_event *event);
@@ -84,7 +91,9 @@ typedef struct quring_conn_info {
     bool is_client;
     bool established; /* handshake complete */
     bool confirmed;   /* RFC 9001 4.1.2 */
-    bool resumed;
+    bool resumed;        /* by a session ticket: no certificates were sent */
+    bool early_accepted; /* 0-RTT was offered and accepted */
+    bool early_rejected; /* it was offered and refused */
     bool retry_used;
     uint32_t version;
     uint16_t cipher_suite; /* TLS number, e.g. 0x1301 */
@@ -101,6 +110,9 @@ typedef struct quring_conn_info {
     uint64_t cwnd_bytes;
     uint64_t in_flight_bytes;
     uint32_t udp_payload_bytes; /* datagram size in use */
+    bool ecn_capable;           /* ECN marks get through and come back (RFC 9000 13.4.2) */
+    uint64_t ecn_acked;         /* packets sent with ECT(0) and acknowledged */
+    uint64_t ecn_ce;            /* CE marks the peer reported */
     uint64_t packets_sent;
     uint64_t packets_recv;
     uint64_t packets_lost;     /* declared lost, RFC 9002 6 */
@@ -110,6 +122,7 @@ typedef struct quring_conn_info {
     uint64_t stream_bytes_sent; /* first transmissions of stream data */
     uint64_t stream_bytes_acked;
     uint64_t stream_bytes_recv; /* distinct stream bytes that arrived */
+    uint64_t zero_rtt_bytes;    /* stream bytes in 0-RTT packets; 0 after a rejection */
     uint64_t pto_count_total;
     uint64_t mem_bytes; /* protocol memory charged to it */
 } quring_conn_info;

@@ -59,6 +59,12 @@ enum {
     QURING_LISTEN_RETRY = 1u << 0, /* demand address validation by Retry, RFC 9000 8.1.2 */
     QURING_LISTEN_EXTERNAL_TLS =
         1u << 1, /* the handshake is driven from outside: quring/handshake.h */
+    QURING_LISTEN_NO_TICKETS = 1u << 2, /* give no session tickets and resume nothing (RFC 9001 4.5) */
+    QURING_LISTEN_ZERO_RTT =
+        1u << 3, /* accept 0-RTT (RFC 9001 4.6): for applications whose first requests may be
+                    repeated by an attacker without harm (9.2). A ticket is good for it once, within
+                    an hour and 65536 uses an hour, at the runtime that gave it; otherwise the
+                    client is refused 0-RTT and connects as usual */
 };
 
 /* quring_listen binds one UDP socket per worker (a SO_REUSEPORT group steered by connection ID) and
@@ -86,10 +92,15 @@ typedef struct quring_connect_options {
     void *ctx;
     bool external_tls;           /* quring/handshake.h */
     const quring_limits *limits; /* NULL: the runtime's */
+    quring_bytes session; /* what a QURING_EV_SESSION gave, borrowed for the call; len 0: none. One for
+                             another server, or that cannot be used, is ignored: the handshake is a
+                             full one. Not with external_tls */
+    bool zero_rtt; /* write before the handshake, if the session allows it (RFC 9001 4.6):
+                      QURING_EV_EARLY_READY says that it does. An attacker can repeat such bytes */
 } quring_connect_options;
 
 /* quring_connect opens a connection on the calling worker and sends its first flight at the end of
- * the turn. CONNECTED or CLOSED follows as an event. Only on a worker (in a callback or a posted
+ * the turn. CONNECTED or CLOSED follows as an event, before it EARLY_READY where 0-RTT is possible. Only on a worker (in a callback or a posted
  * call). `options` is borrowed; tls gains a reference.
  *
  * Returns QURING_OK; QURING_E_THREAD; QURING_E_LIMIT (connections_max); QURING_E_OS (no socket);

@@ -3,7 +3,6 @@
 #include "quic/cc/bbr_model.h"
 #include "quic/cc/bbr_states.h"
 
-#define PACING_PERCENT 99u /* a margin of 1 % */
 #define QUANTUM_NS     (1 * QUIC_NS_PER_MS)
 #define QUANTUM_MAX    65536u
 
@@ -33,7 +32,7 @@ static uint64_t max64(uint64_t a, uint64_t b)
 static void set_pacing_rate(quic_cc *cc, uint32_t gain_percent)
 {
     const quic_bbr_state *st = &cc->u.bbr;
-    uint64_t rate = quic_bbr_percent(quic_bbr_percent(st->bw_fp, gain_percent), PACING_PERCENT);
+    uint64_t rate = quic_bbr_percent(quic_bbr_percent(st->bw_fp, gain_percent), QUIC_BBR_PACING_PERCENT);
     if (rate > 0 && (st->full_bw_reached || rate > cc->pacing_rate_fp)) {
         cc->pacing_rate_fp = rate;
     }

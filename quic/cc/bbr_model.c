@@ -145,8 +145,10 @@ static void adapt_lower_bounds(quic_cc *cc)
     if (st->inflight_shortterm == QUIC_BBR_INFINITY) {
         st->inflight_shortterm = cc->cwnd_bytes;
     }
-    st->bw_shortterm_fp =
-        max64(st->bw_latest_fp, quic_bbr_percent(st->bw_shortterm_fp, BETA_PERCENT));
+    /* We pace below the bandwidth by a margin of ours: that the path delivered no more than that is no
+     * news about the path, and round after round of it would add up. */
+    uint64_t latest = st->bw_latest_fp + st->bw_latest_fp / QUIC_BBR_PACING_PERCENT;
+    st->bw_shortterm_fp = max64(latest, quic_bbr_percent(st->bw_shortterm_fp, BETA_PERCENT));
     st->inflight_shortterm =
         max64(st->inflight_latest, quic_bbr_percent(st->inflight_shortterm, BETA_PERCENT));
 }

@@ -11,7 +11,8 @@
 extern "C" {
 #endif
 
-#define QUIC_BBR_INFINITY UINT64_MAX
+#define QUIC_BBR_INFINITY       UINT64_MAX
+#define QUIC_BBR_PACING_PERCENT 99u /* of the bandwidth: a margin of 1 % */
 
 /* What the ACKs that come in belong to. */
 typedef enum quic_bbr_ack_phase {

@@ -285,6 +285,12 @@ void quic_bbr_check_probe_rtt(quic_cc *cc, const quic_cc_sample *sample, quic_ns
     quic_bbr_state *st = &cc->u.bbr;
     if (st->mode != QUIC_BBR_PROBE_RTT && st->probe_rtt_expired && !st->idle_restart) {
         quic_bbr_model_save_cwnd(cc);
+        if (st->ack_phase == QUIC_BBR_ACKS_PROBE_STOPPING && quic_bbr_is_probe_bw(st) &&
+            !sample->rate_app_limited) {
+            /* The round after a probe is cut short. Its cycle has its samples all the same; without
+             * this a path that became slower with long queues would never be believed. */
+            quic_bbr_model_advance_max_bw(st);
+        }
         st->mode = QUIC_BBR_PROBE_RTT;
         st->probe_rtt_done_ns = 0;
         st->ack_phase = QUIC_BBR_ACKS_PROBE_STOPPING;

@@ -116,6 +116,7 @@ static void on_frame_acked(quic_conn *conn, quic_space space, const quic_sent_fr
     case QUIC_SF_CRYPTO:
         if (conn->spaces[space].crypto != NULL) {
             quic_crypto_stream_on_acked(conn->spaces[space].crypto, frame->off, frame->len);
+            quic_conn_early_crypto_acked(conn, space);
         }
         break;
     case QUIC_SF_ACK:
@@ -237,9 +238,15 @@ static void take_lost(quic_conn *conn, quic_space space, const quic_loss_result 
             lost += packet->bytes;
             tell_lost(conn, packet, lost, now);
         }
+        if (space == QUIC_SPACE_APP) {
+            quic_conn_mtu_on_lost(conn, packet, now);
+        }
         if ((packet->flags & QUIC_SENT_PROBED) == 0) {
             quic_conn_requeue(conn, space, packet);
         }
+    }
+    if (loss->lost_ect0_count > 0) {
+        quic_ecn_on_lost(&conn->ecn, loss->lost_ect0_count);
     }
     if (loss->largest_lost_sent_ns != 0) {
         quic_cc_on_congestion(&conn->cc, loss->largest_lost_sent_ns, now);
@@ -325,6 +332,11 @@ quic_rc quic_conn_on_ack(quic_conn *conn, quic_space space, const quic_frame_ack
         const quic_sent_packet *packet;
         while ((packet = quic_recovery_ack_next(&ack)) != NULL) {
             on_packet_acked(conn, space, packet, &run);
+            if (QUIC_UNLIKELY((packet->flags & QUIC_SENT_MTU_PROBE) != 0)) {
+                quic_conn_mtu_on_probe_acked(conn, packet, now);
+            } else if (QUIC_LIKELY(space == QUIC_SPACE_APP)) {
+                quic_mtu_on_acked(&conn->mtu, packet->pn, packet->bytes);
+            }
         }
     }
     flush_run(conn, &run);
@@ -337,6 +349,9 @@ quic_rc quic_conn_on_ack(quic_conn *conn, quic_space space, const quic_frame_ack
     }
     if (result.acked_count > 0) {
         take_lost(conn, space, &result.loss, now);
+        if (conn->ecn.state != QUIC_ECN_STATE_OFF) {
+            quic_conn_take_ecn(conn, space, frame, &result, now);
+        }
         update_cc(conn, &result, now);
         wake_starved(conn);
     }
@@ -374,6 +389,8 @@ void quic_conn_on_recovery_timeout(quic_conn *conn, quic_ns now)
         break;
     case QUIC_TIMEOUT_PTO:
         conn->env->counters->ptos++;
+        quic_ecn_on_pto(&conn->ecn);
+        quic_conn_mtu_on_pto(conn, now);
         queue_probes(conn, t.space, t.probe_count);
         for (int i = 0; i < QUIC_SPACE_COUNT; i++) {
             /* RFC 9002 6.2.4: other spaces with data in flight get a probe into the datagram too */

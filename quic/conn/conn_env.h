@@ -19,6 +19,7 @@
 #include "quic/crypto/crypto.h"
 #include "quic/crypto/keys.h"
 #include "quic/crypto/reset_token.h"
+#include "quic/crypto/session_ticket.h"
 #include "quic/crypto/tls.h"
 #include "quic/path/cid_table.h"
 #include "quic/wire/header.h"
@@ -43,6 +44,7 @@ typedef struct quic_conn_env {
     quic_list all;
     quic_list dead; /* to be freed by the endpoint */
     quic_reset_key reset_key;
+    quic_ticket_keys ticket_keys;
     uint8_t worker_id;
     uint8_t worker_count;
     quring_cc cc;
@@ -56,6 +58,9 @@ typedef struct quic_conn_config {
     const quic_tls_vtable *tls; /* NULL: handshake driven from outside */
     const void *tls_config;
     const char *server_name; /* client */
+    const uint8_t *session;  /* client: what a SESSION event gave, or NULL; read during the call */
+    size_t session_len;
+    bool zero_rtt; /* client: with 0-RTT, if the session allows it */
     const quring_limits *limits;
     quic_path_addr path;
     void *owner_ctx;
@@ -65,6 +70,8 @@ typedef struct quic_conn_config {
     quic_cid initial_dcid;  /* the Initial keys derive from this one: after Retry our SCID */
     quic_cid peer_scid;
     quic_cid retry_scid;
+    bool tickets;                      /* gives and takes session tickets */
+    const quic_early_gate *early_gate; /* kept; NULL: 0-RTT is refused */
     bool retry_used; /* the address is validated and retry_scid goes into the parameters */
 } quic_conn_config;
 
@@ -88,9 +95,11 @@ void quic_conn_recv_long(quic_conn *conn, uint8_t *data, const quic_long_header 
                          size_t datagram_len, uint8_t ecn, quic_ns now);
 void quic_conn_recv_short(quic_conn *conn, uint8_t *data, uint32_t count, uint32_t seg_len,
                           uint32_t last_len, uint8_t ecn, quic_ns now);
-/* quic_conn_recv_datagram counts a datagram (3x credit) before its packets are given;
- * quic_conn_recv_done ends a batch: decides about acknowledgements. */
-void quic_conn_recv_datagrams(quic_conn *conn, uint32_t count, uint64_t bytes);
+/* quic_conn_recv_datagrams counts datagrams (3x credit) before their packets are given, and says
+ * whether packets from there are wanted at all; `from` is kept until quic_conn_recv_done, which ends
+ * the batch: it decides about acknowledgements. */
+bool quic_conn_recv_datagrams(quic_conn *conn, uint32_t count, uint64_t bytes,
+                              const quic_path_addr *from);
 void quic_conn_recv_done(quic_conn *conn, quic_ns now);
 
 /* quic_conn_recv_version_negotiation and quic_conn_recv_retry: client only, checked there. */
@@ -118,6 +127,8 @@ bool quic_conn_is_busy(const quic_conn *conn);
 /* True once, at the moment a connection stops being half-open or dies: see admission.h. */
 bool quic_conn_take_established(quic_conn *conn);
 const quic_path_addr *quic_conn_path(const quic_conn *conn);
+/* The remote address of its first packet: admission counts by it for good. */
+const quic_addr *quic_conn_admitted(const quic_conn *conn);
 
 #ifdef __cplusplus
 }

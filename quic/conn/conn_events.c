@@ -120,6 +120,9 @@ static bool take(quic_conn *conn, uint32_t bit, quring_event_type type, quic_eve
 static void finish_reported(quic_conn *conn, quic_ns now)
 {
     quic_conn_take_shown(conn);
+    if (conn->session_shown) {
+        quic_conn_free_session(conn);
+    }
     if (conn->closing_stream != NULL) {
         quic_stream *s = conn->closing_stream;
         conn->closing_stream = NULL;
@@ -148,9 +151,17 @@ bool quic_conn_poll_event(quic_conn *conn, quic_event *out, quic_ns now)
         poll_handshake_data(conn, out)) {
         return true;
     }
-    if (take(conn, QUIC_CONN_EV_CONNECTED, QURING_EV_CONNECTED, out) ||
+    if (take(conn, QUIC_CONN_EV_EARLY_READY, QURING_EV_EARLY_READY, out) ||
+        take(conn, QUIC_CONN_EV_EARLY_REJECTED, QURING_EV_EARLY_REJECTED, out) ||
+        take(conn, QUIC_CONN_EV_CONNECTED, QURING_EV_CONNECTED, out) ||
         poll_stream_event(conn, out) ||
         take(conn, QUIC_CONN_EV_STREAMS_AVAILABLE, QURING_EV_STREAMS_AVAILABLE, out)) {
+        return true;
+    }
+    if (take(conn, QUIC_CONN_EV_SESSION, QURING_EV_SESSION, out)) {
+        out->data = conn->session;
+        out->data_len = conn->session_len;
+        conn->session_shown = true; /* freed at the next poll */
         return true;
     }
     if (take(conn, QUIC_CONN_EV_CLOSED, QURING_EV_CLOSED, out)) {

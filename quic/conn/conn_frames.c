@@ -134,7 +134,8 @@ static quic_rc on_crypto(const frame_ctx *ctx, const quic_frame_crypto *frame)
         quic_crypto_stream_init(space->crypto, &conn->mem, conn->limits.crypto_buf_bytes);
     }
     quic_rc rc = quic_crypto_stream_on_frame(space->crypto, frame->off, frame->data, frame->len);
-    return rc == QUIC_E_LIMIT ? QUIC_V_CRYPTO_BUFFER_EXCEEDED : rc; /* RFC 9000 7.5: too many gaps */
+    /* RFC 9000 7.5: too many gaps are as good as too many bytes */
+    return rc == QUIC_E_LIMIT ? QUIC_V_CRYPTO_BUFFER_EXCEEDED : rc;
 }
 
 static quic_rc on_handshake_done(quic_conn *conn, quic_ns now)
@@ -176,11 +177,10 @@ static quic_rc on_frame(const frame_ctx *ctx, const quic_frame *frame)
         return quic_conn_on_retire_cid(conn, frame->retire_connection_id.seq, ctx->dcid,
                                        ctx->dcid_len);
     case QUIC_FRAME_PATH_CHALLENGE:
-        quic_path_on_challenge(&conn->path, frame->path.data);
-        conn->pending |= QUIC_PEND_PATH_RESPONSE;
+        quic_conn_on_path_challenge(conn, frame->path.data);
         return QUIC_OK;
     case QUIC_FRAME_PATH_RESPONSE:
-        return QUIC_V_PROTOCOL_VIOLATION; /* RFC 9000 19.18: we sent no PATH_CHALLENGE */
+        return quic_conn_on_path_response(conn, frame->path.data, ctx->now);
     case QUIC_FRAME_CONNECTION_CLOSE:
     case QUIC_FRAME_CONNECTION_CLOSE_APP:
         quic_conn_on_peer_close(conn, &frame->close, ctx->now);
@@ -204,11 +204,13 @@ quic_rc quic_conn_take_frames(quic_conn *conn, quic_level level, const uint8_t *
     uint8_t type = 0;
     while (data < end) {
         type = data[0];
-        if (QUIC_LIKELY(quic_frame_is_stream(type) && level == QUIC_LEVEL_APP)) {
+        if (QUIC_LIKELY(quic_frame_is_stream(type) &&
+                        (level == QUIC_LEVEL_APP || level == QUIC_LEVEL_EARLY))) {
             quic_frame_stream stream;
             size_t n = quic_frame_decode_stream(&stream, data, (size_t)(end - data));
             rc = QUIC_LIKELY(n != 0) ? on_stream(conn, &stream) : QUIC_V_FRAME_ENCODING;
             *out_eliciting = true;
+            conn->rx_non_probing = true;
             data += n;
         } else {
             quic_frame frame;
@@ -221,6 +223,7 @@ quic_rc quic_conn_take_frames(quic_conn *conn, quic_level level, const uint8_t *
             }
             if (rc == QUIC_OK) {
                 *out_eliciting = *out_eliciting || quic_frame_is_ack_eliciting(frame.type);
+                conn->rx_non_probing = conn->rx_non_probing || !quic_frame_is_probing(frame.type);
                 rc = on_frame(&ctx, &frame);
             }
             data += n;

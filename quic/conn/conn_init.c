@@ -109,6 +109,10 @@ static quic_rc init_conn(quic_conn *conn, const quic_conn_config *config, quic_n
         return rc;
     }
     quic_conn_update_facts(conn);
+    rc = quic_conn_early_prepare(conn, config->session, config->session_len, config->zero_rtt);
+    if (rc != QUIC_OK) {
+        return rc;
+    }
     return conn->role == QUIC_CLIENT ? quic_conn_start_client(conn, now) : QUIC_OK;
 }
 
@@ -128,6 +132,8 @@ quic_rc quic_conn_create(quic_conn **out, quic_conn_env *env, const quic_conn_co
     conn->tls_vtable = config->tls;
     conn->tls_config = config->tls_config;
     conn->external = config->tls == NULL;
+    conn->tickets = config->tickets;
+    conn->early_gate = config->early_gate;
     conn->retry_used = config->retry_used;
     conn->counted_half_open = config->role == QUIC_SERVER;
     conn->created_ns = now;
@@ -139,6 +145,9 @@ quic_rc quic_conn_create(quic_conn **out, quic_conn_env *env, const quic_conn_co
     /* RFC 9000 8.1: a client need not limit itself; a token proves a client's address. */
     quic_path_init(&conn->path, &config->path, config->role == QUIC_CLIENT || config->retry_used,
                    QUIC_MIN_INITIAL_LEN);
+    quic_mtu_init(&conn->mtu, QUIC_MIN_INITIAL_LEN);
+    quic_ecn_init(&conn->ecn, conn->limits.ecn);
+    conn->admitted = config->path.remote;
     quic_list_push_back(&env->all, &conn->all_node);
     env->conn_count++;
     quic_rc rc = init_conn(conn, config, now);
@@ -189,6 +198,9 @@ void quic_conn_release(quic_conn *conn)
         conn->tls = NULL;
     }
     quic_conn_free_held(conn);
+    quic_conn_free_move(conn);
+    quic_conn_free_early(conn);
+    quic_conn_free_session(conn);
     quic_mem_free(&conn->mem, conn->token, conn->token_len);
     conn->token = NULL;
     conn->token_len = 0;
@@ -277,6 +289,11 @@ const quring_close_info *quic_conn_close_info(const quic_conn *conn)
     return conn->close_info != NULL ? conn->close_info : &open_info;
 }
 
+const quic_addr *quic_conn_admitted(const quic_conn *conn)
+{
+    return &conn->admitted;
+}
+
 const quic_path_addr *quic_conn_path(const quic_conn *conn)
 {
     return &conn->path.addr;
@@ -343,6 +360,9 @@ void quic_conn_get_info(const quic_conn *conn, quring_conn_info *out)
     out->established = conn->handshake_complete;
     out->confirmed = conn->handshake_confirmed;
     out->resumed = conn->is_resumed;
+    out->early_accepted = conn->early_status == QUIC_EARLY_ACCEPTED;
+    out->early_rejected = conn->early_status == QUIC_EARLY_REJECTED;
+    out->zero_rtt_bytes = conn->early_bytes;
     out->retry_used = conn->retry_used;
     out->version = QUIC_VERSION_1;
     out->cipher_suite = conn->suite;
@@ -361,6 +381,11 @@ void quic_conn_get_info(const quic_conn *conn, quring_conn_info *out)
     out->cwnd_bytes = conn->cc.cwnd_bytes;
     out->in_flight_bytes = rec->in_flight_bytes;
     out->udp_payload_bytes = conn->path.udp_payload_bytes;
+    out->ecn_capable = conn->ecn.state == QUIC_ECN_STATE_CAPABLE;
+    out->ecn_acked = conn->ecn_acked;
+    for (int i = 0; i < QUIC_SPACE_COUNT; i++) {
+        out->ecn_ce += conn->ecn.last[i].ce;
+    }
     out->packets_sent = conn->packets_sent;
     out->packets_recv = conn->packets_recv;
     out->packets_lost = rec->lost_total;

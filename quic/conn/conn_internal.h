@@ -8,6 +8,8 @@
  *   conn_timer      one deadline from many          conn_close   the end, in all its forms
  *   conn_events     what the application is told    conn_streams the application's stream verbs
  *   conn_cids       connection IDs                  conn_external a handshake driven from outside
+ *   conn_mtu        datagram size, ECN              early        sessions, 0-RTT
+ *   conn_path       a peer that moves
  */
 #ifndef QUIC_CONN_CONN_INTERNAL_H
 #define QUIC_CONN_CONN_INTERNAL_H
@@ -19,8 +21,11 @@
 #include "quic/conn/conn_env.h"
 #include "quic/path/cid_local.h"
 #include "quic/path/cid_peer.h"
+#include "quic/path/mtu_probe.h"
 #include "quic/path/path.h"
+#include "quic/path/validate.h"
 #include "quic/recovery/ack_tracker.h"
+#include "quic/recovery/ecn.h"
 #include "quic/recovery/loss.h"
 #include "quic/stream/crypto_stream.h"
 #include "quic/stream/scheduler.h"
@@ -72,6 +77,9 @@ enum {
     QUIC_CONN_EV_CONNECTED = 1u << 2,
     QUIC_CONN_EV_STREAMS_AVAILABLE = 1u << 3,
     QUIC_CONN_EV_CLOSED = 1u << 4,
+    QUIC_CONN_EV_EARLY_READY = 1u << 8,
+    QUIC_CONN_EV_EARLY_REJECTED = 1u << 9,
+    QUIC_CONN_EV_SESSION = 1u << 10,
 };
 enum {
     QUIC_STREAM_EV_OPENED = 1u << 0,
@@ -97,8 +105,10 @@ enum {
 #define QUIC_CONN_TRIM_AFTER_NS (1000 * QUIC_NS_PER_MS)
 /* What is due and could not be done (no room for another packet) is tried again so much later. */
 #define QUIC_CONN_RETRY_NS (1 * QUIC_NS_PER_MS)
-#define QUIC_CLOSE_REASON_MAX   127u
-#define QUIC_KEEP_HELD_LEN_MAX  2048u
+/* So much stream data makes a larger datagram worth a probe: short exchanges never send one. */
+#define QUIC_MTU_PROBE_AFTER_BYTES 12000u
+#define QUIC_CLOSE_REASON_MAX      127u
+#define QUIC_KEEP_HELD_LEN_MAX     2048u
 
 /* One packet whose keys are not there yet (RFC 9000 5.7). */
 typedef struct quic_held_packet {
@@ -108,6 +118,35 @@ typedef struct quic_held_packet {
     uint8_t ecn;
     uint8_t data[];
 } quic_held_packet;
+
+/* 0-RTT while it is under way: its keys, and what a client remembers of the server. */
+typedef struct quic_conn_early {
+    quic_keys *keys;  /* client: seals; server: opens */
+    quic_ns until_ns; /* server: when the keys go; 0: not before the handshake is complete */
+    bool wanted;      /* client: not only resumption */
+    const uint8_t *tls_session; /* client: borrowed while the connection is made */
+    size_t tls_session_len;
+    quic_transport_params params; /* client: remembered */
+} quic_conn_early;
+
+#define QUIC_OFF_PATH_MAX 3u
+
+/* A PATH_CHALLENGE or PATH_RESPONSE for another path than the current one. */
+typedef struct quic_off_path_frame {
+    quic_path_addr addr;
+    uint64_t credit; /* bytes that may leave for it */
+    uint8_t data[QUIC_PATH_DATA_LEN];
+    bool challenge;
+} quic_off_path_frame;
+
+/* A peer that has moved, while its new address is being proved. */
+typedef struct quic_conn_move {
+    quic_validate validate; /* of conn->path */
+    quic_path fallback;     /* the last one that was proved */
+    bool has_fallback;
+    uint8_t off_count;
+    quic_off_path_frame off[QUIC_OFF_PATH_MAX]; /* oldest first */
+} quic_conn_move;
 
 /* What exists per packet number space. */
 typedef struct quic_conn_space {
@@ -148,6 +187,17 @@ struct quic_conn {
     quic_cc cc;
     quic_pacer pacer;
     quic_path path;
+    quic_conn_move *move;          /* NULL: the peer stays where it is */
+    const quic_path_addr *rx_from; /* of the datagrams being taken */
+    uint32_t rx_datagram_len;
+    bool rx_other_path;   /* they came from another address than path's */
+    bool rx_non_probing;  /* a frame was seen that only a moved peer sends (RFC 9000 9.1) */
+    bool ever_challenged; /* we sent a PATH_CHALLENGE once */
+    quic_addr admitted;   /* the remote address the endpoint's admission counted */
+    quic_mtu mtu;         /* path.udp_payload_bytes follows its `current` */
+    quic_ecn ecn;
+    uint8_t tx_ecn;     /* codepoint of the unit under construction */
+    uint64_t ecn_acked; /* packets that left marked and were acknowledged */
 
     /* 1-RTT keys around an update (RFC 9001 6) */
     quic_keys *rx_prev;
@@ -200,6 +250,16 @@ struct quic_conn {
     size_t token_len;
     quic_held_packet *held; /* oldest first */
     uint32_t held_count;
+
+    /* sessions and 0-RTT: early.c */
+    quic_conn_early *early;            /* NULL: no 0-RTT is under way */
+    const quic_early_gate *early_gate; /* server; NULL: 0-RTT is refused */
+    uint64_t early_bytes;              /* of streams, in 0-RTT packets: sent, or received */
+    uint8_t *session;                  /* client: for the next SESSION event */
+    size_t session_len;
+    uint8_t early_status; /* quic_early_status */
+    bool tickets;         /* server: gives and takes session tickets */
+    bool session_shown;
 
     /* connection IDs */
     quic_cid_local cids_local;
@@ -260,6 +320,23 @@ static inline bool quic_conn_is_open(const quic_conn *conn)
     return conn->state <= QUIC_CONN_ESTABLISHED;
 }
 
+/* Streams may be used although the handshake is not complete: 0-RTT, or answers to it. After a
+ * rejection a client's writes wait. */
+static inline bool quic_conn_is_early(const quic_conn *conn)
+{
+    return conn->state == QUIC_CONN_HANDSHAKE &&
+           (conn->role == QUIC_CLIENT
+                ? conn->early_status != QUIC_EARLY_NONE
+                : conn->early_status == QUIC_EARLY_ACCEPTED && conn->params_applied);
+}
+
+/* A client sends 0-RTT packets until it has 1-RTT keys (RFC 9001 4.9.3). */
+static inline bool quic_conn_sends_early(const quic_conn *conn)
+{
+    return conn->role == QUIC_CLIENT && !conn->handshake_complete && conn->early != NULL &&
+           conn->early->keys != NULL && conn->early_status != QUIC_EARLY_NONE;
+}
+
 /* quic_conn_mark_dirty: the connection may have something to send, or its timer moved. */
 static inline void quic_conn_mark_dirty(quic_conn *conn)
 {
@@ -294,12 +371,40 @@ quic_rc quic_conn_install_secret(quic_conn *conn, quic_level level, bool is_writ
                                  const uint8_t *secret, size_t len);
 size_t quic_conn_encode_params(quic_conn *conn, uint8_t *out, size_t room);
 quic_rc quic_conn_apply_peer_params(quic_conn *conn, const uint8_t *data, size_t len);
+void quic_conn_our_params(const quic_conn *conn, quic_transport_params *p);
+/* The limits among the peer's parameters, known or remembered. They only grow. */
+void quic_conn_take_limits(quic_conn *conn, const quic_transport_params *p);
 void quic_conn_on_handshake_complete(quic_conn *conn, quic_ns now);
 void quic_conn_on_handshake_confirmed(quic_conn *conn, quic_ns now);
 void quic_conn_discard_space(quic_conn *conn, quic_space space, quic_ns now);
 void quic_conn_update_facts(quic_conn *conn);
 quic_rc quic_conn_make_initial_keys(quic_conn *conn, const quic_cid *client_dcid);
 bool quic_conn_set_text(quic_conn *conn, const uint8_t *alpn, size_t alpn_len, const char *name);
+
+/* ---- early.c ------------------------------------------------------------------------------------- */
+/* Client: reads what a SESSION event gave. One that does not fit this server is ignored. */
+quic_rc quic_conn_early_prepare(quic_conn *conn, const uint8_t *session, size_t len, bool zero_rtt);
+/* What TLS is told; `context` is room for a server's parameters. */
+void quic_conn_early_tls_args(quic_conn *conn, quic_tls_tickets *out, uint8_t *context, size_t room,
+                              quic_ns now);
+size_t quic_conn_early_context(const quic_conn *conn, uint8_t *out, size_t room);
+quic_rc quic_conn_install_early(quic_conn *conn, bool is_write, uint16_t suite,
+                                const uint8_t *secret, size_t len);
+/* Milestones: the ClientHello is made (client); TLS has gone on; the handshake is complete. */
+void quic_conn_early_started(quic_conn *conn);
+void quic_conn_follow_early(quic_conn *conn);
+void quic_conn_early_complete(quic_conn *conn, quic_ns now);
+/* The server's parameters against those remembered (RFC 9000 7.4.1). */
+quic_rc quic_conn_early_check_params(const quic_conn *conn, const quic_transport_params *p);
+/* Rejected, and the server's limits are known: streams may be sent. QUIC_E_LIMIT: too many are open. */
+quic_rc quic_conn_early_restart_streams(quic_conn *conn);
+bool quic_conn_early_wants_send(const quic_conn *conn, quic_ns now);
+void quic_conn_free_early(quic_conn *conn);
+/* Server: when the last ticket is acknowledged, what carried it goes. */
+void quic_conn_early_crypto_acked(quic_conn *conn, quic_space space);
+/* Client: a ticket came; SESSION is raised with a blob made of it. */
+void quic_conn_keep_session(quic_conn *conn, const uint8_t *data, size_t len);
+void quic_conn_free_session(quic_conn *conn);
 
 /* ---- conn_keys.c ------------------------------------------------------------------------------- */
 /* Which keys open a 1-RTT packet of key phase `phase`; NULL: none. */
@@ -353,7 +458,9 @@ typedef struct quic_packet_build {
     bool eliciting;
     bool in_flight;
     bool pad_datagram; /* to at least 1200 bytes, RFC 9000 8.2.2 */
-    bool full; /* a frame without length ends it */
+    bool mtu_probe;    /* its loss is no sign of congestion, RFC 9000 14.4 */
+    bool early;        /* 0-RTT: a long header, in the space of 1-RTT packets */
+    bool full;         /* a frame without length ends it */
 } quic_packet_build;
 
 /* quic_packet_begin writes a header into buf[0..room). False: no keys, no room, or too many packets
@@ -415,6 +522,30 @@ quic_rc quic_conn_register_cid(quic_conn *conn, const uint8_t *bytes, size_t len
 void quic_conn_learn_initial_token(quic_conn *conn, const uint8_t token[QUIC_RESET_TOKEN_LEN]);
 void quic_conn_unregister_initial_dcid(quic_conn *conn);
 void quic_conn_unregister_all(quic_conn *conn);
+
+/* ---- conn_mtu.c ------------------------------------------------------------------------------------ */
+/* The peer's limits are known: the datagram size is fixed, or the search for it begins. */
+void quic_conn_start_mtu(quic_conn *conn, quic_ns now);
+/* What became of packets, for the datagram size. */
+void quic_conn_mtu_on_probe_acked(quic_conn *conn, const quic_sent_packet *packet, quic_ns now);
+void quic_conn_mtu_on_lost(quic_conn *conn, const quic_sent_packet *packet, quic_ns now);
+void quic_conn_mtu_on_pto(quic_conn *conn, quic_ns now);
+/* The size of a probe that may leave now, 0 when none may. */
+uint32_t quic_conn_mtu_probe_size(quic_conn *conn, quic_ns now);
+/* The ECN counts of an ACK frame, or that it has none. */
+void quic_conn_take_ecn(quic_conn *conn, quic_space space, const quic_frame_ack *frame,
+                        const quic_ack_result *result, quic_ns now);
+
+/* ---- conn_path.c ---------------------------------------------------------------------------------- */
+void quic_conn_on_path_challenge(quic_conn *conn, const uint8_t data[QUIC_PATH_DATA_LEN]);
+quic_rc quic_conn_on_path_response(quic_conn *conn, const uint8_t data[QUIC_PATH_DATA_LEN],
+                                   quic_ns now);
+void quic_conn_follow_peer(quic_conn *conn, quic_ns now);
+/* Sends what a path on trial, or another path, has to be sent. */
+bool quic_conn_send_path(quic_conn *conn, quic_tx_unit *unit, quic_ns now);
+quic_ns quic_conn_path_deadline(const quic_conn *conn, quic_ns now);
+void quic_conn_on_path_timeout(quic_conn *conn, quic_ns now);
+void quic_conn_free_move(quic_conn *conn);
 
 /* ---- conn_timer.c ---------------------------------------------------------------------------------- */
 void quic_conn_on_activity(quic_conn *conn, quic_ns now);

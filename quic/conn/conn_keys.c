@@ -91,6 +91,9 @@ void quic_conn_drop_old_keys(quic_conn *conn, quic_ns now)
         quic_keys_destroy(conn->rx_prev);
         conn->rx_prev = NULL;
     }
+    if (conn->early != NULL && conn->early->until_ns != 0 && now >= conn->early->until_ns) {
+        quic_conn_free_early(conn);
+    }
 }
 
 /* ---- packets before their keys ------------------------------------------------------------------- */

@@ -6,13 +6,6 @@
 #define MASK_BATCH   64u
 #define SHORT_PN_OFF (1u + QUIC_CID_LOCAL_LEN)
 
-void quic_conn_recv_datagrams(quic_conn *conn, uint32_t count, uint64_t bytes)
-{
-    (void)count;
-    conn->bytes_recv += bytes;
-    quic_path_on_recv(&conn->path, bytes);
-}
-
 /* The peer proved that it has the keys of this connection. */
 static void on_authentic(quic_conn *conn, quic_level level, quic_ns now)
 {
@@ -61,6 +54,11 @@ static void take_payload(quic_conn *conn, quic_level level, uint64_t pn, const u
     }
     if (quic_ack_tracker_on_packet(&space->acks, pn, eliciting, ecn, now) != QUIC_OK) {
         quic_conn_fail(conn, QUIC_E_NOMEM, 0, "memory", now);
+        return;
+    }
+    if (QUIC_UNLIKELY(conn->rx_other_path) && conn->rx_non_probing && level == QUIC_LEVEL_APP &&
+        pn == quic_ack_tracker_largest(&space->acks)) {
+        quic_conn_follow_peer(conn, now);
     }
 }
 
@@ -74,7 +72,7 @@ static bool long_packet_acceptable(quic_conn *conn, const quic_long_header *h, s
             conn->env->counters->drop_short_initial++;
             return false;
         }
-        return h->type != QUIC_PACKET_0RTT;
+        return true;
     }
     if (h->type == QUIC_PACKET_0RTT || (h->type == QUIC_PACKET_INITIAL && h->token_len > 0)) {
         return false; /* RFC 9000 17.2.2: a server's Initial carries no token */
@@ -96,8 +94,14 @@ void quic_conn_recv_long(quic_conn *conn, uint8_t *data, const quic_long_header 
     }
     quic_level level = quic_header_type_level(h->type);
     quic_conn_space *space = &conn->spaces[quic_conn_space_of(level)];
-    if (space->rx == NULL) {
-        if (!space->discarded && level == QUIC_LEVEL_HANDSHAKE) {
+    quic_keys *rx = space->rx;
+    bool hold = !space->discarded && level == QUIC_LEVEL_HANDSHAKE;
+    if (QUIC_UNLIKELY(level == QUIC_LEVEL_EARLY)) {
+        rx = conn->early != NULL ? conn->early->keys : NULL;
+        hold = conn->early_gate != NULL && conn->tls == NULL; /* TLS has not decided yet */
+    }
+    if (rx == NULL) {
+        if (hold) {
             quic_conn_hold_packet(conn, data, h->packet_len, datagram_len, ecn);
         } else {
             counters->drop_no_keys++;
@@ -110,7 +114,7 @@ void quic_conn_recv_long(quic_conn *conn, uint8_t *data, const quic_long_header 
         return;
     }
     uint8_t mask[16];
-    quic_keys_hp_mask(space->rx, data + h->pn_offset + QUIC_PN_LEN_MAX, mask);
+    quic_keys_hp_mask(rx, data + h->pn_offset + QUIC_PN_LEN_MAX, mask);
     uint8_t first = data[0] ^ (mask[0] & 0x0f);
     uint8_t pn_len = quic_header_pn_len(first);
     size_t hdr_len = h->pn_offset + pn_len;
@@ -124,8 +128,8 @@ void quic_conn_recv_long(quic_conn *conn, uint8_t *data, const quic_long_header 
         counters->drop_duplicate++;
         return;
     }
-    if (!quic_keys_open(space->rx, pn, data, hdr_len, data + hdr_len, h->packet_len - hdr_len)) {
-        on_open_failed(conn, space->rx, data, h->packet_len, now);
+    if (!quic_keys_open(rx, pn, data, hdr_len, data + hdr_len, h->packet_len - hdr_len)) {
+        on_open_failed(conn, rx, data, h->packet_len, now);
         return;
     }
     if ((first & QUIC_HEADER_LONG_RESERVED) != 0) {
@@ -138,8 +142,10 @@ void quic_conn_recv_long(quic_conn *conn, uint8_t *data, const quic_long_header 
         quic_cid_peer_set_initial(&conn->cids_peer, &conn->peer_scid);
     }
     on_authentic(conn, level, now);
+    uint64_t received = conn->flow_recv.received;
     take_payload(conn, level, pn, data + hdr_len, h->packet_len - hdr_len - QUIC_AEAD_TAG_LEN,
                  h->dcid, h->dcid_len, ecn, now);
+    conn->early_bytes += level == QUIC_LEVEL_EARLY ? conn->flow_recv.received - received : 0;
     if (quic_conn_is_open(conn)) {
         quic_conn_drive_handshake(conn, now);
     }
@@ -229,6 +235,8 @@ void quic_conn_recv_short(quic_conn *conn, uint8_t *data, uint32_t count, uint32
 void quic_conn_recv_done(quic_conn *conn, quic_ns now)
 {
     (void)now;
+    conn->rx_from = NULL;
+    conn->rx_other_path = false;
     quic_conn_mark_dirty(conn);
 }
 
@@ -283,6 +291,9 @@ void quic_conn_recv_retry(quic_conn *conn, const uint8_t *data, const quic_long_
     const quic_sent_packet *packet;
     while ((packet = quic_recovery_take_next(&conn->recovery, QUIC_SPACE_INITIAL)) != NULL) {
         quic_conn_requeue(conn, QUIC_SPACE_INITIAL, packet);
+    }
+    while ((packet = quic_recovery_take_next(&conn->recovery, QUIC_SPACE_APP)) != NULL) {
+        quic_conn_requeue(conn, QUIC_SPACE_APP, packet); /* 0-RTT, RFC 9000 17.2.5.3 */
     }
     quic_recovery_on_retry(&conn->recovery, now);
     quic_cc_reset(&conn->cc);

@@ -26,7 +26,7 @@ static void set_unit(quic_conn *conn, quic_tx_unit *unit, size_t len, size_t seg
 {
     unit->len = (uint32_t)len;
     unit->seg_len = (uint32_t)seg_len;
-    unit->ecn = 0;
+    unit->ecn = conn->tx_ecn;
     unit->path = conn->path.addr;
     conn->bytes_sent += len;
     quic_path_on_sent(&conn->path, len);
@@ -55,7 +55,7 @@ static void fill_handshake_packet(quic_conn *conn, quic_packet_build *b, bool ma
         return;
     }
     (void)quic_packet_add_crypto(conn, b);
-    if (b->space == QUIC_SPACE_APP && conn->params_applied) {
+    if (b->space == QUIC_SPACE_APP && (conn->params_applied || b->early)) {
         if (quic_packet_add_pending(conn, b) && quic_packet_add_stream_ctrl(conn, b)) {
             quic_packet_add_streams(conn, b);
         }
@@ -91,7 +91,8 @@ static bool send_handshake_datagram(quic_conn *conn, quic_tx_unit *unit, quic_ns
         if (i == QUIC_SPACE_INITIAL && size < QUIC_MIN_INITIAL_LEN) {
             may_elicit = false; /* RFC 9000 14.1: not in a datagram that cannot be filled up */
         }
-        if (i == QUIC_SPACE_APP && !conn->handshake_complete && conn->role == QUIC_CLIENT) {
+        if (i == QUIC_SPACE_APP && !conn->handshake_complete && conn->role == QUIC_CLIENT &&
+            !quic_conn_sends_early(conn)) {
             break;
         }
         if (!quic_packet_begin(conn, b, (quic_space)i, unit->buf + len, size - len)) {
@@ -269,6 +270,27 @@ static bool send_app_train(quic_conn *conn, quic_tx_unit *unit, quic_ns now)
     return true;
 }
 
+/* A search for a larger datagram size goes on: PING and PADDING, a datagram of its own (RFC 9000
+ * 14.4). */
+static bool send_mtu_probe(quic_conn *conn, quic_tx_unit *unit, quic_ns now)
+{
+    quic_packet_build b;
+    uint32_t size = quic_conn_mtu_probe_size(conn, now);
+    if (size == 0 || size > unit->cap || size > quic_path_credit(&conn->path) ||
+        quic_pacer_budget(&conn->pacer, now) == 0 ||
+        !quic_packet_begin(conn, &b, QUIC_SPACE_APP, unit->buf, size)) {
+        return false;
+    }
+    (void)quic_packet_add_ping(&b);
+    b.mtu_probe = true;
+    size_t len = quic_packet_finish(conn, &b, size, now);
+    quic_packet_protect(conn, &b);
+    set_unit(conn, unit, len, len);
+    quic_mtu_on_probe_sent(&conn->mtu);
+    conn->env->counters->mtu_probes_sent++;
+    return true;
+}
+
 /* ---- the end --------------------------------------------------------------------------------------- */
 
 /* RFC 9000 10.2.3: at every level the peer may be able to read. */
@@ -279,6 +301,7 @@ static bool send_close(quic_conn *conn, quic_tx_unit *unit, quic_ns now)
     size = credit < size ? credit : size;
     size_t len = 0;
     conn->close_to_send = false;
+    conn->tx_ecn = QUIC_ECN_NOT_ECT; /* nobody waits for its acknowledgement */
     for (int i = 0; i < QUIC_SPACE_COUNT; i++) {
         quic_packet_build b;
         if (conn->handshake_confirmed && i != QUIC_SPACE_APP) {
@@ -314,6 +337,7 @@ bool quic_conn_send(quic_conn *conn, quic_tx_unit *unit, quic_ns now)
     if (QUIC_UNLIKELY(!quic_conn_is_open(conn))) {
         return conn->close_to_send && send_close(conn, unit, now);
     }
+    conn->tx_ecn = quic_ecn_mark(&conn->ecn);
     if (QUIC_UNLIKELY(!conn->handshake_confirmed) || conn->path.validated == false) {
         for (int i = 0; i < QUIC_SPACE_APP; i++) {
             if (handshake_space_wants(conn, (quic_space)i, now)) {
@@ -323,22 +347,18 @@ bool quic_conn_send(quic_conn *conn, quic_tx_unit *unit, quic_ns now)
         if (!conn->handshake_complete) {
             /* A server may have 1-RTT keys already; it says nothing at that level before the client
              * has proved its address. */
-            return false;
+            return quic_conn_early_wants_send(conn, now) &&
+                   send_handshake_datagram(conn, unit, now);
         }
     }
     if (conn->spaces[QUIC_SPACE_APP].tx == NULL) {
         return false;
     }
-    return send_app_train(conn, unit, now);
-}
-
-void quic_conn_on_send_too_big(quic_conn *conn, uint32_t len)
-{
-    /* The interface does not carry this size: fall back to what every path carries (RFC 9000 14). */
-    if (conn->path.udp_payload_bytes > QUIC_MIN_INITIAL_LEN &&
-        len >= conn->path.udp_payload_bytes) {
-        conn->path.udp_payload_bytes = QUIC_MIN_INITIAL_LEN;
-        quic_cc_set_datagram(&conn->cc, QUIC_MIN_INITIAL_LEN);
-        quic_conn_mark_dirty(conn);
+    if (QUIC_UNLIKELY(conn->move != NULL) && quic_conn_send_path(conn, unit, now)) {
+        return true;
     }
+    if (QUIC_UNLIKELY(quic_mtu_is_due(&conn->mtu, now)) && send_mtu_probe(conn, unit, now)) {
+        return true;
+    }
+    return send_app_train(conn, unit, now);
 }

@@ -127,7 +127,8 @@ void quic_conn_apply_recv_facts(quic_conn *conn, quic_stream *s,
 
 static bool usable(const quic_conn *conn)
 {
-    return conn->state == QUIC_CONN_ESTABLISHED && conn->params_applied;
+    return (QUIC_LIKELY(conn->state == QUIC_CONN_ESTABLISHED) && conn->params_applied) ||
+           quic_conn_is_early(conn);
 }
 
 quic_rc quic_conn_stream_open(quic_conn *conn, bool uni, quic_stream **out)

@@ -102,15 +102,20 @@ quic_ns quic_conn_next_timeout(const quic_conn *conn, quic_ns now)
         at = earlier(at, conn->created_ns + conn->limits.handshake_timeout_ns);
     }
     if (!blocked) {
-        at = earlier(at, ack_deadline(conn));
+        /* All that could leave has left: an ACK still due waits for room, not in a busy loop. */
+        quic_ns ack = ack_deadline(conn);
+        at = earlier(at, ack > now ? ack : now + QUIC_CONN_RETRY_NS);
         quic_ns pacing = pacing_deadline(conn, now);
         at = earlier(at, pacing > now ? pacing : QUIC_NS_NEVER);
     }
+    at = earlier(at, quic_conn_path_deadline(conn, now));
     if (conn->rx_prev != NULL) {
         at = earlier(at, conn->rx_prev_until);
     }
-    /* All that could leave has left: what is still due waits for room, not for a busy loop. */
-    return at > now ? at : now + QUIC_CONN_RETRY_NS;
+    if (QUIC_UNLIKELY(conn->early != NULL) && conn->early->until_ns != 0) {
+        at = earlier(at, conn->early->until_ns);
+    }
+    return at;
 }
 
 void quic_conn_on_timeout(quic_conn *conn, quic_ns now)
@@ -130,6 +135,10 @@ void quic_conn_on_timeout(quic_conn *conn, quic_ns now)
         return;
     }
     quic_conn_drop_old_keys(conn, now);
+    quic_conn_on_path_timeout(conn, now);
+    if (!quic_conn_is_open(conn)) {
+        return;
+    }
     if (now >= trim_deadline(conn)) {
         trim(conn);
     }

@@ -53,7 +53,7 @@ quic_rc quic_conn_install_secret(quic_conn *conn, quic_level level, bool is_writ
                                  const uint8_t *secret, size_t len)
 {
     if (level == QUIC_LEVEL_EARLY) {
-        return QUIC_OK; /* 0-RTT packets are neither sent nor accepted */
+        return quic_conn_install_early(conn, is_write, suite, secret, len);
     }
     quic_conn_space *space = &conn->spaces[quic_conn_space_of(level)];
     quic_keys **slot = is_write ? &space->tx : &space->rx;
@@ -86,25 +86,35 @@ static quic_rc sink_crypto(void *ctx, quic_level level, const uint8_t *data, siz
     return quic_crypto_stream_write(cs, data, len);
 }
 
+static void sink_session(void *ctx, const uint8_t *data, size_t len)
+{
+    quic_conn_keep_session(ctx, data, len);
+}
+
 /* ---- transport parameters ------------------------------------------------------------------------ */
+
+void quic_conn_our_params(const quic_conn *conn, quic_transport_params *p)
+{
+    const quring_limits *lim = &conn->limits;
+    quic_transport_params_default(p);
+    p->max_idle_timeout_ms = lim->idle_timeout_ns / QUIC_NS_PER_MS;
+    p->max_udp_payload_size = lim->udp_payload_max_bytes;
+    p->initial_max_data = lim->conn_recv_window_bytes;
+    p->initial_max_stream_data_bidi_local = lim->stream_recv_window_bytes;
+    p->initial_max_stream_data_bidi_remote = lim->stream_recv_window_bytes;
+    p->initial_max_stream_data_uni = lim->stream_recv_window_bytes;
+    p->initial_max_streams_bidi = lim->streams_bidi_max;
+    p->initial_max_streams_uni = lim->streams_uni_max;
+    p->max_ack_delay_ms = lim->ack_delay_ns / QUIC_NS_PER_MS;
+    p->active_connection_id_limit =
+        lim->cids_active_max > QUIC_CID_PEER_MAX ? QUIC_CID_PEER_MAX : lim->cids_active_max;
+    p->disable_active_migration = true;
+}
 
 size_t quic_conn_encode_params(quic_conn *conn, uint8_t *out, size_t room)
 {
-    const quring_limits *lim = &conn->limits;
     quic_transport_params p;
-    quic_transport_params_default(&p);
-    p.max_idle_timeout_ms = lim->idle_timeout_ns / QUIC_NS_PER_MS;
-    p.max_udp_payload_size = lim->udp_payload_max_bytes;
-    p.initial_max_data = lim->conn_recv_window_bytes;
-    p.initial_max_stream_data_bidi_local = lim->stream_recv_window_bytes;
-    p.initial_max_stream_data_bidi_remote = lim->stream_recv_window_bytes;
-    p.initial_max_stream_data_uni = lim->stream_recv_window_bytes;
-    p.initial_max_streams_bidi = lim->streams_bidi_max;
-    p.initial_max_streams_uni = lim->streams_uni_max;
-    p.max_ack_delay_ms = lim->ack_delay_ns / QUIC_NS_PER_MS;
-    p.active_connection_id_limit =
-        lim->cids_active_max > QUIC_CID_PEER_MAX ? QUIC_CID_PEER_MAX : lim->cids_active_max;
-    p.disable_active_migration = true;
+    quic_conn_our_params(conn, &p);
     p.has_initial_scid = true;
     p.initial_scid = conn->initial_scid;
     if (conn->role == QUIC_SERVER) {
@@ -136,6 +146,21 @@ static bool cids_authentic(const quic_conn *conn, const quic_transport_params *p
            (!p->has_retry_scid || quic_cid_equal(&p->retry_scid, &conn->retry_scid));
 }
 
+void quic_conn_take_limits(quic_conn *conn, const quic_transport_params *p)
+{
+    conn->peer_udp_payload_max = p->max_udp_payload_size;
+    conn->peer_cids_max = p->active_connection_id_limit;
+    quic_stream_peer_limits limits = {
+        .max_streams_bidi = p->initial_max_streams_bidi,
+        .max_streams_uni = p->initial_max_streams_uni,
+        .max_stream_data_bidi_local = p->initial_max_stream_data_bidi_local,
+        .max_stream_data_bidi_remote = p->initial_max_stream_data_bidi_remote,
+        .max_stream_data_uni = p->initial_max_stream_data_uni,
+    };
+    (void)quic_stream_table_set_peer_limits(&conn->streams, &limits);
+    (void)quic_flow_send_on_limit(&conn->flow_send, p->initial_max_data);
+}
+
 quic_rc quic_conn_apply_peer_params(quic_conn *conn, const uint8_t *data, size_t len)
 {
     quic_transport_params params;
@@ -151,19 +176,13 @@ quic_rc quic_conn_apply_peer_params(quic_conn *conn, const uint8_t *data, size_t
     if (!cids_authentic(conn, p)) {
         return QUIC_V_TRANSPORT_PARAMETER;
     }
+    rc = quic_conn_early_check_params(conn, p);
+    if (rc != QUIC_OK) {
+        return rc;
+    }
     conn->params_applied = true;
-    conn->peer_udp_payload_max = p->max_udp_payload_size;
-    conn->peer_cids_max = p->active_connection_id_limit;
     conn->peer_ack_delay_exponent = (uint8_t)p->ack_delay_exponent;
-    quic_stream_peer_limits limits = {
-        .max_streams_bidi = p->initial_max_streams_bidi,
-        .max_streams_uni = p->initial_max_streams_uni,
-        .max_stream_data_bidi_local = p->initial_max_stream_data_bidi_local,
-        .max_stream_data_bidi_remote = p->initial_max_stream_data_bidi_remote,
-        .max_stream_data_uni = p->initial_max_stream_data_uni,
-    };
-    (void)quic_stream_table_set_peer_limits(&conn->streams, &limits);
-    (void)quic_flow_send_on_limit(&conn->flow_send, p->initial_max_data);
+    quic_conn_take_limits(conn, p);
     conn->recovery.max_ack_delay_ns = p->max_ack_delay_ms * QUIC_NS_PER_MS;
     uint64_t peer_idle_ns = p->max_idle_timeout_ms > UINT64_MAX / 4 / QUIC_NS_PER_MS
                                 ? 0
@@ -175,7 +194,7 @@ quic_rc quic_conn_apply_peer_params(quic_conn *conn, const uint8_t *data, size_t
     if (conn->role == QUIC_CLIENT && p->has_reset_token) {
         quic_conn_learn_initial_token(conn, p->reset_token);
     }
-    return QUIC_OK;
+    return quic_conn_early_restart_streams(conn);
 }
 
 /* ---- driving TLS ----------------------------------------------------------------------------------- */
@@ -186,19 +205,24 @@ static void fail_tls(quic_conn *conn, quic_rc rc, quic_ns now)
     quic_conn_fail(conn, rc, QUIC_FRAME_CRYPTO, why, now);
 }
 
-static quic_rc create_tls(quic_conn *conn)
+static quic_rc create_tls(quic_conn *conn, quic_ns now)
 {
     uint8_t params[QUIC_TP_ENCODED_MAX];
+    uint8_t context[QUIC_TP_ENCODED_MAX + 4];
     quic_tls_args args = {
         .tls_config = conn->tls_config,
         .mem = &conn->mem,
         .role = (quic_role)conn->role,
         .server_name = conn->server_name,
         .params = params,
-        .sink = {.ctx = conn, .on_secret = sink_secret, .on_crypto = sink_crypto},
+        .sink = {.ctx = conn,
+                 .on_secret = sink_secret,
+                 .on_crypto = sink_crypto,
+                 .on_session = sink_session},
         .rng = conn->env->rng,
     };
     args.params_len = quic_conn_encode_params(conn, params, sizeof(params));
+    quic_conn_early_tls_args(conn, &args.tickets, context, sizeof(context), now);
     return conn->tls_vtable->create(&conn->tls, &args);
 }
 
@@ -207,11 +231,11 @@ quic_rc quic_conn_start_client(quic_conn *conn, quic_ns now)
     if (conn->external) {
         return QUIC_OK;
     }
-    quic_rc rc = create_tls(conn);
+    quic_rc rc = create_tls(conn, now);
     if (rc == QUIC_OK) {
         rc = conn->tls_vtable->start(conn->tls);
     }
-    (void)now;
+    quic_conn_early_started(conn);
     return rc < 0 || rc == QUIC_OK ? rc : QUIC_E_CRYPTO;
 }
 
@@ -274,6 +298,9 @@ static bool follow_tls(quic_conn *conn, quic_ns now)
     const quic_tls_vtable *vt = conn->tls_vtable;
     const uint8_t *data = NULL;
     size_t len = 0;
+    if (!conn->handshake_complete) {
+        quic_conn_follow_early(conn);
+    }
     if (!conn->params_applied && vt->peer_params(conn->tls, &data, &len)) {
         quic_rc rc = quic_conn_apply_peer_params(conn, data, len);
         if (rc != QUIC_OK) {
@@ -367,7 +394,7 @@ void quic_conn_drive_handshake(quic_conn *conn, quic_ns now)
             !client_hello_there(conn, now)) {
             return;
         }
-        quic_rc rc = create_tls(conn);
+        quic_rc rc = create_tls(conn, now);
         if (rc != QUIC_OK) {
             quic_conn_fail(conn, rc < 0 ? rc : QUIC_E_CRYPTO, QUIC_FRAME_CRYPTO, "TLS", now);
             return;
@@ -378,8 +405,8 @@ void quic_conn_drive_handshake(quic_conn *conn, quic_ns now)
         quic_conn_replay_held(conn, now);
     }
     if (conn->role == QUIC_SERVER && conn->handshake_complete && conn->tls != NULL) {
-        /* No tickets are issued, so nothing more is said at the TLS level: an idle connection does
-         * not carry its memory. */
+        /* Tickets are written by now, and nothing more is said at the TLS level: an idle connection
+         * does not carry its memory. */
         conn->tls_vtable->destroy(conn->tls);
         conn->tls = NULL;
     }
@@ -389,22 +416,16 @@ void quic_conn_drive_handshake(quic_conn *conn, quic_ns now)
 
 void quic_conn_on_handshake_complete(quic_conn *conn, quic_ns now)
 {
-    const quring_limits *lim = &conn->limits;
     conn->handshake_complete = true;
     if (conn->state == QUIC_CONN_HANDSHAKE) {
         conn->state = QUIC_CONN_ESTABLISHED;
     }
     conn->env->counters->conns_established++;
     conn->path.validated = true; /* RFC 9000 8.1: only who got our packets can finish */
-    uint64_t payload = lim->udp_payload_bytes;
-    if (payload > conn->peer_udp_payload_max) {
-        payload = conn->peer_udp_payload_max;
-    }
-    conn->path.udp_payload_bytes =
-        payload < QUIC_MIN_INITIAL_LEN ? QUIC_MIN_INITIAL_LEN : (uint32_t)payload;
-    quic_cc_set_datagram(&conn->cc, conn->path.udp_payload_bytes);
+    quic_conn_start_mtu(conn, now);
     quic_conn_issue_cids(conn);
     quic_conn_raise(conn, QUIC_CONN_EV_CONNECTED);
+    quic_conn_early_complete(conn, now);
     if (conn->role == QUIC_SERVER) {
         conn->pending |= QUIC_PEND_HANDSHAKE_DONE;
         quic_conn_on_handshake_confirmed(conn, now); /* RFC 9001 4.1.2 */

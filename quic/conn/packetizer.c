@@ -5,6 +5,16 @@
 #define ACK_RANGES_SENT_MAX 32u
 #define HP_BATCH            128u
 
+static inline quic_keys *tx_keys(const quic_conn *conn, const quic_packet_build *b)
+{
+    return QUIC_UNLIKELY(b->early) ? conn->early->keys : conn->spaces[b->space].tx;
+}
+
+static inline bool is_short(const quic_packet_build *b)
+{
+    return b->space == QUIC_SPACE_APP && !b->early;
+}
+
 /* The header of packet b->pn with b->pn_len bytes of it. */
 static inline bool begin_header(quic_conn *conn, quic_packet_build *b, quic_space space,
                                 uint8_t *buf, size_t room)
@@ -12,12 +22,14 @@ static inline bool begin_header(quic_conn *conn, quic_packet_build *b, quic_spac
     const quic_cid *dcid = quic_cid_peer_current(&conn->cids_peer);
     b->space = space;
     b->buf = buf;
-    if (QUIC_LIKELY(space == QUIC_SPACE_APP)) {
+    if (QUIC_LIKELY(is_short(b))) {
         uint8_t flags = conn->tx_phase ? QUIC_HEADER_KEY_PHASE_BIT : 0;
         b->hdr_len = quic_header_encode_short(buf, room, dcid, flags, b->pn, b->pn_len);
     } else {
         quic_long_header_spec spec = {
-            .type = space == QUIC_SPACE_INITIAL ? QUIC_PACKET_INITIAL : QUIC_PACKET_HANDSHAKE,
+            .type = b->early                      ? QUIC_PACKET_0RTT
+                    : space == QUIC_SPACE_INITIAL ? QUIC_PACKET_INITIAL
+                                                  : QUIC_PACKET_HANDSHAKE,
             .version = QUIC_VERSION_1,
             .dcid = dcid,
             .scid = &conn->initial_scid,
@@ -42,8 +54,11 @@ bool quic_packet_begin(quic_conn *conn, quic_packet_build *b, quic_space space, 
 {
     quic_sent_map *map = quic_recovery_map(&conn->recovery, space);
     memset(b, 0, sizeof(*b));
-    if (conn->spaces[space].tx == NULL) {
-        return false;
+    if (QUIC_UNLIKELY(conn->spaces[space].tx == NULL)) {
+        if (space != QUIC_SPACE_APP || !quic_conn_sends_early(conn)) {
+            return false;
+        }
+        b->early = true;
     }
     b->pn = quic_sent_map_next_pn(map);
     b->pn_len = quic_pn_encode_len(b->pn, conn->recovery.spaces[space].largest_acked_pn);
@@ -95,10 +110,10 @@ static inline size_t seal_packet(quic_conn *conn, quic_packet_build *b, size_t l
         b->in_flight = true; /* RFC 9002 2: padding counts */
     }
     size_t body = (size_t)(b->p - b->buf) - b->hdr_len;
-    if (b->space != QUIC_SPACE_APP) {
+    if (!is_short(b)) {
         quic_header_patch_len(b->buf, b->len_off, b->pn_len + body + QUIC_AEAD_TAG_LEN);
     }
-    quic_keys_seal(conn->spaces[b->space].tx, b->pn, b->buf, b->hdr_len, b->buf + b->hdr_len, body);
+    quic_keys_seal(tx_keys(conn, b), b->pn, b->buf, b->hdr_len, b->buf + b->hdr_len, body);
     return b->hdr_len + body + QUIC_AEAD_TAG_LEN;
 }
 
@@ -119,6 +134,11 @@ size_t quic_packet_finish(quic_conn *conn, quic_packet_build *b, size_t len_min,
         quic_cc_on_sent(&conn->cc, conn->recovery.in_flight_bytes, now);
         quic_pacer_on_sent(&conn->pacer, len);
     }
+    flags |= QUIC_UNLIKELY(b->mtu_probe) ? QUIC_SENT_MTU_PROBE : 0;
+    if (conn->tx_ecn != QUIC_ECN_NOT_ECT) {
+        flags |= QUIC_SENT_ECT0;
+        quic_ecn_on_sent(&conn->ecn, b->space);
+    }
     quic_recovery_on_sent(&conn->recovery, b->space, b->sent, (uint32_t)len, flags, now);
     if (b->eliciting) {
         conn->ack_only_run = 0;
@@ -137,8 +157,8 @@ size_t quic_packet_finish(quic_conn *conn, quic_packet_build *b, size_t len_min,
 void quic_packet_protect(quic_conn *conn, const quic_packet_build *b)
 {
     uint8_t mask[16];
-    quic_keys_hp_mask(conn->spaces[b->space].tx, b->buf + b->pn_off + QUIC_PN_LEN_MAX, mask);
-    b->buf[0] ^= mask[0] & (b->space == QUIC_SPACE_APP ? 0x1f : 0x0f); /* RFC 9001 5.4.1 */
+    quic_keys_hp_mask(tx_keys(conn, b), b->buf + b->pn_off + QUIC_PN_LEN_MAX, mask);
+    b->buf[0] ^= mask[0] & (is_short(b) ? 0x1f : 0x0f); /* RFC 9001 5.4.1 */
     for (uint8_t i = 0; i < b->pn_len; i++) {
         b->buf[b->pn_off + i] ^= mask[1 + i];
     }
@@ -407,6 +427,7 @@ void quic_packet_add_streams(quic_conn *conn, quic_packet_build *b)
         b->p += quic_stream_chunk_encode(s, &chunk, b->p);
         quic_stream_send_commit(s, &chunk);
         conn->flow_send.used += chunk.new_bytes;
+        conn->early_bytes += QUIC_UNLIKELY(b->early) ? chunk.new_bytes : 0;
         b->eliciting = true;
         b->full = !chunk.has_len;
         if (s->ctrl_pending != 0) {

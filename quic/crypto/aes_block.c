@@ -1,7 +1,8 @@
 #include "quic/crypto/aes_block.h"
 
-#include <openssl/aes.h>
 #include <string.h>
+
+#include <openssl/aes.h>
 
 _Static_assert(sizeof(AES_KEY) <= sizeof(((quic_aes_block *)0)->enc), "the schedule fits");
 

@@ -130,12 +130,15 @@ static quic_rc insert(quic_anti_replay *ar, uint64_t hash, uint64_t gen)
     return QUIC_E_LIMIT;
 }
 
-static bool is_fresh(const quic_anti_replay *ar, quic_ns issued, quic_ns now)
+/* Is an id still good at `now`, which is not before the beginning of `gen`? */
+static bool is_fresh(const quic_anti_replay *ar, quic_ns issued, quic_ns now, uint64_t gen)
 {
-    return issued >= ar->accept_from && issued <= now && now - issued <= ar->window;
+    const quic_ns start = gen_start(ar, gen);
+    const quic_ns then = now > start ? now : start;
+    return issued >= ar->accept_from && issued <= now && then - issued <= ar->window;
 }
 
-/* Why no id passes twice. All atomic operations are in one order. Two calls in the same generation meet
+/* Why no id passes twice. All atomic operations have one order. Two calls in the same generation meet
  * at the compare-and-swap of insert. Of two calls in generations g and g + 1, the later one inserts
  * before it looks into g's table, the earlier one inserts before it reads `gen` again: either the later
  * one sees the earlier one's entry, or the earlier one learns of g + 1 and looks there. Entries of g
@@ -145,7 +148,7 @@ quic_rc quic_anti_replay_take(quic_anti_replay *ar, const uint8_t *id, size_t le
                               quic_ns now)
 {
     const uint64_t gen = enter_gen(ar, now);
-    if (issued > now || !is_fresh(ar, issued, now > gen_start(ar, gen) ? now : gen_start(ar, gen))) {
+    if (!is_fresh(ar, issued, now, gen)) {
         return QUIC_E_STATE;
     }
     const uint64_t hash = quic_siphash(ar->key, id, len);
@@ -160,11 +163,12 @@ quic_rc quic_anti_replay_take(quic_anti_replay *ar, const uint8_t *id, size_t le
     if (latest == gen) {
         return QUIC_OK;
     }
-    if (latest != gen + 1) {
-        return QUIC_E_LIMIT; /* asleep for a window: what was looked at is gone */
-    }
-    if (!is_fresh(ar, issued, now > gen_start(ar, latest) ? now : gen_start(ar, latest))) {
+    if (!is_fresh(ar, issued, now, latest)) {
         return QUIC_E_STATE;
     }
-    return holds(ar, hash, latest) ? QUIC_E_DROP : QUIC_OK;
+    if (holds(ar, hash, gen + 1)) {
+        return QUIC_E_DROP;
+    }
+    /* Two generations on, what was looked at may be overwritten: this thread slept for a window. */
+    return atomic_load(&ar->gen) == gen + 1 ? QUIC_OK : QUIC_E_LIMIT;
 }

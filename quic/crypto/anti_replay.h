@@ -19,8 +19,8 @@
 extern "C" {
 #endif
 
-#define QUIC_ANTI_REPLAY_SLOTS_MIN 64u
-#define QUIC_ANTI_REPLAY_SLOTS_MAX (1u << 24)
+#define QUIC_ANTI_REPLAY_SLOTS_MIN  64u
+#define QUIC_ANTI_REPLAY_SLOTS_MAX  (1u << 24)
 #define QUIC_ANTI_REPLAY_WINDOW_MIN QUIC_NS_PER_MS
 
 typedef struct quic_anti_replay quic_anti_replay;
@@ -41,8 +41,8 @@ QUIC_NODISCARD quic_anti_replay *quic_anti_replay_init(void *memory, uint32_t sl
                                                        const uint8_t key[16], quic_ns accept_from,
                                                        quic_ns now);
 
-/* quic_anti_replay_take uses the id of `len` bytes, issued at `issued`: exactly one of all calls with
- * the same id succeeds. Times of one clock; `now` may differ a little between threads.
+/* quic_anti_replay_take uses the id of `len` bytes, issued at `issued`: of all calls with the same id
+ * at most one succeeds; none only if two were made at once just when a generation began. Times of one clock; `now` may differ a little between threads.
  *
  * Returns QUIC_OK, this call is the one;
  *   QUIC_E_DROP   used already

@@ -184,8 +184,7 @@ quic_rc quic_keys_update(quic_keys **out_next, const quic_keys *cur, quic_mem *m
     quic_hkdf_expand_label(cur->suite->hash_len, secret, cur->secret_len, cur->secret,
                            cur->secret_len, labels_of[cur->labels].update);
     quic_keys *next = NULL;
-    const quic_rc rc =
-        make(&next, cur->crypto, mem, cur->suite, cur->labels, secret, cur->hp_key);
+    const quic_rc rc = make(&next, cur->crypto, mem, cur->suite, cur->labels, secret, cur->hp_key);
     OPENSSL_cleanse(secret, sizeof(secret));
     if (rc != QUIC_OK) {
         return rc;

@@ -35,6 +35,24 @@ enum {
 };
 
 typedef struct quic_tls quic_tls; /* each implementation has its own */
+struct quic_anti_replay;          /* quic/crypto/anti_replay.h */
+struct quic_ticket_keys;          /* quic/crypto/session_ticket.h */
+
+/* What became of 0-RTT (RFC 9001 4.6). A client that offered it learns the answer with the server's
+ * flight; a server knows it when the ClientHello was taken. */
+typedef enum quic_early_status {
+    QUIC_EARLY_NONE = 0, /* not offered */
+    QUIC_EARLY_OFFERED,  /* client: no answer yet */
+    QUIC_EARLY_ACCEPTED,
+    QUIC_EARLY_REJECTED,
+} quic_early_status;
+
+/* The register that makes 0-RTT single-use. A ticket is good for 0-RTT only where its own register
+ * is asked (RFC 8446 8.1): after a restart, or at another server, it is good for resumption only. */
+typedef struct quic_early_gate {
+    struct quic_anti_replay *replay;
+    uint64_t id; /* random, not 0 */
+} quic_early_gate;
 
 /* Where a handshake's products go. Both functions answer QUIC_OK or negative, which ends the
  * handshake: start or provide returns that value. `secret` and `data` are borrowed for the call. */
@@ -45,7 +63,25 @@ typedef struct quic_tls_sink {
                          const uint8_t *secret, size_t len);
     /* Bytes to send in CRYPTO frames of `level`, after those given before. */
     quic_rc (*on_crypto)(void *ctx, quic_level level, const uint8_t *data, size_t len);
+    /* Client: a ticket arrived; the bytes are for args.tickets.session of a later handshake. NULL:
+     * nobody wants to know. */
+    void (*on_session)(void *ctx, const uint8_t *data, size_t len);
 } quic_tls_sink;
+
+/* Session tickets and 0-RTT; all zero: neither. */
+typedef struct quic_tls_tickets {
+    /* server; keys and gate outlive the quic_tls */
+    const struct quic_ticket_keys *keys; /* NULL: no tickets are given or taken */
+    const quic_early_gate *gate;         /* NULL: 0-RTT is refused */
+    const uint8_t *early_context; /* not empty with a gate: 0-RTT is refused to a ticket that was made
+                                     under another one (RFC 9000 7.4.1) */
+    size_t early_context_len;
+    quic_ns now;
+    /* client */
+    const uint8_t *session; /* what on_session gave; NULL: none. One that cannot be used is ignored */
+    size_t session_len;
+    bool early; /* offer 0-RTT if the session allows it */
+} quic_tls_tickets;
 
 /* What a handshake starts from. Everything is borrowed for the call of create, except what
  * tls_config is (it must outlive the quic_tls or be reference counted, see the implementation). */
@@ -57,7 +93,8 @@ typedef struct quic_tls_args {
     const uint8_t *params;   /* our transport parameters, encoded (RFC 9000 18) */
     size_t params_len;
     quic_tls_sink sink;
-    const quic_rng *rng; /* only scripted handshakes draw from it */
+    const quic_rng *rng; /* scripted handshakes draw from it, and tickets their nonce */
+    quic_tls_tickets tickets;
 } quic_tls_args;
 
 typedef struct quic_tls_vtable {
@@ -91,6 +128,10 @@ typedef struct quic_tls_vtable {
     const char *(*server_name)(const quic_tls *tls); /* SNI asked for; NULL if none */
     uint16_t (*suite)(const quic_tls *tls);          /* 0 before it is known */
     bool (*resumed)(const quic_tls *tls);
+
+    /* early_status. A client's handshake goes on by itself after a rejection, as one that never
+     * offered 0-RTT; what was sent with the early secret has to be sent again (RFC 9001 4.6.2). */
+    quic_early_status (*early_status)(const quic_tls *tls);
 
     /* error_text says for humans why the handshake failed ("certificate has expired"); never NULL,
      * "" when there is nothing to say. Valid until destroy. */

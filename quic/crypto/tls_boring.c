@@ -7,6 +7,7 @@
 #include <openssl/x509v3.h>
 
 #include "quic/crypto/tls_boring_config.h"
+#include "quic/crypto/tls_boring_session.h"
 
 /* BoringSSL counts levels as we do. */
 _Static_assert((int)ssl_encryption_initial == (int)QUIC_LEVEL_INITIAL, "levels");
@@ -19,6 +20,7 @@ _Static_assert((int)ssl_encryption_application == (int)QUIC_LEVEL_APP, "levels")
 #define NO_ALERT       (-1)
 
 struct quic_tls {
+    quic_boring_session session; /* first: tls_boring_session.h says why */
     SSL *ssl;
     quic_tls_boring_config *config;
     quic_mem *mem;
@@ -143,10 +145,11 @@ static quic_rc set_up(quic_tls *tls, const quic_tls_args *args)
     }
     if (tls->role == QUIC_SERVER) {
         SSL_set_accept_state(ssl);
-        return QUIC_OK;
+        return quic_boring_session_init(&tls->session, ssl, args, &tls->sink);
     }
     SSL_set_connect_state(ssl);
-    return set_server_name(tls, args->server_name);
+    const quic_rc rc = set_server_name(tls, args->server_name);
+    return rc == QUIC_OK ? quic_boring_session_init(&tls->session, ssl, args, &tls->sink) : rc;
 }
 
 static quic_rc boring_create(quic_tls **out, const quic_tls_args *args)
@@ -222,7 +225,15 @@ static quic_rc advance(quic_tls *tls)
     if (tls->complete) {
         return SSL_process_quic_post_handshake(tls->ssl) ? QUIC_OK : failed(tls);
     }
-    const int ret = SSL_do_handshake(tls->ssl);
+    int ret = SSL_do_handshake(tls->ssl);
+    if (ret != 1 && SSL_get_error(tls->ssl, ret) == SSL_ERROR_EARLY_DATA_REJECTED) {
+        tls->session.early_rejected = true;
+        SSL_reset_early_data_reject(tls->ssl);
+        ret = SSL_do_handshake(tls->ssl); /* as if 0-RTT had never been offered */
+    }
+    if (ret == 1 && SSL_in_early_data(tls->ssl)) {
+        return QUIC_OK; /* far enough for early data, the peer's Finished is still to come */
+    }
     if (ret == 1) {
         if (!has_alpn(tls)) {
             tls->alert = QUIC_ALERT_NO_APPLICATION_PROTOCOL; /* RFC 9001 8.1 */
@@ -308,6 +319,11 @@ static bool boring_resumed(const quic_tls *tls)
     return tls->complete && SSL_session_reused(tls->ssl);
 }
 
+static quic_early_status boring_early_status(const quic_tls *tls)
+{
+    return quic_boring_session_early(&tls->session, tls->ssl, tls->role);
+}
+
 static const char *boring_error_text(const quic_tls *tls)
 {
     return tls->error_text;
@@ -327,6 +343,7 @@ const quic_tls_vtable *quic_tls_boring(void)
         .server_name = boring_server_name,
         .suite = boring_suite,
         .resumed = boring_resumed,
+        .early_status = boring_early_status,
         .error_text = boring_error_text,
     };
     return &vtable;

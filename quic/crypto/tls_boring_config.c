@@ -11,6 +11,7 @@
 #include <openssl/x509.h>
 
 #include "quic/base/check.h"
+#include "quic/crypto/tls_boring_session.h"
 
 #define CHAIN_MAX     16u   /* certificates of our own chain */
 #define ANCHORS_MAX   4096u /* trust anchors; system bundles have about 150 */
@@ -158,6 +159,27 @@ static int select_alpn(SSL *ssl, const uint8_t **out, uint8_t *out_len, const ui
     return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
+/* A ticket stands in for what was verified when it was made: it is good only where the same
+ * certificate, trust anchors and policy are in force. */
+static bool init_sessions(quic_tls_boring_config *config, const quic_tls_boring_options *options)
+{
+    const size_t len = 1 + options->cert_pem_len + options->ca_pem_len;
+    uint8_t *identity = (uint8_t *)OPENSSL_malloc(len);
+    if (identity == NULL) {
+        return false;
+    }
+    identity[0] = options->verify_peer ? 1 : 0;
+    if (options->cert_pem_len > 0) {
+        memcpy(identity + 1, options->cert_pem, options->cert_pem_len);
+    }
+    if (options->ca_pem_len > 0) {
+        memcpy(identity + 1 + options->cert_pem_len, options->ca_pem, options->ca_pem_len);
+    }
+    const bool ok = quic_boring_session_init_ctx(config->ctx, config->role, identity, len);
+    OPENSSL_free(identity);
+    return ok;
+}
+
 static quic_rc new_config(quic_tls_boring_config **out, quic_role role,
                           const quic_tls_boring_options *options, char *err, size_t err_len)
 {
@@ -182,9 +204,9 @@ static quic_rc new_config(quic_tls_boring_config **out, quic_role role,
         !SSL_CTX_set_max_proto_version(ctx, TLS1_3_VERSION)) {
         return explain(err, err_len, QUIC_E_CRYPTO, "TLS 1.3 is not available");
     }
-    SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
-    SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
-    return QUIC_OK;
+    return init_sessions(config, options) ? QUIC_OK
+                                          : explain(err, err_len, QUIC_E_NOMEM,
+                                                    "no memory for a TLS context");
 }
 
 static quic_rc use_identity(SSL_CTX *ctx, const quic_tls_boring_options *options, char *err,

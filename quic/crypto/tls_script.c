@@ -492,6 +492,12 @@ static bool script_resumed(const quic_tls *tls)
     return false;
 }
 
+static quic_early_status script_early_status(const quic_tls *tls)
+{
+    (void)tls;
+    return QUIC_EARLY_NONE;
+}
+
 static const char *script_error_text(const quic_tls *tls)
 {
     return tls->final_rc != QUIC_OK ? "scripted handshake failed" : "";
@@ -511,6 +517,7 @@ const quic_tls_vtable *quic_tls_script(void)
         .server_name = script_server_name,
         .suite = script_suite,
         .resumed = script_resumed,
+        .early_status = script_early_status,
         .error_text = script_error_text,
     };
     return &vtable;

@@ -125,10 +125,9 @@ static bool unseal_with(const quic_token_key_pair *pair, uint8_t *body, size_t b
 {
     EVP_AEAD_CTX ctx;
     size_t len = 0;
-    const bool ok =
-        aead_init(&ctx, key_for(pair, token[0])) &&
-        EVP_AEAD_CTX_open(&ctx, body, &len, body_len, token + NONCE_OFF, NONCE_LEN,
-                          token + BODY_OFF, body_len + QUIC_AEAD_TAG_LEN, token, 1);
+    const bool ok = aead_init(&ctx, key_for(pair, token[0])) &&
+                    EVP_AEAD_CTX_open(&ctx, body, &len, body_len, token + NONCE_OFF, NONCE_LEN,
+                                      token + BODY_OFF, body_len + QUIC_AEAD_TAG_LEN, token, 1);
     EVP_AEAD_CTX_cleanup(&ctx);
     if (!ok) {
         ERR_clear_error();
@@ -202,15 +201,16 @@ quic_rc quic_token_new_make(const quic_token_keys *keys, uint8_t out[QUIC_TOKEN_
 }
 
 quic_rc quic_token_new_open(const quic_token_keys *keys, quic_token_new *out, const uint8_t *token,
-                            size_t len, const quic_addr *client, uint32_t version,
-                            quic_ns lifetime, quic_ns now)
+                            size_t len, const quic_addr *client, uint32_t version, quic_ns lifetime,
+                            quic_ns now)
 {
     uint8_t body[NEW_BODY_LEN];
     if (len != QUIC_TOKEN_NEW_LEN || token[0] != TYPE_NEW ||
         !unseal(keys, body, sizeof(body), token)) {
         return QUIC_E_DROP;
     }
-    uint8_t bound[IP_FIELD + 4]; /* RFC 9000 8.1.3: the port may change; RFC 9369 5: not the version */
+    uint8_t
+        bound[IP_FIELD + 4]; /* RFC 9000 8.1.3: the port may change; RFC 9369 5: not the version */
     put_be(put_ip(bound, client), version, 4);
     const quic_ns issued = get_be(body, 8);
     if (CRYPTO_memcmp(bound, body + NEW_ADDR_OFF, sizeof(bound)) != 0 ||

@@ -17,9 +17,8 @@ static bool is_short_v1(uint8_t first)
     return (first & (QUIC_HEADER_LONG_BIT | QUIC_HEADER_FIXED_BIT)) == QUIC_HEADER_FIXED_BIT;
 }
 
-/* RFC 9000 9: we said disable_active_migration, so packets from another address of a client are
- * dropped, without a reset; a client discards packets from unknown server addresses. The unspecified
- * address stands for whoever answers. */
+/* RFC 9000 9: nobody moves before the handshake is confirmed, so its packets (and resets) count from
+ * the known address only. The unspecified address stands for whoever answers. */
 static bool is_from_peer(const quic_conn *conn, const quic_rx_unit *unit)
 {
     static const uint8_t any[16];
@@ -87,11 +86,10 @@ static uint32_t recv_short_run(quic_endpoint *ep, quic_rx_unit *unit, uint32_t o
         taken += next_len;
         len = next_len;
     }
-    if (QUIC_UNLIKELY(!is_from_peer(conn, unit))) {
+    if (!quic_conn_recv_datagrams(conn, count, taken, &unit->path)) {
         ep->counters.drop_unknown_cid += count;
         return taken;
     }
-    quic_conn_recv_datagrams(conn, count, taken);
     quic_conn_recv_short(conn, data, count, unit->seg_len, len, unit->ecn, now);
     quic_conn_recv_done(conn, now);
     return taken;
@@ -106,7 +104,10 @@ static void recv_coalesced(quic_conn *conn, quic_rx_unit *unit, uint8_t *data, u
     uint8_t dcid_len = h->dcid_len;
     memcpy(dcid, h->dcid, dcid_len);
     size_t off = 0;
-    quic_conn_recv_datagrams(conn, 1, len);
+    if (!quic_conn_recv_datagrams(conn, 1, len, &unit->path)) {
+        counters->drop_unknown_cid++;
+        return;
+    }
     for (uint32_t i = 0; i < QUIC_ENDPOINT_COALESCED_MAX; i++) {
         quic_conn_recv_long(conn, data + off, h, len, unit->ecn, now);
         off += h->packet_len;
@@ -115,8 +116,7 @@ static void recv_coalesced(quic_conn *conn, quic_rx_unit *unit, uint8_t *data, u
             break;
         }
         if (!quic_header_is_long(data[off])) {
-            if (left >= SHORT_LEN_MIN && is_short_v1(data[off]) &&
-                dcid_len == QUIC_CID_LOCAL_LEN &&
+            if (left >= SHORT_LEN_MIN && is_short_v1(data[off]) && dcid_len == QUIC_CID_LOCAL_LEN &&
                 memcmp(data + off + 1, dcid, dcid_len) == 0) {
                 quic_conn_recv_short(conn, data + off, 1, (uint32_t)left, (uint32_t)left, unit->ecn,
                                      now);

@@ -32,6 +32,7 @@ static void init_env(quic_endpoint *ep)
     quic_list_init(&env->dead);
     quic_reset_key_derive(&env->reset_key, ep->config.root_secret);
     quic_token_keys_derive(&ep->token_keys, ep->config.root_secret);
+    quic_ticket_keys_derive(&env->ticket_keys, ep->config.root_secret);
     quic_admission_init(&ep->admission, lim, keys[2]);
 }
 
@@ -72,7 +73,7 @@ void quic_endpoint_drop_conn(quic_endpoint *ep, quic_conn *conn)
     QURING_ASSERT(ep->conn_count > 0);
     ep->conn_count--;
     ep->counters.conns_closed++;
-    quic_addr remote = quic_conn_path(conn)->remote;
+    quic_addr remote = *quic_conn_admitted(conn);
     quic_admission_closed(&ep->admission, &remote, quic_conn_is_half_open(conn));
     quic_conn_destroy(conn);
 }
@@ -110,6 +111,9 @@ quic_rc quic_endpoint_connect(quic_endpoint *ep, quic_conn **out, const quic_con
         .tls = config->tls,
         .tls_config = config->tls_config,
         .server_name = config->server_name,
+        .session = config->session,
+        .session_len = config->session_len,
+        .zero_rtt = config->zero_rtt,
         .limits = &config->limits,
         .path = config->path,
         .owner_ctx = config->owner_ctx,
@@ -164,7 +168,7 @@ static void reap_dead(quic_endpoint *ep)
 static void settle(quic_endpoint *ep, quic_conn *conn, quic_ns now)
 {
     if (quic_conn_take_established(conn)) {
-        quic_admission_established(&ep->admission, &quic_conn_path(conn)->remote);
+        quic_admission_established(&ep->admission, quic_conn_admitted(conn));
     }
     quic_conn_set_timer(conn, quic_conn_next_timeout(conn, now));
 }

@@ -22,6 +22,7 @@ extern "C" {
 typedef struct quic_endpoint quic_endpoint;
 struct quic_crypto;     /* quic/crypto/crypto.h: who does AEAD and header protection */
 struct quic_tls_vtable; /* quic/crypto/tls.h: who does the handshake */
+struct quic_early_gate; /* quic/crypto/tls.h: who makes 0-RTT single-use */
 
 typedef struct quic_endpoint_config {
     uint8_t worker_id;    /* < worker_count; decides the first byte of our connection IDs */
@@ -47,8 +48,11 @@ typedef struct quic_accept_config {
     const struct quic_tls_vtable *tls; /* NULL: handshake driven from outside */
     const void *tls_config;            /* for tls->create; outlives the listening */
     quring_limits limits;
-    bool retry;      /* always demand a Retry token */
-    void *owner_ctx; /* given to each accepted connection */
+    bool retry;   /* always demand a Retry token */
+    bool tickets; /* give and take session tickets, sealed with the root secret */
+    const struct quic_early_gate *early_gate; /* with tickets; outlives the endpoint. NULL: 0-RTT is
+                                                 refused */
+    void *owner_ctx;                          /* given to each accepted connection */
     void *app_ctx;
 } quic_accept_config;
 
@@ -63,6 +67,10 @@ typedef struct quic_connect_config {
     const struct quic_tls_vtable *tls; /* NULL: from outside */
     const void *tls_config;
     const char *server_name; /* may be NULL */
+    const uint8_t *session; /* what a SESSION event gave, NULL: none; read during the call. One that
+                                cannot be used is ignored */
+    size_t session_len;
+    bool zero_rtt; /* with 0-RTT, if the session allows it */
     quring_limits limits;
     quic_path_addr path;
     void *owner_ctx;

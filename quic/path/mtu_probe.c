@@ -3,7 +3,7 @@
 /* UDP payloads of paths there are: IPv6 minimum, tunnels, PPPoE, Ethernet, jumbo frames; IPv6 and IPv4
  * of each. Rising. */
 static const uint16_t common_sizes[] = {
-    1232, 1252, 1312, 1332, 1352, 1372, 1392, 1412, 1432, 1444, 1452, 1464,
+    1232, 1252, 1312, 1332, 1352, 1372, 1392, 1412, 1432, 1444, 1452,  1464,
     1472, 2000, 4000, 4444, 4464, 8000, 8952, 8972, 9152, 9172, 16336, 32720,
 };
 #define COMMON_COUNT (sizeof(common_sizes) / sizeof(common_sizes[0]))

@@ -16,13 +16,13 @@
 extern "C" {
 #endif
 
-#define QUIC_MTU_BASE           QUIC_MIN_INITIAL_LEN    /* BASE_PLPMTU, RFC 9000 14.3 */
-#define QUIC_MTU_MAX_PROBES     3u                      /* RFC 8899 5.1.2 */
-#define QUIC_MTU_RAISE_NS       (600 * QUIC_NS_PER_S)   /* PMTU_RAISE_TIMER, RFC 8899 5.1.1 */
-#define QUIC_MTU_ERROR_RETRY_NS (10 * QUIC_NS_PER_S)    /* the base is asked for again */
-#define QUIC_MTU_STEP           16u                     /* a search ends closer than this */
-#define QUIC_MTU_BLACK_HOLE     6u                      /* lost in a row, larger than the base */
-#define QUIC_MTU_BLACK_HOLE_PTO 2u                      /* probe timeouts in a row */
+#define QUIC_MTU_BASE           QUIC_MIN_INITIAL_LEN  /* BASE_PLPMTU, RFC 9000 14.3 */
+#define QUIC_MTU_MAX_PROBES     3u                    /* RFC 8899 5.1.2 */
+#define QUIC_MTU_RAISE_NS       (600 * QUIC_NS_PER_S) /* PMTU_RAISE_TIMER, RFC 8899 5.1.1 */
+#define QUIC_MTU_ERROR_RETRY_NS (10 * QUIC_NS_PER_S)  /* the base is asked for again */
+#define QUIC_MTU_STEP           16u                   /* a search ends closer than this */
+#define QUIC_MTU_BLACK_HOLE     6u                    /* lost in a row, larger than the base */
+#define QUIC_MTU_BLACK_HOLE_PTO 2u                    /* probe timeouts in a row */
 
 typedef enum quic_mtu_state {
     QUIC_MTU_OFF = 0, /* the size is fixed */

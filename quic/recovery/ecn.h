@@ -66,6 +66,14 @@ uint64_t quic_ecn_on_acked(quic_ecn *ecn, quic_space space, const quic_ecn_count
 /* quic_ecn_on_lost counts marked packets declared lost; when all of the first were, ECN is off. */
 void quic_ecn_on_lost(quic_ecn *ecn, uint32_t ect0_lost_count);
 
+/* quic_ecn_on_pto: no answer so far; if the marks are why, the next packets leave without. */
+static inline void quic_ecn_on_pto(quic_ecn *ecn)
+{
+    if (ecn->state == QUIC_ECN_STATE_TESTING && ecn->sent_total > 0) {
+        ecn->state = QUIC_ECN_STATE_UNKNOWN;
+    }
+}
+
 #ifdef __cplusplus
 }
 #endif

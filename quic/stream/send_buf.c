@@ -372,6 +372,21 @@ void quic_send_buf_abandon(quic_send_buf *sb)
     sb->again_end = 0;
 }
 
+void quic_send_buf_rewind(quic_send_buf *sb)
+{
+    if (quic_send_buf_held(sb) == 0) {
+        sb->acked_off = 0;
+        sb->write_off = 0;
+        sb->lent_total = 0;
+        sb->ring_base = 0;
+    }
+    QURING_ASSERT(sb->acked_off == 0 && sb->acked.count == 0);
+    sb->next_off = 0;
+    sb->again_off = 0;
+    sb->again_end = 0;
+    quic_range_set_clear(&sb->lost);
+}
+
 void quic_send_buf_trim(quic_send_buf *sb)
 {
     if (sb->acked_off == sb->write_off) {

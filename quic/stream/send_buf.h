@@ -132,6 +132,10 @@ static inline bool quic_send_buf_is_lending(const quic_send_buf *sb)
  * next_off's value or more; memory goes back, lent spans are free. */
 void quic_send_buf_abandon(quic_send_buf *sb);
 
+/* quic_send_buf_rewind makes every byte unsent again. None was acknowledged (asserted); after an
+ * abandon the stream is empty and at offset 0. */
+void quic_send_buf_rewind(quic_send_buf *sb);
+
 /* quic_send_buf_trim gives the memory of an empty buffer back; no-op while bytes are held. */
 void quic_send_buf_trim(quic_send_buf *sb);
 

@@ -239,6 +239,24 @@ bool quic_stream_on_lost(quic_stream *s, uint64_t off, uint64_t len, bool fin)
     return queued;
 }
 
+void quic_stream_rewind(quic_stream *s)
+{
+    QURING_ASSERT(!s->scheduled);
+    if (s->send_state == QUIC_SEND_NONE) {
+        return;
+    }
+    quic_send_buf_rewind(&s->send);
+    quic_flow_send_init(&s->send_flow, 0);
+    s->ctrl_pending &= (uint8_t)~QUIC_STREAM_CTRL_DATA_BLOCKED;
+    if (s->send_state == QUIC_SEND_RESET_SENT) {
+        s->ctrl_pending |= QUIC_STREAM_CTRL_RESET;
+        return;
+    }
+    s->send_state = QUIC_SEND_READY;
+    s->fin_sent = false;
+    s->fin_lost = false;
+}
+
 bool quic_stream_on_reset_acked(quic_stream *s)
 {
     if (s->send_state != QUIC_SEND_RESET_SENT) {

@@ -131,6 +131,11 @@ void quic_stream_on_acked(quic_stream *s, uint64_t off, uint64_t len, bool fin,
  * to repeat: put it into the scheduler. */
 bool quic_stream_on_lost(quic_stream *s, uint64_t off, uint64_t len, bool fin);
 
+/* quic_stream_rewind makes everything that was sent unsent: it went in 0-RTT packets, which the
+ * server refused (RFC 9001 4.6.2). Not an edge of RFC 9000 3.1, the sending never happened. Credit
+ * starts over at 0. Nothing was acknowledged (asserted); not in a scheduler. */
+void quic_stream_rewind(quic_stream *s);
+
 /* quic_stream_on_reset_acked: RESET_STREAM arrived. Returns true when the half is done by that. */
 bool quic_stream_on_reset_acked(quic_stream *s);
 

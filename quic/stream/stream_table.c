@@ -269,6 +269,18 @@ bool quic_stream_table_set_peer_limits(quic_stream_table *table,
     return grew;
 }
 
+void quic_stream_table_forget_peer_limits(quic_stream_table *table)
+{
+    for (uint32_t i = 0; i < 4; i++) {
+        quic_stream_type_state *type = &table->types[i];
+        type->send_limit = 0;
+        type->blocked_at = 0;
+        if (quic_stream_id_is_local(i, table->role)) {
+            type->max = 0;
+        }
+    }
+}
+
 quic_rc quic_stream_table_open(quic_stream_table *table, quic_stream **out, bool uni)
 {
     quic_stream_type_state *type = type_state(table, true, uni);

@@ -82,6 +82,11 @@ void quic_stream_table_deinit(quic_stream_table *table);
 bool quic_stream_table_set_peer_limits(quic_stream_table *table,
                                        const quic_stream_peer_limits *peer);
 
+/* quic_stream_table_forget_peer_limits sets every limit of the peer's to 0, before
+ * set_peer_limits: remembered ones proved wrong (RFC 9001 4.6.2). Live streams' credit is the
+ * caller's (quic_stream_rewind). */
+void quic_stream_table_forget_peer_limits(quic_stream_table *table);
+
 /* quic_stream_table_open opens a stream of ours.
  * Returns QUIC_OK; QUIC_E_AGAIN (the peer's limit: quic_stream_table_blocked_due tells whether
  * STREAMS_BLOCKED is to be sent); QUIC_E_NOMEM. */

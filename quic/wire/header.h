@@ -127,7 +127,7 @@ static inline uint32_t quic_header_vn_version(const quic_long_header *h, uint32_
 /* What quic_header_encode_long writes. */
 typedef struct quic_long_header_spec {
     quic_packet_type type; /* INITIAL, 0RTT, HANDSHAKE */
-    uint32_t version; /* QUIC_VERSION_2 changes the type bits, RFC 9369 3.2 */
+    uint32_t version;      /* QUIC_VERSION_2 changes the type bits, RFC 9369 3.2 */
     const quic_cid *dcid;
     const quic_cid *scid;
     const uint8_t *token; /* Initial only */

@@ -135,7 +135,8 @@ static bool write_server_only(quic_writer *w, const quic_transport_params *param
 
 static bool write_version_info(quic_writer *w, const quic_version_info *vi)
 {
-    if (vi->available_count > QUIC_TP_VERSIONS_MAX || !quic_writer_varint(w, TP_VERSION_INFORMATION) ||
+    if (vi->available_count > QUIC_TP_VERSIONS_MAX ||
+        !quic_writer_varint(w, TP_VERSION_INFORMATION) ||
         !quic_writer_varint(w, 4 + 4 * (uint64_t)vi->available_count) ||
         !quic_writer_u32(w, vi->chosen)) {
         return false;
@@ -173,8 +174,7 @@ size_t quic_transport_params_encode(uint8_t *p, size_t room, const quic_transpor
               write_flag(&w, TP_DISABLE_ACTIVE_MIGRATION, params->disable_active_migration) &&
               write_cid(&w, TP_INITIAL_SCID, params->has_initial_scid, &params->initial_scid) &&
               (sender == QUIC_CLIENT || write_server_only(&w, params)) &&
-              write_extensions(&w, params) &&
-              (grease == 0 || write_grease(&w, grease));
+              write_extensions(&w, params) && (grease == 0 || write_grease(&w, grease));
     return ok ? (size_t)(w.p - p) : 0;
 }
 

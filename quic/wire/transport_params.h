@@ -14,9 +14,9 @@
 extern "C" {
 #endif
 
-#define QUIC_TP_COUNT_MAX   64u  /* parameters in all, known and unknown: more is an error */
-#define QUIC_TP_VERSIONS_MAX 16u /* available versions kept */
-#define QUIC_TP_ENCODED_MAX 512u /* room that quic_transport_params_encode never exceeds */
+#define QUIC_TP_COUNT_MAX    64u  /* parameters in all, known and unknown: more is an error */
+#define QUIC_TP_VERSIONS_MAX 16u  /* available versions kept */
+#define QUIC_TP_ENCODED_MAX  512u /* room that quic_transport_params_encode never exceeds */
 
 typedef struct quic_preferred_address {
     quic_addr v4; /* family 0 when all zero on the wire: not offered */
@@ -27,8 +27,9 @@ typedef struct quic_preferred_address {
 
 /* RFC 9368 3 */
 typedef struct quic_version_info {
-    uint32_t chosen;          /* never 0 */
-    uint32_t available_count; /* of `available`: the first QUIC_TP_VERSIONS_MAX of those sent, reserved
+    uint32_t chosen; /* never 0 */
+    uint32_t
+        available_count; /* of `available`: the first QUIC_TP_VERSIONS_MAX of those sent, reserved
                                  ones (RFC 9000 15) left out */
     uint32_t available[QUIC_TP_VERSIONS_MAX]; /* a client's: in order of preference */
 } quic_version_info;

@@ -42,6 +42,7 @@
 #define RT_DEFAULT_CIDS            4u
 #define RT_DEFAULT_UDP_PAYLOAD_MAX 1472u /* an IPv4 packet of 1500 bytes */
 #define RT_DEFAULT_UDP_PAYLOAD     1200u /* what every path carries, RFC 9000 14.1 */
+#define RT_DEFAULT_MTU_PROBE_MAX   1472u /* an IPv4 packet of 1500 bytes */
 #define RT_DEFAULT_CWND_MAX        (64 * RT_MIB)
 #define RT_DEFAULT_ACK_DELAY       (25 * RT_MS)
 
@@ -116,6 +117,8 @@ void quring_limits_init(quring_limits *limits)
     limits->cids_active_max = RT_DEFAULT_CIDS;
     limits->udp_payload_max_bytes = RT_DEFAULT_UDP_PAYLOAD_MAX;
     limits->udp_payload_bytes = RT_DEFAULT_UDP_PAYLOAD;
+    limits->mtu_probe_max_bytes = RT_DEFAULT_MTU_PROBE_MAX;
+    limits->ecn = true;
     limits->cwnd_max_bytes = RT_DEFAULT_CWND_MAX;
     limits->ack_delay_ns = RT_DEFAULT_ACK_DELAY;
 }
@@ -138,6 +141,7 @@ void quring_limits_for_loopback(quring_limits *limits)
     limits->stream_send_buf_bytes = RT_LOOPBACK_STREAM_SEND_BUF;
     limits->conn_send_buf_bytes = RT_LOOPBACK_CONN_SEND_BUF;
     limits->udp_payload_max_bytes = RT_LOOPBACK_UDP_PAYLOAD_MAX;
+    limits->ecn = false; /* no queue on the way marks anything */
 }
 
 void quring_config_init(quring_config *config)

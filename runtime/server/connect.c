@@ -245,6 +245,9 @@ static quring_status rt_connect_start(quring_conn *out, rt_local *local, rt_conn
         config.tls = quic_tls_boring();
         config.tls_config = rt_tls_config(options->tls);
         config.server_name = rt_connect_name(options, &config.path.remote, name, sizeof(name));
+        config.session = options->session.data;
+        config.session_len = options->session.data != NULL ? options->session.len : 0;
+        config.zero_rtt = options->zero_rtt;
     }
     config.limits = options->limits != NULL ? *options->limits : local->rt->config.limits;
     config.owner_ctx = &owner->owner;

@@ -132,6 +132,9 @@ static void rt_task_listen(void *ctx)
     config.limits =
         task->options->limits != NULL ? *task->options->limits : task->rt->config.limits;
     config.retry = (task->options->flags & QURING_LISTEN_RETRY) != 0;
+    config.tickets = (task->options->flags & QURING_LISTEN_NO_TICKETS) == 0;
+    config.early_gate =
+        (task->options->flags & QURING_LISTEN_ZERO_RTT) != 0 ? &task->rt->early.gate : NULL;
     config.owner_ctx = &slot->owner;
     config.app_ctx = task->options->ctx;
     task->status = rt_status_of(quic_endpoint_listen(local->ep, slot->socket, &config));
@@ -170,10 +173,16 @@ static quring_status rt_listen_check(const quring_runtime *rt, const quring_list
         return rt_error_set(err, QURING_E_INVAL, "local.family is %u, allowed are 4 and 6",
                             (unsigned)options->local.family);
     }
-    const uint32_t known = QURING_LISTEN_RETRY | QURING_LISTEN_EXTERNAL_TLS;
+    const uint32_t known = QURING_LISTEN_RETRY | QURING_LISTEN_EXTERNAL_TLS |
+                           QURING_LISTEN_NO_TICKETS | QURING_LISTEN_ZERO_RTT;
+    const uint32_t with_zero_rtt = QURING_LISTEN_EXTERNAL_TLS | QURING_LISTEN_NO_TICKETS;
     if ((options->flags & ~known) != 0) {
         return rt_error_set(err, QURING_E_INVAL, "flags is 0x%x, allowed are the bits 0x%x",
                             (unsigned)options->flags, (unsigned)known);
+    }
+    if ((options->flags & QURING_LISTEN_ZERO_RTT) != 0 && (options->flags & with_zero_rtt) != 0) {
+        return rt_error_set(err, QURING_E_INVAL,
+                            "QURING_LISTEN_ZERO_RTT needs session tickets and the built-in TLS");
     }
     if ((options->flags & QURING_LISTEN_EXTERNAL_TLS) == 0) {
         if (options->tls == NULL) {
@@ -317,6 +326,9 @@ static quring_status rt_listen_locked(quring_runtime *rt, quring_listener **out,
     quring_status status = rt_listen_check(rt, options, err);
     if (status != QURING_OK) {
         return status;
+    }
+    if ((options->flags & QURING_LISTEN_ZERO_RTT) != 0 && rt_early_open(&rt->early) != QUIC_OK) {
+        return rt_error_set(err, QURING_E_NOMEM, "no memory for the register of used tickets");
     }
     rt_udp_socket socks[QURING_WORKERS_MAX];
     quic_addr local = rt_addr_to_core(&options->local);

@@ -259,6 +259,7 @@ static void rt_runtime_free(quring_runtime *rt)
         rt_tag_release(rt->locals[i].tag);
     }
     rt_listener_free_all(rt);
+    rt_early_close(&rt->early);
     pthread_mutex_destroy(&rt->lock);
     explicit_bzero(rt->config.root_secret, sizeof(rt->config.root_secret));
     free(rt);

@@ -12,6 +12,7 @@
 #include "quring/runtime.h"
 
 #include "runtime/core/worker.h"
+#include "runtime/server/early.h"
 #include "runtime/server/local.h"
 #include "runtime/server/log.h"
 #include "runtime/udp/udp_socket.h"
@@ -29,6 +30,7 @@ struct quring_runtime {
 
     pthread_mutex_t lock;
     quring_listener *listeners; /* every handle not yet closed; under lock */
+    rt_early early;             /* made under lock, by the first listener that takes 0-RTT */
     uint32_t next_group;        /* names of SO_REUSEPORT groups, from 1; under lock */
     bool draining;              /* under lock */
     bool stopped;               /* under lock */

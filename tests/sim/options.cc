@@ -200,6 +200,31 @@ void draw_failures(Rng &r, Options &o)
     }
 }
 
+/* Datagram size search, paths it matters on, and ECN. Drawn apart: what came before stays the same. */
+void draw_paths(Options &o)
+{
+    Rng r(o.seed ^ 0x70617468u);
+    bool all_search = true;
+    std::vector<HostOptions *> hosts = {&o.server};
+    for (HostOptions &h : o.clients) {
+        hosts.push_back(&h);
+    }
+    for (HostOptions *h : hosts) {
+        h->limits.ecn = r.chance(0.7);
+        h->limits.mtu_probe_max_bytes = r.chance(0.3) ? 0 : (r.chance(0.8) ? 1472 : 9000);
+        all_search = all_search && h->limits.udp_payload_bytes == 1200;
+    }
+    if (o.clean || !all_search) {
+        return; /* a fixed size is a promise that the path carries it */
+    }
+    for (std::vector<LinkOptions> *links : {&o.up, &o.down}) {
+        for (LinkOptions &l : *links) {
+            l.mtu_bytes = r.chance(0.5) ? static_cast<uint32_t>(r.range(1200, 1472)) : 0;
+            l.mtu_from_ns = r.chance(0.5) ? 0 : r.below(o.heal_ns);
+        }
+    }
+}
+
 } // namespace
 
 quring_limits sim_limits()
@@ -264,6 +289,7 @@ Options draw_options(uint64_t seed, Tls tls)
     if (!o.may_run_out && r.chance(0.12)) {
         make_clean(r, o);
     }
+    draw_paths(o);
     return o;
 }
 

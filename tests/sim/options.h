@@ -32,6 +32,8 @@ struct LinkOptions {
     uint64_t bytes_per_s = 0;                           /* 0: unlimited */
     uint64_t queue_bytes = 0;                           /* drop-tail, with bytes_per_s */
     std::vector<std::pair<quic_ns, quic_ns>> blackouts; /* from, to */
+    uint32_t mtu_bytes = 0;                             /* larger ones vanish; 0: no limit */
+    quic_ns mtu_from_ns = 0;                            /* from this moment on */
     uint64_t drop_every = 0;                            /* every k-th datagram; 0: none */
     uint64_t drop_until = UINT64_MAX;                   /* of the first so many datagrams */
 };

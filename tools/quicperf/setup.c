@@ -34,6 +34,7 @@ static void qp_limits_from(quring_limits *limits, const qp_options *o)
     if (o->payload != 0) {
         limits->udp_payload_bytes = o->payload;
         limits->udp_payload_max_bytes = o->payload;
+        limits->mtu_probe_max_bytes = 0; /* the size is fixed */
     }
     if (o->window_bytes != 0) {
         uint64_t window = o->window_bytes;

@@ -188,6 +188,16 @@ size_t Liar::count_frames(uint8_t type)
     return n;
 }
 
+Bytes Liar::first_from_liar()
+{
+    for (const Packet &p : net.sent) {
+        if (p.to_server != by_server_) {
+            return p.bytes;
+        }
+    }
+    return {};
+}
+
 bool Liar::alive()
 {
     return victim().conn != nullptr && victim().close_kind() == QURING_CLOSE_NONE;

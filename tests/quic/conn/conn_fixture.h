@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "quic/wire/header.h"
 #include "tests/quic/conn/inject.h"
 #include "tests/quic/endpoint/net.h"
 
@@ -50,7 +51,8 @@ class Liar
 {
   public:
     /* by_server: the server lies, the client is the victim. */
-    explicit Liar(bool by_server = false, const std::function<void(sim::Options &)> &change = nullptr);
+    explicit Liar(bool by_server = false,
+                  const std::function<void(sim::Options &)> &change = nullptr);
 
     /* establish completes the handshake and lets it settle. */
     void establish();
@@ -77,6 +79,8 @@ class Liar
     /* Frame types in 1-RTT packets that the victim has sent. */
     size_t count_frames(uint8_t type);
     bool alive();
+    /* The first datagram of the liar's endpoint; empty: there is none. */
+    Bytes first_from_liar();
 
     Net net;
     quic_conn *client = nullptr; /* valid until it closes */

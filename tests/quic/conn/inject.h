@@ -10,11 +10,11 @@ extern "C" {
 #endif
 
 enum {
-    INJECT_RESERVED_BITS = 1u << 0,   /* RFC 9000 17.2, 17.3.1: set, inside the protection */
-    INJECT_NO_FIXED_BIT = 1u << 1,    /* RFC 9000 17.3.1 */
-    INJECT_OTHER_PHASE = 1u << 2,     /* the key phase bit says the other one; the key does not */
-    INJECT_FLIP_TAG = 1u << 3,        /* not authentic */
-    INJECT_OTHER_SCID = 1u << 4,      /* long header: not the SCID of the packets before */
+    INJECT_RESERVED_BITS = 1u << 0, /* RFC 9000 17.2, 17.3.1: set, inside the protection */
+    INJECT_NO_FIXED_BIT = 1u << 1,  /* RFC 9000 17.3.1 */
+    INJECT_OTHER_PHASE = 1u << 2,   /* the key phase bit says the other one; the key does not */
+    INJECT_FLIP_TAG = 1u << 3,      /* not authentic */
+    INJECT_OTHER_SCID = 1u << 4,    /* long header: not the SCID of the packets before */
 };
 
 /* inject_make seals `frames` (may be empty) as the next packet of `conn` at `level` (not EARLY) into

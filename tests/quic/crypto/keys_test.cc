@@ -5,6 +5,7 @@
 #include "quic/crypto/keys.h"
 #include "tests/quic/crypto/crypto_test_util.h"
 #include "tests/quic/crypto/rfc9001_vectors.h"
+#include "tests/quic/crypto/rfc9369_vectors.h"
 
 namespace
 {
@@ -15,7 +16,8 @@ using crypto_test::TestMem;
 using crypto_test::TestRng;
 using crypto_test::Unhex;
 
-constexpr uint16_t kSuites[] = {0x1301, 0x1302, 0x1303};
+constexpr uint16_t kSuites[] = {0x1301, 0x1302, 0x1303, 0x1304};
+constexpr uint32_t kVersion2 = 0x6b3343cf;
 
 size_t SecretLen(uint16_t suite)
 {
@@ -57,10 +59,19 @@ class Keys : public ::testing::TestWithParam<const quic_crypto *>
         made_.push_back(k);
         return k;
     }
-    void Initial(quic_keys **client, quic_keys **server)
+    quic_keys *MakeVersion(uint32_t version, uint16_t suite, const Bytes &secret)
+    {
+        quic_keys *k = nullptr;
+        EXPECT_EQ(quic_keys_create_version(&k, GetParam(), mem_.get(), version, suite,
+                                           secret.data(), secret.size()),
+                  QUIC_OK);
+        made_.push_back(k);
+        return k;
+    }
+    void Initial(quic_keys **client, quic_keys **server, uint32_t version = 1)
     {
         const quic_cid dcid = RfcDcid();
-        ASSERT_EQ(quic_keys_create_initial(client, server, GetParam(), mem_.get(), 1, &dcid),
+        ASSERT_EQ(quic_keys_create_initial(client, server, GetParam(), mem_.get(), version, &dcid),
                   QUIC_OK);
         made_.push_back(*client);
         made_.push_back(*server);
@@ -127,6 +138,69 @@ TEST_P(Keys, SealsRfc9001ChaChaShortHeader)
     const Bytes packet = Protect(k, rfc9001::kChachaPn, Unhex(rfc9001::kChachaHeader),
                                  Unhex(rfc9001::kChachaPlaintext), false);
     EXPECT_EQ(Hex(packet), rfc9001::kChachaPacket);
+}
+
+/* RFC 9369 A.2, A.3 */
+TEST_P(Keys, SealsRfc9369Initials)
+{
+    quic_keys *client = nullptr;
+    quic_keys *server = nullptr;
+    Initial(&client, &server, kVersion2);
+    EXPECT_EQ(Hex(client->secret, 32), rfc9369::kClientSecret);
+    EXPECT_EQ(Hex(client->iv, 12), rfc9369::kClientIv);
+    EXPECT_EQ(Hex(client->hp_key, 16), rfc9369::kClientHp);
+    EXPECT_EQ(Hex(server->secret, 32), rfc9369::kServerSecret);
+    EXPECT_EQ(Hex(server->iv, 12), rfc9369::kServerIv);
+    EXPECT_EQ(Hex(server->hp_key, 16), rfc9369::kServerHp);
+    Bytes payload = Unhex(rfc9369::kClientInitialFrame);
+    payload.resize(1162);
+    EXPECT_EQ(Hex(Protect(client, 2, Unhex(rfc9369::kClientInitialHeader), payload, true)),
+              rfc9369::kClientInitialPacket);
+    payload = Unhex(rfc9369::kServerInitialPayload);
+    const Bytes header = Unhex(rfc9369::kServerInitialHeader);
+    Bytes packet = Protect(server, 1, header, payload, true);
+    EXPECT_EQ(Hex(packet), rfc9369::kServerInitialPacket);
+    EXPECT_TRUE(quic_keys_open(server, 1, header.data(), header.size(),
+                               packet.data() + header.size(), packet.size() - header.size()));
+}
+
+/* RFC 9369 A.5, key update included: a version's keys keep its labels. */
+TEST_P(Keys, SealsRfc9369ChaChaShortHeader)
+{
+    quic_keys *k = MakeVersion(kVersion2, 0x1303, Unhex(rfc9369::kChachaSecret));
+    EXPECT_EQ(Hex(k->iv, 12), rfc9369::kChachaIv);
+    EXPECT_EQ(Hex(k->hp_key, 32), rfc9369::kChachaHp);
+    const Bytes packet = Protect(k, rfc9369::kChachaPn, Unhex(rfc9369::kChachaHeader),
+                                 Unhex(rfc9369::kChachaPlaintext), false);
+    EXPECT_EQ(Hex(packet), rfc9369::kChachaPacket);
+    quic_keys *next = nullptr;
+    ASSERT_EQ(quic_keys_update(&next, k, mem_.get()), QUIC_OK);
+    made_.push_back(next);
+    EXPECT_EQ(Hex(next->secret, 32), rfc9369::kChachaKu);
+    quic_keys *fresh = MakeVersion(kVersion2, 0x1303, Unhex(rfc9369::kChachaKu));
+    EXPECT_EQ(Hex(next->iv, 12), Hex(fresh->iv, 12));
+    quic_keys *last = nullptr;
+    quic_keys *last_fresh = nullptr;
+    ASSERT_EQ(quic_keys_update(&last, next, mem_.get()), QUIC_OK);
+    ASSERT_EQ(quic_keys_update(&last_fresh, fresh, mem_.get()), QUIC_OK);
+    made_.push_back(last);
+    made_.push_back(last_fresh);
+    EXPECT_EQ(Hex(last->secret, 32), Hex(last_fresh->secret, 32));
+}
+
+TEST_P(Keys, VersionsDoNotOpenEachOther)
+{
+    for (uint16_t suite : kSuites) {
+        const Bytes secret(SecretLen(suite), 0x77);
+        quic_keys *v1 = MakeVersion(1, suite, secret);
+        quic_keys *v2 = MakeVersion(kVersion2, suite, secret);
+        quic_keys *same = Make(suite, secret);
+        Bytes buf(60 + QUIC_AEAD_TAG_LEN, 3);
+        quic_keys_seal(v1, 5, secret.data(), 20, buf.data(), 60);
+        Bytes copy = buf;
+        EXPECT_FALSE(quic_keys_open(v2, 5, secret.data(), 20, copy.data(), copy.size()));
+        EXPECT_TRUE(quic_keys_open(same, 5, secret.data(), 20, buf.data(), buf.size()));
+    }
 }
 
 /* RFC 9001 6.1: the next secret, the same header protection. */
@@ -216,11 +290,15 @@ TEST_P(Keys, RefusesWrongArguments)
     const Bytes secret(64, 1);
     quic_mem *mem = mem_.get();
     EXPECT_EQ(quic_keys_create(&k, GetParam(), mem, 0x1300, secret.data(), 32), QUIC_E_INVAL);
-    EXPECT_EQ(quic_keys_create(&k, GetParam(), mem, 0x1304, secret.data(), 32), QUIC_E_INVAL);
+    EXPECT_EQ(quic_keys_create(&k, GetParam(), mem, 0x1305, secret.data(), 32), QUIC_E_INVAL);
     EXPECT_EQ(quic_keys_create(&k, GetParam(), mem, 0x1301, secret.data(), 48), QUIC_E_INVAL);
     EXPECT_EQ(quic_keys_create(&k, GetParam(), mem, 0x1302, secret.data(), 32), QUIC_E_INVAL);
     const quic_cid dcid = RfcDcid();
     EXPECT_EQ(quic_keys_create_initial(&k, &l, GetParam(), mem, 2, &dcid), QUIC_E_INVAL);
+    for (uint32_t version : {0u, 2u, 0x6b3343ceu, 0x0a0a0a0au}) {
+        EXPECT_EQ(quic_keys_create_version(&k, GetParam(), mem, version, 0x1301, secret.data(), 32),
+                  QUIC_E_INVAL);
+    }
     EXPECT_EQ(k, nullptr);
 }
 
@@ -249,6 +327,10 @@ TEST_P(Keys, KnowsTheLimitsOfRfc9001)
     EXPECT_EQ(quic_keys_integrity_limit(aes256), 1ull << 52);
     EXPECT_EQ(quic_keys_integrity_limit(chacha), 1ull << 36);
     EXPECT_EQ(quic_keys_suite(chacha), 0x1303);
+    quic_keys *ccm = Make(0x1304, Bytes(32, 1));
+    EXPECT_EQ(quic_keys_confidentiality_limit(ccm), 2965820u); /* 2^21.5 */
+    EXPECT_EQ(quic_keys_integrity_limit(ccm), 2965820u);
+    EXPECT_EQ(quic_keys_suite(ccm), 0x1304);
 }
 
 TEST_P(Keys, MasksInBatchEqualSingleMasks)

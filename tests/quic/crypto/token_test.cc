@@ -1,3 +1,6 @@
+#include <set>
+#include <string>
+
 #include <gtest/gtest.h>
 
 #include "quic/crypto/reset_token.h"
@@ -5,6 +8,7 @@
 #include "quic/crypto/token.h"
 #include "tests/quic/crypto/crypto_test_util.h"
 #include "tests/quic/crypto/rfc9001_vectors.h"
+#include "tests/quic/crypto/rfc9369_vectors.h"
 
 namespace
 {
@@ -135,6 +139,128 @@ TEST_F(Token, TwoTokensDiffer)
     EXPECT_NE(other, token_);
 }
 
+TEST_F(Token, OpensWithThePreviousRootSecret)
+{
+    quic_token_keys_rotate(&keys_, Bytes(32, 0x43).data());
+    EXPECT_EQ(Open(token_, client_, 2000), QUIC_OK);
+    Bytes fresh(QUIC_TOKEN_RETRY_LEN);
+    ASSERT_EQ(
+        quic_token_retry_make(&keys_, fresh.data(), rng_.get(), &client_, &odcid_, &scid_, 1500),
+        QUIC_OK);
+    EXPECT_EQ(Open(fresh, client_, 2000), QUIC_OK);
+    quic_token_keys_rotate(&keys_, Bytes(32, 0x44).data());
+    EXPECT_EQ(Open(fresh, client_, 2000), QUIC_OK);
+    EXPECT_EQ(Open(token_, client_, 2000), QUIC_E_DROP) << "two rotations ago";
+    quic_token_keys_derive(&keys_, Bytes(32, 0x44).data());
+    EXPECT_EQ(Open(fresh, client_, 2000), QUIC_E_DROP) << "no previous one";
+}
+
+/* RFC 9000 8.1.3 */
+class NewToken : public ::testing::Test
+{
+  protected:
+    NewToken() : rng_(2), client_(Addr(1, 5000)), token_(Make())
+    {
+    }
+    Bytes Make()
+    {
+        if (!derived_) {
+            quic_token_keys_derive(&keys_, Bytes(32, 0x42).data());
+            derived_ = true;
+        }
+        Bytes token(QUIC_TOKEN_NEW_LEN);
+        EXPECT_EQ(quic_token_new_make(&keys_, token.data(), rng_.get(), &client_, 1, 1000),
+                  QUIC_OK);
+        return token;
+    }
+    quic_rc Open(const Bytes &token, const quic_addr &client, quic_ns now, uint32_t version = 1)
+    {
+        return quic_token_new_open(&keys_, &out_, token.data(), token.size(), &client, version,
+                                   kLifetime, now);
+    }
+    bool derived_ = false;
+    TestRng rng_;
+    quic_token_keys keys_;
+    quic_addr client_;
+    Bytes token_;
+    quic_token_new out_ = {};
+};
+
+TEST_F(NewToken, IsBoundToTheAddressButNotToThePort)
+{
+    ASSERT_EQ(Open(token_, client_, 2000), QUIC_OK);
+    EXPECT_EQ(out_.issued, 1000u);
+    EXPECT_EQ(Open(token_, Addr(1, 6000), 2000), QUIC_OK);
+    EXPECT_EQ(Open(token_, Addr(2, 5000), 2000), QUIC_E_STATE);
+    quic_addr v6 = client_;
+    v6.family = 6;
+    EXPECT_EQ(Open(token_, v6, 2000), QUIC_E_STATE);
+}
+
+TEST_F(NewToken, ExpiresAndBelongsToAVersion)
+{
+    EXPECT_EQ(Open(token_, client_, 1000 + kLifetime), QUIC_OK);
+    EXPECT_EQ(Open(token_, client_, 1001 + kLifetime), QUIC_E_STATE);
+    EXPECT_EQ(Open(token_, client_, 999), QUIC_E_STATE);
+    EXPECT_EQ(Open(token_, client_, 2000, 0x6b3343cf), QUIC_E_STATE); /* RFC 9369 5 */
+}
+
+TEST_F(NewToken, EachHasItsOwnId)
+{
+    std::set<std::string> ids;
+    std::set<Bytes> tokens;
+    for (int i = 0; i < 100; i++) {
+        const Bytes token = Make();
+        ASSERT_EQ(Open(token, client_, 2000), QUIC_OK);
+        ids.insert(Hex(out_.id, sizeof(out_.id)));
+        tokens.insert(token);
+    }
+    EXPECT_EQ(ids.size(), 100u);
+    EXPECT_EQ(tokens.size(), 100u);
+}
+
+TEST_F(NewToken, RefusesEveryBitFlipAndEveryOtherSize)
+{
+    for (size_t bit = 0; bit < token_.size() * 8; bit++) {
+        Bytes bad = token_;
+        bad[bit / 8] = static_cast<uint8_t>(bad[bit / 8] ^ (1u << (bit % 8)));
+        EXPECT_EQ(Open(bad, client_, 2000), QUIC_E_DROP) << bit;
+    }
+    for (size_t len = 0; len < 120; len++) {
+        Bytes other = token_;
+        other.resize(len);
+        if (len != token_.size()) {
+            EXPECT_EQ(Open(other, client_, 2000), QUIC_E_DROP) << len;
+        }
+    }
+    EXPECT_EQ(out_.issued, 0u) << "outputs are written on success only";
+}
+
+TEST_F(NewToken, RotatesWithTheRootSecret)
+{
+    quic_token_keys_rotate(&keys_, Bytes(32, 0x43).data());
+    EXPECT_EQ(Open(token_, client_, 2000), QUIC_OK);
+    const Bytes fresh = Make();
+    EXPECT_EQ(Open(fresh, client_, 2000), QUIC_OK);
+    quic_token_keys_rotate(&keys_, Bytes(32, 0x44).data());
+    EXPECT_EQ(Open(token_, client_, 2000), QUIC_E_DROP);
+    EXPECT_EQ(Open(fresh, client_, 2000), QUIC_OK);
+}
+
+TEST_F(NewToken, KindsAreNotMixedUp)
+{
+    quic_token_retry retry;
+    Bytes padded = token_;
+    padded.resize(QUIC_TOKEN_RETRY_LEN);
+    for (int type = 0; type < 4; type++) {
+        padded[0] = token_[0] = static_cast<uint8_t>(type);
+        EXPECT_EQ(quic_token_retry_open(&keys_, &retry, padded.data(), padded.size(), &client_,
+                                        kLifetime, 2000),
+                  QUIC_E_DROP);
+        EXPECT_EQ(Open(token_, client_, 2000), type == 2 ? QUIC_OK : QUIC_E_DROP);
+    }
+}
+
 TEST(Retry, TagMatchesRfc9001)
 {
     const quic_cid odcid = Cid(rfc9001::kDcid);
@@ -153,6 +279,26 @@ TEST(Retry, TagMatchesRfc9001)
     }
     const quic_cid other = Cid("8394c8f03e515709");
     EXPECT_FALSE(quic_retry_tag_check(&other, packet.data(), packet.size()));
+}
+
+/* RFC 9369 A.4 */
+TEST(Retry, TagMatchesRfc9369)
+{
+    constexpr uint32_t kVersion2 = 0x6b3343cf;
+    const quic_cid odcid = Cid(rfc9369::kDcid);
+    Bytes packet = Unhex(rfc9369::kRetryPacket);
+    uint8_t tag[16];
+    ASSERT_EQ(
+        quic_retry_tag_make_version(tag, kVersion2, &odcid, packet.data(), packet.size() - 16),
+        QUIC_OK);
+    EXPECT_EQ(Hex(tag, 16), Hex(packet.data() + packet.size() - 16, 16));
+    EXPECT_TRUE(quic_retry_tag_check_version(kVersion2, &odcid, packet.data(), packet.size()));
+    EXPECT_FALSE(quic_retry_tag_check(&odcid, packet.data(), packet.size()));
+    EXPECT_FALSE(quic_retry_tag_check_version(2, &odcid, packet.data(), packet.size()));
+    EXPECT_EQ(quic_retry_tag_make_version(tag, 0, &odcid, packet.data(), 20), QUIC_E_INVAL);
+    packet = Unhex(rfc9001::kRetryPacket);
+    EXPECT_TRUE(quic_retry_tag_check_version(1, &odcid, packet.data(), packet.size()));
+    EXPECT_FALSE(quic_retry_tag_check_version(kVersion2, &odcid, packet.data(), packet.size()));
 }
 
 TEST(Retry, RefusesGiantPackets)

@@ -93,7 +93,11 @@ TEST(Handshake, SurvivesTheLossOfEveryKthDatagram)
 {
     for (int direction = 0; direction < 3; direction++) {
         for (uint64_t k = 2; k <= 8; k++) {
-            Net net([](sim::Options &o) { o.server_flight_len = 6000; });
+            Net net([](sim::Options &o) {
+                o.server_flight_len = 6000;
+                o.server.limits.handshake_timeout_ns = 60 * kS; /* half of everything is lost */
+                o.clients[0].limits.handshake_timeout_ns = 60 * kS;
+            });
             uint64_t seen = 0;
             net.filter = [&](Packet &p) {
                 bool mine = direction == 2 || p.to_server == (direction == 0);

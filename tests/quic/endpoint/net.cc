@@ -228,11 +228,16 @@ void Net::turn(Side &side)
 
 void Net::transmit(Side &side, const quic_tx_unit &unit)
 {
+    if (unit.seg_len > interface_mtu) {
+        quic_endpoint_on_send_too_big(side.ep, &unit.path, unit.seg_len);
+        return;
+    }
     for (uint32_t off = 0; off < unit.len; off += unit.seg_len) {
         uint32_t len = std::min(unit.seg_len, unit.len - off);
         Packet p;
         p.to_server = &side == &client;
         p.bytes.assign(unit.buf + off, unit.buf + off + len);
+        p.ecn = unit.ecn;
         p.from = unit.path.local;
         p.to = unit.path.remote;
         p.sent_ns = now;
@@ -258,6 +263,7 @@ void Net::deliver(Packet &p)
     unit.data = data.get();
     unit.len = static_cast<uint32_t>(p.bytes.size());
     unit.seg_len = unit.len;
+    unit.ecn = p.ecn;
     unit.path.local = p.to;
     unit.path.remote = p.from;
     quic_endpoint_recv(p.to_server ? server.ep : client.ep, &unit, now);

@@ -21,6 +21,7 @@ constexpr quic_ns kS = QUIC_NS_PER_S;
 struct Packet { /* one datagram */
     bool to_server = false;
     std::vector<uint8_t> bytes;
+    uint8_t ecn = 0;
     quic_addr from{};
     quic_addr to{};
     quic_ns sent_ns = 0;
@@ -91,6 +92,7 @@ class Net
     uint64_t bytes_to_client = 0;
     uint64_t bytes_to_server = 0;
     uint32_t seg_max = 64;
+    uint32_t interface_mtu = 65507; /* a larger datagram does not leave, and its sender is told */
 
   private:
     void make(Side &side, uint8_t host);

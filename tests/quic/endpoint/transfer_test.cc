@@ -37,6 +37,28 @@ TEST(Transfer, MovesAMegabyteBothWays)
     EXPECT_EQ(sim_inspect_check(net.server.ep), nullptr);
 }
 
+/* A clean path of 20 ms: from 12 kB per round trip, doubling, a megabyte takes seven of them. */
+TEST(Transfer, IsAsFastAsSlowStartAllowsWithAndWithoutPacing)
+{
+    for (bool pacing : {false, true}) {
+        for (quring_cc cc : {QURING_CC_CUBIC, QURING_CC_NEWRENO}) {
+            Net net([&](sim::Options &o) {
+                o.clients[0].pacing = pacing;
+                o.clients[0].cc = cc;
+            });
+            net.keep_sent = false;
+            ASSERT_TRUE(net.handshake());
+            net.run_for(100 * kMs);
+            quic_ns start = net.now;
+            uint64_t id = net.write(net.client, pattern(1 << 20, 6), true);
+            ASSERT_TRUE(net.run_until([&] { return net.server.streams[id].fin; }));
+            EXPECT_LE(net.now - start, 200 * kMs) << pacing << " " << cc;
+            EXPECT_EQ(quic_endpoint_counters(net.client.ep)->packets_lost, 0u);
+            EXPECT_EQ(quic_endpoint_counters(net.client.ep)->ptos, 0u);
+        }
+    }
+}
+
 TEST(Transfer, SurvivesEveryFifthDatagramLost)
 {
     Net net;

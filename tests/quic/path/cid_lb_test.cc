@@ -1,9 +1,9 @@
+#include <string>
+#include <vector>
+
 #include <gtest/gtest.h>
 
 #include "quic/path/cid_lb.h"
-
-#include <string>
-#include <vector>
 
 namespace
 {
@@ -74,8 +74,9 @@ TEST(CidLb, AgreesWithTheDraft)
         EXPECT_EQ(quic_cid_lb_len(&lb), want.size());
         Bytes got_id(server_id.size());
         Bytes got_nonce(nonce.size());
-        ASSERT_EQ(quic_cid_lb_decode(&lb, want.data(), want.size(), got_id.data(), got_nonce.data()),
-                  QUIC_OK);
+        ASSERT_EQ(
+            quic_cid_lb_decode(&lb, want.data(), want.size(), got_id.data(), got_nonce.data()),
+            QUIC_OK);
         EXPECT_EQ(got_id, server_id);
         EXPECT_EQ(got_nonce, nonce);
     }
@@ -98,7 +99,8 @@ TEST(CidLb, EveryLengthComesBack)
                 quic_cid_lb_make(&lb, &cid, id.data(), &rng);
                 EXPECT_EQ(quic_cid_lb_config_of(cid.bytes[0]), 5);
                 Bytes got(id_len);
-                ASSERT_EQ(quic_cid_lb_decode(&lb, cid.bytes, cid.len, got.data(), nullptr), QUIC_OK);
+                ASSERT_EQ(quic_cid_lb_decode(&lb, cid.bytes, cid.len, got.data(), nullptr),
+                          QUIC_OK);
                 EXPECT_EQ(got, id);
             }
         }

@@ -2,6 +2,7 @@
 
 #include "quic/base/rng.h"
 #include "quic/wire/frame_decode.h"
+#include "quic/wire/frame_table.h"
 #include "tests/quic/wire/hex.h"
 
 namespace
@@ -14,6 +15,10 @@ class Decoded
     explicit Decoded(const std::string &hex) : bytes(FromHex(hex))
     {
         rc = quic_frame_decode(&frame, &len, bytes.data(), bytes.size());
+    }
+    Decoded(const std::string &hex, uint32_t extensions) : bytes(FromHex(hex))
+    {
+        rc = quic_frame_decode_ext(&frame, &len, bytes.data(), bytes.size(), extensions);
     }
 
     std::vector<uint8_t> bytes;
@@ -253,6 +258,148 @@ TEST(FrameDecode, EveryFrameCutShort)
     EXPECT_EQ(quic_frame_decode(&f, &len, nullptr, 0), QUIC_V_FRAME_ENCODING);
 }
 
+/* RFC 9221 4 */
+TEST(FrameDecodeExt, Datagram)
+{
+    Decoded rest("30616263", QUIC_EXT_DATAGRAM);
+    ASSERT_EQ(rest.rc, QUIC_OK);
+    EXPECT_EQ(rest.frame.type, QUIC_FRAME_DATAGRAM);
+    EXPECT_EQ(rest.len, 4u);
+    EXPECT_EQ(rest.frame.datagram.data, rest.bytes.data() + 1);
+    EXPECT_EQ(rest.frame.datagram.len, 3u);
+    Decoded empty("30", QUIC_EXT_DATAGRAM);
+    ASSERT_EQ(empty.rc, QUIC_OK);
+    EXPECT_EQ(empty.frame.datagram.len, 0u);
+    Decoded sized("310261626300", QUIC_EXT_DATAGRAM);
+    ASSERT_EQ(sized.rc, QUIC_OK);
+    EXPECT_EQ(sized.frame.type, QUIC_FRAME_DATAGRAM_LEN);
+    EXPECT_EQ(sized.len, 4u);
+    EXPECT_EQ(sized.frame.datagram.data, sized.bytes.data() + 2);
+    EXPECT_EQ(sized.frame.datagram.len, 2u);
+    EXPECT_EQ(Decoded("31036162", QUIC_EXT_DATAGRAM).rc, QUIC_V_FRAME_ENCODING);
+    EXPECT_EQ(Decoded("31", QUIC_EXT_DATAGRAM).rc, QUIC_V_FRAME_ENCODING);
+    EXPECT_EQ(Decoded("3140", QUIC_EXT_DATAGRAM).rc, QUIC_V_FRAME_ENCODING);
+}
+
+/* Acknowledgment Frequency 4, 5 */
+TEST(FrameDecodeExt, AckFrequency)
+{
+    Decoded d("40af070a8000c350", QUIC_EXT_ACK_FREQUENCY);
+    ASSERT_EQ(d.rc, QUIC_V_FRAME_ENCODING) << "cut";
+    Decoded full("40af070a8000c35003ff", QUIC_EXT_ACK_FREQUENCY);
+    ASSERT_EQ(full.rc, QUIC_OK);
+    EXPECT_EQ(full.frame.type, QUIC_FRAME_ACK_FREQUENCY);
+    EXPECT_EQ(full.len, 9u);
+    EXPECT_EQ(full.frame.ack_frequency.seq, 7u);
+    EXPECT_EQ(full.frame.ack_frequency.eliciting_threshold, 10u);
+    EXPECT_EQ(full.frame.ack_frequency.max_ack_delay_us, 50000u);
+    EXPECT_EQ(full.frame.ack_frequency.reordering_threshold, 3u);
+    Decoded immediate("1fff", QUIC_EXT_ACK_FREQUENCY);
+    ASSERT_EQ(immediate.rc, QUIC_OK);
+    EXPECT_EQ(immediate.frame.type, QUIC_FRAME_IMMEDIATE_ACK);
+    EXPECT_EQ(immediate.len, 1u);
+    EXPECT_EQ(Decoded("af070a8000c35003ff", QUIC_EXT_ALL).rc, QUIC_V_FRAME_ENCODING);
+}
+
+TEST(FrameDecodeExt, AckFrequencyDelayIsJudgedByItsUser)
+{
+    quic_frame_ack_frequency f = {1, 2, 1000, 1};
+    EXPECT_TRUE(quic_frame_ack_frequency_is_valid(&f, 1000));
+    EXPECT_FALSE(quic_frame_ack_frequency_is_valid(&f, 1001));
+    f.max_ack_delay_us = 16383999;
+    EXPECT_TRUE(quic_frame_ack_frequency_is_valid(&f, 0));
+    f.max_ack_delay_us = 16384000; /* 2^14 ms */
+    EXPECT_FALSE(quic_frame_ack_frequency_is_valid(&f, 0));
+}
+
+/* Reliable Stream Resets 4 */
+TEST(FrameDecodeExt, ResetStreamAt)
+{
+    Decoded d("240405410043e8", QUIC_EXT_RESET_STREAM_AT);
+    EXPECT_EQ(d.rc, QUIC_V_FRAME_ENCODING) << "reliable size above final size";
+    Decoded full("24040543e84100ff", QUIC_EXT_RESET_STREAM_AT);
+    ASSERT_EQ(full.rc, QUIC_OK);
+    EXPECT_EQ(full.len, 7u);
+    EXPECT_EQ(full.frame.reset_stream_at.id, 4u);
+    EXPECT_EQ(full.frame.reset_stream_at.error, 5u);
+    EXPECT_EQ(full.frame.reset_stream_at.final_size, 1000u);
+    EXPECT_EQ(full.frame.reset_stream_at.reliable_size, 256u);
+    EXPECT_EQ(Decoded("2404050808", QUIC_EXT_RESET_STREAM_AT).rc, QUIC_OK);
+    EXPECT_EQ(Decoded("24040508", QUIC_EXT_RESET_STREAM_AT).rc, QUIC_V_FRAME_ENCODING);
+}
+
+TEST(FrameDecodeExt, OnlyWhatWasNegotiated)
+{
+    struct {
+        const char *hex;
+        uint32_t extension;
+    } frames[] = {
+        {"3061", QUIC_EXT_DATAGRAM},
+        {"310161", QUIC_EXT_DATAGRAM},
+        {"1f", QUIC_EXT_ACK_FREQUENCY},
+        {"40af00000000", QUIC_EXT_ACK_FREQUENCY},
+        {"2404050808", QUIC_EXT_RESET_STREAM_AT},
+    };
+    for (const auto &f : frames) {
+        for (uint32_t set = 0; set <= QUIC_EXT_ALL; set++) {
+            /* RFC 9221 3 names another error than RFC 9000 12.4 */
+            const quic_rc refused = f.extension == QUIC_EXT_DATAGRAM ? QUIC_V_PROTOCOL_VIOLATION
+                                                                     : QUIC_V_FRAME_ENCODING;
+            const quic_rc want = (set & f.extension) != 0 ? static_cast<quic_rc>(QUIC_OK) : refused;
+            EXPECT_EQ(Decoded(f.hex, set).rc, want) << f.hex << " " << set;
+        }
+        EXPECT_EQ(Decoded(f.hex).rc, QUIC_V_FRAME_ENCODING) << f.hex;
+    }
+}
+
+/* RFC 9000 12.4: the shortest form of a type, also of one with two bytes. */
+TEST(FrameDecodeExt, TypesOfSeveralBytes)
+{
+    EXPECT_EQ(Decoded("401f", QUIC_EXT_ALL).rc, QUIC_V_PROTOCOL_VIOLATION);
+    EXPECT_EQ(Decoded("8000001f", QUIC_EXT_ALL).rc, QUIC_V_PROTOCOL_VIOLATION);
+    EXPECT_EQ(Decoded("800000af00000000", QUIC_EXT_ALL).rc, QUIC_V_PROTOCOL_VIOLATION);
+    EXPECT_EQ(Decoded("403061", QUIC_EXT_ALL).rc, QUIC_V_PROTOCOL_VIOLATION);
+    EXPECT_EQ(Decoded("4001", QUIC_EXT_ALL).rc, QUIC_V_PROTOCOL_VIOLATION);
+    EXPECT_EQ(Decoded("40", QUIC_EXT_ALL).rc, QUIC_V_FRAME_ENCODING);
+    EXPECT_EQ(Decoded("40ae00000000", QUIC_EXT_ALL).rc, QUIC_V_FRAME_ENCODING);
+    EXPECT_EQ(Decoded("41af00000000", QUIC_EXT_ALL).rc, QUIC_V_FRAME_ENCODING) << "0x1af";
+    EXPECT_EQ(Decoded("4130", QUIC_EXT_ALL).rc, QUIC_V_FRAME_ENCODING) << "0x130";
+    EXPECT_EQ(Decoded("ffffffffffffffaf", QUIC_EXT_ALL).rc, QUIC_V_FRAME_ENCODING);
+    for (uint32_t type = QUIC_FRAME_TYPE_COUNT; type < 0x40; type++) {
+        const uint8_t b[4] = {static_cast<uint8_t>(type), 0, 0, 0};
+        quic_frame f;
+        size_t len = 0;
+        const bool known = quic_frame_extension(type) != QUIC_EXT_NONE && type != 0x24;
+        EXPECT_EQ(quic_frame_decode_ext(&f, &len, b, sizeof(b), QUIC_EXT_ALL) == QUIC_OK, known)
+            << type;
+    }
+}
+
+/* Without extensions both functions agree on every first byte but DATAGRAM's. */
+TEST(FrameDecodeExt, EmptySetChangesNothing)
+{
+    quic_rng_seeded_state state = {22};
+    quic_rng rng = quic_rng_seeded(&state);
+    for (int i = 0; i < 200000; i++) {
+        std::vector<uint8_t> b(1 + quic_rng_u64(&rng) % 24);
+        quic_rng_fill(&rng, b.data(), b.size());
+        if (quic_frame_is_datagram(b[0])) {
+            continue;
+        }
+        quic_frame f = {};
+        quic_frame g = {};
+        size_t f_len = 0;
+        size_t g_len = 0;
+        const quic_rc rc = quic_frame_decode(&f, &f_len, b.data(), b.size());
+        ASSERT_EQ(quic_frame_decode_ext(&g, &g_len, b.data(), b.size(), QUIC_EXT_NONE), rc);
+        ASSERT_EQ(f_len, g_len);
+        ASSERT_EQ(f.type, g.type);
+        if (rc == QUIC_OK) {
+            ASSERT_LT(f.type, QUIC_FRAME_TYPE_COUNT);
+        }
+    }
+}
+
 /* Whatever the bytes, a frame stays inside them and its ACK ranges descend. */
 TEST(FrameDecode, RandomBytesStayInBounds)
 {
@@ -265,10 +412,10 @@ TEST(FrameDecode, RandomBytesStayInBounds)
         for (uint8_t &byte : b) { /* small integers more often */
             byte = (quic_rng_u64(&rng) & 3) != 0 ? byte & 0x3f : byte;
         }
-        b[0] &= 0x1f;
+        b[0] &= 0x3f;
         quic_frame f;
         size_t len = 0;
-        if (quic_frame_decode(&f, &len, b.data(), b.size()) != QUIC_OK) {
+        if (quic_frame_decode_ext(&f, &len, b.data(), b.size(), QUIC_EXT_ALL) != QUIC_OK) {
             continue;
         }
         accepted++;
@@ -292,6 +439,12 @@ TEST(FrameDecode, RandomBytesStayInBounds)
         if (quic_frame_is_stream(f.type)) {
             ASSERT_EQ(f.stream.data + f.stream.len, b.data() + len);
             ASSERT_LE(f.stream.off + f.stream.len, QUIC_VARINT_MAX);
+        }
+        if (quic_frame_is_datagram(f.type)) {
+            ASSERT_EQ(f.datagram.data + f.datagram.len, b.data() + len);
+        }
+        if (f.type == QUIC_FRAME_RESET_STREAM_AT) {
+            ASSERT_LE(f.reset_stream_at.reliable_size, f.reset_stream_at.final_size);
         }
     }
     EXPECT_GT(accepted, 10000);

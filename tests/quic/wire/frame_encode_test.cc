@@ -31,7 +31,7 @@ quic_frame RoundTrip(const Encoder &encode, std::vector<uint8_t> *keep)
     keep->assign(n, 0xee);
     EXPECT_EQ(encode(keep->data(), n), n);
     size_t len = 0;
-    EXPECT_EQ(quic_frame_decode(&frame, &len, keep->data(), n), QUIC_OK);
+    EXPECT_EQ(quic_frame_decode_ext(&frame, &len, keep->data(), n, QUIC_EXT_ALL), QUIC_OK);
     EXPECT_EQ(len, n);
     return frame;
 }
@@ -316,6 +316,67 @@ TEST_F(AckEncodeTest, RandomSetsRoundTrip)
         ExpectNewest(p.data(), n, seed, &count);
         ASSERT_EQ(count, set.count);
     }
+}
+
+/* Acknowledgment Frequency 4, 5; Reliable Stream Resets 4 */
+TEST(FrameEncodeExt, AckFrequencyAndResetStreamAt)
+{
+    std::vector<uint8_t> b;
+    for (uint64_t v : kValues) {
+        const quic_frame_ack_frequency af = {v, 1, QUIC_VARINT_MAX - v, v};
+        quic_frame f = RoundTrip(
+            [&](uint8_t *p, size_t room) { return quic_frame_encode_ack_frequency(p, room, &af); },
+            &b);
+        EXPECT_EQ(b[0], 0x40);
+        EXPECT_EQ(b[1], 0xaf);
+        EXPECT_EQ(f.type, QUIC_FRAME_ACK_FREQUENCY);
+        EXPECT_EQ(f.ack_frequency.seq, v);
+        EXPECT_EQ(f.ack_frequency.eliciting_threshold, 1u);
+        EXPECT_EQ(f.ack_frequency.max_ack_delay_us, QUIC_VARINT_MAX - v);
+        EXPECT_EQ(f.ack_frequency.reordering_threshold, v);
+        const quic_frame_reset_stream_at rs = {4, QUIC_VARINT_MAX - v, v, v / 2};
+        f = RoundTrip([&](uint8_t *p,
+                          size_t room) { return quic_frame_encode_reset_stream_at(p, room, &rs); },
+                      &b);
+        EXPECT_EQ(f.type, QUIC_FRAME_RESET_STREAM_AT);
+        EXPECT_EQ(f.reset_stream_at.id, 4u);
+        EXPECT_EQ(f.reset_stream_at.error, QUIC_VARINT_MAX - v);
+        EXPECT_EQ(f.reset_stream_at.final_size, v);
+        EXPECT_EQ(f.reset_stream_at.reliable_size, v / 2);
+    }
+    quic_frame f = RoundTrip(quic_frame_encode_immediate_ack, &b);
+    EXPECT_EQ(f.type, QUIC_FRAME_IMMEDIATE_ACK);
+    EXPECT_EQ(b.size(), 1u);
+}
+
+/* RFC 9221 4: the room function and the header agree for every size. */
+TEST(FrameEncodeExt, DatagramFillsItsRoom)
+{
+    for (size_t room = 1; room < 20000; room += room < 300 ? 1 : 61) {
+        for (bool with_len : {false, true}) {
+            const size_t len = quic_frame_datagram_room(room, with_len);
+            std::vector<uint8_t> b(room, 0xdd);
+            const size_t n = quic_frame_encode_datagram_header(b.data(), room, len, with_len);
+            if (with_len && room == 1) {
+                EXPECT_EQ(len, 0u);
+                EXPECT_EQ(n, 0u) << "no room for the Length field";
+                continue;
+            }
+            ASSERT_GT(n, 0u) << room;
+            ASSERT_LE(n + len, room);
+            ASSERT_GE(n + len + (with_len ? 1 : 0), room) << "at most one byte unused";
+            quic_frame f;
+            size_t taken = 0;
+            ASSERT_EQ(quic_frame_decode_ext(&f, &taken, b.data(), n + len, QUIC_EXT_DATAGRAM),
+                      QUIC_OK);
+            ASSERT_EQ(taken, n + len);
+            ASSERT_EQ(f.datagram.len, len);
+            ASSERT_EQ(f.datagram.data, b.data() + n);
+        }
+    }
+    EXPECT_EQ(quic_frame_datagram_room(0, false), 0u);
+    uint8_t none;
+    EXPECT_EQ(quic_frame_encode_datagram_header(&none, 0, 0, false), 0u);
 }
 
 } // namespace

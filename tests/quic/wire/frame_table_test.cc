@@ -46,4 +46,36 @@ TEST(FrameTable, MatchesTable3OfRfc9000)
     EXPECT_EQ(rows, QUIC_FRAME_TYPE_COUNT);
 }
 
+/* RFC 9221 4, 5; Acknowledgment Frequency 3, 4, 5; Reliable Stream Resets 3, 4. */
+TEST(FrameTable, Extensions)
+{
+    struct {
+        uint8_t type;
+        uint32_t extension;
+        bool early;
+    } rows[] = {
+        {0x30, QUIC_EXT_DATAGRAM, true},        {0x31, QUIC_EXT_DATAGRAM, true},
+        {0x1f, QUIC_EXT_ACK_FREQUENCY, false},  {0xaf, QUIC_EXT_ACK_FREQUENCY, false},
+        {0x24, QUIC_EXT_RESET_STREAM_AT, true},
+    };
+    int known = 0;
+    for (const auto &row : rows) {
+        EXPECT_EQ(quic_frame_extension(row.type), row.extension) << +row.type;
+        EXPECT_FALSE(quic_frame_allowed(QUIC_LEVEL_INITIAL, row.type)) << +row.type;
+        EXPECT_FALSE(quic_frame_allowed(QUIC_LEVEL_HANDSHAKE, row.type)) << +row.type;
+        EXPECT_EQ(quic_frame_allowed(QUIC_LEVEL_EARLY, row.type), row.early) << +row.type;
+        EXPECT_TRUE(quic_frame_allowed(QUIC_LEVEL_APP, row.type)) << +row.type;
+        EXPECT_TRUE(quic_frame_is_ack_eliciting(row.type)) << +row.type;
+        EXPECT_FALSE(quic_frame_is_probing(row.type)) << +row.type;
+        EXPECT_FALSE(quic_frame_is_server_only(row.type)) << +row.type;
+        known++;
+    }
+    for (uint64_t type = 0; type < 0x200; type++) {
+        known -= quic_frame_extension(type) != QUIC_EXT_NONE;
+        EXPECT_TRUE(type >= 256 || type < QUIC_FRAME_TYPE_COUNT ||
+                    (quic_frame_flags[type] != 0) == (quic_frame_extension(type) != QUIC_EXT_NONE));
+    }
+    EXPECT_EQ(known, 0);
+}
+
 } // namespace

@@ -2,6 +2,7 @@
 
 #include "quic/base/rng.h"
 #include "quic/wire/header.h"
+#include "quic/wire/version.h"
 #include "tests/quic/wire/hex.h"
 
 namespace
@@ -113,6 +114,111 @@ TEST(Header, ShortHeaderOfRfc9001)
     size_t pn_offset = 0;
     ASSERT_EQ(quic_header_decode_short(&pn_offset, p.data(), p.size(), 0), QUIC_OK);
     EXPECT_EQ(pn_offset, 1u);
+}
+
+quic_rc DecodeBoth(quic_long_header *h, const std::vector<uint8_t> &bytes)
+{
+    return quic_header_decode_long_ext(h, bytes.data(), bytes.size(), QUIC_VERSIONS_ALL, false);
+}
+
+/* RFC 9369 A.2 to A.4 */
+TEST(HeaderVersion2, PacketsOfRfc9369)
+{
+    std::vector<uint8_t> p = FromHex("d76b3343cf088394c8f03e5157080000449ea0c95e82");
+    p.resize(1200);
+    quic_long_header h;
+    ASSERT_EQ(DecodeBoth(&h, p), QUIC_OK);
+    EXPECT_EQ(h.type, QUIC_PACKET_INITIAL);
+    EXPECT_EQ(h.version, QUIC_VERSION_2);
+    EXPECT_EQ(h.pn_offset, 18u);
+    EXPECT_EQ(h.packet_len, 1200u);
+
+    quic_cid client = Cid("8394c8f03e515708");
+    quic_cid server = Cid("f067a5502a4262b5");
+    quic_cid none = {};
+    quic_long_header_spec spec = {};
+    spec.type = QUIC_PACKET_INITIAL;
+    spec.version = QUIC_VERSION_2;
+    spec.dcid = &client;
+    spec.scid = &none;
+    spec.pn = 2;
+    spec.pn_len = 4;
+    uint8_t buf[64];
+    size_t len_offset = 0;
+    std::vector<uint8_t> want = FromHex("d36b3343cf088394c8f03e5157080000449e00000002");
+    size_t n = quic_header_encode_long(buf, sizeof(buf), &len_offset, &spec);
+    ASSERT_EQ(n, want.size());
+    quic_header_patch_len(buf, len_offset, 4 + 1162 + 16);
+    EXPECT_EQ(memcmp(buf, want.data(), n), 0);
+
+    p = FromHex("cf6b3343cf0008f067a5502a4262b5746f6b656ec8646ce8bfe33952d955543665dcc7b6");
+    ASSERT_EQ(DecodeBoth(&h, p), QUIC_OK);
+    EXPECT_EQ(h.type, QUIC_PACKET_RETRY);
+    EXPECT_EQ(h.token_len, 5u);
+    EXPECT_EQ(h.retry_tag, p.data() + p.size() - 16);
+    const uint8_t token[] = {'t', 'o', 'k', 'e', 'n'};
+    n = quic_header_encode_retry_version(buf, sizeof(buf), QUIC_VERSION_2, 0xff, &none, &server,
+                                         token, 5);
+    ASSERT_EQ(n, p.size() - 16);
+    EXPECT_EQ(memcmp(buf, p.data(), n), 0);
+}
+
+/* RFC 9369 3.2: Initial 01, 0-RTT 10, Handshake 11. */
+TEST(HeaderVersion2, TypeBits)
+{
+    quic_cid cid = Cid("0102030405060708");
+    for (uint32_t version : {QUIC_VERSION_1, QUIC_VERSION_2}) {
+        for (unsigned type = 0; type < 3; type++) {
+            quic_long_header_spec spec = {};
+            spec.type = static_cast<quic_packet_type>(type);
+            spec.version = version;
+            spec.dcid = spec.scid = &cid;
+            spec.pn_len = 1;
+            std::vector<uint8_t> p(100);
+            size_t len_offset = 0;
+            const size_t n = quic_header_encode_long(p.data(), p.size(), &len_offset, &spec);
+            quic_header_patch_len(p.data(), len_offset, p.size() - n + 1);
+            EXPECT_EQ(p[0] >> 4 & 3, type + (version == QUIC_VERSION_2 ? 1 : 0));
+            quic_long_header h;
+            ASSERT_EQ(DecodeBoth(&h, p), QUIC_OK);
+            EXPECT_EQ(h.type, spec.type);
+            EXPECT_EQ(h.version, version);
+            EXPECT_EQ(h.packet_len, p.size());
+        }
+    }
+}
+
+/* Who does not speak a version answers it as any other: RFC 8999. */
+TEST(HeaderVersion2, UnknownUnlessEnabled)
+{
+    std::vector<uint8_t> p = FromHex("d76b3343cf088394c8f03e5157080000449ea0c95e82");
+    p.resize(1200);
+    quic_long_header h;
+    ASSERT_EQ(Decode(&h, p), QUIC_OK);
+    EXPECT_EQ(h.type, QUIC_PACKET_UNKNOWN_VERSION);
+    EXPECT_EQ(h.version, QUIC_VERSION_2);
+    ASSERT_EQ(quic_header_decode_long_ext(&h, p.data(), p.size(), QUIC_VERSIONS_2, false), QUIC_OK);
+    EXPECT_EQ(h.type, QUIC_PACKET_INITIAL);
+    p = FromHex("c000000001088394c8f03e5157080000449e7b9aec34");
+    p.resize(1200);
+    ASSERT_EQ(quic_header_decode_long_ext(&h, p.data(), p.size(), QUIC_VERSIONS_2, false), QUIC_OK);
+    EXPECT_EQ(h.type, QUIC_PACKET_UNKNOWN_VERSION);
+    EXPECT_EQ(quic_version_bit(QUIC_VERSION_1), static_cast<uint32_t>(QUIC_VERSIONS_1));
+    EXPECT_EQ(quic_version_bit(2), 0u);
+    EXPECT_EQ(quic_version_bit(0), 0u);
+    EXPECT_TRUE(quic_version_is_reserved(0x1a2a3afa));
+    EXPECT_FALSE(quic_version_is_reserved(QUIC_VERSION_2));
+}
+
+/* RFC 9287 3 */
+TEST(Header, FixedBitMayBeGreased)
+{
+    std::vector<uint8_t> p = FromHex("8000000001088394c8f03e5157080000449e7b9aec34");
+    p.resize(1200);
+    quic_long_header h;
+    EXPECT_EQ(Decode(&h, p), QUIC_E_DROP);
+    ASSERT_EQ(quic_header_decode_long_ext(&h, p.data(), p.size(), QUIC_VERSIONS_1, true), QUIC_OK);
+    EXPECT_EQ(h.type, QUIC_PACKET_INITIAL);
 }
 
 TEST(Header, ShortHeaderFlagsAndBounds)
@@ -268,11 +374,11 @@ TEST(Header, RandomBytesStayInBounds)
         quic_rng_fill(&rng, p.data(), p.size());
         if (p.size() > 6) {
             p[0] |= 0xc0;
-            memcpy(&p[1], "\0\0\0\1", 4);
+            memcpy(&p[1], (i & 1) != 0 ? "\0\0\0\1" : "\x6b\x33\x43\xcf", 4);
             p[5] = static_cast<uint8_t>(p[5] % 23);
         }
         quic_long_header h;
-        if (Decode(&h, p) == QUIC_OK) {
+        if (DecodeBoth(&h, p) == QUIC_OK) {
             accepted++;
             ASSERT_LE(h.packet_len, p.size());
             ASSERT_LE(h.dcid + h.dcid_len, p.data() + p.size());

@@ -35,6 +35,16 @@ quic_transport_params Full()
     p.max_ack_delay_ms = 16383;
     p.active_connection_id_limit = 8;
     p.disable_active_migration = true;
+    p.max_datagram_frame_size = QUIC_VARINT_MAX;
+    p.has_min_ack_delay = true;
+    p.min_ack_delay_us = 16383000;
+    p.grease_quic_bit = p.reset_stream_at = p.disable_1rtt_encryption = true;
+    p.has_version_info = true;
+    p.version_info.chosen = 0x6b3343cf;
+    p.version_info.available_count = QUIC_TP_VERSIONS_MAX;
+    for (uint32_t i = 0; i < QUIC_TP_VERSIONS_MAX; i++) {
+        p.version_info.available[i] = 0x6b3343cf - i;
+    }
     p.has_original_dcid = p.has_initial_scid = p.has_retry_scid = true;
     p.has_reset_token = p.has_preferred_address = true;
     quic_rng_seeded_state state = {4};
@@ -69,6 +79,14 @@ void ExpectSame(const quic_transport_params &a, const quic_transport_params &b)
     EXPECT_EQ(a.max_ack_delay_ms, b.max_ack_delay_ms);
     EXPECT_EQ(a.active_connection_id_limit, b.active_connection_id_limit);
     EXPECT_EQ(a.disable_active_migration, b.disable_active_migration);
+    EXPECT_EQ(a.max_datagram_frame_size, b.max_datagram_frame_size);
+    EXPECT_EQ(a.has_min_ack_delay, b.has_min_ack_delay);
+    EXPECT_EQ(a.min_ack_delay_us, b.min_ack_delay_us);
+    EXPECT_EQ(a.grease_quic_bit, b.grease_quic_bit);
+    EXPECT_EQ(a.reset_stream_at, b.reset_stream_at);
+    EXPECT_EQ(a.disable_1rtt_encryption, b.disable_1rtt_encryption);
+    EXPECT_EQ(a.has_version_info, b.has_version_info);
+    EXPECT_EQ(memcmp(&a.version_info, &b.version_info, sizeof(a.version_info)), 0);
     EXPECT_EQ(a.has_original_dcid, b.has_original_dcid);
     EXPECT_EQ(a.has_initial_scid, b.has_initial_scid);
     EXPECT_EQ(a.has_retry_scid, b.has_retry_scid);
@@ -100,6 +118,9 @@ TEST(TransportParams, Defaults)
     EXPECT_EQ(p.active_connection_id_limit, 2u);
     EXPECT_FALSE(p.disable_active_migration);
     EXPECT_FALSE(p.has_initial_scid);
+    EXPECT_EQ(p.max_datagram_frame_size, 0u);
+    EXPECT_FALSE(p.has_min_ack_delay || p.grease_quic_bit || p.reset_stream_at ||
+                 p.disable_1rtt_encryption || p.has_version_info);
     uint8_t buf[1];
     EXPECT_EQ(quic_transport_params_encode(buf, 1, &p, QUIC_SERVER, 0), 0u); /* nothing to say */
 }
@@ -210,6 +231,37 @@ TEST(TransportParams, BadValues)
         {"0210000102030405060708090a0b0c0d0e0f", true, "reset token"},
         {"020f000102030405060708090a0b0c0d0e", false, "reset token of 15 bytes"},
         {"0211000102030405060708090a0b0c0d0e0f10", false, "reset token of 17 bytes"},
+        {"2001", false, "max_datagram_frame_size cut"},
+        {"20020101", false, "max_datagram_frame_size, a byte more"},
+        {"20048000ffff", true, "max_datagram_frame_size 65535"},
+        {"200100", true, "max_datagram_frame_size 0"},
+        {"2000", false, "max_datagram_frame_size without a value"},
+        {"200101200101", false, "max_datagram_frame_size twice"},
+        {"1d00", true, "reset_stream_at"},
+        {"1d0100", false, "reset_stream_at with a value"},
+        {"1d001d00", false, "reset_stream_at twice"},
+        {"6ab200", true, "grease_quic_bit"},
+        {"6ab20100", false, "grease_quic_bit with a value"},
+        {"6ab2006ab200", false, "grease_quic_bit twice"},
+        {"8000baad00", true, "disable_1rtt_encryption"},
+        {"8000baad0100", false, "disable_1rtt_encryption with a value"},
+        {"8000baad008000baad00", false, "disable_1rtt_encryption twice"},
+        {"c0000000ff04de1b0107", true, "min_ack_delay"},
+        {"c0000000ff04de1b00", false, "min_ack_delay without a value"},
+        {"c0000000ff04de1b0107c0000000ff04de1b0107", false, "min_ack_delay twice"},
+        {"c0000000ff04de1b04800061a8", true, "min_ack_delay 25 ms, the default of max_ack_delay"},
+        {"c0000000ff04de1b04800061a9", false, "min_ack_delay above max_ack_delay"},
+        {"c0000000ff04de1b04800061a90b011a", true, "the same with a max_ack_delay of 26 ms"},
+        {"c0000000ff04de1b0243e90b0101", false, "min_ack_delay 1001 us, max_ack_delay 1 ms"},
+        {"110400000001", true, "version_information of a server that deploys none"},
+        {"11080000000100000001", true, "version_information"},
+        {"1108000000016b3343cf", true, "chosen is not available: a server may"},
+        {"1100", false, "version_information, empty"},
+        {"1103000001", false, "version_information, too short"},
+        {"1106000000010000", false, "version_information, half a version"},
+        {"110400000000", false, "chosen version 0"},
+        {"11080000000100000000", false, "available version 0"},
+        {"110400000001110400000001", false, "version_information twice"},
         {"401b02aaaa", true, "unknown"},
         {"7fff03aaaa", false, "unknown, cut"},
     };
@@ -253,6 +305,49 @@ TEST(TransportParams, PreferredAddress)
               QUIC_V_TRANSPORT_PARAMETER);
     /* a server with an empty connection ID must not offer one */
     EXPECT_EQ(Decode("0f000d2d" + v4 + v6 + "04deadbeef" + token), QUIC_V_TRANSPORT_PARAMETER);
+}
+
+/* RFC 9368 3, 4 */
+TEST(TransportParams, VersionInformation)
+{
+    quic_transport_params p;
+    ASSERT_EQ(Decode("1110"
+                     "00000001"
+                     "6b3343cf"
+                     "1a2a3a4a"
+                     "00000001",
+                     QUIC_CLIENT, &p),
+              QUIC_OK);
+    ASSERT_TRUE(p.has_version_info);
+    EXPECT_EQ(p.version_info.chosen, 1u);
+    ASSERT_EQ(p.version_info.available_count, 2u) << "reserved versions are nobody's choice";
+    EXPECT_EQ(p.version_info.available[0], 0x6b3343cfu);
+    EXPECT_EQ(p.version_info.available[1], 1u);
+    EXPECT_EQ(Decode("1108000000016b3343cf", QUIC_CLIENT), QUIC_V_TRANSPORT_PARAMETER)
+        << "a client's chosen version is available";
+    EXPECT_EQ(Decode("110400000001", QUIC_CLIENT), QUIC_V_TRANSPORT_PARAMETER);
+    /* 40 versions, of which the first are kept; the last one is the chosen one */
+    std::string many = "1140a8"
+                       "00000001";
+    for (int i = 0; i < 40; i++) {
+        many += "000000f" + std::string(1, "0123456789abcdef"[i % 16]);
+    }
+    EXPECT_EQ(Decode(many + "00000001", QUIC_CLIENT, &p), QUIC_OK);
+    EXPECT_EQ(p.version_info.available_count, QUIC_TP_VERSIONS_MAX);
+    EXPECT_EQ(p.version_info.available[15], 0xffu);
+}
+
+TEST(TransportParams, ExtensionsAreWrittenOnlyWhenSet)
+{
+    quic_transport_params p;
+    uint8_t buf[QUIC_TP_ENCODED_MAX];
+    quic_transport_params_default(&p);
+    EXPECT_EQ(quic_transport_params_encode(buf, sizeof(buf), &p, QUIC_SERVER, 0), 0u);
+    p.has_min_ack_delay = true; /* 0 us is not the same as none */
+    p.disable_1rtt_encryption = true;
+    const size_t n = quic_transport_params_encode(buf, sizeof(buf), &p, QUIC_SERVER, 0);
+    EXPECT_EQ(std::vector<uint8_t>(buf, buf + n), FromHex("8000baad00"
+                                                          "c0000000ff04de1b0100"));
 }
 
 TEST(TransportParams, CountIsBounded)

@@ -82,6 +82,8 @@ TEST(ConfigCheck, NamesTheBadField)
         BAD(limits.udp_payload_max_bytes, 1199),
         BAD(limits.udp_payload_bytes, 1199),
         BAD(limits.udp_payload_bytes, 65508),
+        BAD(limits.mtu_probe_max_bytes, 1199),
+        BAD(limits.mtu_probe_max_bytes, 65508),
         BAD(limits.cwnd_max_bytes, 2399),
         BAD(limits.ack_delay_ns, 16384ull * 1000000),
     };

@@ -1,0 +1,278 @@
+/* Rules that are not about one frame: addresses, keys, resets, timers, a handshake driven from outside. */
+#include <gtest/gtest.h>
+
+#include "quic/crypto/crypto.h"
+#include "quic/crypto/keys.h"
+#include "quic/wire/header.h"
+#include "tests/quic/conn/conn_fixture.h"
+#include "tests/quic/endpoint/forge.h"
+#include "tests/sim/inspect.h"
+
+namespace
+{
+
+/* ---- addresses -------------------------------------------------------------------------------------- */
+
+/* RFC 9000 9: a client discards what comes from another address than its server's. */
+TEST(Address, ClientDiscardsPacketsFromElsewhere)
+{
+    Liar liar(true);
+    liar.establish();
+    liar.net.filter = [](Packet &p) {
+        p.from.port = static_cast<uint16_t>(p.from.port + (p.to_server ? 0 : 1));
+        return true;
+    };
+    liar.net.write(liar.net.server, "from the wrong port", true);
+    liar.net.run_for(100 * kMs);
+    EXPECT_EQ(liar.net.client.count(QURING_EV_STREAM_OPENED), 0u);
+    EXPECT_TRUE(liar.alive());
+    liar.net.filter = nullptr;
+    ASSERT_TRUE(liar.net.run_until([&] { return liar.net.client.streams[3].fin; }, 5 * kS));
+}
+
+/* RFC 9000 17.3.1 */
+TEST(Address, PacketsWithoutTheFixedBitAreMalformed)
+{
+    Liar liar;
+    liar.establish();
+    uint64_t dropped = quic_endpoint_counters(liar.net.server.ep)->drop_malformed;
+    liar.say(QUIC_LEVEL_APP, Frames{0x01}, INJECT_NO_FIXED_BIT);
+    EXPECT_EQ(quic_endpoint_counters(liar.net.server.ep)->drop_malformed, dropped + 1);
+}
+
+/* RFC 9000 14.1: an Initial that asks for an answer fills its datagram, or waits. */
+TEST(Address, ServerSendsNoSmallInitialThatElicits)
+{
+    Liar liar(true);
+    bool first = true;
+    liar.net.filter = [&](Packet &p) {
+        if (p.to_server && first) {
+            first = false;
+            p.bytes.resize(p.bytes.size() + 90); /* credit for three datagrams and a bit */
+            return true;
+        }
+        return false;
+    };
+    liar.client = liar.net.connect();
+    liar.net.run_for(9 * kS);
+    size_t small = 0;
+    for (const Packet &p : liar.net.sent) {
+        small += !p.to_server && (p.bytes[0] & 0xf0) == 0xc0 && p.bytes.size() < 1200 ? 1 : 0;
+    }
+    EXPECT_EQ(small, 0u);
+    EXPECT_LE(liar.net.bytes_to_client, 3u * 1290u);
+}
+
+/* ---- keys -------------------------------------------------------------------------------------------- */
+
+/* RFC 9001 6.6: no update possible, so the connection ends before the limit of its key. */
+TEST(Keys, AreNotUsedBeyondTheirLimit)
+{
+    Liar liar;
+    liar.establish();
+    quic_conn *server = liar.net.server.conn;
+    inject_stop_updates(server);
+    inject_wear_keys(server, (1ull << 23) - 5000);
+    liar.net.write(liar.net.server, "still allowed", true);
+    liar.net.run_for(kMs);
+    EXPECT_TRUE(liar.alive());
+    inject_stop_updates(server);
+    inject_wear_keys(server, (1ull << 23) - 500);
+    liar.net.run_for(kMs);
+    EXPECT_EQ(liar.close_on_wire(), static_cast<uint64_t>(QUIC_V_AEAD_LIMIT_REACHED));
+}
+
+/* RFC 9001 5.7: neither role opens 1-RTT packets before its handshake is complete. */
+TEST(Keys, ServerHoldsOneRttPacketsUntilItIsComplete)
+{
+    Liar liar;
+    liar.start_handshake();
+    liar.say(Frames{0x20});
+    EXPECT_TRUE(liar.closes().empty());
+    ASSERT_TRUE(liar.net.run_until([&] { return !liar.closes().empty(); }, 5 * kS));
+    EXPECT_EQ(liar.close_on_wire(), static_cast<uint64_t>(QUIC_V_FRAME_ENCODING));
+}
+
+/* ---- resets ------------------------------------------------------------------------------------------- */
+
+/* RFC 9000 10.3.1: the token of a connection ID that was never used proves nothing. */
+TEST(Reset, TokensOfUnusedConnectionIdsDoNotCount)
+{
+    Liar liar;
+    liar.net.filter = nullptr;
+    liar.client = liar.net.connect();
+    ASSERT_TRUE(liar.net.run_until(
+        [&] { return liar.net.client.conn != nullptr && liar.net.server.conn != nullptr; }));
+    liar.net.run_for(200 * kMs);
+    std::vector<Bytes> tokens; /* of the server's NEW_CONNECTION_ID frames */
+    for (const Packet &p : liar.net.sent) {
+        for (size_t i = 9; !p.to_server && p.bytes[0] < 0x80 && i + 28 <= p.bytes.size(); i++) {
+            if (p.bytes[i] == 0x18 && p.bytes[i + 2] == 0 && p.bytes[i + 3] == 8) {
+                tokens.emplace_back(p.bytes.begin() + static_cast<ptrdiff_t>(i + 12),
+                                    p.bytes.begin() + static_cast<ptrdiff_t>(i + 28));
+                i += 27;
+            }
+        }
+    }
+    ASSERT_GE(tokens.size(), 3u);
+    for (const Bytes &token : tokens) {
+        Bytes reset(26, 0x43);
+        reset.insert(reset.end(), token.begin(), token.end());
+        liar.net.inject(liar.net.client, reset);
+    }
+    EXPECT_EQ(liar.net.client.close_kind(), QURING_CLOSE_NONE);
+    EXPECT_EQ(quic_endpoint_counters(liar.net.client.ep)->recv_stateless_reset, 0u);
+}
+
+/* Refusals share the budget of resets; time refills it, whoever asks. */
+TEST(Reset, RefusalsAreLimitedAndTheBudgetComesBack)
+{
+    Net net([](sim::Options &o) { o.server.limits.stateless_resets_per_s = 5; });
+    ASSERT_TRUE(net.handshake());
+    quic_endpoint_refuse_new(net.server.ep);
+    InitialSpec spec;
+    spec.frames = {0x01};
+    auto refusals = [&] {
+        net.sent.clear();
+        for (uint64_t i = 0; i < 20; i++) {
+            spec.key_dcid = spec.dcid = make_cid(0x1000 + i);
+            spec.scid = make_cid(7);
+            net.inject(net.server, forge_initial(spec));
+            net.inject(net.server, Bytes(60, 0x41)); /* would draw a stateless reset */
+        }
+        return net.sent.size();
+    };
+    EXPECT_EQ(refusals(), 5u);
+    EXPECT_EQ(refusals(), 0u);
+    net.run_for(2 * kS);
+    EXPECT_EQ(refusals(), 5u);
+}
+
+/* ---- timers -------------------------------------------------------------------------------------------- */
+
+/* A peer that never acknowledges fills the record of sent packets; we wait then, we do not spin. */
+TEST(Timers, AcksWithoutRoomDoNotSpin)
+{
+    Liar liar(false, [](sim::Options &o) { o.server.limits.sent_packets_max = 16; });
+    liar.establish();
+    liar.net.filter = [](Packet &) { return false; };
+    liar.net.write(liar.net.server, "never acknowledged", true);
+    for (int i = 0; i < 200; i++) {
+        liar.say(Frames{0x01});
+        liar.net.now += 30 * kMs;
+        EXPECT_GT(quic_endpoint_next_timeout(liar.net.server.ep), liar.net.now - 30 * kMs);
+    }
+    EXPECT_TRUE(liar.alive());
+}
+
+/* ---- a handshake driven from outside ------------------------------------------------------------------- */
+
+struct External {
+    sim::Options options;
+    sim::Alloc alloc;
+    quic_rng_seeded_state rng{3};
+    quic_endpoint *ep = nullptr;
+    quic_conn *conn = nullptr;
+    std::vector<uint8_t> buf = std::vector<uint8_t>(65536);
+    quic_ns now = kS;
+
+    External()
+    {
+        quic_endpoint_config config{};
+        config.worker_count = 1;
+        config.allocator = alloc.table();
+        config.rng = quic_rng_seeded(&rng);
+        config.crypto = quic_crypto_shim();
+        config.limits = sim::sim_limits();
+        EXPECT_EQ(quic_endpoint_create(&ep, &config), QUIC_OK);
+        quic_connect_config connect{};
+        connect.limits = config.limits;
+        connect.path.remote.family = 4;
+        connect.path.remote.port = 443;
+        EXPECT_EQ(quic_endpoint_connect(ep, &conn, &connect, now), QUIC_OK);
+    }
+    ~External()
+    {
+        quic_endpoint_destroy(ep);
+    }
+    size_t sent()
+    {
+        size_t n = 0;
+        quic_tx_unit unit{};
+        unit.buf = buf.data();
+        unit.cap = 65507;
+        unit.seg_max = 64;
+        while (quic_endpoint_send(ep, &unit, now)) {
+            n++;
+        }
+        return n;
+    }
+};
+
+/* RFC 9000 17.2.2: a client's first packet carries the ClientHello, so nothing leaves before that. */
+TEST(External, ClientSaysNothingBeforeItsClientHello)
+{
+    External x;
+    EXPECT_EQ(x.sent(), 0u);
+    for (int i = 0; i < 100; i++) {
+        x.now += 50 * kMs;
+        quic_endpoint_on_timeout(x.ep, x.now);
+        EXPECT_EQ(x.sent(), 0u);
+        EXPECT_GT(quic_endpoint_next_timeout(x.ep), x.now);
+    }
+    const uint8_t hello[] = {1, 0, 0, 2, 3, 3};
+    ASSERT_EQ(quic_conn_hs_send(x.conn, QUIC_LEVEL_INITIAL, hello, sizeof(hello)), QUIC_OK);
+    EXPECT_EQ(x.sent(), 1u);
+    x.now += 2 * kS;
+    quic_endpoint_on_timeout(x.ep, x.now);
+    EXPECT_GE(x.sent(), 1u); /* and its probe */
+}
+
+/* A 1-RTT packet with PING to `dcid`, sealed by who has `secret`. */
+Bytes ping_for(const quic_cid &dcid, const uint8_t secret[32])
+{
+    sim::Alloc alloc;
+    quic_allocator table = alloc.table();
+    quic_mem mem;
+    quic_mem_init_root(&mem, &table, 1u << 20);
+    quic_keys *keys = nullptr;
+    EXPECT_EQ(quic_keys_create(&keys, quic_crypto_shim(), &mem, 0x1301, secret, 32), QUIC_OK);
+    Bytes out(64, 0x01);
+    size_t hdr = quic_header_encode_short(out.data(), out.size(), &dcid, 0, 0, 4);
+    quic_keys_seal(keys, 0, out.data(), hdr, out.data() + hdr, 8);
+    out.resize(hdr + 8 + QUIC_AEAD_TAG_LEN);
+    quic_keys_destroy(keys);
+    return out;
+}
+
+/* RFC 9001 5.7: 1-RTT keys without a complete handshake: packets wait, and nobody spins. */
+TEST(External, ClientWithKeysWaitsForItsTlsToComplete)
+{
+    External x;
+    const uint8_t hello[] = {1, 0, 0, 2, 3, 3};
+    const uint8_t secret[32] = {9};
+    ASSERT_EQ(quic_conn_hs_send(x.conn, QUIC_LEVEL_INITIAL, hello, sizeof(hello)), QUIC_OK);
+    EXPECT_EQ(x.sent(), 1u);
+    for (bool is_write : {false, true}) {
+        ASSERT_EQ(quic_conn_hs_install_secret(x.conn, QUIC_LEVEL_APP, is_write, 0x1301, secret, 32),
+                  QUIC_OK);
+        EXPECT_EQ(quic_conn_hs_install_secret(x.conn, QUIC_LEVEL_APP, is_write, 0x1301, secret, 32),
+                  QUIC_E_STATE);
+    }
+    EXPECT_EQ(quic_conn_hs_install_secret(x.conn, QUIC_LEVEL_EARLY, true, 0x1301, secret, 32),
+              QUIC_OK);
+    EXPECT_EQ(quic_conn_hs_complete(x.conn), QUIC_E_STATE); /* no transport parameters yet */
+    EXPECT_EQ(x.sent(), 0u);
+    Bytes packet = ping_for(scid_of(Bytes(x.buf.begin(), x.buf.begin() + 1200)), secret);
+    quic_rx_unit unit{};
+    unit.data = packet.data();
+    unit.len = unit.seg_len = static_cast<uint32_t>(packet.size());
+    unit.path.remote.family = 4;
+    unit.path.remote.port = 443;
+    quic_endpoint_recv(x.ep, &unit, x.now);
+    EXPECT_EQ(sim_inspect_held_count(x.conn), 1u);
+    EXPECT_EQ(x.sent(), 0u);
+    EXPECT_GT(quic_endpoint_next_timeout(x.ep), x.now);
+}
+
+} // namespace
