@@ -3,8 +3,8 @@
 #include "quic/cc/bbr_model.h"
 #include "quic/cc/bbr_states.h"
 
-#define QUANTUM_NS     (1 * QUIC_NS_PER_MS)
-#define QUANTUM_MAX    65536u
+#define QUANTUM_NS  (1 * QUIC_NS_PER_MS)
+#define QUANTUM_MAX 65536u
 
 /* 5.6.1. */
 static const struct {
@@ -32,7 +32,8 @@ static uint64_t max64(uint64_t a, uint64_t b)
 static void set_pacing_rate(quic_cc *cc, uint32_t gain_percent)
 {
     const quic_bbr_state *st = &cc->u.bbr;
-    uint64_t rate = quic_bbr_percent(quic_bbr_percent(st->bw_fp, gain_percent), QUIC_BBR_PACING_PERCENT);
+    uint64_t rate =
+        quic_bbr_percent(quic_bbr_percent(st->bw_fp, gain_percent), QUIC_BBR_PACING_PERCENT);
     if (rate > 0 && (st->full_bw_reached || rate > cc->pacing_rate_fp)) {
         cc->pacing_rate_fp = rate;
     }

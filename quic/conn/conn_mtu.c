@@ -47,11 +47,16 @@ uint32_t quic_conn_mtu_probe_size(quic_conn *conn, quic_ns now)
 
 void quic_conn_mtu_on_probe_acked(quic_conn *conn, const quic_sent_packet *packet, quic_ns now)
 {
-    apply(conn, quic_mtu_on_probe_acked(&conn->mtu, packet->bytes, now));
+    if (packet->sent_ns >= conn->recovery.path_start_ns) { /* not of an earlier path */
+        apply(conn, quic_mtu_on_probe_acked(&conn->mtu, packet->bytes, now));
+    }
 }
 
 void quic_conn_mtu_on_lost(quic_conn *conn, const quic_sent_packet *packet, quic_ns now)
 {
+    if (packet->sent_ns < conn->recovery.path_start_ns) {
+        return;
+    }
     apply(conn, (packet->flags & QUIC_SENT_MTU_PROBE) != 0
                     ? quic_mtu_on_probe_lost(&conn->mtu, packet->bytes, now)
                     : quic_mtu_on_lost(&conn->mtu, packet->pn, packet->bytes, now));

@@ -1,8 +1,11 @@
 #include "quic/crypto/tls_script.h"
 
+#include "quic/base/bytes.h"
+#include "quic/crypto/anti_replay.h"
 #include "quic/crypto/client_hello.h"
 #include "quic/crypto/crypto.h"
 #include "quic/crypto/hash.h"
+#include "quic/crypto/session_ticket.h"
 #include "quic/crypto/tls_script_msg.h"
 
 #define CLIENT_HELLO_LEN_DEFAULT  300u
@@ -15,7 +18,20 @@
 #define ALERT(name)               (QUIC_V_CRYPTO_BASE + QUIC_ALERT_##name)
 
 /* What is derived from the randoms; levels and directions of secrets count from LABEL_SECRET. */
-enum { LABEL_SERVER_FINISHED = 1, LABEL_CLIENT_FINISHED = 2, LABEL_SECRET = 16 };
+enum {
+    LABEL_SERVER_FINISHED = 1,
+    LABEL_CLIENT_FINISHED = 2,
+    LABEL_EARLY = 3,
+    LABEL_PSK = 4,
+    LABEL_SECRET = 16,
+};
+
+/* A session: suite (2) | key (32) | and in a server's ticket its early context, in a client's blob
+ * the ticket. A real ticket's message begins with a byte that no filler begins with. */
+#define PSK_LEN         32u
+#define SESSION_HEAD    (2u + PSK_LEN)
+#define SESSION_LEN_MAX 1024u
+#define TICKET_MARK     0xa5
 
 typedef enum script_state {
     WAIT_START,        /* client, before start */
@@ -49,6 +65,15 @@ struct quic_tls {
     size_t peer_params_len;
     bool has_peer_params;
     bool alpn_agreed;
+
+    const quic_rng *rng;
+    quic_tls_tickets tickets; /* client: only `early` stays */
+    quic_early_status early;
+    bool resumed;
+    uint16_t psk_suite;
+    uint8_t psk[PSK_LEN];
+    uint8_t context[SESSION_LEN_MAX]; /* server: of 0-RTT; client: the ticket offered */
+    size_t context_len;
     char server_name[NAME_LEN_MAX + 1];
 };
 
@@ -61,6 +86,27 @@ static void script_destroy(quic_tls *tls)
     }
     quic_mem_free(tls->mem, tls->msg, tls->msg_cap);
     quic_mem_free(tls->mem, tls, sizeof(*tls));
+}
+
+/* What is borrowed only for the call is copied; what cannot be used is left out. */
+static void keep_tickets(quic_tls *tls, const quic_tls_tickets *tickets)
+{
+    const bool client = tls->role == QUIC_CLIENT;
+    const uint8_t *from = client ? tickets->session : tickets->early_context;
+    const size_t len = client ? tickets->session_len : tickets->early_context_len;
+    const size_t head = client ? SESSION_HEAD : 0;
+    tls->tickets = *tickets;
+    tls->tickets.session = NULL;
+    tls->tickets.early_context = NULL;
+    if (from == NULL || len <= head || len > SESSION_LEN_MAX) {
+        return;
+    }
+    if (client) {
+        tls->psk_suite = quic_load_be16(from);
+        memcpy(tls->psk, from + 2, PSK_LEN);
+    }
+    tls->context_len = len - head;
+    memcpy(tls->context, from + head, tls->context_len);
 }
 
 static quic_rc script_create(quic_tls **out, const quic_tls_args *args)
@@ -85,6 +131,8 @@ static quic_rc script_create(quic_tls **out, const quic_tls_args *args)
     if (args->params_len > 0) {
         memcpy(tls->params, args->params, args->params_len);
     }
+    tls->rng = args->rng;
+    keep_tickets(tls, &args->tickets);
     if (args->role == QUIC_CLIENT) {
         memcpy(tls->server_name, args->server_name != NULL ? args->server_name : "", name_len);
         quic_rng_fill(args->rng, tls->client_random, sizeof(tls->client_random));
@@ -158,7 +206,14 @@ static quic_script_extensions our_extensions(const quic_tls *tls)
 {
     quic_script_extensions ext;
     memset(&ext, 0, sizeof(ext));
+    if (tls->role == QUIC_SERVER) {
+        ext.has_ticket = tls->resumed;
+        ext.early = tls->early == QUIC_EARLY_ACCEPTED;
+    }
     if (tls->role == QUIC_CLIENT) {
+        ext.ticket.data = tls->context;
+        ext.ticket.len = tls->context_len;
+        ext.early = tls->context_len > 0 && tls->tickets.early;
         ext.server_name.data = (const uint8_t *)tls->server_name;
         ext.server_name.len = strlen(tls->server_name);
         ext.alpn = alpn_of(tls->config);
@@ -175,6 +230,83 @@ static quic_rc emit_filler(quic_tls *tls, quic_level level, uint8_t type, size_t
 {
     uint8_t msg[SERVER_FLIGHT_LEN_MAX];
     return emit(tls, level, msg, quic_script_make_filler(msg, sizeof(msg), type, total));
+}
+
+static quic_rc give_early_secret(quic_tls *tls)
+{
+    uint8_t secret[48];
+    const size_t len = tls->psk_suite == QUIC_SUITE_AES_256_GCM_SHA384 ? 48 : 32;
+    quic_script_derive(secret, len, tls->psk, tls->client_random, LABEL_EARLY);
+    return tls->sink.on_secret(tls->sink.ctx, QUIC_LEVEL_EARLY, tls->role == QUIC_CLIENT,
+                               tls->psk_suite, secret, len);
+}
+
+/* The server's answer to an offer: resumption if the ticket opens, 0-RTT under the rules of
+ * quic_tls_tickets. */
+static void take_offer(quic_tls *tls, const quic_script_extensions *offer)
+{
+    const quic_tls_tickets *t = &tls->tickets;
+    uint8_t session[SESSION_LEN_MAX + SESSION_HEAD];
+    quic_ticket_stamp stamp;
+    size_t len = 0;
+    tls->early = offer->early ? QUIC_EARLY_REJECTED : QUIC_EARLY_NONE;
+    if (t->keys == NULL || offer->ticket.len == 0 ||
+        quic_ticket_open(t->keys, session, &len, sizeof(session), &stamp, offer->ticket.data,
+                         offer->ticket.len) != QUIC_OK ||
+        len < SESSION_HEAD) {
+        return;
+    }
+    tls->resumed = true;
+    tls->psk_suite = quic_load_be16(session);
+    memcpy(tls->psk, session + 2, PSK_LEN);
+    if (offer->early && t->gate != NULL && stamp.register_id == t->gate->id &&
+        len - SESSION_HEAD == tls->context_len && tls->context_len > 0 &&
+        memcmp(session + SESSION_HEAD, tls->context, tls->context_len) == 0 &&
+        quic_anti_replay_take(t->gate->replay, offer->ticket.data, QUIC_TICKET_ID_LEN,
+                              stamp.issued, t->now) == QUIC_OK) {
+        tls->early = QUIC_EARLY_ACCEPTED;
+    }
+}
+
+static quic_rc emit_ticket(quic_tls *tls)
+{
+    uint8_t session[SESSION_HEAD + SESSION_LEN_MAX];
+    uint8_t msg[4 + 1 + sizeof(session) + QUIC_TICKET_OVERHEAD];
+    const quic_ticket_stamp stamp = {
+        .register_id = tls->tickets.gate != NULL ? tls->tickets.gate->id : 0,
+        .issued = tls->tickets.now,
+    };
+    size_t len = 0;
+    quic_store_be16(session, tls->suite);
+    quic_script_derive(session + 2, PSK_LEN, tls->client_random, tls->server_random, LABEL_PSK);
+    memcpy(session + SESSION_HEAD, tls->context, tls->context_len);
+    const quic_rc rc =
+        quic_ticket_seal(tls->tickets.keys, msg + 5, &len, sizeof(msg) - 5, &stamp, session,
+                         SESSION_HEAD + tls->context_len, tls->rng);
+    if (rc != QUIC_OK) {
+        return rc;
+    }
+    msg[0] = QUIC_SCRIPT_TICKET;
+    msg[1] = 0;
+    quic_store_be16(msg + 2, (uint16_t)(len + 1));
+    msg[4] = TICKET_MARK;
+    return emit(tls, QUIC_LEVEL_APP, msg, 5 + len);
+}
+
+static quic_rc on_ticket(quic_tls *tls)
+{
+    uint8_t blob[SESSION_HEAD + SESSION_LEN_MAX];
+    const size_t len = tls->msg_len > 5 ? tls->msg_len - 5 : 0;
+    if (tls->msg_len <= 5 || tls->msg[4] != TICKET_MARK) {
+        return quic_script_is_filler(tls->msg, tls->msg_len) ? QUIC_OK : ALERT(DECODE_ERROR);
+    }
+    if (len <= SESSION_LEN_MAX && tls->sink.on_session != NULL) {
+        quic_store_be16(blob, tls->suite);
+        quic_script_derive(blob + 2, PSK_LEN, tls->client_random, tls->server_random, LABEL_PSK);
+        memcpy(blob + SESSION_HEAD, tls->msg + 5, len);
+        tls->sink.on_session(tls->sink.ctx, blob, SESSION_HEAD + len);
+    }
+    return QUIC_OK;
 }
 
 static quic_rc emit_server_flight(quic_tls *tls)
@@ -197,7 +329,7 @@ static quic_rc emit_server_flight(quic_tls *tls)
     const size_t want = tls->config->server_flight_len != 0 ? tls->config->server_flight_len
                                                             : SERVER_FLIGHT_LEN_DEFAULT;
     const size_t have = len + QUIC_SCRIPT_FINISHED_LEN;
-    if (want >= have + 4) {
+    if (want >= have + 4 && !tls->resumed) {
         rc = emit_filler(tls, QUIC_LEVEL_HANDSHAKE, QUIC_SCRIPT_CERTIFICATE, want - have);
         if (rc != QUIC_OK) {
             return rc;
@@ -256,9 +388,13 @@ static quic_rc on_client_hello(quic_tls *tls)
     }
     memcpy(tls->client_random, hello.random.data, sizeof(tls->client_random));
     tls->suite = tls->config->suite != 0 ? tls->config->suite : QUIC_SUITE_AES_128_GCM_SHA256;
+    quic_script_extensions offer;
+    quic_script_read_offer(tls->msg, tls->msg_len, &offer);
+    take_offer(tls, &offer);
     absorb(tls, tls->msg, tls->msg_len);
     tls->state = WAIT_FINISHED;
-    return emit_server_flight(tls);
+    const quic_rc early_rc = tls->early == QUIC_EARLY_ACCEPTED ? give_early_secret(tls) : QUIC_OK;
+    return early_rc == QUIC_OK ? emit_server_flight(tls) : early_rc;
 }
 
 static quic_rc on_server_hello(quic_tls *tls)
@@ -291,6 +427,12 @@ static quic_rc on_extensions(quic_tls *tls)
         return ALERT(NO_APPLICATION_PROTOCOL); /* RFC 9001 8.1 */
     }
     tls->alpn_agreed = ours.len > 0;
+    tls->resumed = ext.has_ticket;
+    if (tls->early == QUIC_EARLY_OFFERED) {
+        tls->early = ext.early ? QUIC_EARLY_ACCEPTED : QUIC_EARLY_REJECTED;
+    } else if (ext.early) {
+        return ALERT(ILLEGAL_PARAMETER); /* RFC 8446 4.2: not asked for */
+    }
     absorb(tls, tls->msg, tls->msg_len);
     tls->state = WAIT_CERTIFICATE;
     return QUIC_OK;
@@ -311,6 +453,9 @@ static quic_rc on_finished(quic_tls *tls)
         return rc == QUIC_OK ? give_secrets(tls, QUIC_LEVEL_APP) : rc;
     }
     const quic_rc rc = give_secret(tls, QUIC_LEVEL_APP, QUIC_CLIENT);
+    if (rc == QUIC_OK && tls->tickets.keys != NULL) {
+        return emit_ticket(tls);
+    }
     if (rc != QUIC_OK || tls->config->ticket_len == 0) {
         return rc;
     }
@@ -344,7 +489,7 @@ static quic_rc on_message(quic_tls *tls)
         if (type != QUIC_SCRIPT_TICKET || tls->role == QUIC_SERVER) {
             return ALERT(UNEXPECTED_MESSAGE); /* RFC 9001 6: KeyUpdate among them */
         }
-        return quic_script_is_filler(tls->msg, tls->msg_len) ? QUIC_OK : ALERT(DECODE_ERROR);
+        return on_ticket(tls);
     case WAIT_START:
     default:
         return ALERT(UNEXPECTED_MESSAGE);
@@ -437,7 +582,7 @@ static quic_rc script_start(quic_tls *tls)
     if (tls->state != WAIT_START) {
         return QUIC_OK;
     }
-    uint8_t msg[CLIENT_HELLO_LEN_MAX + PARAMS_LEN_MAX];
+    uint8_t msg[CLIENT_HELLO_LEN_MAX + PARAMS_LEN_MAX + SESSION_LEN_MAX];
     const quic_script_extensions ext = our_extensions(tls);
     const size_t pad_to = tls->config->client_hello_len != 0 ? tls->config->client_hello_len
                                                              : CLIENT_HELLO_LEN_DEFAULT;
@@ -445,6 +590,10 @@ static quic_rc script_start(quic_tls *tls)
         quic_script_make_client_hello(msg, sizeof(msg), tls->client_random, &ext, pad_to);
     tls->state = WAIT_SERVER_HELLO;
     tls->final_rc = emit(tls, QUIC_LEVEL_INITIAL, msg, len);
+    if (tls->final_rc == QUIC_OK && ext.early) {
+        tls->early = QUIC_EARLY_OFFERED;
+        tls->final_rc = give_early_secret(tls);
+    }
     return tls->final_rc;
 }
 
@@ -488,14 +637,12 @@ static uint16_t script_suite(const quic_tls *tls)
 
 static bool script_resumed(const quic_tls *tls)
 {
-    (void)tls;
-    return false;
+    return tls->state == DONE && tls->resumed;
 }
 
 static quic_early_status script_early_status(const quic_tls *tls)
 {
-    (void)tls;
-    return QUIC_EARLY_NONE;
+    return tls->early;
 }
 
 static const char *script_error_text(const quic_tls *tls)

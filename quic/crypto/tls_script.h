@@ -3,7 +3,8 @@
  * Shape:  the messages and levels of a TLS 1.3 handshake, with bytes that depend only on the seed
  *         and the configuration: ClientHello (a real one, readable by client_hello.h) - ServerHello
  *         - EncryptedExtensions, filler, Finished - client's Finished - optional ticket. Secrets
- *         are hashes of both randoms. No security whatsoever; linked only into tests.
+ *         are hashes of both randoms. Session tickets and 0-RTT as args.tickets asks. No security
+ *         whatsoever; linked only into tests.
  * Use:    args.tls_config is a const quic_tls_script_config *, which outlives the handshake;
  *         args.rng gives the randoms.
  */

@@ -8,6 +8,8 @@
 #define EXT_ALPN                  16
 #define EXT_PADDING               21
 #define EXT_QUIC_TRANSPORT_PARAMS 0x39
+#define EXT_PRE_SHARED_KEY        41 /* the ticket as it is, or empty: the script's own format */
+#define EXT_EARLY_DATA            42
 #define LEGACY_VERSION            0x0303
 
 static bool add_extension_head(CBB *list, uint16_t type, CBB *body)
@@ -44,8 +46,21 @@ static bool add_params(CBB *list, quring_bytes params)
            CBB_add_bytes(&body, params.data, params.len) && CBB_flush(list);
 }
 
+static bool add_raw(CBB *list, uint16_t type, quring_bytes bytes)
+{
+    CBB body;
+    return add_extension_head(list, type, &body) && CBB_add_bytes(&body, bytes.data, bytes.len) &&
+           CBB_flush(list);
+}
+
 static bool add_extensions(CBB *list, const quic_script_extensions *ext)
 {
+    const quring_bytes none = {(const uint8_t *)"", 0};
+    if ((ext->ticket.len > 0 && !add_raw(list, EXT_PRE_SHARED_KEY, ext->ticket)) ||
+        (ext->has_ticket && !add_raw(list, EXT_PRE_SHARED_KEY, none)) ||
+        (ext->early && !add_raw(list, EXT_EARLY_DATA, none))) {
+        return false;
+    }
     return (ext->server_name.len == 0 || add_server_name(list, ext->server_name)) &&
            (ext->alpn.len == 0 || add_alpn(list, ext->alpn)) &&
            (!ext->has_params || add_params(list, ext->params));
@@ -128,6 +143,28 @@ static bool open_message(CBS *body, const uint8_t *msg, size_t len, uint8_t want
            CBS_len(&cbs) == 0;
 }
 
+void quic_script_read_offer(const uint8_t *msg, size_t len, quic_script_extensions *out)
+{
+    CBS body;
+    CBS list;
+    CBS ext;
+    uint16_t type;
+    memset(out, 0, sizeof(*out));
+    if (!open_message(&body, msg, len, QUIC_SCRIPT_CLIENT_HELLO) ||
+        !CBS_skip(&body, 2 + QUIC_SCRIPT_RANDOM_LEN) || !CBS_get_u8_length_prefixed(&body, &ext) ||
+        !CBS_get_u16_length_prefixed(&body, &ext) || !CBS_get_u8_length_prefixed(&body, &ext) ||
+        !CBS_get_u16_length_prefixed(&body, &list)) {
+        return;
+    }
+    while (CBS_get_u16(&list, &type) && CBS_get_u16_length_prefixed(&list, &ext)) {
+        if (type == EXT_PRE_SHARED_KEY) {
+            out->ticket.data = CBS_data(&ext);
+            out->ticket.len = CBS_len(&ext);
+        }
+        out->early = out->early || type == EXT_EARLY_DATA;
+    }
+}
+
 bool quic_script_read_server_hello(const uint8_t *msg, size_t len,
                                    uint8_t random[QUIC_SCRIPT_RANDOM_LEN], uint16_t *out_suite)
 {
@@ -192,6 +229,10 @@ bool quic_script_read_extensions(const uint8_t *msg, size_t len, quic_script_ext
             out->has_params = true;
             out->params.data = CBS_data(&ext);
             out->params.len = CBS_len(&ext);
+        } else if (type == EXT_PRE_SHARED_KEY) {
+            out->has_ticket = true;
+        } else if (type == EXT_EARLY_DATA) {
+            out->early = true;
         } else {
             return false;
         }

@@ -33,6 +33,9 @@ typedef struct quic_script_extensions {
     quring_bytes alpn;        /* one protocol name; empty: none */
     quring_bytes params;
     bool has_params;
+    quring_bytes ticket; /* ClientHello: offered */
+    bool has_ticket;     /* EncryptedExtensions: accepted */
+    bool early;          /* 0-RTT: offered, accepted */
 } quic_script_extensions;
 
 /* quic_script_make_client_hello makes a real ClientHello that offers the three suites, padded
@@ -40,6 +43,10 @@ typedef struct quic_script_extensions {
 size_t quic_script_make_client_hello(uint8_t *out, size_t cap,
                                      const uint8_t random[QUIC_SCRIPT_RANDOM_LEN],
                                      const quic_script_extensions *ext, size_t pad_to);
+
+/* quic_script_read_offer reads the ticket and `early` of a ClientHello that
+ * quic_client_hello_parse has accepted. */
+void quic_script_read_offer(const uint8_t *msg, size_t len, quic_script_extensions *out);
 
 size_t quic_script_make_server_hello(uint8_t *out, size_t cap,
                                      const uint8_t random[QUIC_SCRIPT_RANDOM_LEN], uint16_t suite);

@@ -144,7 +144,7 @@ static inline void quic_recovery_on_app_limited(quic_recovery *rec)
 static inline uint16_t quic_float16(uint64_t v)
 {
     uint32_t exp = v > 2047 ? 53u - (uint32_t)__builtin_clzll(v) : 0;
-    return exp > 31 ? UINT16_MAX : (uint16_t)(exp << 11 | (uint32_t)(v >> exp));
+    return (uint16_t)(exp > 31 ? UINT16_MAX : ((exp << 11 | (uint32_t)(v >> exp)) & UINT16_MAX));
 }
 
 static inline uint64_t quic_float16_value(uint16_t f)

@@ -82,6 +82,12 @@ void App::on_event(const quic_event &ev)
     case QURING_EV_CONNECTED:
         on_connected();
         break;
+    case QURING_EV_EARLY_READY:
+        early_ = true;
+        open_more();
+        break;
+    case QURING_EV_EARLY_REJECTED:
+        break;
     case QURING_EV_CLOSED:
         on_closed(ev);
         break;

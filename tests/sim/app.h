@@ -163,6 +163,7 @@ class App
     Rng rng_;
     bool is_server_;
     bool connected_ = false;
+    bool early_ = false; /* streams may be used before CONNECTED */
     bool closed_ = false;
     bool close_called_ = false;
     quring_close_info close_info_{};

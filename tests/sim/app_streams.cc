@@ -14,7 +14,7 @@ constexpr uint32_t kLend = QUIC_WRITE_LEND;
 void App::open_more()
 {
     bool progress = true;
-    while (connected_ && !closed_ && progress && open_now_ < state_->plan.concurrency) {
+    while ((connected_ || early_) && !closed_ && progress && open_now_ < state_->plan.concurrency) {
         progress = false;
         for (int uni = 0; uni < 2 && open_now_ < state_->plan.concurrency; uni++) {
             if (opened_[uni] >= mine_[uni].size()) {

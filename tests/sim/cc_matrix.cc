@@ -34,8 +34,8 @@ constexpr quic_ns kMs = QUIC_NS_PER_MS;
 constexpr quic_ns kS = QUIC_NS_PER_S;
 constexpr uint32_t kDatagram = 1452;
 /* Of one cell, without --full: what is aimed at, and what is tolerated. */
-constexpr double kPackets = 350000;
-constexpr double kPacketsMost = 2000000;
+constexpr double kPackets = 250000;
+constexpr double kPacketsMost = 1100000;
 
 struct Cell {
     double mbit = 100;
@@ -152,7 +152,7 @@ class Path
     Cell cell_;
     sim::Options options_;
     sim::Identity identity_;
-    Host hosts_[2]; /* 0 the server and receiver, 1 the client and sender */
+    Host hosts_[2];                /* 0 the server and receiver, 1 the client and sender */
     std::vector<sim::Link> links_; /* by sender */
     std::priority_queue<Event> queue_;
     std::vector<sim::Datagram> pool_;
@@ -264,9 +264,9 @@ void Path::receive(uint32_t h)
         while (!host.inbox.empty()) {
             uint32_t slot = host.inbox.front();
             const std::vector<uint8_t> &bytes = pool_[slot].bytes;
-            if (unit.len > 0 && (bytes.size() > unit.seg_len || pool_[slot].ecn != unit.ecn ||
-                                 unit.len % unit.seg_len != 0 ||
-                                 unit.len + bytes.size() > rx_.size() - 1)) {
+            if (unit.len > 0 &&
+                (bytes.size() > unit.seg_len || pool_[slot].ecn != unit.ecn ||
+                 unit.len % unit.seg_len != 0 || unit.len + bytes.size() > rx_.size() - 1)) {
                 break;
             }
             unit.seg_len = unit.len == 0 ? static_cast<uint32_t>(bytes.size()) : unit.seg_len;
@@ -343,8 +343,9 @@ void Path::transmit(uint32_t h, const quic_tx_unit &unit)
 void Path::write()
 {
     size_t accepted = 0;
-    while (stream_ != nullptr && quic_conn_stream_write(conn_, stream_, chunk_.data(), chunk_.size(),
-                                                        0, &accepted) == QUIC_OK &&
+    while (stream_ != nullptr &&
+           quic_conn_stream_write(conn_, stream_, chunk_.data(), chunk_.size(), 0, &accepted) ==
+               QUIC_OK &&
            accepted == chunk_.size()) {
     }
 }

@@ -88,8 +88,8 @@ void Link::carry(Datagram d, quic_ns now, std::vector<Datagram> &out)
         }
         remember(d);
     }
-    bool too_large =
-        options_.mtu_bytes != 0 && now >= options_.mtu_from_ns && d.bytes.size() > options_.mtu_bytes;
+    bool too_large = options_.mtu_bytes != 0 && now >= options_.mtu_from_ns &&
+                     d.bytes.size() > options_.mtu_bytes;
     if (too_large || swallow(now) || queue_full(d.bytes.size(), now)) {
         lost_++;
         return;

@@ -67,7 +67,7 @@ HostOptions draw_host(Rng &r, bool harsh, quic_ns heal_ns)
 {
     HostOptions h;
     h.limits = draw_limits(r);
-    h.cc = r.chance(0.5) ? QURING_CC_CUBIC : QURING_CC_NEWRENO;
+    h.cc = static_cast<quring_cc>(r.below(3)); /* CUBIC, NewReno, BBR */
     h.pacing = r.chance(0.7);
     h.seg_max = r.chance(0.3) ? 1 : static_cast<uint32_t>(r.log_range(2, 129));
     h.tx_cap = r.chance(0.7) ? 65507 : static_cast<uint32_t>(r.range(9100, 65507));
@@ -225,6 +225,24 @@ void draw_paths(Options &o)
     }
 }
 
+/* Resumption and 0-RTT, drawn apart as well. Resuming clients ask for one name: their port says who
+ * they are. */
+void draw_resume(Options &o)
+{
+    Rng r(o.seed ^ 0x7265736du);
+    if (!o.shared_ports && r.chance(0.4)) {
+        const Resume kinds[] = {Resume::kResume, Resume::kEarly, Resume::kEarly,
+                                Resume::kEarlyRefused};
+        o.resume = kinds[r.below(4)];
+    }
+    if (o.clean && o.resume == Resume::kEarlyRefused) {
+        o.resume = Resume::kResume; /* a refusal repeats what was sent */
+    }
+    for (size_t i = 0; o.resume != Resume::kNever && i < o.conns.size(); i++) {
+        o.conns[i].start_ns += i * 500 * kMs; /* some tickets have to be there */
+    }
+}
+
 } // namespace
 
 quring_limits sim_limits()
@@ -290,6 +308,7 @@ Options draw_options(uint64_t seed, Tls tls)
         make_clean(r, o);
     }
     draw_paths(o);
+    draw_resume(o);
     return o;
 }
 
@@ -303,7 +322,12 @@ std::string describe(const Options &o)
              "rate=%llu blackouts=%zu",
              static_cast<unsigned long long>(o.seed), o.tls == Tls::kScript ? "script" : "boring",
              o.clients.size(), o.conns.size(), o.workers, o.retry ? " retry" : "",
-             o.shared_ports ? " shared-ports" : "", o.clean ? " clean" : (o.harsh ? " harsh" : ""),
+             o.shared_ports                        ? " shared-ports"
+             : o.resume == Resume::kResume         ? " resume"
+             : o.resume == Resume::kEarly          ? " 0rtt"
+             : o.resume == Resume::kEarlyRefused ? " 0rtt-refused"
+                                                   : "",
+             "", o.clean ? " clean" : (o.harsh ? " harsh" : ""),
              o.may_run_out ? " may-run-out" : "", static_cast<double>(o.heal_ns) / 1e9,
              static_cast<double>(l.delay_ns) / 1e6, static_cast<double>(l.jitter_ns) / 1e6, l.loss,
              l.burst_enter, l.duplicate, l.corrupt, l.truncate, l.replay,

@@ -16,6 +16,9 @@ namespace sim
 
 enum class Tls { kScript, kBoring };
 
+/* What connections make of the tickets of earlier ones. */
+enum class Resume { kNever, kResume, kEarly, kEarlyRefused };
+
 /* One direction of the network between a client host and the server. */
 struct LinkOptions {
     quic_ns delay_ns = 5 * QUIC_NS_PER_MS;
@@ -88,6 +91,7 @@ struct Options {
     Tls tls = Tls::kScript;
     uint32_t workers = 1;
     bool retry = false;
+    Resume resume = Resume::kNever;
     bool shared_ports = false; /* all connections of a client use one port */
     uint32_t client_hello_len = 0;
     uint32_t server_flight_len = 0;

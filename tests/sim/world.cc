@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "quic/crypto/anti_replay.h"
 #include "tests/sim/host.h"
 #include "tests/sim/inspect.h"
 
@@ -14,6 +15,7 @@ namespace
 
 constexpr uint16_t kServerPort = 443;
 constexpr uint16_t kClientPort = 5000;
+constexpr uint32_t kRegisterSlots = 64;
 
 } // namespace
 
@@ -31,6 +33,16 @@ World::World(const Options &options)
     accept.tls_config = identity_.server_config();
     accept.limits = options_.server.limits;
     accept.retry = options_.retry;
+    accept.tickets = options_.resume != Resume::kNever;
+    if (options_.resume == Resume::kEarly) {
+        const uint8_t key[16] = {1};
+        register_.assign(quic_anti_replay_size(kRegisterSlots) / sizeof(uint64_t) + 1, 0);
+        gate_.replay = quic_anti_replay_init(register_.data(), kRegisterSlots, 3600 * QUIC_NS_PER_S,
+                                             key, 0, now_);
+        gate_.id = 1;
+        accept.early_gate = &gate_;
+    }
+    sessions_.resize(options_.clients.size());
     for (auto &w : hosts_[0]->workers) {
         if (quic_endpoint_listen(w->ep, 0, &accept) != QUIC_OK) {
             fail("listen");
@@ -212,7 +224,11 @@ void World::connect(uint32_t index)
     quic_connect_config config{};
     config.tls = identity_.vtable();
     config.tls_config = identity_.client_config();
-    config.server_name = identity_.scripted() ? name : "localhost";
+    config.server_name = by_name() ? name : "localhost";
+    const std::string &session = sessions_[c.plan.client];
+    config.session = reinterpret_cast<const uint8_t *>(session.data());
+    config.session_len = session.size();
+    config.zero_rtt = options_.resume >= Resume::kEarly;
     config.limits = host.options.limits;
     config.path.local = host.addr;
     config.path.local.port = port_of(index);
@@ -238,7 +254,7 @@ App *World::adopt(quic_conn *conn)
 {
     quring_conn_info info;
     quic_conn_get_info(conn, &info);
-    uint32_t index = identity_.scripted() ? static_cast<uint32_t>(atoi(info.server_name + 1))
+    uint32_t index = by_name() ? static_cast<uint32_t>(atoi(info.server_name + 1))
                                           : info.remote.port - kClientPort;
     if (index >= conns_.size() || conns_[index]->server != nullptr) {
         fail("a second server connection for one client");
@@ -252,7 +268,15 @@ App *World::adopt(quic_conn *conn)
 void World::hand_event(Host &host, const quic_event &ev)
 {
     App *app = static_cast<App *>(quic_conn_app_ctx(ev.conn));
-    if (app == nullptr && host.is_server() && ev.type == QURING_EV_CONNECTED) {
+    if (ev.type == QURING_EV_SESSION) {
+        if (options_.resume != Resume::kNever && app != nullptr) {
+            sessions_[app->state()->plan.client].assign(reinterpret_cast<const char *>(ev.data),
+                                                        ev.data_len);
+        }
+        return;
+    }
+    if (app == nullptr && host.is_server() &&
+        (ev.type == QURING_EV_CONNECTED || ev.type == QURING_EV_EARLY_READY)) {
         app = adopt(ev.conn);
     }
     if (app != nullptr) {

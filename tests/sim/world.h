@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "quic/crypto/tls.h"
 #include "quic/endpoint/endpoint.h"
 #include "tests/sim/app.h"
 #include "tests/sim/identity.h"
@@ -93,6 +94,11 @@ class World : public AppHost
     void dispatch(const Event &ev);
     void make_host(uint32_t index, const HostOptions &options, uint32_t workers);
     void connect(uint32_t index);
+    /* Who a server's connection is: the name asked for says it, or the client's port. */
+    bool by_name() const
+    {
+        return identity_.scripted() && options_.resume == Resume::kNever;
+    }
     void arrive(uint64_t slot);
     void receive(Host &host);
     void deliver(Host &host, std::vector<uint8_t> &bytes, uint32_t seg_len, const Datagram &first);
@@ -114,6 +120,9 @@ class World : public AppHost
 
     Options options_;
     Identity identity_;
+    std::vector<uint64_t> register_; /* memory of gate_ */
+    quic_early_gate gate_{};
+    std::vector<std::string> sessions_; /* per client host: its last SESSION event */
     Rng rng_;
     std::vector<std::unique_ptr<Host>> hosts_; /* [0] is the server */
     std::vector<Link> up_;

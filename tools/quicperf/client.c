@@ -1,6 +1,7 @@
 #include "tools/quicperf/client.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 #define QP_GRACE_NS      (2 * QP_NS_PER_S) /* beyond the handshake timeout, and for closing */
 #define QP_DRAIN_MAX_NS  (5 * QP_NS_PER_S) /* up: for the last bytes to be acknowledged */
 #define QP_SAMPLE_MAX_NS QP_NS_PER_S
+#define QP_TICKET_MAX_NS (3 * QP_NS_PER_S) /* a session ticket follows the handshake at once */
 #define QP_HOST_MAX      256u
 
 typedef struct qp_client {
@@ -102,6 +104,16 @@ static bool qp_all_connected(const qp_client *cl)
         count += atomic_load(&cl->workers[i].established);
     }
     return count == cl->run->options->conns;
+}
+
+static bool qp_all_warm(const qp_client *cl)
+{
+    for (uint32_t i = 0; i < cl->worker_count; i++) {
+        if (atomic_load(&cl->workers[i].warm) == 0 || atomic_load(&cl->workers[i].open) != 0) {
+            return false;
+        }
+    }
+    return true;
 }
 
 static bool qp_all_sampled(const qp_client *cl)
@@ -281,13 +293,38 @@ static int qp_client_not_connected(qp_client *cl)
     return qp_client_error(cl, text);
 }
 
+/* --resume, --0rtt: a first round of connections brings the tickets. */
+static int qp_client_warm(qp_client *cl)
+{
+    const qp_options *o = cl->run->options;
+    if (!o->resume && !o->zero_rtt) {
+        return QP_EXIT_OK;
+    }
+    uint64_t patience = o->timeout_ns < QP_TICKET_MAX_NS ? o->timeout_ns : QP_TICKET_MAX_NS;
+    uint64_t until = quring_now_ns() + patience * (1 + o->conns / 64);
+    qp_client_post(cl, qp_cworker_warm);
+    if (qp_client_wait(cl, qp_all_warm, until, false) == QP_WAIT_READY) {
+        return QP_EXIT_OK;
+    }
+    quring_stats stats;
+    if (!cl->interrupted && atomic_load(&cl->plan.failed) == 0 &&
+        quring_stats_get(cl->rt, -1, &stats) == QURING_OK && stats.conns_established > 0) {
+        return qp_client_error(cl, "nothing to resume: the server gave no session ticket");
+    }
+    return qp_client_not_connected(cl);
+}
+
 static int qp_client_connect(qp_client *cl)
 {
     const qp_options *o = cl->run->options;
+    int rc = qp_client_warm(cl);
+    if (rc != QP_EXIT_OK) {
+        return rc;
+    }
     uint64_t began = quring_now_ns();
     qp_client_post(cl, qp_cworker_connect);
-    if (o->mode == QP_MODE_CRR) {
-        return QP_EXIT_OK;
+    if (o->mode == QP_MODE_CRR || o->zero_rtt) {
+        return QP_EXIT_OK; /* requests leave with the first packets: the measuring begins now */
     }
     /* Handshakes start a few at a time: each has its own timeout, all together a longer one. */
     uint64_t until = began + o->timeout_ns * (1 + o->conns / 64) + QP_GRACE_NS;
@@ -343,7 +380,6 @@ static void qp_client_describe(qp_client *cl)
         const quring_conn_info *conn = &cl->workers[i].info;
         if (conn->version != 0) {
             r->version = conn->version;
-            r->resumed = conn->resumed;
             r->payload_bytes = conn->udp_payload_bytes;
             (void)snprintf(r->cipher, sizeof(r->cipher), "%s", conn->cipher ? conn->cipher : "");
             (void)snprintf(r->cc, sizeof(r->cc), "%s", conn->cc ? conn->cc : "");
@@ -387,6 +423,12 @@ static void qp_client_conclude(qp_client *cl, const qp_sample *sum)
         r->io_syscalls = stats.io_syscalls;
         r->kernel_drops = stats.io_kernel_drops;
     }
+    for (uint32_t i = 0; i < cl->worker_count; i++) {
+        r->resumed_count += cl->workers[i].resumed;
+        r->zero_rtt_count += cl->workers[i].zero_rtt;
+        r->zero_rtt_bytes += cl->workers[i].zero_rtt_bytes;
+    }
+    r->resumed = r->connections > 0 && r->resumed_count == r->connections;
     r->interrupted = cl->interrupted;
     qp_client_describe(cl);
 }
@@ -406,6 +448,32 @@ static void qp_client_merge_latency(qp_client *cl)
     }
 }
 
+/* What --resume and --0rtt ask for, and what happened. crr uses each connection's ticket for the
+ * next one, which may begin before it came: there, some are enough. */
+static bool qp_client_not_resumed(qp_client *cl)
+{
+    const qp_options *o = cl->run->options;
+    const qp_result *r = cl->result;
+    char text[160];
+    uint64_t want = o->mode == QP_MODE_CRR && r->connections > 0 ? 1 : r->connections;
+    if ((!o->resume && !o->zero_rtt) || (r->resumed_count >= want &&
+                                         (!o->zero_rtt || r->zero_rtt_count >= want))) {
+        return false;
+    }
+    if (r->resumed_count < want) {
+        (void)snprintf(text, sizeof(text),
+                       "%" PRIu64 " of %" PRIu64 " connections resumed: the server refused the rest",
+                       r->resumed_count, r->connections);
+    } else {
+        (void)snprintf(text, sizeof(text),
+                       "0-RTT was accepted on %" PRIu64 " of %" PRIu64
+                       " connections (a quicperf server needs --0rtt)",
+                       r->zero_rtt_count, r->connections);
+    }
+    (void)qp_client_error(cl, text);
+    return true;
+}
+
 static int qp_client_verdict(qp_client *cl)
 {
     const qp_options *o = cl->run->options;
@@ -414,6 +482,9 @@ static int qp_client_verdict(qp_client *cl)
     }
     if (cl->interrupted) {
         return QP_EXIT_INTERRUPTED;
+    }
+    if (qp_client_not_resumed(cl)) {
+        return QP_EXIT_FAILED;
     }
     bool requests = o->mode == QP_MODE_RR || o->mode == QP_MODE_CRR;
     if ((o->mode == QP_MODE_TPUT && cl->result->bytes == 0) ||
@@ -477,6 +548,7 @@ int qp_client_measure(qp_result *result, const qp_client_run *run)
     for (uint32_t i = 0; i < cl->worker_count; i++) {
         free(cl->workers[i].scratch);
         free(cl->workers[i].latency);
+        qp_tickets_deinit(&cl->workers[i].tickets);
     }
     if (cl->plan.wake_fd >= 0) {
         (void)close(cl->plan.wake_fd);

@@ -32,12 +32,14 @@ struct qp_cconn {
     uint64_t began_ns;
     bool established;
     bool closing;
+    bool warm; /* there for its ticket only */
     uint32_t slot_count;
     qp_slot slots[];
 };
 
 static void qp_cconn_event(const quring_event *ev);
 static void qp_slot_begin(qp_slot *slot);
+static void qp_cconn_begin_slots(qp_cconn *c);
 
 static void qp_wake(const qp_cworker *w)
 {
@@ -94,6 +96,7 @@ static void qp_cconn_begin(qp_cworker *w)
         return;
     }
     c->worker = w;
+    c->warm = w->warming;
     c->slot_count = slots;
     for (uint32_t i = 0; i < slots; i++) {
         c->slots[i].conn = c;
@@ -107,6 +110,10 @@ static void qp_cconn_begin(qp_cworker *w)
     options.tls = plan->tls;
     options.on_event = qp_cconn_event;
     options.ctx = c;
+    if (!w->warming && (plan->options->resume || plan->options->zero_rtt)) {
+        options.session = qp_tickets_take(&w->tickets);
+        options.zero_rtt = plan->options->zero_rtt;
+    }
     quring_error err;
     memset(&err, 0, sizeof(err));
     quring_status status = quring_connect(&c->conn, &options, &err);
@@ -125,7 +132,7 @@ static void qp_cconn_begin(qp_cworker *w)
     }
     w->list = c;
     w->opening++;
-    w->issued += plan->options->mode == QP_MODE_CRR ? 1 : 0;
+    w->issued += plan->options->mode == QP_MODE_CRR && !c->warm ? 1 : 0;
     atomic_fetch_add(&w->open, 1);
 }
 
@@ -206,12 +213,46 @@ static void qp_cconn_close(qp_cconn *c)
     (void)quring_conn_close(c->conn, QP_APP_DONE, NULL);
 }
 
+static void qp_cconn_count_resumed(qp_cconn *c)
+{
+    qp_cworker *w = c->worker;
+    quring_conn_info info;
+    if ((w->plan->options->resume || w->plan->options->zero_rtt) &&
+        quring_conn_get_info(c->conn, &info) == QURING_OK) {
+        w->resumed += info.resumed ? 1 : 0;
+        w->zero_rtt += info.early_accepted ? 1 : 0;
+        w->zero_rtt_bytes += info.zero_rtt_bytes;
+    }
+}
+
+static void qp_cconn_session(qp_cconn *c, quring_bytes session)
+{
+    qp_cworker *w = c->worker;
+    if (!w->plan->options->resume && !w->plan->options->zero_rtt) {
+        return;
+    }
+    qp_tickets_push(&w->tickets, session);
+    if (!c->warm || c->closing) {
+        return;
+    }
+    qp_cconn_close(c);
+    if (--w->warm_left == 0) {
+        atomic_store(&w->warm, 1);
+        qp_wake(w);
+    }
+}
+
 static void qp_cconn_connected(qp_cconn *c)
 {
     qp_cworker *w = c->worker;
     c->established = true;
     w->opening--;
+    if (c->warm) {
+        qp_cworker_open_more(w);
+        return;
+    }
     w->handshakes++;
+    qp_cconn_count_resumed(c);
     if (w->info.version == 0) {
         (void)quring_conn_get_info(c->conn, &w->info);
     }
@@ -221,6 +262,9 @@ static void qp_cconn_connected(qp_cconn *c)
     }
     if (atomic_fetch_add(&w->established, 1) + 1 == w->conns) {
         qp_wake(w);
+    }
+    if (w->measuring) { /* --0rtt: the run began with the first packet */
+        qp_cconn_begin_slots(c);
     }
     qp_cworker_open_more(w);
 }
@@ -403,7 +447,9 @@ static void qp_cconn_event(const quring_event *ev)
         qp_cconn_connected(c);
     } else if (ev->type == QURING_EV_CLOSED) {
         qp_cconn_closed(c, ev->close);
-    } else if (ev->type == QURING_EV_STREAMS_AVAILABLE) {
+    } else if (ev->type == QURING_EV_SESSION) {
+        qp_cconn_session(c, ev->data);
+    } else if (ev->type == QURING_EV_STREAMS_AVAILABLE || ev->type == QURING_EV_EARLY_READY) {
         qp_cconn_begin_slots(c);
     } else if (ev->stream_ctx != NULL) {
         qp_slot *slot = ev->stream_ctx;
@@ -415,9 +461,23 @@ static void qp_cconn_event(const quring_event *ev)
 
 /* ---- tasks ------------------------------------------------------------------------------------- */
 
+void qp_cworker_warm(void *ctx)
+{
+    qp_cworker *w = ctx;
+    w->warming = true;
+    w->to_open = w->conns;
+    w->warm_left = w->conns;
+    if (w->conns == 0) {
+        atomic_store(&w->warm, 1);
+        qp_wake(w);
+    }
+    qp_cworker_open_more(w);
+}
+
 void qp_cworker_connect(void *ctx)
 {
     qp_cworker *w = ctx;
+    w->warming = false;
     w->scratch = aligned_alloc(64, QP_SCRATCH_BYTES);
     if (w->scratch == NULL) {
         qp_cworker_fail(w, "out of memory");

@@ -17,6 +17,7 @@
 #include "tools/quicperf/hist.h"
 #include "tools/quicperf/options.h"
 #include "tools/quicperf/proto.h"
+#include "tools/quicperf/tickets.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -60,6 +61,12 @@ typedef struct qp_cworker {
     uint32_t opening; /* handshakes under way */
     uint32_t to_open; /* connections still to be begun */
     uint32_t active;  /* tput: streams not finished */
+    qp_tickets tickets;      /* --resume, --0rtt */
+    bool warming;            /* connections are opened for their tickets only */
+    uint32_t warm_left;      /* of these, tickets still to come */
+    uint64_t resumed;        /* measured connections that resumed ... */
+    uint64_t zero_rtt;       /* ... and had their 0-RTT accepted */
+    uint64_t zero_rtt_bytes; /* stream bytes in it */
     uint64_t issued;  /* requests or shares begun */
     bool measuring;
     bool stopped;
@@ -74,17 +81,20 @@ typedef struct qp_cworker {
     _Atomic uint32_t samples_taken;
     _Atomic uint32_t established; /* connections that reached CONNECTED before the start */
     _Atomic uint32_t open;        /* connections not yet CLOSED */
+    _Atomic int warm;             /* the tickets are there */
     _Atomic int done;             /* the quota is used up, or every stream has ended */
     _Atomic uint64_t done_ns;
 } qp_cworker;
 
 /* Tasks for quring_post; ctx is the qp_cworker.
+ *   warm     opens connections for their tickets, as many as will be measured, and closes them
  *   connect  begins its connections, a bounded number at a time
  *   start    begins to transfer
  *   sample   fills `sample`, then samples_taken grows
  *   stop     ends the measuring: takes a last sample; down: stops the streams, up: sends their ends
  *   close    closes every connection
  */
+void qp_cworker_warm(void *ctx);
 void qp_cworker_connect(void *ctx);
 void qp_cworker_start(void *ctx);
 void qp_cworker_sample(void *ctx);

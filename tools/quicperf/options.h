@@ -55,6 +55,8 @@ typedef struct qp_options {
     const char *ca;
     bool insecure;
     bool retry; /* server: demand address validation */
+    bool resume;   /* client: measure connections that resume a session */
+    bool zero_rtt; /* client: and send requests in 0-RTT; server: accept them */
 
     uint32_t workers; /* 0: one per CPU listed, or one */
     int32_t cpus[QURING_WORKERS_MAX];

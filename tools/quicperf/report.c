@@ -162,6 +162,11 @@ void qp_report_final(qp_out *out, const qp_result *r)
                   qp_format_time(rtt, sizeof(rtt), (double)r->rtt_ns),
                   qp_report_cwnd(cwnd, sizeof(cwnd), r, r->cwnd_bytes), r->connections,
                   r->handshakes_per_s, r->errors, r->interrupted ? "  (interrupted)" : "");
+    if (r->resumed_count > 0) {
+        (void)fprintf(out->text,
+                      "resumed %" PRIu64 " connections, 0-RTT on %" PRIu64 " (%" PRIu64 " bytes)\n",
+                      r->resumed_count, r->zero_rtt_count, r->zero_rtt_bytes);
+    }
     if (r->latency != NULL && r->latency->count > 0) {
         qp_report_latency(out, r->latency);
     }
@@ -202,6 +207,9 @@ static void qp_report_summary(qp_json *json, const qp_result *r)
     qp_json_string(json, "cipher", r->cipher[0] != '\0' ? r->cipher : NULL);
     qp_json_string(json, "cc", r->cc[0] != '\0' ? r->cc : NULL);
     qp_json_bool(json, "resumed", r->resumed);
+    qp_json_u64(json, "resumed_connections", r->resumed_count);
+    qp_json_u64(json, "zero_rtt_connections", r->zero_rtt_count);
+    qp_json_u64(json, "zero_rtt_bytes", r->zero_rtt_bytes);
     qp_json_double(json, "rtt_us", (double)r->rtt_ns / 1e3);
     qp_json_double(json, "min_rtt_us", (double)r->min_rtt_ns / 1e3);
     qp_json_u64(json, "cwnd_bytes", r->cwnd_bytes);

@@ -40,7 +40,10 @@ typedef struct qp_result {
     char cipher[40];
     char cc[16];
     uint32_t version; /* of QUIC; 0: no connection */
-    bool resumed;
+    bool resumed;            /* every connection did */
+    uint64_t resumed_count;  /* connections that resumed a session */
+    uint64_t zero_rtt_count; /* of these, with 0-RTT accepted */
+    uint64_t zero_rtt_bytes; /* stream bytes that went in it */
 
     double seconds;
     uint64_t bytes;

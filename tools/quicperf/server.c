@@ -319,7 +319,8 @@ static quring_status qp_server_listen_all(qp_server *server, uint16_t *out_port,
                                           const qp_options *options, quring_error *err)
 {
     quring_addr local;
-    uint32_t flags = options->retry ? QURING_LISTEN_RETRY : 0u;
+    uint32_t flags = (options->retry ? QURING_LISTEN_RETRY : 0u) |
+                     (options->zero_rtt ? QURING_LISTEN_ZERO_RTT : 0u);
     quring_status status = quring_addr_parse(
         &local, options->bind != NULL ? options->bind : "127.0.0.1", (uint16_t)options->port, err);
     if (status == QURING_OK) {

@@ -1,7 +1,7 @@
-#include <gtest/gtest.h>
-
 #include <set>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 #include "quic/cc/bbr.h"
 #include "tests/quic/cc/link_model.h"

@@ -326,7 +326,8 @@ class Model
     void transmit(Flow &f, uint64_t pn)
     {
         std::uniform_real_distribution<double> u(0, 1);
-        if (u(rng_) < config_.loss || queue_now() + kDatagram > config_.queue_bytes + 2 * kDatagram) {
+        if (u(rng_) < config_.loss ||
+            queue_now() + kDatagram > config_.queue_bytes + 2 * kDatagram) {
             return;
         }
         busy_until_ = (busy_until_ > now_ ? busy_until_ : now_) +

@@ -1,6 +1,6 @@
-#include <gtest/gtest.h>
-
 #include <cstdio>
+
+#include <gtest/gtest.h>
 
 #include "quic/cc/bbr.h"
 #include "quic/cc/cubic.h"

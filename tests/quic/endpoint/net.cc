@@ -96,6 +96,20 @@ void Net::make(Side &side, uint8_t host)
     }
 }
 
+void Net::serve(const quic_early_gate *gate, const quring_limits *limits)
+{
+    quic_accept_config accept{};
+    accept.tls = identity_.vtable();
+    accept.tls_config = identity_.server_config();
+    accept.limits = limits != nullptr ? *limits : options.server.limits;
+    accept.retry = options.retry;
+    accept.tickets = true;
+    accept.early_gate = gate;
+    if (quic_endpoint_listen(server.ep, 0, &accept) != QUIC_OK) {
+        abort();
+    }
+}
+
 void Net::restart_server()
 {
     quic_endpoint_destroy(server.ep);
@@ -114,6 +128,9 @@ quic_conn *Net::connect(uint16_t port)
     config.path.local = client.addr;
     config.path.local.port = port;
     config.path.remote = server.addr;
+    config.session = reinterpret_cast<const uint8_t *>(session.data());
+    config.session_len = session.size();
+    config.zero_rtt = zero_rtt;
     quic_conn *conn = nullptr;
     return quic_endpoint_connect(client.ep, &conn, &config, now) == QUIC_OK ? conn : nullptr;
 }
@@ -173,6 +190,12 @@ void Net::read(Side &side, quic_conn *conn, quic_stream *stream)
 
 void Net::on_event(Side &side, const quic_event &ev)
 {
+    if (ev.type == QURING_EV_SESSION && &side == &client) {
+        last_session.assign(reinterpret_cast<const char *>(ev.data), ev.data_len);
+    }
+    if (ev.type == QURING_EV_EARLY_READY && &side == &client) {
+        side.conn = ev.conn;
+    }
     Seen seen;
     seen.type = ev.type;
     seen.conn = ev.conn;

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "quic/crypto/tls.h"
 #include "quic/endpoint/endpoint.h"
 #include "tests/sim/alloc.h"
 #include "tests/sim/identity.h"
@@ -67,6 +68,14 @@ class Net
 
     /* connect makes a client connection; its first flight leaves with the next run. */
     quic_conn *connect(uint16_t port = 5000);
+    /* serve makes the server listen (again) with session tickets and, with a gate, 0-RTT; `limits`
+     * replace the ones of the options. */
+    void serve(const quic_early_gate *gate, const quring_limits *limits = nullptr);
+    /* What the next connect starts from; the client's last SESSION event is in last_session. */
+    std::string session;
+    bool zero_rtt = false;
+    std::string last_session;
+
     /* write queues bytes and the end on a new or open stream of `side`. */
     uint64_t write(Side &side, const std::string &bytes, bool uni = false);
 

@@ -51,7 +51,7 @@ TEST(ConfigCheck, NamesTheBadField)
         {"io", [](quring_config *c) { SetEnum(&c->io, 3); }},
         {"io", [](quring_config *c) { SetEnum(&c->io, -1); }},
         {"aead", [](quring_config *c) { SetEnum(&c->aead, 3); }},
-        {"cc", [](quring_config *c) { SetEnum(&c->cc, 2); }},
+        {"cc", [](quring_config *c) { SetEnum(&c->cc, 3); }},
         BAD(spin_ns, 1000000001u),
         BAD(socket_buf_bytes, 0),
         BAD(socket_buf_bytes, (1u << 30) + 1),
