@@ -9,7 +9,8 @@
 
 #define STAMP_LEN 16u
 
-_Static_assert(QUIC_TICKET_OVERHEAD == QUIC_TICKET_ID_LEN + STAMP_LEN + QUIC_AEAD_TAG_LEN, "layout");
+_Static_assert(QUIC_TICKET_OVERHEAD == QUIC_TICKET_ID_LEN + STAMP_LEN + QUIC_AEAD_TAG_LEN,
+               "layout");
 
 static void derive(uint8_t out[32], const uint8_t root_secret[32])
 {
@@ -54,9 +55,9 @@ quic_rc quic_ticket_seal(const quic_ticket_keys *keys, uint8_t *out, size_t *out
     memcpy(plain + STAMP_LEN, session, len);
     quic_rng_fill(rng, out, QUIC_TICKET_ID_LEN);
     size_t sealed = 0;
-    const int ok = EVP_AEAD_CTX_seal(&ctx, out + QUIC_TICKET_ID_LEN, &sealed,
-                                     cap - QUIC_TICKET_ID_LEN, out, QUIC_TICKET_ID_LEN, plain,
-                                     STAMP_LEN + len, NULL, 0);
+    const int ok =
+        EVP_AEAD_CTX_seal(&ctx, out + QUIC_TICKET_ID_LEN, &sealed, cap - QUIC_TICKET_ID_LEN, out,
+                          QUIC_TICKET_ID_LEN, plain, STAMP_LEN + len, NULL, 0);
     EVP_AEAD_CTX_cleanup(&ctx);
     OPENSSL_free(plain); /* wipes */
     if (ok != 1) {
@@ -67,8 +68,8 @@ quic_rc quic_ticket_seal(const quic_ticket_keys *keys, uint8_t *out, size_t *out
     return QUIC_OK;
 }
 
-static bool open_with(const uint8_t key[32], uint8_t *plain, size_t *out_len,
-                      const uint8_t *ticket, size_t len)
+static bool open_with(const uint8_t key[32], uint8_t *plain, size_t *out_len, const uint8_t *ticket,
+                      size_t len)
 {
     EVP_AEAD_CTX ctx;
     if (!aead_init(&ctx, key)) {

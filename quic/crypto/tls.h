@@ -73,12 +73,14 @@ typedef struct quic_tls_tickets {
     /* server; keys and gate outlive the quic_tls */
     const struct quic_ticket_keys *keys; /* NULL: no tickets are given or taken */
     const quic_early_gate *gate;         /* NULL: 0-RTT is refused */
-    const uint8_t *early_context; /* not empty with a gate: 0-RTT is refused to a ticket that was made
+    const uint8_t
+        *early_context; /* not empty with a gate: 0-RTT is refused to a ticket that was made
                                      under another one (RFC 9000 7.4.1) */
     size_t early_context_len;
     quic_ns now;
     /* client */
-    const uint8_t *session; /* what on_session gave; NULL: none. One that cannot be used is ignored */
+    const uint8_t
+        *session; /* what on_session gave; NULL: none. One that cannot be used is ignored */
     size_t session_len;
     bool early; /* offer 0-RTT if the session allows it */
 } quic_tls_tickets;

@@ -204,9 +204,9 @@ static quic_rc new_config(quic_tls_boring_config **out, quic_role role,
         !SSL_CTX_set_max_proto_version(ctx, TLS1_3_VERSION)) {
         return explain(err, err_len, QUIC_E_CRYPTO, "TLS 1.3 is not available");
     }
-    return init_sessions(config, options) ? QUIC_OK
-                                          : explain(err, err_len, QUIC_E_NOMEM,
-                                                    "no memory for a TLS context");
+    return init_sessions(config, options)
+               ? QUIC_OK
+               : explain(err, err_len, QUIC_E_NOMEM, "no memory for a TLS context");
 }
 
 static quic_rc use_identity(SSL_CTX *ctx, const quic_tls_boring_options *options, char *err,

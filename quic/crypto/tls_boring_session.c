@@ -88,8 +88,7 @@ static enum ssl_ticket_aead_result_t ticket_open(SSL *ssl, uint8_t *out, size_t 
         quic_ticket_open(self->keys, out, out_len, cap, &stamp, in, in_len) != QUIC_OK) {
         return ssl_ticket_aead_ignore_ticket;
     }
-    if (self->early_offered && !early_allowed(self, &stamp, in) &&
-        !strip_early(out, out_len)) {
+    if (self->early_offered && !early_allowed(self, &stamp, in) && !strip_early(out, out_len)) {
         return ssl_ticket_aead_ignore_ticket;
     }
     return ssl_ticket_aead_success;
@@ -196,8 +195,7 @@ quic_rc quic_boring_session_init(quic_boring_session *self, SSL *ssl, const quic
     }
     self->gate = tickets->gate;
     SSL_set_early_data_enabled(ssl, 1);
-    return SSL_set_quic_early_data_context(ssl, tickets->early_context,
-                                           tickets->early_context_len)
+    return SSL_set_quic_early_data_context(ssl, tickets->early_context, tickets->early_context_len)
                ? QUIC_OK
                : QUIC_E_CRYPTO;
 }

@@ -1,11 +1,9 @@
 #include "quic/crypto/tls_script.h"
 
-#include "quic/base/bytes.h"
-#include "quic/crypto/anti_replay.h"
 #include "quic/crypto/client_hello.h"
 #include "quic/crypto/crypto.h"
 #include "quic/crypto/hash.h"
-#include "quic/crypto/session_ticket.h"
+#include "quic/crypto/tls_script_internal.h"
 #include "quic/crypto/tls_script_msg.h"
 
 #define CLIENT_HELLO_LEN_DEFAULT  300u
@@ -13,69 +11,8 @@
 #define SERVER_FLIGHT_LEN_DEFAULT 3000u
 #define SERVER_FLIGHT_LEN_MAX     16384u
 #define TICKET_LEN_MAX            8192u
-#define PARAMS_LEN_MAX            1024u
-#define NAME_LEN_MAX              255u
-#define ALERT(name)               (QUIC_V_CRYPTO_BASE + QUIC_ALERT_##name)
-
-/* What is derived from the randoms; levels and directions of secrets count from LABEL_SECRET. */
-enum {
-    LABEL_SERVER_FINISHED = 1,
-    LABEL_CLIENT_FINISHED = 2,
-    LABEL_EARLY = 3,
-    LABEL_PSK = 4,
-    LABEL_SECRET = 16,
-};
-
-/* A session: suite (2) | key (32) | and in a server's ticket its early context, in a client's blob
- * the ticket. A real ticket's message begins with a byte that no filler begins with. */
-#define PSK_LEN         32u
-#define SESSION_HEAD    (2u + PSK_LEN)
-#define SESSION_LEN_MAX 1024u
-#define TICKET_MARK     0xa5
-
-typedef enum script_state {
-    WAIT_START,        /* client, before start */
-    WAIT_CLIENT_HELLO, /* server */
-    WAIT_SERVER_HELLO, /* client */
-    WAIT_EXTENSIONS,   /* client */
-    WAIT_CERTIFICATE,  /* client; the filler may be left out */
-    WAIT_FINISHED,     /* both */
-    DONE,
-} script_state;
-
-struct quic_tls {
-    const quic_tls_script_config *config;
-    quic_mem *mem;
-    quic_tls_sink sink;
-    quic_role role;
-    script_state state;
-    quic_rc final_rc;
-    uint16_t suite;
-    uint64_t transcript; /* running hash of all messages in order */
-    uint8_t client_random[QUIC_SCRIPT_RANDOM_LEN];
-    uint8_t server_random[QUIC_SCRIPT_RANDOM_LEN];
-
-    uint8_t *msg; /* the message being collected */
-    size_t msg_len;
-    size_t msg_cap;
-
-    uint8_t params[PARAMS_LEN_MAX];
-    size_t params_len;
-    uint8_t peer_params[PARAMS_LEN_MAX];
-    size_t peer_params_len;
-    bool has_peer_params;
-    bool alpn_agreed;
-
-    const quic_rng *rng;
-    quic_tls_tickets tickets; /* client: only `early` stays */
-    quic_early_status early;
-    bool resumed;
-    uint16_t psk_suite;
-    uint8_t psk[PSK_LEN];
-    uint8_t context[SESSION_LEN_MAX]; /* server: of 0-RTT; client: the ticket offered */
-    size_t context_len;
-    char server_name[NAME_LEN_MAX + 1];
-};
+#define PARAMS_LEN_MAX            QUIC_SCRIPT_PARAMS_LEN_MAX
+#define NAME_LEN_MAX              QUIC_SCRIPT_NAME_LEN_MAX
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
@@ -86,27 +23,6 @@ static void script_destroy(quic_tls *tls)
     }
     quic_mem_free(tls->mem, tls->msg, tls->msg_cap);
     quic_mem_free(tls->mem, tls, sizeof(*tls));
-}
-
-/* What is borrowed only for the call is copied; what cannot be used is left out. */
-static void keep_tickets(quic_tls *tls, const quic_tls_tickets *tickets)
-{
-    const bool client = tls->role == QUIC_CLIENT;
-    const uint8_t *from = client ? tickets->session : tickets->early_context;
-    const size_t len = client ? tickets->session_len : tickets->early_context_len;
-    const size_t head = client ? SESSION_HEAD : 0;
-    tls->tickets = *tickets;
-    tls->tickets.session = NULL;
-    tls->tickets.early_context = NULL;
-    if (from == NULL || len <= head || len > SESSION_LEN_MAX) {
-        return;
-    }
-    if (client) {
-        tls->psk_suite = quic_load_be16(from);
-        memcpy(tls->psk, from + 2, PSK_LEN);
-    }
-    tls->context_len = len - head;
-    memcpy(tls->context, from + head, tls->context_len);
 }
 
 static quic_rc script_create(quic_tls **out, const quic_tls_args *args)
@@ -132,7 +48,7 @@ static quic_rc script_create(quic_tls **out, const quic_tls_args *args)
         memcpy(tls->params, args->params, args->params_len);
     }
     tls->rng = args->rng;
-    keep_tickets(tls, &args->tickets);
+    quic_script_keep_tickets(tls, &args->tickets);
     if (args->role == QUIC_CLIENT) {
         memcpy(tls->server_name, args->server_name != NULL ? args->server_name : "", name_len);
         quic_rng_fill(args->rng, tls->client_random, sizeof(tls->client_random));
@@ -152,7 +68,7 @@ static void absorb(quic_tls *tls, const uint8_t *msg, size_t len)
     tls->transcript = quic_siphash(key, msg, len);
 }
 
-static quic_rc emit(quic_tls *tls, quic_level level, const uint8_t *msg, size_t len)
+quic_rc quic_script_emit(quic_tls *tls, quic_level level, const uint8_t *msg, size_t len)
 {
     if (len == 0) {
         return QUIC_E_LIMIT;
@@ -192,7 +108,7 @@ static quic_rc emit_finished(quic_tls *tls, uint64_t label)
 {
     uint8_t msg[QUIC_SCRIPT_FINISHED_LEN];
     make_finished(tls, msg, label);
-    return emit(tls, QUIC_LEVEL_HANDSHAKE, msg, sizeof(msg));
+    return quic_script_emit(tls, QUIC_LEVEL_HANDSHAKE, msg, sizeof(msg));
 }
 
 static quring_bytes alpn_of(const quic_tls_script_config *config)
@@ -229,7 +145,8 @@ static quic_script_extensions our_extensions(const quic_tls *tls)
 static quic_rc emit_filler(quic_tls *tls, quic_level level, uint8_t type, size_t total)
 {
     uint8_t msg[SERVER_FLIGHT_LEN_MAX];
-    return emit(tls, level, msg, quic_script_make_filler(msg, sizeof(msg), type, total));
+    return quic_script_emit(tls, level, msg,
+                            quic_script_make_filler(msg, sizeof(msg), type, total));
 }
 
 static quic_rc give_early_secret(quic_tls *tls)
@@ -241,79 +158,11 @@ static quic_rc give_early_secret(quic_tls *tls)
                                tls->psk_suite, secret, len);
 }
 
-/* The server's answer to an offer: resumption if the ticket opens, 0-RTT under the rules of
- * quic_tls_tickets. */
-static void take_offer(quic_tls *tls, const quic_script_extensions *offer)
-{
-    const quic_tls_tickets *t = &tls->tickets;
-    uint8_t session[SESSION_LEN_MAX + SESSION_HEAD];
-    quic_ticket_stamp stamp;
-    size_t len = 0;
-    tls->early = offer->early ? QUIC_EARLY_REJECTED : QUIC_EARLY_NONE;
-    if (t->keys == NULL || offer->ticket.len == 0 ||
-        quic_ticket_open(t->keys, session, &len, sizeof(session), &stamp, offer->ticket.data,
-                         offer->ticket.len) != QUIC_OK ||
-        len < SESSION_HEAD) {
-        return;
-    }
-    tls->resumed = true;
-    tls->psk_suite = quic_load_be16(session);
-    memcpy(tls->psk, session + 2, PSK_LEN);
-    if (offer->early && t->gate != NULL && stamp.register_id == t->gate->id &&
-        len - SESSION_HEAD == tls->context_len && tls->context_len > 0 &&
-        memcmp(session + SESSION_HEAD, tls->context, tls->context_len) == 0 &&
-        quic_anti_replay_take(t->gate->replay, offer->ticket.data, QUIC_TICKET_ID_LEN,
-                              stamp.issued, t->now) == QUIC_OK) {
-        tls->early = QUIC_EARLY_ACCEPTED;
-    }
-}
-
-static quic_rc emit_ticket(quic_tls *tls)
-{
-    uint8_t session[SESSION_HEAD + SESSION_LEN_MAX];
-    uint8_t msg[4 + 1 + sizeof(session) + QUIC_TICKET_OVERHEAD];
-    const quic_ticket_stamp stamp = {
-        .register_id = tls->tickets.gate != NULL ? tls->tickets.gate->id : 0,
-        .issued = tls->tickets.now,
-    };
-    size_t len = 0;
-    quic_store_be16(session, tls->suite);
-    quic_script_derive(session + 2, PSK_LEN, tls->client_random, tls->server_random, LABEL_PSK);
-    memcpy(session + SESSION_HEAD, tls->context, tls->context_len);
-    const quic_rc rc =
-        quic_ticket_seal(tls->tickets.keys, msg + 5, &len, sizeof(msg) - 5, &stamp, session,
-                         SESSION_HEAD + tls->context_len, tls->rng);
-    if (rc != QUIC_OK) {
-        return rc;
-    }
-    msg[0] = QUIC_SCRIPT_TICKET;
-    msg[1] = 0;
-    quic_store_be16(msg + 2, (uint16_t)(len + 1));
-    msg[4] = TICKET_MARK;
-    return emit(tls, QUIC_LEVEL_APP, msg, 5 + len);
-}
-
-static quic_rc on_ticket(quic_tls *tls)
-{
-    uint8_t blob[SESSION_HEAD + SESSION_LEN_MAX];
-    const size_t len = tls->msg_len > 5 ? tls->msg_len - 5 : 0;
-    if (tls->msg_len <= 5 || tls->msg[4] != TICKET_MARK) {
-        return quic_script_is_filler(tls->msg, tls->msg_len) ? QUIC_OK : ALERT(DECODE_ERROR);
-    }
-    if (len <= SESSION_LEN_MAX && tls->sink.on_session != NULL) {
-        quic_store_be16(blob, tls->suite);
-        quic_script_derive(blob + 2, PSK_LEN, tls->client_random, tls->server_random, LABEL_PSK);
-        memcpy(blob + SESSION_HEAD, tls->msg + 5, len);
-        tls->sink.on_session(tls->sink.ctx, blob, SESSION_HEAD + len);
-    }
-    return QUIC_OK;
-}
-
 static quic_rc emit_server_flight(quic_tls *tls)
 {
     uint8_t msg[4096];
     size_t len = quic_script_make_server_hello(msg, sizeof(msg), tls->server_random, tls->suite);
-    quic_rc rc = emit(tls, QUIC_LEVEL_INITIAL, msg, len);
+    quic_rc rc = quic_script_emit(tls, QUIC_LEVEL_INITIAL, msg, len);
     if (rc == QUIC_OK) {
         rc = give_secrets(tls, QUIC_LEVEL_HANDSHAKE);
     }
@@ -322,7 +171,7 @@ static quic_rc emit_server_flight(quic_tls *tls)
     }
     const quic_script_extensions ext = our_extensions(tls);
     len = quic_script_make_extensions(msg, sizeof(msg), &ext);
-    rc = emit(tls, QUIC_LEVEL_HANDSHAKE, msg, len);
+    rc = quic_script_emit(tls, QUIC_LEVEL_HANDSHAKE, msg, len);
     if (rc != QUIC_OK) {
         return rc;
     }
@@ -390,7 +239,7 @@ static quic_rc on_client_hello(quic_tls *tls)
     tls->suite = tls->config->suite != 0 ? tls->config->suite : QUIC_SUITE_AES_128_GCM_SHA256;
     quic_script_extensions offer;
     quic_script_read_offer(tls->msg, tls->msg_len, &offer);
-    take_offer(tls, &offer);
+    quic_script_take_offer(tls, &offer);
     absorb(tls, tls->msg, tls->msg_len);
     tls->state = WAIT_FINISHED;
     const quic_rc early_rc = tls->early == QUIC_EARLY_ACCEPTED ? give_early_secret(tls) : QUIC_OK;
@@ -454,7 +303,7 @@ static quic_rc on_finished(quic_tls *tls)
     }
     const quic_rc rc = give_secret(tls, QUIC_LEVEL_APP, QUIC_CLIENT);
     if (rc == QUIC_OK && tls->tickets.keys != NULL) {
-        return emit_ticket(tls);
+        return quic_script_emit_ticket(tls);
     }
     if (rc != QUIC_OK || tls->config->ticket_len == 0) {
         return rc;
@@ -489,7 +338,7 @@ static quic_rc on_message(quic_tls *tls)
         if (type != QUIC_SCRIPT_TICKET || tls->role == QUIC_SERVER) {
             return ALERT(UNEXPECTED_MESSAGE); /* RFC 9001 6: KeyUpdate among them */
         }
-        return on_ticket(tls);
+        return quic_script_on_ticket(tls);
     case WAIT_START:
     default:
         return ALERT(UNEXPECTED_MESSAGE);
@@ -589,7 +438,7 @@ static quic_rc script_start(quic_tls *tls)
     const size_t len =
         quic_script_make_client_hello(msg, sizeof(msg), tls->client_random, &ext, pad_to);
     tls->state = WAIT_SERVER_HELLO;
-    tls->final_rc = emit(tls, QUIC_LEVEL_INITIAL, msg, len);
+    tls->final_rc = quic_script_emit(tls, QUIC_LEVEL_INITIAL, msg, len);
     if (tls->final_rc == QUIC_OK && ext.early) {
         tls->early = QUIC_EARLY_OFFERED;
         tls->final_rc = give_early_secret(tls);

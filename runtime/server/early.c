@@ -19,8 +19,8 @@ quic_rc rt_early_open(rt_early *early)
     }
     rt_random_fill(key, sizeof(key));
     /* Nothing issued before this register is let in: its id says so. */
-    early->gate.replay = quic_anti_replay_init(memory, RT_EARLY_SLOTS, RT_EARLY_WINDOW_NS, key, 0,
-                                               rt_clock_now());
+    early->gate.replay =
+        quic_anti_replay_init(memory, RT_EARLY_SLOTS, RT_EARLY_WINDOW_NS, key, 0, rt_clock_now());
     explicit_bzero(key, sizeof(key));
     do {
         rt_random_fill(&early->gate.id, sizeof(early->gate.id));

@@ -74,9 +74,8 @@ class ZeroRtt : public EndToEnd
     quring_conn_info Info(quring_conn conn)
     {
         quring_conn_info info = {};
-        client_rt_->On(quring_conn_worker(conn), [&] {
-            EXPECT_EQ(quring_conn_get_info(conn, &info), QURING_OK);
-        });
+        client_rt_->On(quring_conn_worker(conn),
+                       [&] { EXPECT_EQ(quring_conn_get_info(conn, &info), QURING_OK); });
         return info;
     }
 

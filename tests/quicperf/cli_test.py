@@ -237,6 +237,26 @@ class Runs(unittest.TestCase):
         with Server("--retry") as server:
             self.client(server.port, "-n", "100K")
 
+    def test_resumption(self):
+        with Server("--0rtt") as server:
+            run = self.client(server.port, "-n", "100K", "--resume")
+            self.assertTrue(run["summary"]["resumed"])
+            self.assertEqual(run["summary"]["zero_rtt_connections"], 0)
+            for mode in ["-n", "100K", "-d", "up"], ["rr", "-n", "20", "-c", "2"], ["crr", "-n", "20"]:
+                run = self.client(server.port, *mode, "--0rtt")
+                self.assertTrue(run["summary"]["resumed"], mode)
+                self.assertGreaterEqual(run["summary"]["zero_rtt_connections"], 1)
+                self.assertGreater(run["summary"]["zero_rtt_bytes"], 0)
+
+    def test_zero_rtt_refused(self):
+        with Server() as server:
+            run = quicperf("client", "127.0.0.1:%d" % server.port, "-n", "10K", "--0rtt", "-q",
+                           "--json", "-")
+            self.assertEqual(run.returncode, 1)
+            self.assertIn("0-RTT was accepted on 0 of 1 connections", run.stderr)
+            self.assertTrue(json.loads(run.stdout)["summary"]["resumed"])
+            self.assertEqual(json.loads(run.stdout)["summary"]["zero_rtt_bytes"], 0)
+
     def test_server_with_one(self):
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "server.json")

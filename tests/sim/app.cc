@@ -254,7 +254,7 @@ void App::release(AppStream *st, uint64_t offset)
 
 void App::on_tick()
 {
-    if (closed_ || !connected_) {
+    if (closed_ || (!connected_ && !early_)) {
         return;
     }
     if (host_->now() >= next_ping_ns_) {

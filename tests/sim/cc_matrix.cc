@@ -59,7 +59,9 @@ struct Cell {
     }
     quic_ns warm_ns() const
     {
-        double ms = std::max(rtt_ms * 20, full ? 4000.0 : std::min(1500.0, rtt_ms * 200 + 100));
+        double per_ms = static_cast<double>(bytes_per_s()) / kDatagram / 1000;
+        double brief = std::min({1500.0, rtt_ms * 200 + 100, kPacketsMost / 2 / per_ms});
+        double ms = std::max(rtt_ms * 20, full ? 4000.0 : brief);
         return static_cast<quic_ns>(ms) * kMs;
     }
     /* How long to measure; 0: too much for a short run. */

@@ -322,16 +322,16 @@ std::string describe(const Options &o)
              "rate=%llu blackouts=%zu",
              static_cast<unsigned long long>(o.seed), o.tls == Tls::kScript ? "script" : "boring",
              o.clients.size(), o.conns.size(), o.workers, o.retry ? " retry" : "",
-             o.shared_ports                        ? " shared-ports"
-             : o.resume == Resume::kResume         ? " resume"
-             : o.resume == Resume::kEarly          ? " 0rtt"
+             o.shared_ports                      ? " shared-ports"
+             : o.resume == Resume::kResume       ? " resume"
+             : o.resume == Resume::kEarly        ? " 0rtt"
              : o.resume == Resume::kEarlyRefused ? " 0rtt-refused"
-                                                   : "",
-             "", o.clean ? " clean" : (o.harsh ? " harsh" : ""),
-             o.may_run_out ? " may-run-out" : "", static_cast<double>(o.heal_ns) / 1e9,
-             static_cast<double>(l.delay_ns) / 1e6, static_cast<double>(l.jitter_ns) / 1e6, l.loss,
-             l.burst_enter, l.duplicate, l.corrupt, l.truncate, l.replay,
-             static_cast<unsigned long long>(l.bytes_per_s), l.blackouts.size());
+                                                 : "",
+             o.clean ? " clean" : (o.harsh ? " harsh" : ""), o.may_run_out ? " may-run-out" : "",
+             static_cast<double>(o.heal_ns) / 1e9, static_cast<double>(l.delay_ns) / 1e6,
+             static_cast<double>(l.jitter_ns) / 1e6, l.loss, l.burst_enter, l.duplicate, l.corrupt,
+             l.truncate, l.replay, static_cast<unsigned long long>(l.bytes_per_s),
+             l.blackouts.size());
     return text;
 }
 

@@ -255,7 +255,12 @@ App *World::adopt(quic_conn *conn)
     quring_conn_info info;
     quic_conn_get_info(conn, &info);
     uint32_t index = by_name() ? static_cast<uint32_t>(atoi(info.server_name + 1))
-                                          : info.remote.port - kClientPort;
+                               : info.remote.port - kClientPort;
+    if (index < conns_.size() && conns_[index]->server != nullptr &&
+        conns_[index]->server->is_closed() && !conns_[index]->server->is_connected()) {
+        /* 0-RTT was accepted and the handshake died here; the client's next Initial begins anew. */
+        retired_.push_back(std::move(conns_[index]->server));
+    }
     if (index >= conns_.size() || conns_[index]->server != nullptr) {
         fail("a second server connection for one client");
         return nullptr;

@@ -122,6 +122,7 @@ class World : public AppHost
     Identity identity_;
     std::vector<uint64_t> register_; /* memory of gate_ */
     quic_early_gate gate_{};
+    std::vector<std::unique_ptr<App>> retired_;
     std::vector<std::string> sessions_; /* per client host: its last SESSION event */
     Rng rng_;
     std::vector<std::unique_ptr<Host>> hosts_; /* [0] is the server */

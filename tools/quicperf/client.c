@@ -456,13 +456,14 @@ static bool qp_client_not_resumed(qp_client *cl)
     const qp_result *r = cl->result;
     char text[160];
     uint64_t want = o->mode == QP_MODE_CRR && r->connections > 0 ? 1 : r->connections;
-    if ((!o->resume && !o->zero_rtt) || (r->resumed_count >= want &&
-                                         (!o->zero_rtt || r->zero_rtt_count >= want))) {
+    if ((!o->resume && !o->zero_rtt) ||
+        (r->resumed_count >= want && (!o->zero_rtt || r->zero_rtt_count >= want))) {
         return false;
     }
     if (r->resumed_count < want) {
         (void)snprintf(text, sizeof(text),
-                       "%" PRIu64 " of %" PRIu64 " connections resumed: the server refused the rest",
+                       "%" PRIu64 " of %" PRIu64
+                       " connections resumed: the server refused the rest",
                        r->resumed_count, r->connections);
     } else {
         (void)snprintf(text, sizeof(text),

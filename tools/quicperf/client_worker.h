@@ -56,18 +56,18 @@ typedef struct qp_cworker {
     bool limited;   /* ends by itself after `quota` (-n) */
     uint64_t quota; /* bytes or requests of this worker in all */
     uint8_t *scratch;
-    qp_hist *latency; /* rr, crr */
-    qp_cconn *list;   /* every connection not yet CLOSED */
-    uint32_t opening; /* handshakes under way */
-    uint32_t to_open; /* connections still to be begun */
-    uint32_t active;  /* tput: streams not finished */
+    qp_hist *latency;        /* rr, crr */
+    qp_cconn *list;          /* every connection not yet CLOSED */
+    uint32_t opening;        /* handshakes under way */
+    uint32_t to_open;        /* connections still to be begun */
+    uint32_t active;         /* tput: streams not finished */
     qp_tickets tickets;      /* --resume, --0rtt */
     bool warming;            /* connections are opened for their tickets only */
     uint32_t warm_left;      /* of these, tickets still to come */
     uint64_t resumed;        /* measured connections that resumed ... */
     uint64_t zero_rtt;       /* ... and had their 0-RTT accepted */
     uint64_t zero_rtt_bytes; /* stream bytes in it */
-    uint64_t issued;  /* requests or shares begun */
+    uint64_t issued;         /* requests or shares begun */
     bool measuring;
     bool stopped;
 

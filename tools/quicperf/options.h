@@ -54,7 +54,7 @@ typedef struct qp_options {
     const char *key;
     const char *ca;
     bool insecure;
-    bool retry; /* server: demand address validation */
+    bool retry;    /* server: demand address validation */
     bool resume;   /* client: measure connections that resume a session */
     bool zero_rtt; /* client: and send requests in 0-RTT; server: accept them */
 

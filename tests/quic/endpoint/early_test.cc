@@ -154,7 +154,8 @@ TEST_F(Early, ARefusalSendsEverythingAgain)
     const std::string big(100000, 'y');
     const uint64_t id = Connect(net, big);
     const uint64_t uni = net.write(net.client, "second", true);
-    ASSERT_TRUE(net.run_until([&] { return Arrived(net, id, big) && Arrived(net, uni, "second"); }));
+    ASSERT_TRUE(
+        net.run_until([&] { return Arrived(net, id, big) && Arrived(net, uni, "second"); }));
     const quring_conn_info info = Info(net.client.conn);
     EXPECT_TRUE(info.resumed);
     EXPECT_TRUE(info.early_rejected);
