@@ -73,9 +73,9 @@ typedef struct quring_limits {
     uint32_t mtu_probe_max_bytes;       /* datagram size searched for from 1200 up (RFC 8899), over
                                            IPv6 20 less; 0 = no search, as with udp_payload_bytes
                                            above 1200 */
-    bool ecn;                           /* mark packets ECT(0) where the path allows (RFC 9000 13.4) */
-    uint64_t cwnd_max_bytes;            /* congestion window never grows beyond */
-    uint64_t ack_delay_ns;              /* max_ack_delay we advertise and keep */
+    bool ecn;                /* mark packets ECT(0) where the path allows (RFC 9000 13.4) */
+    uint64_t cwnd_max_bytes; /* congestion window never grows beyond */
+    uint64_t ack_delay_ns;   /* max_ack_delay we advertise and keep */
 } quring_limits;
 
 /* quring_limits_init fills `limits` with the defaults for a server on the Internet. */

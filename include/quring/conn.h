@@ -89,8 +89,8 @@ QURING_EXPORT quring_status quring_conn_close(quring_conn conn, uint64_t app_err
 /* A picture of the connection at the moment of the call. */
 typedef struct quring_conn_info {
     bool is_client;
-    bool established; /* handshake complete */
-    bool confirmed;   /* RFC 9001 4.1.2 */
+    bool established;    /* handshake complete */
+    bool confirmed;      /* RFC 9001 4.1.2 */
     bool resumed;        /* by a session ticket: no certificates were sent */
     bool early_accepted; /* 0-RTT was offered and accepted */
     bool early_rejected; /* it was offered and refused */

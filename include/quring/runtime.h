@@ -59,7 +59,8 @@ enum {
     QURING_LISTEN_RETRY = 1u << 0, /* demand address validation by Retry, RFC 9000 8.1.2 */
     QURING_LISTEN_EXTERNAL_TLS =
         1u << 1, /* the handshake is driven from outside: quring/handshake.h */
-    QURING_LISTEN_NO_TICKETS = 1u << 2, /* give no session tickets and resume nothing (RFC 9001 4.5) */
+    QURING_LISTEN_NO_TICKETS =
+        1u << 2, /* give no session tickets and resume nothing (RFC 9001 4.5) */
     QURING_LISTEN_ZERO_RTT =
         1u << 3, /* accept 0-RTT (RFC 9001 4.6): for applications whose first requests may be
                     repeated by an attacker without harm (9.2). A ticket is good for it once, within
@@ -92,7 +93,8 @@ typedef struct quring_connect_options {
     void *ctx;
     bool external_tls;           /* quring/handshake.h */
     const quring_limits *limits; /* NULL: the runtime's */
-    quring_bytes session; /* what a QURING_EV_SESSION gave, borrowed for the call; len 0: none. One for
+    quring_bytes
+        session;   /* what a QURING_EV_SESSION gave, borrowed for the call; len 0: none. One for
                              another server, or that cannot be used, is ignored: the handshake is a
                              full one. Not with external_tls */
     bool zero_rtt; /* write before the handshake, if the session allows it (RFC 9001 4.6):

@@ -3,7 +3,7 @@
 #include "quic/base/check.h"
 #include "quic/recovery/loss_internal.h"
 
-#define DELIVERED_AGO_SHIFT 4u /* quic_sent_packet.delivered_ago counts 16 ns */
+#define DELIVERED_AGO_SHIFT      4u /* quic_sent_packet.delivered_ago counts 16 ns */
 #define MAX_ACK_DELAY_DEFAULT_NS (25 * QUIC_NS_PER_MS) /* RFC 9000 18.2 */
 #define REMEMBER_LOST_PTOS       3u /* how long a lost packet may prove spurious */
 
@@ -315,7 +315,8 @@ static inline void note_newest(quic_recovery_ack *ack, const quic_sent_packet *p
 {
     quic_recovery *rec = ack->rec;
     quic_ack_result *out = &ack->out;
-    quic_ns delivered_ns = packet->sent_ns - ((quic_ns)packet->delivered_ago << DELIVERED_AGO_SHIFT);
+    quic_ns delivered_ns =
+        packet->sent_ns - ((quic_ns)packet->delivered_ago << DELIVERED_AGO_SHIFT);
     ack->ack_elapsed_ns = ack->now > delivered_ns ? ack->now - delivered_ns : 0;
     ack->send_elapsed_ns = quic_float16_value(packet->first_sent_ago);
     ack->lost_low = packet->lost_low;
@@ -331,8 +332,8 @@ static void take_rate_sample(quic_recovery_ack *ack)
     quic_ack_result *out = &ack->out;
     if (out->largest_acked_sent_ns >= rec->path_start_ns && ack->ack_elapsed_ns > 0) {
         out->rate_bytes = rec->delivered_bytes - out->prior_delivered_bytes;
-        out->rate_ns = ack->ack_elapsed_ns > ack->send_elapsed_ns ? ack->ack_elapsed_ns
-                                                                  : ack->send_elapsed_ns;
+        out->rate_ns =
+            ack->ack_elapsed_ns > ack->send_elapsed_ns ? ack->ack_elapsed_ns : ack->send_elapsed_ns;
     }
     rec->delivered_ns = ack->now;
     if (out->largest_acked_sent_ns > rec->first_sent_ns) {

@@ -57,7 +57,8 @@ typedef struct quic_recovery {
     quic_ns delivered_ns;     /* when that was reached */
     quic_ns first_sent_ns;    /* when the newest of them left */
     uint64_t lost_bytes;      /* declared lost ever, probes for the MTU left out */
-    uint64_t app_limited_bytes; /* samples count as app-limited until so much is delivered; 0 = none */
+    uint64_t
+        app_limited_bytes; /* samples count as app-limited until so much is delivered; 0 = none */
     quic_ns max_ack_delay_ns; /* the peer's transport parameter; 25 ms before it is known */
     quic_ns path_start_ns;    /* packets sent before belong to an earlier path */
     quic_ns timer_base_ns;    /* last progress: where a client's anti-deadlock timer starts */
@@ -104,8 +105,8 @@ typedef struct quic_ack_result {
     uint64_t prior_delivered_bytes; /* delivered_bytes when the largest newly acknowledged left */
     uint64_t tx_in_flight_bytes;    /* in flight then, itself included; exact to 1/1024 */
     uint64_t lost_since_bytes;      /* declared lost since, this ACK's losses included */
-    uint32_t spurious_count;  /* of acked_count, were thought lost */
-    bool spurious_congestion; /* every loss of the last congestion epoch proved spurious */
+    uint32_t spurious_count;        /* of acked_count, were thought lost */
+    bool spurious_congestion;       /* every loss of the last congestion epoch proved spurious */
     quic_loss_result loss;
 } quic_ack_result;
 

@@ -52,7 +52,7 @@ enum { /* quic_sent_packet.flags */
 typedef struct quic_sent_packet {
     uint64_t pn; /* of a free slot: start of a run of free ones that ends here */
     quic_ns sent_ns;
-    quic_sent_frame frame;    /* the first record, with QUIC_SENT_HAS_FRAME */
+    quic_sent_frame frame; /* the first record, with QUIC_SENT_HAS_FRAME */
     /* The connection when this left, for delivery rates: quic_recovery_on_sent. */
     uint32_t delivered_low;  /* acknowledged ever, the low 32 bits */
     uint32_t lost_low;       /* declared lost ever, the low 32 bits */
@@ -60,8 +60,8 @@ typedef struct quic_sent_packet {
     uint16_t first_sent_ago; /* and had left so long before, in ns, as quic_float16 */
     uint16_t tx_in_flight;   /* in flight, this one included, as quic_float16 */
     uint32_t next_frame;     /* chain of further records; 0 = none */
-    uint16_t bytes;           /* UDP payload bytes it takes */
-    uint8_t state;            /* quic_sent_state */
+    uint16_t bytes;          /* UDP payload bytes it takes */
+    uint8_t state;           /* quic_sent_state */
     uint8_t flags;
 } quic_sent_packet;
 
