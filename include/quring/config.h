@@ -153,6 +153,7 @@ QURING_EXPORT QURING_NODISCARD quring_status quring_tls_self_signed(char *out_ce
                                                                     char *out_key_pem,
                                                                     size_t *out_key_len);
 
+/* quring_tls_release gives up the reference that create gave; NULL is fine. Any thread. */
 QURING_EXPORT void quring_tls_release(quring_tls *tls);
 
 #ifdef __cplusplus

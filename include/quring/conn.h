@@ -29,7 +29,6 @@ typedef enum quring_event_type {
     QURING_EV_STREAMS_AVAILABLE, /* the peer allows more streams after quring_stream_open said AGAIN */
     QURING_EV_HANDSHAKE_PENDING, /* quring/handshake.h: a ClientHello waits for a decision */
     QURING_EV_HANDSHAKE_DATA,    /* quring/handshake.h: CRYPTO bytes arrived */
-    QURING_EV_HANDSHAKE_KEYS,    /* quring/handshake.h: reserved for key state changes */
     QURING_EV_SESSION, /* client: `data` is for quring_connect_options.session of one later connection
                           to the same server; it is secret, and says who was verified */
     QURING_EV_EARLY_READY, /* 0-RTT. Client: streams may be opened and written now. Server: accepted;
@@ -77,6 +76,9 @@ typedef struct quring_event {
 
 typedef void (*quring_event_fn)(const quring_event *event);
 
+/* quring_conn_set_ctx replaces the pointer that events carry as conn_ctx; quring_conn_get_ctx gives it
+ * back, NULL for a dead handle or off the owning worker. set returns QURING_OK; QURING_E_STATE;
+ * QURING_E_THREAD. */
 QURING_EXPORT quring_status quring_conn_set_ctx(quring_conn conn, void *ctx);
 QURING_EXPORT void *quring_conn_get_ctx(quring_conn conn);
 
@@ -127,6 +129,8 @@ typedef struct quring_conn_info {
     uint64_t mem_bytes; /* protocol memory charged to it */
 } quring_conn_info;
 
+/* quring_conn_get_info fills *out (copied; the const char pointers are static). Returns QURING_OK;
+ * QURING_E_STATE; QURING_E_THREAD. */
 QURING_EXPORT quring_status quring_conn_get_info(quring_conn conn, quring_conn_info *out);
 
 /* quring_conn_ping sends a PING. Returns QURING_OK; QURING_E_STATE; QURING_E_THREAD. */

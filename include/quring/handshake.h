@@ -58,7 +58,7 @@ QURING_EXPORT quring_status quring_handshake_send(quring_conn conn, quring_level
                                                   const uint8_t *data, size_t len);
 
 /* quring_handshake_install_secret gives the traffic secret of one level and direction, from which
- * packet keys are derived (RFC 9001 5.1). cipher_suite: 0x1301, 0x1302, 0x1303. Copies; the
+ * packet keys are derived (RFC 9001 5.1). cipher_suite: 0x1301, 0x1302, 0x1303, 0x1304. Copies; the
  * caller wipes its own. Returns QURING_OK; QURING_E_INVAL (suite, level or length);
  * QURING_E_STATE (that secret is there already). */
 QURING_EXPORT quring_status quring_handshake_install_secret(quring_conn conn, quring_level level,

@@ -34,6 +34,7 @@ typedef struct quring_limit_result {
     const char *aead;
 } quring_limit_result;
 
+/* quring_limit_options_init fills in the defaults. */
 QURING_EXPORT void quring_limit_options_init(quring_limit_options *options);
 
 /* quring_limit_run measures. Blocks for about options->duration_ns and uses two threads. Returns

@@ -18,7 +18,8 @@ typedef struct quring_runtime quring_runtime;
 typedef struct quring_listener quring_listener;
 
 /* quring_runtime_create checks `config`, starts exactly config->workers threads and returns when
- * all of them run. One log line says which I/O back end was chosen and why.
+ * all of them run. One log line says which I/O back end was chosen and why
+ * (level 2; level 1 when it is a fallback).
  *
  * Returns QURING_OK; QURING_E_INVAL (message names the field); QURING_E_NOT_SUPPORTED (io_uring
  * demanded, refused); QURING_E_OS; QURING_E_NOMEM. On failure nothing is left behind. */
@@ -42,6 +43,7 @@ typedef struct quring_runtime_info {
     const char *aead; /* "ipsec-mb" or "boringssl" */
     uint32_t workers;
 } quring_runtime_info;
+/* quring_runtime_get_info fills *out. Any thread. */
 QURING_EXPORT void quring_runtime_get_info(const quring_runtime *rt, quring_runtime_info *out);
 
 /* ---- listeners ------------------------------------------------------------------------------ */
@@ -102,8 +104,8 @@ typedef struct quring_connect_options {
 } quring_connect_options;
 
 /* quring_connect opens a connection on the calling worker and sends its first flight at the end of
- * the turn. CONNECTED or CLOSED follows as an event, before it EARLY_READY where 0-RTT is possible. Only on a worker (in a callback or a posted
- * call). `options` is borrowed; tls gains a reference.
+ * the turn. CONNECTED or CLOSED follows as an event, before it EARLY_READY where 0-RTT is
+ * possible. Only on a worker (in a callback or a posted call). `options` is borrowed; tls gains a reference.
  *
  * Returns QURING_OK; QURING_E_THREAD; QURING_E_LIMIT (connections_max); QURING_E_OS (no socket);
  * QURING_E_INVAL; QURING_E_NOMEM. */

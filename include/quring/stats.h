@@ -23,7 +23,8 @@ QURING_EXPORT quring_status quring_stats_get(const quring_runtime *rt, int worke
 /* quring_worker_cpu_ns gives the CPU time worker `worker` has used, 0 if there is no such worker. */
 QURING_EXPORT uint64_t quring_worker_cpu_ns(const quring_runtime *rt, uint32_t worker);
 
-/* quring_stats_count and quring_stats_field list the counters by name, for exporters. */
+/* quring_stats_count gives how many counters there are, quring_stats_fields their descriptions (static),
+ * for exporters. */
 typedef struct quring_stats_field {
     const char *name;
     const char *unit;

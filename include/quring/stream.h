@@ -28,10 +28,14 @@ enum {
 QURING_EXPORT QURING_NODISCARD quring_status quring_stream_open(quring_stream *out,
                                                                 quring_conn conn, uint32_t flags);
 
+/* quring_stream_set_ctx sets the pointer that events carry as stream_ctx; quring_stream_get_ctx gives
+ * it back, NULL for a dead handle or off the owning worker. set returns QURING_OK; QURING_E_STATE;
+ * QURING_E_THREAD. */
 QURING_EXPORT quring_status quring_stream_set_ctx(quring_stream stream, void *ctx);
 QURING_EXPORT void *quring_stream_get_ctx(quring_stream stream);
 /* quring_stream_id gives the RFC 9000 2.1 identifier, UINT64_MAX for a dead handle. */
 QURING_EXPORT uint64_t quring_stream_id(quring_stream stream);
+/* quring_stream_conn gives the connection it belongs to; handle 0 for a dead stream. */
 QURING_EXPORT quring_conn quring_stream_conn(quring_stream stream);
 
 /* quring_stream_write queues up to `len` bytes; *out_written says how many were taken (a prefix).
@@ -86,6 +90,7 @@ typedef struct quring_stream_info {
     uint64_t readable;      /* bytes that peek would show */
     uint64_t writable;      /* bytes a write would take now */
 } quring_stream_info;
+/* quring_stream_get_info fills *out. Returns QURING_OK; QURING_E_STATE; QURING_E_THREAD. */
 QURING_EXPORT quring_status quring_stream_get_info(quring_stream stream, quring_stream_info *out);
 
 #ifdef __cplusplus

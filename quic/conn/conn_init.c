@@ -339,6 +339,8 @@ static const char *cipher_name(uint16_t suite)
         return "TLS_AES_256_GCM_SHA384";
     case QUIC_SUITE_CHACHA20_POLY1305_SHA256:
         return "TLS_CHACHA20_POLY1305_SHA256";
+    case QUIC_SUITE_AES_128_CCM_SHA256:
+        return "TLS_AES_128_CCM_SHA256";
     default:
         return "";
     }

@@ -1,12 +1,7 @@
 #include <cerrno>
-#include <cstddef>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <spawn.h>
 #include <stdlib.h>
 #include <string>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <vector>
@@ -29,25 +24,12 @@ using quring_test::Config;
 using quring_test::Listener;
 using quring_test::Pattern;
 using quring_test::Peer;
+using quring_test::RefuseIoUring;
 using quring_test::Runtime;
 using quring_test::ServerTls;
 using quring_test::Tls;
 
 constexpr const char *kChildMark = "QURING_TEST_WITHOUT_IO_URING";
-
-/* From here on, for this process: io_uring_setup answers EPERM, as under many containers. */
-bool RefuseIoUring()
-{
-    sock_filter code[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    const sock_fprog program = {sizeof(code) / sizeof(code[0]), code};
-    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-           prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
-}
 
 struct LogLines {
     std::mutex mutex;

@@ -52,15 +52,22 @@ class EndToEnd : public testing::TestWithParam<Setting>
                uint32_t server_workers = 1, uint32_t client_workers = 1)
     {
         server_.SetMode(server_mode);
-        server_config_.io = GetParam().io;
+        const bool refused = GetParam().io == QURING_IO_URING && IoUringIsRefused();
+        const quring_io_backend io = refused ? QURING_IO_AUTO : GetParam().io;
+        server_config_.io = io;
         server_config_.workers = server_workers;
-        client_config_.io = GetParam().io;
+        client_config_.io = io;
         client_config_.workers = client_workers;
         server_rt_ = std::make_unique<Runtime>(server_config_);
         if (server_rt_->error().status == QURING_E_NOT_SUPPORTED) {
             GTEST_SKIP() << server_rt_->error().message;
         }
         ASSERT_NE(server_rt_->rt(), nullptr) << server_rt_->error().message;
+        if (refused) {
+            quring_runtime_info info;
+            quring_runtime_get_info(server_rt_->rt(), &info);
+            ASSERT_STREQ(info.backend, "epoll") << info.backend_why;
+        }
         client_rt_ = std::make_unique<Runtime>(client_config_);
         ASSERT_NE(client_rt_->rt(), nullptr) << client_rt_->error().message;
         if (!server_tls_ && (listen_flags & QURING_LISTEN_EXTERNAL_TLS) == 0) {

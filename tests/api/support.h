@@ -22,6 +22,13 @@
 namespace quring_test
 {
 
+/* From here on, for this process: io_uring_setup answers EPERM, as under many containers. */
+bool RefuseIoUring();
+
+/* With QURING_TEST_REFUSE_IO_URING in the environment the whole test program runs like that: what
+ * would demand io_uring then leaves the choice to the runtime, which has to fall back. */
+bool IoUringIsRefused();
+
 using Bytes = std::vector<uint8_t>;
 
 constexpr uint64_t kMs = 1000000ull;
