@@ -374,8 +374,11 @@ void quic_conn_get_info(const quic_conn *conn, quring_conn_info *out)
     if (conn->server_name != NULL) {
         memcpy(out->server_name, conn->server_name, conn->server_name_size);
     }
-    addr_out(&out->local, &conn->path.addr.local);
-    addr_out(&out->remote, &conn->path.addr.remote);
+    /* An address that is not proved yet is anybody's claim (RFC 9000 9.3). */
+    const quic_path *path =
+        conn->move != NULL && conn->move->has_fallback ? &conn->move->fallback : &conn->path;
+    addr_out(&out->local, &path->addr.local);
+    addr_out(&out->remote, &path->addr.remote);
     out->srtt_ns = rec->rtt.smoothed_ns;
     out->rttvar_ns = rec->rtt.var_ns;
     out->min_rtt_ns = rec->rtt.min_ns;

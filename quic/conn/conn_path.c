@@ -16,7 +16,6 @@ bool quic_conn_recv_datagrams(quic_conn *conn, uint32_t count, uint64_t bytes,
     conn->rx_from = from;
     conn->rx_datagram_len = (uint32_t)(bytes / count);
     conn->rx_other_path = !quic_addr_equal(&from->remote, &conn->path.addr.remote);
-    conn->rx_non_probing = false;
     if (QUIC_UNLIKELY(conn->rx_other_path) && conn->role == QUIC_CLIENT && !conn->authentic &&
         is_unspecified(&conn->path.addr.remote) &&
         from->remote.port == conn->path.addr.remote.port) {
@@ -24,8 +23,14 @@ bool quic_conn_recv_datagrams(quic_conn *conn, uint32_t count, uint64_t bytes,
         conn->rx_other_path = false;
     }
     if (QUIC_UNLIKELY(conn->rx_other_path)) {
-        /* RFC 9000 9: a server does not move but as its preferred address says, and we take none */
-        return conn->role == QUIC_SERVER;
+        /* RFC 9000 9: nobody moves before the handshake is confirmed, and a server only as its
+         * preferred address says, which we never take */
+        if (conn->role == QUIC_SERVER && conn->handshake_confirmed) {
+            return true;
+        }
+        conn->rx_from = NULL;
+        conn->rx_other_path = false;
+        return false;
     }
     conn->bytes_recv += bytes;
     quic_path_on_recv(&conn->path, bytes);
@@ -81,8 +86,14 @@ static void queue_off_path(quic_conn *conn, const quic_path_addr *addr, const ui
 void quic_conn_on_path_challenge(quic_conn *conn, const uint8_t data[QUIC_PATH_DATA_LEN])
 {
     if (conn->rx_other_path) {
-        queue_off_path(conn, conn->rx_from, data,
-                       (uint64_t)conn->rx_datagram_len * QUIC_AMPLIFICATION_FACTOR, false);
+        /* What the answer spends is not there for another one, nor for a path that is followed. */
+        uint32_t spend =
+            quic_validate_pad_len((uint64_t)conn->rx_datagram_len * QUIC_AMPLIFICATION_FACTOR);
+        conn->rx_datagram_len -=
+            (spend + QUIC_AMPLIFICATION_FACTOR - 1) / QUIC_AMPLIFICATION_FACTOR;
+        if (spend > 0) {
+            queue_off_path(conn, conn->rx_from, data, spend, false);
+        }
         return;
     }
     quic_path_on_challenge(&conn->path, data);
@@ -139,7 +150,7 @@ static void challenge_old_path(quic_conn *conn, const quic_path *old)
 void quic_conn_follow_peer(quic_conn *conn, quic_ns now)
 {
     quic_conn_move *move = move_of(conn);
-    if (move == NULL || conn->role != QUIC_SERVER || !conn->handshake_confirmed) {
+    if (move == NULL) {
         return;
     }
     quic_path old = conn->path;
@@ -148,6 +159,7 @@ void quic_conn_follow_peer(quic_conn *conn, quic_ns now)
     if (move->has_fallback &&
         quic_addr_equal(&move->fallback.addr.remote, &conn->rx_from->remote)) {
         conn->path = move->fallback; /* back where it is known to be */
+        conn->path.udp_payload_bytes = conn->mtu.current;
         move->has_fallback = false;
         quic_validate_cancel(&move->validate);
     } else {
@@ -258,6 +270,7 @@ void quic_conn_on_path_timeout(quic_conn *conn, quic_ns now)
     /* RFC 9000 9.3.2: back to the last address that was proved */
     bool other_host = !same_host(&move->fallback.addr.remote, &conn->path.addr.remote);
     conn->path = move->fallback;
+    conn->path.udp_payload_bytes = conn->mtu.current;
     move->has_fallback = false;
     if (other_host) {
         reset_measurements(conn, now);

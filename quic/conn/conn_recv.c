@@ -47,6 +47,7 @@ static void take_payload(quic_conn *conn, quic_level level, uint64_t pn, const u
         quic_conn_fail(conn, QUIC_V_PROTOCOL_VIOLATION, 0, "empty packet", now);
         return;
     }
+    conn->rx_non_probing = false;
     quic_rc rc = quic_conn_take_frames(conn, level, payload, len, &eliciting, dcid, dcid_len, now);
     quic_conn_space *space = &conn->spaces[quic_conn_space_of(level)];
     if (rc != QUIC_OK || !quic_conn_is_open(conn) || space->discarded) {
@@ -227,7 +228,10 @@ void quic_conn_recv_short(quic_conn *conn, uint8_t *data, uint32_t count, uint32
         data += (size_t)n * seg_len;
         count -= n;
     }
-    if (QUIC_UNLIKELY(conn->spaces[QUIC_SPACE_APP].crypto != NULL) && quic_conn_is_open(conn)) {
+    /* Not while packets are held: driving the handshake would replay them, and they would be held
+     * again, without end. */
+    if (QUIC_UNLIKELY(conn->spaces[QUIC_SPACE_APP].crypto != NULL) && may_open_short(conn) &&
+        quic_conn_is_open(conn)) {
         quic_conn_drive_handshake(conn, now);
     }
 }

@@ -225,6 +225,12 @@ static bool send_app_train(quic_conn *conn, quic_tx_unit *unit, quic_ns now)
     uint32_t count = 0;
     size_t len = 0;
     size_t seg_len = 0;
+    if (QUIC_UNLIKELY(credit < size)) { /* RFC 9000 8.1: what may leave is small, but it may */
+        if (quic_conn_at_amplification_limit(conn)) {
+            return false;
+        }
+        size = (uint32_t)credit;
+    }
     if (QUIC_UNLIKELY(conn->trimmed) && !quic_conn_has_app_work(conn) && app->probes == 0 &&
         !quic_ack_tracker_due(&app->acks, now)) {
         return false; /* trying would take the memory back that a rest has freed */

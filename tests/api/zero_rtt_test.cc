@@ -1,4 +1,5 @@
 /* Session tickets, resumption and 0-RTT through the public interface (RFC 9001 4.5, 4.6). */
+#include <atomic>
 #include <map>
 
 #include "tests/api/fixture.h"
@@ -135,10 +136,10 @@ class ZeroRtt : public EndToEnd
     }
 
     Bytes session_;
-    uint32_t sessions_ = 0;
-    uint32_t ready_ = 0;
-    uint32_t rejected_ = 0;
-    uint32_t server_ready_ = 0;
+    std::atomic<uint32_t> sessions_{0};
+    std::atomic<uint32_t> ready_{0};
+    std::atomic<uint32_t> rejected_{0};
+    std::atomic<uint32_t> server_ready_{0};
 };
 
 TEST_P(ZeroRtt, ATicketResumes)
