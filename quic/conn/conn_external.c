@@ -7,14 +7,6 @@ static bool driven(const quic_conn *conn)
     return conn->external && quic_conn_is_open(conn);
 }
 
-static void addr_out(quring_addr *out, const quic_addr *in)
-{
-    out->family = in->family;
-    memcpy(out->ip, in->ip, sizeof(out->ip));
-    out->port = in->port;
-    out->scope_id = in->scope_id;
-}
-
 quic_rc quic_conn_hs_client_hello(quic_conn *conn, quring_client_hello *out)
 {
     if (!driven(conn) || !conn->hs_pending) {
@@ -30,8 +22,8 @@ quic_rc quic_conn_hs_client_hello(quic_conn *conn, quring_client_hello *out)
     out->server_name = hello.server_name;
     out->alpn = hello.alpn;
     out->transport_params = hello.transport_params;
-    addr_out(&out->remote, &conn->path.addr.remote);
-    addr_out(&out->local, &conn->path.addr.local);
+    quic_conn_addr_out(&out->remote, &conn->path.addr.remote);
+    quic_conn_addr_out(&out->local, &conn->path.addr.local);
     out->validated = conn->path.validated;
     return QUIC_OK;
 }
@@ -73,15 +65,12 @@ quic_rc quic_conn_hs_send(quic_conn *conn, quic_level level, const uint8_t *data
     if (space->discarded) {
         return QUIC_E_STATE;
     }
-    if (space->crypto == NULL) {
-        space->crypto = quic_mem_alloc(&conn->mem, sizeof(*space->crypto));
-        if (space->crypto == NULL) {
-            return QUIC_E_NOMEM;
-        }
-        quic_crypto_stream_init(space->crypto, &conn->mem, conn->limits.crypto_buf_bytes);
+    quic_crypto_stream *cs = quic_conn_crypto_of(conn, quic_conn_space_of(level));
+    if (cs == NULL) {
+        return QUIC_E_NOMEM;
     }
     quic_conn_mark_dirty(conn);
-    return quic_crypto_stream_write(space->crypto, data, len);
+    return quic_crypto_stream_write(cs, data, len);
 }
 
 quic_rc quic_conn_hs_install_secret(quic_conn *conn, quic_level level, bool is_write,

@@ -126,14 +126,11 @@ static quic_rc on_crypto(const frame_ctx *ctx, const quic_frame_crypto *frame)
         /* RFC 9001 6: a client has nothing to say after its Finished but KeyUpdate, which is wrong */
         return QUIC_V_CRYPTO_BASE + QUIC_ALERT_UNEXPECTED_MESSAGE;
     }
-    if (space->crypto == NULL) {
-        space->crypto = quic_mem_alloc(&conn->mem, sizeof(*space->crypto));
-        if (space->crypto == NULL) {
-            return QUIC_E_NOMEM;
-        }
-        quic_crypto_stream_init(space->crypto, &conn->mem, conn->limits.crypto_buf_bytes);
+    quic_crypto_stream *cs = quic_conn_crypto_of(conn, quic_conn_space_of(ctx->level));
+    if (cs == NULL) {
+        return QUIC_E_NOMEM;
     }
-    quic_rc rc = quic_crypto_stream_on_frame(space->crypto, frame->off, frame->data, frame->len);
+    quic_rc rc = quic_crypto_stream_on_frame(cs, frame->off, frame->data, frame->len);
     /* RFC 9000 7.5: too many gaps are as good as too many bytes */
     return rc == QUIC_E_LIMIT ? QUIC_V_CRYPTO_BUFFER_EXCEEDED : rc;
 }

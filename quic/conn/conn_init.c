@@ -346,7 +346,7 @@ static const char *cipher_name(uint16_t suite)
     }
 }
 
-static void addr_out(quring_addr *out, const quic_addr *in)
+void quic_conn_addr_out(quring_addr *out, const quic_addr *in)
 {
     out->family = in->family;
     memcpy(out->ip, in->ip, sizeof(out->ip));
@@ -377,8 +377,8 @@ void quic_conn_get_info(const quic_conn *conn, quring_conn_info *out)
     /* An address that is not proved yet is anybody's claim (RFC 9000 9.3). */
     const quic_path *path =
         conn->move != NULL && conn->move->has_fallback ? &conn->move->fallback : &conn->path;
-    addr_out(&out->local, &path->addr.local);
-    addr_out(&out->remote, &path->addr.remote);
+    quic_conn_addr_out(&out->local, &path->addr.local);
+    quic_conn_addr_out(&out->remote, &path->addr.remote);
     out->srtt_ns = rec->rtt.smoothed_ns;
     out->rttvar_ns = rec->rtt.var_ns;
     out->min_rtt_ns = rec->rtt.min_ns;

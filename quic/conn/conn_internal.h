@@ -235,7 +235,6 @@ struct quic_conn {
     bool external;
     bool hs_pending; /* external server: waits for accept */
     bool hs_accepted;
-    bool in_tls;           /* a provide or start is on the stack */
     uint8_t hs_data_level; /* level whose bytes the last HANDSHAKE_DATA showed */
     size_t hs_data_len;    /* to be consumed at the next poll */
     char *server_name; /* client: asked for; server: seen; 0-terminated, server_name_size bytes */
@@ -363,7 +362,12 @@ static inline void quic_conn_raise_stream(quic_conn *conn, quic_stream *s, uint3
     quic_conn_raise(conn, 0);
 }
 
+/* ---- conn_init.c ------------------------------------------------------------------------------ */
+void quic_conn_addr_out(quring_addr *out, const quic_addr *in);
+
 /* ---- handshake.c ------------------------------------------------------------------------------ */
+/* The CRYPTO stream of a space, made when it is first needed; NULL: no memory, or discarded. */
+quic_crypto_stream *quic_conn_crypto_of(quic_conn *conn, quic_space space);
 quic_rc quic_conn_start_client(quic_conn *conn, quic_ns now);
 /* Feeds what CRYPTO bytes are in order to TLS (or tells the application), and follows up. */
 void quic_conn_drive_handshake(quic_conn *conn, quic_ns now);

@@ -7,7 +7,7 @@
 /* RFC 8446 4.1.2: message header, legacy_version and random come before legacy_session_id. */
 #define SESSION_ID_LEN_OFF (4u + 2u + 32u)
 
-static quic_crypto_stream *crypto_of(quic_conn *conn, quic_space space)
+quic_crypto_stream *quic_conn_crypto_of(quic_conn *conn, quic_space space)
 {
     quic_conn_space *s = &conn->spaces[space];
     if (s->crypto == NULL && !s->discarded) {
@@ -78,7 +78,7 @@ static quic_rc sink_secret(void *ctx, quic_level level, bool is_write, uint16_t 
 static quic_rc sink_crypto(void *ctx, quic_level level, const uint8_t *data, size_t len)
 {
     quic_conn *conn = ctx;
-    quic_crypto_stream *cs = crypto_of(conn, quic_conn_space_of(level));
+    quic_crypto_stream *cs = quic_conn_crypto_of(conn, quic_conn_space_of(level));
     if (cs == NULL) {
         return QUIC_E_NOMEM;
     }
