@@ -6,6 +6,7 @@
 #include "quring/config.h"
 #include "quring/conn.h"
 #include "quring/handshake.h"
+#include "quring/impair.h"
 #include "quring/limit.h"
 #include "quring/runtime.h"
 #include "quring/stats.h"
