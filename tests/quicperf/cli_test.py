@@ -76,6 +76,12 @@ class Wrong(unittest.TestCase):
         self.check(["client", "localhost", "--payload", "99"], 2, "99", "1200..65507")
         self.check(["client", "localhost", "-t", "soon"], 2, "soon", "1ms..24h")
         self.check(["client", "localhost", "-c", "many"], 2, "many", "1..1000000")
+        self.check(["client", "localhost", "--loss", "101%"], 2, "101%", "0..100%")
+        self.check(["client", "localhost", "--rate", "fast"], 2, "fast", "1K..1T")
+        self.check(["client", "localhost", "--mtu", "99"], 2, "99", "1280..65535")
+        self.check(["client", "localhost", "--blackhole", "1s"], 2, "1s", "ON,OFF")
+        self.check(["client", "localhost", "--queue", "10"], 2, "--rate")
+        self.check(["server", "--loss", "1%"], 2, "--loss")
         self.check(["server", "--cert", "x.pem"], 2, "--key")
         self.check(["server", "-p", "70000"], 2, "70000", "0..65535")
         self.check(["demo", "--io", "iocp"], 2, "iocp", "auto|uring|epoll")
@@ -256,6 +262,46 @@ class Runs(unittest.TestCase):
             self.assertIn("0-RTT was accepted on 0 of 1 connections", run.stderr)
             self.assertTrue(json.loads(run.stdout)["summary"]["resumed"])
             self.assertEqual(json.loads(run.stdout)["summary"]["zero_rtt_bytes"], 0)
+
+    def test_bad_network(self):
+        with Server() as server:
+            run = self.client(server.port, "-n", "4M", "--loss", "2%", "--delay", "2ms", "--reorder",
+                              "1%", "--duplicate", "1%", "--corrupt", "1%", "--burst-loss", "0.5%,50%",
+                              "--jitter", "1ms", "--rebind", "100ms", "--seed", "3")
+            proxy = run["proxy"]
+            both = lambda name: proxy[name]["to_server"] + proxy[name]["to_client"]
+            self.assertEqual(run["summary"]["bytes"], 4 << 20)
+            for name in "lost", "lost_burst", "reordered", "duplicated", "corrupted":
+                self.assertGreater(both(name), 0, name)
+            self.assertEqual(run["summary"]["proxy_dropped"], proxy["dropped"])
+            self.assertGreaterEqual(proxy["dropped"], both("lost") + both("lost_burst"))
+            self.assertGreater(proxy["rebinds"], 0)
+            self.assertGreaterEqual(run["summary"]["min_rtt_us"], 4000)
+            run = self.client(server.port, "-n", "10K")
+            self.assertIsNone(run["proxy"])
+            self.assertIsNone(run["summary"]["proxy_dropped"])
+
+    def test_narrow_network(self):
+        with Server() as server:
+            run = self.client(server.port, "-n", "1M", "--rate", "20M", "--queue", "10", "--mtu",
+                              "1280", "-d", "up")
+            self.assertGreaterEqual(run["summary"]["seconds"], 0.4)
+            self.assertLessEqual(run["summary"]["goodput_bps"], 20e6)
+            self.assertGreater(run["proxy"]["lost_queue"]["to_server"], 0)
+            self.assertLessEqual(run["payload_bytes"], 1252)
+
+    def test_black_hole(self):
+        with Server() as server:
+            run = self.client(server.port, "-n", "2M", "--rate", "20M", "--blackhole", "300ms,200ms")
+            self.assertEqual(run["summary"]["bytes"], 2 << 20)
+            self.assertGreater(run["proxy"]["lost_hole"]["to_server"], 0)
+
+    def test_harmless_network(self):
+        with Server() as server:
+            run = quicperf("client", "127.0.0.1:%d" % server.port, "-n", "10K", "--loss", "0.0001%",
+                           "-q", "--json", "-")
+            self.assertEqual(run.returncode, 1)
+            self.assertIn("--loss changed nothing", run.stderr)
 
     def test_server_with_one(self):
         with tempfile.TemporaryDirectory() as folder:

@@ -33,6 +33,29 @@ TEST(Units, ReadsSizesAsPowersOf1024)
     }
 }
 
+TEST(Units, ReadsPercentAndRates)
+{
+    uint64_t got = 0;
+    EXPECT_TRUE(qp_parse_percent(&got, "2%"));
+    EXPECT_EQ(got, 20000u);
+    EXPECT_TRUE(qp_parse_percent(&got, "0.5"));
+    EXPECT_EQ(got, 5000u);
+    EXPECT_TRUE(qp_parse_percent(&got, "0.0001%"));
+    EXPECT_EQ(got, 1u);
+    EXPECT_TRUE(qp_parse_rate(&got, "100M"));
+    EXPECT_EQ(got, 100000000u);
+    EXPECT_TRUE(qp_parse_rate(&got, "1.5Gbit"));
+    EXPECT_EQ(got, 1500000000u);
+    got = 7;
+    for (const char *text : {"", "%", "two%", "-1%", "2%%"}) {
+        EXPECT_FALSE(qp_parse_percent(&got, text)) << text;
+    }
+    for (const char *text : {"", "M", "fast", "100MB", "-1"}) {
+        EXPECT_FALSE(qp_parse_rate(&got, text)) << text;
+    }
+    EXPECT_EQ(got, 7u);
+}
+
 TEST(Units, ReadsTimes)
 {
     const struct {

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "tools/quicperf/client_worker.h"
+#include "tools/quicperf/impair_options.h"
 #include "tools/quicperf/setup.h"
 #include "tools/quicperf/units.h"
 
@@ -23,6 +24,8 @@ typedef struct qp_client {
     const qp_client_run *run;
     qp_result *result;
     quring_runtime *rt;
+    quring_impair *proxy; /* NULL: straight to the server */
+    quring_addr server;
     qp_client_plan plan;
     char host[QP_HOST_MAX];
     qp_cworker workers[QURING_WORKERS_MAX];
@@ -242,6 +245,13 @@ static int qp_client_open(qp_client *cl)
     if (status == QURING_OK) {
         status = quring_runtime_create(&cl->rt, cl->run->config, &err);
     }
+    cl->server = cl->plan.remote;
+    if (status == QURING_OK && qp_impair_is_asked(&o->impair)) {
+        quring_impair_options proxy;
+        qp_impair_to(&proxy, &o->impair, &cl->server);
+        status = quring_impair_start(&cl->proxy, &proxy, &err);
+        cl->plan.remote = status == QURING_OK ? quring_impair_local(cl->proxy) : cl->server;
+    }
     if (status != QURING_OK) {
         return qp_client_error(cl,
                                err.message[0] != '\0' ? err.message : quring_status_text(status));
@@ -289,7 +299,7 @@ static int qp_client_not_connected(qp_client *cl)
         return qp_client_error(cl, cl->plan.error);
     }
     (void)snprintf(text, sizeof(text), "no answer from %s",
-                   quring_addr_format(&cl->plan.remote, peer, sizeof(peer)));
+                   quring_addr_format(&cl->server, peer, sizeof(peer)));
     return qp_client_error(cl, text);
 }
 
@@ -475,6 +485,24 @@ static bool qp_client_not_resumed(qp_client *cl)
     return true;
 }
 
+/* The options that should have harmed something. */
+static bool qp_client_unharmed(qp_client *cl)
+{
+    quring_impair_counts counts;
+    char text[128];
+    if (cl->proxy == NULL) {
+        return false;
+    }
+    quring_impair_get_counts(cl->proxy, &counts);
+    const char *idle = qp_impair_idle(&cl->run->options->impair, &counts);
+    if (idle == NULL) {
+        return false;
+    }
+    (void)snprintf(text, sizeof(text), "%s changed nothing: the run was too short for it", idle);
+    (void)qp_client_error(cl, text);
+    return true;
+}
+
 static int qp_client_verdict(qp_client *cl)
 {
     const qp_options *o = cl->run->options;
@@ -484,7 +512,7 @@ static int qp_client_verdict(qp_client *cl)
     if (cl->interrupted) {
         return QP_EXIT_INTERRUPTED;
     }
-    if (qp_client_not_resumed(cl)) {
+    if (qp_client_not_resumed(cl) || qp_client_unharmed(cl)) {
         return QP_EXIT_FAILED;
     }
     bool requests = o->mode == QP_MODE_RR || o->mode == QP_MODE_CRR;
@@ -542,6 +570,11 @@ int qp_client_measure(qp_result *result, const qp_client_run *run)
     if (cl->rt != NULL) {
         quring_runtime_destroy(cl->rt);
         qp_client_merge_latency(cl);
+    }
+    if (cl->proxy != NULL) {
+        result->proxied = true;
+        quring_impair_get_counts(cl->proxy, &result->proxy);
+        quring_impair_stop(cl->proxy);
     }
     if (cl->plan.tls != NULL) {
         quring_tls_release(cl->plan.tls);

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "tools/quicperf/impair_options.h"
 #include "tools/quicperf/units.h"
 
 #define QP_S    QP_CMD_SERVER
@@ -11,7 +12,16 @@
 #define QP_L    QP_CMD_LIMIT
 #define QP_RUNS (QP_S | QP_C | QP_D | QP_L)
 
-typedef enum qp_kind { QP_FLAG, QP_TEXT, QP_U32, QP_SIZE, QP_TIME, QP_CHOICE, QP_CPUS } qp_kind;
+typedef enum qp_kind {
+    QP_FLAG,
+    QP_TEXT,
+    QP_U32,
+    QP_SIZE,
+    QP_TIME,
+    QP_CHOICE,
+    QP_CPUS,
+    QP_IMPAIR
+} qp_kind;
 
 typedef struct qp_rule {
     const char *name; /* with its dashes */
@@ -89,6 +99,32 @@ static const qp_rule qp_rules[] = {
      "microseconds to poll before sleeping; default 0"},
     {"--window", NULL, QP_RUNS, QP_SIZE, QP_AT(window_bytes), 65536, 1ull << 32, "64K..4G",
      "largest receive window per stream (limit: bytes in flight)"},
+    {"--loss", NULL, QP_C, QP_IMPAIR, QP_AT(impair), QP_IMPAIR_LOSS, 0, "0..100%[,RUN]",
+     "lose so many datagrams each way, RUN in a row at most"},
+    {"--burst-loss", NULL, QP_C, QP_IMPAIR, QP_AT(impair), QP_IMPAIR_BURST, 0,
+     "BEGIN%,END%[,LOSS%]", "bursts of loss: they begin and end with these odds per datagram"},
+    {"--delay", NULL, QP_C, QP_IMPAIR, QP_AT(impair), QP_IMPAIR_DELAY, 0, "0..1h",
+     "delay each way"},
+    {"--jitter", NULL, QP_C, QP_IMPAIR, QP_AT(impair), QP_IMPAIR_JITTER, 0, "0..1h",
+     "up to so much more delay, in order"},
+    {"--reorder", NULL, QP_C, QP_IMPAIR, QP_AT(impair), QP_IMPAIR_REORDER, 0, "0..100%",
+     "so many datagrams are overtaken"},
+    {"--duplicate", NULL, QP_C, QP_IMPAIR, QP_AT(impair), QP_IMPAIR_DUPLICATE, 0, "0..100%",
+     "so many datagrams come twice"},
+    {"--corrupt", NULL, QP_C, QP_IMPAIR, QP_AT(impair), QP_IMPAIR_CORRUPT, 0, "0..100%[,RUN]",
+     "so many datagrams come with a byte altered, RUN in a row at most"},
+    {"--rate", NULL, QP_C, QP_IMPAIR, QP_AT(impair), QP_IMPAIR_RATE, 0, "1K..1T",
+     "bits per second of IP packets each way (K, M, G: powers of 1000)"},
+    {"--queue", NULL, QP_C, QP_IMPAIR, QP_AT(impair), QP_IMPAIR_QUEUE, 0, "1..65536",
+     "packets that wait for --rate; default 50 ms of it, at least 25"},
+    {"--mtu", NULL, QP_C, QP_IMPAIR, QP_AT(impair), QP_IMPAIR_MTU, 0, "1280..65535",
+     "drop larger IP packets"},
+    {"--blackhole", NULL, QP_C, QP_IMPAIR, QP_AT(impair), QP_IMPAIR_BLACKHOLE, 0,
+     "ON,OFF (times up to 1h)", "pass everything for ON, nothing for OFF, and again"},
+    {"--rebind", NULL, QP_C, QP_IMPAIR, QP_AT(impair), QP_IMPAIR_REBIND, 0, "1ms..1h",
+     "another port before the server every so often, as behind a NAT"},
+    {"--seed", NULL, QP_C, QP_IMPAIR, QP_AT(impair), QP_IMPAIR_SEED, 0, "0..18446744073709551615",
+     "of what happens by chance to datagrams; default 1"},
     {"-i", "--interval", QP_RUNS, QP_TIME, QP_AT(interval_ns), 0, QP_HOUR, "0 (off)..1h",
      "a line every so often; default 1s (server: off)"},
     {"-q", "--quiet", QP_RUNS, QP_FLAG, QP_AT(quiet), 0, 0, NULL, "only the last line"},
@@ -198,6 +234,10 @@ static bool qp_set(qp_parser *p, const qp_rule *rule, const char *value)
         return p->out->cpu_count > 0 ||
                qp_wrong(p, "--cpu %s is not possible: allowed are %s, at most %d", value,
                         rule->words, QURING_WORKERS_MAX);
+    }
+    if (rule->kind == QP_IMPAIR) { /* `min` says which */
+        return qp_impair_set(&p->out->impair, (qp_impair_kind)rule->min, value) ||
+               qp_wrong(p, "%s %s is not possible: allowed are %s", rule->name, value, rule->words);
     }
     return qp_set_number(p, rule, value);
 }
@@ -316,6 +356,9 @@ static bool qp_check(qp_parser *p)
     }
     if (o->amount != 0 && o->duration_ns != 0) {
         return qp_wrong(p, "-n and -t contradict each other: allowed is one of them");
+    }
+    if ((o->impair.asked & 1u << QP_IMPAIR_QUEUE) != 0 && o->impair.link.rate_bits_per_s == 0) {
+        return qp_wrong(p, "--queue waits for --rate: allowed are both or --rate alone");
     }
     if (o->amount != 0 && o->mode == QP_MODE_IDLE) {
         return qp_wrong(p, "idle takes no -n: allowed is -t");

@@ -15,6 +15,8 @@
 
 #include "quring/config.h"
 
+#include "tools/quicperf/impair_options.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -80,6 +82,8 @@ typedef struct qp_options {
     uint64_t timeout_ns; /* handshake */
     uint64_t idle_timeout_ns;
     uint32_t max_streams; /* server: streams a client may have open */
+
+    qp_impair_options impair; /* client: the network before the server */
 
     const char *json; /* file, "-" for stdout, NULL for none */
     uint64_t interval_ns;

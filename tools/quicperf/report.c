@@ -167,6 +167,16 @@ void qp_report_final(qp_out *out, const qp_result *r)
                       "resumed %" PRIu64 " connections, 0-RTT on %" PRIu64 " (%" PRIu64 " bytes)\n",
                       r->resumed_count, r->zero_rtt_count, r->zero_rtt_bytes);
     }
+    if (r->proxied) {
+        const quring_impair_counts *c = &r->proxy;
+        (void)fprintf(out->text,
+                      "proxy: %" PRIu64 " datagrams came, %" PRIu64 " dropped, %" PRIu64
+                      " corrupted, %" PRIu64 " duplicated, %" PRIu64 " reordered, %" PRIu64
+                      " rebinds\n",
+                      c->received[0] + c->received[1], quring_impair_dropped(c),
+                      c->corrupted[0] + c->corrupted[1], c->duplicated[0] + c->duplicated[1],
+                      c->reordered[0] + c->reordered[1], c->rebinds);
+    }
     if (r->latency != NULL && r->latency->count > 0) {
         qp_report_latency(out, r->latency);
     }
@@ -216,7 +226,46 @@ static void qp_report_summary(qp_json *json, const qp_result *r)
     qp_json_u64(json, "packets_sent", r->packets_sent);
     qp_json_u64(json, "packets_recv", r->packets_recv);
     qp_json_u64(json, "io_syscalls", r->io_syscalls);
+    if (r->proxied) {
+        qp_json_u64(json, "proxy_dropped", quring_impair_dropped(&r->proxy));
+    } else {
+        qp_json_null(json, "proxy_dropped");
+    }
     qp_json_bool(json, "interrupted", r->interrupted);
+    qp_json_object_end(json);
+}
+
+static void qp_report_pair(qp_json *json, const char *key, const uint64_t pair[2])
+{
+    qp_json_object_begin(json, key);
+    qp_json_u64(json, "to_server", pair[0]);
+    qp_json_u64(json, "to_client", pair[1]);
+    qp_json_object_end(json);
+}
+
+/* null without a proxy. */
+static void qp_report_proxy(qp_json *json, const qp_result *r)
+{
+    static const char *const fates[QURING_IMPAIR_FATES] = {
+        "passed",    "lost",      "lost_burst",  "lost_queue", "lost_mtu",
+        "lost_hole", "lost_list", "lost_memory", "lost_send",
+    };
+    const quring_impair_counts *c = &r->proxy;
+    if (!r->proxied) {
+        qp_json_null(json, "proxy");
+        return;
+    }
+    qp_json_object_begin(json, "proxy");
+    qp_json_u64(json, "dropped", quring_impair_dropped(c));
+    qp_json_u64(json, "rebinds", c->rebinds);
+    qp_json_u64(json, "clients", c->flows);
+    qp_report_pair(json, "received", c->received);
+    for (int i = 0; i < QURING_IMPAIR_FATES; i++) {
+        qp_report_pair(json, fates[i], (const uint64_t[2]){c->fates[0][i], c->fates[1][i]});
+    }
+    qp_report_pair(json, "corrupted", c->corrupted);
+    qp_report_pair(json, "duplicated", c->duplicated);
+    qp_report_pair(json, "reordered", c->reordered);
     qp_json_object_end(json);
 }
 
@@ -266,6 +315,7 @@ void qp_report_json(qp_json *json, const qp_result *r)
     qp_json_string(json, "mode", r->mode);
     qp_json_string(json, "direction", r->direction);
     qp_report_summary(json, r);
+    qp_report_proxy(json, r);
     qp_report_latency_json(json, r->latency);
     qp_json_string(json, "backend", r->backend[0] != '\0' ? r->backend : NULL);
     qp_json_string(json, "backend_why", r->backend_why[0] != '\0' ? r->backend_why : NULL);

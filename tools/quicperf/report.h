@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "quring/impair.h"
+
 #include "tools/quicperf/hist.h"
 #include "tools/quicperf/json.h"
 #include "tools/quicperf/options.h"
@@ -61,6 +63,8 @@ typedef struct qp_result {
     uint64_t packets_sent;
     uint64_t packets_recv;
     uint64_t io_syscalls;
+    bool proxied; /* through a bad network of our own */
+    quring_impair_counts proxy;
     bool interrupted;
     char error[1024]; /* "" when nothing failed */
 

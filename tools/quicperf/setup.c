@@ -12,7 +12,8 @@
 
 #include "tools/quicperf/proto.h"
 
-#define QP_PEM_MAX 4096u
+#define QP_PEM_MAX              4096u
+#define QP_REBIND_KEEP_ALIVE_NS 250000000ull
 
 static void qp_log(void *ctx, int level, const char *line)
 {
@@ -27,6 +28,10 @@ static void qp_limits_from(quring_limits *limits, const qp_options *o)
     quring_limits_for_loopback(limits);
     limits->handshake_timeout_ns = o->timeout_ns;
     limits->idle_timeout_ns = o->idle_timeout_ns;
+    if (o->impair.rebind_ns != 0) {
+        /* A server learns of a new path from what comes over it: one that only receives must speak. */
+        limits->keep_alive_ns = QP_REBIND_KEEP_ALIVE_NS;
+    }
     if (o->command == QP_CMD_SERVER) {
         limits->streams_bidi_max = o->max_streams;
         limits->streams_uni_max = o->max_streams;

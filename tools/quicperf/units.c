@@ -109,6 +109,31 @@ bool qp_parse_size(uint64_t *out, const char *text)
     return qp_parse_scaled(out, text, units);
 }
 
+bool qp_parse_percent(uint64_t *out, const char *text)
+{
+    static const qp_unit units[] = {{"", 10000}, {"%", 10000}, {NULL, 0}};
+    return qp_parse_scaled(out, text, units);
+}
+
+bool qp_parse_rate(uint64_t *out, const char *text)
+{
+    static const qp_unit units[] = {
+        {"", 1},
+        {"K", 1000},
+        {"k", 1000},
+        {"M", 1000000},
+        {"G", 1000000000},
+        {"T", 1000000000000},
+        {"bit", 1},
+        {"Kbit", 1000},
+        {"Mbit", 1000000},
+        {"Gbit", 1000000000},
+        {"Tbit", 1000000000000},
+        {NULL, 0},
+    };
+    return qp_parse_scaled(out, text, units);
+}
+
 bool qp_parse_time(uint64_t *out, const char *text)
 {
     static const qp_unit units[] = {

@@ -26,6 +26,11 @@ bool qp_parse_time(uint64_t *out, const char *text);
  * Returns how many, 0 when the text is wrong or holds too many. */
 size_t qp_parse_cpus(int32_t *out, size_t cap, const char *text);
 
+/* qp_parse_percent reads "2%" or "0.5" as parts per million, qp_parse_rate "100M" or "1.5Gbit" as bits
+ * per second, where K, M, G, T are powers of 1000. Failures as above. */
+bool qp_parse_percent(uint64_t *out, const char *text);
+bool qp_parse_rate(uint64_t *out, const char *text);
+
 /* qp_format_* write a short text for people into `buf` (32 bytes suffice) and return it:
  * "5.61 Gbit/s", "1.2 MiB", "310 us". */
 const char *qp_format_rate(char *buf, size_t cap, double bits_per_s);
