@@ -21,10 +21,11 @@ class Alloc
     {
         return quic_allocator{take, give, this};
     }
-    /* The k-th request from now on fails, once; 0: none. */
-    void fail_at(uint64_t k)
+    /* The k-th request from now on fails, and the count - 1 behind it; 0: none. */
+    void fail_at(uint64_t k, uint64_t count = 1)
     {
         fail_in_ = k;
+        fail_count_ = count;
     }
     uint64_t bytes() const
     {
@@ -49,6 +50,7 @@ class Alloc
         Alloc *self = static_cast<Alloc *>(ctx);
         if (self->fail_in_ > 0 && --self->fail_in_ == 0) {
             self->failed_ = true;
+            self->fail_in_ = --self->fail_count_ > 0 ? 1 : 0;
             return nullptr;
         }
         void *p = malloc(size);
@@ -71,6 +73,7 @@ class Alloc
     uint64_t blocks_ = 0;
     uint64_t count_ = 0;
     uint64_t fail_in_ = 0;
+    uint64_t fail_count_ = 1;
     bool failed_ = false;
 };
 

@@ -123,13 +123,8 @@ void App::on_connected()
 
 void App::on_closed(const quic_event &ev)
 {
-    closed_ = true;
     close_info_ = *quic_conn_close_info(ev.conn);
-    for (auto &st : streams_) {
-        st->stream = nullptr;
-        st->lent.clear();
-    }
-    conn_ = nullptr;
+    vanish();
     if (close_info_.kind == QURING_CLOSE_NONE) {
         fail(nullptr, "CLOSED without a reason");
     }
@@ -272,6 +267,23 @@ void App::on_tick()
         }
     }
     maybe_close();
+}
+
+void App::poke()
+{
+    if (!closed_) {
+        (void)quic_conn_ping(conn_);
+    }
+}
+
+void App::vanish()
+{
+    closed_ = true;
+    conn_ = nullptr;
+    for (auto &st : streams_) {
+        st->stream = nullptr;
+        st->lent.clear();
+    }
 }
 
 bool App::is_done() const

@@ -31,6 +31,7 @@ class App;
 struct ConnState {
     ConnPlan plan;
     uint32_t index = 0;
+    bool victim = false; /* one of its hosts crashed, or was down when it began */
     std::unique_ptr<App> client;
     std::unique_ptr<App> server;
 };
@@ -104,6 +105,10 @@ class App
     void on_event(const quic_event &ev);
     /* on_tick does what time has brought: slow reads, pings, closing. */
     void on_tick();
+    /* poke makes the client say something: its system has seen that the network changed. */
+    void poke();
+    /* vanish is the end of an App whose host crashed: nobody tells it anything any more. */
+    void vanish();
     /* Everything of the plan came to its end here. */
     bool is_done() const;
     bool is_closed() const

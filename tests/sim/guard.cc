@@ -21,6 +21,7 @@ void on_signal(int sig)
     n += write(STDERR_FILENO, "\n", 1);
     (void)n;
     signal(SIGABRT, SIG_DFL);
+    signal(SIGSEGV, SIG_DFL);
     abort();
 }
 
@@ -37,6 +38,7 @@ SeedGuard::SeedGuard(uint64_t seed, Tls tls)
     std::string text = replay_command(seed, tls);
     strncpy(current, text.c_str(), sizeof(current) - 1);
     signal(SIGABRT, on_signal);
+    signal(SIGSEGV, on_signal);
     signal(SIGALRM, on_signal);
     alarm(kSecondsPerSeed);
 }
@@ -45,6 +47,7 @@ SeedGuard::~SeedGuard()
 {
     alarm(0);
     signal(SIGALRM, SIG_DFL);
+    signal(SIGSEGV, SIG_DFL);
     signal(SIGABRT, SIG_DFL);
 }
 

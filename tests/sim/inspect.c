@@ -5,6 +5,9 @@
 #include "quic/conn/conn_internal.h"
 #include "quic/endpoint/endpoint_internal.h"
 
+/* The pacer's answer to "when" moves a little with the moment of asking: so much, and 1/1000. */
+#define PACER_ROUNDING_NS (10 * QUIC_NS_PER_US)
+
 static const char *check_streams(const quic_conn *conn)
 {
     for (const quic_stream *s = quic_stream_table_first(&conn->streams); s != NULL;
@@ -14,6 +17,60 @@ static const char *check_streams(const quic_conn *conn)
             return "a stream holds more than its connection accounts for";
         }
     }
+    return NULL;
+}
+
+/* Something must come: an open connection has a timer, no later than its earliest deadline, and what
+ * asked for an acknowledgement has a probe behind it (RFC 9002 6.2). */
+static const char *check_timer(const quic_conn *conn, quic_ns now)
+{
+    if (conn->timer.place == 0) {
+        return "a connection without a timer";
+    }
+    if (quic_list_is_linked(&conn->dirty_node)) {
+        return NULL; /* its timer is set when it has been asked what to send */
+    }
+    quic_ns due = quic_conn_next_timeout(conn, now);
+    if (due != QUIC_NS_NEVER && due > now &&
+        conn->timer.key > due + PACER_ROUNDING_NS + (due - now) / 1000) {
+        return "a timer later than the deadline it is for";
+    }
+    if (!quic_conn_is_open(conn) || quic_conn_at_amplification_limit(conn)) {
+        return NULL;
+    }
+    for (int i = 0; i < QUIC_SPACE_COUNT; i++) {
+        bool counts = i != QUIC_SPACE_APP || conn->handshake_complete;
+        if (counts && !conn->spaces[i].discarded &&
+            quic_recovery_has_eliciting(&conn->recovery, (quic_space)i) &&
+            quic_recovery_deadline(&conn->recovery, false) == QUIC_NS_NEVER) {
+            return "packets wait for an acknowledgement and no probe is timed";
+        }
+    }
+    return NULL;
+}
+
+/* The endpoint's table leads to this connection from each of its IDs; *count adds them up. */
+static const char *check_cids(const quic_conn *conn, const quic_cid_table *table, uint32_t *count)
+{
+    uint32_t live = 0;
+    for (uint32_t i = 0; i < QUIC_CID_LOCAL_MAX; i++) {
+        const quic_cid_local_entry *e = &conn->cids_local.entries[i];
+        if (!e->used) {
+            continue;
+        }
+        live++;
+        if (quic_cid_table_find(table, e->bytes, QUIC_CID_LOCAL_LEN) != conn) {
+            return "a connection ID does not lead to its connection";
+        }
+    }
+    if (live != conn->cids_local.live_count) {
+        return "connection IDs are miscounted";
+    }
+    if (conn->initial_dcid_registered &&
+        quic_cid_table_find(table, conn->initial_dcid.bytes, conn->initial_dcid.len) != conn) {
+        return "the first DCID does not lead to its connection";
+    }
+    *count += live + (conn->initial_dcid_registered ? 1 : 0);
     return NULL;
 }
 
@@ -47,11 +104,13 @@ static const char *check_conn(const quic_conn *conn)
 const char *sim_inspect_check(quic_endpoint *ep)
 {
     uint32_t count = 0;
+    uint32_t cid_count = 0;
     uint64_t conn_bytes = 0;
     for (quic_list_node *node = quic_list_front(&ep->env.all); node != NULL;
          node = quic_list_next(&ep->env.all, node)) {
         const quic_conn *conn = quic_conn_of_all(node);
         const char *wrong = check_conn(conn);
+        wrong = wrong != NULL ? wrong : check_cids(conn, &ep->env.cids, &cid_count);
         if (wrong != NULL) {
             return wrong;
         }
@@ -61,11 +120,26 @@ const char *sim_inspect_check(quic_endpoint *ep)
     if (count != ep->conn_count || count != ep->admission.conn_count) {
         return "connections are miscounted";
     }
+    if (cid_count != ep->env.cids.count) {
+        return "the table of connection IDs holds others than those of its connections";
+    }
     if (ep->admission.half_open_count > count) {
         return "half-open connections are miscounted";
     }
     if (conn_bytes > ep->mem.used_bytes) {
         return "connections hold more than their endpoint accounts for";
+    }
+    return NULL;
+}
+
+const char *sim_inspect_check_timers(quic_endpoint *ep, quic_ns now)
+{
+    for (quic_list_node *node = quic_list_front(&ep->env.all); node != NULL;
+         node = quic_list_next(&ep->env.all, node)) {
+        const char *wrong = check_timer(quic_conn_of_all(node), now);
+        if (wrong != NULL) {
+            return wrong;
+        }
     }
     return NULL;
 }
@@ -97,6 +171,46 @@ const char *sim_inspect_flow_settled(const quic_conn *from, const quic_conn *to)
         return "send budget is held although all streams are over";
     }
     return NULL;
+}
+
+static bool same_secret(const quic_keys *a, const quic_keys *b)
+{
+    return a != NULL && b != NULL && a->secret_len == b->secret_len &&
+           memcmp(a->secret, b->secret, a->secret_len) == 0;
+}
+
+const char *sim_inspect_pair(const quic_conn *from, const quic_conn *to)
+{
+    if (!quic_conn_is_open(from) || !quic_conn_is_open(to) || !from->handshake_complete ||
+        !to->handshake_complete) {
+        return NULL;
+    }
+    if (from->flow_send.limit > to->flow_recv.limit) {
+        return "one end believes in more credit than the other gave";
+    }
+    if (to->flow_recv.received > from->flow_send.used) {
+        return "one end received more than the other sent";
+    }
+    /* RFC 9001 6: never more than one update ahead of what the other end can open. Its next keys are
+     * made when they are needed. */
+    const quic_keys *tx = from->spaces[QUIC_SPACE_APP].tx;
+    if (same_secret(tx, to->spaces[QUIC_SPACE_APP].rx) || same_secret(tx, to->rx_next) ||
+        same_secret(tx, to->rx_prev)) {
+        return NULL;
+    }
+    return to->rx_next == NULL && from->tx_phase != to->rx_phase
+               ? NULL
+               : "one end seals with keys that the other will never have";
+}
+
+bool sim_inspect_confirmed(const quic_conn *conn)
+{
+    return conn->handshake_confirmed;
+}
+
+const quic_addr *sim_inspect_first_remote(const quic_conn *conn)
+{
+    return &conn->admitted;
 }
 
 void sim_inspect_update_keys(quic_conn *conn)

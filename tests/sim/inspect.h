@@ -9,8 +9,10 @@ extern "C" {
 #endif
 
 /* sim_inspect_check runs the invariant checks of every connection (they abort) and those that tell:
- * NULL, or what is wrong (a static text). */
+ * NULL, or what is wrong (a static text). sim_inspect_check_timers looks at timers, for an endpoint that
+ * has nothing left to send at `now`. */
 const char *sim_inspect_check(quic_endpoint *ep);
+const char *sim_inspect_check_timers(quic_endpoint *ep, quic_ns now);
 
 /* sim_inspect_idle_bytes: what an endpoint without connections holds: itself and its tables. */
 uint64_t sim_inspect_idle_bytes(const quic_endpoint *ep);
@@ -19,6 +21,10 @@ uint64_t sim_inspect_idle_bytes(const quic_endpoint *ep);
  * streams of both are over: NULL, or what is wrong. */
 const char *sim_inspect_flow_settled(const quic_conn *from, const quic_conn *to);
 
+/* sim_inspect_pair: what must agree between the two ends of an open connection at any moment: credit and
+ * key epochs. NULL, or what is wrong. */
+const char *sim_inspect_pair(const quic_conn *from, const quic_conn *to);
+
 /* sim_inspect_update_keys makes the connection update its 1-RTT keys with its next packet, if the
  * rules allow it; sim_inspect_key_phase tells its current send phase. */
 void sim_inspect_update_keys(quic_conn *conn);
@@ -26,6 +32,10 @@ bool sim_inspect_key_phase(const quic_conn *conn);
 
 /* sim_inspect_state prints the connection in one line. */
 void sim_inspect_state(const quic_conn *conn, char *out, size_t cap);
+
+/* sim_inspect_confirmed: RFC 9001 4.1.2; sim_inspect_first_remote: where its first packet came from. */
+bool sim_inspect_confirmed(const quic_conn *conn);
+const quic_addr *sim_inspect_first_remote(const quic_conn *conn);
 
 /* Facts for scenario tests. */
 uint32_t sim_inspect_held_count(const quic_conn *conn);

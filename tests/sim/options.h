@@ -47,12 +47,42 @@ struct HostOptions {
     bool pacing = true;
     uint32_t seg_max = 64; /* datagrams in one send */
     uint32_t tx_cap = 65507;
-    quic_ns rx_wait_ns = 0;     /* datagrams gather this long, like behind a busy loop */
-    uint32_t gro_max = 1;       /* datagrams merged into one unit */
-    bool pull_each = true;      /* pull after each unit, or once per batch */
-    quic_ns late_wake_ns = 0;   /* timers fire up to this much late */
-    uint64_t alloc_fail_at = 0; /* the k-th allocation after start fails; 0: none */
+    quic_ns rx_wait_ns = 0;        /* datagrams gather this long, like behind a busy loop */
+    uint32_t gro_max = 1;          /* datagrams merged into one unit */
+    bool pull_each = true;         /* pull after each unit, or once per batch */
+    quic_ns late_wake_ns = 0;      /* timers fire up to this much late */
+    uint64_t alloc_fail_at = 0;    /* the k-th allocation after start fails; 0: none */
+    uint64_t alloc_fail_count = 1; /* and so many from there on */
     std::vector<std::pair<quic_ns, quic_ns>> pauses; /* the host stands still */
+};
+
+/* What somebody who can see and send datagrams does until the network heals: attack.h. */
+struct AttackOptions {
+    double forge = 0;        /* per datagram seen: something made up comes along */
+    double replay = 0;       /* per datagram seen: an earlier one comes from another address */
+    bool on_path = false;    /* he uses the connection IDs he has seen */
+    bool early = false;      /* also what breaks a handshake, as nobody can prevent */
+    double too_big = 0;      /* per turn of a host: it is told that a datagram was too big */
+    double filter = 0;       /* a middlebox drops datagrams ... */
+    uint8_t filter_mask = 0; /* ... whose first byte has these bits ... */
+    uint8_t filter_value = 0;
+    bool filter_versions = false; /* ... or whose version it does not know */
+};
+
+/* A NAT gives a client's host another port, and perhaps another address. */
+struct RebindPlan {
+    uint32_t client = 0;
+    quic_ns at_ns = 0;
+    bool host = false;
+    bool keep_old = false; /* what is sent to the old address still arrives */
+};
+
+/* All connections of a host are gone without a word; it is back after a while. */
+struct CrashPlan {
+    uint32_t host = 0; /* 0: the server; else a client + 1 */
+    quic_ns at_ns = 0;
+    quic_ns down_ns = 0;
+    bool keep_secret = true; /* with the root secret it had */
 };
 
 struct StreamPlan {
@@ -102,6 +132,9 @@ struct Options {
     std::vector<HostOptions> clients;
     HostOptions server;
     std::vector<ConnPlan> conns;
+    AttackOptions attack;
+    std::vector<RebindPlan> rebinds;
+    std::vector<CrashPlan> crashes;
     quic_ns heal_ns = 0;                       /* from here on the network is good */
     quic_ns liveness_ns = 300 * QUIC_NS_PER_S; /* after heal and the last start */
     bool harsh = false;                        /* connections may die of the network's faults */
@@ -112,6 +145,9 @@ struct Options {
 
 /* sim_limits: modest bounds that tests can reach. */
 quring_limits sim_limits();
+
+/* draw_adversity adds attackers, rebindings and crashes to what draw_options has drawn. */
+void draw_adversity(Options &o);
 
 /* draw_options makes the options of one seed. */
 Options draw_options(uint64_t seed, Tls tls);

@@ -1,58 +1,97 @@
 #include "tests/sim/oracle.h"
 
-#include "quic/wire/header.h"
+#include "tests/sim/attack.h"
+#include "tests/sim/wire.h"
 
 namespace sim
 {
 namespace
 {
 
-/* Whether a datagram holds a packet only a validated client can make: Handshake or 1-RTT, or an
- * Initial with a token. */
-bool validates(const uint8_t *data, size_t len)
+uint64_t key_of(const quic_addr &a)
 {
-    size_t off = 0;
-    while (off < len) {
-        quic_long_header h;
-        if (!quic_header_is_long(data[off])) {
-            return true;
+    return static_cast<uint64_t>(a.ip[1]) << 40 | static_cast<uint64_t>(a.ip[2]) << 32 |
+           static_cast<uint64_t>(a.ip[3]) << 16 | a.port;
+}
+
+/* Calls visit(the eight bytes) for each path frame of `type` in the 1-RTT packets of a datagram. */
+template <typename Visit>
+void visit_path_frames(const uint8_t *data, size_t len, uint8_t type, Visit visit)
+{
+    WirePacket packets[kWirePacketsMax];
+    size_t n = split_packets(data, len, packets);
+    for (size_t i = 0; i < n; i++) {
+        const WirePacket &p = packets[i];
+        if (p.type != QUIC_PACKET_SHORT) {
+            continue;
         }
-        if (quic_header_decode_long(&h, data + off, len - off) != QUIC_OK ||
-            h.type > QUIC_PACKET_HANDSHAKE) {
-            return false;
-        }
-        if (h.type == QUIC_PACKET_HANDSHAKE || h.token_len > 0) {
-            return true;
-        }
-        off += h.packet_len;
+        visit_frames(data + p.at + p.header_len, p.payload_len(),
+                     [&](const quic_frame &frame, const uint8_t *, size_t) {
+                         if (frame.type == type) {
+                             uint64_t word;
+                             memcpy(&word, frame.path.data, sizeof(word));
+                             visit(word);
+                         }
+                         return true;
+                     });
     }
-    return false;
 }
 
 } // namespace
 
-void Amplification::on_server_recv(uint32_t address, const uint8_t *data, size_t len)
+bool Amplification::validates(const Account &a, const uint8_t *data, size_t len) const
 {
-    Account &a = accounts_[address];
+    WirePacket packets[kWirePacketsMax];
+    size_t n = split_packets(data, len, packets);
+    for (size_t i = 0; i < n; i++) {
+        const WirePacket &p = packets[i];
+        if (p.type == QUIC_PACKET_HANDSHAKE || (p.type == QUIC_PACKET_SHORT && !readable_)) {
+            return true;
+        }
+        quic_long_header h;
+        if (p.type == QUIC_PACKET_INITIAL &&
+            quic_header_decode_long(&h, data + p.at, len - p.at) == QUIC_OK && h.token_len > 0) {
+            return true;
+        }
+    }
+    bool answered = false;
+    if (readable_ && !a.challenges.empty()) {
+        visit_path_frames(data, len, QUIC_FRAME_PATH_RESPONSE, [&](uint64_t word) {
+            answered = answered || a.challenges.count(word) > 0;
+        });
+    }
+    return answered;
+}
+
+void Amplification::on_server_recv(const quic_addr &from, const uint8_t *data, size_t len)
+{
+    Account &a = accounts_[key_of(from)];
     a.received += len;
-    if (!a.validated) {
-        a.validated = validates(data, len);
+    if (!a.validated && !is_attackers(from)) {
+        a.validated = validates(a, data, len);
     }
 }
 
-bool Amplification::on_server_send(uint32_t address, size_t len)
+bool Amplification::on_server_send(const quic_addr &to, const uint8_t *data, size_t len)
 {
-    Account &a = accounts_[address];
+    Account &a = accounts_[key_of(to)];
     a.sent += len;
-    return a.validated || a.sent <= 3 * a.received;
+    if (a.validated) {
+        return true;
+    }
+    if (readable_) {
+        visit_path_frames(data, len, QUIC_FRAME_PATH_CHALLENGE,
+                          [&](uint64_t word) { a.challenges.insert(word); });
+    }
+    return a.sent <= 3 * a.received;
 }
 
-bool close_is_acceptable(const Options &o, const quring_close_info &info, bool closed_itself,
-                         bool peer_gone)
+bool close_is_acceptable(const Options &o, const quring_close_info &info, const EndFacts &facts)
 {
+    bool peer_gone = facts.peer_gone || facts.victim;
     switch (info.kind) {
     case QURING_CLOSE_LOCAL_APP:
-        return closed_itself;
+        return facts.closed_itself;
     case QURING_CLOSE_PEER_APP:
         return true;
     case QURING_CLOSE_IDLE_TIMEOUT:
@@ -65,11 +104,19 @@ bool close_is_acceptable(const Options &o, const quring_close_info &info, bool c
         return o.harsh; /* a damaged Version Negotiation is not authenticated */
     case QURING_CLOSE_UNREACHABLE:
         return o.harsh;
+    case QURING_CLOSE_LOCAL_TRANSPORT:
+        /* RFC 9000 8.1.3: a Retry token that nobody can read any more is taken for none, and then the
+         * client misses what a server says after a Retry (7.3). */
+        return facts.victim && facts.secret_lost && info.code == QUIC_V_TRANSPORT_PARAMETER;
     case QURING_CLOSE_PEER_TRANSPORT:
+        if (facts.secret_lost && info.code == QUIC_V_TRANSPORT_PARAMETER) {
+            return true;
+        }
         return (o.may_run_out &&
                 (info.code == QUIC_V_INTERNAL_ERROR || info.code == QUIC_V_CONNECTION_REFUSED)) ||
                info.code == QUIC_V_APPLICATION_ERROR ||
-               (o.harsh && info.code == QUIC_V_INVALID_TOKEN);
+               (o.attack.early && info.code == QUIC_V_INTERNAL_ERROR) || /* a forged Initial */
+               ((o.harsh || facts.victim) && info.code == QUIC_V_INVALID_TOKEN);
     case QURING_CLOSE_INTERNAL:
         return o.may_run_out;
     default:

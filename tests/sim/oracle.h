@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 
 #include "quring/conn.h"
@@ -15,28 +16,50 @@
 namespace sim
 {
 
-/* RFC 9000 8.1: before a client's address is validated it gets at most three times what it sent. */
+/* RFC 9000 8.1, 9.3.1: before an address is validated it gets at most three times what came from it. A
+ * first address is validated by a Handshake packet or an Initial with a token, one that a client moved to
+ * by the answer to a challenge that was sent there, an attacker's never. */
 class Amplification
 {
   public:
-    /* A datagram of `len` bytes from the client at `port` reached the server. */
-    void on_server_recv(uint32_t address, const uint8_t *data, size_t len);
+    /* `readable`: payloads can be read (shim provider); otherwise any 1-RTT packet counts as an answer. */
+    explicit Amplification(bool readable) : readable_(readable)
+    {
+    }
+
+    /* A datagram of `len` bytes from `from` reached the server. */
+    void on_server_recv(const quic_addr &from, const uint8_t *data, size_t len);
     /* The server sends; false: it may not. */
-    bool on_server_send(uint32_t address, size_t len);
+    bool on_server_send(const quic_addr &to, const uint8_t *data, size_t len);
+    /* The server has forgotten everything. */
+    void on_server_restart()
+    {
+        accounts_.clear();
+    }
 
   private:
     struct Account {
         uint64_t received = 0;
         uint64_t sent = 0;
         bool validated = false;
+        std::set<uint64_t> challenges;
     };
-    std::map<uint32_t, Account> accounts_;
+    bool validates(const Account &a, const uint8_t *data, size_t len) const;
+
+    bool readable_;
+    std::map<uint64_t, Account> accounts_;
 };
 
-/* close_is_acceptable says whether an end may see this close, given the faults of the run. `peer_gone`:
- * the other end closed before or never knew the connection. */
-bool close_is_acceptable(const Options &o, const quring_close_info &info, bool closed_itself,
-                         bool peer_gone);
+/* What was going on when a connection ended. */
+struct EndFacts {
+    bool closed_itself = false;
+    bool peer_gone = false;   /* the other end closed before, or never knew the connection */
+    bool victim = false;      /* a host of it crashed */
+    bool secret_lost = false; /* a server has come back without its root secret */
+};
+
+/* close_is_acceptable says whether an end may see this close, given the faults of the run. */
+bool close_is_acceptable(const Options &o, const quring_close_info &info, const EndFacts &facts);
 
 } // namespace sim
 

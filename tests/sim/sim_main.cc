@@ -34,6 +34,7 @@ struct Args {
 
 struct Sum {
     uint64_t seeds = 0, failed = 0, datagrams = 0, bytes = 0, conns = 0, done = 0;
+    uint64_t rebinds = 0, path_changes = 0, resets = 0;
     double conn_seconds = 0, cpu_seconds = 0;
 };
 
@@ -51,6 +52,9 @@ bool run_one(const Args &args, uint64_t seed, Sum *sum)
     sum->bytes += stats.stream_bytes;
     sum->conns += stats.conns;
     sum->done += stats.conns_done;
+    sum->rebinds += stats.rebinds;
+    sum->path_changes += stats.path_changes;
+    sum->resets += stats.resets;
     sum->conn_seconds += stats.conn_seconds;
     if (!ok) {
         sum->failed++;
@@ -117,6 +121,9 @@ int run_jobs(const Args &args, Sum *total)
             total->bytes += sum.bytes;
             total->conns += sum.conns;
             total->done += sum.done;
+            total->rebinds += sum.rebinds;
+            total->path_changes += sum.path_changes;
+            total->resets += sum.resets;
             total->conn_seconds += sum.conn_seconds;
             total->cpu_seconds += sum.cpu_seconds;
         }
@@ -181,14 +188,18 @@ int main(int argc, char **argv)
     int rc = args.jobs == 1 ? run_job(args, 0, &sum) : run_jobs(args, &sum);
     if (!args.one) {
         printf("%llu seeds (%s), %llu failed, %llu datagrams, %llu stream bytes, %llu of %llu "
-               "connections ran to their end, %.1f connection hours, %.1f CPU s, %lld s\n",
+               "connections ran to their end, %.1f connection hours, %llu rebindings, %llu path "
+               "changes, %llu stateless resets, %.1f CPU s, %lld s\n",
                static_cast<unsigned long long>(sum.seeds),
                args.tls == sim::Tls::kScript ? "script" : "boring",
                static_cast<unsigned long long>(sum.failed),
                static_cast<unsigned long long>(sum.datagrams),
                static_cast<unsigned long long>(sum.bytes),
                static_cast<unsigned long long>(sum.done),
-               static_cast<unsigned long long>(sum.conns), sum.conn_seconds / 3600, sum.cpu_seconds,
+               static_cast<unsigned long long>(sum.conns), sum.conn_seconds / 3600,
+               static_cast<unsigned long long>(sum.rebinds),
+               static_cast<unsigned long long>(sum.path_changes),
+               static_cast<unsigned long long>(sum.resets), sum.cpu_seconds,
                static_cast<long long>(time(nullptr) - start));
     }
     return rc;

@@ -20,7 +20,10 @@ constexpr uint32_t kRegisterSlots = 64;
 } // namespace
 
 World::World(const Options &options)
-    : options_(options), identity_(options_), rng_(options.seed ^ 0x5157), tx_buf_(65536)
+    : options_(options), identity_(options_), rng_(options.seed ^ 0x5157),
+      nat_(options.clients.size()),
+      attacker_(options.attack, options.seed ^ 0x6576, identity_.crypto()), tx_buf_(65536),
+      amplification_(identity_.scripted())
 {
     make_host(0, options_.server, options_.workers);
     for (uint32_t i = 0; i < options_.clients.size(); i++) {
@@ -28,55 +31,30 @@ World::World(const Options &options)
         up_.emplace_back(options_.up[i], rng_.u64());
         down_.emplace_back(options_.down[i], rng_.u64());
     }
-    quic_accept_config accept{};
-    accept.tls = identity_.vtable();
-    accept.tls_config = identity_.server_config();
-    accept.limits = options_.server.limits;
-    accept.retry = options_.retry;
-    accept.tickets = options_.resume != Resume::kNever;
-    if (options_.resume == Resume::kEarly) {
-        const uint8_t key[16] = {1};
-        register_.assign(quic_anti_replay_size(kRegisterSlots) / sizeof(uint64_t) + 1, 0);
-        gate_.replay = quic_anti_replay_init(register_.data(), kRegisterSlots, 3600 * QUIC_NS_PER_S,
-                                             key, 0, now_);
-        gate_.id = 1;
-        accept.early_gate = &gate_;
-    }
     sessions_.resize(options_.clients.size());
-    for (auto &w : hosts_[0]->workers) {
-        if (quic_endpoint_listen(w->ep, 0, &accept) != QUIC_OK) {
-            fail("listen");
-        }
-    }
+    listen();
     quic_ns start = now_;
-    for (uint32_t i = 0; i < options_.conns.size(); i++) {
-        auto c = std::make_unique<ConnState>();
-        c->plan = options_.conns[i];
-        c->index = i;
-        conns_.push_back(std::move(c));
-        quic_ns at = start + options_.conns[i].start_ns;
-        last_start_ = at > last_start_ ? at : last_start_;
-        schedule(at, Kind::kConnect, i, nullptr);
+    for (const ConnPlan &plan : options_.conns) {
+        add_conn(plan, start + plan.start_ns);
     }
-    options_.heal_ns += start;
-    for (auto *links : {&options_.up, &options_.down}) {
-        (void)links; /* their times are relative to 0; a second more or less does not matter */
+    options_.heal_ns += start; /* the times of links are relative to 0: a second does not matter */
+    for (uint32_t i = 0; i < options_.rebinds.size(); i++) {
+        schedule(start + options_.rebinds[i].at_ns, Kind::kRebind, i, nullptr);
+    }
+    for (uint32_t i = 0; i < options_.crashes.size(); i++) {
+        schedule(start + options_.crashes[i].at_ns, Kind::kCrash, i, nullptr);
     }
     schedule(options_.heal_ns, Kind::kHeal, 0, nullptr);
-    stats_.conns = static_cast<uint32_t>(conns_.size());
     for (auto &h : hosts_) {
         for (auto &w : h->workers) {
-            w->alloc.fail_at(h->options.alloc_fail_at);
+            w->alloc.fail_at(h->options.alloc_fail_at, h->options.alloc_fail_count);
         }
     }
 }
 
 World::~World()
 {
-    for (auto &c : conns_) { /* lent bytes must outlive the endpoints */
-        (void)c;
-    }
-    for (auto &h : hosts_) {
+    for (auto &h : hosts_) { /* here, where the bytes lent to streams are still there */
         for (auto &w : h->workers) {
             quic_endpoint_destroy(w->ep);
         }
@@ -93,24 +71,66 @@ void World::make_host(uint32_t index, const HostOptions &options, uint32_t worke
     host->addr.ip[3] = static_cast<uint8_t>(index + 1);
     host->addr.port = kServerPort;
     for (uint32_t i = 0; i < workers; i++) {
-        auto w = std::make_unique<Worker>();
-        w->rng.s = rng_.u64();
-        quic_endpoint_config config{};
-        config.worker_id = static_cast<uint8_t>(i);
-        config.worker_count = static_cast<uint8_t>(workers);
-        config.allocator = w->alloc.table();
-        config.rng = quic_rng_seeded(&w->rng);
-        config.crypto = identity_.crypto();
-        memset(config.root_secret, static_cast<int>(index + 1), sizeof(config.root_secret));
-        config.limits = options.limits;
-        config.cc = options.cc;
-        config.pacing = options.pacing;
-        if (quic_endpoint_create(&w->ep, &config) != QUIC_OK) {
-            fail("endpoint");
-        }
-        host->workers.push_back(std::move(w));
+        host->workers.push_back(std::make_unique<Worker>());
+        host->workers.back()->rng.s = rng_.u64();
+        start_worker(*host, i);
     }
     hosts_.push_back(std::move(host));
+}
+
+void World::start_worker(Host &host, uint32_t index)
+{
+    Worker &w = *host.workers[index];
+    quic_endpoint_config config{};
+    config.worker_id = static_cast<uint8_t>(index);
+    config.worker_count = static_cast<uint8_t>(host.is_server() ? options_.workers : 1);
+    config.allocator = w.alloc.table();
+    config.rng = quic_rng_seeded(&w.rng);
+    config.crypto = identity_.crypto();
+    memset(config.root_secret, static_cast<int>(host.index + 1 + 16u * host.secret),
+           sizeof(config.root_secret));
+    config.limits = host.options.limits;
+    config.cc = host.options.cc;
+    config.pacing = host.options.pacing;
+    if (quic_endpoint_create(&w.ep, &config) != QUIC_OK) {
+        fail("endpoint");
+    }
+}
+
+/* The server begins to take connections; what an earlier run of it took with 0-RTT is not known. */
+void World::listen()
+{
+    quic_accept_config accept{};
+    accept.tls = identity_.vtable();
+    accept.tls_config = identity_.server_config();
+    accept.limits = options_.server.limits;
+    accept.retry = options_.retry;
+    accept.tickets = options_.resume != Resume::kNever;
+    if (options_.resume == Resume::kEarly) {
+        const uint8_t key[16] = {1};
+        bool again = !register_.empty();
+        register_.assign(quic_anti_replay_size(kRegisterSlots) / sizeof(uint64_t) + 1, 0);
+        gate_.replay = quic_anti_replay_init(register_.data(), kRegisterSlots, 3600 * QUIC_NS_PER_S,
+                                             key, again ? now_ : 0, now_);
+        gate_.id = 1;
+        accept.early_gate = &gate_;
+    }
+    for (auto &w : hosts_[0]->workers) {
+        if (quic_endpoint_listen(w->ep, 0, &accept) != QUIC_OK) {
+            fail("listen");
+        }
+    }
+}
+
+void World::add_conn(const ConnPlan &plan, quic_ns at)
+{
+    auto c = std::make_unique<ConnState>();
+    c->plan = plan;
+    c->index = static_cast<uint32_t>(conns_.size());
+    last_start_ = at > last_start_ ? at : last_start_;
+    schedule(at, Kind::kConnect, c->index, nullptr);
+    conns_.push_back(std::move(c));
+    stats_.conns++;
 }
 
 void World::fail(const std::string &what)
@@ -199,12 +219,25 @@ void World::dispatch(const Event &ev)
         connect(static_cast<uint32_t>(ev.a));
         break;
     case Kind::kHeal:
-        for (size_t i = 0; i < up_.size(); i++) {
-            up_[i].heal();
-            down_[i].heal();
-        }
+        heal();
+        break;
+    case Kind::kRebind:
+        rebind(options_.rebinds[ev.a]);
+        break;
+    case Kind::kCrash:
+        crash(options_.crashes[ev.a]);
         break;
     }
+}
+
+void World::heal()
+{
+    for (size_t i = 0; i < up_.size(); i++) {
+        up_[i].heal();
+        down_[i].heal();
+    }
+    attacker_.heal();
+    options_.attack.too_big = 0;
 }
 
 /* ---- connections -------------------------------------------------------------------------------- */
@@ -219,6 +252,7 @@ void World::connect(uint32_t index)
 {
     ConnState &c = *conns_[index];
     Host &host = *hosts_[c.plan.client + 1];
+    c.victim = c.victim || now_ < hosts_[0]->down_until;
     char name[32];
     snprintf(name, sizeof(name), "c%u", index);
     quic_connect_config config{};
@@ -254,8 +288,9 @@ App *World::adopt(quic_conn *conn)
 {
     quring_conn_info info;
     quic_conn_get_info(conn, &info);
+    uint16_t port = Nat::inner_port(sim_inspect_first_remote(conn)->port, kClientPort);
     uint32_t index = by_name() ? static_cast<uint32_t>(atoi(info.server_name + 1))
-                               : info.remote.port - kClientPort;
+                               : static_cast<uint32_t>(port - kClientPort);
     if (index < conns_.size() && conns_[index]->server != nullptr &&
         conns_[index]->server->is_closed() && !conns_[index]->server->is_connected()) {
         /* 0-RTT was accepted and the handshake died here; the client's next Initial begins anew. */
@@ -298,7 +333,11 @@ void World::hand_event(Host &host, const quic_event &ev)
         return;
     }
     const quring_close_info *info = quic_conn_close_info(ev.conn);
-    if (!close_is_acceptable(options_, *info, false, true)) {
+    EndFacts facts;
+    facts.peer_gone = true;
+    facts.secret_lost = hosts_[0]->secret != 0;
+    if (!is_attackers(*sim_inspect_first_remote(ev.conn)) &&
+        !close_is_acceptable(options_, *info, facts)) {
         fail("a half-open connection ended with kind " + std::to_string(info->kind) + " code " +
              std::to_string(info->code) + " " + info->reason);
     }

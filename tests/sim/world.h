@@ -18,8 +18,10 @@
 #include "quic/crypto/tls.h"
 #include "quic/endpoint/endpoint.h"
 #include "tests/sim/app.h"
+#include "tests/sim/attack.h"
 #include "tests/sim/identity.h"
 #include "tests/sim/link.h"
+#include "tests/sim/nat.h"
 #include "tests/sim/options.h"
 #include "tests/sim/oracle.h"
 
@@ -36,6 +38,9 @@ struct Stats {
     double conn_seconds = 0; /* virtual time connections were open (client's view) */
     uint32_t conns = 0;
     uint32_t conns_done = 0; /* everything of their plan came to its end */
+    uint32_t resets = 0;     /* connections that ended by a stateless reset */
+    uint32_t rebinds = 0;    /* that took place */
+    uint64_t path_changes = 0;
     uint64_t trace_hash = 0;
     quic_ns end_ns = 0;
 };
@@ -52,6 +57,8 @@ class World : public AppHost
     {
         return failure_;
     }
+    /* Whether an allocation was made to fail. */
+    bool alloc_failed() const;
     const Stats &stats() const
     {
         return stats_;
@@ -77,7 +84,7 @@ class World : public AppHost
     }
 
   private:
-    enum class Kind : uint8_t { kArrive, kRx, kTimer, kApp, kConnect, kHeal };
+    enum class Kind : uint8_t { kArrive, kRx, kTimer, kApp, kConnect, kHeal, kRebind, kCrash };
     struct Event {
         quic_ns at;
         uint64_t order;
@@ -93,7 +100,18 @@ class World : public AppHost
     void schedule(quic_ns at, Kind kind, uint64_t a, void *p);
     void dispatch(const Event &ev);
     void make_host(uint32_t index, const HostOptions &options, uint32_t workers);
+    void add_conn(const ConnPlan &plan, quic_ns at);
+    void start_worker(Host &host, uint32_t index);
+    void listen();
     void connect(uint32_t index);
+    /* Nobody's handshake is under way. */
+    bool settled() const;
+    bool settled(const ConnState &c) const;
+    void heal();
+    void rebind(const RebindPlan &plan);
+    void crash(const CrashPlan &plan);
+    void reconnect(const ConnState &c);
+    void lie_about_size(Host &host);
     /* Who a server's connection is: the name asked for says it, or the client's port. */
     bool by_name() const
     {
@@ -108,12 +126,14 @@ class World : public AppHost
     void hand_event(Host &host, const quic_event &ev);
     void send_unit(Host &host, const quic_tx_unit &unit);
     void transmit(Host &host, Datagram d);
+    void launch(uint32_t client, bool to_server, Datagram d);
     void set_timer(Host &host);
     void on_closed(App *app);
     void perturb(App *app);
     App *adopt(quic_conn *conn);
     uint16_t port_of(uint32_t conn) const;
     bool finished() const;
+    void check_pairs();
     void check_end();
     void check_clean(Host &host);
     void trace(const Datagram &d);
@@ -128,6 +148,9 @@ class World : public AppHost
     std::vector<std::unique_ptr<Host>> hosts_; /* [0] is the server */
     std::vector<Link> up_;
     std::vector<Link> down_;
+    Nat nat_;
+    Attacker attacker_;
+    std::vector<Datagram> forged_;
     std::vector<std::unique_ptr<ConnState>> conns_;
     std::priority_queue<Event> queue_;
     std::vector<Datagram> pool_;

@@ -17,6 +17,22 @@ void World::both_done(ConnState *state)
     }
 }
 
+void World::check_pairs()
+{
+    for (const auto &c : conns_) {
+        const App *ends[2] = {c->client.get(), c->server.get()};
+        for (int i = 0; i < 2 && ends[0] != nullptr && ends[1] != nullptr; i++) {
+            if (ends[0]->conn() == nullptr || ends[1]->conn() == nullptr) {
+                break;
+            }
+            const char *wrong = sim_inspect_pair(ends[i]->conn(), ends[1 - i]->conn());
+            if (wrong != nullptr) {
+                fail("connection " + std::to_string(c->index) + ": " + wrong);
+            }
+        }
+    }
+}
+
 void World::on_closed(App *app)
 {
     ConnState *c = app->state();
@@ -30,10 +46,16 @@ void World::on_closed(App *app)
     bool done = app->is_done() && other != nullptr && other->is_done();
     bool planned_silence = c->plan.never_close && done;
     if (info.kind == QURING_CLOSE_IDLE_TIMEOUT && !planned_silence && !peer_gone &&
-        !options_.harsh && !options_.may_run_out) {
+        !options_.harsh && !options_.may_run_out && !c->victim) {
         fail("connection " + std::to_string(c->index) + ": idle timeout without a reason");
     }
-    if (!close_is_acceptable(options_, info, app->closed_itself(), peer_gone)) {
+    EndFacts facts;
+    facts.closed_itself = app->closed_itself();
+    facts.peer_gone = peer_gone;
+    facts.victim = c->victim;
+    facts.secret_lost = hosts_[0]->secret != 0;
+    stats_.resets += info.kind == QURING_CLOSE_STATELESS_RESET ? 1 : 0;
+    if (!close_is_acceptable(options_, info, facts)) {
         fail("connection " + std::to_string(c->index) + ": closed with kind " +
              std::to_string(info.kind) + " code " + std::to_string(info.code) + " frame " +
              std::to_string(info.frame_type) + " \"" + info.reason + "\"");
@@ -44,6 +66,9 @@ void World::on_closed(App *app)
     }
     if (!app->is_server() && done) {
         stats_.conns_done++;
+    } else if (!app->is_server() && c->victim && !app->closed_itself() &&
+               info.kind != QURING_CLOSE_PEER_APP) {
+        reconnect(*c);
     }
 }
 
@@ -93,9 +118,23 @@ void World::check_clean(Host &host)
     }
 }
 
+bool World::alloc_failed() const
+{
+    for (const auto &h : hosts_) {
+        for (const auto &w : h->workers) {
+            if (w->alloc.failed()) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 void World::check_end()
 {
-    /* What is still under way meets endpoints without connections. */
+    /* What is still under way meets endpoints without connections. Nothing new is made up: every answer
+     * to a repeated datagram could be repeated again. */
+    heal();
     while (!queue_.empty() && failure_.empty()) {
         Event ev = queue_.top();
         queue_.pop();
@@ -136,6 +175,7 @@ void World::check_end()
     }
     for (auto &h : hosts_) {
         for (auto &w : h->workers) {
+            stats_.path_changes += quic_endpoint_counters(w->ep)->path_changes;
             quic_endpoint_destroy(w->ep);
             w->ep = nullptr;
             if (w->alloc.bytes() != 0 || w->alloc.blocks() != 0) {

@@ -27,6 +27,9 @@ void World::arrive(uint64_t slot)
     Datagram d = std::move(pool_[slot]);
     pool_free_.push_back(slot);
     Host &host = *hosts_[d.to.ip[3] - 1u];
+    if (now_ < host.down_until || (!host.is_server() && !nat_.inward(&d.to))) {
+        return; /* nobody is there */
+    }
     if (host.inbox.size() >= kInboxMax) {
         return; /* the socket's buffer is full */
     }
@@ -77,7 +80,7 @@ void World::deliver(Host &host, std::vector<uint8_t> &bytes, uint32_t seg_len,
     if (host.is_server()) {
         for (size_t off = 0; off < bytes.size(); off += seg_len) {
             size_t left = bytes.size() - off;
-            amplification_.on_server_recv(address_of(first.from), bytes.data() + off,
+            amplification_.on_server_recv(first.from, bytes.data() + off,
                                           left < seg_len ? left : seg_len);
         }
     }
@@ -118,6 +121,7 @@ void World::turn(Host &host)
     }
     host.in_turn = true;
     host.turns++;
+    lie_about_size(host);
     for (uint32_t i = 0; i < host.workers.size(); i++) {
         uint32_t steps = 0;
         bool again = true;
@@ -140,10 +144,14 @@ void World::turn(Host &host)
         }
         if (options_.check_every != 0 && host.turns % options_.check_every == 0) {
             const char *wrong = sim_inspect_check(host.workers[i]->ep);
+            wrong = wrong != nullptr ? wrong : sim_inspect_check_timers(host.workers[i]->ep, now_);
             if (wrong != nullptr) {
                 fail(wrong);
             }
         }
+    }
+    if (options_.check_every != 0 && host.turns % options_.check_every == 0) {
+        check_pairs();
     }
     host.in_turn = false;
     set_timer(host);
@@ -191,6 +199,8 @@ void World::send_unit(Host &host, const quic_tx_unit &unit)
         fail("a unit that breaks its bounds");
         return;
     }
+    host.last_path = unit.path;
+    host.last_len = unit.seg_len;
     for (uint32_t off = 0; off < unit.len; off += unit.seg_len) {
         uint32_t left = unit.len - off;
         uint32_t len = left < unit.seg_len ? left : unit.seg_len;
@@ -224,16 +234,37 @@ void World::trace(const Datagram &d)
 void World::transmit(Host &host, Datagram d)
 {
     trace(d);
-    uint32_t client = (host.is_server() ? d.to.ip[3] : d.from.ip[3]) - 2u;
+    bool to_server = !host.is_server();
+    if (!to_server && !amplification_.on_server_send(d.to, d.bytes.data(), d.bytes.size())) {
+        fail("amplification: more than three times what came from an unvalidated address");
+    }
+    if (is_attackers(d.to)) {
+        return;
+    }
+    uint32_t client = Nat::client_of(to_server ? d.from : d.to);
     if (client >= up_.size()) {
         fail("a datagram to nowhere");
         return;
     }
-    if (host.is_server() && !amplification_.on_server_send(address_of(d.to), d.bytes.size())) {
-        fail("amplification: more than three times what an unvalidated client sent");
+    if (to_server) {
+        nat_.outward(&d.from);
     }
+    if (options_.attack.forge > 0 || options_.attack.replay > 0) {
+        attacker_.watch(d, to_server, settled(), forged_);
+    }
+    if (!attacker_.filters(d)) {
+        launch(client, to_server, std::move(d));
+    }
+    for (Datagram &f : forged_) {
+        launch(client, to_server, std::move(f));
+    }
+    forged_.clear();
+}
+
+void World::launch(uint32_t client, bool to_server, Datagram d)
+{
     carried_.clear();
-    (host.is_server() ? down_ : up_)[client].carry(std::move(d), now_, carried_);
+    (to_server ? up_ : down_)[client].carry(std::move(d), now_, carried_);
     for (Datagram &a : carried_) {
         size_t slot;
         if (pool_free_.empty()) {
