@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# quring against quiche, both ways, over loopback: interop_test.sh QURING_PEER
+# quring against quiche, both ways, over loopback: interop_test.sh QURING_PEER IMPAIR_RUN
 #
 # quiche comes as the native module of npm's @matrixai/quic, installed into a temporary directory.
 # Exit: 0 all went well; 1 something failed; 77 quiche cannot be had here (one line says why).
@@ -7,6 +7,8 @@ set -euo pipefail
 
 package=@matrixai/quic@2.0.9
 peer=$(readlink -f "$1")
+impair=$(readlink -f "$2")
+network=() # what impair_run makes of the way between them; empty: nothing stands between
 here=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" && pwd)
 work=$(mktemp -d)
 pids=()
@@ -69,16 +71,47 @@ spawn() {
     pids+=("$started")
 }
 
-port_of_server() {
+# port_of server|network: where it listens.
+port_of() {
     local port tries
     for ((tries = 0; tries < 200; tries++)); do
-        port=$(sed -n 's/^listening //p' "$work/server")
+        port=$(sed -n 's/^listening //p' "$work/$1")
         if [ -n "$port" ]; then
             echo "$port"
             return
         fi
-        kill -0 "$server_pid" 2>/dev/null || return 1
+        kill -0 "$started" 2>/dev/null || return 1
         sleep 0.05
+    done
+    return 1
+}
+
+# Starts the network before the server at port $1, if there is to be one: prints the port to connect to.
+put_between() {
+    if [ "${#network[@]}" -eq 0 ]; then
+        echo "$1"
+        return
+    fi
+    local address=$host:$1
+    [ "$host" = 127.0.0.1 ] || address=[$host]:$1
+    timeout --kill-after=2 45 "$impair" "$address" "${network[@]}" >"$work/network" 2>&1 &
+    started=$!
+    echo "$started" >"$work/network.pid"
+    port_of network
+}
+
+# Ends it; it must have done to datagrams what was asked for.
+end_between() {
+    [ "${#network[@]}" -gt 0 ] || return 0
+    local tries pid
+    pid=$(cat "$work/network.pid")
+    kill "$pid" 2>/dev/null || return 1
+    for ((tries = 0; tries < 100; tries++)); do
+        if grep -q '^{' "$work/network"; then
+            grep -qE "\"$between\": [1-9]" "$work/network"
+            return
+        fi
+        sleep 0.02
     done
     return 1
 }
@@ -101,12 +134,12 @@ interop() {
     read -ra client_options <<<"$5"
     pids=()
     side "$server" server "${server_options[@]}"
-    for file in server server.err client client.err; do
+    for file in server server.err network network.err client client.err; do
         : >"$work/$file" # the last server's port must not be read for this one's
     done
     spawn "$work/server" "${command[@]}"
     server_pid=$started
-    if port=$(port_of_server); then
+    if port=$(port_of server) && port=$(put_between "$port"); then
         side "$client" client "$port" "${client_options[@]}"
         spawn "$work/client" "${command[@]}"
         wait "$started" || status=1
@@ -121,6 +154,7 @@ interop() {
         holds "$work/server" "$4" || status=1
     fi
     holds "$work/client" "$6" || status=1
+    end_between || status=1
     pids=()
     if [ "$status" -eq 0 ]; then
         passed=$((passed + 1))
@@ -129,7 +163,7 @@ interop() {
     fi
     failed=$((failed + 1))
     echo "FAILED  $name"
-    for file in server server.err client client.err; do
+    for file in server server.err network client client.err; do
         sed "s/^/        $file: /" "$work/$file" | tail -n 8
     done
 }
@@ -156,6 +190,30 @@ lossy() {
     [ "$1" = quring ] || { at_server='--drop 3' at_client=''; }
     interop '2 MB each way, 3 % lost' "$1" "$at_server" 'exchanges=1 down=2000000' \
         "--down 2000000 --up 2000000 $at_client" "$end"
+}
+
+# The interop runner's bad networks between the two.
+networks() {
+    local server=$1 mb='--down 2000000 --up 500000' end='exchanges=1 down=2000000 up=500000'
+    local -a line=(--delay 15 --rate 10000000 --queue 25)
+    between=dropped
+    network=("${line[@]}" --drop 2,3)
+    interop '2 % lost each way, 3 in a row at most' "$server" '' "$end" "$mb" "$end"
+    network=("${line[@]}" --drop 30,3)
+    interop '30 % lost each way' "$server" '' 'exchanges=1 down=1000 up=1000' \
+        '--down 1000 --up 1000' 'exchanges=1 down=1000 up=1000'
+    between=corrupted
+    network=("${line[@]}" --corrupt 2,3)
+    interop '2 % damaged each way' "$server" '' "$end" "$mb" "$end"
+    between=hole
+    network=("${line[@]}" --hole 500,1000,1)
+    interop 'nothing passes for a second' "$server" '' "$end" "$mb" "$end"
+    if [ "$server" = quring ]; then
+        between=rebinds
+        network=("${line[@]}" --rebind 700,0)
+        interop 'the NAT forgets the client' "$server" '' "$end" "$mb" "$end"
+    fi
+    network=()
 }
 
 # How connections end, and how they never begin.
@@ -187,6 +245,8 @@ for io in uring epoll; do
     transfers quiche
 done
 
+networks quring
+networks quiche
 endings quring
 endings quiche
 interop 'versions told on an unknown one' quring '' - --unknown-version 'versions 1'
@@ -194,10 +254,12 @@ interop 'no common version' quiche --refuse-version - '--down 10' 'closed versio
 interop 'a challenge on a second path is answered' quring '' 'closed peer_app 7' '--down 5000000 --migrate' \
     'migrated
 exchanges=1 down=5000000'
-if [ -s /proc/net/if_inet6 ]; then
+if grep -q . /proc/net/if_inet6 2>/dev/null; then # its size is told as 0
     host=::1
     interop IPv6 quring '' 'down=5000000' '--down 5000000' 'down=5000000'
     interop IPv6 quiche '' 'down=5000000' '--down 5000000' 'down=5000000'
+    networks quring
+    networks quiche
 fi
 
 echo "$passed passed, $failed failed"
