@@ -87,6 +87,8 @@ static const qp_rule qp_rules[] = {
      "who encrypts packets"},
     {"--payload", NULL, QP_RUNS, QP_U32, QP_AT(payload), 1200, 65507, "1200..65507",
      "UDP payload bytes of full packets"},
+    {"--mtu-probe", NULL, QP_S | QP_C, QP_U32, QP_AT(mtu_probe), 1200, 65507, "1200..65507",
+     "largest UDP payload to search for (RFC 8899); default 1472"},
     {"--cc", NULL, QP_S | QP_C | QP_D, QP_CHOICE, QP_AT(cc), 0, 0, "cubic|reno|bbr",
      "congestion control"},
     {"--no-pacing", NULL, QP_S | QP_C | QP_D, QP_FLAG, QP_AT(no_pacing), 0, 0, NULL,
@@ -350,6 +352,10 @@ static bool qp_check(qp_parser *p)
     }
     if (o->key != NULL && o->cert == NULL) {
         return qp_wrong(p, "--key needs --cert: allowed are both or neither");
+    }
+    if (o->payload != 0 && o->mtu_probe != 0) {
+        return qp_wrong(p, "--payload and --mtu-probe contradict each other: allowed is one of "
+                           "them");
     }
     if (o->ca != NULL && o->insecure) {
         return qp_wrong(p, "--ca and --insecure contradict each other: allowed is one of them");

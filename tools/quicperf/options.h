@@ -63,10 +63,11 @@ typedef struct qp_options {
     uint32_t workers; /* 0: one per CPU listed, or one */
     int32_t cpus[QURING_WORKERS_MAX];
     size_t cpu_count;
-    uint32_t io;      /* quring_io_backend */
-    uint32_t aead;    /* quring_aead */
-    uint32_t cc;      /* quring_cc */
-    uint32_t payload; /* 0: the library's choice */
+    uint32_t io;        /* quring_io_backend */
+    uint32_t aead;      /* quring_aead */
+    uint32_t cc;        /* quring_cc */
+    uint32_t payload;   /* 0: the library's choice */
+    uint32_t mtu_probe; /* 0: the library's choice */
     bool no_pacing;
     bool no_gso;
     bool no_gro;

@@ -40,6 +40,8 @@ static void qp_limits_from(quring_limits *limits, const qp_options *o)
         limits->udp_payload_bytes = o->payload;
         limits->udp_payload_max_bytes = o->payload;
         limits->mtu_probe_max_bytes = 0; /* the size is fixed */
+    } else if (o->mtu_probe != 0) {
+        limits->mtu_probe_max_bytes = o->mtu_probe;
     }
     if (o->window_bytes != 0) {
         uint64_t window = o->window_bytes;
