@@ -76,9 +76,10 @@ class World:
         ip("-n", SERVER_NS, "link", "add", "veth0", "type", "veth", "peer", "name", "veth1", "netns",
            CLIENT_NS)
         for namespace, device, which in (SERVER_NS, "veth0", 0), (CLIENT_NS, "veth1", 1):
-            # Else an interface that goes down forgets its IPv6 addresses.
-            subprocess.run(inside(namespace, "sysctl", "-qw", "net.ipv6.conf.all.keep_addr_on_down=1"),
-                           check=False, stderr=subprocess.DEVNULL)
+            # Else an interface that goes down forgets its IPv6 addresses, and one whose first IPv4
+            # address is taken away the others of that network.
+            subprocess.run(inside(namespace, "sysctl", "-qw", "net.ipv6.conf.all.keep_addr_on_down=1",
+                                  "net.ipv4.conf.all.promote_secondaries=1"), check=True)
             ip("-n", namespace, "link", "set", device, "mtu", str(self.mtu))
             for family in ADDRESSES:
                 self.address("add", namespace, device, family, which)
@@ -154,7 +155,16 @@ class Netns(unittest.TestCase):
             clients.append((target(family, PORT + i),
                             client(family, *args, "--io", io, to=target(family, PORT + i))))
             stack.callback(clients[-1][1].kill)
+        for _, process in clients:
+            self.under_way(process)
         return clients
+
+    def under_way(self, process):
+        """Reads what the client says until a line of the transfer."""
+        line = "-"
+        while line and "bit/s" not in line:
+            line = process.stderr.readline()
+        self.assertIn("bit/s", line)
 
     def test_transfer_finds_the_mtu(self):
         for mtu, least in (1280, 1200), (1500, 1400), (9000, 8000):
@@ -195,8 +205,8 @@ class Netns(unittest.TestCase):
     def test_interface_down_for_two_seconds(self):
         for namespace, device in (CLIENT_NS, "veth1"), (SERVER_NS, "veth0"):
             with World(), contextlib.ExitStack() as stack:
-                clients = self.start_all(stack, "-t", "7s", "-i", "500ms")
-                time.sleep(1.5)
+                clients = self.start_all(stack, "-t", "9s", "-i", "500ms")
+                time.sleep(0.5)
                 ip("-n", namespace, "link", "set", device, "down")
                 time.sleep(2)
                 ip("-n", namespace, "link", "set", device, "up")
@@ -204,20 +214,18 @@ class Netns(unittest.TestCase):
                     run = self.finish(process)
                     rates = [i["bytes"] for i in run["intervals"]]
                     self.assertIn(0, rates, "it was never away")
-                    self.assertGreater(sum(rates[-2:]), 0, "it did not come back")
+                    self.assertGreater(sum(rates[-4:]), 0, "it did not come back")
 
-    def test_the_clients_address_goes_away(self):
-        """Its packets name the address the connection began with: nothing leaves without it, and
-        the connection ends when it was idle for too long."""
+    def test_the_clients_address_changes(self):
+        """The client does not hear of it; the server follows, as behind a NAT (RFC 9000 9.3)."""
         with World() as world, contextlib.ExitStack() as stack:
-            clients = self.start_all(stack, "-t", "20s", "-d", "up", "--idle-timeout", "2s")
-            time.sleep(1.5)
+            clients = self.start_all(stack, "-t", "6s", "-d", "up", "-i", "500ms")
             for family in ADDRESSES:
                 world.address("add", CLIENT_NS, "veth1", family, 2)
                 world.address("del", CLIENT_NS, "veth1", family, 1)
             for to, process in clients:
-                run = self.fails(process, to)
-                self.assertGreater(sum(i["bytes"] for i in run["intervals"]), 0)
+                run = self.finish(process)
+                self.assertGreater(sum(i["bytes"] for i in run["intervals"][-4:]), 0, to)
 
     def test_no_route(self):
         with World():
@@ -227,8 +235,7 @@ class Netns(unittest.TestCase):
 
     def test_the_route_goes_away(self):
         with World(), contextlib.ExitStack() as stack:
-            clients = self.start_all(stack, "-t", "20s", "--idle-timeout", "2s")
-            time.sleep(1.5)
+            clients = self.start_all(stack, "-t", "20s", "--idle-timeout", "2s", "-i", "500ms")
             for family in ADDRESSES:
                 ip("-n", CLIENT_NS, "-%d" % family, "route", "add", "unreachable",
                    ADDRESSES[family][0], "metric", "1")

@@ -81,6 +81,8 @@ class Wrong(unittest.TestCase):
         self.check(["client", "localhost", "--mtu", "99"], 2, "99", "1280..65535")
         self.check(["client", "localhost", "--blackhole", "1s"], 2, "1s", "ON,OFF")
         self.check(["client", "localhost", "--queue", "10"], 2, "--rate")
+        self.check(["client", "localhost", "--mtu-probe", "9"], 2, "1200..65507")
+        self.check(["server", "--mtu-probe", "8972", "--payload", "1300"], 2, "--payload")
         self.check(["server", "--loss", "1%"], 2, "--loss")
         self.check(["server", "--cert", "x.pem"], 2, "--key")
         self.check(["server", "-p", "70000"], 2, "70000", "0..65535")
