@@ -42,12 +42,20 @@ typedef struct quring_limits {
     uint32_t half_open_per_addr_max;   /* of those, per IPv4 address or IPv6 /56; 0 = off */
     uint32_t connections_per_addr_max; /* per IPv4 address or IPv6 /56; 0 = off */
     uint32_t
-        initials_per_s_retry; /* new Initials per second above which Retry is demanded; 0 = off */
-    uint32_t stateless_resets_per_s; /* RFC 9000 10.3 */
+        initials_per_s_retry; /* new Initials per second above which Retry is demanded, until they
+                                 have been less than half of that for 5 s; 0 = off. Retry is demanded,
+                                 too, above half of half_open_max */
+    uint32_t stateless_resets_per_s;      /* RFC 9000 10.3 */
+    uint32_t stateless_resets_per_addr_s; /* of those, to one IPv4 /24 or IPv6 /48; 0 = off */
     uint32_t version_negotiations_per_s;
     uint64_t worker_mem_max_bytes; /* all protocol memory of a worker */
     uint64_t
         conn_mem_max_bytes; /* one connection's; 0 = twice its receive window + send_buf + 64 KiB */
+
+    uint32_t
+        new_tokens; /* NEW_TOKEN frames a server gives each client, and one more on each new path:
+                            a later connection skips Retry (RFC 9000 8.1.3); 0 = none */
+    uint64_t new_token_lifetime_ns;
 
     uint64_t handshake_timeout_ns;
     uint64_t idle_timeout_ns; /* max_idle_timeout we advertise, RFC 9000 10.1 */
@@ -102,13 +110,25 @@ typedef struct quring_config {
     bool dual_stack;           /* an IPv6 wildcard socket also takes IPv4 */
     uint32_t spin_ns;          /* poll this long before sleeping; 0 = sleep at once */
     uint32_t socket_buf_bytes; /* SO_RCVBUF and SO_SNDBUF asked for */
-    uint8_t root_secret[32];   /* tokens and reset keys derive from it; all zero = random */
+    uint8_t root_secret[32];   /* keys of tokens, tickets and stateless resets derive from it; the
+                                  same secret makes them outlive a restart, or be good at several
+                                  machines. All zero = random. See quring_root_secret_load */
+    uint8_t previous_root_secret[32]; /* after a change of root_secret: what was made under this one
+                                         stays good; all zero = none */
     quring_limits limits;
     quring_log_fn log; /* NULL: errors and warnings go to stderr */
     void *log_ctx;
 } quring_config;
 
 QURING_EXPORT void quring_config_init(quring_config *config);
+
+/* quring_root_secret_load reads a root secret from a file of exactly 32 bytes, or of 64 hexadecimal
+ * digits and at most one end of line. The file must be its owner's alone (mode 0600 or less).
+ * Returns QURING_OK; QURING_E_OS (cannot be read); QURING_E_INVAL (others may read it, or it holds
+ * something else; all zero is no secret). On failure `out` is untouched. */
+QURING_EXPORT QURING_NODISCARD quring_status quring_root_secret_load(uint8_t out[32],
+                                                                     const char *path,
+                                                                     quring_error *err);
 
 /* quring_config_check is the only judge of a configuration; quring_runtime_create calls it.
  * Returns QURING_OK, or QURING_E_INVAL with the name of the bad field in err->message. */

@@ -36,6 +36,8 @@ typedef enum quring_event_type {
                               replayed (RFC 9001 9.2) */
     QURING_EV_EARLY_REJECTED, /* client, before CONNECTED: the server took no 0-RTT. What was written
                                  is sent again after the handshake; nothing is to be done */
+    QURING_EV_TOKEN, /* client: `data` is for quring_connect_options.token of one later connection to
+                        the same server: it skips a Retry there. Several may come */
 } quring_event_type;
 
 /* Who ended a connection, and how. */
@@ -71,7 +73,7 @@ typedef struct quring_event {
     uint64_t offset;                /* STREAM_RELEASED: bytes */
     const quring_close_info *close; /* CLOSED; valid during the callback */
     uint8_t level;                  /* HANDSHAKE_DATA: quring_level of the bytes */
-    quring_bytes data;              /* HANDSHAKE_*, SESSION: borrowed during the callback */
+    quring_bytes data;              /* HANDSHAKE_*, SESSION, TOKEN: borrowed during the callback */
 } quring_event;
 
 typedef void (*quring_event_fn)(const quring_event *event);
@@ -97,6 +99,7 @@ typedef struct quring_conn_info {
     bool early_accepted; /* 0-RTT was offered and accepted */
     bool early_rejected; /* it was offered and refused */
     bool retry_used;
+    bool token_used; /* server: a token of an earlier connection proved the client's address */
     uint32_t version;
     uint16_t cipher_suite; /* TLS number, e.g. 0x1301 */
     const char *cipher;    /* "TLS_AES_128_GCM_SHA256"; static */

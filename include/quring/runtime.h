@@ -101,6 +101,9 @@ typedef struct quring_connect_options {
                              full one. Not with external_tls */
     bool zero_rtt; /* write before the handshake, if the session allows it (RFC 9001 4.6):
                       QURING_EV_EARLY_READY says that it does. An attacker can repeat such bytes */
+    quring_bytes token; /* what a QURING_EV_TOKEN gave, borrowed for the call; len 0: none. One for
+                           another server or version is ignored. Use each once: two connections that
+                           show the same one can be told to be of one client */
 } quring_connect_options;
 
 /* quring_connect opens a connection on the calling worker and sends its first flight at the end of

@@ -191,6 +191,9 @@ static void requeue_frame(quic_conn *conn, quic_space space, const quic_sent_fra
             conn->pending |= QUIC_PEND_NEW_CID;
         }
         break;
+    case QUIC_SF_NEW_TOKEN:
+        quic_conn_give_tokens(conn, 1);
+        break;
     case QUIC_SF_RETIRE_CID:
         quic_cid_peer_retire_lost(&conn->cids_peer, frame->id);
         if (conn->cids_peer.to_send_count > 0) {

@@ -90,17 +90,12 @@ quic_rc quic_conn_on_retire_cid(quic_conn *conn, uint64_t seq, const uint8_t *dc
     return QUIC_OK;
 }
 
-void quic_conn_unregister_initial_dcid(quic_conn *conn)
+void quic_conn_unregister_all(quic_conn *conn)
 {
     if (conn->initial_dcid_registered) {
         conn->initial_dcid_registered = false;
         quic_cid_table_remove(&conn->env->cids, conn->initial_dcid.bytes, conn->initial_dcid.len);
     }
-}
-
-void quic_conn_unregister_all(quic_conn *conn)
-{
-    quic_conn_unregister_initial_dcid(conn);
     for (uint32_t i = 0; i < QUIC_CID_LOCAL_MAX; i++) {
         if (conn->cids_local.entries[i].used) {
             quic_cid_table_remove(&conn->env->cids, conn->cids_local.entries[i].bytes,

@@ -21,6 +21,7 @@
 #include "quic/crypto/reset_token.h"
 #include "quic/crypto/session_ticket.h"
 #include "quic/crypto/tls.h"
+#include "quic/crypto/token.h"
 #include "quic/path/cid_table.h"
 #include "quic/wire/header.h"
 
@@ -45,6 +46,8 @@ typedef struct quic_conn_env {
     quic_list dead; /* to be freed by the endpoint */
     quic_reset_key reset_key;
     quic_ticket_keys ticket_keys;
+    quic_token_keys token_keys;
+    quic_ns wall_offset_ns; /* what makes wall-clock time of `now`; wraps around */
     uint8_t worker_id;
     uint8_t worker_count;
     quring_cc cc;
@@ -60,7 +63,9 @@ typedef struct quic_conn_config {
     const char *server_name; /* client */
     const uint8_t *session;  /* client: what a SESSION event gave, or NULL; read during the call */
     size_t session_len;
-    bool zero_rtt; /* client: with 0-RTT, if the session allows it */
+    bool zero_rtt;        /* client: with 0-RTT, if the session allows it */
+    const uint8_t *token; /* client: what a TOKEN event gave, or NULL; read during the call */
+    size_t token_len;
     const quring_limits *limits;
     quic_path_addr path;
     void *owner_ctx;
@@ -72,7 +77,9 @@ typedef struct quic_conn_config {
     quic_cid retry_scid;
     bool tickets;                      /* gives and takes session tickets */
     const quic_early_gate *early_gate; /* kept; NULL: 0-RTT is refused */
-    bool retry_used; /* the address is validated and retry_scid goes into the parameters */
+    bool retry_used;    /* the address is validated and retry_scid goes into the parameters */
+    bool token_used;    /* the address is validated by a NEW_TOKEN */
+    uint8_t new_tokens; /* NEW_TOKEN frames to give once the handshake is confirmed; 0: never any */
 } quic_conn_config;
 
 /* quic_conn_create makes a connection, names it, registers its connection IDs and puts it on env->all

@@ -123,6 +123,9 @@ static void finish_reported(quic_conn *conn, quic_ns now)
     if (conn->session_shown) {
         quic_conn_free_session(conn);
     }
+    if (conn->new_token_shown) {
+        quic_conn_free_token(conn);
+    }
     if (conn->closing_stream != NULL) {
         quic_stream *s = conn->closing_stream;
         conn->closing_stream = NULL;
@@ -162,6 +165,13 @@ bool quic_conn_poll_event(quic_conn *conn, quic_event *out, quic_ns now)
         out->data = conn->session;
         out->data_len = conn->session_len;
         conn->session_shown = true; /* freed at the next poll */
+        return true;
+    }
+    if (conn->new_tokens != NULL && take(conn, QUIC_CONN_EV_TOKEN, QURING_EV_TOKEN, out)) {
+        out->data = conn->new_tokens->blob;
+        out->data_len = conn->new_tokens->len;
+        conn->new_token_shown = true; /* freed at the next poll */
+        conn->events |= conn->new_tokens->next != NULL ? QUIC_CONN_EV_TOKEN : 0u;
         return true;
     }
     if (take(conn, QUIC_CONN_EV_CLOSED, QURING_EV_CLOSED, out)) {

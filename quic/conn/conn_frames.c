@@ -170,6 +170,8 @@ static quic_rc on_frame(const frame_ctx *ctx, const quic_frame *frame)
         return on_stream_data_blocked(conn, &frame->stream_data_blocked);
     case QUIC_FRAME_NEW_CONNECTION_ID:
         return quic_conn_on_new_cid(conn, &frame->new_connection_id);
+    case QUIC_FRAME_NEW_TOKEN:
+        return quic_conn_on_new_token(conn, &frame->new_token);
     case QUIC_FRAME_RETIRE_CONNECTION_ID:
         return quic_conn_on_retire_cid(conn, frame->retire_connection_id.seq, ctx->dcid,
                                        ctx->dcid_len);
@@ -185,8 +187,7 @@ static quic_rc on_frame(const frame_ctx *ctx, const quic_frame *frame)
     case QUIC_FRAME_HANDSHAKE_DONE:
         return on_handshake_done(conn, ctx->now);
     default:
-        /* PADDING, PING, NEW_TOKEN (nothing remembers tokens), DATA_BLOCKED, STREAMS_BLOCKED: there
-         * is nothing to do but acknowledge. */
+        /* PADDING, PING, DATA_BLOCKED, STREAMS_BLOCKED: there is nothing to do but acknowledge. */
         return QUIC_OK;
     }
 }

@@ -109,6 +109,12 @@ static quic_rc init_conn(quic_conn *conn, const quic_conn_config *config, quic_n
         return rc;
     }
     quic_conn_update_facts(conn);
+    if (config->token_len > 0) {
+        rc = quic_conn_use_token(conn, config->token, config->token_len);
+        if (rc != QUIC_OK) {
+            return rc;
+        }
+    }
     rc = quic_conn_early_prepare(conn, config->session, config->session_len, config->zero_rtt);
     if (rc != QUIC_OK) {
         return rc;
@@ -135,6 +141,8 @@ quic_rc quic_conn_create(quic_conn **out, quic_conn_env *env, const quic_conn_co
     conn->tickets = config->tickets;
     conn->early_gate = config->early_gate;
     conn->retry_used = config->retry_used;
+    conn->token_used = config->token_used;
+    conn->new_tokens_max = config->new_tokens;
     conn->counted_half_open = config->role == QUIC_SERVER;
     conn->created_ns = now;
     conn->last_recv_ns = now;
@@ -143,7 +151,8 @@ quic_rc quic_conn_create(quic_conn **out, quic_conn_env *env, const quic_conn_co
     conn->next_skip_pn = 64 + quic_rng_u64(env->rng) % 192;
     quic_mem_init_child(&conn->mem, env->mem, mem_limit(&conn->limits));
     /* RFC 9000 8.1: a client need not limit itself; a token proves a client's address. */
-    quic_path_init(&conn->path, &config->path, config->role == QUIC_CLIENT || config->retry_used,
+    quic_path_init(&conn->path, &config->path,
+                   config->role == QUIC_CLIENT || config->retry_used || config->token_used,
                    QUIC_MIN_INITIAL_LEN);
     quic_mtu_init(&conn->mtu, QUIC_MIN_INITIAL_LEN);
     quic_ecn_init(&conn->ecn, conn->limits.ecn);
@@ -201,6 +210,9 @@ void quic_conn_release(quic_conn *conn)
     quic_conn_free_move(conn);
     quic_conn_free_early(conn);
     quic_conn_free_session(conn);
+    while (conn->new_tokens != NULL) {
+        quic_conn_free_token(conn);
+    }
     quic_mem_free(&conn->mem, conn->token, conn->token_len);
     conn->token = NULL;
     conn->token_len = 0;
@@ -366,6 +378,7 @@ void quic_conn_get_info(const quic_conn *conn, quring_conn_info *out)
     out->early_rejected = conn->early_status == QUIC_EARLY_REJECTED;
     out->zero_rtt_bytes = conn->early_bytes;
     out->retry_used = conn->retry_used;
+    out->token_used = conn->token_used;
     out->version = QUIC_VERSION_1;
     out->cipher_suite = conn->suite;
     out->cipher = cipher_name(conn->suite);

@@ -9,7 +9,7 @@
  *   conn_events     what the application is told    conn_streams the application's stream verbs
  *   conn_cids       connection IDs                  conn_external a handshake driven from outside
  *   conn_mtu        datagram size, ECN              early        sessions, 0-RTT
- *   conn_path       a peer that moves
+ *   conn_path       a peer that moves               conn_token   NEW_TOKEN
  */
 #ifndef QUIC_CONN_CONN_INTERNAL_H
 #define QUIC_CONN_CONN_INTERNAL_H
@@ -56,6 +56,7 @@ enum {
     QUIC_PEND_PATH_RESPONSE = 1u << 8,
     QUIC_PEND_HANDSHAKE_DONE = 1u << 9,
     QUIC_PEND_PING = 1u << 10,
+    QUIC_PEND_NEW_TOKEN = 1u << 11,
 };
 
 /* quic_sent_frame.kind: what a sent packet carried, as far as somebody wants to know its fate. */
@@ -67,6 +68,7 @@ enum {
     QUIC_SF_STREAM_CTRL, /* id; flags: one QUIC_STREAM_CTRL_* bit */
     QUIC_SF_NEW_CID,     /* id: sequence number */
     QUIC_SF_RETIRE_CID,  /* id: sequence number */
+    QUIC_SF_NEW_TOKEN,   /* nothing more: a lost token is replaced by another */
 };
 #define QUIC_SF_FIN 1u
 
@@ -80,6 +82,7 @@ enum {
     QUIC_CONN_EV_EARLY_READY = 1u << 8,
     QUIC_CONN_EV_EARLY_REJECTED = 1u << 9,
     QUIC_CONN_EV_SESSION = 1u << 10,
+    QUIC_CONN_EV_TOKEN = 1u << 11,
 };
 enum {
     QUIC_STREAM_EV_OPENED = 1u << 0,
@@ -128,6 +131,13 @@ typedef struct quic_conn_early {
     size_t tls_session_len;
     quic_transport_params params; /* client: remembered */
 } quic_conn_early;
+
+/* Client: a token of the server's, with what it is good for, until the application has seen it. */
+typedef struct quic_conn_token {
+    struct quic_conn_token *next;
+    uint32_t len;
+    uint8_t blob[];
+} quic_conn_token;
 
 #define QUIC_OFF_PATH_MAX 3u
 
@@ -245,7 +255,7 @@ struct quic_conn {
     uint64_t peer_udp_payload_max;
     uint64_t peer_cids_max; /* active_connection_id_limit */
     uint8_t peer_ack_delay_exponent;
-    uint8_t *token; /* client: of a Retry */
+    uint8_t *token; /* client: for its Initials: of an earlier connection, or of a Retry */
     size_t token_len;
     quic_held_packet *held; /* oldest first */
     uint32_t held_count;
@@ -259,12 +269,17 @@ struct quic_conn {
     uint8_t early_status; /* quic_early_status */
     bool tickets;         /* server: gives and takes session tickets */
     bool session_shown;
+    bool new_token_shown;        /* the first of new_tokens */
+    bool token_used;             /* server: a NEW_TOKEN proved the address */
+    uint8_t new_tokens_max;      /* server: how many to give; 0: none */
+    uint8_t new_tokens_due;      /* to be sent now */
+    quic_conn_token *new_tokens; /* client: for TOKEN events, oldest first */
 
     /* connection IDs */
     quic_cid_local cids_local;
     quic_cid_peer cids_peer;
     quic_cid original_dcid; /* of the client's first Initial */
-    quic_cid initial_dcid;  /* server: also registered until the handshake is confirmed */
+    quic_cid initial_dcid;  /* server: stays registered, or its late copies made connections */
     quic_cid initial_scid;  /* ours, in the first packet */
     quic_cid retry_scid;
     quic_cid peer_scid; /* the peer's first SCID */
@@ -410,6 +425,15 @@ void quic_conn_early_crypto_acked(quic_conn *conn, quic_space space);
 void quic_conn_keep_session(quic_conn *conn, const uint8_t *data, size_t len);
 void quic_conn_free_session(quic_conn *conn);
 
+/* ---- conn_token.c -------------------------------------------------------------------------------- */
+/* Server: so many NEW_TOKEN frames go out, if the server gives any. */
+void quic_conn_give_tokens(quic_conn *conn, uint8_t count);
+/* Client: a token came; TOKEN is raised. quic_conn_free_token forgets the oldest. */
+quic_rc quic_conn_on_new_token(quic_conn *conn, const quic_frame_new_token *frame);
+void quic_conn_free_token(quic_conn *conn);
+/* Client: Initials carry what a TOKEN event gave. One for another server or version is ignored. */
+quic_rc quic_conn_use_token(quic_conn *conn, const uint8_t *blob, size_t len);
+
 /* ---- conn_keys.c ------------------------------------------------------------------------------- */
 /* Which keys open a 1-RTT packet of key phase `phase`; NULL: none. */
 quic_keys *quic_conn_rx_keys(quic_conn *conn, bool phase, uint64_t pn);
@@ -476,6 +500,13 @@ static inline bool quic_packet_is_empty(const quic_packet_build *b)
     return b->p == b->buf + b->hdr_len;
 }
 void quic_packet_cancel(quic_conn *conn, quic_packet_build *b);
+/* quic_packet_record notes a frame whose fate somebody wants to know; false: no room for the note. */
+static inline bool quic_packet_record(quic_conn *conn, quic_packet_build *b,
+                                      const quic_sent_frame *frame)
+{
+    return quic_sent_packet_add_frame(quic_recovery_map(&conn->recovery, b->space), b->sent,
+                                      frame) == QUIC_OK;
+}
 /* quic_packet_finish pads the packet to at least `len_min` bytes, seals it and records it as sent;
  * header protection is still missing. Returns its size. */
 size_t quic_packet_finish(quic_conn *conn, quic_packet_build *b, size_t len_min, quic_ns now);
@@ -488,6 +519,7 @@ bool quic_packet_add_ack(quic_conn *conn, quic_packet_build *b, quic_ns now);
 bool quic_packet_add_crypto(quic_conn *conn, quic_packet_build *b);
 bool quic_packet_add_ping(quic_packet_build *b);
 bool quic_packet_add_pending(quic_conn *conn, quic_packet_build *b);
+bool quic_packet_add_new_tokens(quic_conn *conn, quic_packet_build *b);
 bool quic_packet_add_stream_ctrl(quic_conn *conn, quic_packet_build *b);
 void quic_packet_add_streams(quic_conn *conn, quic_packet_build *b);
 bool quic_packet_add_close(quic_conn *conn, quic_packet_build *b);
@@ -524,7 +556,6 @@ quic_rc quic_conn_on_retire_cid(quic_conn *conn, uint64_t seq, const uint8_t *dc
                                 size_t dcid_len);
 quic_rc quic_conn_register_cid(quic_conn *conn, const uint8_t *bytes, size_t len);
 void quic_conn_learn_initial_token(quic_conn *conn, const uint8_t token[QUIC_RESET_TOKEN_LEN]);
-void quic_conn_unregister_initial_dcid(quic_conn *conn);
 void quic_conn_unregister_all(quic_conn *conn);
 
 /* ---- conn_mtu.c ------------------------------------------------------------------------------------ */

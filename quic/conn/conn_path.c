@@ -110,6 +110,10 @@ quic_rc quic_conn_on_path_response(quic_conn *conn, const uint8_t data[QUIC_PATH
     switch (quic_validate_on_response(&conn->move->validate, data, now)) {
     case QUIC_VALIDATE_FACT_ADDRESS:
     case QUIC_VALIDATE_FACT_DONE:
+        if (!conn->path.validated) {
+            quic_conn_give_tokens(conn,
+                                  1); /* RFC 9000 8.1.3: the old ones are for another address */
+        }
         conn->path.validated = true;
         conn->move->has_fallback = false;
         free_if_done(conn);

@@ -282,6 +282,7 @@ void quic_conn_recv_retry(quic_conn *conn, const uint8_t *data, const quic_long_
         return;
     }
     memcpy(token, h->token, h->token_len);
+    quic_mem_free(&conn->mem, conn->token, conn->token_len); /* 8.1.3: Retry's takes its place */
     conn->token = token;
     conn->token_len = h->token_len;
     conn->retry_used = true;

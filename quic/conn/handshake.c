@@ -428,6 +428,7 @@ void quic_conn_on_handshake_complete(quic_conn *conn, quic_ns now)
     quic_conn_early_complete(conn, now);
     if (conn->role == QUIC_SERVER) {
         conn->pending |= QUIC_PEND_HANDSHAKE_DONE;
+        quic_conn_give_tokens(conn, conn->new_tokens_max);
         quic_conn_on_handshake_confirmed(conn, now); /* RFC 9001 4.1.2 */
     }
     quic_conn_mark_dirty(conn);
@@ -441,7 +442,6 @@ void quic_conn_on_handshake_confirmed(quic_conn *conn, quic_ns now)
     conn->handshake_confirmed = true;
     quic_conn_discard_space(conn, QUIC_SPACE_INITIAL, now);
     quic_conn_discard_space(conn, QUIC_SPACE_HANDSHAKE, now); /* RFC 9001 4.9.2 */
-    quic_conn_unregister_initial_dcid(conn);
     quic_mem_free(&conn->mem, conn->token, conn->token_len);
     conn->token = NULL;
     conn->token_len = 0;

@@ -86,12 +86,6 @@ void quic_packet_cancel(quic_conn *conn, quic_packet_build *b)
     quic_sent_map_cancel(quic_recovery_map(&conn->recovery, b->space), b->sent);
 }
 
-static inline bool record(quic_conn *conn, quic_packet_build *b, const quic_sent_frame *frame)
-{
-    return quic_sent_packet_add_frame(quic_recovery_map(&conn->recovery, b->space), b->sent,
-                                      frame) == QUIC_OK;
-}
-
 /* Pads to `len_min`, sets the Length field, seals. Returns the packet's size. */
 static inline size_t seal_packet(quic_conn *conn, quic_packet_build *b, size_t len_min)
 {
@@ -199,7 +193,7 @@ bool quic_packet_add_ack(quic_conn *conn, quic_packet_build *b, quic_ns now)
         return false;
     }
     quic_sent_frame frame = {.kind = QUIC_SF_ACK, .off = quic_ack_tracker_largest(t)};
-    if (!record(conn, b, &frame)) {
+    if (!quic_packet_record(conn, b, &frame)) {
         return false;
     }
     (void)quic_ack_tracker_on_ack_sent(t);
@@ -216,7 +210,7 @@ bool quic_packet_add_crypto(quic_conn *conn, quic_packet_build *b)
     bool any = false;
     while (cs != NULL && quic_crypto_stream_send_next(cs, (size_t)(b->end - b->p), &off, &len)) {
         quic_sent_frame frame = {.kind = QUIC_SF_CRYPTO, .off = off, .len = (uint32_t)len};
-        if (!record(conn, b, &frame)) {
+        if (!quic_packet_record(conn, b, &frame)) {
             break;
         }
         b->p += quic_crypto_stream_encode(cs, off, len, b->p);
@@ -281,7 +275,7 @@ static bool add_new_cids(quic_conn *conn, quic_packet_build *b)
         size_t n = quic_frame_encode_new_connection_id(b->p, (size_t)(b->end - b->p), entry->seq, 0,
                                                        entry->bytes, QUIC_CID_LOCAL_LEN, token);
         quic_sent_frame frame = {.kind = QUIC_SF_NEW_CID, .id = entry->seq};
-        if (n == 0 || !record(conn, b, &frame)) {
+        if (n == 0 || !quic_packet_record(conn, b, &frame)) {
             return false;
         }
         quic_cid_local_sent(&conn->cids_local, entry);
@@ -298,7 +292,7 @@ static bool add_retirements(quic_conn *conn, quic_packet_build *b)
     while (b->end - b->p >= 9 && quic_cid_peer_next_retire(&conn->cids_peer, &seq)) {
         size_t n = quic_frame_encode_retire_connection_id(b->p, (size_t)(b->end - b->p), seq);
         quic_sent_frame frame = {.kind = QUIC_SF_RETIRE_CID, .id = seq};
-        if (n == 0 || !record(conn, b, &frame)) {
+        if (n == 0 || !quic_packet_record(conn, b, &frame)) {
             quic_cid_peer_retire_lost(&conn->cids_peer, seq);
             return false;
         }
@@ -330,7 +324,8 @@ static bool add_path_responses(quic_conn *conn, quic_packet_build *b)
 
 bool quic_packet_add_pending(quic_conn *conn, quic_packet_build *b)
 {
-    const uint32_t composite = QUIC_PEND_NEW_CID | QUIC_PEND_RETIRE_CID | QUIC_PEND_PATH_RESPONSE;
+    const uint32_t composite =
+        QUIC_PEND_NEW_CID | QUIC_PEND_RETIRE_CID | QUIC_PEND_PATH_RESPONSE | QUIC_PEND_NEW_TOKEN;
     if ((conn->pending & QUIC_PEND_PATH_RESPONSE) != 0 && !add_path_responses(conn, b)) {
         return false;
     }
@@ -340,12 +335,15 @@ bool quic_packet_add_pending(quic_conn *conn, quic_packet_build *b)
     if ((conn->pending & QUIC_PEND_NEW_CID) != 0 && !add_new_cids(conn, b)) {
         return false;
     }
+    if ((conn->pending & QUIC_PEND_NEW_TOKEN) != 0 && !quic_packet_add_new_tokens(conn, b)) {
+        return false;
+    }
     uint32_t left = conn->pending & ~composite;
     while (left != 0) {
         uint32_t bit = left & (~left + 1);
         left &= ~bit;
         quic_sent_frame frame = {.kind = QUIC_SF_PEND, .off = bit};
-        if (b->end - b->p < 9 || !record(conn, b, &frame)) {
+        if (b->end - b->p < 9 || !quic_packet_record(conn, b, &frame)) {
             return false;
         }
         size_t n = encode_pending(conn, bit, b->p, (size_t)(b->end - b->p));
@@ -385,7 +383,7 @@ bool quic_packet_add_stream_ctrl(quic_conn *conn, quic_packet_build *b)
             uint32_t bit = s->ctrl_pending & (~(uint32_t)s->ctrl_pending + 1);
             quic_sent_frame frame = {
                 .kind = QUIC_SF_STREAM_CTRL, .flags = (uint8_t)bit, .id = s->id};
-            if (b->end - b->p < 25 || !record(conn, b, &frame)) {
+            if (b->end - b->p < 25 || !quic_packet_record(conn, b, &frame)) {
                 return false;
             }
             size_t n = encode_ctrl(s, bit, b->p, (size_t)(b->end - b->p));
@@ -421,7 +419,7 @@ void quic_packet_add_streams(quic_conn *conn, quic_packet_build *b)
                                  .len = chunk.len,
                                  .id = s->id,
                                  .off = chunk.off};
-        if (!record(conn, b, &frame)) {
+        if (!quic_packet_record(conn, b, &frame)) {
             return;
         }
         b->p += quic_stream_chunk_encode(s, &chunk, b->p);

@@ -160,13 +160,15 @@ quic_rc quic_keys_create_initial(quic_keys **out_client, quic_keys **out_server,
     quic_kdf kdf;
     quic_kdf_init(&kdf, 32, initial_secret, sizeof(initial_secret));
     quic_kdf_expand_label(&kdf, client_secret, sizeof(client_secret), "client in");
-    quic_kdf_expand_label(&kdf, server_secret, sizeof(server_secret), "server in");
+    if (out_server != NULL) {
+        quic_kdf_expand_label(&kdf, server_secret, sizeof(server_secret), "server in");
+    }
     quic_kdf_deinit(&kdf);
 
     quic_keys *client = NULL;
     quic_keys *server = NULL;
     quic_rc rc = make(&client, crypto, mem, suite, labels, client_secret, NULL);
-    if (rc == QUIC_OK) {
+    if (rc == QUIC_OK && out_server != NULL) {
         rc = make(&server, crypto, mem, suite, labels, server_secret, NULL);
     }
     if (rc != QUIC_OK) {
@@ -174,7 +176,9 @@ quic_rc quic_keys_create_initial(quic_keys **out_client, quic_keys **out_server,
         return rc;
     }
     *out_client = client;
-    *out_server = server;
+    if (out_server != NULL) {
+        *out_server = server;
+    }
     return QUIC_OK;
 }
 

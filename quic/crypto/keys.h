@@ -53,7 +53,8 @@ QUIC_NODISCARD quic_rc quic_keys_create_version(quic_keys **out, const quic_cryp
                                                 const uint8_t *secret, size_t secret_len);
 
 /* quic_keys_create_initial derives both directions' Initial keys from the client's first DCID
- * (RFC 9001 5.2, RFC 9369 3.3.1). out_client protects what the client sends, out_server what the server sends.
+ * (RFC 9001 5.2, RFC 9369 3.3.1). out_client protects what the client sends, out_server what the server
+ * sends; NULL when nothing is going to be said.
  * Returns QUIC_OK; QUIC_E_INVAL (version neither 1 nor 2); QUIC_E_NOMEM; QUIC_E_CRYPTO. On failure nothing is
  * kept. */
 QUIC_NODISCARD quic_rc quic_keys_create_initial(quic_keys **out_client, quic_keys **out_server,

@@ -145,7 +145,7 @@ static bool unseal(const quic_token_keys *keys, uint8_t *body, size_t body_len,
 
 static bool is_current(quic_ns issued, quic_ns lifetime, quic_ns now)
 {
-    return issued <= now && now - issued <= lifetime;
+    return issued > now ? issued - now <= QUIC_TOKEN_SKEW_NS : now - issued <= lifetime;
 }
 
 /* ---- Retry ----------------------------------------------------------------------------------- */
@@ -167,9 +167,11 @@ quic_rc quic_token_retry_open(const quic_token_keys *keys, quic_token_retry *out
                               quic_ns lifetime, quic_ns now)
 {
     uint8_t body[RETRY_BODY_LEN];
-    if (len != QUIC_TOKEN_RETRY_LEN || token[0] != TYPE_RETRY ||
-        !unseal(keys, body, sizeof(body), token)) {
+    if (len != QUIC_TOKEN_RETRY_LEN || token[0] != TYPE_RETRY) {
         return QUIC_E_DROP;
+    }
+    if (!unseal(keys, body, sizeof(body), token)) {
+        return QUIC_V_INVALID_TOKEN;
     }
     uint8_t addr[IP_FIELD + 2];
     put_be(put_ip(addr, client), client->port, 2);
@@ -181,7 +183,7 @@ quic_rc quic_token_retry_open(const quic_token_keys *keys, quic_token_retry *out
     quic_token_retry result = {.issued = issued};
     if (!get_cid(&result.original_dcid, body + RETRY_CIDS_OFF) ||
         !get_cid(&result.retry_scid, body + RETRY_CIDS_OFF + CID_FIELD)) {
-        return QUIC_E_DROP;
+        return QUIC_V_INVALID_TOKEN;
     }
     *out = result;
     return QUIC_OK;

@@ -5,6 +5,8 @@
  *         port, and carry a unique id so that a register (anti_replay.h) can make them single-use.
  * Format: type (1) | nonce (12) | AES-128-GCM(fields of fixed size) | tag (16). The type byte is
  *         authenticated and each kind has its own key. Each kind has one size, which tells nothing.
+ * Time:   of the wall clock, which survives a restart and is nearly the same on all machines that share
+ *         a root secret: clocks may differ by QUIC_TOKEN_SKEW_NS.
  * Owner:  an endpoint keeps quic_token_keys; equal root secrets give equal keys, so any worker, and
  *         a restarted server, opens any worker's token. After a rotation of the root secret, tokens of
  *         the previous one still open.
@@ -23,6 +25,7 @@ extern "C" {
 #define QUIC_TOKEN_RETRY_LEN 98u
 #define QUIC_TOKEN_NEW_LEN   74u /* another size than Retry's */
 #define QUIC_TOKEN_ID_LEN    16u
+#define QUIC_TOKEN_SKEW_NS   (5 * QUIC_NS_PER_S)
 
 typedef struct quic_token_key_pair {
     uint8_t retry_key[16];
@@ -66,9 +69,9 @@ QUIC_NODISCARD quic_rc quic_token_retry_make(const quic_token_keys *keys,
 /* quic_token_retry_open checks a token that came from `client`.
  *
  * Returns QUIC_OK with *out filled;
- *   QUIC_E_DROP           not a token of ours (size, type or tag): act as if there were none
- *   QUIC_V_INVALID_TOKEN  ours, but older than `lifetime`, from the future, or another client's
- *                         (RFC 9000 8.1.2) */
+ *   QUIC_E_DROP           no Retry token (size or type): act as if there were none
+ *   QUIC_V_INVALID_TOKEN  one, but not of these keys, older than `lifetime`, from the future, or
+ *                         another client's: who sends it takes no second Retry (RFC 9000 8.1.2) */
 QUIC_NODISCARD quic_rc quic_token_retry_open(const quic_token_keys *keys, quic_token_retry *out,
                                              const uint8_t *token, size_t len,
                                              const quic_addr *client, quic_ns lifetime,
@@ -77,7 +80,7 @@ QUIC_NODISCARD quic_rc quic_token_retry_open(const quic_token_keys *keys, quic_t
 /* ---- NEW_TOKEN ------------------------------------------------------------------------------- */
 
 /* quic_token_new_make writes QUIC_TOKEN_NEW_LEN bytes for the client at `client`, whose connection
- * speaks `version`. `now` is of a clock that runs on, unchanged, for as long as tokens live.
+ * speaks `version`.
  * Returns QUIC_OK; QUIC_E_CRYPTO. */
 QUIC_NODISCARD quic_rc quic_token_new_make(const quic_token_keys *keys,
                                            uint8_t out[QUIC_TOKEN_NEW_LEN], const quic_rng *rng,

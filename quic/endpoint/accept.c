@@ -1,4 +1,6 @@
 /* Initials of strangers: tokens, admission, new connections (RFC 9000 5.2.2, 7.2, 8.1, 14.1). */
+#include "quic/crypto/anti_replay.h"
+#include "quic/crypto/keys.h"
 #include "quic/endpoint/endpoint_internal.h"
 
 #define INITIAL_DCID_LEN_MIN 8u /* RFC 9000 7.2 */
@@ -44,9 +46,55 @@ void quic_endpoint_unlisten(quic_endpoint *ep, uint32_t socket)
     }
 }
 
+/* What the token of an Initial is worth. */
+typedef enum token_worth {
+    TOKEN_NONE,    /* none, or as good as none */
+    TOKEN_RETRY,   /* the client got our Retry where it says it is */
+    TOKEN_NEW,     /* it was there in an earlier connection */
+    TOKEN_INVALID, /* meant to be a Retry token: the client will not take a second Retry */
+} token_worth;
+
+/* RFC 9000 8.1.3, 8.1.4: each is good for one connection; one that cannot be remembered for none. */
+static bool take_new_token(quic_endpoint *ep, const quic_accept_config *accept,
+                           const quic_addr *from, const quic_long_header *h, quic_ns now)
+{
+    quic_token_new token;
+    const quic_ns wall = now + ep->env.wall_offset_ns;
+    if (accept->token_register == NULL ||
+        quic_token_new_open(&ep->env.token_keys, &token, h->token, h->token_len, from,
+                            QUIC_VERSION_1, accept->limits.new_token_lifetime_ns,
+                            wall) != QUIC_OK) {
+        return false;
+    }
+    const quic_ns issued = token.issued < wall ? token.issued : wall; /* clocks differ a little */
+    return quic_anti_replay_take(accept->token_register, token.id, sizeof(token.id), issued,
+                                 wall) == QUIC_OK;
+}
+
+static token_worth judge_token(quic_endpoint *ep, const quic_accept_config *accept,
+                               quic_token_retry *out_retry, const quic_addr *from,
+                               const quic_long_header *h, quic_ns now)
+{
+    if (h->token_len == 0) {
+        return TOKEN_NONE;
+    }
+    quic_rc rc = quic_token_retry_open(&ep->env.token_keys, out_retry, h->token, h->token_len, from,
+                                       QUIC_RETRY_TOKEN_LIFETIME_NS, now + ep->env.wall_offset_ns);
+    if (rc != QUIC_E_DROP) {
+        bool good = rc == QUIC_OK && quic_cid_is(&out_retry->retry_scid, h->dcid, h->dcid_len);
+        ep->counters.drop_token += good ? 0 : 1;
+        return good ? TOKEN_RETRY : TOKEN_INVALID;
+    }
+    bool good = take_new_token(ep, accept, from, h, now);
+    ep->counters.tokens_accepted += good ? 1 : 0;
+    ep->counters.tokens_refused += good ? 0 : 1;
+    return good ? TOKEN_NEW : TOKEN_NONE;
+}
+
+/* `retry`: what its Retry token says, NULL when it has none. */
 static quic_conn *make_conn(quic_endpoint *ep, const quic_accept_config *accept,
                             const quic_rx_unit *unit, const quic_long_header *h,
-                            const quic_token_retry *token, quic_ns now)
+                            const quic_token_retry *retry, bool token_used, quic_ns now)
 {
     quic_conn_config config = {
         .role = QUIC_SERVER,
@@ -54,6 +102,8 @@ static quic_conn *make_conn(quic_endpoint *ep, const quic_accept_config *accept,
         .tls_config = accept->tls_config,
         .tickets = accept->tickets,
         .early_gate = accept->early_gate,
+        .token_used = token_used,
+        .new_tokens = accept->token_register != NULL ? (uint8_t)accept->limits.new_tokens : 0,
         .limits = &accept->limits,
         .path = unit->path,
         .owner_ctx = accept->owner_ctx,
@@ -62,9 +112,9 @@ static quic_conn *make_conn(quic_endpoint *ep, const quic_accept_config *accept,
     quic_cid_set(&config.initial_dcid, h->dcid, h->dcid_len);
     quic_cid_set(&config.peer_scid, h->scid, h->scid_len);
     config.original_dcid = config.initial_dcid;
-    if (token != NULL) {
-        config.original_dcid = token->original_dcid;
-        config.retry_scid = token->retry_scid;
+    if (retry != NULL) {
+        config.original_dcid = retry->original_dcid;
+        config.retry_scid = retry->retry_scid;
         config.retry_used = true;
     }
     quic_conn *conn = NULL;
@@ -77,7 +127,43 @@ static quic_conn *make_conn(quic_endpoint *ep, const quic_accept_config *accept,
     return conn;
 }
 
-quic_conn *quic_endpoint_accept(quic_endpoint *ep, const quic_rx_unit *unit,
+/* Noise is told from a client before there is any state: a connection costs much more than the keys
+ * that everybody can derive (RFC 9001 5.2). What was opened is sealed again, as it was, for the
+ * connection to open. */
+static bool is_sealed_well(quic_endpoint *ep, uint8_t *data, const quic_long_header *h)
+{
+    quic_cid dcid;
+    quic_keys *keys = NULL;
+    quic_cid_set(&dcid, h->dcid, h->dcid_len);
+    if (quic_keys_create_initial(&keys, NULL, ep->env.crypto, &ep->mem, QUIC_VERSION_1, &dcid) !=
+        QUIC_OK) {
+        return false;
+    }
+    uint8_t mask[16];
+    quic_keys_hp_mask(keys, data + h->pn_offset + QUIC_PN_LEN_MAX, mask);
+    const uint8_t protected_first = data[0];
+    data[0] ^= mask[0] & 0x0f;
+    const uint8_t pn_len = quic_header_pn_len(data[0]);
+    const size_t hdr_len = h->pn_offset + pn_len;
+    for (uint8_t i = 0; i < pn_len; i++) {
+        data[h->pn_offset + i] ^= mask[1 + i];
+    }
+    const uint64_t pn = quic_pn_decode(quic_pn_load(data + h->pn_offset, pn_len), pn_len, 0);
+    const size_t len = h->packet_len - hdr_len;
+    const bool good = quic_keys_open(keys, pn, data, hdr_len, data + hdr_len, len);
+    if (good) {
+        quic_keys_seal(keys, pn, data, hdr_len, data + hdr_len, len - QUIC_AEAD_TAG_LEN);
+        data[0] = protected_first;
+        for (uint8_t i = 0; i < pn_len; i++) {
+            data[h->pn_offset + i] ^= mask[1 + i];
+        }
+    }
+    quic_keys_destroy(keys);
+    ep->counters.drop_undecryptable += good ? 0 : 1;
+    return good;
+}
+
+quic_conn *quic_endpoint_accept(quic_endpoint *ep, const quic_rx_unit *unit, uint8_t *data,
                                 const quic_long_header *h, size_t datagram_len, quic_ns now)
 {
     const quic_accept_config *accept = quic_endpoint_listener(ep, unit->path.socket);
@@ -93,31 +179,36 @@ quic_conn *quic_endpoint_accept(quic_endpoint *ep, const quic_rx_unit *unit,
         ep->counters.drop_malformed++;
         return NULL;
     }
+    if (!quic_endpoint_may_answer(ep, &unit->path, now)) {
+        return NULL;
+    }
     if (ep->refuse_new) {
         ep->counters.drop_limit++;
         quic_endpoint_answer_close(ep, &unit->path, h, QUIC_V_CONNECTION_REFUSED);
         return NULL;
     }
-    quic_token_retry token;
-    bool validated = false;
-    if (h->token_len > 0) {
-        quic_rc rc = quic_token_retry_open(&ep->token_keys, &token, h->token, h->token_len,
-                                           &unit->path.remote, QUIC_RETRY_TOKEN_LIFETIME_NS, now);
-        validated = rc == QUIC_OK && quic_cid_is(&token.retry_scid, h->dcid, h->dcid_len);
-        if (rc == QUIC_V_INVALID_TOKEN || (rc == QUIC_OK && !validated)) {
-            ep->counters.drop_token++; /* RFC 9000 8.1.3: tell it, so that it starts anew */
+    quic_token_retry retry;
+    token_worth worth = judge_token(ep, accept, &retry, &unit->path.remote, h, now);
+    if (worth == TOKEN_INVALID) {
+        /* RFC 9000 8.1.3: the packet is good otherwise, so tell it, and it starts anew */
+        if (is_sealed_well(ep, data, h)) {
             quic_endpoint_answer_close(ep, &unit->path, h, QUIC_V_INVALID_TOKEN);
-            return NULL;
         }
+        return NULL;
     }
+    bool validated = worth != TOKEN_NONE;
     quic_admission_verdict verdict =
         quic_admission_judge(&ep->admission, &unit->path.remote, validated, now);
+    ep->counters.load_episodes = ep->admission.load_episodes;
     if (verdict == QUIC_ADMIT && accept->retry && !validated) {
         verdict = QUIC_ADMIT_RETRY;
     }
     switch (verdict) {
     case QUIC_ADMIT:
-        return make_conn(ep, accept, unit, h, validated ? &token : NULL, now);
+        return !is_sealed_well(ep, data, h)
+                   ? NULL
+                   : make_conn(ep, accept, unit, h, worth == TOKEN_RETRY ? &retry : NULL,
+                               worth == TOKEN_NEW, now);
     case QUIC_ADMIT_RETRY:
         quic_endpoint_answer_retry(ep, &unit->path, h, now);
         return NULL;

@@ -17,7 +17,9 @@ void quic_admission_init(quic_admission *adm, const quring_limits *limits, const
     memset(adm, 0, sizeof(*adm));
     adm->limits = *limits;
     memcpy(adm->key, key, sizeof(adm->key));
-    rate_init(&adm->retry_rate, limits->initials_per_s_retry);
+    rate_init(&adm->initial_rate, limits->initials_per_s_retry);
+    rate_init(&adm->retry_rate, QUIC_RETRIES_PER_S);
+    rate_init(&adm->suspect_rate, QUIC_SUSPECTS_PER_S);
     rate_init(&adm->reset_rate, limits->stateless_resets_per_s);
     rate_init(&adm->vn_rate, limits->version_negotiations_per_s);
 }
@@ -43,15 +45,21 @@ bool quic_rate_take(quic_rate *rate, quic_ns now)
     return true;
 }
 
+static void cells_of_prefix(const quic_admission *adm, const quic_addr *from, size_t v4_bytes,
+                            size_t v6_bytes, uint32_t out[QUIC_ADMISSION_ROWS])
+{
+    uint8_t prefix[8] = {from->family};
+    memcpy(prefix + 1, from->ip, from->family == 6 ? v6_bytes : v4_bytes);
+    uint64_t h = quic_siphash(adm->key, prefix, sizeof(prefix));
+    out[0] = (uint32_t)h & (QUIC_ADMISSION_CELLS - 1);
+    out[1] = (uint32_t)(h >> 32) & (QUIC_ADMISSION_CELLS - 1);
+}
+
 /* RFC 9000 21.11 leaves the unit of "one client" open: an IPv4 address, or the /56 a site gets. */
 static void cells_of(const quic_admission *adm, const quic_addr *from,
                      uint32_t out[QUIC_ADMISSION_ROWS])
 {
-    uint8_t prefix[8] = {from->family};
-    memcpy(prefix + 1, from->ip, from->family == 6 ? 7 : 4);
-    uint64_t h = quic_siphash(adm->key, prefix, sizeof(prefix));
-    out[0] = (uint32_t)h & (QUIC_ADMISSION_CELLS - 1);
-    out[1] = (uint32_t)(h >> 32) & (QUIC_ADMISSION_CELLS - 1);
+    cells_of_prefix(adm, from, 4, 7, out);
 }
 
 static uint32_t sketch_count(const uint16_t rows[][QUIC_ADMISSION_CELLS], const uint32_t *cells)
@@ -74,11 +82,54 @@ static void sketch_add(uint16_t rows[][QUIC_ADMISSION_CELLS], const uint32_t *ce
     }
 }
 
+/* ---- Retry under load ------------------------------------------------------------------------------ */
+
+static bool is_half_full(const quic_admission *adm)
+{
+    return adm->half_open_count >= (adm->limits.half_open_max + 1) / 2;
+}
+
+/* The second that is over: was it one without load? */
+static bool was_calm(const quic_admission *adm)
+{
+    uint32_t rate = adm->limits.initials_per_s_retry;
+    return (rate == 0 || adm->load_count < (rate + 1) / 2) &&
+           adm->half_open_count < (adm->limits.half_open_max + 3) / 4;
+}
+
+/* Looks back when a stranger comes; in seconds without one it had been calm. */
+static void count_load(quic_admission *adm, quic_ns now)
+{
+    quic_ns passed = now > adm->load_second ? (now - adm->load_second) / QUIC_NS_PER_S : 0;
+    if (passed > 0) {
+        adm->calm_seconds = was_calm(adm) ? adm->calm_seconds + 1 : 0;
+        if (passed > 1 && adm->half_open_count < (adm->limits.half_open_max + 3) / 4) {
+            quic_ns more = passed - 1;
+            adm->calm_seconds +=
+                more < QUIC_RETRY_CALM_SECONDS ? (uint32_t)more : QUIC_RETRY_CALM_SECONDS;
+        }
+        adm->load_second += passed * QUIC_NS_PER_S;
+        adm->load_count = 0;
+        if (adm->calm_seconds >= QUIC_RETRY_CALM_SECONDS) {
+            adm->calm_seconds = QUIC_RETRY_CALM_SECONDS;
+            adm->under_load = false;
+        }
+    }
+    adm->load_count++;
+    bool too_fast =
+        adm->limits.initials_per_s_retry != 0 && !quic_rate_take(&adm->initial_rate, now);
+    if (too_fast || is_half_full(adm)) {
+        adm->load_episodes += adm->under_load ? 0 : 1;
+        adm->under_load = true;
+        adm->calm_seconds = 0;
+    }
+}
+
 quic_admission_verdict quic_admission_judge(quic_admission *adm, const quic_addr *from,
                                             bool validated, quic_ns now)
 {
     const quring_limits *lim = &adm->limits;
-    bool calm = lim->initials_per_s_retry == 0 || quic_rate_take(&adm->retry_rate, now);
+    count_load(adm, now);
     if (adm->conn_count >= lim->connections_max) {
         return QUIC_ADMIT_REFUSE;
     }
@@ -90,12 +141,72 @@ quic_admission_verdict quic_admission_judge(quic_admission *adm, const quic_addr
     }
     bool addr_full = lim->half_open_per_addr_max != 0 &&
                      sketch_count(adm->half_open, cells) >= lim->half_open_per_addr_max;
-    bool all_full = adm->half_open_count >= lim->half_open_max;
-    if (validated) {
-        return addr_full || all_full ? QUIC_ADMIT_DROP : QUIC_ADMIT;
+    if (adm->half_open_count >= lim->half_open_max || (validated && addr_full)) {
+        return QUIC_ADMIT_DROP; /* a Retry would only put off the drop */
     }
-    return addr_full || all_full || !calm ? QUIC_ADMIT_RETRY : QUIC_ADMIT;
+    return validated || (!addr_full && !adm->under_load) ? QUIC_ADMIT : QUIC_ADMIT_RETRY;
 }
+
+/* ---- whom to answer ---------------------------------------------------------------------------------- */
+
+/* Services of UDP that answer whatever comes: with our answer to a forged source as their request, the
+ * two would talk for ever, or a third party get the larger of both. */
+static const uint16_t reflecting_ports[] = {0, 17, 19, 53, 111, 123, 137, 138, 161, 389, 500};
+/* Those whose port a client may have by chance. */
+static const uint16_t suspect_ports[] = {1900, 3702, 5353, 5355, 11211};
+
+static bool is_among(const uint16_t *ports, size_t count, uint16_t port)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (ports[i] == port) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* No host sends from a multicast, broadcast or unspecified address. */
+static bool is_no_source(const quic_addr *a)
+{
+    static const uint8_t zero[sizeof(a->ip)];
+    static const uint8_t ones[4] = {255, 255, 255, 255};
+    if (a->family == 6) {
+        return a->ip[0] == 0xff || memcmp(a->ip, zero, sizeof(zero)) == 0;
+    }
+    return a->ip[0] >> 4 == 14 || memcmp(a->ip, zero, 4) == 0 || memcmp(a->ip, ones, 4) == 0;
+}
+
+bool quic_admission_may_answer(quic_admission *adm, const quic_addr *from, const quic_addr *to,
+                               quic_ns now)
+{
+    if (is_no_source(from) || quic_addr_equal(from, to) ||
+        is_among(reflecting_ports, sizeof(reflecting_ports) / sizeof(reflecting_ports[0]),
+                 from->port)) {
+        return false;
+    }
+    return !is_among(suspect_ports, sizeof(suspect_ports) / sizeof(suspect_ports[0]), from->port) ||
+           quic_rate_take(&adm->suspect_rate, now);
+}
+
+bool quic_admission_take_reset(quic_admission *adm, const quic_addr *to, quic_ns now)
+{
+    uint32_t max = adm->limits.stateless_resets_per_addr_s;
+    if (max != 0) {
+        uint32_t cells[QUIC_ADMISSION_ROWS];
+        if (now - adm->resets_second >= QUIC_NS_PER_S || adm->resets_second == 0) {
+            memset(adm->resets, 0, sizeof(adm->resets));
+            adm->resets_second = now;
+        }
+        cells_of_prefix(adm, to, 3, 6, cells);
+        if (sketch_count(adm->resets, cells) >= max) {
+            return false;
+        }
+        sketch_add(adm->resets, cells, 1);
+    }
+    return quic_rate_take(&adm->reset_rate, now);
+}
+
+/* ---- the life of a connection ------------------------------------------------------------------------ */
 
 void quic_admission_opened(quic_admission *adm, const quic_addr *from, bool half_open)
 {

@@ -3,7 +3,10 @@
  * Shape:  token buckets for the stateless answers and for new Initials; exact counts of connections
  *         and half-open ones; per address prefix (IPv4 address, IPv6 /56) a keyed count-min sketch of
  *         fixed size, so that a flood from many addresses costs no memory.
- * Owner:  an endpoint; one worker; no locks.    Spec: RFC 9000 8.1.2, 10.3, 21.6, 21.11.
+ * Load:   too many new Initials per second, or half of the half-open connections allowed, and every
+ *         stranger must come back with a Retry token, until both have been low for some seconds; all
+ *         of them, and strangers are not answered at all.
+ * Owner:  an endpoint; one worker; no locks.    Spec: RFC 9000 8.1.2, 10.3, 21.3-21.6, 21.11.
  */
 #ifndef QUIC_ENDPOINT_ADMISSION_H
 #define QUIC_ENDPOINT_ADMISSION_H
@@ -18,6 +21,10 @@ extern "C" {
 
 #define QUIC_ADMISSION_ROWS  2u
 #define QUIC_ADMISSION_CELLS 2048u /* per row; a power of two */
+/* Retry under load ends after so many seconds in a row with less than half of what began it. */
+#define QUIC_RETRY_CALM_SECONDS 5u
+#define QUIC_RETRIES_PER_S      100000u
+#define QUIC_SUSPECTS_PER_S     10u /* answers to ports of protocols that answer anybody */
 
 typedef struct quic_rate {
     uint64_t per_s;  /* 0: unlimited */
@@ -30,11 +37,20 @@ typedef struct quic_admission {
     uint8_t key[16];
     uint32_t conn_count;
     uint32_t half_open_count;
-    quic_rate retry_rate; /* new Initials below which no Retry is demanded */
+    quic_rate initial_rate; /* of new ones; above it Retry begins to be demanded */
+    quic_rate retry_rate;
     quic_rate reset_rate;
     quic_rate vn_rate;
+    quic_rate suspect_rate;
+    bool under_load;        /* Retry is demanded of everybody */
+    uint32_t calm_seconds;  /* in a row, up to load_second */
+    uint32_t load_count;    /* new Initials in ... */
+    quic_ns load_second;    /* ... the second that began here */
+    uint64_t load_episodes; /* times under_load began */
+    quic_ns resets_second;  /* the second `resets` counts; 0: none yet */
     uint16_t half_open[QUIC_ADMISSION_ROWS][QUIC_ADMISSION_CELLS];
     uint16_t conns[QUIC_ADMISSION_ROWS][QUIC_ADMISSION_CELLS];
+    uint16_t resets[QUIC_ADMISSION_ROWS][QUIC_ADMISSION_CELLS]; /* per IPv4 /24, IPv6 /48 */
 } quic_admission;
 
 typedef enum quic_admission_verdict {
@@ -56,6 +72,15 @@ quic_admission_verdict quic_admission_judge(quic_admission *adm, const quic_addr
 void quic_admission_opened(quic_admission *adm, const quic_addr *from, bool half_open);
 void quic_admission_established(quic_admission *adm, const quic_addr *from);
 void quic_admission_closed(quic_admission *adm, const quic_addr *from, bool half_open);
+
+/* quic_admission_may_answer: whether a datagram from `from` to `to` may be answered by one who does not
+ * know the sender. Not so when the source can only be a forgery (multicast, ourselves) or is a port
+ * whose owner would answer in turn (RFC 9000 21.5). */
+bool quic_admission_may_answer(quic_admission *adm, const quic_addr *from, const quic_addr *to,
+                               quic_ns now);
+
+/* quic_admission_take_reset spends one stateless reset to `to`; false when there were enough. */
+bool quic_admission_take_reset(quic_admission *adm, const quic_addr *to, quic_ns now);
 
 /* quic_rate_take spends one event of the bucket; false when it is empty. */
 bool quic_rate_take(quic_rate *rate, quic_ns now);

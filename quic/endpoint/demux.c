@@ -41,7 +41,8 @@ static void on_unknown_short(quic_endpoint *ep, const quic_rx_unit *unit, const 
         }
     }
     ep->counters.drop_unknown_cid++;
-    if (len >= 1 + QUIC_CID_LOCAL_LEN && is_ours(ep, data[1])) {
+    if (len >= 1 + QUIC_CID_LOCAL_LEN && is_ours(ep, data[1]) &&
+        quic_endpoint_may_answer(ep, &unit->path, now)) {
         quic_endpoint_answer_reset(ep, &unit->path, data + 1, len, now);
     }
 }
@@ -146,7 +147,8 @@ static void recv_long(quic_endpoint *ep, quic_rx_unit *unit, uint8_t *data, uint
     if (h.type == QUIC_PACKET_UNKNOWN_VERSION) {
         /* RFC 9000 5.2.2: only large enough datagrams are answered, and only by a server */
         if (len >= QUIC_MIN_INITIAL_LEN && !ep->refuse_new &&
-            quic_endpoint_listener(ep, unit->path.socket) != NULL) {
+            quic_endpoint_listener(ep, unit->path.socket) != NULL &&
+            quic_endpoint_may_answer(ep, &unit->path, now)) {
             quic_endpoint_answer_version(ep, &unit->path, &h, now);
         } else {
             ep->counters.drop_malformed++;
@@ -174,7 +176,7 @@ static void recv_long(quic_endpoint *ep, quic_rx_unit *unit, uint8_t *data, uint
             ep->counters.drop_unknown_cid++;
             return;
         }
-        conn = quic_endpoint_accept(ep, unit, &h, len, now);
+        conn = quic_endpoint_accept(ep, unit, data, &h, len, now);
         if (conn == NULL) {
             return;
         }

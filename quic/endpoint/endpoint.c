@@ -6,6 +6,24 @@
 #define WORKERS_MAX   64u
 #define CIDS_PER_CONN 10u /* QUIC_CID_LOCAL_MAX, and the client's first choice and a Retry's */
 
+/* Everything made under the previous root secret stays good; new things are made under the present. */
+static void init_secrets(quic_endpoint *ep)
+{
+    const quic_endpoint_config *config = &ep->config;
+    quic_conn_env *env = &ep->env;
+    if (config->has_previous_secret) {
+        quic_token_keys_derive(&env->token_keys, config->previous_root_secret);
+        quic_token_keys_rotate(&env->token_keys, config->root_secret);
+        quic_ticket_keys_derive(&env->ticket_keys, config->previous_root_secret);
+        quic_ticket_keys_rotate(&env->ticket_keys, config->root_secret);
+        quic_reset_key_derive(&ep->previous_reset_key, config->previous_root_secret);
+    } else {
+        quic_token_keys_derive(&env->token_keys, config->root_secret);
+        quic_ticket_keys_derive(&env->ticket_keys, config->root_secret);
+    }
+    quic_reset_key_derive(&env->reset_key, config->root_secret);
+}
+
 static void init_env(quic_endpoint *ep)
 {
     const quring_limits *lim = &ep->config.limits;
@@ -30,9 +48,8 @@ static void init_env(quic_endpoint *ep)
     quic_list_init(&env->with_events);
     quic_list_init(&env->all);
     quic_list_init(&env->dead);
-    quic_reset_key_derive(&env->reset_key, ep->config.root_secret);
-    quic_token_keys_derive(&ep->token_keys, ep->config.root_secret);
-    quic_ticket_keys_derive(&env->ticket_keys, ep->config.root_secret);
+    env->wall_offset_ns = ep->config.wall_offset_ns;
+    init_secrets(ep);
     quic_admission_init(&ep->admission, lim, keys[2]);
 }
 
@@ -114,6 +131,8 @@ quic_rc quic_endpoint_connect(quic_endpoint *ep, quic_conn **out, const quic_con
         .session = config->session,
         .session_len = config->session_len,
         .zero_rtt = config->zero_rtt,
+        .token = config->token,
+        .token_len = config->token_len,
         .limits = &config->limits,
         .path = config->path,
         .owner_ctx = config->owner_ctx,
@@ -125,6 +144,11 @@ quic_rc quic_endpoint_connect(quic_endpoint *ep, quic_conn **out, const quic_con
         quic_admission_opened(&ep->admission, &config->path.remote, false);
     }
     return rc;
+}
+
+void quic_endpoint_set_wall_offset(quic_endpoint *ep, quic_ns offset)
+{
+    ep->env.wall_offset_ns = offset;
 }
 
 void quic_endpoint_refuse_new(quic_endpoint *ep)

@@ -20,9 +20,10 @@ extern "C" {
 #endif
 
 typedef struct quic_endpoint quic_endpoint;
-struct quic_crypto;     /* quic/crypto/crypto.h: who does AEAD and header protection */
-struct quic_tls_vtable; /* quic/crypto/tls.h: who does the handshake */
-struct quic_early_gate; /* quic/crypto/tls.h: who makes 0-RTT single-use */
+struct quic_crypto;      /* quic/crypto/crypto.h: who does AEAD and header protection */
+struct quic_tls_vtable;  /* quic/crypto/tls.h: who does the handshake */
+struct quic_early_gate;  /* quic/crypto/tls.h: who makes 0-RTT single-use */
+struct quic_anti_replay; /* quic/crypto/anti_replay.h: who makes NEW_TOKEN single-use */
 
 typedef struct quic_endpoint_config {
     uint8_t worker_id;    /* < worker_count; decides the first byte of our connection IDs */
@@ -30,7 +31,10 @@ typedef struct quic_endpoint_config {
     quic_allocator allocator;
     quic_rng rng;
     const struct quic_crypto *crypto;
-    uint8_t root_secret[32]; /* the same on all workers: reset tokens, Retry tokens */
+    uint8_t root_secret[32];          /* the same on all workers: what keys of tokens derive from */
+    uint8_t previous_root_secret[32]; /* with has_previous_secret: what it made is still good */
+    bool has_previous_secret;
+    quic_ns wall_offset_ns; /* see quic_endpoint_set_wall_offset */
     quring_limits limits;
     quring_cc cc;
     bool pacing;
@@ -42,6 +46,10 @@ QUIC_NODISCARD quic_rc quic_endpoint_create(quic_endpoint **out,
                                             const quic_endpoint_config *config);
 void quic_endpoint_destroy(quic_endpoint *ep);
 
+/* quic_endpoint_set_wall_offset: wall-clock time (ns since 1970) is `now` plus this, modulo 2^64. The
+ * age of tokens is told by it: they outlive a restart, and go from machine to machine. */
+void quic_endpoint_set_wall_offset(quic_endpoint *ep, quic_ns offset);
+
 /* ---- who is served ---------------------------------------------------------------------------- */
 
 typedef struct quic_accept_config {
@@ -52,7 +60,11 @@ typedef struct quic_accept_config {
     bool tickets; /* give and take session tickets, sealed with the root secret */
     const struct quic_early_gate *early_gate; /* with tickets; outlives the endpoint. NULL: 0-RTT is
                                                  refused */
-    void *owner_ctx;                          /* given to each accepted connection */
+    struct quic_anti_replay
+        *token_register; /* of used NEW_TOKEN tokens, in wall-clock time; a token
+                                                older than its window is not taken. Outlives the
+                                                endpoint. NULL: none is given or taken */
+    void *owner_ctx;     /* given to each accepted connection */
     void *app_ctx;
 } quic_accept_config;
 
@@ -71,6 +83,10 @@ typedef struct quic_connect_config {
                                 cannot be used is ignored */
     size_t session_len;
     bool zero_rtt; /* with 0-RTT, if the session allows it */
+    const uint8_t
+        *token; /* what a TOKEN event gave, NULL: none; read during the call. One that cannot
+                             be used is ignored */
+    size_t token_len;
     quring_limits limits;
     quic_path_addr path;
     void *owner_ctx;

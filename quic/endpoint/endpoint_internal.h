@@ -3,7 +3,6 @@
 #define QUIC_ENDPOINT_ENDPOINT_INTERNAL_H
 
 #include "quic/conn/conn_env.h"
-#include "quic/crypto/token.h"
 #include "quic/endpoint/admission.h"
 #include "quic/endpoint/endpoint.h"
 #include "quic/wire/header.h"
@@ -33,24 +32,27 @@ struct quic_endpoint {
     quic_counters counters;
     quic_conn_env env;
     quic_admission admission;
-    quic_token_keys token_keys;
-    quic_listener_entry *listeners; /* QUIC_ENDPOINT_LISTENERS_MAX of them */
-    quic_answer *answers;           /* ring of QUIC_ENDPOINT_ANSWERS_MAX */
+    quic_reset_key previous_reset_key; /* with config.has_previous_secret */
+    quic_listener_entry *listeners;    /* QUIC_ENDPOINT_LISTENERS_MAX of them */
+    quic_answer *answers;              /* ring of QUIC_ENDPOINT_ANSWERS_MAX */
     uint32_t answer_head;
     uint32_t answer_count;
     uint32_t conn_count;
     bool refuse_new;
 };
 
-/* accept.c: an Initial for no known connection. Returns the new connection when its first packet is
- * worth handing over; NULL when it was answered statelessly or dropped. */
-quic_conn *quic_endpoint_accept(quic_endpoint *ep, const quic_rx_unit *unit,
+/* accept.c: an Initial for no known connection, at `data`. Returns the new connection when its first
+ * packet is worth handing over; NULL when it was answered statelessly or dropped. */
+quic_conn *quic_endpoint_accept(quic_endpoint *ep, const quic_rx_unit *unit, uint8_t *data,
                                 const quic_long_header *h, size_t datagram_len, quic_ns now);
 const quic_accept_config *quic_endpoint_listener(const quic_endpoint *ep, uint32_t socket);
 /* Destroys a connection and takes it out of the accounts. */
 void quic_endpoint_drop_conn(quic_endpoint *ep, quic_conn *conn);
 
-/* stateless.c: each queues one answer, or drops it when the queue is full. */
+/* stateless.c: whether the source of a datagram may be the address of somebody who waits for an answer;
+ * counted when not. */
+bool quic_endpoint_may_answer(quic_endpoint *ep, const quic_path_addr *path, quic_ns now);
+/* Each queues one answer, or drops it when the queue is full. */
 void quic_endpoint_answer_version(quic_endpoint *ep, const quic_path_addr *path,
                                   const quic_long_header *h, quic_ns now);
 void quic_endpoint_answer_retry(quic_endpoint *ep, const quic_path_addr *path,

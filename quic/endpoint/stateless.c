@@ -43,6 +43,13 @@ bool quic_endpoint_pop_answer(quic_endpoint *ep, quic_tx_unit *unit)
     return false;
 }
 
+bool quic_endpoint_may_answer(quic_endpoint *ep, const quic_path_addr *path, quic_ns now)
+{
+    bool may = quic_admission_may_answer(&ep->admission, &path->remote, &path->local, now);
+    ep->counters.drop_forged_source += may ? 0 : 1;
+    return may;
+}
+
 /* RFC 9000 6.1, 17.2.1 */
 void quic_endpoint_answer_version(quic_endpoint *ep, const quic_path_addr *path,
                                   const quic_long_header *h, quic_ns now)
@@ -73,6 +80,10 @@ void quic_endpoint_answer_version(quic_endpoint *ep, const quic_path_addr *path,
 void quic_endpoint_answer_retry(quic_endpoint *ep, const quic_path_addr *path,
                                 const quic_long_header *h, quic_ns now)
 {
+    if (!quic_rate_take(&ep->admission.retry_rate, now)) {
+        ep->counters.drop_limit++;
+        return;
+    }
     quic_cid original;
     quic_cid client_scid;
     quic_cid retry_scid = {.len = QUIC_CID_LOCAL_LEN};
@@ -81,8 +92,8 @@ void quic_endpoint_answer_retry(quic_endpoint *ep, const quic_path_addr *path,
     quic_cid_local_make(retry_scid.bytes, ep->env.rng, ep->config.worker_id,
                         ep->config.worker_count);
     uint8_t token[QUIC_TOKEN_RETRY_LEN];
-    if (quic_token_retry_make(&ep->token_keys, token, ep->env.rng, &path->remote, &original,
-                              &retry_scid, now) != QUIC_OK) {
+    if (quic_token_retry_make(&ep->env.token_keys, token, ep->env.rng, &path->remote, &original,
+                              &retry_scid, now + ep->env.wall_offset_ns) != QUIC_OK) {
         return;
     }
     quic_answer *answer = push_answer(ep, path);
@@ -156,7 +167,7 @@ void quic_endpoint_answer_reset(quic_endpoint *ep, const quic_path_addr *path, c
     if (datagram_len <= len_min) {
         return;
     }
-    if (!quic_rate_take(&ep->admission.reset_rate, now)) {
+    if (!quic_admission_take_reset(&ep->admission, &path->remote, now)) {
         ep->counters.drop_limit++;
         return;
     }
@@ -167,8 +178,11 @@ void quic_endpoint_answer_reset(quic_endpoint *ep, const quic_path_addr *path, c
     size_t len = datagram_len - 1 < len_max ? datagram_len - 1 : len_max;
     quic_rng_fill(ep->env.rng, answer->bytes, len - QUIC_RESET_TOKEN_LEN);
     answer->bytes[0] = (uint8_t)((answer->bytes[0] & 0x3f) | QUIC_HEADER_FIXED_BIT);
-    quic_reset_token(&ep->env.reset_key, answer->bytes + len - QUIC_RESET_TOKEN_LEN, dcid,
-                     QUIC_CID_LOCAL_LEN);
+    /* Nobody knows any more under which secret that connection ID was given out: the peer repeats
+     * itself, and gets one of both answers each time. */
+    bool previous = ep->config.has_previous_secret && (quic_rng_u64(ep->env.rng) & 1) != 0;
+    quic_reset_token(previous ? &ep->previous_reset_key : &ep->env.reset_key,
+                     answer->bytes + len - QUIC_RESET_TOKEN_LEN, dcid, QUIC_CID_LOCAL_LEN);
     answer->len = (uint32_t)len;
     ep->counters.sent_stateless_reset++;
 }

@@ -12,6 +12,7 @@
 #define TX_ROOM_BYTES 16384u /* less is not worth a send of its own */
 #define TIDY_BYTES    (1u << 20)
 #define TIDY_AFTER_NS 1000000000ull
+#define WALL_EVERY_NS 1000000000ull /* looks at the wall clock, which somebody may set */
 #define TX_BLOCKED_NS QUIC_NS_PER_MS
 #define POLL_NS       (50 * QUIC_NS_PER_US) /* below this a kernel timer is late by as much */
 #define AIM_EARLY_NS  (40 * QUIC_NS_PER_US)
@@ -148,10 +149,19 @@ static quic_ns next_turn(rt_worker *w)
     return at <= w->now || !rt_mailbox_is_empty(w->mailbox) ? 0 : at;
 }
 
+static void look_at_wall(rt_worker *w)
+{
+    w->wall_at = w->now + WALL_EVERY_NS;
+    quic_endpoint_set_wall_offset(w->endpoint, rt_clock_wall_offset());
+}
+
 quic_ns rt_worker_turn(rt_worker *w, quic_ns now)
 {
     rt_worker *outer = rt_worker_set_self(w);
     w->now = now;
+    if (QUIC_UNLIKELY(now >= w->wall_at)) {
+        look_at_wall(w);
+    }
     w->turns++;
     w->busy = false;
     receive(w);

@@ -32,6 +32,7 @@ struct rt_worker {
     rt_heap heap;
     uint64_t mem_high; /* bytes in use at most, since the heap was tidied last */
     uint64_t mem_last; /* after the last turn */
+    quic_ns wall_at;   /* when the wall clock is looked at again */
     quic_ns tidy_at;   /* when to tidy unless memory moves again */
     rt_random random;
     uint32_t groups[RT_IO_SOCKETS_MAX]; /* of each socket; 0: none */

@@ -80,6 +80,9 @@ static int open_endpoint(rt_worker *w)
         rt_random_init(&w->random);
         config->rng = rt_random_rng(&w->random);
     }
+    if (w->config.lent_io != NULL) {
+        w->wall_at = QUIC_NS_NEVER; /* time is simulated: config.wall_offset_ns stays */
+    }
     quic_rc rc = quic_endpoint_create(&w->endpoint, config);
     return rc == QUIC_OK ? 0 : rc == QUIC_E_NOMEM ? -ENOMEM : -EINVAL;
 }

@@ -34,10 +34,13 @@ static const rt_limit_rule rt_limit_rules[] = {
     RT_RULE(half_open_per_addr_max, false, 0, UINT32_MAX),
     RT_RULE(connections_per_addr_max, false, 0, UINT32_MAX),
     RT_RULE(initials_per_s_retry, false, 0, UINT32_MAX),
+    RT_RULE(stateless_resets_per_addr_s, false, 0, UINT16_MAX - 1),
     RT_RULE(stateless_resets_per_s, false, 0, UINT32_MAX),
     RT_RULE(version_negotiations_per_s, false, 0, UINT32_MAX),
     RT_RULE(worker_mem_max_bytes, false, 1u << 20, 64 * RT_TIB),
     RT_RULE(conn_mem_max_bytes, true, 64 * 1024, 64 * RT_TIB),
+    RT_RULE(new_tokens, false, 0, 8),
+    RT_RULE(new_token_lifetime_ns, false, QUIC_NS_PER_S, 365 * RT_DAY_NS),
     RT_RULE(handshake_timeout_ns, false, QUIC_NS_PER_MS, RT_DAY_NS),
     RT_RULE(idle_timeout_ns, true, QUIC_NS_PER_MS, 365 * RT_DAY_NS),
     RT_RULE(keep_alive_ns, true, QUIC_NS_PER_MS, 365 * RT_DAY_NS),
@@ -152,6 +155,7 @@ static quring_status rt_config_check_enums(const quring_config *config, quring_e
 
 quring_status quring_config_check(const quring_config *config, quring_error *err)
 {
+    static const uint8_t zero[sizeof(config->root_secret)];
     rt_error_clear(err);
     if (config == NULL) {
         return rt_error_set(err, QURING_E_INVAL, "config is NULL");
@@ -179,6 +183,11 @@ quring_status quring_config_check(const quring_config *config, quring_error *err
         return rt_error_set(err, QURING_E_INVAL,
                             "socket_buf_bytes is %u, allowed are 4096..1073741824",
                             (unsigned)config->socket_buf_bytes);
+    }
+    if (memcmp(config->root_secret, zero, sizeof(zero)) == 0 &&
+        memcmp(config->previous_root_secret, zero, sizeof(zero)) != 0) {
+        return rt_error_set(err, QURING_E_INVAL,
+                            "previous_root_secret is set without a root_secret after it");
     }
     return rt_limits_check(&config->limits, err);
 }

@@ -11,13 +11,14 @@
 
 /* ---- a server on the Internet ------------------------------------------------------------------ */
 
-#define RT_DEFAULT_CONNECTIONS_MAX            50000u
-#define RT_DEFAULT_HALF_OPEN_MAX              2048u
-#define RT_DEFAULT_HALF_OPEN_PER_ADDR_MAX     256u
-#define RT_DEFAULT_CONNECTIONS_PER_ADDR_MAX   4096u
-#define RT_DEFAULT_INITIALS_PER_S_RETRY       500u
-#define RT_DEFAULT_STATELESS_RESETS_PER_S     1000u
-#define RT_DEFAULT_VERSION_NEGOTIATIONS_PER_S 1000u
+#define RT_DEFAULT_CONNECTIONS_MAX             50000u
+#define RT_DEFAULT_HALF_OPEN_MAX               2048u
+#define RT_DEFAULT_HALF_OPEN_PER_ADDR_MAX      256u
+#define RT_DEFAULT_CONNECTIONS_PER_ADDR_MAX    4096u
+#define RT_DEFAULT_INITIALS_PER_S_RETRY        500u
+#define RT_DEFAULT_STATELESS_RESETS_PER_S      1000u
+#define RT_DEFAULT_STATELESS_RESETS_PER_ADDR_S 10u
+#define RT_DEFAULT_VERSION_NEGOTIATIONS_PER_S  1000u
 
 /* Memory of one worker: 40 % of the machine shared by its CPUs, in between these two. */
 #define RT_DEFAULT_WORKER_MEM_CAP   (4 * RT_GIB)
@@ -25,6 +26,9 @@
 
 #define RT_DEFAULT_HANDSHAKE_TIMEOUT (10 * RT_S)
 #define RT_DEFAULT_IDLE_TIMEOUT      (30 * RT_S)
+
+#define RT_DEFAULT_NEW_TOKENS         1u
+#define RT_DEFAULT_NEW_TOKEN_LIFETIME (24 * 3600 * RT_S)
 
 #define RT_DEFAULT_STREAM_WINDOW     (256 * RT_KIB)
 #define RT_DEFAULT_STREAM_WINDOW_MAX (6 * RT_MIB)
@@ -92,9 +96,12 @@ void quring_limits_init(quring_limits *limits)
     limits->connections_per_addr_max = RT_DEFAULT_CONNECTIONS_PER_ADDR_MAX;
     limits->initials_per_s_retry = RT_DEFAULT_INITIALS_PER_S_RETRY;
     limits->stateless_resets_per_s = RT_DEFAULT_STATELESS_RESETS_PER_S;
+    limits->stateless_resets_per_addr_s = RT_DEFAULT_STATELESS_RESETS_PER_ADDR_S;
     limits->version_negotiations_per_s = RT_DEFAULT_VERSION_NEGOTIATIONS_PER_S;
     limits->worker_mem_max_bytes = rt_worker_mem_default();
     limits->conn_mem_max_bytes = 0;
+    limits->new_tokens = RT_DEFAULT_NEW_TOKENS;
+    limits->new_token_lifetime_ns = RT_DEFAULT_NEW_TOKEN_LIFETIME;
 
     limits->handshake_timeout_ns = RT_DEFAULT_HANDSHAKE_TIMEOUT;
     limits->idle_timeout_ns = RT_DEFAULT_IDLE_TIMEOUT;
@@ -133,6 +140,7 @@ void quring_limits_for_loopback(quring_limits *limits)
     limits->connections_per_addr_max = 0;
     limits->initials_per_s_retry = 0;
     limits->stateless_resets_per_s = 0;
+    limits->stateless_resets_per_addr_s = 0;
     limits->version_negotiations_per_s = 0;
     limits->stream_recv_window_bytes = RT_LOOPBACK_STREAM_WINDOW;
     limits->stream_recv_window_max_bytes = RT_LOOPBACK_STREAM_WINDOW_MAX;

@@ -249,6 +249,8 @@ static quring_status rt_connect_start(quring_conn *out, rt_local *local, rt_conn
         config.session_len = options->session.data != NULL ? options->session.len : 0;
         config.zero_rtt = options->zero_rtt;
     }
+    config.token = options->token.data;
+    config.token_len = options->token.data != NULL ? options->token.len : 0;
     config.limits = options->limits != NULL ? *options->limits : local->rt->config.limits;
     config.owner_ctx = &owner->owner;
     config.app_ctx = options->ctx;

@@ -135,6 +135,7 @@ static void rt_task_listen(void *ctx)
     config.tickets = (task->options->flags & QURING_LISTEN_NO_TICKETS) == 0;
     config.early_gate =
         (task->options->flags & QURING_LISTEN_ZERO_RTT) != 0 ? &task->rt->early.gate : NULL;
+    config.token_register = config.limits.new_tokens > 0 ? task->rt->tokens.used : NULL;
     config.owner_ctx = &slot->owner;
     config.app_ctx = task->options->ctx;
     task->status = rt_status_of(quic_endpoint_listen(local->ep, slot->socket, &config));
@@ -329,6 +330,11 @@ static quring_status rt_listen_locked(quring_runtime *rt, quring_listener **out,
     }
     if ((options->flags & QURING_LISTEN_ZERO_RTT) != 0 && rt_early_open(&rt->early) != QUIC_OK) {
         return rt_error_set(err, QURING_E_NOMEM, "no memory for the register of used tickets");
+    }
+    const quring_limits *limits = options->limits != NULL ? options->limits : &rt->config.limits;
+    if (limits->new_tokens > 0 &&
+        rt_tokens_open(&rt->tokens, limits->new_token_lifetime_ns) != QUIC_OK) {
+        return rt_error_set(err, QURING_E_NOMEM, "no memory for the register of used tokens");
     }
     rt_udp_socket socks[QURING_WORKERS_MAX];
     quic_addr local = rt_addr_to_core(&options->local);

@@ -156,10 +156,15 @@ static quring_status rt_runtime_check_cpus(const quring_config *config, quring_e
     return QURING_OK;
 }
 
+static bool rt_secret_is_zero(const uint8_t secret[32])
+{
+    static const uint8_t zero[32];
+    return memcmp(secret, zero, sizeof(zero)) == 0;
+}
+
 static void rt_runtime_keep_secret(quring_runtime *rt)
 {
-    static const uint8_t zero[sizeof(rt->config.root_secret)] = {0};
-    if (memcmp(rt->config.root_secret, zero, sizeof(zero)) == 0) {
+    if (rt_secret_is_zero(rt->config.root_secret)) {
         rt_random_fill(rt->config.root_secret, sizeof(rt->config.root_secret));
     }
 }
@@ -185,6 +190,9 @@ static quring_status rt_runtime_make_worker(quring_runtime *rt, uint32_t index, 
     wc.io.gso = rt->config.gso;
     wc.endpoint.crypto = rt->crypto;
     memcpy(wc.endpoint.root_secret, rt->config.root_secret, sizeof(wc.endpoint.root_secret));
+    memcpy(wc.endpoint.previous_root_secret, rt->config.previous_root_secret,
+           sizeof(wc.endpoint.previous_root_secret));
+    wc.endpoint.has_previous_secret = !rt_secret_is_zero(rt->config.previous_root_secret);
     wc.endpoint.limits = rt->config.limits;
     wc.endpoint.cc = rt->config.cc;
     wc.endpoint.pacing = rt->config.pacing;
@@ -193,6 +201,7 @@ static quring_status rt_runtime_make_worker(quring_runtime *rt, uint32_t index, 
     wc.hooks.ctx = local;
     rt->workers[index] = rt_worker_create(&wc);
     explicit_bzero(wc.endpoint.root_secret, sizeof(wc.endpoint.root_secret));
+    explicit_bzero(wc.endpoint.previous_root_secret, sizeof(wc.endpoint.previous_root_secret));
     if (rt->workers[index] == NULL) {
         return rt_error_set(err, QURING_E_NOMEM, "no memory for worker %u", (unsigned)index);
     }
@@ -260,8 +269,10 @@ static void rt_runtime_free(quring_runtime *rt)
     }
     rt_listener_free_all(rt);
     rt_early_close(&rt->early);
+    rt_tokens_close(&rt->tokens);
     pthread_mutex_destroy(&rt->lock);
     explicit_bzero(rt->config.root_secret, sizeof(rt->config.root_secret));
+    explicit_bzero(rt->config.previous_root_secret, sizeof(rt->config.previous_root_secret));
     free(rt);
 }
 

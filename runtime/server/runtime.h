@@ -15,6 +15,7 @@
 #include "runtime/server/early.h"
 #include "runtime/server/local.h"
 #include "runtime/server/log.h"
+#include "runtime/server/tokens.h"
 #include "runtime/udp/udp_socket.h"
 
 #ifdef __cplusplus
@@ -31,6 +32,7 @@ struct quring_runtime {
     pthread_mutex_t lock;
     quring_listener *listeners; /* every handle not yet closed; under lock */
     rt_early early;             /* made under lock, by the first listener that takes 0-RTT */
+    rt_tokens tokens;           /* made under lock, by the first listener that gives tokens */
     uint32_t next_group;        /* names of SO_REUSEPORT groups, from 1; under lock */
     bool draining;              /* under lock */
     bool stopped;               /* under lock */

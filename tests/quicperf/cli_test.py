@@ -21,7 +21,8 @@ LIMIT_S = 60
 SUMMARY_KEYS = {
     "goodput_bps", "bytes", "seconds", "lost_packets", "handshakes_per_s", "requests_per_s",
     "connections", "cpu_local_s", "cpu_remote_s", "version", "cipher", "cc", "resumed",
-    "resumed_connections", "zero_rtt_connections", "zero_rtt_bytes",
+    "resumed_connections", "zero_rtt_connections", "zero_rtt_bytes", "retry", "retry_connections",
+    "token_connections",
 }
 
 

@@ -24,11 +24,11 @@ def check(good, text):
 
 
 class Server:
-    """A server on a free loopback port with one worker; ends with the block."""
+    """A server on a free loopback port (or `port`) with one worker; ends with the block."""
 
-    def __init__(self, quicperf, *args, before_exec=None):
+    def __init__(self, quicperf, *args, before_exec=None, port=0):
         self.log = tempfile.TemporaryFile(mode="w+")
-        self.process = subprocess.Popen([quicperf, "server", "-p", "0", *args],
+        self.process = subprocess.Popen([quicperf, "server", "-p", str(port), *args],
                                         stdout=subprocess.PIPE, stderr=self.log,
                                         universal_newlines=True, preexec_fn=before_exec)
         self.hello = self.process.stdout.readline()

@@ -225,7 +225,7 @@ void draw_paths(Options &o)
     }
 }
 
-/* Resumption and 0-RTT, drawn apart as well. Resuming clients ask for one name: their port says who
+/* Resumption, 0-RTT and tokens, drawn apart as well. Resuming clients ask for one name: their port says who
  * they are. */
 void draw_resume(Options &o)
 {
@@ -238,7 +238,12 @@ void draw_resume(Options &o)
     if (o.clean && o.resume == Resume::kEarlyRefused) {
         o.resume = Resume::kResume; /* a refusal repeats what was sent */
     }
-    for (size_t i = 0; o.resume != Resume::kNever && i < o.conns.size(); i++) {
+    o.tokens = r.chance(0.3);
+    if (o.tokens) {
+        o.server.limits.new_tokens = static_cast<uint32_t>(r.range(1, 4));
+        o.server.limits.new_token_lifetime_ns = r.log_range(100 * kMs, 3600 * kS);
+    }
+    for (size_t i = 0; (o.resume != Resume::kNever || o.tokens) && i < o.conns.size(); i++) {
         o.conns[i].start_ns += i * 500 * kMs; /* some tickets have to be there */
     }
 }
@@ -318,11 +323,12 @@ std::string describe(const Options &o)
     char text[640];
     const LinkOptions &l = o.up[0];
     snprintf(text, sizeof(text),
-             "seed %llu tls=%s clients=%zu conns=%zu workers=%u%s%s%s%s heal=%.3fs delay=%.3fms "
+             "seed %llu tls=%s clients=%zu conns=%zu workers=%u%s%s%s%s%s heal=%.3fs delay=%.3fms "
              "jitter=%.3fms loss=%.4f burst=%.4f dup=%.4f corrupt=%.4f truncate=%.4f replay=%.4f "
              "rate=%llu blackouts=%zu forge=%.4f repeat=%.4f filter=%.4f rebinds=%zu crashes=%zu",
              static_cast<unsigned long long>(o.seed), o.tls == Tls::kScript ? "script" : "boring",
              o.clients.size(), o.conns.size(), o.workers, o.retry ? " retry" : "",
+             o.tokens ? " tokens" : "",
              o.shared_ports                      ? " shared-ports"
              : o.resume == Resume::kResume       ? " resume"
              : o.resume == Resume::kEarly        ? " 0rtt"

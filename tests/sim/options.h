@@ -121,6 +121,7 @@ struct Options {
     Tls tls = Tls::kScript;
     uint32_t workers = 1;
     bool retry = false;
+    bool tokens = false; /* the server gives NEW_TOKEN tokens, clients show them */
     Resume resume = Resume::kNever;
     bool shared_ports = false; /* all connections of a client use one port */
     uint32_t client_hello_len = 0;

@@ -32,6 +32,7 @@ World::World(const Options &options)
         down_.emplace_back(options_.down[i], rng_.u64());
     }
     sessions_.resize(options_.clients.size());
+    tokens_.resize(options_.clients.size());
     listen();
     quic_ns start = now_;
     for (const ConnPlan &plan : options_.conns) {
@@ -114,6 +115,12 @@ void World::listen()
                                              key, again ? now_ : 0, now_);
         gate_.id = 1;
         accept.early_gate = &gate_;
+    }
+    if (options_.tokens) { /* what was used before a restart is forgotten */
+        const uint8_t key[16] = {2};
+        used_tokens_.assign(quic_anti_replay_size(kRegisterSlots) / sizeof(uint64_t) + 1, 0);
+        accept.token_register = quic_anti_replay_init(used_tokens_.data(), kRegisterSlots,
+                                                      3600 * QUIC_NS_PER_S, key, 0, now_);
     }
     for (auto &w : hosts_[0]->workers) {
         if (quic_endpoint_listen(w->ep, 0, &accept) != QUIC_OK) {
@@ -263,6 +270,9 @@ void World::connect(uint32_t index)
     config.session = reinterpret_cast<const uint8_t *>(session.data());
     config.session_len = session.size();
     config.zero_rtt = options_.resume >= Resume::kEarly;
+    const std::string &token = tokens_[c.plan.client]; /* perhaps used, or too old */
+    config.token = reinterpret_cast<const uint8_t *>(token.data());
+    config.token_len = token.size();
     config.limits = host.options.limits;
     config.path.local = host.addr;
     config.path.local.port = port_of(index);
@@ -308,6 +318,13 @@ App *World::adopt(quic_conn *conn)
 void World::hand_event(Host &host, const quic_event &ev)
 {
     App *app = static_cast<App *>(quic_conn_app_ctx(ev.conn));
+    if (ev.type == QURING_EV_TOKEN) {
+        if (app != nullptr) {
+            tokens_[app->state()->plan.client].assign(reinterpret_cast<const char *>(ev.data),
+                                                      ev.data_len);
+        }
+        return;
+    }
     if (ev.type == QURING_EV_SESSION) {
         if (options_.resume != Resume::kNever && app != nullptr) {
             sessions_[app->state()->plan.client].assign(reinterpret_cast<const char *>(ev.data),

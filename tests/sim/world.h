@@ -143,7 +143,9 @@ class World : public AppHost
     std::vector<uint64_t> register_; /* memory of gate_ */
     quic_early_gate gate_{};
     std::vector<std::unique_ptr<App>> retired_;
+    std::vector<uint64_t> used_tokens_; /* memory of the register of NEW_TOKEN tokens */
     std::vector<std::string> sessions_; /* per client host: its last SESSION event */
+    std::vector<std::string> tokens_;   /* its last TOKEN event */
     Rng rng_;
     std::vector<std::unique_ptr<Host>> hosts_; /* [0] is the server */
     std::vector<Link> up_;

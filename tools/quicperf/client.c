@@ -303,11 +303,11 @@ static int qp_client_not_connected(qp_client *cl)
     return qp_client_error(cl, text);
 }
 
-/* --resume, --0rtt: a first round of connections brings the tickets. */
+/* --resume, --0rtt, --token: a first round of connections brings tickets and tokens. */
 static int qp_client_warm(qp_client *cl)
 {
     const qp_options *o = cl->run->options;
-    if (!o->resume && !o->zero_rtt) {
+    if (!o->resume && !o->zero_rtt && !o->token) {
         return QP_EXIT_OK;
     }
     uint64_t patience = o->timeout_ns < QP_TICKET_MAX_NS ? o->timeout_ns : QP_TICKET_MAX_NS;
@@ -319,7 +319,10 @@ static int qp_client_warm(qp_client *cl)
     quring_stats stats;
     if (!cl->interrupted && atomic_load(&cl->plan.failed) == 0 &&
         quring_stats_get(cl->rt, -1, &stats) == QURING_OK && stats.conns_established > 0) {
-        return qp_client_error(cl, "nothing to resume: the server gave no session ticket");
+        return qp_client_error(cl, o->token
+                                       ? "the server gave no token to show, or no session ticket"
+                                       : "nothing to resume: the server gave no session "
+                                         "ticket");
     }
     return qp_client_not_connected(cl);
 }
@@ -437,7 +440,10 @@ static void qp_client_conclude(qp_client *cl, const qp_sample *sum)
         r->resumed_count += cl->workers[i].resumed;
         r->zero_rtt_count += cl->workers[i].zero_rtt;
         r->zero_rtt_bytes += cl->workers[i].zero_rtt_bytes;
+        r->retry_count += cl->workers[i].retried;
+        r->token_count += cl->workers[i].spared;
     }
+    r->retry = r->connections > 0 && r->retry_count == r->connections;
     r->resumed = r->connections > 0 && r->resumed_count == r->connections;
     r->interrupted = cl->interrupted;
     qp_client_describe(cl);
@@ -503,6 +509,24 @@ static bool qp_client_unharmed(qp_client *cl)
     return true;
 }
 
+/* What --token asks for; crr as above. */
+static bool qp_client_not_spared(qp_client *cl)
+{
+    const qp_options *o = cl->run->options;
+    const qp_result *r = cl->result;
+    char text[160];
+    uint64_t want = o->mode == QP_MODE_CRR && r->connections > 0 ? 1 : r->connections;
+    if (!o->token || r->token_count >= want) {
+        return false;
+    }
+    (void)snprintf(text, sizeof(text),
+                   "%" PRIu64 " of %" PRIu64
+                   " connections were spared a Retry: the server refused the other tokens",
+                   r->token_count, r->connections);
+    (void)qp_client_error(cl, text);
+    return true;
+}
+
 static int qp_client_verdict(qp_client *cl)
 {
     const qp_options *o = cl->run->options;
@@ -512,7 +536,7 @@ static int qp_client_verdict(qp_client *cl)
     if (cl->interrupted) {
         return QP_EXIT_INTERRUPTED;
     }
-    if (qp_client_not_resumed(cl) || qp_client_unharmed(cl)) {
+    if (qp_client_not_resumed(cl) || qp_client_not_spared(cl) || qp_client_unharmed(cl)) {
         return QP_EXIT_FAILED;
     }
     bool requests = o->mode == QP_MODE_RR || o->mode == QP_MODE_CRR;
@@ -583,6 +607,7 @@ int qp_client_measure(qp_result *result, const qp_client_run *run)
         free(cl->workers[i].scratch);
         free(cl->workers[i].latency);
         qp_tickets_deinit(&cl->workers[i].tickets);
+        qp_tickets_deinit(&cl->workers[i].tokens);
     }
     if (cl->plan.wake_fd >= 0) {
         (void)close(cl->plan.wake_fd);

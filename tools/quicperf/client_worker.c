@@ -32,7 +32,10 @@ struct qp_cconn {
     uint64_t began_ns;
     bool established;
     bool closing;
-    bool warm; /* there for its ticket only */
+    bool warm; /* there for its ticket and token only */
+    bool wants_ticket;
+    bool wants_token;
+    bool shows_token;
     uint32_t slot_count;
     qp_slot slots[];
 };
@@ -97,6 +100,8 @@ static void qp_cconn_begin(qp_cworker *w)
     }
     c->worker = w;
     c->warm = w->warming;
+    c->wants_ticket = plan->options->resume || plan->options->zero_rtt;
+    c->wants_token = plan->options->token;
     c->slot_count = slots;
     for (uint32_t i = 0; i < slots; i++) {
         c->slots[i].conn = c;
@@ -110,9 +115,13 @@ static void qp_cconn_begin(qp_cworker *w)
     options.tls = plan->tls;
     options.on_event = qp_cconn_event;
     options.ctx = c;
-    if (!w->warming && (plan->options->resume || plan->options->zero_rtt)) {
+    if (!w->warming && c->wants_ticket) {
         options.session = qp_tickets_take(&w->tickets);
         options.zero_rtt = plan->options->zero_rtt;
+    }
+    if (!w->warming && c->wants_token) {
+        options.token = qp_tickets_take(&w->tokens);
+        c->shows_token = options.token.len > 0;
     }
     quring_error err;
     memset(&err, 0, sizeof(err));
@@ -213,15 +222,33 @@ static void qp_cconn_close(qp_cconn *c)
     (void)quring_conn_close(c->conn, QP_APP_DONE, NULL);
 }
 
-static void qp_cconn_count_resumed(qp_cconn *c)
+static void qp_cconn_count_facts(qp_cconn *c)
 {
     qp_cworker *w = c->worker;
     quring_conn_info info;
-    if ((w->plan->options->resume || w->plan->options->zero_rtt) &&
-        quring_conn_get_info(c->conn, &info) == QURING_OK) {
+    if (quring_conn_get_info(c->conn, &info) != QURING_OK) {
+        return;
+    }
+    w->retried += info.retry_used ? 1 : 0;
+    w->spared += c->shows_token && !info.retry_used ? 1 : 0;
+    if (w->plan->options->resume || w->plan->options->zero_rtt) {
         w->resumed += info.resumed ? 1 : 0;
         w->zero_rtt += info.early_accepted ? 1 : 0;
         w->zero_rtt_bytes += info.zero_rtt_bytes;
+    }
+}
+
+/* A connection made for its ticket and token has nothing more to wait for. */
+static void qp_cconn_warmed(qp_cconn *c)
+{
+    qp_cworker *w = c->worker;
+    if (!c->warm || c->closing || c->wants_ticket || c->wants_token) {
+        return;
+    }
+    qp_cconn_close(c);
+    if (--w->warm_left == 0) {
+        atomic_store(&w->warm, 1);
+        qp_wake(w);
     }
 }
 
@@ -232,13 +259,16 @@ static void qp_cconn_session(qp_cconn *c, quring_bytes session)
         return;
     }
     qp_tickets_push(&w->tickets, session);
-    if (!c->warm || c->closing) {
-        return;
-    }
-    qp_cconn_close(c);
-    if (--w->warm_left == 0) {
-        atomic_store(&w->warm, 1);
-        qp_wake(w);
+    c->wants_ticket = false;
+    qp_cconn_warmed(c);
+}
+
+static void qp_cconn_token(qp_cconn *c, quring_bytes token)
+{
+    if (c->worker->plan->options->token) {
+        qp_tickets_push(&c->worker->tokens, token);
+        c->wants_token = false;
+        qp_cconn_warmed(c);
     }
 }
 
@@ -252,7 +282,7 @@ static void qp_cconn_connected(qp_cconn *c)
         return;
     }
     w->handshakes++;
-    qp_cconn_count_resumed(c);
+    qp_cconn_count_facts(c);
     if (w->info.version == 0) {
         (void)quring_conn_get_info(c->conn, &w->info);
     }
@@ -449,6 +479,8 @@ static void qp_cconn_event(const quring_event *ev)
         qp_cconn_closed(c, ev->close);
     } else if (ev->type == QURING_EV_SESSION) {
         qp_cconn_session(c, ev->data);
+    } else if (ev->type == QURING_EV_TOKEN) {
+        qp_cconn_token(c, ev->data);
     } else if (ev->type == QURING_EV_STREAMS_AVAILABLE || ev->type == QURING_EV_EARLY_READY) {
         qp_cconn_begin_slots(c);
     } else if (ev->stream_ctx != NULL) {

@@ -62,11 +62,14 @@ typedef struct qp_cworker {
     uint32_t to_open;        /* connections still to be begun */
     uint32_t active;         /* tput: streams not finished */
     qp_tickets tickets;      /* --resume, --0rtt */
+    qp_tickets tokens;       /* --token */
     bool warming;            /* connections are opened for their tickets only */
-    uint32_t warm_left;      /* of these, tickets still to come */
+    uint32_t warm_left;      /* of these, those whose tickets have not come */
     uint64_t resumed;        /* measured connections that resumed ... */
     uint64_t zero_rtt;       /* ... and had their 0-RTT accepted */
     uint64_t zero_rtt_bytes; /* stream bytes in it */
+    uint64_t retried;        /* measured connections that went through a Retry */
+    uint64_t spared;         /* that showed a token and did not */
     uint64_t issued;         /* requests or shares begun */
     bool measuring;
     bool stopped;

@@ -44,6 +44,9 @@ typedef enum qp_direction {
     QP_UP = 1,
 } qp_direction;
 
+/* Bounds on strangers: none to speak of, or the library's for a server on the Internet. */
+typedef enum qp_limits { QP_LIMITS_LOOPBACK = 0, QP_LIMITS_INTERNET = 1 } qp_limits;
+
 typedef struct qp_options {
     qp_command command;
     const char *target; /* client: HOST:PORT as typed */
@@ -56,9 +59,12 @@ typedef struct qp_options {
     const char *key;
     const char *ca;
     bool insecure;
-    bool retry;    /* server: demand address validation */
-    bool resume;   /* client: measure connections that resume a session */
-    bool zero_rtt; /* client: and send requests in 0-RTT; server: accept them */
+    bool retry;         /* server: demand address validation */
+    bool resume;        /* client: measure connections that resume a session */
+    bool zero_rtt;      /* client: and send requests in 0-RTT; server: accept them */
+    bool token;         /* client: measure connections that show a token of an earlier one */
+    const char *secret; /* server: file with the root secret; NULL: a random one */
+    uint32_t limits;    /* server: qp_limits */
 
     uint32_t workers; /* 0: one per CPU listed, or one */
     int32_t cpus[QURING_WORKERS_MAX];

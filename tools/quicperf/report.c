@@ -220,6 +220,9 @@ static void qp_report_summary(qp_json *json, const qp_result *r)
     qp_json_u64(json, "resumed_connections", r->resumed_count);
     qp_json_u64(json, "zero_rtt_connections", r->zero_rtt_count);
     qp_json_u64(json, "zero_rtt_bytes", r->zero_rtt_bytes);
+    qp_json_bool(json, "retry", r->retry);
+    qp_json_u64(json, "retry_connections", r->retry_count);
+    qp_json_u64(json, "token_connections", r->token_count);
     qp_json_double(json, "rtt_us", (double)r->rtt_ns / 1e3);
     qp_json_double(json, "min_rtt_us", (double)r->min_rtt_ns / 1e3);
     qp_json_u64(json, "cwnd_bytes", r->cwnd_bytes);

@@ -46,6 +46,9 @@ typedef struct qp_result {
     uint64_t resumed_count;  /* connections that resumed a session */
     uint64_t zero_rtt_count; /* of these, with 0-RTT accepted */
     uint64_t zero_rtt_bytes; /* stream bytes that went in it */
+    bool retry;              /* every connection went through a Retry */
+    uint64_t retry_count;    /* connections that did */
+    uint64_t token_count;    /* connections that showed a token and were spared it */
 
     double seconds;
     uint64_t bytes;

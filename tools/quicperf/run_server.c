@@ -179,6 +179,10 @@ int qp_run_server(const qp_options *options)
     uint16_t port;
     memset(&err, 0, sizeof(err));
     qp_config_from(&config, options);
+    if (options->secret != NULL &&
+        quring_root_secret_load(config.root_secret, options->secret, &err) != QURING_OK) {
+        return qp_fail("%s", err.message);
+    }
     if (quring_config_check(&config, &err) != QURING_OK) {
         (void)qp_fail("%s", err.message);
         return QP_EXIT_USAGE;

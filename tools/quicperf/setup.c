@@ -25,7 +25,9 @@ static void qp_log(void *ctx, int level, const char *line)
 
 static void qp_limits_from(quring_limits *limits, const qp_options *o)
 {
-    quring_limits_for_loopback(limits);
+    if (o->command != QP_CMD_SERVER || o->limits != QP_LIMITS_INTERNET) {
+        quring_limits_for_loopback(limits);
+    }
     limits->handshake_timeout_ns = o->timeout_ns;
     limits->idle_timeout_ns = o->idle_timeout_ns;
     if (o->impair.rebind_ns != 0) {

@@ -81,7 +81,7 @@ TEST_F(Token, AnotherWorkerWithTheSameRootOpensIt)
     EXPECT_EQ(Open(token_, client_, 2000), QUIC_OK);
     const Bytes other(32, 0x43);
     quic_token_keys_derive(&keys_, other.data());
-    EXPECT_EQ(Open(token_, client_, 2000), QUIC_E_DROP);
+    EXPECT_EQ(Open(token_, client_, 2000), QUIC_V_INVALID_TOKEN);
 }
 
 TEST_F(Token, LongestAndShortestCidsFit)
@@ -101,7 +101,17 @@ TEST_F(Token, ExpiresExactlyAfterItsLifetime)
 {
     EXPECT_EQ(Open(token_, client_, 1000 + kLifetime), QUIC_OK);
     EXPECT_EQ(Open(token_, client_, 1001 + kLifetime), QUIC_V_INVALID_TOKEN);
-    EXPECT_EQ(Open(token_, client_, 999), QUIC_V_INVALID_TOKEN);
+}
+
+/* Another machine's clock may be a little behind. */
+TEST_F(Token, MayBeFromALittleInTheFuture)
+{
+    const quic_ns issued = 100 * QUIC_NS_PER_S;
+    ASSERT_EQ(
+        quic_token_retry_make(&keys_, token_.data(), rng_.get(), &client_, &odcid_, &scid_, issued),
+        QUIC_OK);
+    EXPECT_EQ(Open(token_, client_, issued - QUIC_TOKEN_SKEW_NS), QUIC_OK);
+    EXPECT_EQ(Open(token_, client_, issued - QUIC_TOKEN_SKEW_NS - 1), QUIC_V_INVALID_TOKEN);
 }
 
 TEST_F(Token, RefusesAnotherAddressOrPort)
@@ -118,7 +128,7 @@ TEST_F(Token, RefusesEveryBitFlipAndEveryOtherSize)
     for (size_t bit = 0; bit < token_.size() * 8; bit++) {
         Bytes bad = token_;
         bad[bit / 8] = static_cast<uint8_t>(bad[bit / 8] ^ (1u << (bit % 8)));
-        EXPECT_EQ(Open(bad, client_, 2000), QUIC_E_DROP) << bit;
+        EXPECT_EQ(Open(bad, client_, 2000), bit < 8 ? QUIC_E_DROP : QUIC_V_INVALID_TOKEN) << bit;
     }
     for (size_t len = 0; len < token_.size() + 3; len++) {
         Bytes other = token_;
@@ -150,9 +160,9 @@ TEST_F(Token, OpensWithThePreviousRootSecret)
     EXPECT_EQ(Open(fresh, client_, 2000), QUIC_OK);
     quic_token_keys_rotate(&keys_, Bytes(32, 0x44).data());
     EXPECT_EQ(Open(fresh, client_, 2000), QUIC_OK);
-    EXPECT_EQ(Open(token_, client_, 2000), QUIC_E_DROP) << "two rotations ago";
+    EXPECT_EQ(Open(token_, client_, 2000), QUIC_V_INVALID_TOKEN) << "two rotations ago";
     quic_token_keys_derive(&keys_, Bytes(32, 0x44).data());
-    EXPECT_EQ(Open(fresh, client_, 2000), QUIC_E_DROP) << "no previous one";
+    EXPECT_EQ(Open(fresh, client_, 2000), QUIC_V_INVALID_TOKEN) << "no previous one";
 }
 
 /* RFC 9000 8.1.3 */
@@ -201,7 +211,6 @@ TEST_F(NewToken, ExpiresAndBelongsToAVersion)
 {
     EXPECT_EQ(Open(token_, client_, 1000 + kLifetime), QUIC_OK);
     EXPECT_EQ(Open(token_, client_, 1001 + kLifetime), QUIC_E_STATE);
-    EXPECT_EQ(Open(token_, client_, 999), QUIC_E_STATE);
     EXPECT_EQ(Open(token_, client_, 2000, 0x6b3343cf), QUIC_E_STATE); /* RFC 9369 5 */
 }
 
@@ -256,7 +265,7 @@ TEST_F(NewToken, KindsAreNotMixedUp)
         padded[0] = token_[0] = static_cast<uint8_t>(type);
         EXPECT_EQ(quic_token_retry_open(&keys_, &retry, padded.data(), padded.size(), &client_,
                                         kLifetime, 2000),
-                  QUIC_E_DROP);
+                  type == 1 ? QUIC_V_INVALID_TOKEN : QUIC_E_DROP);
         EXPECT_EQ(Open(token_, client_, 2000), type == 2 ? QUIC_OK : QUIC_E_DROP);
     }
 }

@@ -76,6 +76,9 @@ void Net::make(Side &side, uint8_t host)
     config.limits = h.limits;
     config.cc = h.cc;
     config.pacing = h.pacing;
+    if (host == 1 && server_config) {
+        server_config(config);
+    }
     side.addr = quic_addr{};
     side.addr.family = 4;
     side.addr.ip[0] = 10;
@@ -90,6 +93,7 @@ void Net::make(Side &side, uint8_t host)
         accept.tls_config = identity_.server_config();
         accept.limits = h.limits;
         accept.retry = options.retry;
+        accept.token_register = token_register;
         if (quic_endpoint_listen(side.ep, 0, &accept) != QUIC_OK) {
             abort();
         }
@@ -105,6 +109,7 @@ void Net::serve(const quic_early_gate *gate, const quring_limits *limits)
     accept.retry = options.retry;
     accept.tickets = true;
     accept.early_gate = gate;
+    accept.token_register = token_register;
     if (quic_endpoint_listen(server.ep, 0, &accept) != QUIC_OK) {
         abort();
     }
@@ -131,6 +136,8 @@ quic_conn *Net::connect(uint16_t port)
     config.session = reinterpret_cast<const uint8_t *>(session.data());
     config.session_len = session.size();
     config.zero_rtt = zero_rtt;
+    config.token = reinterpret_cast<const uint8_t *>(token.data());
+    config.token_len = token.size();
     quic_conn *conn = nullptr;
     return quic_endpoint_connect(client.ep, &conn, &config, now) == QUIC_OK ? conn : nullptr;
 }
@@ -192,6 +199,9 @@ void Net::on_event(Side &side, const quic_event &ev)
 {
     if (ev.type == QURING_EV_SESSION && &side == &client) {
         last_session.assign(reinterpret_cast<const char *>(ev.data), ev.data_len);
+    }
+    if (ev.type == QURING_EV_TOKEN && &side == &client) {
+        tokens.emplace_back(reinterpret_cast<const char *>(ev.data), ev.data_len);
     }
     if (ev.type == QURING_EV_EARLY_READY && &side == &client) {
         side.conn = ev.conn;

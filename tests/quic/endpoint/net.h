@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "quic/crypto/anti_replay.h"
 #include "quic/crypto/tls.h"
 #include "quic/endpoint/endpoint.h"
 #include "tests/sim/alloc.h"
@@ -75,6 +76,12 @@ class Net
     std::string session;
     bool zero_rtt = false;
     std::string last_session;
+    /* Of used NEW_TOKEN tokens: with it the server gives them, from the next serve or restart on. */
+    quic_anti_replay *token_register = nullptr;
+    std::string token;               /* of the next connect */
+    std::vector<std::string> tokens; /* of the client's TOKEN events */
+    /* Changes the server's configuration when it is restarted. */
+    std::function<void(quic_endpoint_config &)> server_config;
 
     /* write queues bytes and the end on a new or open stream of `side`. */
     uint64_t write(Side &side, const std::string &bytes, bool uni = false);

@@ -94,15 +94,16 @@ struct TokenCase {
     uint32_t conns;
 };
 
-/* RFC 9000 8.1.3: a token of ours that is too old or another client's is INVALID_TOKEN; what is no
- * token of ours counts as none. */
+/* RFC 9000 8.1.3: a Retry token that is too old or another client's is INVALID_TOKEN, as the client takes
+ * no second Retry; what is no Retry token counts as none. A packet that was damaged proves nothing. */
 TEST(Retry, TokenIsGoodOnlyForItsClientAndForAWhile)
 {
     const TokenCase cases[] = {
         {"good", 0, 5000, -1, UINT64_MAX, false, 1},
         {"expired", 11 * kS, 5000, -1, QUIC_V_INVALID_TOKEN, false, 0},
         {"from another port", 0, 5001, -1, QUIC_V_INVALID_TOKEN, false, 0},
-        {"not ours", 0, 5000, 40, UINT64_MAX, true, 0},
+        {"damaged on its way", 0, 5000, 40, UINT64_MAX, false, 0},
+        {"no Retry token", 0, 5000, 0, UINT64_MAX, true, 0},
     };
     for (const TokenCase &c : cases) {
         Net net(with_retry);

@@ -84,6 +84,10 @@ TEST(ConfigCheck, NamesTheBadField)
         BAD(limits.udp_payload_bytes, 65508),
         BAD(limits.mtu_probe_max_bytes, 1199),
         BAD(limits.mtu_probe_max_bytes, 65508),
+        BAD(limits.stateless_resets_per_addr_s, 65535),
+        BAD(limits.new_tokens, 9),
+        BAD(limits.new_token_lifetime_ns, 999999999),
+        {"previous_root_secret", [](quring_config *c) { c->previous_root_secret[31] = 1; }},
         BAD(limits.cwnd_max_bytes, 2399),
         BAD(limits.ack_delay_ns, 16384ull * 1000000),
     };
