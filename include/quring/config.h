@@ -144,6 +144,7 @@ typedef struct quring_tls quring_tls;
 typedef enum quring_verify {
     QURING_VERIFY_PEER = 0, /* chain and name (client), chain (server that asks for certificates) */
     QURING_VERIFY_NONE = 1, /* loopback tests; says so in the log */
+    QURING_VERIFY_CHAIN = 2, /* client: the chain, whomever it names */
 } quring_verify;
 
 typedef struct quring_tls_options {
@@ -155,6 +156,7 @@ typedef struct quring_tls_options {
     quring_verify verify;
     const char *const *alpn; /* protocols, most preferred first, each 1..255 bytes */
     size_t alpn_count;
+    bool any_alpn; /* server, with alpn_count 0: takes what the client prefers */
 } quring_tls_options;
 
 /* quring_tls_create_server and quring_tls_create_client read certificates and keys and build the

@@ -36,6 +36,8 @@ typedef enum quring_event_type {
                               replayed (RFC 9001 9.2) */
     QURING_EV_EARLY_REJECTED, /* client, before CONNECTED: the server took no 0-RTT. What was written
                                  is sent again after the handshake; nothing is to be done */
+    QURING_EV_STREAM_LIMIT, /* the peer allows more streams than before (RFC 9000 19.11): how many is in
+                               quring_conn_info */
     QURING_EV_TOKEN, /* client: `data` is for quring_connect_options.token of one later connection to
                         the same server: it skips a Retry there. Several may come */
 } quring_event_type;
@@ -126,8 +128,10 @@ typedef struct quring_conn_info {
     uint64_t bytes_recv;
     uint64_t stream_bytes_sent; /* first transmissions of stream data */
     uint64_t stream_bytes_acked;
-    uint64_t stream_bytes_recv; /* distinct stream bytes that arrived */
-    uint64_t zero_rtt_bytes;    /* stream bytes in 0-RTT packets; 0 after a rejection */
+    uint64_t stream_bytes_recv;     /* distinct stream bytes that arrived */
+    uint64_t peer_streams_bidi_max; /* streams of ours the peer allows, in all (RFC 9000 4.6) */
+    uint64_t peer_streams_uni_max;
+    uint64_t zero_rtt_bytes; /* stream bytes in 0-RTT packets; 0 after a rejection */
     uint64_t pto_count_total;
     uint64_t mem_bytes; /* protocol memory charged to it */
 } quring_conn_info;

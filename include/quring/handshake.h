@@ -12,6 +12,7 @@
 #define QURING_HANDSHAKE_H
 
 #include "quring/base.h"
+#include "quring/config.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -75,6 +76,13 @@ QURING_EXPORT quring_status quring_handshake_get_params(quring_conn conn, uint8_
                                                         size_t *out_len, size_t buf_len);
 QURING_EXPORT quring_status quring_handshake_set_peer_params(quring_conn conn, const uint8_t *data,
                                                              size_t len);
+
+/* quring_handshake_set_limits replaces the limits of a connection whose transport parameters nobody has
+ * asked for yet: for servers that decide by the ClientHello, or by what an application says after it.
+ * Returns QURING_OK; QURING_E_INVAL (quring_config_check's rules); QURING_E_STATE (too late);
+ * QURING_E_THREAD. */
+QURING_EXPORT quring_status quring_handshake_set_limits(quring_conn conn,
+                                                        const quring_limits *limits);
 
 /* quring_handshake_set_alpn records the protocol TLS chose, for quring_conn_get_info. */
 QURING_EXPORT quring_status quring_handshake_set_alpn(quring_conn conn, const uint8_t *alpn,

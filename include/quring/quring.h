@@ -11,5 +11,6 @@
 #include "quring/runtime.h"
 #include "quring/stats.h"
 #include "quring/stream.h"
+#include "quring/tls_session.h"
 
 #endif /* QURING_QURING_H */

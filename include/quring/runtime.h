@@ -68,6 +68,8 @@ enum {
                     repeated by an attacker without harm (9.2). A ticket is good for it once, within
                     an hour and 65536 uses an hour, at the runtime that gave it; otherwise the
                     client is refused 0-RTT and connects as usual */
+    QURING_LISTEN_PAUSED =
+        1u << 4, /* bound, but accepts nothing yet: see quring_listener_configure */
 };
 
 /* quring_listen binds one UDP socket per worker (a SO_REUSEPORT group steered by connection ID) and
@@ -84,11 +86,22 @@ QURING_EXPORT QURING_NODISCARD quring_status quring_listen(quring_runtime *rt,
 QURING_EXPORT quring_addr quring_listener_local(const quring_listener *listener);
 QURING_EXPORT void quring_listener_close(quring_listener *listener);
 
+/* quring_listener_configure changes what new connections meet from now on: of the flags RETRY and
+ * PAUSED, and the limits (NULL: they stay). The other flags must be as they were. Connections there are
+ * go on. Not on a worker.
+ *
+ * Returns QURING_OK; QURING_E_INVAL; QURING_E_STATE (a worker has ended); QURING_E_THREAD. */
+QURING_EXPORT quring_status quring_listener_configure(quring_listener *listener, uint32_t flags,
+                                                      const quring_limits *limits,
+                                                      quring_error *err);
+
 /* ---- connecting ----------------------------------------------------------------------------- */
 
 typedef struct quring_connect_options {
     quring_addr remote;
-    quring_addr local;       /* family 0: the worker's shared client socket */
+    quring_addr local;    /* family 0: the worker's shared client socket */
+    quring_listener *via; /* send from this listener's socket instead, so that its address is ours;
+                                on_event is the listener's then. NULL: `local` decides */
     const char *server_name; /* SNI and the name verified; NULL: none sent, address verified */
     quring_tls *tls;         /* NULL only with external_tls */
     quring_event_fn on_event;

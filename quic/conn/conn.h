@@ -7,6 +7,7 @@
 #ifndef QUIC_CONN_CONN_H
 #define QUIC_CONN_CONN_H
 
+#include "quring/config.h"
 #include "quring/conn.h"
 #include "quring/handshake.h"
 
@@ -90,11 +91,18 @@ quic_rc quic_conn_hs_refuse(quic_conn *conn, uint64_t transport_error);
 quic_rc quic_conn_hs_send(quic_conn *conn, quic_level level, const uint8_t *data, size_t len);
 quic_rc quic_conn_hs_install_secret(quic_conn *conn, quic_level level, bool is_write,
                                     uint16_t cipher_suite, const uint8_t *secret, size_t len);
+quic_rc quic_conn_hs_set_limits(quic_conn *conn, const quring_limits *limits);
 quic_rc quic_conn_hs_get_params(quic_conn *conn, uint8_t *buf, size_t *out_len, size_t buf_len);
 quic_rc quic_conn_hs_set_peer_params(quic_conn *conn, const uint8_t *data, size_t len);
 quic_rc quic_conn_hs_set_alpn(quic_conn *conn, const uint8_t *alpn, size_t len);
 quic_rc quic_conn_hs_complete(quic_conn *conn);
 quic_rc quic_conn_hs_fail(quic_conn *conn, uint8_t alert);
+
+/* quic_early_context_of gives what 0-RTT with a ticket depends on at a server whose encoded transport
+ * parameters are `params`: those a client remembers (RFC 9000 7.4.1). For quic_tls_tickets. Returns the
+ * bytes written, 0 for parameters that are none or too little room. */
+#define QUIC_EARLY_CONTEXT_MAX 516u
+size_t quic_early_context_of(uint8_t *out, size_t room, const uint8_t *params, size_t len);
 
 #ifdef __cplusplus
 }

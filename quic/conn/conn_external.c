@@ -89,6 +89,17 @@ quic_rc quic_conn_hs_install_secret(quic_conn *conn, quic_level level, bool is_w
     return rc;
 }
 
+quic_rc quic_conn_hs_set_limits(quic_conn *conn, const quring_limits *limits)
+{
+    if (!driven(conn) || conn->params_shown || conn->params_applied) {
+        return QUIC_E_STATE;
+    }
+    /* Nothing has been promised to the peer, and no stream exists, before it has seen our parameters. */
+    conn->limits = *limits;
+    quic_conn_apply_limits(conn);
+    return QUIC_OK;
+}
+
 quic_rc quic_conn_hs_get_params(quic_conn *conn, uint8_t *buf, size_t *out_len, size_t buf_len)
 {
     if (!driven(conn)) {
@@ -98,6 +109,7 @@ quic_rc quic_conn_hs_get_params(quic_conn *conn, uint8_t *buf, size_t *out_len, 
     if (len == 0) {
         return QUIC_E_LIMIT;
     }
+    conn->params_shown = true;
     *out_len = len;
     return QUIC_OK;
 }

@@ -108,11 +108,15 @@ static void on_max_data(quic_conn *conn, uint64_t max)
 
 static void on_max_streams(quic_conn *conn, const quic_frame_max_streams *frame)
 {
-    if (quic_stream_table_on_max_streams(&conn->streams, frame->uni, frame->max) &&
-        conn->open_refused) {
-        conn->open_refused = false;
-        quic_conn_raise(conn, QUIC_CONN_EV_STREAMS_AVAILABLE);
+    if (!quic_stream_table_on_max_streams(&conn->streams, frame->uni, frame->max)) {
+        return;
     }
+    uint32_t events = QUIC_CONN_EV_STREAM_LIMIT;
+    if (conn->open_refused) {
+        conn->open_refused = false;
+        events |= QUIC_CONN_EV_STREAMS_AVAILABLE;
+    }
+    quic_conn_raise(conn, events);
 }
 
 static quic_rc on_crypto(const frame_ctx *ctx, const quic_frame_crypto *frame)

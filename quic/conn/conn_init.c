@@ -4,6 +4,24 @@
 #include "quic/cc/newreno.h"
 #include "quic/conn/conn_internal.h"
 
+void quic_conn_apply_limits(quic_conn *conn)
+{
+    const quring_limits *lim = &conn->limits;
+    quic_flow_recv_init(&conn->flow_recv, lim->conn_recv_window_bytes,
+                        lim->conn_recv_window_max_bytes);
+    quic_stream_limits stream_limits = {
+        .send_buf_bytes = lim->stream_send_buf_bytes,
+        .recv_window_bytes = lim->stream_recv_window_bytes,
+        .recv_window_max_bytes = lim->stream_recv_window_max_bytes,
+        .streams_bidi_max = lim->streams_bidi_max,
+        .streams_uni_max = lim->streams_uni_max,
+        .gaps_max = lim->reassembly_gaps_max,
+    };
+    quic_stream_table_init(&conn->streams, &conn->mem, conn->role, &stream_limits,
+                           quic_rng_u64(conn->env->rng) | 1);
+    conn->idle_timeout_ns = lim->idle_timeout_ns;
+}
+
 static void init_transport(quic_conn *conn, quic_ns now)
 {
     const quring_limits *lim = &conn->limits;
@@ -19,19 +37,8 @@ static void init_transport(quic_conn *conn, quic_ns now)
                                                                   : &quic_cubic_vtable;
     quic_cc_init(&conn->cc, cc, datagram, lim->cwnd_max_bytes, conn->env->pacing);
     quic_pacer_init(&conn->pacer, conn->env->pacing, datagram, now);
-    quic_flow_recv_init(&conn->flow_recv, lim->conn_recv_window_bytes,
-                        lim->conn_recv_window_max_bytes);
     quic_flow_send_init(&conn->flow_send, 0);
-    quic_stream_limits stream_limits = {
-        .send_buf_bytes = lim->stream_send_buf_bytes,
-        .recv_window_bytes = lim->stream_recv_window_bytes,
-        .recv_window_max_bytes = lim->stream_recv_window_max_bytes,
-        .streams_bidi_max = lim->streams_bidi_max,
-        .streams_uni_max = lim->streams_uni_max,
-        .gaps_max = lim->reassembly_gaps_max,
-    };
-    quic_stream_table_init(&conn->streams, &conn->mem, conn->role, &stream_limits,
-                           quic_rng_u64(conn->env->rng) | 1);
+    quic_conn_apply_limits(conn);
     quic_scheduler_init(&conn->scheduler);
     quic_list_init(&conn->ctrl_streams);
     quic_list_init(&conn->event_streams);
@@ -147,7 +154,6 @@ quic_rc quic_conn_create(quic_conn **out, quic_conn_env *env, const quic_conn_co
     conn->created_ns = now;
     conn->last_recv_ns = now;
     conn->idle_base_ns = now;
-    conn->idle_timeout_ns = conn->limits.idle_timeout_ns;
     conn->next_skip_pn = 64 + quic_rng_u64(env->rng) % 192;
     quic_mem_init_child(&conn->mem, env->mem, mem_limit(&conn->limits));
     /* RFC 9000 8.1: a client need not limit itself; a token proves a client's address. */
@@ -413,6 +419,10 @@ void quic_conn_get_info(const quic_conn *conn, quring_conn_info *out)
     out->stream_bytes_sent = conn->flow_send.used;
     out->stream_bytes_acked = conn->stream_bytes_acked;
     out->stream_bytes_recv = conn->flow_recv.received;
+    if (conn->streams.mem != NULL) {
+        out->peer_streams_bidi_max = quic_stream_table_local_max(&conn->streams, false);
+        out->peer_streams_uni_max = quic_stream_table_local_max(&conn->streams, true);
+    }
     out->pto_count_total = rec->pto_total;
     out->mem_bytes = conn->mem.used_bytes + sizeof(*conn);
 }

@@ -79,6 +79,7 @@ enum {
     QUIC_CONN_EV_CONNECTED = 1u << 2,
     QUIC_CONN_EV_STREAMS_AVAILABLE = 1u << 3,
     QUIC_CONN_EV_CLOSED = 1u << 4,
+    QUIC_CONN_EV_STREAM_LIMIT = 1u << 5,
     QUIC_CONN_EV_EARLY_READY = 1u << 8,
     QUIC_CONN_EV_EARLY_REJECTED = 1u << 9,
     QUIC_CONN_EV_SESSION = 1u << 10,
@@ -245,6 +246,7 @@ struct quic_conn {
     bool external;
     bool hs_pending; /* external server: waits for accept */
     bool hs_accepted;
+    bool params_shown;     /* external: our parameters were given out */
     uint8_t hs_data_level; /* level whose bytes the last HANDSHAKE_DATA showed */
     size_t hs_data_len;    /* to be consumed at the next poll */
     char *server_name; /* client: asked for; server: seen; 0-terminated, server_name_size bytes */
@@ -379,6 +381,8 @@ static inline void quic_conn_raise_stream(quic_conn *conn, quic_stream *s, uint3
 
 /* ---- conn_init.c ------------------------------------------------------------------------------ */
 void quic_conn_addr_out(quring_addr *out, const quic_addr *in);
+/* Windows and stream limits start from conn->limits (again). */
+void quic_conn_apply_limits(quic_conn *conn);
 
 /* ---- handshake.c ------------------------------------------------------------------------------ */
 /* The CRYPTO stream of a space, made when it is first needed; NULL: no memory, or discarded. */

@@ -9,26 +9,6 @@
 
 /* ---- what is remembered ---------------------------------------------------------------------------- */
 
-/* RFC 9000 7.4.1: what belongs to one connection only, or may not be remembered, is left out (so do
- * RFC 9287 3.1, RFC 9368 4, and Ack Frequency 3 for theirs). */
-static void keep_remembered(quic_transport_params *p)
-{
-    quic_transport_params fresh;
-    quic_transport_params_default(&fresh);
-    p->ack_delay_exponent = fresh.ack_delay_exponent;
-    p->max_ack_delay_ms = fresh.max_ack_delay_ms;
-    p->min_ack_delay_us = 0;
-    p->has_min_ack_delay = false;
-    p->grease_quic_bit = false;
-    p->disable_1rtt_encryption = false;
-    p->has_version_info = false;
-    p->has_original_dcid = false;
-    p->has_initial_scid = false;
-    p->has_retry_scid = false;
-    p->has_reset_token = false;
-    p->has_preferred_address = false;
-}
-
 /* RFC 9000 7.4.1, RFC 9221 3: with 0-RTT accepted none of these may be smaller than before. */
 static bool reduced(const quic_transport_params *before, const quic_transport_params *p)
 {
@@ -43,14 +23,31 @@ static bool reduced(const quic_transport_params *before, const quic_transport_pa
 }
 
 /* The server's side of the same rule: a ticket made under other parameters is refused 0-RTT. */
+static size_t context_of(quic_transport_params *p, uint8_t *out, size_t room)
+{
+    if (room < 4) {
+        return 0;
+    }
+    quic_transport_params_keep_remembered(p);
+    quic_store_be32(out, QUIC_VERSION_1);
+    size_t len = quic_transport_params_encode(out + 4, room - 4, p, QUIC_SERVER, 0);
+    return len == 0 ? 0 : 4 + len;
+}
+
 size_t quic_conn_early_context(const quic_conn *conn, uint8_t *out, size_t room)
 {
     quic_transport_params p;
     quic_conn_our_params(conn, &p);
-    keep_remembered(&p);
-    quic_store_be32(out, QUIC_VERSION_1);
-    size_t len = quic_transport_params_encode(out + 4, room - 4, &p, QUIC_SERVER, 0);
-    return len == 0 ? 0 : 4 + len;
+    return context_of(&p, out, room);
+}
+
+size_t quic_early_context_of(uint8_t *out, size_t room, const uint8_t *params, size_t len)
+{
+    quic_transport_params p;
+    if (quic_transport_params_decode(&p, params, len, QUIC_SERVER) != QUIC_OK) {
+        return 0;
+    }
+    return context_of(&p, out, room);
 }
 
 /* ---- a client's sessions ----------------------------------------------------------------------------- */
@@ -65,7 +62,7 @@ void quic_conn_keep_session(quic_conn *conn, const uint8_t *data, size_t len)
         quic_transport_params_decode(&p, raw, raw_len, QUIC_SERVER) != QUIC_OK) {
         return;
     }
-    keep_remembered(&p);
+    quic_transport_params_keep_remembered(&p);
     size_t params_len = quic_transport_params_encode(params, sizeof(params), &p, QUIC_SERVER, 0);
     size_t name_len = conn->server_name_size > 0 ? conn->server_name_size - 1 : 0;
     size_t total = BLOB_HEAD + name_len + 2 + params_len + len;
@@ -121,7 +118,7 @@ static bool read_blob(const quic_conn *conn, const uint8_t *blob, size_t len,
         quic_transport_params_decode(p, at + 2, params_len, QUIC_SERVER) != QUIC_OK) {
         return false;
     }
-    keep_remembered(p);
+    quic_transport_params_keep_remembered(p);
     early->tls_session = at + 2 + params_len;
     early->tls_session_len = left - params_len;
     return true;

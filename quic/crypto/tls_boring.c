@@ -106,7 +106,8 @@ static bool looks_like_ip(const char *name)
 /* What is asked for and must be certified (RFC 6125); no SNI for addresses (RFC 6066 3). */
 static quic_rc set_server_name(quic_tls *tls, const char *name)
 {
-    const bool verify = quic_tls_boring_config_verifies(tls->config);
+    const bool verify =
+        quic_tls_boring_config_verifies(tls->config) && quic_tls_boring_config_names(tls->config);
     if (name == NULL || name[0] == '\0') {
         return verify ? QUIC_E_INVAL : QUIC_OK; /* nothing to compare the certificate with */
     }
@@ -186,7 +187,9 @@ static void keep_error_text(quic_tls *tls)
     const long verify = SSL_get_verify_result(tls->ssl);
     const uint32_t code = ERR_peek_error();
     const char *text = NULL;
-    if (verify != X509_V_OK && quic_tls_boring_config_verifies(tls->config)) {
+    /* INVALID_CALL is what stands there before anything was verified. */
+    if (verify != X509_V_OK && verify != X509_V_ERR_INVALID_CALL &&
+        quic_tls_boring_config_verifies(tls->config)) {
         text = X509_verify_cert_error_string(verify);
     } else if (code != 0) {
         text = ERR_reason_error_string(code);

@@ -23,6 +23,7 @@ struct quic_tls_boring_config {
     _Atomic uint32_t refs;
     quic_role role;
     bool verifies;
+    bool names;
     uint32_t alpn_len;
     uint8_t alpn[ALPN_WIRE_MAX]; /* ProtocolNameList without its length */
 };
@@ -124,6 +125,9 @@ static bool use_anchors(SSL_CTX *ctx, const uint8_t *pem, size_t len, bool annou
 
 static bool fill_alpn(quic_tls_boring_config *config, const quic_tls_boring_options *options)
 {
+    if (options->any_alpn && options->alpn_count == 0) {
+        return true;
+    }
     if (options->alpn_count == 0 || options->alpn_count > QUIC_TLS_ALPN_COUNT_MAX) {
         return false;
     }
@@ -145,6 +149,11 @@ static int select_alpn(SSL *ssl, const uint8_t **out, uint8_t *out_len, const ui
 {
     const quic_tls_boring_config *config = (const quic_tls_boring_config *)arg;
     (void)ssl;
+    if (config->alpn_len == 0 && offered_len > 1) { /* any will do */
+        *out = offered + 1;
+        *out_len = offered[0];
+        return SSL_TLSEXT_ERR_OK;
+    }
     for (size_t i = 0; i < config->alpn_len; i += 1u + config->alpn[i]) {
         const size_t len = config->alpn[i];
         for (size_t j = 0; j < offered_len; j += 1u + offered[j]) { /* checked by BoringSSL */
@@ -193,6 +202,7 @@ static quic_rc new_config(quic_tls_boring_config **out, quic_role role,
     memset(config, 0, sizeof(*config));
     config->ctx = ctx;
     config->role = role;
+    config->names = !options->any_name;
     atomic_init(&config->refs, 1);
     *out = config;
     if (!fill_alpn(config, options)) {
@@ -335,6 +345,11 @@ void quic_tls_boring_config_release(quic_tls_boring_config *config)
 struct ssl_ctx_st *quic_tls_boring_config_ctx(const quic_tls_boring_config *config)
 {
     return config->ctx;
+}
+
+bool quic_tls_boring_config_names(const quic_tls_boring_config *config)
+{
+    return config->names;
 }
 
 bool quic_tls_boring_config_verifies(const quic_tls_boring_config *config)

@@ -25,8 +25,10 @@ typedef struct quic_tls_boring_options {
                               verify_peer is set, clients must show a certificate of these */
     size_t ca_pem_len;
     bool verify_peer;
+    bool any_name;           /* client: the chain is verified, not for whom it was made */
+    bool any_alpn;           /* server, with an empty list: what the client prefers is taken */
     const char *const *alpn; /* most preferred first, each 1..255 bytes */
-    size_t alpn_count;       /* 1..QUIC_TLS_ALPN_COUNT_MAX: QUIC demands ALPN, RFC 9001 8.1 */
+    size_t alpn_count;       /* 1..QUIC_TLS_ALPN_COUNT_MAX, 0 only with any_alpn */
 } quic_tls_boring_options;
 
 /* quic_tls_boring_config_create_server / _client build a configuration with one reference.
@@ -49,6 +51,8 @@ void quic_tls_boring_config_release(quic_tls_boring_config *config);
 /* quic_tls_boring_config_ctx lends the SSL_CTX (an ssl_ctx_st), for tls_boring.c. */
 struct ssl_ctx_st *quic_tls_boring_config_ctx(const quic_tls_boring_config *config);
 
+/* quic_tls_boring_config_names: the name in the peer's certificate is verified. */
+bool quic_tls_boring_config_names(const quic_tls_boring_config *config);
 bool quic_tls_boring_config_verifies(const quic_tls_boring_config *config);
 quic_role quic_tls_boring_config_role(const quic_tls_boring_config *config);
 

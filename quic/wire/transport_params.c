@@ -364,3 +364,21 @@ quic_rc quic_transport_params_decode(quic_transport_params *out, const uint8_t *
     }
     return is_consistent(out) ? QUIC_OK : QUIC_V_TRANSPORT_PARAMETER;
 }
+
+void quic_transport_params_keep_remembered(quic_transport_params *p)
+{
+    quic_transport_params fresh;
+    quic_transport_params_default(&fresh);
+    p->ack_delay_exponent = fresh.ack_delay_exponent;
+    p->max_ack_delay_ms = fresh.max_ack_delay_ms;
+    p->min_ack_delay_us = 0;
+    p->has_min_ack_delay = false;
+    p->grease_quic_bit = false;
+    p->disable_1rtt_encryption = false;
+    p->has_version_info = false;
+    p->has_original_dcid = false;
+    p->has_initial_scid = false;
+    p->has_retry_scid = false;
+    p->has_reset_token = false;
+    p->has_preferred_address = false;
+}

@@ -70,6 +70,11 @@ typedef struct quic_transport_params {
 /* quic_transport_params_default sets what absent parameters mean (RFC 9000 18.2). */
 void quic_transport_params_default(quic_transport_params *params);
 
+/* quic_transport_params_keep_remembered leaves what a client remembers of a server for 0-RTT: what
+ * belongs to one connection only, or may not be remembered, goes back to its default (RFC 9000 7.4.1,
+ * RFC 9287 3.1, RFC 9368 4, Ack Frequency 3). */
+void quic_transport_params_keep_remembered(quic_transport_params *p);
+
 /* quic_transport_params_encode writes `params` as `sender` sends them; values at their default are
  * left out. The server-only ones are written by a server only. `grease` != 0 appends one reserved
  * parameter 31 * N + 27 made from it (RFC 9000 18.1).

@@ -1,6 +1,7 @@
 #include "quring/handshake.h"
 
 #include "quic/conn/conn.h"
+#include "runtime/server/config_check.h"
 #include "runtime/server/error.h"
 #include "runtime/server/local.h"
 
@@ -73,6 +74,16 @@ quring_status quring_handshake_install_secret(quring_conn conn, quring_level lev
     }
     return rt_status_of(quic_conn_hs_install_secret(
         c, (quic_level)level, direction == QURING_DIR_WRITE, cipher_suite, secret, secret_len));
+}
+
+quring_status quring_handshake_set_limits(quring_conn conn, const quring_limits *limits)
+{
+    if (limits == NULL || rt_limits_check(limits, NULL) != QURING_OK) {
+        return QURING_E_INVAL;
+    }
+    quic_conn *c = NULL;
+    quring_status status = rt_local_conn(&c, conn);
+    return status == QURING_OK ? rt_status_of(quic_conn_hs_set_limits(c, limits)) : status;
 }
 
 quring_status quring_handshake_get_params(quring_conn conn, uint8_t *buf, size_t *out_len,

@@ -10,6 +10,7 @@
 #include "runtime/server/addr.h"
 #include "runtime/server/config_check.h"
 #include "runtime/server/error.h"
+#include "runtime/server/listener.h"
 #include "runtime/server/runtime.h"
 #include "runtime/server/tls.h"
 #include "runtime/udp/udp_socket.h"
@@ -182,7 +183,7 @@ static quring_status rt_connect_check_tls(const quring_connect_options *options,
 
 static quring_status rt_connect_check(const quring_connect_options *options, quring_error *err)
 {
-    if (options->on_event == NULL) {
+    if (options->on_event == NULL && options->via == NULL) {
         return rt_error_set(err, QURING_E_INVAL, "on_event is NULL");
     }
     if (!rt_addr_is_usable(&options->remote) || options->remote.port == 0) {
@@ -227,18 +228,22 @@ static void rt_connect_warn_unverified(quring_runtime *rt, const quring_connect_
     }
 }
 
-static quring_status rt_connect_start(quring_conn *out, rt_local *local, rt_connect_socket *sock,
+/* Where a connection leaves from, and who hears of it. */
+typedef struct rt_connect_from {
+    rt_owner *owner;
+    quic_addr bound;
+    uint32_t socket;
+} rt_connect_from;
+
+static quring_status rt_connect_start(quring_conn *out, rt_local *local,
+                                      const rt_connect_from *from,
                                       const quring_connect_options *options, quring_error *err)
 {
-    rt_connect_owner *owner = rt_connect_owner_get(local, sock, options->on_event);
-    if (owner == NULL) {
-        return rt_error_set(err, QURING_E_NOMEM, "no memory for a connection");
-    }
     quic_connect_config config;
     memset(&config, 0, sizeof(config));
     config.path.remote = rt_addr_to_core(&options->remote);
-    config.path.local = sock->bound;
-    config.path.socket = sock->index;
+    config.path.local = from->bound;
+    config.path.socket = from->socket;
     char name[64];
     config.server_name = options->server_name;
     if (!options->external_tls) {
@@ -252,7 +257,7 @@ static quring_status rt_connect_start(quring_conn *out, rt_local *local, rt_conn
     config.token = options->token.data;
     config.token_len = options->token.data != NULL ? options->token.len : 0;
     config.limits = options->limits != NULL ? *options->limits : local->rt->config.limits;
-    config.owner_ctx = &owner->owner;
+    config.owner_ctx = from->owner;
     config.app_ctx = options->ctx;
     quic_conn *conn = NULL;
     quic_rc rc = quic_endpoint_connect(local->ep, &conn, &config, rt_worker_now(local->worker));
@@ -261,6 +266,49 @@ static quring_status rt_connect_start(quring_conn *out, rt_local *local, rt_conn
         return rt_error_set(err, status, "no connection: %s", quring_status_text(status));
     }
     out->handle = rt_handle_public(local, quic_conn_handle(conn));
+    return QURING_OK;
+}
+
+/* From a listener's own socket: its address is the connection's, its callback hears the events. */
+static quring_status rt_connect_via(rt_connect_from *from, rt_local *local,
+                                    const quring_connect_options *options, quring_error *err)
+{
+    rt_listen_slot *slot = rt_listener_slot(options->via, local->index);
+    if (slot == NULL || slot->local != local) {
+        return rt_error_set(err, QURING_E_INVAL, "via is a listener of another runtime");
+    }
+    quring_addr bound = quring_listener_local(options->via);
+    from->owner = &slot->owner;
+    from->bound = rt_addr_to_core(&bound);
+    from->socket = slot->socket;
+    return QURING_OK;
+}
+
+static quring_status rt_connect_own(rt_connect_from *from, rt_local *local,
+                                    const quring_connect_options *options, quring_error *err)
+{
+    quic_addr asked;
+    if (options->local.family != 0) {
+        asked = rt_addr_to_core(&options->local);
+    } else {
+        memset(&asked, 0, sizeof(asked));
+        asked.family = rt_addr_to_core(&options->remote).family;
+    }
+    if (local->connect_owner_count >= local->connect_sweep_at) {
+        rt_connect_sweep(local);
+    }
+    rt_connect_socket *sock = NULL;
+    quring_status status = rt_connect_socket_get(&sock, local, &asked, err);
+    if (status != QURING_OK) {
+        return status;
+    }
+    rt_connect_owner *owner = rt_connect_owner_get(local, sock, options->on_event);
+    if (owner == NULL) {
+        return rt_error_set(err, QURING_E_NOMEM, "no memory for a connection");
+    }
+    from->owner = &owner->owner;
+    from->bound = sock->bound;
+    from->socket = sock->index;
     return QURING_OK;
 }
 
@@ -281,17 +329,9 @@ quring_status quring_connect(quring_conn *out, const quring_connect_options *opt
         return status;
     }
     rt_connect_warn_unverified(local->rt, options);
-    quic_addr asked;
-    if (options->local.family != 0) {
-        asked = rt_addr_to_core(&options->local);
-    } else {
-        memset(&asked, 0, sizeof(asked));
-        asked.family = rt_addr_to_core(&options->remote).family;
-    }
-    if (local->connect_owner_count >= local->connect_sweep_at) {
-        rt_connect_sweep(local);
-    }
-    rt_connect_socket *sock = NULL;
-    status = rt_connect_socket_get(&sock, local, &asked, err);
-    return status == QURING_OK ? rt_connect_start(out, local, sock, options, err) : status;
+    rt_connect_from from;
+    memset(&from, 0, sizeof(from));
+    status = options->via != NULL ? rt_connect_via(&from, local, options, err)
+                                  : rt_connect_own(&from, local, options, err);
+    return status == QURING_OK ? rt_connect_start(out, local, &from, options, err) : status;
 }

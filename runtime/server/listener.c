@@ -19,6 +19,7 @@
 struct quring_listener {
     quring_runtime *rt;
     quic_addr local;
+    uint32_t flags;                            /* QURING_LISTEN_*; under the runtime's lock */
     rt_listen_slot *slots[QURING_WORKERS_MAX]; /* each belongs to its worker */
     struct quring_listener *next;
 };
@@ -112,6 +113,16 @@ typedef struct rt_listen_task {
     quring_status status; /* of the rest */
 } rt_listen_task;
 
+/* Tells the endpoint what the slot says. */
+static quring_status rt_listen_apply(const rt_listen_slot *slot)
+{
+    if (slot->paused) {
+        quic_endpoint_unlisten(slot->local->ep, slot->socket);
+        return QURING_OK;
+    }
+    return rt_status_of(quic_endpoint_listen(slot->local->ep, slot->socket, &slot->accept));
+}
+
 static void rt_task_listen(void *ctx)
 {
     rt_listen_task *task = (rt_listen_task *)ctx;
@@ -123,22 +134,22 @@ static void rt_task_listen(void *ctx)
         return;
     }
     task->sock.fd = -1; /* the worker's now */
-    quic_accept_config config;
-    memset(&config, 0, sizeof(config));
+    quic_accept_config *config = &slot->accept;
     if (slot->tls != NULL) {
-        config.tls = quic_tls_boring();
-        config.tls_config = rt_tls_config(slot->tls);
+        config->tls = quic_tls_boring();
+        config->tls_config = rt_tls_config(slot->tls);
     }
-    config.limits =
+    config->limits =
         task->options->limits != NULL ? *task->options->limits : task->rt->config.limits;
-    config.retry = (task->options->flags & QURING_LISTEN_RETRY) != 0;
-    config.tickets = (task->options->flags & QURING_LISTEN_NO_TICKETS) == 0;
-    config.early_gate =
+    config->retry = (task->options->flags & QURING_LISTEN_RETRY) != 0;
+    config->tickets = (task->options->flags & QURING_LISTEN_NO_TICKETS) == 0;
+    config->early_gate =
         (task->options->flags & QURING_LISTEN_ZERO_RTT) != 0 ? &task->rt->early.gate : NULL;
-    config.token_register = config.limits.new_tokens > 0 ? task->rt->tokens.used : NULL;
-    config.owner_ctx = &slot->owner;
-    config.app_ctx = task->options->ctx;
-    task->status = rt_status_of(quic_endpoint_listen(local->ep, slot->socket, &config));
+    config->token_register = config->limits.new_tokens > 0 ? task->rt->tokens.used : NULL;
+    config->owner_ctx = &slot->owner;
+    config->app_ctx = task->options->ctx;
+    slot->paused = (task->options->flags & QURING_LISTEN_PAUSED) != 0;
+    task->status = rt_listen_apply(slot);
     if (task->status != QURING_OK) {
         rt_worker_remove_socket(local->worker, slot->socket);
         return;
@@ -175,7 +186,7 @@ static quring_status rt_listen_check(const quring_runtime *rt, const quring_list
                             (unsigned)options->local.family);
     }
     const uint32_t known = QURING_LISTEN_RETRY | QURING_LISTEN_EXTERNAL_TLS |
-                           QURING_LISTEN_NO_TICKETS | QURING_LISTEN_ZERO_RTT;
+                           QURING_LISTEN_NO_TICKETS | QURING_LISTEN_ZERO_RTT | QURING_LISTEN_PAUSED;
     const uint32_t with_zero_rtt = QURING_LISTEN_EXTERNAL_TLS | QURING_LISTEN_NO_TICKETS;
     if ((options->flags & ~known) != 0) {
         return rt_error_set(err, QURING_E_INVAL, "flags is 0x%x, allowed are the bits 0x%x",
@@ -347,6 +358,7 @@ static quring_status rt_listen_locked(quring_runtime *rt, quring_listener **out,
     if (listener != NULL && group != NULL) {
         listener->rt = rt;
         listener->local = socks[0].local;
+        listener->flags = options->flags;
         group->busy = rt->config.workers;
         group->refs = 1; /* this call's */
         rt_listen_steer(rt, &socks[0]);
@@ -385,6 +397,74 @@ quring_status quring_listen(quring_runtime *rt, quring_listener **out,
     quring_status status = rt_listen_locked(rt, out, options, err);
     pthread_mutex_unlock(&rt->lock);
     return status;
+}
+
+/* ---- changes ------------------------------------------------------------------------------------ */
+
+typedef struct rt_configure_task {
+    rt_listen_slot *slot;
+    uint32_t flags;
+    const quring_limits *limits;
+    quring_status status;
+} rt_configure_task;
+
+static void rt_task_configure(void *ctx)
+{
+    rt_configure_task *task = (rt_configure_task *)ctx;
+    rt_listen_slot *slot = task->slot;
+    slot->accept.retry = (task->flags & QURING_LISTEN_RETRY) != 0;
+    slot->paused = (task->flags & QURING_LISTEN_PAUSED) != 0;
+    if (task->limits != NULL) {
+        slot->accept.limits = *task->limits;
+    }
+    task->status = rt_listen_apply(slot);
+}
+
+static quring_status rt_listener_configure(quring_listener *listener, uint32_t flags,
+                                           const quring_limits *limits, quring_error *err)
+{
+    quring_runtime *rt = listener->rt;
+    const uint32_t may_change = QURING_LISTEN_RETRY | QURING_LISTEN_PAUSED;
+    if (((flags ^ listener->flags) & ~may_change) != 0) {
+        return rt_error_set(err, QURING_E_INVAL, "flags is 0x%x, was 0x%x: only 0x%x may change",
+                            (unsigned)flags, (unsigned)listener->flags, (unsigned)may_change);
+    }
+    quring_status status = limits != NULL ? rt_limits_check(limits, err) : QURING_OK;
+    for (uint32_t i = 0; status == QURING_OK && i < rt->config.workers; i++) {
+        rt_configure_task task = {listener->slots[i], flags, limits, QURING_OK};
+        status = rt_runtime_call(rt, i, rt_task_configure, &task);
+        status = status == QURING_OK ? task.status : status;
+        if (status != QURING_OK) {
+            return rt_error_set(err, status, "worker %u: %s", (unsigned)i,
+                                quring_status_text(status));
+        }
+    }
+    if (status == QURING_OK) {
+        listener->flags = flags;
+    }
+    return status;
+}
+
+quring_status quring_listener_configure(quring_listener *listener, uint32_t flags,
+                                        const quring_limits *limits, quring_error *err)
+{
+    rt_error_clear(err);
+    if (listener == NULL) {
+        return rt_error_set(err, QURING_E_INVAL, "listener is NULL");
+    }
+    if (rt_local_self != NULL) {
+        return rt_error_set(err, QURING_E_THREAD,
+                            "quring_listener_configure must not be called on a worker");
+    }
+    pthread_mutex_lock(&listener->rt->lock);
+    quring_status status = rt_listener_configure(listener, flags, limits, err);
+    pthread_mutex_unlock(&listener->rt->lock);
+    return status;
+}
+
+rt_listen_slot *rt_listener_slot(const quring_listener *listener, uint32_t worker)
+{
+    return listener->slots[worker];
 }
 
 /* ---- the handle -------------------------------------------------------------------------------- */

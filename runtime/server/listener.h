@@ -30,11 +30,16 @@ typedef struct rt_listen_slot {
     rt_owner owner; /* first: connections point here */
     rt_local *local;
     rt_listen_group *group;
-    quring_tls *tls; /* a reference, NULL when the handshake is external */
+    quring_tls *tls;           /* a reference, NULL when the handshake is external */
+    quic_accept_config accept; /* what Initials meet; unless paused the endpoint has a copy */
     uint32_t socket;
+    bool paused;
     bool idle; /* closed and without connections: no longer counted in group->busy */
     struct rt_listen_slot *next;
 } rt_listen_slot;
+
+/* rt_listener_slot gives the listener's part on a worker. */
+rt_listen_slot *rt_listener_slot(const quring_listener *listener, uint32_t worker);
 
 /* rt_listener_exit frees the worker's slots at its end; the sockets go with its I/O back end. */
 void rt_listener_exit(rt_local *local);

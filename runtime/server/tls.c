@@ -46,7 +46,7 @@ static quring_status rt_tls_load(rt_file *out, const char *what, const char *pat
 static quring_status rt_tls_load_ca(rt_file *out, const quring_tls_options *options, quic_role role,
                                     quring_error *err)
 {
-    if (options->verify != QURING_VERIFY_PEER) {
+    if (options->verify == QURING_VERIFY_NONE) {
         return QURING_OK;
     }
     if (options->ca_file != NULL) {
@@ -61,12 +61,14 @@ static quring_status rt_tls_check(const quring_tls_options *options, quic_role r
                                   quring_error *err)
 {
     int verify = (int)options->verify;
-    if (verify != QURING_VERIFY_PEER && verify != QURING_VERIFY_NONE) {
-        return rt_error_set(err, QURING_E_INVAL, "verify is %d, allowed are 0..1", verify);
+    if (verify < QURING_VERIFY_PEER || verify > QURING_VERIFY_CHAIN) {
+        return rt_error_set(err, QURING_E_INVAL, "verify is %d, allowed are 0..2", verify);
     }
     /* RFC 9001 8.1: an application protocol has to be agreed on. */
-    if (options->alpn_count < 1 || options->alpn_count > QUIC_TLS_ALPN_COUNT_MAX ||
-        options->alpn == NULL) {
+    if (options->any_alpn && options->alpn_count == 0 && role == QUIC_SERVER) {
+        /* nothing to check */
+    } else if (options->alpn_count < 1 || options->alpn_count > QUIC_TLS_ALPN_COUNT_MAX ||
+               options->alpn == NULL) {
         return rt_error_set(err, QURING_E_INVAL, "alpn_count is %zu, allowed are 1..%u",
                             options->alpn_count, QUIC_TLS_ALPN_COUNT_MAX);
     }
@@ -121,7 +123,9 @@ static quring_status rt_tls_build(quring_tls **out, const quring_tls_options *op
     bo.ca_pem = m->ca.data;
     bo.ca_pem_len = m->ca.len;
     bo.verify_peer =
-        options->verify == QURING_VERIFY_PEER && (role == QUIC_CLIENT || options->ca_file != NULL);
+        options->verify != QURING_VERIFY_NONE && (role == QUIC_CLIENT || options->ca_file != NULL);
+    bo.any_name = options->verify == QURING_VERIFY_CHAIN;
+    bo.any_alpn = options->any_alpn;
     bo.alpn = options->alpn;
     bo.alpn_count = options->alpn_count;
     quic_tls_boring_config *config = NULL;

@@ -94,6 +94,8 @@ void App::on_event(const quic_event &ev)
     case QURING_EV_STREAMS_AVAILABLE:
         open_more();
         break;
+    case QURING_EV_STREAM_LIMIT:
+        break; /* STREAMS_AVAILABLE says it to who waits */
     default:
         on_stream_event(ev);
         break;

@@ -1,0 +1,382 @@
+/* What the connection tells, on its worker, and what the worker does for the socket. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "compat/core/layout.h"
+#include "compat/core/sock.h"
+
+#define QS_CLOSE_PATIENCE_NS QS_NS_PER_S /* without an acknowledgement, after close */
+
+/* ---- facts --------------------------------------------------------------------------------------- */
+
+static void qs_learn_info(qs_sock *s)
+{
+    quring_conn_info info;
+    if (quring_conn_get_info(s->conn, &info) != QURING_OK) {
+        return;
+    }
+    s->remote = info.remote;
+    if (!qs_addr_is_any(&info.local)) {
+        s->local = info.local;
+    }
+    s->streams_max[0] = info.peer_streams_bidi_max;
+    s->streams_max[1] = info.peer_streams_uni_max;
+    size_t len = strlen(info.alpn);
+    if (len > 0 && len <= QS_ALPN_LEN_MAX) {
+        memcpy(s->alpn, info.alpn, len + 1);
+        s->alpn_len = (uint32_t)len;
+    }
+}
+
+static void qs_on_connected(qs_sock *s)
+{
+    if (s->state == QS_CONNECTING) {
+        s->state = QS_ESTABLISHED;
+    }
+    s->may_send = true;
+    qs_learn_info(s);
+    qs_ready_update(s);
+    qs_wake(s);
+}
+
+static void qs_on_more_streams(qs_sock *s)
+{
+    quring_conn_info info;
+    if (quring_conn_get_info(s->conn, &info) != QURING_OK) {
+        return;
+    }
+    const uint64_t now_max[2] = {info.peer_streams_bidi_max, info.peer_streams_uni_max};
+    for (unsigned uni = 0; uni < 2; uni++) {
+        if (now_max[uni] > s->streams_max[uni]) {
+            s->streams_max[uni] = now_max[uni];
+            uint64_t highest = (now_max[uni] - 1) << 2 | uni << 1 | (s->is_server ? 1u : 0u);
+            qs_rx_push_event(s, QS_EVENT_STREAM_MAX_STREAM, &highest, sizeof(highest));
+        }
+    }
+    qs_ready_update(s);
+    qs_wake(s);
+}
+
+/* draft section 5.1.3 and 6.1.2: what ended it, for the event and the option */
+static void qs_on_closed(qs_sock *s, const quring_close_info *info)
+{
+    s->close_info = *info;
+    s->conn_over = true;
+    s->conn.handle = 0;
+    s->closed_by_peer =
+        info->kind == QURING_CLOSE_PEER_APP || info->kind == QURING_CLOSE_PEER_TRANSPORT;
+    if (info->kind != QURING_CLOSE_LOCAL_APP) {
+        uint8_t payload[QS_CLOSE_KERNEL_SIZE];
+        memset(payload, 0, sizeof(payload));
+        uint32_t errcode = info->kind == QURING_CLOSE_IDLE_TIMEOUT      ? 0
+                           : info->kind == QURING_CLOSE_STATELESS_RESET ? 0x100
+                                                                        : (uint32_t)info->code;
+        size_t head = s->protocol == QS_PROTO_KERNEL ? QS_CLOSE_KERNEL_HEAD : QS_CLOSE_DRAFT_HEAD;
+        size_t room = sizeof(payload) - head - 1;
+        size_t len = strnlen(info->reason, room);
+        memcpy(payload, &errcode, 4);
+        payload[4] = (uint8_t)info->frame_type;
+        memcpy(payload + head, info->reason, len);
+        qs_rx_push_event(s, QS_EVENT_CONNECTION_CLOSE, payload,
+                         s->protocol == QS_PROTO_KERNEL
+                             ? QS_CLOSE_KERNEL_SIZE
+                             : (uint32_t)(QS_CLOSE_DRAFT_SIZE + len + 1));
+    }
+    s->state = QS_CLOSED;
+    qs_streams_free(s);
+    qs_ready_update(s);
+    qs_wake(s);
+}
+
+/* ---- streams -------------------------------------------------------------------------------------- */
+
+static qs_stream *qs_stream_of(qs_sock *s, const quring_event *ev)
+{
+    qs_stream *st = qs_stream_find(s, ev->stream_id);
+    if (st != NULL && st->handle.handle == 0) {
+        st->handle = ev->stream;
+    }
+    return st;
+}
+
+static void qs_maybe_remove(qs_sock *s, qs_stream *st)
+{
+    if (st->closed && !st->rx_blocked && st->users == 0) {
+        qs_stream_remove(s, st);
+    }
+}
+
+static void qs_on_stream_opened(qs_sock *s, const quring_event *ev)
+{
+    qs_stream *st = qs_stream_find(s, ev->stream_id);
+    if (st == NULL) {
+        st = qs_stream_add(s, ev->stream_id);
+    }
+    if (st == NULL) {
+        return;
+    }
+    st->handle = ev->stream;
+    if (qs_id_sends(s, ev->stream_id)) {
+        qs_stream_queue(s, st);
+    }
+}
+
+static void qs_on_reset(qs_sock *s, qs_stream *st, uint64_t code)
+{
+    st->rx_blocked = false;
+    st->recv_state = QS_RECV_RESET_RECVD;
+    qs_stream_update(s, st, QS_RECV_RESET_RECVD, (uint32_t)code, st->rx_total);
+}
+
+static void qs_on_stopped(qs_sock *s, qs_stream *st, uint64_t code)
+{
+    st->send_state = QS_SEND_RESET_SENT;
+    if (s->active_id == st->id) {
+        s->active_id = QS_STREAM_ANY;
+    }
+    qs_stream_update(s, st, QS_SEND_RESET_SENT, (uint32_t)code, 0);
+    qs_wake(s);
+}
+
+static void qs_on_finished(qs_sock *s, qs_stream *st)
+{
+    st->send_state = QS_SEND_RECVD;
+    qs_stream_update(s, st, QS_SEND_RECVD, 0, 0);
+}
+
+static void qs_on_stream_event(qs_sock *s, const quring_event *ev)
+{
+    pthread_mutex_lock(&s->lock);
+    if (ev->type == QURING_EV_STREAM_OPENED) {
+        qs_on_stream_opened(s, ev);
+        pthread_mutex_unlock(&s->lock);
+        return;
+    }
+    qs_stream *st = qs_stream_of(s, ev);
+    if (st == NULL) {
+        pthread_mutex_unlock(&s->lock);
+        return;
+    }
+    switch (ev->type) {
+    case QURING_EV_STREAM_READABLE:
+        pthread_mutex_unlock(&s->lock);
+        qs_rx_pull(s, st); /* only this thread removes streams */
+        pthread_mutex_lock(&s->lock);
+        break;
+    case QURING_EV_STREAM_WRITABLE:
+        qs_tx_push(s, st);
+        break;
+    case QURING_EV_STREAM_RELEASED:
+        qs_tx_released(s, st, ev->offset);
+        break;
+    case QURING_EV_STREAM_RESET:
+        qs_on_reset(s, st, ev->app_error);
+        break;
+    case QURING_EV_STREAM_STOPPED:
+        qs_on_stopped(s, st, ev->app_error);
+        break;
+    case QURING_EV_STREAM_FINISHED:
+        qs_on_finished(s, st);
+        break;
+    case QURING_EV_STREAM_CLOSED:
+        st->closed = true;
+        st->handle.handle = 0;
+        break;
+    default:
+        break;
+    }
+    qs_maybe_remove(s, st);
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* ---- the connection ----------------------------------------------------------------------------------- */
+
+static void qs_on_crypto(qs_sock *s, const quring_event *ev)
+{
+    if (s->tls_is_ours) {
+        qs_hs_late(s, (quring_level)ev->level, ev->data.data, ev->data.len);
+        return;
+    }
+    qs_item *item = qs_item_new(QS_ITEM_CRYPTO, (uint32_t)ev->data.len);
+    if (item == NULL) {
+        return; /* the handshake times out */
+    }
+    memcpy(item->data, ev->data.data, ev->data.len);
+    item->len = (uint32_t)ev->data.len;
+    item->level = ev->level;
+    qs_rx_push(s, item);
+    qs_ready_arrival(s);
+    qs_wake(s);
+}
+
+void qs_on_event(const quring_event *ev)
+{
+    qs_sock *s = (qs_sock *)ev->conn_ctx;
+    if (s == NULL) {
+        return;
+    }
+    if (s->kind == QS_KIND_PORT) {
+        if (ev->type == QURING_EV_HANDSHAKE_PENDING) {
+            qs_port_on_pending((qs_port *)ev->conn_ctx, ev->conn);
+        }
+        return;
+    }
+    if (ev->stream.handle != 0) {
+        qs_on_stream_event(s, ev);
+        return;
+    }
+    bool over = false;
+    pthread_mutex_lock(&s->lock);
+    switch (ev->type) {
+    case QURING_EV_HANDSHAKE_DATA:
+        qs_on_crypto(s, ev);
+        break;
+    case QURING_EV_CONNECTED:
+        qs_on_connected(s);
+        break;
+    case QURING_EV_STREAM_LIMIT:
+        qs_on_more_streams(s);
+        break;
+    case QURING_EV_CLOSED:
+        qs_on_closed(s, ev->close);
+        over = true;
+        break;
+    default:
+        break;
+    }
+    pthread_mutex_unlock(&s->lock);
+    if (over) {
+        qs_unref(s); /* the connection's */
+    } else if (s->asked != 0) {
+        qs_work(s);
+    }
+}
+
+/* ---- what the program asked for -------------------------------------------------------------------------- */
+
+/* Opens at the engine what the program opened; in order, as the numbers demand. Lock held. */
+static bool qs_open_stream(qs_sock *s, qs_stream *st)
+{
+    bool uni = qs_id_is_uni(st->id);
+    while (s->opened_id[uni] <= st->id) {
+        quring_stream handle;
+        if (quring_stream_open(&handle, s->conn, uni ? QURING_STREAM_UNI : 0) != QURING_OK) {
+            return false; /* STREAMS_AVAILABLE, or the end, follows */
+        }
+        qs_stream *opened = qs_stream_find(s, s->opened_id[uni]);
+        if (opened != NULL) {
+            opened->handle = handle;
+        }
+        s->opened_id[uni] += 4;
+    }
+    return true;
+}
+
+static void qs_work_streams(qs_sock *s)
+{
+    qs_stream *st;
+    while (s->may_send && (st = s->work_head) != NULL) {
+        if (qs_id_is_ours(s, st->id) && st->handle.handle == 0 && !st->closed &&
+            !qs_open_stream(s, st)) {
+            return;
+        }
+        s->work_head = st->work_next;
+        if (s->work_head == NULL) {
+            s->work_tail = NULL;
+        }
+        st->in_work = false;
+        if (st->closed) {
+            qs_maybe_remove(s, st);
+            continue;
+        }
+        if (st->reset_asked && st->send_state < QS_SEND_RESET_SENT) {
+            st->send_state = QS_SEND_RESET_SENT;
+            (void)quring_stream_reset(st->handle, st->reset_code);
+        }
+        if (st->stop_asked) {
+            (void)quring_stream_stop_sending(st->handle, st->stop_code);
+        }
+        qs_tx_push(s, st);
+    }
+}
+
+static void qs_work_blocked(qs_sock *s)
+{
+    for (size_t i = 0; i < QS_STREAM_HASH; i++) {
+        qs_stream *next;
+        for (qs_stream *st = s->streams[i]; st != NULL; st = next) {
+            next = st->hash_next;
+            if (!st->rx_blocked) {
+                continue;
+            }
+            st->rx_blocked = false;
+            pthread_mutex_unlock(&s->lock);
+            qs_rx_pull(s, st);
+            pthread_mutex_lock(&s->lock);
+            qs_maybe_remove(s, st);
+        }
+    }
+}
+
+static void qs_close_now(qs_sock *s)
+{
+    (void)quring_conn_close(s->conn, s->close_errcode,
+                            s->close_phrase[0] != 0 ? (const char *)s->close_phrase : NULL);
+}
+
+/* Looks now and then whether what was sent has arrived. */
+static void qs_close_later(void *ctx)
+{
+    qs_sock *s = (qs_sock *)ctx;
+    pthread_mutex_lock(&s->lock);
+    bool over = s->conn_over || s->conn.handle == 0;
+    bool patient = qs_now_ns() < s->close_deadline_ns;
+    if (!over && (s->tx_bytes == 0 || !patient)) {
+        qs_close_now(s);
+        over = true;
+    }
+    pthread_mutex_unlock(&s->lock);
+    uint64_t id = 0;
+    if (over || quring_timer(&id, qs_now_ns() + 2 * QS_NS_PER_MS, qs_close_later, s) != QURING_OK) {
+        qs_unref(s);
+    }
+}
+
+/* draft section 3.1.6: gracefully: what was accepted from the program is delivered first. */
+static void qs_work_close(qs_sock *s, bool at_once)
+{
+    if (at_once || s->tx_bytes == 0 || !s->may_send) {
+        qs_close_now(s);
+        return;
+    }
+    uint64_t id = 0;
+    s->close_deadline_ns = qs_now_ns() + QS_CLOSE_PATIENCE_NS;
+    qs_ref(s);
+    if (quring_timer(&id, qs_now_ns() + QS_NS_PER_MS, qs_close_later, s) != QURING_OK) {
+        qs_close_now(s);
+        qs_unref(s);
+    }
+}
+
+void qs_work(qs_sock *s)
+{
+    pthread_mutex_lock(&s->lock);
+    uint32_t asked = s->asked;
+    s->asked = 0;
+    if (s->conn.handle != 0) {
+        if ((asked & (QS_ASK_TX | QS_ASK_CLOSE)) != 0) {
+            qs_work_streams(s);
+        }
+        if ((asked & QS_ASK_RX) != 0) {
+            qs_work_blocked(s);
+        }
+        if ((asked & (QS_ASK_CLOSE | QS_ASK_ABORT)) != 0 && s->conn.handle != 0) {
+            qs_work_close(s, (asked & QS_ASK_ABORT) != 0);
+        }
+    }
+    if (!s->may_send) {
+        s->asked |= asked & QS_ASK_TX; /* when the handshake is complete */
+    }
+    pthread_mutex_unlock(&s->lock);
+}

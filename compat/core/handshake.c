@@ -1,0 +1,451 @@
+/* The handshake: the raw path that any TLS library can take (draft section 3.1.8), and the built-in TLS
+ * on it, in the thread that called quic_client_handshake or quic_server_handshake. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "compat/core/layout.h"
+#include "compat/core/sock.h"
+
+#define QS_ALPN_COUNT_MAX 10u
+#define QS_ALPN_NONE      "quic-socket" /* what a client that has set nothing offers */
+#define QS_PARAMS_MAX     512u
+#define QS_TICKET_WAIT_NS (3 * QS_NS_PER_S)
+
+/* ---- on the worker ------------------------------------------------------------------------------------- */
+
+typedef enum qs_hs_verb {
+    QS_HS_SEND,
+    QS_HS_SECRET,
+    QS_HS_GET,
+    QS_HS_SET,
+    QS_HS_COMPLETE,
+    QS_HS_FAIL
+} qs_hs_verb;
+
+typedef struct qs_hs_task {
+    qs_sock *s;
+    qs_hs_verb verb;
+    quring_level level;
+    quring_direction dir;
+    uint16_t suite;
+    uint8_t alert;
+    const uint8_t *data;
+    size_t len;
+    uint8_t *out;
+    size_t cap;
+    size_t out_len;
+    quring_limits limits;
+    quring_status status;
+} qs_hs_task;
+
+static quring_status qs_hs_do(qs_hs_task *task, quring_conn conn)
+{
+    switch (task->verb) {
+    case QS_HS_SEND:
+        return quring_handshake_send(conn, task->level, task->data, task->len);
+    case QS_HS_SECRET:
+        return quring_handshake_install_secret(conn, task->level, task->dir, task->suite,
+                                               task->data, task->len);
+    case QS_HS_GET:
+        (void)quring_handshake_set_limits(conn, &task->limits);
+        return quring_handshake_get_params(conn, task->out, &task->out_len, task->cap);
+    case QS_HS_SET:
+        return quring_handshake_set_peer_params(conn, task->data, task->len);
+    case QS_HS_COMPLETE:
+        return quring_handshake_complete(conn);
+    default:
+        return quring_handshake_fail(conn, task->alert);
+    }
+}
+
+static void qs_hs_run(void *ctx)
+{
+    qs_hs_task *task = (qs_hs_task *)ctx;
+    pthread_mutex_lock(&task->s->lock);
+    quring_conn conn = task->s->conn;
+    pthread_mutex_unlock(&task->s->lock);
+    task->status = conn.handle == 0 ? QURING_E_STATE : qs_hs_do(task, conn);
+}
+
+static int qs_hs_call(qs_sock *s, qs_hs_task *task)
+{
+    task->s = s;
+    int rc = qs_ensure_conn(s);
+    if (rc == 0) {
+        rc = qs_call(s->worker, qs_hs_run, task);
+    }
+    if (rc == 0 && task->status != QURING_OK) {
+        qs_say(2, "handshake: step %d: %s", (int)task->verb, quring_status_text(task->status));
+    }
+    return rc != 0 ? rc : -qs_errno_of(task->status);
+}
+
+int qs_hs_send(qs_sock *s, quring_level level, const uint8_t *data, size_t len)
+{
+    qs_hs_task task = {.verb = QS_HS_SEND, .level = level, .data = data, .len = len};
+    pthread_mutex_lock(&s->lock);
+    bool able = s->state == QS_CONNECTING || s->state == QS_ESTABLISHED;
+    pthread_mutex_unlock(&s->lock);
+    return able ? qs_hs_call(s, &task) : -EPIPE;
+}
+
+static int qs_hs_complete(qs_sock *s)
+{
+    qs_hs_task task = {.verb = QS_HS_COMPLETE};
+    return qs_hs_call(s, &task);
+}
+
+static int qs_hs_install(qs_sock *s, quring_level level, quring_direction dir, uint16_t suite,
+                         const uint8_t *secret, size_t len)
+{
+    qs_hs_task task = {.verb = QS_HS_SECRET,
+                       .level = level,
+                       .dir = dir,
+                       .suite = suite,
+                       .data = secret,
+                       .len = len};
+    return qs_hs_call(s, &task);
+}
+
+/* From outside: with both secrets of 1-RTT packets there the TLS library is done. */
+int qs_hs_secret(qs_sock *s, quring_level level, quring_direction dir, uint16_t suite,
+                 const uint8_t *secret, size_t len)
+{
+    int rc = qs_hs_install(s, level, dir, suite, secret, len);
+    if (rc != 0 || level != QURING_LEVEL_APP) {
+        return rc;
+    }
+    pthread_mutex_lock(&s->lock);
+    *(dir == QURING_DIR_READ ? &s->app_read_secret : &s->app_write_secret) = true;
+    bool both = s->app_read_secret && s->app_write_secret;
+    pthread_mutex_unlock(&s->lock);
+    return both ? qs_hs_complete(s) : 0;
+}
+
+int qs_hs_get_params(qs_sock *s, uint8_t *buf, size_t *len, size_t cap)
+{
+    qs_hs_task task = {.verb = QS_HS_GET, .out = buf, .cap = cap};
+    pthread_mutex_lock(&s->lock);
+    qs_limits_of(s, &task.limits);
+    pthread_mutex_unlock(&s->lock);
+    int rc = qs_hs_call(s, &task);
+    *len = task.out_len;
+    return rc;
+}
+
+int qs_hs_set_params(qs_sock *s, const uint8_t *data, size_t len)
+{
+    qs_hs_task task = {.verb = QS_HS_SET, .data = data, .len = len};
+    return qs_hs_call(s, &task);
+}
+
+static void qs_hs_fail(qs_sock *s, uint8_t alert)
+{
+    qs_hs_task task = {.verb = QS_HS_FAIL, .alert = alert};
+    (void)qs_hs_call(s, &task);
+}
+
+/* ---- the built-in TLS ---------------------------------------------------------------------------------------- */
+
+typedef struct qs_tls_run {
+    qs_sock *s;
+    quring_tls_session *session;
+    bool params_set;
+    uint64_t deadline;
+} qs_tls_run;
+
+static quring_status qs_status_of(int rc)
+{
+    return rc == 0 ? QURING_OK : QURING_E_STATE;
+}
+
+static quring_status qs_sink_secret(void *ctx, quring_level level, quring_direction dir,
+                                    uint16_t suite, const uint8_t *secret, size_t len)
+{
+    qs_sock *s = (qs_sock *)ctx;
+    return qs_status_of(qs_hs_install(s, level, dir, suite, secret, len));
+}
+
+static quring_status qs_sink_crypto(void *ctx, quring_level level, const uint8_t *data, size_t len)
+{
+    qs_sock *s = (qs_sock *)ctx;
+    return qs_status_of(qs_hs_send(s, level, data, len));
+}
+
+/* Lock not held: in the thread of the handshake, or on the worker when a ticket comes later. */
+static void qs_sink_session(void *ctx, const uint8_t *data, size_t len)
+{
+    qs_sock *s = (qs_sock *)ctx;
+    pthread_mutex_lock(&s->lock);
+    if (len <= QS_TICKET_LEN_MAX && qs_blob_set(&s->ticket, data, len) == 0) {
+        s->ticket_came = true;
+        qs_rx_push_event(s, QS_EVENT_NEW_SESSION_TICKET, data, (uint32_t)len);
+        qs_ready_update(s);
+        qs_wake(s);
+    }
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* The protocols of a comma separated list; `text` is changed and must live on. */
+static size_t qs_split_alpn(char *text, const char **names)
+{
+    size_t count = 0;
+    char *save = NULL;
+    for (char *name = strtok_r(text, ",", &save); name != NULL && count < QS_ALPN_COUNT_MAX;
+         name = strtok_r(NULL, ",", &save)) {
+        name += strspn(name, " ");
+        if (*name != 0) {
+            names[count++] = name;
+        }
+    }
+    return count;
+}
+
+static int qs_make_tls(qs_sock *s, quring_tls **out, const qs_handshake_args *args)
+{
+    char text[QS_ALPN_LEN_MAX + 1];
+    const char *names[QS_ALPN_COUNT_MAX];
+    quring_tls_options options;
+    quring_error err;
+    memset(&options, 0, sizeof(options));
+    pthread_mutex_lock(&s->lock);
+    memcpy(text, s->alpn, sizeof(text));
+    uint8_t request = s->settings.certificate_request;
+    pthread_mutex_unlock(&s->lock);
+    if (args->alpn != NULL) {
+        if (strlen(args->alpn) > QS_ALPN_LEN_MAX) {
+            return -EINVAL;
+        }
+        strcpy(text, args->alpn);
+    }
+    options.alpn = names;
+    options.alpn_count = qs_split_alpn(text, names);
+    if (options.alpn_count == 0 && !args->is_server) {
+        /* RFC 9001 8.1 wants a protocol to be agreed on; the draft does not. */
+        names[options.alpn_count++] = QS_ALPN_NONE;
+    }
+    options.any_alpn = options.alpn_count == 0;
+    options.cert_file = args->cert_file;
+    options.key_file = args->key_file;
+    quring_status status;
+    if (args->is_server) {
+        status = quring_tls_create_server(out, &options, &err);
+    } else {
+        options.verify = request == 3                ? QURING_VERIFY_NONE
+                         : args->server_name != NULL ? QURING_VERIFY_PEER
+                                                     : QURING_VERIFY_CHAIN;
+        status = quring_tls_create_client(out, &options, &err);
+    }
+    if (status == QURING_OK) {
+        return 0;
+    }
+    qs_say(2, "handshake: %s", err.message);
+    return err.os_errno != 0 ? -err.os_errno : status == QURING_E_NOMEM ? -ENOMEM : -EINVAL;
+}
+
+/* What the end of a connection during the handshake means to who waits for it. */
+static int qs_hs_errno(qs_sock *s)
+{
+    pthread_mutex_lock(&s->lock);
+    quring_close_info info = s->close_info;
+    pthread_mutex_unlock(&s->lock);
+    if (info.kind == QURING_CLOSE_PEER_TRANSPORT && info.code == 0x02) {
+        return -ECONNREFUSED;
+    }
+    if (info.kind == QURING_CLOSE_HANDSHAKE_TIMEOUT || info.kind == QURING_CLOSE_IDLE_TIMEOUT) {
+        return -ETIMEDOUT;
+    }
+    if (info.kind == QURING_CLOSE_PEER_TRANSPORT && info.code >= 0x100 && info.code <= 0x1ff) {
+        uint64_t alert = info.code - 0x100; /* 42..48 and 116 are about certificates */
+        return (alert >= 42 && alert <= 48) || alert == 116 ? -EKEYREJECTED : -EPROTO;
+    }
+    return -ECONNRESET;
+}
+
+static int qs_tls_result(qs_tls_run *run, quring_status status, uint8_t alert,
+                         const quring_error *err)
+{
+    if (status == QURING_OK) {
+        return 0;
+    }
+    qs_say(2, "handshake: %s", err->message);
+    if (status == QURING_E_TLS) {
+        qs_hs_fail(run->s, alert);
+        return (alert >= 42 && alert <= 48) || alert == 116 ? -EKEYREJECTED : -EPROTO;
+    }
+    pthread_mutex_lock(&run->s->lock);
+    bool closed = run->s->state == QS_CLOSED;
+    pthread_mutex_unlock(&run->s->lock);
+    return closed ? qs_hs_errno(run->s) : -EPROTO;
+}
+
+/* The next CRYPTO bytes, into TLS; the peer's parameters, as soon as they are known, to the connection. */
+static int qs_tls_step(qs_tls_run *run)
+{
+    int rc = 0;
+    uint8_t alert = 0;
+    quring_error err;
+    qs_item *item = qs_rx_take_crypto(run->s, run->deadline, &rc);
+    if (item == NULL) {
+        return rc == -ECONNRESET ? qs_hs_errno(run->s) : rc;
+    }
+    quring_status status = quring_tls_session_provide(run->session, (quring_level)item->level,
+                                                      item->data, item->len, &alert, &err);
+    free(item);
+    rc = qs_tls_result(run, status, alert, &err);
+    quring_bytes params = quring_tls_session_peer_params(run->session);
+    if (rc == 0 && !run->params_set && params.len > 0) {
+        run->params_set = true;
+        rc = qs_hs_set_params(run->s, params.data, params.len);
+        rc = rc == 0 ? 0 : -EPROTO;
+    }
+    return rc;
+}
+
+static int qs_tls_finish(qs_tls_run *run)
+{
+    qs_sock *s = run->s;
+    quring_bytes alpn = quring_tls_session_alpn(run->session);
+    bool is_none =
+        alpn.len == strlen(QS_ALPN_NONE) && memcmp(alpn.data, QS_ALPN_NONE, alpn.len) == 0;
+    if (alpn.len > 0 && alpn.len <= QS_ALPN_LEN_MAX && !is_none) {
+        pthread_mutex_lock(&s->lock);
+        memcpy(s->alpn, alpn.data, alpn.len);
+        s->alpn[alpn.len] = 0;
+        s->alpn_len = (uint32_t)alpn.len;
+        pthread_mutex_unlock(&s->lock);
+    }
+    int rc = qs_hs_complete(s);
+    if (rc != 0) {
+        return -EPROTO;
+    }
+    /* CONNECTED is told at the end of the worker's turn. */
+    pthread_mutex_lock(&s->lock);
+    while (s->state == QS_CONNECTING && rc == 0) {
+        rc = qs_wait(s, run->deadline);
+        rc = rc == -EINTR ? 0 : rc == -EAGAIN ? -ETIMEDOUT : rc;
+    }
+    pthread_mutex_unlock(&s->lock);
+    return rc;
+}
+
+/* draft section 6.1.3: the call ends when a ticket is there; without one after a while it ends all the
+ * same. */
+static void qs_tls_await_ticket(qs_tls_run *run)
+{
+    uint64_t until = qs_now_ns() + QS_TICKET_WAIT_NS;
+    if (run->deadline == 0 || until < run->deadline) {
+        run->deadline = until;
+    }
+    for (;;) {
+        pthread_mutex_lock(&run->s->lock);
+        bool there = run->s->ticket_came;
+        pthread_mutex_unlock(&run->s->lock);
+        if (there || qs_tls_step(run) != 0) {
+            return;
+        }
+    }
+}
+
+static int qs_tls_drive(qs_tls_run *run, const qs_handshake_args *args, quring_tls *tls)
+{
+    uint8_t params[QS_PARAMS_MAX];
+    size_t params_len = 0;
+    uint8_t alert = 0;
+    quring_error err;
+    qs_sock *s = run->s;
+    int os_errno = 0;
+    int rc = qs_hs_get_params(s, params, &params_len, sizeof(params));
+    if (rc != 0) {
+        return rc;
+    }
+    quring_tls_session_options options;
+    memset(&options, 0, sizeof(options));
+    options.tls = tls;
+    options.server_name = args->server_name;
+    options.params.data = params;
+    options.params.len = params_len;
+    options.tickets = args->is_server;
+    options.runtime = qs_runtime(&os_errno);
+    options.sink.ctx = s;
+    options.sink.on_secret = qs_sink_secret;
+    options.sink.on_crypto = qs_sink_crypto;
+    options.sink.on_session = qs_sink_session;
+    if (!args->is_server && s->ticket.len > 0) {
+        options.session.data = s->ticket.data;
+        options.session.len = s->ticket.len;
+    }
+    quring_status status = quring_tls_session_create(&run->session, &options, &err);
+    if (status != QURING_OK) {
+        qs_say(2, "handshake: %s", err.message);
+        return status == QURING_E_NOMEM ? -ENOMEM : -EINVAL;
+    }
+    status = quring_tls_session_start(run->session, &alert, &err);
+    rc = qs_tls_result(run, status, alert, &err);
+    while (rc == 0 && !quring_tls_session_is_complete(run->session)) {
+        rc = qs_tls_step(run);
+    }
+    rc = rc == 0 ? qs_tls_finish(run) : rc;
+    if (rc == 0 && !args->is_server && s->settings.receive_session_ticket != 0) {
+        qs_tls_await_ticket(run);
+    }
+    return rc;
+}
+
+int qs_op_handshake(qs_sock *s, const qs_handshake_args *args)
+{
+    quring_tls *tls = NULL;
+    pthread_mutex_lock(&s->lock);
+    bool able = s->state == QS_CONNECTING && s->is_server == args->is_server && !s->handshaking;
+    s->handshaking = s->handshaking || able;
+    pthread_mutex_unlock(&s->lock);
+    if (!able) {
+        return -EINVAL;
+    }
+    qs_tls_run run = {s, NULL, false, 0};
+    if (args->timeout_ms > 0) {
+        run.deadline = qs_now_ns() + args->timeout_ms * QS_NS_PER_MS;
+    }
+    qs_ref(s);
+    int rc = qs_make_tls(s, &tls, args);
+    rc = rc == 0 ? qs_tls_drive(&run, args, tls) : rc;
+    quring_tls_release(tls);
+    pthread_mutex_lock(&s->lock);
+    s->handshaking = false;
+    if (rc == 0 && !args->is_server) {
+        s->session = run.session; /* for tickets that come later */
+        run.session = NULL;
+    }
+    s->tls_is_ours = rc == 0;
+    qs_item *item;
+    while (rc == 0 && (item = qs_rx_remove_crypto(s)) != NULL) {
+        qs_hs_late(s, (quring_level)item->level, item->data,
+                   item->len); /* tickets that were fast */
+        free(item);
+    }
+    pthread_mutex_unlock(&s->lock);
+    quring_tls_session_destroy(run.session);
+    qs_unref(s);
+    return rc;
+}
+
+/* After the handshake the peer's messages are ours to take: tickets. On the worker, lock held. */
+void qs_hs_late(qs_sock *s, quring_level level, const uint8_t *data, size_t len)
+{
+    uint8_t alert = 0;
+    quring_error err;
+    quring_tls_session *session = s->session;
+    if (session == NULL || level != QURING_LEVEL_APP) {
+        return;
+    }
+    s->session = NULL;
+    pthread_mutex_unlock(&s->lock);
+    bool fine = quring_tls_session_provide(session, level, data, len, &alert, &err) == QURING_OK;
+    pthread_mutex_lock(&s->lock);
+    if (fine && !s->ticket_came) {
+        s->session = session; /* part of a message: more is to come */
+        return;
+    }
+    quring_tls_session_destroy(session);
+}

@@ -1,0 +1,340 @@
+/* Local addresses: one listener of the engine for each, which sockets share; who among them gets a
+ * client is decided here, by what the ClientHello asks for. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "compat/core/sock.h"
+
+#define QS_IDLE_PORTS_MAX 64u
+#define QS_PORT_GRACE_NS                                                                           \
+    (3 * QS_NS_PER_S) /* bound a moment longer: programs bind the address again */
+
+#define QS_ERROR_REFUSED 0x02u  /* RFC 9000 20.1 CONNECTION_REFUSED */
+#define QS_ERROR_NO_ALPN 0x178u /* RFC 9001 8.1 no_application_protocol */
+
+struct qs_port {
+    qs_kind kind; /* first */
+    struct qs_port *next;
+    quring_listener *listener;
+    quring_addr addr;
+    qs_sock *listening; /* sockets, by listen_next */
+    uint32_t refs;
+    uint32_t turn; /* among equals */
+    uint64_t idle_since_ns;
+    bool is_auto;
+};
+
+/* `admin` orders what changes ports and may wait for workers; `lists` guards the lists and is all that a
+ * worker takes. */
+static pthread_mutex_t qs_admin_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t qs_lists_lock = PTHREAD_MUTEX_INITIALIZER;
+static qs_port *qs_ports;
+
+quring_listener *qs_port_listener(const qs_port *port)
+{
+    return port->listener;
+}
+
+quring_addr qs_port_addr(const qs_port *port)
+{
+    return port->addr;
+}
+
+/* ---- binding ---------------------------------------------------------------------------------------- */
+
+static void qs_ports_sweep(uint64_t now)
+{
+    qs_port **at = &qs_ports;
+    uint32_t idle = 0;
+    while (*at != NULL) {
+        qs_port *port = *at;
+        bool old = port->refs == 0 &&
+                   (now - port->idle_since_ns > QS_PORT_GRACE_NS || ++idle > QS_IDLE_PORTS_MAX);
+        if (!old) {
+            at = &port->next;
+            continue;
+        }
+        *at = port->next;
+        quring_listener_close(port->listener); /* its sockets stay while connections need them */
+        /* The engine's callbacks may still name the port: it is kept, small and few. */
+        port->listener = NULL;
+    }
+}
+
+static int qs_port_make(qs_port **out, const quring_addr *addr)
+{
+    int os_errno = 0;
+    quring_runtime *rt = qs_runtime(&os_errno);
+    if (rt == NULL) {
+        return -os_errno;
+    }
+    qs_port *port = (qs_port *)calloc(1, sizeof(*port));
+    if (port == NULL) {
+        return -ENOMEM;
+    }
+    port->kind = QS_KIND_PORT;
+    quring_listen_options options;
+    quring_error err;
+    memset(&options, 0, sizeof(options));
+    options.local = *addr;
+    options.on_event = qs_on_event;
+    options.ctx = port;
+    options.flags = QURING_LISTEN_EXTERNAL_TLS | QURING_LISTEN_PAUSED;
+    quring_status status = quring_listen(rt, &port->listener, &options, &err);
+    if (status != QURING_OK) {
+        free(port);
+        return err.os_errno != 0 ? -err.os_errno : -qs_errno_of(status);
+    }
+    port->addr = quring_listener_local(port->listener);
+    port->next = qs_ports;
+    qs_ports = port;
+    *out = port;
+    return 0;
+}
+
+static int qs_port_get(qs_port **out, const quring_addr *addr, bool is_auto)
+{
+    pthread_mutex_lock(&qs_admin_lock);
+    qs_port *port = NULL;
+    for (qs_port *p = qs_ports; p != NULL && port == NULL; p = p->next) {
+        bool same = is_auto ? p->is_auto && p->addr.family == addr->family
+                            : addr->port != 0 && qs_addr_equal(&p->addr, addr);
+        port = same ? p : NULL;
+    }
+    qs_ports_sweep(port != NULL ? port->idle_since_ns : qs_now_ns());
+    int rc = port != NULL ? 0 : qs_port_make(&port, addr);
+    if (rc == 0) {
+        port->is_auto = port->is_auto || is_auto;
+        port->refs++;
+        *out = port;
+    }
+    pthread_mutex_unlock(&qs_admin_lock);
+    return rc;
+}
+
+int qs_port_bind(qs_sock *s, const quring_addr *addr)
+{
+    return qs_port_get(&s->port, addr, false);
+}
+
+int qs_port_auto(qs_sock *s, uint8_t family)
+{
+    quring_addr any;
+    memset(&any, 0, sizeof(any));
+    any.family = family;
+    return qs_port_get(&s->port, &any, true);
+}
+
+void qs_port_drop(qs_port *port)
+{
+    pthread_mutex_lock(&qs_admin_lock);
+    port->refs--;
+    port->idle_since_ns = qs_now_ns();
+    pthread_mutex_unlock(&qs_admin_lock);
+}
+
+/* ---- listening ---------------------------------------------------------------------------------------- */
+
+/* What the engine does with strangers: the wishes of the sockets listening there, together. */
+int qs_port_apply(qs_port *port)
+{
+    uint32_t flags = QURING_LISTEN_EXTERNAL_TLS;
+    quring_limits limits;
+    quring_error err;
+    pthread_mutex_lock(&qs_admin_lock);
+    pthread_mutex_lock(&qs_lists_lock);
+    flags |= port->listening == NULL ? QURING_LISTEN_PAUSED : 0u;
+    for (const qs_sock *s = port->listening; s != NULL; s = s->listen_next) {
+        flags |= s->settings.validate_peer_address != 0 ? QURING_LISTEN_RETRY : 0u;
+    }
+    if (port->listening != NULL) {
+        qs_limits_of(port->listening, &limits);
+    }
+    pthread_mutex_unlock(&qs_lists_lock);
+    quring_status status = quring_listener_configure(
+        port->listener, flags, (flags & QURING_LISTEN_PAUSED) != 0 ? NULL : &limits, &err);
+    pthread_mutex_unlock(&qs_admin_lock);
+    return status == QURING_OK ? 0 : -qs_errno_of(status);
+}
+
+/* The next name of a comma separated list; blanks before it do not count. */
+static bool qs_alpn_next(const char **at, const char **name, size_t *len)
+{
+    const char *p = *at;
+    while (*p == ' ' || *p == ',') {
+        p++;
+    }
+    *name = p;
+    *len = strcspn(p, ",");
+    *at = p + *len;
+    return *len > 0;
+}
+
+static bool qs_alpn_has(const char *list, const char *name, size_t len)
+{
+    const char *have;
+    size_t have_len;
+    while (qs_alpn_next(&list, &have, &have_len)) {
+        if (have_len == len && memcmp(have, name, len) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* 0: nothing in common, 1: some, 2: all. */
+static int qs_alpn_compare(const char *a, const char *b)
+{
+    const char *name;
+    size_t len;
+    uint32_t in_a = 0;
+    uint32_t common = 0;
+    uint32_t in_b = 0;
+    for (const char *at = a; qs_alpn_next(&at, &name, &len);) {
+        in_a++;
+        common += qs_alpn_has(b, name, len) ? 1 : 0;
+    }
+    for (const char *at = b; qs_alpn_next(&at, &name, &len);) {
+        in_b++;
+    }
+    if (in_a == 0 && in_b == 0) {
+        return 2;
+    }
+    return common == 0 ? 0 : common == in_a && common == in_b ? 2 : 1;
+}
+
+/* draft section 3.1.3: on one address sockets differ in their protocols, or all allow sharing. */
+int qs_port_listen(qs_sock *s)
+{
+    qs_port *port = s->port;
+    int rc = 0;
+    pthread_mutex_lock(&qs_lists_lock);
+    for (const qs_sock *o = port->listening; o != NULL && rc == 0; o = o->listen_next) {
+        int common = qs_alpn_compare((const char *)s->alpn, (const char *)o->alpn);
+        if (common == 1 || (common == 2 && !(s->reuseport && o->reuseport))) {
+            rc = -EADDRINUSE;
+        }
+    }
+    if (rc == 0) {
+        s->listen_next = port->listening;
+        port->listening = s;
+    }
+    pthread_mutex_unlock(&qs_lists_lock);
+    return rc == 0 ? qs_port_apply(port) : rc;
+}
+
+void qs_port_unlisten(qs_sock *s)
+{
+    pthread_mutex_lock(&qs_lists_lock);
+    for (qs_sock **at = &s->port->listening; *at != NULL; at = &(*at)->listen_next) {
+        if (*at == s) {
+            *at = s->listen_next;
+            break;
+        }
+    }
+    pthread_mutex_unlock(&qs_lists_lock);
+    (void)qs_port_apply(s->port);
+}
+
+/* ---- a client knocks ------------------------------------------------------------------------------------ */
+
+/* How well a socket fits what a client offers: 0 not at all, 1 it asks for nothing, 2 a protocol of its. */
+static int qs_fits(const qs_sock *s, quring_bytes offered)
+{
+    if (s->alpn_len == 0) {
+        return 1;
+    }
+    for (size_t at = 0; at < offered.len;) {
+        size_t len = offered.data[at];
+        if (len == 0 || len > offered.len - at - 1) {
+            return 0;
+        }
+        if (qs_alpn_has((const char *)s->alpn, (const char *)offered.data + at + 1, len)) {
+            return 2;
+        }
+        at += 1 + len;
+    }
+    return 0;
+}
+
+static qs_sock *qs_port_choose(qs_port *port, quring_bytes offered)
+{
+    int best = 0;
+    uint32_t count = 0;
+    for (const qs_sock *s = port->listening; s != NULL; s = s->listen_next) {
+        int fits = qs_fits(s, offered);
+        count = fits > best ? 1 : fits == best ? count + 1 : count;
+        best = fits > best ? fits : best;
+    }
+    if (best == 0) {
+        return NULL;
+    }
+    uint32_t turn = port->turn++ % count;
+    for (qs_sock *s = port->listening; s != NULL; s = s->listen_next) {
+        if (qs_fits(s, offered) == best && turn-- == 0) {
+            return s;
+        }
+    }
+    return NULL;
+}
+
+/* A socket for the connection, at the end of the queue; NULL when that is full. */
+static qs_sock *qs_port_enqueue(qs_sock *listener, quring_conn conn,
+                                const quring_client_hello *hello)
+{
+    qs_sock *s = qs_sock_new(listener->domain, listener->type, listener->protocol);
+    if (s == NULL) {
+        return NULL;
+    }
+    s->is_server = true;
+    s->state = QS_CONNECTING;
+    s->conn = conn;
+    s->worker = quring_conn_worker(conn);
+    s->local = hello->local;
+    s->remote = hello->remote;
+    s->next_id[0] = 1;
+    s->next_id[1] = 3;
+    s->opened_id[0] = 1;
+    s->opened_id[1] = 3;
+    pthread_mutex_lock(&listener->lock);
+    bool full = listener->state != QS_LISTENING || listener->accept_count > listener->backlog;
+    if (!full) {
+        qs_opts_inherit(s, listener);
+        *(listener->accept_tail == NULL ? &listener->accept_head
+                                        : &listener->accept_tail->accept_next) = s;
+        listener->accept_tail = s;
+        listener->accept_count++;
+        qs_ref(s); /* the connection's; the queue has the first */
+        qs_ready_arrival(listener);
+        qs_wake(listener);
+    }
+    pthread_mutex_unlock(&listener->lock);
+    if (full) {
+        s->conn.handle = 0;
+        qs_unref(s);
+        return NULL;
+    }
+    return s;
+}
+
+void qs_port_on_pending(qs_port *port, quring_conn conn)
+{
+    quring_client_hello hello;
+    if (quring_handshake_client_hello(conn, &hello) != QURING_OK) {
+        (void)quring_handshake_fail(conn, 50); /* decode_error */
+        return;
+    }
+    pthread_mutex_lock(&qs_lists_lock);
+    qs_sock *listener = qs_port_choose(port, hello.alpn);
+    bool none_listens = port->listening == NULL;
+    qs_sock *s = listener != NULL ? qs_port_enqueue(listener, conn, &hello) : NULL;
+    pthread_mutex_unlock(&qs_lists_lock);
+    if (s == NULL) {
+        bool alpn = listener == NULL && !none_listens;
+        (void)quring_handshake_refuse(conn, alpn ? QS_ERROR_NO_ALPN : QS_ERROR_REFUSED);
+        return;
+    }
+    (void)quring_conn_set_ctx(conn, s);
+    (void)quring_handshake_accept(conn);
+}

@@ -1,0 +1,180 @@
+/* The engine of the process, and ways to its workers. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <linux/futex.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "compat/core/sock.h"
+
+#define QS_WORKERS_DEFAULT_MAX 4u
+
+static pthread_mutex_t qs_runtime_lock = PTHREAD_MUTEX_INITIALIZER;
+static quring_runtime *qs_the_runtime;
+static uint32_t qs_workers;
+
+uint64_t qs_now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * QS_NS_PER_S + (uint64_t)t.tv_nsec;
+}
+
+int qs_errno_of(quring_status status)
+{
+    switch (status) {
+    case QURING_OK:
+        return 0;
+    case QURING_E_AGAIN:
+        return EAGAIN;
+    case QURING_E_NOMEM:
+        return ENOMEM;
+    case QURING_E_ADDR_IN_USE:
+        return EADDRINUSE;
+    case QURING_E_LIMIT:
+        return ENOBUFS;
+    case QURING_E_NOT_SUPPORTED:
+        return EOPNOTSUPP;
+    case QURING_E_TLS:
+        return EPROTO;
+    default:
+        return EINVAL;
+    }
+}
+
+static void qs_log(void *ctx, int level, const char *line)
+{
+    (void)ctx;
+    const char *wanted = getenv("QUIC_LOG"); /* 0 errors, 1 warnings, 2 everything */
+    if (wanted != NULL && level <= atoi(wanted)) {
+        fprintf(stderr, "quic: %s\n", line);
+    }
+}
+
+void qs_say(int level, const char *fmt, ...)
+{
+    char line[512];
+    va_list args;
+    va_start(args, fmt);
+    (void)vsnprintf(line, sizeof(line), fmt, args);
+    va_end(args);
+    qs_log(NULL, level, line);
+}
+
+/* One worker per CPU the process may use, few at most; QUIC_WORKERS says otherwise. */
+static uint32_t qs_choose_workers(void)
+{
+    const char *asked = getenv("QUIC_WORKERS");
+    long count = asked != NULL ? strtol(asked, NULL, 10) : 0;
+    if (count >= 1 && count <= QURING_WORKERS_MAX) {
+        return (uint32_t)count;
+    }
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    uint32_t cpus = sched_getaffinity(0, sizeof(set), &set) == 0 ? (uint32_t)CPU_COUNT(&set) : 1;
+    return cpus < 1 ? 1 : cpus > QS_WORKERS_DEFAULT_MAX ? QS_WORKERS_DEFAULT_MAX : cpus;
+}
+
+quring_runtime *qs_runtime(int *out_errno)
+{
+    pthread_mutex_lock(&qs_runtime_lock);
+    if (qs_the_runtime == NULL) {
+        quring_config config;
+        quring_error err;
+        quring_config_init(&config);
+        config.workers = qs_choose_workers();
+        config.log = qs_log;
+        const char *io = getenv("QUIC_IO");
+        config.io = io != NULL && strcmp(io, "epoll") == 0   ? QURING_IO_EPOLL
+                    : io != NULL && strcmp(io, "uring") == 0 ? QURING_IO_URING
+                                                             : QURING_IO_AUTO;
+        if (quring_runtime_create(&qs_the_runtime, &config, &err) != QURING_OK) {
+            qs_the_runtime = NULL;
+            *out_errno = err.os_errno != 0 ? err.os_errno : qs_errno_of(err.status);
+        } else {
+            qs_workers = config.workers;
+        }
+    }
+    quring_runtime *rt = qs_the_runtime;
+    pthread_mutex_unlock(&qs_runtime_lock);
+    return rt;
+}
+
+quring_runtime *qs_runtime_if_any(void)
+{
+    pthread_mutex_lock(&qs_runtime_lock);
+    quring_runtime *rt = qs_the_runtime;
+    pthread_mutex_unlock(&qs_runtime_lock);
+    return rt;
+}
+
+uint32_t qs_worker_count(void)
+{
+    return qs_workers;
+}
+
+/* ---- calls ---------------------------------------------------------------------------------------- */
+
+typedef struct qs_call_task {
+    void (*fn)(void *ctx);
+    void *ctx;
+    uint32_t done; /* futex */
+} qs_call_task;
+
+static void qs_call_run(void *ctx)
+{
+    qs_call_task *task = (qs_call_task *)ctx;
+    task->fn(task->ctx);
+    __atomic_store_n(&task->done, 1, __ATOMIC_RELEASE);
+    syscall(SYS_futex, &task->done, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
+int qs_call(uint32_t worker, void (*fn)(void *ctx), void *ctx)
+{
+    qs_call_task task = {fn, ctx, 0};
+    quring_status status;
+    while ((status = quring_post(qs_the_runtime, worker, qs_call_run, &task)) == QURING_E_AGAIN) {
+        sched_yield();
+    }
+    if (status != QURING_OK) {
+        return -ESHUTDOWN;
+    }
+    while (__atomic_load_n(&task.done, __ATOMIC_ACQUIRE) == 0) {
+        syscall(SYS_futex, &task.done, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0);
+    }
+    return 0;
+}
+
+static void qs_kick_run(void *ctx)
+{
+    qs_sock *s = (qs_sock *)ctx;
+    pthread_mutex_lock(&s->lock);
+    s->kicked = false;
+    pthread_mutex_unlock(&s->lock);
+    qs_work(s);
+    qs_unref(s);
+}
+
+void qs_kick(qs_sock *s, uint32_t asked)
+{
+    s->asked |= asked;
+    if (s->kicked || s->conn.handle == 0) {
+        return; /* under way; or there is no connection: the next event looks at asked */
+    }
+    s->kicked = true;
+    qs_ref(s);
+    quring_status status;
+    while ((status = quring_post(qs_the_runtime, s->worker, qs_kick_run, s)) == QURING_E_AGAIN) {
+        sched_yield();
+    }
+    if (status != QURING_OK) {
+        s->kicked = false;
+        qs_unref(s);
+    }
+}

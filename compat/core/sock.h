@@ -1,0 +1,449 @@
+/* compat/core/sock.h: a QUIC socket: what its files share.
+ *
+ * Threads: `lock` guards everything below it. The program's threads and the worker that owns the
+ *          connection both take it, briefly: no engine call waits under it. What must happen on the
+ *          worker is noted in `asked` and asked for with qs_kick, or done by qs_call, which waits.
+ * Files:   runtime    the engine, kicks and calls        port      local addresses, listening, demux
+ *          life       create, connect, accept, close     events    what the connection tells (worker)
+ *          rx         what waits to be received          tx        what waits to be sent
+ *          streams    stream numbers and states          opts      socket options
+ *          handshake  TLS in the calling thread          ready     the program's descriptor
+ */
+#ifndef COMPAT_CORE_SOCK_H
+#define COMPAT_CORE_SOCK_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "quring/quring.h"
+
+#include "compat/ops.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define QS_NS_PER_MS 1000000ull
+#define QS_NS_PER_S  1000000000ull
+
+#define QS_STREAMS_MAX    4096u /* of one type that a peer may have open */
+#define QS_EVENTS_MAX     256u  /* waiting in one queue; the oldest updates of streams give way */
+#define QS_CHUNK_BYTES    (64u * 1024u)
+#define QS_ALPN_LEN_MAX   128u
+#define QS_TOKEN_LEN_MAX  512u
+#define QS_TICKET_LEN_MAX 4096u
+#define QS_PHRASE_LEN_MAX 80u
+#define QS_STREAM_ANY     UINT64_MAX
+#define QS_STREAM_HASH    64u /* buckets, a power of two */
+
+/* Flags of a message, one space for all (netinet/quic.h). */
+enum {
+    QS_MSG_FIN = 0x200,
+    QS_MSG_NEW = 0x400,
+    QS_MSG_UNI = 0x800,
+    QS_MSG_DATAGRAM = 0x1000,
+    QS_MSG_SNDBLOCK = 0x2000,
+    QS_MSG_EVENT = 0x8000,
+    QS_MSG_ASYNC = 0x10000,
+};
+
+typedef enum qs_kind { QS_KIND_SOCK = 1, QS_KIND_PORT = 2 } qs_kind;
+
+typedef enum qs_state {
+    QS_FRESH,
+    QS_LISTENING,
+    QS_CONNECTING, /* connect or accept was called; the handshake is the program's business */
+    QS_ESTABLISHED,
+    QS_CLOSED, /* by us, the peer, or a timeout: what was received can still be read */
+} qs_state;
+
+/* ---- what waits to be received --------------------------------------------------------------- */
+
+typedef enum qs_item_kind {
+    QS_ITEM_STREAM,
+    QS_ITEM_DATAGRAM,
+    QS_ITEM_CRYPTO,
+    QS_ITEM_EVENT
+} qs_item_kind;
+
+typedef struct qs_item {
+    struct qs_item *next;
+    uint64_t stream_id;
+    uint32_t len; /* bytes in data */
+    uint32_t off; /* of them read */
+    uint32_t cap;
+    uint8_t kind;  /* qs_item_kind */
+    uint8_t level; /* CRYPTO: quring_level */
+    bool fin;
+    uint8_t data[];
+} qs_item;
+
+typedef struct qs_rx {
+    qs_item *head;
+    qs_item *tail;
+    qs_item *last_event; /* events come first */
+    uint64_t bytes;      /* of streams and datagrams, unread */
+    uint32_t event_count;
+    bool busy;      /* a thread is copying out of the head */
+    bool starved;   /* streams wait for room */
+    uint64_t limit; /* SO_RCVBUF */
+} qs_rx;
+
+/* ---- streams ------------------------------------------------------------------------------------ */
+
+typedef enum qs_send_state {
+    QS_SEND_READY,
+    QS_SEND_SEND,
+    QS_SEND_SENT,
+    QS_SEND_RECVD,
+    QS_SEND_RESET_SENT,
+    QS_SEND_RESET_RECVD,
+} qs_send_state;
+
+typedef enum qs_recv_state {
+    QS_RECV_RECV = 6,
+    QS_RECV_SIZE_KNOWN,
+    QS_RECV_RECVD,
+    QS_RECV_READ,
+    QS_RECV_RESET_RECVD,
+    QS_RECV_RESET_READ,
+} qs_recv_state;
+
+/* Bytes lent to the engine until they are acknowledged. */
+typedef struct qs_chunk {
+    struct qs_chunk *next;
+    uint64_t start; /* offset in the stream of data[0] */
+    uint32_t len;
+    uint32_t lent; /* of them given to the engine */
+    uint32_t cap;
+    uint8_t data[];
+} qs_chunk;
+
+typedef struct qs_stream {
+    struct qs_stream *hash_next;
+    struct qs_stream *work_next; /* queue of streams the worker has to look at */
+    uint64_t id;
+    quring_stream handle; /* 0: not open at the engine (yet) */
+    qs_chunk *tx_head;
+    qs_chunk *tx_tail;
+    uint64_t tx_next; /* offset of the next byte the program sends */
+    uint64_t rx_total;
+    uint64_t final_size;
+    uint32_t reset_code;
+    uint32_t stop_code;
+    uint8_t send_state; /* qs_send_state */
+    uint8_t recv_state; /* qs_recv_state */
+    bool in_work;
+    bool fin_queued;
+    bool fin_given;
+    bool tx_busy;   /* a thread is copying into it */
+    uint16_t users; /* threads inside a call on it: it stays until they leave */
+    bool reset_asked;
+    bool stop_asked;
+    bool rx_blocked; /* more waits in the engine: there was no room */
+    bool rx_seen;
+    bool rx_fin;
+    bool closed; /* at the engine */
+} qs_stream;
+
+/* ---- options ------------------------------------------------------------------------------------ */
+
+/* The transport parameters of one side and the settings next to them, in the draft's units. */
+typedef struct qs_params {
+    uint8_t disable_active_migration;
+    uint8_t grease_quic_bit;
+    uint8_t stateless_reset;
+    uint8_t disable_1rtt_encryption;
+    uint8_t disable_compatible_version;
+    uint64_t max_udp_payload_size;
+    uint64_t ack_delay_exponent;
+    uint64_t max_ack_delay_us;
+    uint64_t active_connection_id_limit;
+    uint64_t max_idle_timeout_us;
+    uint64_t max_datagram_frame_size;
+    uint64_t max_data;
+    uint64_t max_stream_data_bidi_local;
+    uint64_t max_stream_data_bidi_remote;
+    uint64_t max_stream_data_uni;
+    uint64_t max_streams_bidi;
+    uint64_t max_streams_uni;
+} qs_params;
+
+typedef struct qs_settings {
+    uint64_t initial_smoothed_rtt_us;
+    uint32_t plpmtud_probe_us;
+    uint32_t keepalive_us;
+    uint32_t payload_cipher_type;
+    uint32_t version;
+    uint8_t validate_peer_address;
+    uint8_t receive_session_ticket;
+    uint8_t certificate_request;
+    uint8_t congestion_control;
+    uint8_t stream_data_nodelay;
+} qs_settings;
+
+typedef struct qs_blob {
+    uint8_t *data;
+    uint32_t len;
+} qs_blob;
+
+/* ---- the socket ----------------------------------------------------------------------------------- */
+
+enum {
+    QS_ASK_TX = 1u << 0,    /* streams are in the work queue */
+    QS_ASK_RX = 1u << 1,    /* there is room again */
+    QS_ASK_CLOSE = 1u << 2, /* send CONNECTION_CLOSE when everything sent is acknowledged */
+    QS_ASK_ABORT = 1u << 3, /* send it now */
+};
+
+struct qs_port;
+
+struct qs_sock {
+    qs_kind kind;  /* first */
+    uint32_t refs; /* atomic: the front, the engine's connection, queues, and calls under way */
+    int domain;
+    int type;
+    int protocol; /* QS_PROTO_* */
+
+    pthread_mutex_t lock;
+    uint32_t seq; /* futex: changes whenever a waiter might want to look again */
+    uint32_t waiters;
+    uint8_t state; /* qs_state */
+    bool is_server;
+    bool nonblock;
+    bool bound;
+    bool app_closed; /* no descriptor is left */
+    bool shut_rd;
+    bool shut_wr;
+    bool v6only;
+    bool reuseport;
+    bool handshaking; /* a thread is inside a handshake function */
+    bool tls_is_ours; /* the built-in TLS did the handshake: what follows is for it */
+
+    /* the descriptor pair */
+    int bell_fd; /* ours, -1: none */
+    int app_fd;
+    bool token;  /* a byte waits at the program's end: it is readable */
+    bool filled; /* the program's end is not writable */
+    bool hung_up;
+    bool edges; /* watched edge-triggered: every arrival sends a byte */
+    bool in_fix;
+    struct qs_sock *fix_next;
+
+    /* addresses */
+    struct qs_port *port; /* bound to; NULL: none */
+    quring_addr local;
+    quring_addr remote;
+
+    /* the connection */
+    quring_conn conn; /* handle 0: none yet, or gone */
+    uint32_t worker;
+    uint32_t asked;             /* QS_ASK_* */
+    bool kicked;                /* a post is under way */
+    bool conn_over;             /* CLOSED was told */
+    uint64_t close_deadline_ns; /* closing: patience ends */
+    bool may_send;              /* connected, or 0-RTT is possible */
+    quring_close_info close_info;
+    bool closed_by_peer;
+
+    /* listening */
+    uint32_t backlog;
+    uint32_t accept_count;
+    struct qs_sock *accept_head;
+    struct qs_sock *accept_tail;
+    struct qs_sock *accept_next; /* in a queue */
+    struct qs_sock *listen_next; /* of the port */
+    struct qs_sock *all_next;
+    struct qs_sock *all_prev;
+
+    qs_rx rx;
+
+    /* sending */
+    qs_stream *streams[QS_STREAM_HASH];
+    qs_stream *work_head;
+    qs_stream *work_tail;
+    uint64_t tx_bytes;       /* taken from the program and not acknowledged */
+    uint64_t tx_limit;       /* SO_SNDBUF */
+    uint64_t active_id;      /* the latest stream opened and not finished; QS_STREAM_ANY: none */
+    uint64_t next_id[2];     /* ours: bidirectional, unidirectional */
+    uint64_t opened_id[2];   /* next one the engine opens */
+    uint64_t streams_max[2]; /* how many of ours the peer allows */
+    uint64_t peer_next_id[2];
+
+    /* options */
+    uint32_t event_mask;
+    qs_params params; /* ours */
+    qs_params remote_params;
+    bool remote_known;
+    qs_settings settings;
+    uint8_t alpn[QS_ALPN_LEN_MAX + 1]; /* as set, 0-terminated; selected after the handshake */
+    uint32_t alpn_len;
+    qs_blob token_blob;
+    qs_blob ticket;
+    quring_tls_session *session; /* client: waits for a ticket */
+    bool ticket_came;
+    bool token_came;
+    bool app_read_secret; /* raw handshake: the secrets of 1-RTT packets are there */
+    bool app_write_secret;
+    uint32_t close_errcode;
+    uint8_t close_phrase[QS_PHRASE_LEN_MAX + 1];
+    uint64_t rcvtimeo_ns;
+    uint64_t sndtimeo_ns;
+    bool linger_on;
+    uint32_t linger_s;
+};
+
+/* ---- runtime.c ------------------------------------------------------------------------------------ */
+/* The engine of the process, started with the first socket. NULL: it cannot; *out_errno says why. */
+quring_runtime *qs_runtime(int *out_errno);
+quring_runtime *qs_runtime_if_any(void);
+uint32_t qs_worker_count(void);
+/* qs_call runs fn(ctx) on a worker and waits; no lock may be held. 0, or -ESHUTDOWN. */
+int qs_call(uint32_t worker, void (*fn)(void *ctx), void *ctx);
+/* qs_kick asks the socket's worker to look at `asked`; lock held. */
+void qs_kick(qs_sock *s, uint32_t asked);
+uint64_t qs_now_ns(void);
+int qs_errno_of(quring_status status);
+/* A line on stderr when QUIC_LOG is `level` (0 error, 1 warning, 2 information) or more. */
+void qs_say(int level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* ---- life.c ---------------------------------------------------------------------------------------- */
+qs_sock *qs_sock_new(int domain, int type, int protocol);
+void qs_ref(qs_sock *s);
+void qs_unref(qs_sock *s);
+/* Waits until something changes, at most until `deadline_ns` (0: for ever); lock held, given up while
+ * waiting. 0; -EINTR; -EAGAIN when the time is over. */
+int qs_wait(qs_sock *s, uint64_t deadline_ns);
+void qs_wake(qs_sock *s);
+/* The engine's connection of a client, made when it is first needed. 0 or -errno. No lock held. */
+int qs_ensure_conn(qs_sock *s);
+void qs_limits_of(const qs_sock *s, quring_limits *out);
+int qs_op_create(qs_sock **out, int domain, int type, int protocol);
+void qs_op_close(qs_sock *s);
+int qs_op_bind(qs_sock *s, const struct sockaddr *addr, socklen_t len);
+int qs_op_listen(qs_sock *s, int backlog);
+int qs_op_accept(qs_sock *s, qs_sock **out, struct sockaddr *addr, socklen_t *len);
+void qs_op_unaccept(qs_sock *s, qs_sock *conn);
+int qs_op_connect(qs_sock *s, const struct sockaddr *addr, socklen_t len);
+int qs_op_shutdown(qs_sock *s, int how);
+int qs_op_getname(qs_sock *s, bool peer, struct sockaddr *addr, socklen_t *len);
+void qs_op_exit(void);
+void qs_op_forked(void);
+
+/* ---- addr.c ----------------------------------------------------------------------------------------- */
+/* 0; -EINVAL (too short), -EAFNOSUPPORT. A v4-mapped address becomes an IPv4 one. */
+int qs_addr_in(quring_addr *out, const struct sockaddr *addr, socklen_t len);
+/* Writes at most *len bytes; *len becomes the size of the whole. */
+void qs_addr_out(struct sockaddr *addr, socklen_t *len, const quring_addr *in);
+bool qs_addr_equal(const quring_addr *a, const quring_addr *b);
+bool qs_addr_is_any(const quring_addr *a);
+/* The source address the system would take towards `remote`. 0 or -errno. */
+int qs_addr_route(quring_addr *out, const quring_addr *remote);
+
+/* ---- port.c ------------------------------------------------------------------------------------------ */
+typedef struct qs_port qs_port;
+int qs_port_bind(qs_sock *s, const quring_addr *addr);
+/* The port that connections without a bound address share. */
+int qs_port_auto(qs_sock *s, uint8_t family);
+void qs_port_drop(qs_port *port);
+int qs_port_listen(qs_sock *s);
+void qs_port_unlisten(qs_sock *s);
+/* Tells the engine what the sockets listening there want (Retry, limits). */
+int qs_port_apply(qs_port *port);
+quring_listener *qs_port_listener(const qs_port *port);
+quring_addr qs_port_addr(const qs_port *port);
+/* On a worker: a client's first flight is there. */
+void qs_port_on_pending(qs_port *port, quring_conn conn);
+
+/* ---- events.c ----------------------------------------------------------------------------------------- */
+void qs_on_event(const quring_event *ev);
+/* On the worker: does what `asked` says. */
+void qs_work(qs_sock *s);
+
+/* ---- rx.c ------------------------------------------------------------------------------------------------ */
+bool qs_rx_is_empty(const qs_sock *s);
+qs_item *qs_item_new(qs_item_kind kind, uint32_t cap);
+/* Append, prepend behind earlier events; lock held. */
+void qs_rx_push(qs_sock *s, qs_item *item);
+void qs_rx_push_event(qs_sock *s, uint8_t type, const void *payload, uint32_t len);
+void qs_rx_drop_all(qs_sock *s);
+/* On the worker: moves a stream's bytes into the queue as far as there is room. */
+void qs_rx_pull(qs_sock *s, qs_stream *st);
+ssize_t qs_op_recvmsg(qs_sock *s, struct msghdr *msg, int flags);
+/* Takes the first CRYPTO item, waiting for it; NULL and *out_rc = -errno. */
+qs_item *qs_rx_remove_crypto(qs_sock *s); /* without waiting; lock held */
+qs_item *qs_rx_take_crypto(qs_sock *s, uint64_t deadline_ns, int *out_rc);
+
+/* ---- tx.c ------------------------------------------------------------------------------------------------- */
+ssize_t qs_op_sendmsg(qs_sock *s, const struct msghdr *msg, int flags);
+/* On the worker, lock held: lends what a stream has. */
+void qs_tx_push(qs_sock *s, qs_stream *st);
+void qs_tx_released(qs_sock *s, qs_stream *st, uint64_t offset);
+void qs_tx_free(qs_sock *s, qs_stream *st);
+bool qs_tx_has_room(const qs_sock *s);
+int qs_stream_open_opt(qs_sock *s, uint64_t *id, uint32_t flags);
+
+/* ---- streams.c --------------------------------------------------------------------------------------------- */
+qs_stream *qs_stream_find(const qs_sock *s, uint64_t id);
+qs_stream *qs_stream_add(qs_sock *s, uint64_t id);
+void qs_stream_remove(qs_sock *s, qs_stream *st);
+void qs_streams_free(qs_sock *s);
+void qs_stream_queue(qs_sock *s, qs_stream *st); /* for the worker */
+static inline bool qs_id_is_ours(const qs_sock *s, uint64_t id)
+{
+    return (id & 1) == (s->is_server ? 1u : 0u);
+}
+static inline bool qs_id_is_uni(uint64_t id)
+{
+    return (id & 2) != 0;
+}
+/* Whether we can send, or receive, on it. */
+static inline bool qs_id_sends(const qs_sock *s, uint64_t id)
+{
+    return !qs_id_is_uni(id) || qs_id_is_ours(s, id);
+}
+static inline bool qs_id_receives(const qs_sock *s, uint64_t id)
+{
+    return !qs_id_is_uni(id) || !qs_id_is_ours(s, id);
+}
+void qs_stream_update(qs_sock *s, const qs_stream *st, uint32_t state, uint32_t errcode,
+                      uint64_t final_size);
+
+/* ---- opts.c ------------------------------------------------------------------------------------------------- */
+void qs_opts_defaults(qs_sock *s);
+void qs_opts_inherit(qs_sock *s, const qs_sock *listener);
+int qs_op_setsockopt(qs_sock *s, int level, int name, const void *value, socklen_t len);
+int qs_op_getsockopt(qs_sock *s, int level, int name, void *value, socklen_t *len);
+int qs_blob_set(qs_blob *blob, const void *data, size_t len);
+
+/* ---- handshake.c ---------------------------------------------------------------------------------------------- */
+int qs_op_handshake(qs_sock *s, const qs_handshake_args *args);
+/* The raw path, for the options and for sendmsg with QUIC_HANDSHAKE_INFO. No lock held. */
+int qs_hs_send(qs_sock *s, quring_level level, const uint8_t *data, size_t len);
+int qs_hs_secret(qs_sock *s, quring_level level, quring_direction dir, uint16_t suite,
+                 const uint8_t *secret, size_t len);
+int qs_hs_get_params(qs_sock *s, uint8_t *buf, size_t *len, size_t cap);
+int qs_hs_set_params(qs_sock *s, const uint8_t *data, size_t len);
+/* On the worker, lock held: CRYPTO bytes after a handshake of the built-in TLS. */
+void qs_hs_late(qs_sock *s, quring_level level, const uint8_t *data, size_t len);
+
+/* ---- ready.c ---------------------------------------------------------------------------------------------------- */
+/* Lock held: the truth may have changed. */
+void qs_ready_update(qs_sock *s);
+void qs_op_attach(qs_sock *s, int engine_fd, int app_fd);
+void qs_op_set_fd(qs_sock *s, int app_fd);
+void qs_op_watch_edges(qs_sock *s);
+void qs_op_fix(qs_sock *s);
+/* Something arrived; lock held. */
+void qs_ready_arrival(qs_sock *s);
+void qs_op_fix_all(void);
+extern uint32_t qs_fix_count;
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* COMPAT_CORE_SOCK_H */

@@ -1,0 +1,475 @@
+/* What waits to be sent: bytes are copied once, into chunks that are lent to the engine until the peer
+ * has acknowledged them. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+
+#include "compat/core/layout.h"
+#include "compat/core/sock.h"
+
+#define QS_CRYPTO_SEND_MAX (64u * 1024u)
+
+/* What the ancillary data and the flags of a call say together. */
+typedef struct qs_send_args {
+    uint64_t stream_id;
+    uint32_t flags; /* QS_MSG_* */
+    int level;      /* of a handshake message, -1: none */
+    bool has_info;
+    bool dontwait;
+    bool more;
+} qs_send_args;
+
+bool qs_tx_has_room(const qs_sock *s)
+{
+    return s->tx_bytes < s->tx_limit;
+}
+
+/* ---- on the worker --------------------------------------------------------------------------------- */
+
+void qs_tx_push(qs_sock *s, qs_stream *st)
+{
+    if (st->handle.handle == 0 || st->fin_given || st->send_state >= QS_SEND_RESET_SENT) {
+        return;
+    }
+    for (qs_chunk *chunk = st->tx_head; chunk != NULL; chunk = chunk->next) {
+        uint32_t left = chunk->len - chunk->lent;
+        bool last = chunk->next == NULL && st->fin_queued && !st->tx_busy;
+        if (left == 0 && !last) {
+            continue;
+        }
+        size_t taken = 0;
+        quring_status status = quring_stream_lend(st->handle, &taken, chunk->data + chunk->lent,
+                                                  left, last ? QURING_WRITE_FIN : 0);
+        chunk->lent += (uint32_t)taken;
+        if (status != QURING_OK || taken < left) {
+            return; /* WRITABLE follows */
+        }
+        st->fin_given = last;
+    }
+    if (st->fin_queued && !st->fin_given && st->tx_head == NULL && !st->tx_busy) {
+        size_t taken = 0;
+        if (quring_stream_lend(st->handle, &taken, "", 0, QURING_WRITE_FIN) == QURING_OK) {
+            st->fin_given = true;
+        }
+    }
+    (void)s;
+}
+
+void qs_tx_released(qs_sock *s, qs_stream *st, uint64_t offset)
+{
+    bool had_room = qs_tx_has_room(s);
+    while (st->tx_head != NULL && st->tx_head->start + st->tx_head->lent <= offset &&
+           st->tx_head->lent == st->tx_head->len && !(st->tx_busy && st->tx_head->next == NULL)) {
+        qs_chunk *chunk = st->tx_head;
+        st->tx_head = chunk->next;
+        if (st->tx_head == NULL) {
+            st->tx_tail = NULL;
+        }
+        s->tx_bytes -= chunk->len;
+        free(chunk);
+    }
+    if (!had_room && s->tx_bytes > s->tx_limit - s->tx_limit / 3) {
+        return; /* TCP's rule: not for every byte */
+    }
+    qs_ready_update(s);
+    qs_wake(s);
+}
+
+void qs_tx_free(qs_sock *s, qs_stream *st)
+{
+    while (st->tx_head != NULL) {
+        qs_chunk *chunk = st->tx_head;
+        st->tx_head = chunk->next;
+        s->tx_bytes -= chunk->len;
+        free(chunk);
+    }
+    st->tx_tail = NULL;
+}
+
+/* ---- what a call asks for ----------------------------------------------------------------------------- */
+
+static int qs_parse_control(const qs_sock *s, const struct msghdr *msg, qs_send_args *args)
+{
+    /* Walked by hand: CMSG_NXTHDR does not say why it stops. */
+    struct msghdr m = *msg;
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c != NULL; c = CMSG_NXTHDR(&m, c)) {
+        if (c->cmsg_len < CMSG_LEN(0) ||
+            (size_t)((uint8_t *)c - (uint8_t *)m.msg_control) + c->cmsg_len > m.msg_controllen) {
+            return -EINVAL;
+        }
+        if (c->cmsg_level != QS_SOL_QUIC && c->cmsg_level != s->protocol &&
+            c->cmsg_level != QS_PROTO_KERNEL) {
+            continue;
+        }
+        size_t len = c->cmsg_len - CMSG_LEN(0);
+        if (args->has_info || args->level >= 0) {
+            return -EINVAL; /* one per call, draft section 4.2.1 */
+        }
+        if (c->cmsg_type == QS_CMSG_STREAM_INFO) {
+            qs_wire_stream_info info;
+            memset(&info, 0, sizeof(info));
+            if (len < 12) {
+                return -EINVAL;
+            }
+            memcpy(&info, CMSG_DATA(c), len < sizeof(info) ? len : sizeof(info));
+            args->has_info = true;
+            args->stream_id = info.stream_id;
+            args->flags = info.flags;
+        } else if (c->cmsg_type == QS_CMSG_HANDSHAKE_INFO) {
+            if (len < 1) {
+                return -EINVAL;
+            }
+            args->level = *(const uint8_t *)CMSG_DATA(c);
+        } else {
+            return -EINVAL;
+        }
+    }
+    return 0;
+}
+
+static int qs_parse_send(const qs_sock *s, const struct msghdr *msg, int flags, qs_send_args *args)
+{
+    const uint32_t stream_flags =
+        QS_MSG_NEW | QS_MSG_FIN | QS_MSG_UNI | QS_MSG_DATAGRAM | QS_MSG_ASYNC | QS_MSG_SNDBLOCK;
+    const uint32_t call_flags = MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE | MSG_WAITALL | MSG_EOR;
+    memset(args, 0, sizeof(*args));
+    args->stream_id = QS_STREAM_ANY;
+    args->level = -1;
+    if (((uint32_t)flags & ~(stream_flags | call_flags)) != 0) {
+        return -EINVAL;
+    }
+    args->dontwait = (flags & MSG_DONTWAIT) != 0;
+    args->more = (flags & MSG_MORE) != 0;
+    int rc = msg->msg_controllen > 0 ? qs_parse_control(s, msg, args) : 0;
+    if (rc != 0) {
+        return rc;
+    }
+    if (!args->has_info) {
+        args->flags = (uint32_t)flags & stream_flags;
+    } else if ((args->flags & ~(stream_flags | MSG_DONTWAIT | MSG_MORE)) != 0) {
+        return -EINVAL;
+    }
+    args->dontwait = args->dontwait || (args->flags & MSG_DONTWAIT) != 0;
+    if (args->stream_id != QS_STREAM_ANY && args->stream_id >> 62 != 0) {
+        return -EINVAL; /* RFC 9000 2.1 */
+    }
+    return 0;
+}
+
+/* ---- which stream -------------------------------------------------------------------------------------- */
+
+/* Ours up to `id` come into being: opening one opens those of its kind below (RFC 9000 3.2). */
+static qs_stream *qs_open_up_to(qs_sock *s, uint64_t id)
+{
+    bool uni = qs_id_is_uni(id);
+    qs_stream *st = NULL;
+    while (s->next_id[uni] <= id) {
+        st = qs_stream_add(s, s->next_id[uni]);
+        if (st == NULL) {
+            return NULL;
+        }
+        s->next_id[uni] += 4;
+        qs_stream_queue(s, st);
+    }
+    s->active_id = id;
+    return st;
+}
+
+/* Waits until the peer allows the stream; lock held. */
+static int qs_await_limit(qs_sock *s, uint64_t id, const qs_send_args *args)
+{
+    uint64_t deadline = s->sndtimeo_ns != 0 ? qs_now_ns() + s->sndtimeo_ns : 0;
+    bool uni = qs_id_is_uni(id);
+    while (id >> 2 >= s->streams_max[uni]) {
+        if (s->state == QS_CLOSED || s->shut_wr) {
+            return -EPIPE;
+        }
+        if (!s->may_send && !s->remote_known) {
+            return -EINVAL; /* nothing is known of what the peer would allow */
+        }
+        if (s->state != QS_ESTABLISHED) {
+            return -EINVAL; /* beyond what was remembered for 0-RTT */
+        }
+        if (args->dontwait || s->nonblock || (args->flags & QS_MSG_ASYNC) != 0) {
+            return -EAGAIN;
+        }
+        int rc = qs_wait(s, deadline);
+        if (rc != 0) {
+            return rc;
+        }
+    }
+    return s->state == QS_CLOSED || s->shut_wr ? -EPIPE : 0;
+}
+
+/* The id that a message without one goes to, and whether it opens a stream. */
+static int qs_pick_any(const qs_sock *s, const qs_send_args *args, uint64_t *id)
+{
+    if (s->active_id != QS_STREAM_ANY) {
+        const qs_stream *active = qs_stream_find(s, s->active_id);
+        if (active != NULL && !active->fin_queued && active->send_state < QS_SEND_SENT) {
+            if ((args->flags & QS_MSG_NEW) != 0 && active->send_state != QS_SEND_READY) {
+                return -EINVAL; /* the last one is not finished */
+            }
+            *id = s->active_id;
+            return 0;
+        }
+    }
+    *id = s->next_id[(args->flags & QS_MSG_UNI) != 0];
+    return 0;
+}
+
+static int qs_pick_stream(qs_sock *s, const qs_send_args *args, qs_stream **out)
+{
+    uint64_t id = args->stream_id;
+    if (id == QS_STREAM_ANY) {
+        int rc = qs_pick_any(s, args, &id);
+        if (rc != 0) {
+            return rc;
+        }
+    } else if (!qs_id_sends(s, id)) {
+        return -EINVAL;
+    }
+    qs_stream *st = qs_stream_find(s, id);
+    if (st == NULL) {
+        bool may_open = (args->flags & QS_MSG_NEW) != 0 || args->stream_id == QS_STREAM_ANY;
+        if (!qs_id_is_ours(s, id) || id < s->next_id[qs_id_is_uni(id)] || !may_open) {
+            return -EINVAL; /* not there, or finished */
+        }
+        int rc = qs_await_limit(s, id, args);
+        if (rc != 0) {
+            return rc;
+        }
+        st = qs_stream_find(s, id); /* another thread may have been faster */
+        if (st == NULL) {
+            st = qs_open_up_to(s, id);
+        }
+        if (st == NULL) {
+            return -ENOMEM;
+        }
+    } else if ((args->flags & QS_MSG_NEW) != 0 && st->send_state != QS_SEND_READY) {
+        return -EINVAL;
+    }
+    if (st->fin_queued || st->send_state >= QS_SEND_SENT || st->reset_asked) {
+        return -EINVAL;
+    }
+    *out = st;
+    return 0;
+}
+
+int qs_stream_open_opt(qs_sock *s, uint64_t *id, uint32_t flags)
+{
+    qs_send_args args = {.stream_id = *id, .flags = flags | QS_MSG_NEW, .level = -1};
+    pthread_mutex_lock(&s->lock);
+    int rc = s->state == QS_CLOSED ? -EPIPE : s->state < QS_CONNECTING ? -EINVAL : 0;
+    uint64_t want = *id == QS_STREAM_ANY ? s->next_id[(flags & QS_MSG_UNI) != 0] : *id;
+    if (rc == 0 && (!qs_id_is_ours(s, want) || want < s->next_id[qs_id_is_uni(want)])) {
+        rc = -EINVAL;
+    }
+    rc = rc == 0 ? qs_await_limit(s, want, &args) : rc;
+    if (rc == 0 && qs_stream_find(s, want) == NULL && qs_open_up_to(s, want) == NULL) {
+        rc = -ENOMEM;
+    }
+    if (rc == 0) {
+        *id = want;
+        qs_kick(s, QS_ASK_TX);
+    }
+    pthread_mutex_unlock(&s->lock);
+    return rc;
+}
+
+/* ---- bytes ------------------------------------------------------------------------------------------------ */
+
+typedef struct qs_source {
+    const struct iovec *iov;
+    size_t iov_left;
+    size_t off;
+} qs_source;
+
+static void qs_copy_in(qs_source *from, uint8_t *to, size_t len)
+{
+    while (len > 0) {
+        size_t room = from->iov->iov_len - from->off;
+        size_t n = len < room ? len : room;
+        if (n > 0) {
+            memcpy(to, (const uint8_t *)from->iov->iov_base + from->off, n);
+        }
+        to += n;
+        len -= n;
+        from->off += n;
+        if (from->off == from->iov->iov_len) {
+            from->iov++;
+            from->iov_left--;
+            from->off = 0;
+        }
+    }
+}
+
+/* Room at the end of what the stream holds: the last chunk's, or a new chunk. */
+static qs_chunk *qs_chunk_room(qs_stream *st, size_t want)
+{
+    qs_chunk *tail = st->tx_tail;
+    if (tail != NULL && tail->len < tail->cap) {
+        return tail;
+    }
+    size_t cap = want > QS_CHUNK_BYTES ? QS_CHUNK_BYTES : want < 1024 ? 1024 : want;
+    qs_chunk *chunk = (qs_chunk *)malloc(sizeof(*chunk) + cap);
+    if (chunk == NULL) {
+        return NULL;
+    }
+    memset(chunk, 0, sizeof(*chunk));
+    chunk->cap = (uint32_t)cap;
+    chunk->start = st->tx_next;
+    *(st->tx_tail == NULL ? &st->tx_head : &st->tx_tail->next) = chunk;
+    st->tx_tail = chunk;
+    return chunk;
+}
+
+/* Waits for room in the send buffer, and for another thread in the middle of a message; lock held. */
+static int qs_await_room(qs_sock *s, const qs_stream *st, const qs_send_args *args, bool mine,
+                         uint64_t deadline)
+{
+    for (;;) {
+        if (s->state == QS_CLOSED || s->shut_wr || s->app_closed) {
+            return -EPIPE;
+        }
+        if (st->reset_asked || st->send_state >= QS_SEND_RESET_SENT) {
+            return mine ? -EPIPE : -EINVAL;
+        }
+        if (qs_tx_has_room(s) && (mine || !st->tx_busy)) {
+            return 0;
+        }
+        if (args->dontwait || s->nonblock) {
+            return -EAGAIN;
+        }
+        int rc = qs_wait(s, deadline);
+        if (rc != 0) {
+            return rc;
+        }
+    }
+}
+
+static ssize_t qs_send_bytes(qs_sock *s, qs_stream *st, const struct msghdr *msg, size_t total,
+                             const qs_send_args *args)
+{
+    uint64_t deadline = s->sndtimeo_ns != 0 ? qs_now_ns() + s->sndtimeo_ns : 0;
+    qs_source from = {msg->msg_iov, msg->msg_iovlen, 0};
+    size_t done = 0;
+    int rc = qs_await_room(s, st, args, false, deadline);
+    if (rc != 0) {
+        return rc;
+    }
+    st->tx_busy = true;
+    while (done < total) {
+        rc = qs_await_room(s, st, args, true, deadline);
+        qs_chunk *chunk = rc == 0 ? qs_chunk_room(st, total - done) : NULL;
+        if (chunk == NULL) {
+            rc = rc == 0 ? -ENOMEM : rc;
+            break;
+        }
+        size_t n = chunk->cap - chunk->len;
+        n = n < total - done ? n : total - done;
+        uint64_t room = s->tx_limit - s->tx_bytes;
+        n = n < room ? n : (size_t)room;
+        pthread_mutex_unlock(&s->lock);
+        qs_copy_in(&from, chunk->data + chunk->len, n);
+        pthread_mutex_lock(&s->lock);
+        chunk->len += (uint32_t)n;
+        st->tx_next += n;
+        s->tx_bytes += n;
+        done += n;
+        st->send_state = QS_SEND_SEND;
+        qs_stream_queue(s, st);
+        if (!args->more || s->tx_bytes >= QS_CHUNK_BYTES) {
+            qs_kick(s, QS_ASK_TX);
+        }
+    }
+    st->tx_busy = false;
+    if (done == total && (args->flags & QS_MSG_FIN) != 0) {
+        st->fin_queued = true;
+        st->send_state = QS_SEND_SEND;
+        if (s->active_id == st->id) {
+            s->active_id = QS_STREAM_ANY;
+        }
+    }
+    if (done > 0 || total == 0) {
+        qs_stream_queue(s, st);
+        if (!args->more || st->fin_queued) {
+            qs_kick(s, QS_ASK_TX);
+        }
+    }
+    qs_ready_update(s);
+    qs_wake(s); /* a thread may wait for this one to end */
+    return done > 0 || total == 0 ? (ssize_t)done : rc;
+}
+
+static ssize_t qs_send_stream(qs_sock *s, const struct msghdr *msg, size_t total,
+                              const qs_send_args *args)
+{
+    pthread_mutex_lock(&s->lock);
+    ssize_t result = 0;
+    qs_stream *st = NULL;
+    if (s->state < QS_CONNECTING || s->state == QS_CLOSED || s->shut_wr) {
+        result = -EPIPE;
+    } else if (total == 0 && (args->flags & QS_MSG_FIN) == 0) {
+        result = -EMSGSIZE;
+    } else {
+        result = qs_pick_stream(s, args, &st);
+    }
+    if (result == 0) {
+        st->users++;
+        result = qs_send_bytes(s, st, msg, total, args);
+        st->users--;
+        if (st->closed && st->users == 0) {
+            qs_stream_queue(s, st);
+            qs_kick(s, QS_ASK_TX);
+        }
+    }
+    pthread_mutex_unlock(&s->lock);
+    return result;
+}
+
+static ssize_t qs_send_handshake(qs_sock *s, const struct msghdr *msg, size_t total, int level)
+{
+    static const int levels[] = {[QS_LEVEL_APP] = QURING_LEVEL_APP,
+                                 [QS_LEVEL_INITIAL] = QURING_LEVEL_INITIAL,
+                                 [QS_LEVEL_HANDSHAKE] = QURING_LEVEL_HANDSHAKE};
+    if (level >= QS_LEVEL_EARLY) {
+        return -EINVAL; /* RFC 9001 4.1.3 */
+    }
+    if (total == 0 || total > QS_CRYPTO_SEND_MAX) {
+        return -EMSGSIZE;
+    }
+    uint8_t *flat = (uint8_t *)malloc(total);
+    if (flat == NULL) {
+        return -ENOMEM;
+    }
+    qs_source from = {msg->msg_iov, msg->msg_iovlen, 0};
+    qs_copy_in(&from, flat, total);
+    int rc = qs_hs_send(s, (quring_level)levels[level], flat, total);
+    free(flat);
+    return rc == 0 ? (ssize_t)total : rc;
+}
+
+ssize_t qs_op_sendmsg(qs_sock *s, const struct msghdr *msg, int flags)
+{
+    qs_send_args args;
+    int rc = qs_parse_send(s, msg, flags, &args);
+    if (rc != 0) {
+        return rc;
+    }
+    size_t total = 0;
+    for (size_t i = 0; i < msg->msg_iovlen; i++) {
+        if (msg->msg_iov[i].iov_len > (size_t)INT32_MAX - total) {
+            return -EINVAL;
+        }
+        total += msg->msg_iov[i].iov_len;
+    }
+    if (args.level >= 0) {
+        return qs_send_handshake(s, msg, total, args.level);
+    }
+    if ((args.flags & QS_MSG_DATAGRAM) != 0) {
+        return -EINVAL; /* the peer has not offered any */
+    }
+    return qs_send_stream(s, msg, total, &args);
+}

@@ -1,0 +1,35 @@
+/* compat/front/call.h: the frame of every interposed call: a look-up, the engine, errno. */
+#ifndef COMPAT_FRONT_CALL_H
+#define COMPAT_FRONT_CALL_H
+
+#include <errno.h>
+
+#include "compat/front/engine.h"
+#include "compat/front/libc.h"
+#include "compat/front/table.h"
+
+/* A result of the engine as libc says it. */
+static inline long qf_result(long rc)
+{
+    if (rc < 0) {
+        errno = (int)-rc;
+        return -1;
+    }
+    return rc;
+}
+
+/* The entry, or a dead one's error: qf_enter is false then and *result is what the call returns. */
+static inline qf_entry *qf_enter(int fd, long *result)
+{
+    bool dead = false;
+    qf_entry *entry = qf_get(fd, &dead);
+    *result = 0;
+    if (dead) {
+        qf_say_forked();
+        errno = EBADF;
+        *result = -1;
+    }
+    return entry;
+}
+
+#endif /* COMPAT_FRONT_CALL_H */

@@ -1,0 +1,116 @@
+#include "compat/front/engine.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "compat/front/libc.h"
+#include "compat/front/table.h"
+
+#define QF_ENGINE_NAME "libquic_engine.so"
+
+static _Atomic(const qs_ops *) qf_ops;
+static pthread_mutex_t qf_load_lock = PTHREAD_MUTEX_INITIALIZER;
+static bool qf_complained;
+
+const qs_ops *qf_engine(void)
+{
+    return atomic_load_explicit(&qf_ops, memory_order_acquire);
+}
+
+static void qf_at_exit(void)
+{
+    const qs_ops *ops = qf_engine();
+    if (ops != NULL) {
+        ops->exit();
+    }
+}
+
+static void qf_in_child(void)
+{
+    const qs_ops *ops = qf_engine();
+    pthread_mutex_init(&qf_load_lock, NULL);
+    if (ops != NULL) {
+        qf_forked();
+        ops->forked();
+    }
+}
+
+/* Beside this object, or where QUIC_ENGINE says. */
+static void *qf_open(void)
+{
+    char path[4096];
+    const char *asked = getenv("QUIC_ENGINE");
+    Dl_info info;
+    path[0] = '\0';
+    if (asked != NULL) {
+        snprintf(path, sizeof(path), "%s", asked);
+    } else if (dladdr((void *)(uintptr_t)qf_engine_load, &info) != 0 && info.dli_fname != NULL) {
+        const char *slash = strrchr(info.dli_fname, '/');
+        int dir = slash != NULL ? (int)(slash - info.dli_fname) + 1 : 0;
+        snprintf(path, sizeof(path), "%.*s%s", dir, info.dli_fname, QF_ENGINE_NAME);
+    }
+    /* Its TLS library and its malloc stay its own: symbols are looked up there first, and shown to
+     * nobody. */
+#ifdef __SANITIZE_ADDRESS__
+    int flags = RTLD_NOW | RTLD_LOCAL;
+#else
+    int flags = RTLD_NOW | RTLD_LOCAL | RTLD_DEEPBIND;
+#endif
+    void *handle = path[0] != '\0' ? dlopen(path, flags) : NULL;
+    return handle != NULL || asked != NULL ? handle : dlopen(QF_ENGINE_NAME, flags);
+}
+
+/* Where the engine is part of the program (sanitizers want it so) there is nothing to load. */
+extern const qs_ops *qs_ops_get(void) __attribute__((weak));
+
+static const qs_ops *qf_load(void)
+{
+    if (qs_ops_get != NULL) {
+        return qs_ops_get();
+    }
+    void *handle = qf_open();
+    const char *why = handle == NULL ? dlerror() : NULL;
+    qs_ops_get_fn get = NULL;
+    if (handle != NULL) {
+        void *found = dlsym(handle, "qs_ops_get");
+        memcpy(&get, &found, sizeof(found));
+    }
+    const qs_ops *ops = get != NULL ? get() : NULL;
+    if (ops != NULL && ops->version == QS_OPS_VERSION) {
+        return ops;
+    }
+    if (!qf_complained) {
+        qf_complained = true;
+        fprintf(stderr, "libquic: no QUIC sockets: %s\n",
+                why != NULL ? why : QF_ENGINE_NAME " is of another version");
+    }
+    return NULL;
+}
+
+const qs_ops *qf_engine_load(void)
+{
+    const qs_ops *ops = qf_engine();
+    if (ops != NULL) {
+        return ops;
+    }
+    pthread_mutex_lock(&qf_load_lock);
+    ops = qf_engine();
+    if (ops == NULL) {
+        ops = qf_load();
+        if (ops != NULL) {
+            atomic_store_explicit(&qf_ops, ops, memory_order_release);
+            pthread_atfork(NULL, NULL, qf_in_child);
+            atexit(qf_at_exit);
+        }
+    }
+    pthread_mutex_unlock(&qf_load_lock);
+    if (ops == NULL) {
+        errno = EPROTONOSUPPORT;
+    }
+    return ops;
+}

@@ -1,0 +1,270 @@
+/* send and recv in all their forms, and read and write. */
+#include "compat/front/io.h"
+
+#include <stdint.h>
+#include <string.h>
+#include <sys/sendfile.h>
+
+#include "compat/front/call.h"
+
+/* draft section 3.1.8; as for TCP a closed connection also raises SIGPIPE. */
+ssize_t qf_send(const qf_entry *entry, const struct msghdr *msg, int flags)
+{
+    ssize_t rc = qf_engine()->sendmsg(entry->sock, msg, flags);
+    if (rc == -EPIPE && (flags & MSG_NOSIGNAL) == 0) {
+        (void)raise(SIGPIPE);
+    }
+    return (ssize_t)qf_result(rc);
+}
+
+ssize_t qf_recv(const qf_entry *entry, struct msghdr *msg, int flags)
+{
+    return (ssize_t)qf_result(qf_engine()->recvmsg(entry->sock, msg, flags));
+}
+
+static ssize_t qf_send_bytes(qf_entry *entry, const void *data, size_t len, int flags)
+{
+    struct iovec iov = {(void *)(uintptr_t)data, len};
+    struct msghdr msg;
+    memset(&msg, 0, sizeof(msg));
+    msg.msg_iov = &iov;
+    msg.msg_iovlen = 1;
+    ssize_t rc = qf_send(entry, &msg, flags);
+    qf_put(entry);
+    return rc;
+}
+
+static ssize_t qf_send_iov(qf_entry *entry, const struct iovec *iov, int count)
+{
+    struct msghdr msg;
+    memset(&msg, 0, sizeof(msg));
+    msg.msg_iov = (struct iovec *)(uintptr_t)iov;
+    msg.msg_iovlen = (size_t)count;
+    ssize_t rc = qf_send(entry, &msg, 0);
+    qf_put(entry);
+    return rc;
+}
+
+static ssize_t qf_recv_bytes(qf_entry *entry, void *data, size_t len, int flags)
+{
+    struct iovec iov = {data, len};
+    struct msghdr msg;
+    memset(&msg, 0, sizeof(msg));
+    msg.msg_iov = &iov;
+    msg.msg_iovlen = 1;
+    ssize_t rc = qf_recv(entry, &msg, flags);
+    qf_put(entry);
+    return rc;
+}
+
+static ssize_t qf_recv_iov(qf_entry *entry, const struct iovec *iov, int count)
+{
+    struct msghdr msg;
+    memset(&msg, 0, sizeof(msg));
+    msg.msg_iov = (struct iovec *)(uintptr_t)iov;
+    msg.msg_iovlen = (size_t)count;
+    ssize_t rc = qf_recv(entry, &msg, 0);
+    qf_put(entry);
+    return rc;
+}
+
+/* `engine` gives the entry back. */
+#define QF_IO(fd, engine, libc)                                                                    \
+    do {                                                                                           \
+        long qf_rc = 0;                                                                            \
+        qf_entry *entry = qf_is_quic(fd) ? qf_enter(fd, &qf_rc) : NULL;                            \
+        if (__builtin_expect(entry == NULL, 1)) {                                                  \
+            return qf_rc != 0 ? -1 : (libc);                                                       \
+        }                                                                                          \
+        return engine;                                                                             \
+    } while (0)
+
+QF_EXPORT ssize_t send(int fd, const void *data, size_t len, int flags)
+{
+    QF_IO(fd, qf_send_bytes(entry, data, len, flags), QF_REAL(send)(fd, data, len, flags));
+}
+
+QF_EXPORT ssize_t sendto(int fd, const void *data, size_t len, int flags,
+                         const struct sockaddr *addr, socklen_t addr_len)
+{
+    QF_IO(fd, qf_send_bytes(entry, data, len, flags),
+          QF_REAL(sendto)(fd, data, len, flags, addr, addr_len));
+}
+
+QF_EXPORT ssize_t write(int fd, const void *data, size_t len)
+{
+    QF_IO(fd, qf_send_bytes(entry, data, len, 0), QF_REAL(write)(fd, data, len));
+}
+
+QF_EXPORT ssize_t writev(int fd, const struct iovec *iov, int count)
+{
+    QF_IO(fd, qf_send_iov(entry, iov, count), QF_REAL(writev)(fd, iov, count));
+}
+
+QF_EXPORT ssize_t recv(int fd, void *data, size_t len, int flags)
+{
+    QF_IO(fd, qf_recv_bytes(entry, data, len, flags), QF_REAL(recv)(fd, data, len, flags));
+}
+
+QF_EXPORT ssize_t read(int fd, void *data, size_t len)
+{
+    QF_IO(fd, qf_recv_bytes(entry, data, len, 0), QF_REAL(read)(fd, data, len));
+}
+
+QF_EXPORT ssize_t readv(int fd, const struct iovec *iov, int count)
+{
+    QF_IO(fd, qf_recv_iov(entry, iov, count), QF_REAL(readv)(fd, iov, count));
+}
+
+static ssize_t qf_recv_from(qf_entry *entry, void *data, size_t len, int flags, socklen_t *addr_len)
+{
+    if (addr_len != NULL) {
+        *addr_len = 0; /* the peer of a connection is known: nothing is filled in */
+    }
+    return qf_recv_bytes(entry, data, len, flags);
+}
+
+QF_EXPORT ssize_t recvfrom(int fd, void *data, size_t len, int flags, struct sockaddr *addr,
+                           socklen_t *addr_len)
+{
+    QF_IO(fd, qf_recv_from(entry, data, len, flags, addr_len),
+          QF_REAL(recvfrom)(fd, data, len, flags, addr, addr_len));
+}
+
+QF_EXPORT ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
+{
+    long rc = 0;
+    qf_entry *entry = qf_is_quic(fd) ? qf_enter(fd, &rc) : NULL;
+    if (entry == NULL) {
+        return rc != 0 ? -1 : QF_REAL(sendmsg)(fd, msg, flags);
+    }
+    ssize_t sent = qf_send(entry, msg, flags);
+    qf_put(entry);
+    return sent;
+}
+
+QF_EXPORT ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
+{
+    long rc = 0;
+    qf_entry *entry = qf_is_quic(fd) ? qf_enter(fd, &rc) : NULL;
+    if (entry == NULL) {
+        return rc != 0 ? -1 : QF_REAL(recvmsg)(fd, msg, flags);
+    }
+    ssize_t got = qf_recv(entry, msg, flags);
+    qf_put(entry);
+    return got;
+}
+
+QF_EXPORT int sendmmsg(int fd, struct mmsghdr *msgs, unsigned count, int flags)
+{
+    long rc = 0;
+    qf_entry *entry = qf_is_quic(fd) ? qf_enter(fd, &rc) : NULL;
+    if (entry == NULL) {
+        return rc != 0 ? -1 : QF_REAL(sendmmsg)(fd, msgs, count, flags);
+    }
+    unsigned done = 0;
+    for (; done < count; done++) {
+        ssize_t sent = qf_send(entry, &msgs[done].msg_hdr, flags);
+        if (sent < 0) {
+            break;
+        }
+        msgs[done].msg_len = (unsigned)sent;
+    }
+    qf_put(entry);
+    return done > 0 || count == 0 ? (int)done : -1;
+}
+
+QF_EXPORT int recvmmsg(int fd, struct mmsghdr *msgs, unsigned count, int flags,
+                       struct timespec *timeout)
+{
+    long rc = 0;
+    qf_entry *entry = qf_is_quic(fd) ? qf_enter(fd, &rc) : NULL;
+    if (entry == NULL) {
+        return rc != 0 ? -1 : QF_REAL(recvmmsg)(fd, msgs, count, flags, timeout);
+    }
+    unsigned done = 0;
+    for (; done < count; done++) {
+        ssize_t got = qf_recv(entry, &msgs[done].msg_hdr, flags & ~MSG_WAITFORONE);
+        if (got < 0) {
+            break;
+        }
+        msgs[done].msg_len = (unsigned)got;
+        flags |= (flags & MSG_WAITFORONE) != 0 ? MSG_DONTWAIT : 0;
+    }
+    qf_put(entry);
+    return done > 0 || count == 0 ? (int)done : -1;
+}
+
+/* Through a buffer: the engine has no way from a file to its own. */
+static ssize_t qf_sendfile(qf_entry *entry, int from, off_t *offset, size_t count)
+{
+    char buf[65536];
+    size_t done = 0;
+    ssize_t rc = 0;
+    while (done < count) {
+        size_t want = count - done < sizeof(buf) ? count - done : sizeof(buf);
+        ssize_t got =
+            offset != NULL ? pread(from, buf, want, *offset) : QF_REAL(read)(from, buf, want);
+        if (got <= 0) {
+            rc = got;
+            break;
+        }
+        struct iovec iov = {buf, (size_t)got};
+        struct msghdr msg;
+        memset(&msg, 0, sizeof(msg));
+        msg.msg_iov = &iov;
+        msg.msg_iovlen = 1;
+        rc = qf_send(entry, &msg, 0);
+        if (rc > 0) {
+            done += (size_t)rc;
+        }
+        if (offset != NULL && rc > 0) {
+            *offset += rc;
+        } else if (offset == NULL && rc < got) {
+            (void)lseek(from, (rc > 0 ? rc : 0) - got, SEEK_CUR);
+        }
+        if (rc < got) {
+            break;
+        }
+    }
+    qf_put(entry);
+    return done > 0 ? (ssize_t)done : rc;
+}
+
+QF_EXPORT ssize_t sendfile(int fd, int from, off_t *offset, size_t count)
+{
+    QF_IO(fd, qf_sendfile(entry, from, offset, count), QF_REAL(sendfile)(fd, from, offset, count));
+}
+
+/* ---- what fortified programs call ------------------------------------------------------------------------ */
+
+ssize_t __read_chk(int fd, void *data, size_t len, size_t room);
+ssize_t __recv_chk(int fd, void *data, size_t len, size_t room, int flags);
+ssize_t __recvfrom_chk(int fd, void *data, size_t len, size_t room, int flags,
+                       struct sockaddr *addr, socklen_t *addr_len);
+void __chk_fail(void) __attribute__((noreturn));
+
+QF_EXPORT ssize_t __read_chk(int fd, void *data, size_t len, size_t room)
+{
+    if (len > room) {
+        __chk_fail();
+    }
+    return read(fd, data, len);
+}
+
+QF_EXPORT ssize_t __recv_chk(int fd, void *data, size_t len, size_t room, int flags)
+{
+    if (len > room) {
+        __chk_fail();
+    }
+    return recv(fd, data, len, flags);
+}
+
+QF_EXPORT ssize_t __recvfrom_chk(int fd, void *data, size_t len, size_t room, int flags,
+                                 struct sockaddr *addr, socklen_t *addr_len)
+{
+    if (len > room) {
+        __chk_fail();
+    }
+    return recvfrom(fd, data, len, flags, addr, addr_len);
+}

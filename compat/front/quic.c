@@ -1,0 +1,216 @@
+/* The functions of netinet/quic.h, for both sets of names. */
+#define QUIC_NO_GNUTLS
+#include <netinet/quic.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "compat/front/call.h"
+#include "compat/front/io.h"
+
+#define QF_HANDSHAKE_MS 15000u
+
+_Static_assert(IPPROTO_QUIC == QS_PROTO_DRAFT, "the header and the engine agree");
+
+/* ---- messages ---------------------------------------------------------------------------------------- */
+
+static ssize_t qf_sendmsg_info(int sd, const void *msg, size_t len, uint64_t sid, uint32_t flags,
+                               int call_flags)
+{
+    union {
+        struct cmsghdr align;
+        uint8_t bytes[CMSG_SPACE(sizeof(struct quic_stream_info))];
+    } control;
+    struct quic_stream_info info;
+    struct iovec iov = {(void *)(uintptr_t)msg, len};
+    struct msghdr m;
+    memset(&m, 0, sizeof(m));
+    memset(&control, 0, sizeof(control));
+    memset(&info, 0, sizeof(info));
+    info.stream_id = sid;
+    info.stream_flag = flags;
+    m.msg_iov = &iov;
+    m.msg_iovlen = 1;
+    m.msg_control = control.bytes;
+    m.msg_controllen = sizeof(control.bytes);
+    struct cmsghdr *cmsg = CMSG_FIRSTHDR(&m);
+    cmsg->cmsg_level = SOL_QUIC;
+    cmsg->cmsg_type = QUIC_STREAM_INFO;
+    cmsg->cmsg_len = CMSG_LEN(sizeof(info));
+    memcpy(CMSG_DATA(cmsg), &info, sizeof(info));
+    return sendmsg(sd, &m, call_flags);
+}
+
+/* Receives and takes the stream's number and flags out of the ancillary data, where they are. */
+static ssize_t qf_recvmsg_info(int sd, void *msg, size_t len, struct quic_stream_info *info,
+                               bool *has_info, int call_flags, int *msg_flags)
+{
+    union {
+        struct cmsghdr align;
+        uint8_t bytes[CMSG_SPACE(sizeof(struct quic_stream_info))];
+    } control;
+    struct iovec iov = {msg, len};
+    struct msghdr m;
+    memset(&m, 0, sizeof(m));
+    m.msg_iov = &iov;
+    m.msg_iovlen = 1;
+    m.msg_control = control.bytes;
+    m.msg_controllen = sizeof(control.bytes);
+    ssize_t got = recvmsg(sd, &m, call_flags);
+    *has_info = false;
+    *msg_flags = m.msg_flags;
+    for (struct cmsghdr *c = got >= 0 ? CMSG_FIRSTHDR(&m) : NULL; c != NULL;
+         c = CMSG_NXTHDR(&m, c)) {
+        if (c->cmsg_level == SOL_QUIC && c->cmsg_type == QUIC_STREAM_INFO) {
+            memcpy(info, CMSG_DATA(c), sizeof(*info));
+            *has_info = true;
+        }
+    }
+    return got;
+}
+
+QF_EXPORT ssize_t quic_sendmsg(int sd, const void *msg, size_t len, uint64_t sid, uint32_t flags)
+{
+    return qf_sendmsg_info(sd, msg, len, sid, flags, 0);
+}
+
+QF_EXPORT ssize_t quic_recvmsg(int sd, void *msg, size_t len, uint64_t *sid, uint32_t *flags)
+{
+    struct quic_stream_info info;
+    bool has_info;
+    int msg_flags;
+    ssize_t got = qf_recvmsg_info(sd, msg, len, &info, &has_info, 0, &msg_flags);
+    if (got >= 0 && has_info) {
+        if (sid != NULL) {
+            *sid = info.stream_id;
+        }
+        if (flags != NULL) {
+            *flags = info.stream_flag;
+        }
+    }
+    return got;
+}
+
+/* ---- the same with today's names ------------------------------------------------------------------------ */
+
+#define QF_STREAM_FLAGS 0x13f00u /* NEW, FIN, UNI, DONTWAIT, SNDBLOCK, DATAGRAM */
+
+ssize_t quic_sendmsg_2(int sd, const void *msg, size_t len, int64_t sid, uint32_t flags);
+ssize_t quic_recvmsg_2(int sd, void *msg, size_t len, int64_t *sid, uint32_t *flags);
+
+QF_EXPORT ssize_t quic_sendmsg_2(int sd, const void *msg, size_t len, int64_t sid, uint32_t flags)
+{
+    return qf_sendmsg_info(sd, msg, len, (uint64_t)sid, flags & QF_STREAM_FLAGS,
+                           (int)(flags & ~QF_STREAM_FLAGS));
+}
+
+QF_EXPORT ssize_t quic_recvmsg_2(int sd, void *msg, size_t len, int64_t *sid, uint32_t *flags)
+{
+    struct quic_stream_info info;
+    bool has_info;
+    int msg_flags;
+    int in = flags != NULL ? (int)*flags : 0;
+    ssize_t got = qf_recvmsg_info(sd, msg, len, &info, &has_info, in, &msg_flags);
+    if (got >= 0) {
+        if (sid != NULL && has_info) {
+            *sid = (int64_t)info.stream_id;
+        }
+        if (flags != NULL) {
+            *flags = (uint32_t)msg_flags | (has_info ? info.stream_flag : 0);
+        }
+    }
+    return got;
+}
+
+/* ---- handshakes --------------------------------------------------------------------------------------------- */
+
+static int qf_handshake(int sd, const qs_handshake_args *args)
+{
+    long rc = 0;
+    qf_entry *entry = qf_enter(sd, &rc);
+    if (entry == NULL) {
+        if (rc == 0) {
+            errno = ENOTSOCK;
+        }
+        return -errno;
+    }
+    int result = qf_engine()->handshake(entry->sock, args);
+    qf_put(entry);
+    if (result < 0) {
+        errno = -result;
+    }
+    return result;
+}
+
+QF_EXPORT int quic_client_handshake(int sd, const char *pkey_file, const char *cert_file)
+{
+    qs_handshake_args args = {
+        .key_file = pkey_file, .cert_file = cert_file, .timeout_ms = QF_HANDSHAKE_MS};
+    if (pkey_file != NULL && cert_file == NULL) {
+        errno = ENOSYS;
+        return -ENOSYS; /* pre-shared keys: BoringSSL cannot */
+    }
+    return qf_handshake(sd, &args);
+}
+
+QF_EXPORT int quic_server_handshake(int sd, const char *pkey_file, const char *cert_file)
+{
+    qs_handshake_args args = {.is_server = true,
+                              .key_file = pkey_file,
+                              .cert_file = cert_file,
+                              .timeout_ms = QF_HANDSHAKE_MS};
+    if (pkey_file == NULL || cert_file == NULL) {
+        errno = pkey_file == NULL ? EINVAL : ENOSYS;
+        return -errno;
+    }
+    return qf_handshake(sd, &args);
+}
+
+int quic_client_handshake_2(int sd, const char *pkey_file, const char *hostname, const char *alpns);
+int quic_server_handshake_2(int sd, const char *pkey_file, const char *cert_file,
+                            const char *alpns);
+
+QF_EXPORT int quic_client_handshake_2(int sd, const char *pkey_file, const char *hostname,
+                                      const char *alpns)
+{
+    qs_handshake_args args = {
+        .server_name = hostname, .alpn = alpns, .timeout_ms = QF_HANDSHAKE_MS};
+    if (pkey_file != NULL) {
+        errno = ENOSYS;
+        return -ENOSYS;
+    }
+    return qf_handshake(sd, &args);
+}
+
+QF_EXPORT int quic_server_handshake_2(int sd, const char *pkey_file, const char *cert_file,
+                                      const char *alpns)
+{
+    qs_handshake_args args = {.is_server = true,
+                              .key_file = pkey_file,
+                              .cert_file = cert_file,
+                              .alpn = alpns,
+                              .timeout_ms = QF_HANDSHAKE_MS};
+    if (pkey_file == NULL || cert_file == NULL) {
+        errno = pkey_file == NULL ? EINVAL : ENOSYS;
+        return -errno;
+    }
+    return qf_handshake(sd, &args);
+}
+
+/* libquic_gnutls has the real ones. */
+QF_EXPORT __attribute__((weak)) int quic_client_handshake_parms(int sd,
+                                                                struct quic_handshake_parms *parms)
+{
+    (void)sd;
+    (void)parms;
+    errno = ENOSYS;
+    return -ENOSYS;
+}
+
+QF_EXPORT __attribute__((weak)) int quic_server_handshake_parms(int sd,
+                                                                struct quic_handshake_parms *parms)
+{
+    (void)sd;
+    (void)parms;
+    errno = ENOSYS;
+    return -ENOSYS;
+}

@@ -1,0 +1,326 @@
+/* socket, bind, listen, accept, connect, shutdown, close, names, options, dup, fcntl, ioctl. */
+#include <fcntl.h>
+#include <linux/sockios.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <sys/ioctl.h>
+
+#include "compat/front/call.h"
+
+#define QF_PAIR_BUF 1 /* the kernel makes it its smallest */
+
+/* ---- descriptors ------------------------------------------------------------------------------------ */
+
+/* The pair of descriptors of a socket: the program's, and the engine's end. */
+static int qf_make_pair(int pair[2], int flags)
+{
+    int small = QF_PAIR_BUF;
+    int made[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, made) != 0) {
+        return -1;
+    }
+    (void)QF_REAL(setsockopt)(made[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
+    if ((flags & SOCK_CLOEXEC) == 0) {
+        (void)QF_REAL(fcntl)(made[0], F_SETFD, 0);
+    }
+    if ((flags & SOCK_NONBLOCK) != 0) {
+        (void)QF_REAL(fcntl)(made[0], F_SETFL, O_RDWR | O_NONBLOCK);
+    }
+    pair[0] = made[0];
+    /* Out of the way of programs that count on small numbers. */
+    int high = QF_REAL(fcntl)(made[1], F_DUPFD_CLOEXEC, 512);
+    if (high >= 0) {
+        QF_REAL(close)(made[1]);
+        made[1] = high;
+    }
+    pair[1] = made[1];
+    return 0;
+}
+
+/* Gives a new socket its descriptor. */
+static int qf_publish(qs_sock *sock, int flags)
+{
+    int pair[2];
+    if (qf_make_pair(pair, flags) != 0) {
+        return -1;
+    }
+    qf_engine()->attach(sock, pair[1], pair[0]);
+    qf_engine()->set_nonblock(sock, (flags & SOCK_NONBLOCK) != 0);
+    if (!qf_new(pair[0], sock)) {
+        QF_REAL(close)(pair[0]);
+        errno = (uint32_t)pair[0] >= QF_FDS_MAX ? EMFILE : ENOMEM;
+        return -1;
+    }
+    return pair[0];
+}
+
+QF_EXPORT int socket(int domain, int type, int protocol)
+{
+    if (protocol != QS_PROTO_DRAFT && protocol != QS_PROTO_KERNEL) {
+        return QF_REAL(socket)(domain, type, protocol);
+    }
+    int kind = type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (domain != AF_INET && domain != AF_INET6) {
+        errno = domain == AF_UNIX ? EPROTONOSUPPORT : EAFNOSUPPORT;
+        return -1;
+    }
+    if (kind != SOCK_STREAM && kind != SOCK_DGRAM) {
+        errno = ESOCKTNOSUPPORT;
+        return -1;
+    }
+    const qs_ops *ops = qf_engine_load();
+    qs_sock *sock = NULL;
+    if (ops == NULL || qf_result(ops->create(&sock, domain, kind, protocol)) != 0) {
+        return -1;
+    }
+    int fd = qf_publish(sock, type);
+    if (fd < 0) {
+        int error = errno;
+        ops->close(sock);
+        ops->release(sock);
+        errno = error;
+    }
+    return fd;
+}
+
+QF_EXPORT int close(int fd)
+{
+    if (__builtin_expect(atomic_load_explicit(&qf_in_use, memory_order_relaxed) != 0, 0)) {
+        qf_forget(fd);
+    }
+    return QF_REAL(close)(fd);
+}
+
+QF_EXPORT int close_range(unsigned first, unsigned last, int flags)
+{
+    if (atomic_load_explicit(&qf_in_use, memory_order_relaxed) != 0 && flags == 0) {
+        for (unsigned fd = first; fd <= last && fd < QF_FDS_MAX; fd++) {
+            qf_forget((int)fd);
+        }
+    }
+    if (qf_real_table.close_range == NULL) {
+        qf_libc_resolve();
+    }
+    if (QF_REAL(close_range) == NULL) {
+        errno = ENOSYS;
+        return -1;
+    }
+    return QF_REAL(close_range)(first, last, flags);
+}
+
+/* A copy of a QUIC socket's descriptor is a QUIC socket. */
+static int qf_copied(int from, int to)
+{
+    bool dead = false;
+    if (to < 0 || to == from || atomic_load_explicit(&qf_in_use, memory_order_relaxed) == 0) {
+        return to;
+    }
+    qf_entry *entry = qf_get(from, &dead);
+    if (entry != NULL) {
+        if ((uint32_t)to < QF_FDS_MAX) {
+            qf_add(entry, to);
+        }
+        qf_put(entry);
+    }
+    return to;
+}
+
+QF_EXPORT int dup(int fd)
+{
+    return qf_copied(fd, QF_REAL(dup)(fd));
+}
+
+QF_EXPORT int dup2(int from, int to)
+{
+    if (from != to && QF_REAL(fcntl)(from, F_GETFD) >= 0) {
+        qf_forget(to);
+    }
+    return qf_copied(from, QF_REAL(dup2)(from, to));
+}
+
+QF_EXPORT int dup3(int from, int to, int flags)
+{
+    if (from != to && QF_REAL(fcntl)(from, F_GETFD) >= 0) {
+        qf_forget(to);
+    }
+    return qf_copied(from, QF_REAL(dup3)(from, to, flags));
+}
+
+static int qf_fcntl(int fd, int command, void *arg)
+{
+    int rc = QF_REAL(fcntl)(fd, command, arg);
+    if (rc < 0 || !qf_is_quic(fd)) {
+        return rc;
+    }
+    if (command == F_DUPFD || command == F_DUPFD_CLOEXEC) {
+        return qf_copied(fd, rc);
+    }
+    if (command == F_SETFL) {
+        bool dead = false;
+        qf_entry *entry = qf_get(fd, &dead);
+        if (entry != NULL) {
+            qf_engine()->set_nonblock(entry->sock, ((long)(intptr_t)arg & O_NONBLOCK) != 0);
+            qf_put(entry);
+        }
+    }
+    return rc;
+}
+
+QF_EXPORT int fcntl(int fd, int command, ...)
+{
+    va_list args;
+    va_start(args, command);
+    void *arg = va_arg(args, void *);
+    va_end(args);
+    return qf_fcntl(fd, command, arg);
+}
+
+QF_EXPORT int fcntl64(int fd, int command, ...)
+{
+    va_list args;
+    va_start(args, command);
+    void *arg = va_arg(args, void *);
+    va_end(args);
+    return qf_fcntl(fd, command, arg);
+}
+
+static int qf_ioctl(qf_entry *entry, int fd, unsigned long request, void *arg)
+{
+    const qs_ops *ops = qf_engine();
+    switch (request) {
+    case FIONBIO: {
+        int rc = QF_REAL(ioctl)(fd, request, arg);
+        if (rc == 0) {
+            ops->set_nonblock(entry->sock, *(const int *)arg != 0);
+        }
+        return rc;
+    }
+    case FIONREAD:
+        *(int *)arg = ops->inq(entry->sock);
+        return 0;
+    case SIOCOUTQ:
+        *(int *)arg = ops->outq(entry->sock, false);
+        return 0;
+    case SIOCOUTQNSD:
+        *(int *)arg = ops->outq(entry->sock, true);
+        return 0;
+    default:
+        return QF_REAL(ioctl)(fd, request, arg);
+    }
+}
+
+QF_EXPORT int ioctl(int fd, unsigned long request, ...)
+{
+    va_list args;
+    va_start(args, request);
+    void *arg = va_arg(args, void *);
+    va_end(args);
+    long result = 0;
+    qf_entry *entry = qf_is_quic(fd) ? qf_enter(fd, &result) : NULL;
+    if (entry == NULL) {
+        return result != 0 ? -1 : QF_REAL(ioctl)(fd, request, arg);
+    }
+    result = qf_ioctl(entry, fd, request, arg);
+    qf_put(entry);
+    return (int)result;
+}
+
+/* ---- calls that go straight on ------------------------------------------------------------------------- */
+
+/* The body of an interposed call: `engine` for a QUIC socket, `libc` for every other descriptor. */
+#define QF_CALL(fd, engine, libc)                                                                  \
+    do {                                                                                           \
+        long qf_rc = 0;                                                                            \
+        qf_entry *entry = qf_is_quic(fd) ? qf_enter(fd, &qf_rc) : NULL;                            \
+        if (__builtin_expect(entry == NULL, 1)) {                                                  \
+            return qf_rc != 0 ? -1 : (libc);                                                       \
+        }                                                                                          \
+        const qs_ops *ops = qf_engine();                                                           \
+        qs_sock *sock = entry->sock;                                                               \
+        qf_rc = qf_result(engine);                                                                 \
+        qf_put(entry);                                                                             \
+        return (int)qf_rc;                                                                         \
+    } while (0)
+
+QF_EXPORT int bind(int fd, const struct sockaddr *addr, socklen_t len)
+{
+    QF_CALL(fd, ops->bind(sock, addr, len), QF_REAL(bind)(fd, addr, len));
+}
+
+QF_EXPORT int listen(int fd, int backlog)
+{
+    QF_CALL(fd, ops->listen(sock, backlog), QF_REAL(listen)(fd, backlog));
+}
+
+QF_EXPORT int connect(int fd, const struct sockaddr *addr, socklen_t len)
+{
+    QF_CALL(fd, ops->connect(sock, addr, len), QF_REAL(connect)(fd, addr, len));
+}
+
+QF_EXPORT int shutdown(int fd, int how)
+{
+    QF_CALL(fd, ops->shutdown(sock, how), QF_REAL(shutdown)(fd, how));
+}
+
+QF_EXPORT int getsockname(int fd, struct sockaddr *addr, socklen_t *len)
+{
+    QF_CALL(fd, ops->getname(sock, false, addr, len), QF_REAL(getsockname)(fd, addr, len));
+}
+
+QF_EXPORT int getpeername(int fd, struct sockaddr *addr, socklen_t *len)
+{
+    QF_CALL(fd, ops->getname(sock, true, addr, len), QF_REAL(getpeername)(fd, addr, len));
+}
+
+QF_EXPORT int getsockopt(int fd, int level, int name, void *value, socklen_t *len)
+{
+    QF_CALL(fd, ops->getsockopt(sock, level, name, value, len),
+            QF_REAL(getsockopt)(fd, level, name, value, len));
+}
+
+QF_EXPORT int setsockopt(int fd, int level, int name, const void *value, socklen_t len)
+{
+    QF_CALL(fd, ops->setsockopt(sock, level, name, value, len),
+            QF_REAL(setsockopt)(fd, level, name, value, len));
+}
+
+static long qf_accept(const qf_entry *entry, struct sockaddr *addr, socklen_t *len, int flags)
+{
+    const qs_ops *ops = qf_engine();
+    qs_sock *conn = NULL;
+    long rc = qf_result(ops->accept(entry->sock, &conn, addr, len));
+    if (rc != 0) {
+        return rc;
+    }
+    int fd = qf_publish(conn, flags);
+    if (fd < 0) {
+        int error = errno;
+        ops->unaccept(entry->sock, conn); /* it stays in the queue */
+        errno = error;
+    }
+    return fd;
+}
+
+QF_EXPORT int accept(int fd, struct sockaddr *addr, socklen_t *len)
+{
+    long rc = 0;
+    qf_entry *entry = qf_is_quic(fd) ? qf_enter(fd, &rc) : NULL;
+    if (entry == NULL) {
+        return rc != 0 ? -1 : QF_REAL(accept)(fd, addr, len);
+    }
+    rc = qf_accept(entry, addr, len, 0);
+    qf_put(entry);
+    return (int)rc;
+}
+
+QF_EXPORT int accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
+{
+    long rc = 0;
+    qf_entry *entry = qf_is_quic(fd) ? qf_enter(fd, &rc) : NULL;
+    if (entry == NULL) {
+        return rc != 0 ? -1 : QF_REAL(accept4)(fd, addr, len, flags);
+    }
+    rc = qf_accept(entry, addr, len, flags);
+    qf_put(entry);
+    return (int)rc;
+}

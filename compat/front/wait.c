@@ -1,0 +1,98 @@
+/* poll, select, epoll: the kernel answers; before it is asked, descriptors that went stale are put right. */
+#include "compat/front/call.h"
+
+static inline void qf_fix(void)
+{
+    const qs_ops *ops = qf_engine();
+    if (ops != NULL && __atomic_load_n(ops->fix_count, __ATOMIC_RELAXED) != 0) {
+        ops->fix_all();
+    }
+}
+
+QF_EXPORT int poll(struct pollfd *fds, nfds_t count, int timeout)
+{
+    qf_fix();
+    return QF_REAL(poll)(fds, count, timeout);
+}
+
+QF_EXPORT int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
+                    const sigset_t *mask)
+{
+    qf_fix();
+    return QF_REAL(ppoll)(fds, count, timeout, mask);
+}
+
+QF_EXPORT int select(int count, fd_set *in, fd_set *out, fd_set *except, struct timeval *timeout)
+{
+    qf_fix();
+    return QF_REAL(select)(count, in, out, except, timeout);
+}
+
+QF_EXPORT int pselect(int count, fd_set *in, fd_set *out, fd_set *except,
+                      const struct timespec *timeout, const sigset_t *mask)
+{
+    qf_fix();
+    return QF_REAL(pselect)(count, in, out, except, timeout, mask);
+}
+
+QF_EXPORT int epoll_ctl(int epoll, int op, int fd, struct epoll_event *event)
+{
+    if (qf_is_quic(fd)) {
+        bool dead = false;
+        qf_entry *entry = qf_get(fd, &dead);
+        if (entry != NULL) {
+            if (op != EPOLL_CTL_DEL && event != NULL && (event->events & EPOLLET) != 0) {
+                qf_engine()->watch_edges(entry->sock);
+            }
+            qf_engine()->fix(entry->sock);
+            qf_put(entry);
+        }
+    }
+    return QF_REAL(epoll_ctl)(epoll, op, fd, event);
+}
+
+QF_EXPORT int epoll_wait(int epoll, struct epoll_event *events, int count, int timeout)
+{
+    qf_fix();
+    return QF_REAL(epoll_wait)(epoll, events, count, timeout);
+}
+
+QF_EXPORT int epoll_pwait(int epoll, struct epoll_event *events, int count, int timeout,
+                          const sigset_t *mask)
+{
+    qf_fix();
+    return QF_REAL(epoll_pwait)(epoll, events, count, timeout, mask);
+}
+
+QF_EXPORT int epoll_pwait2(int epoll, struct epoll_event *events, int count,
+                           const struct timespec *timeout, const sigset_t *mask)
+{
+    qf_fix();
+    if (QF_REAL(epoll_pwait2) == NULL) {
+        errno = ENOSYS;
+        return -1;
+    }
+    return QF_REAL(epoll_pwait2)(epoll, events, count, timeout, mask);
+}
+
+int __poll_chk(struct pollfd *fds, nfds_t count, int timeout, size_t room);
+int __ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
+                const sigset_t *mask, size_t room);
+void __chk_fail(void) __attribute__((noreturn));
+
+QF_EXPORT int __poll_chk(struct pollfd *fds, nfds_t count, int timeout, size_t room)
+{
+    if (room / sizeof(*fds) < count) {
+        __chk_fail();
+    }
+    return poll(fds, count, timeout);
+}
+
+QF_EXPORT int __ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
+                          const sigset_t *mask, size_t room)
+{
+    if (room / sizeof(*fds) < count) {
+        __chk_fail();
+    }
+    return ppoll(fds, count, timeout, mask);
+}

@@ -1,0 +1,93 @@
+/* compat/ops.h: what libquic.so, which meets the program, asks of the engine object behind it.
+ *
+ * Shape:  libquic.so (front) owns descriptors: it interposes the calls of libc, keeps a table from
+ *         descriptor to qs_sock, and passes on what concerns one. The engine object (core) owns
+ *         sockets: it is loaded with the first of them, with its own malloc and TLS, and exports one
+ *         name, qs_ops_get.
+ * Errors: functions return 0 or more, or -errno.
+ * Owner:  the front holds one reference per socket, given up by release.
+ */
+#ifndef COMPAT_OPS_H
+#define COMPAT_OPS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define QS_OPS_VERSION 1u
+
+/* Protocol numbers, which name the layouts a socket speaks. */
+#define QS_PROTO_DRAFT  288 /* the draft's */
+#define QS_PROTO_KERNEL 261 /* those of the kernel implementation */
+
+typedef struct qs_sock qs_sock;
+
+typedef struct qs_handshake_args {
+    bool is_server;
+    const char *key_file;
+    const char *cert_file;
+    const char *server_name; /* client: asked for and verified; NULL: the chain only */
+    const char *alpn;        /* comma separated; NULL: what the option says */
+    uint32_t timeout_ms;     /* 0: none */
+} qs_handshake_args;
+
+typedef struct qs_ops {
+    uint32_t version; /* QS_OPS_VERSION */
+
+    /* create makes a socket; attach gives it the engine's end of its pair of descriptors and the
+     * program's. A socket that accept gave is attached in the same way. */
+    int (*create)(qs_sock **out, int domain, int type, int protocol);
+    void (*attach)(qs_sock *s, int engine_fd, int app_fd);
+    /* The program's descriptor that stands for the socket changed (dup, close of one of several). */
+    void (*set_fd)(qs_sock *s, int app_fd);
+    /* close: the last descriptor is gone; who waits in a call leaves it. release: so has everybody. */
+    void (*close)(qs_sock *s);
+    void (*release)(qs_sock *s);
+
+    int (*bind)(qs_sock *s, const struct sockaddr *addr, socklen_t len);
+    int (*listen)(qs_sock *s, int backlog);
+    int (*accept)(qs_sock *s, qs_sock **out, struct sockaddr *addr, socklen_t *len);
+    void (*unaccept)(qs_sock *s, qs_sock *conn); /* back to the front of the queue */
+    int (*connect)(qs_sock *s, const struct sockaddr *addr, socklen_t len);
+    int (*shutdown)(qs_sock *s, int how);
+    int (*getname)(qs_sock *s, bool peer, struct sockaddr *addr, socklen_t *len);
+
+    ssize_t (*sendmsg)(qs_sock *s, const struct msghdr *msg, int flags);
+    ssize_t (*recvmsg)(qs_sock *s, struct msghdr *msg, int flags);
+
+    int (*setsockopt)(qs_sock *s, int level, int name, const void *value, socklen_t len);
+    int (*getsockopt)(qs_sock *s, int level, int name, void *value, socklen_t *len);
+    void (*set_nonblock)(qs_sock *s, bool on);
+    /* inq gives the bytes that can be read, outq those not acknowledged yet (all, or not sent). */
+    int (*inq)(qs_sock *s);
+    int (*outq)(qs_sock *s, bool unsent);
+
+    int (*handshake)(qs_sock *s, const qs_handshake_args *args);
+
+    /* Somebody waits for the descriptor with edge-triggered epoll: every arrival makes an edge. */
+    void (*watch_edges)(qs_sock *s);
+    /* fix makes the program's descriptor tell the truth before it is waited for; fix_all does so for
+     * every socket whose descriptor may not. */
+    void (*fix)(qs_sock *s);
+    void (*fix_all)(void);
+    /* 0 when fix_all has nothing to do. Read without a call. */
+    const uint32_t *fix_count;
+
+    /* exit: the process ends: what was sent leaves, connections are closed; bounded in time.
+     * forked: in the child; nothing of the parent's is touched any more. */
+    void (*exit)(void);
+    void (*forked)(void);
+} qs_ops;
+
+typedef const qs_ops *(*qs_ops_get_fn)(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* COMPAT_OPS_H */

@@ -1,0 +1,90 @@
+#!/usr/bin/env python3
+"""Runs the draft's programs, server and client, to their last line.
+
+    appendix_test.py APPENDIX_A LIBQUIC_ENGINE.SO [RUNS]
+"""
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+PROGRAM, ENGINE = "", ""
+RUNS = 20
+LIMIT_S = 30
+
+EXPECTED_SERVER = [
+    'recv: "hello quic server stream 0!", len: 27, sid: 0',
+    'recv: "hello quic server stream 2!", len: 27, sid: 2',
+    "send 27, sid: 1",
+]
+EXPECTED_CLIENT = [
+    "send 16, len: 27, sid: 0",
+    "send 16, len: 27, sid: 2",
+    'recv: "hello quic client stream 1!", len: 27, sid: 1',
+]
+
+
+def free_port():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+def is_bound(port):
+    """Whether somebody listens: no second socket gets the address."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        try:
+            sock.bind(("127.0.0.1", port))
+        except OSError:
+            return True
+    return False
+
+
+class Appendix(unittest.TestCase):
+    def setUp(self):
+        self.scratch = tempfile.TemporaryDirectory()
+        self.key = os.path.join(self.scratch.name, "key.pem")
+        self.cert = os.path.join(self.scratch.name, "cert.pem")
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                        "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=localhost",
+                        "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-days", "2",
+                        "-keyout", self.key, "-out", self.cert],
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+        self.env = dict(os.environ, QUIC_ENGINE=ENGINE, SSL_CERT_FILE=self.cert)
+
+    def tearDown(self):
+        self.scratch.cleanup()
+
+    def run_pair(self):
+        port = free_port()
+        server = subprocess.Popen([PROGRAM, "server", "127.0.0.1", str(port), self.key, self.cert],
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=self.env,
+                                  universal_newlines=True)
+        try:
+            until = time.monotonic() + LIMIT_S
+            while not is_bound(port) and time.monotonic() < until:
+                time.sleep(0.01)
+            client = subprocess.run([PROGRAM, "client", "127.0.0.1", str(port)],
+                                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=self.env,
+                                    universal_newlines=True, timeout=LIMIT_S, check=False)
+            out, _ = server.communicate(timeout=LIMIT_S)
+        finally:
+            server.kill()
+        self.assertEqual(client.returncode, 0, client.stdout)
+        self.assertEqual(server.returncode, 0, out)
+        self.assertEqual(client.stdout.splitlines(), EXPECTED_CLIENT)
+        self.assertEqual(out.splitlines(), EXPECTED_SERVER)
+
+    def test_multi_streaming(self):
+        for _ in range(RUNS):
+            self.run_pair()
+
+
+if __name__ == "__main__":
+    PROGRAM, ENGINE = (os.path.abspath(path) for path in sys.argv[1:3])
+    if len(sys.argv) > 3:
+        RUNS = int(sys.argv[3])
+    unittest.main(argv=sys.argv[:1])
