@@ -197,6 +197,11 @@ static void settle(quic_endpoint *ep, quic_conn *conn, quic_ns now)
     quic_conn_set_timer(conn, quic_conn_next_timeout(conn, now));
 }
 
+void quic_endpoint_set_now(quic_endpoint *ep, quic_ns now)
+{
+    ep->env.now = now;
+}
+
 void quic_endpoint_on_timeout(quic_endpoint *ep, quic_ns now)
 {
     ep->env.now = now;

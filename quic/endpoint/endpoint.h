@@ -117,6 +117,10 @@ uint32_t quic_endpoint_route_len(const quic_endpoint *ep, const quic_rx_unit *un
 /* quic_endpoint_recv takes one unit; its bytes are changed (opened in place) and not kept. */
 void quic_endpoint_recv(quic_endpoint *ep, quic_rx_unit *unit, quic_ns now);
 
+/* quic_endpoint_set_now: verbs on connections have no time of their own and act at `now`, which the four
+ * functions with an argument of that name set too. To be called before verbs that nothing preceded. */
+void quic_endpoint_set_now(quic_endpoint *ep, quic_ns now);
+
 /* quic_endpoint_on_timeout runs every timer due at `now`. */
 void quic_endpoint_on_timeout(quic_endpoint *ep, quic_ns now);
 

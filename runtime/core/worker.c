@@ -164,6 +164,7 @@ quic_ns rt_worker_turn(rt_worker *w, quic_ns now)
     }
     w->turns++;
     w->busy = false;
+    quic_endpoint_set_now(w->endpoint, now); /* messages and timers use verbs */
     receive(w);
     report_failures(w);
     run_mail(w);

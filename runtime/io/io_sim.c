@@ -23,8 +23,9 @@ typedef struct rt_io_sim {
     uint64_t signals_seen;
     rt_tx_arena tx;
     rt_tx_list queue;
-    rt_tx_list late; /* sent, completion still out */
-    quic_ns late_until;
+    quic_ns stalled_until; /* the device is full: the queue waits */
+    rt_tx_list late;       /* sent, completion still out */
+    quic_ns *late_at;      /* of each op, when its completion comes */
 } rt_io_sim;
 
 static rt_io_sim *of(rt_io *io)
@@ -157,59 +158,105 @@ static void sim_tx_submit(rt_io *io, const quic_tx_unit *unit)
     rt_tx_list_push(&s->queue, &s->tx, op);
 }
 
-static void transmit(rt_io_sim *s, const rt_tx_op *op)
+/* Tells the network when this back end has to be asked again. */
+static void set_due(rt_io_sim *s)
+{
+    quic_ns due = rt_tx_list_is_empty(&s->queue) ? QUIC_NS_NEVER : s->stalled_until;
+    for (uint32_t i = s->late.head; i != RT_TX_OP_NONE; i = s->tx.ops[i].next) {
+        due = s->late_at[i] < due ? s->late_at[i] : due;
+    }
+    for (uint32_t i = 0; i < RT_IO_SOCKETS_MAX; i++) {
+        if (s->ports[i] != NULL) {
+            s->ports[i]->due = due;
+        }
+    }
+}
+
+/* False: the device took a part, perhaps nothing; op->iov is what is left. */
+static bool transmit(rt_io_sim *s, rt_tx_op *op)
 {
     const rt_sim_faults *f = &s->net->faults;
     const rt_sim_port *port = s->ports[op->path.socket];
+    if (rt_sim_net_chance(s->net, f->tx_refused_pm)) {
+        s->base.stats.syscalls++;
+    }
     if (port == NULL || rt_sim_net_chance(s->net, f->tx_error_pm)) {
         s->base.stats.tx_errors++;
-        return;
+        return true;
     }
     if (f->mtu_bytes > 0 && op->seg_len > f->mtu_bytes) {
         rt_io_note_failure(&s->base, &op->path, op->seg_len);
-        return;
+        return true;
     }
-    if (op->len > op->seg_len && rt_sim_net_chance(s->net, f->gso_refuse_pm)) {
+    if (op->iov.iov_len > op->seg_len && rt_sim_net_chance(s->net, f->gso_refuse_pm)) {
         s->base.stats.gso_fallbacks++;
     }
     quic_addr from = rt_addr_is_any(&op->path.local) ? port->local : op->path.local;
     from.port = port->local.port;
-    const uint8_t *data = op->iov.iov_base;
-    for (uint32_t off = 0; off < op->len; off += op->seg_len) {
-        uint32_t len = op->len - off < op->seg_len ? op->len - off : op->seg_len;
-        rt_sim_net_send(s->net, &from, &op->path.remote, data + off, len, op->ecn);
+    while (op->iov.iov_len > 0) {
+        if (rt_sim_net_chance(s->net, f->tx_again_pm)) {
+            s->base.stats.tx_again++;
+            return false;
+        }
+        uint32_t left = (uint32_t)op->iov.iov_len;
+        uint32_t len = left < op->seg_len ? left : op->seg_len;
+        rt_sim_net_send(s->net, &from, &op->path.remote, op->iov.iov_base, len, op->ecn);
+        op->iov.iov_base = (uint8_t *)op->iov.iov_base + len;
+        op->iov.iov_len -= len;
     }
     s->base.stats.tx_units++;
+    return true;
+}
+
+static void complete(rt_io_sim *s, rt_tx_op *op)
+{
+    if (!rt_sim_net_chance(s->net, s->net->faults.completion_pm)) {
+        rt_tx_arena_done(&s->tx, op);
+        return;
+    }
+    s->late_at[rt_tx_arena_index(&s->tx, op)] =
+        s->net->now + rt_sim_net_draw(s->net, s->net->faults.delay_max_ns);
+    rt_tx_list_push(&s->late, &s->tx, op);
 }
 
 static void sim_flush(rt_io *io)
 {
     rt_io_sim *s = of(io);
-    for (rt_tx_op *op; (op = rt_tx_list_pop(&s->queue, &s->tx)) != NULL;) {
-        io->stats.syscalls++;
-        transmit(s, op);
-        if (rt_sim_net_chance(s->net, s->net->faults.completion_pm)) {
-            s->late_until = s->net->now + s->net->faults.delay_max_ns;
-            if (s->late_until > s->net->late_until) {
-                s->net->late_until = s->late_until;
-            }
-            rt_tx_list_push(&s->late, &s->tx, op);
-        } else {
-            rt_tx_arena_done(&s->tx, op);
-        }
+    rt_tx_list waiting = s->queue;
+    if (s->net->now < s->stalled_until) {
+        return;
     }
+    rt_tx_list_init(&s->queue);
+    for (rt_tx_op *op; (op = rt_tx_list_pop(&waiting, &s->tx)) != NULL;) {
+        if (s->net->now < s->stalled_until) {
+            rt_tx_list_push(&s->queue, &s->tx, op); /* order is kept */
+            continue;
+        }
+        io->stats.syscalls++;
+        if (transmit(s, op)) {
+            complete(s, op);
+            continue;
+        }
+        s->stalled_until = s->net->now + rt_sim_net_draw(s->net, s->net->faults.delay_max_ns);
+        rt_tx_list_push(&s->queue, &s->tx, op);
+    }
+    set_due(s);
 }
 
 static unsigned complete_late(rt_io_sim *s)
 {
     unsigned found = 0;
-    if (s->net->now < s->late_until) {
-        return 0;
-    }
-    for (rt_tx_op *op; (op = rt_tx_list_pop(&s->late, &s->tx)) != NULL;) {
+    rt_tx_list waiting = s->late;
+    rt_tx_list_init(&s->late);
+    for (rt_tx_op *op; (op = rt_tx_list_pop(&waiting, &s->tx)) != NULL;) {
+        if (s->net->now < s->late_at[rt_tx_arena_index(&s->tx, op)]) {
+            rt_tx_list_push(&s->late, &s->tx, op);
+            continue;
+        }
         rt_tx_arena_done(&s->tx, op);
         found = RT_IO_TX;
     }
+    set_due(s);
     return found;
 }
 
@@ -245,6 +292,7 @@ static void sim_destroy(rt_io *io)
         }
     }
     rt_tx_arena_deinit(&s->tx);
+    free(s->late_at);
     free(s->rx_mem);
     free(s);
 }
@@ -262,6 +310,11 @@ static const rt_io_ops sim_ops = {
     .wait = sim_wait,
 };
 
+uint32_t rt_io_sim_tx_in_flight(const rt_io *io)
+{
+    return ((const rt_io_sim *)io)->tx.in_flight;
+}
+
 rt_io *rt_io_sim_create(rt_sim_net *net, const rt_io_config *config)
 {
     rt_io_sim *s = calloc(1, sizeof(*s));
@@ -274,9 +327,10 @@ rt_io *rt_io_sim_create(rt_sim_net *net, const rt_io_config *config)
     s->net = net;
     s->rx_count = config->rx_buf_count;
     s->rx_mem = malloc((size_t)config->rx_buf_count * RX_BUF_BYTES);
+    s->late_at = calloc(config->tx_op_count, sizeof(*s->late_at));
     rt_tx_list_init(&s->queue);
     rt_tx_list_init(&s->late);
-    if (s->rx_mem == NULL ||
+    if (s->rx_mem == NULL || s->late_at == NULL ||
         !rt_tx_arena_init(&s->tx, config->tx_slot_count, config->tx_op_count)) {
         sim_destroy(&s->base);
         return NULL;

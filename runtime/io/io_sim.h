@@ -24,15 +24,23 @@ typedef struct rt_sim_faults {
     quic_ns delay_max_ns; /* more than delay_min_ns: datagrams overtake each other */
     uint32_t drop_pm;
     uint32_t duplicate_pm;
-    uint32_t corrupt_pm;    /* one bit flips */
-    uint32_t ecn_ce_pm;     /* a marked datagram becomes CE */
-    uint32_t completion_pm; /* a send's completion (its slot) is late by delay_max_ns */
-    uint32_t tx_error_pm;   /* a send fails and is lost */
+    uint32_t corrupt_pm; /* one bit flips */
+    uint32_t ecn_ce_pm;  /* a marked datagram becomes CE */
+    uint32_t
+        completion_pm;    /* a send's completion (its slot) is late by up to delay_max_ns; late ones
+                               come in any order */
+    uint32_t tx_error_pm; /* a send fails and is lost (ENOBUFS, EIO, a second ECONNREFUSED) */
+    uint32_t tx_refused_pm; /* a send reports an ICMP error of an earlier one, and is repeated */
+    uint32_t
+        tx_again_pm; /* the device is full (EAGAIN) in front of any datagram of a send: the rest
+                               waits up to delay_max_ns, and what is behind it as well */
     uint32_t gso_refuse_pm; /* a GSO send is refused and repeated datagram by datagram */
     uint32_t rx_nobufs_pm;  /* a poll finds no receive buffer */
     uint32_t rx_split_pm;   /* the next unit is not coalesced */
-    uint32_t mtu_bytes;     /* larger datagrams fail with EMSGSIZE; 0: no limit */
-    bool blackout;          /* everything is lost */
+    uint32_t
+        rx_queue_max;   /* datagrams a socket holds, further ones are lost; 0: as many as can be */
+    uint32_t mtu_bytes; /* larger datagrams fail with EMSGSIZE; 0: no limit */
+    bool blackout;      /* everything is lost */
 } rt_sim_faults;
 
 rt_sim_net *rt_sim_net_create(uint64_t seed);
@@ -49,6 +57,9 @@ quic_ns rt_sim_net_next(const rt_sim_net *net);
 uint64_t rt_sim_net_hash(const rt_sim_net *net);
 uint64_t rt_sim_net_sent_count(const rt_sim_net *net);
 uint64_t rt_sim_net_dropped_count(const rt_sim_net *net);
+
+/* rt_io_sim_tx_in_flight: sends whose room has not come back; `io` is one of these. */
+uint32_t rt_io_sim_tx_in_flight(const rt_io *io);
 
 /* rt_io_sim_create makes a back end on `net`; NULL without memory. */
 rt_io *rt_io_sim_create(rt_sim_net *net, const rt_io_config *config);

@@ -66,6 +66,11 @@ bool rt_sim_net_chance(rt_sim_net *net, uint32_t per_mille)
     return per_mille > 0 && quic_rng_u64(&net->rng) % 1000 < per_mille;
 }
 
+uint64_t rt_sim_net_draw(rt_sim_net *net, uint64_t max)
+{
+    return max < 2 ? 1 : 1 + quic_rng_u64(&net->rng) % max;
+}
+
 /* ---- ports --------------------------------------------------------------------------------- */
 
 rt_sim_port *rt_sim_net_bind(rt_sim_net *net, rt_io *io, uint32_t index, const rt_udp_socket *sock)
@@ -80,6 +85,7 @@ rt_sim_port *rt_sim_net_bind(rt_sim_net *net, rt_io *io, uint32_t index, const r
     port->local = sock->local;
     port->any = rt_addr_is_any(&sock->local);
     port->used = true;
+    port->due = QUIC_NS_NEVER;
     return port;
 }
 
@@ -89,6 +95,7 @@ void rt_sim_net_unbind(rt_sim_port *port)
         free(d);
     }
     port->used = false;
+    port->due = QUIC_NS_NEVER;
 }
 
 rt_sim_datagram *rt_sim_port_pop(rt_sim_port *port)
@@ -103,7 +110,8 @@ rt_sim_datagram *rt_sim_port_pop(rt_sim_port *port)
 
 static void port_push(rt_sim_net *net, rt_sim_port *port, rt_sim_datagram *d)
 {
-    if (port->count == RT_SIM_QUEUE_MAX) {
+    uint32_t max = net->faults.rx_queue_max;
+    if (port->count >= (max > 0 && max < RT_SIM_QUEUE_MAX ? max : RT_SIM_QUEUE_MAX)) {
         net->dropped_count++;
         free(d);
         return;
@@ -267,14 +275,12 @@ void rt_sim_net_advance(rt_sim_net *net, quic_ns now)
 
 quic_ns rt_sim_net_next(const rt_sim_net *net)
 {
+    quic_ns next = net->flight_count > 0 ? net->flight[0]->at : QUIC_NS_NEVER;
     for (uint32_t i = 0; i < net->port_count; i++) {
-        if (net->ports[i].head != NULL) {
+        if (net->ports[i].head != NULL || net->ports[i].due <= net->now) {
             return 0;
         }
-    }
-    quic_ns next = net->flight_count > 0 ? net->flight[0]->at : QUIC_NS_NEVER;
-    if (net->late_until > net->now && net->late_until < next) {
-        next = net->late_until;
+        next = net->ports[i].due < next ? net->ports[i].due : next;
     }
     return next;
 }

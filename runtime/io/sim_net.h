@@ -39,6 +39,7 @@ typedef struct rt_sim_port {
     rt_sim_datagram *head;
     rt_sim_datagram *tail;
     uint32_t count;
+    quic_ns due; /* when its back end has something to do; QUIC_NS_NEVER: nothing */
 } rt_sim_port;
 
 struct rt_sim_net {
@@ -52,7 +53,6 @@ struct rt_sim_net {
     uint64_t hash;
     uint64_t sent_count;
     uint64_t dropped_count;
-    quic_ns late_until;                  /* the latest late completion */
     rt_sim_port ports[RT_SIM_PORTS_MAX]; /* in the order they were bound */
     uint32_t port_count;
 };
@@ -64,6 +64,9 @@ void rt_sim_net_unbind(rt_sim_port *port);
 /* rt_sim_net_send puts one datagram on the wire. */
 void rt_sim_net_send(rt_sim_net *net, const quic_addr *from, const quic_addr *to,
                      const uint8_t *data, uint32_t len, uint8_t ecn);
+
+/* rt_sim_net_draw: 1 .. max, uniform; 1 for 0. */
+uint64_t rt_sim_net_draw(rt_sim_net *net, uint64_t max);
 
 /* rt_sim_net_chance draws: true with `per_mille` in 1000. No draw for 0. */
 bool rt_sim_net_chance(rt_sim_net *net, uint32_t per_mille);

@@ -27,15 +27,26 @@ void on_signal(int sig)
 
 } // namespace
 
+std::string replay_command(const std::string &what, const char *program)
+{
+    return std::string("replay: tools/bazel run //tests/sim:") + program + " -- " + what;
+}
+
 std::string replay_command(uint64_t seed, Tls tls)
 {
-    return "replay: tools/bazel run //tests/sim:sim -- --seed " + std::to_string(seed) +
-           " --tls=" + (tls == Tls::kScript ? "script" : "boring");
+    return replay_command("--seed " + std::to_string(seed) +
+                          " --tls=" + (tls == Tls::kScript ? "script" : "boring"));
 }
 
 SeedGuard::SeedGuard(uint64_t seed, Tls tls)
+    : SeedGuard("--seed " + std::to_string(seed) +
+                " --tls=" + (tls == Tls::kScript ? "script" : "boring"))
 {
-    std::string text = replay_command(seed, tls);
+}
+
+SeedGuard::SeedGuard(const std::string &what, const char *program)
+{
+    std::string text = replay_command(what, program);
     strncpy(current, text.c_str(), sizeof(current) - 1);
     signal(SIGABRT, on_signal);
     signal(SIGSEGV, on_signal);

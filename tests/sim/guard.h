@@ -10,12 +10,15 @@
 namespace sim
 {
 
+/* The command that runs `what` again: arguments of //tests/sim:`program`. */
+std::string replay_command(const std::string &what, const char *program = "sim");
 std::string replay_command(uint64_t seed, Tls tls);
 
 class SeedGuard
 {
   public:
     SeedGuard(uint64_t seed, Tls tls);
+    explicit SeedGuard(const std::string &what, const char *program = "sim");
     ~SeedGuard();
     SeedGuard(const SeedGuard &) = delete;
     SeedGuard &operator=(const SeedGuard &) = delete;

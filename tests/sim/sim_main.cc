@@ -2,6 +2,7 @@
  *
  *   sim --seed 17 [--tls=script|boring]      one seed, with a report
  *   sim --seeds 0..10000 [--jobs 2]          many; the first failure ends it with exit code 1
+ *   sim --sweep[=SCENARIO:HOST:K:COUNT]      every allocation of the fixed scenarios fails, or one
  *   sim --profile [--jobs 1]                 how much simulated time one minute of CPU buys
  */
 #include <csignal>
@@ -16,6 +17,7 @@
 
 #include "tests/sim/guard.h"
 #include "tests/sim/profile.h"
+#include "tests/sim/sweep.h"
 #include "tests/sim/world.h"
 
 namespace
@@ -26,6 +28,8 @@ struct Args {
     uint64_t to = 1;
     bool one = false;
     bool profile = false;
+    bool sweep = false;
+    std::string sweep_point;
     uint32_t jobs = 1;
     uint32_t only_job = 0;
     sim::Tls tls = sim::Tls::kScript;
@@ -133,9 +137,27 @@ int run_jobs(const Args &args, Sum *total)
 
 int usage()
 {
-    fprintf(stderr, "usage: sim --seed N | --seeds A..B | --profile [--tls=script|boring] "
-                    "[--jobs N] [--keep-going]\n");
+    fprintf(stderr,
+            "usage: sim --seed N | --seeds A..B | --sweep | --profile [--tls=script|boring] "
+            "[--jobs N] [--keep-going]\n");
     return 2;
+}
+
+int run_sweep(const std::string &text)
+{
+    if (text.empty()) {
+        return sim::run_sweeps() ? 0 : 1;
+    }
+    sim::SweepPoint point;
+    if (!sim::parse_sweep_point(&point, text)) {
+        return usage();
+    }
+    bool touched = false;
+    std::string failure;
+    bool ok = sim::run_sweep_point(point, &touched, &failure);
+    printf("%s%s, %s\n", failure.c_str(), ok ? "passed" : "FAILED",
+           touched ? "an allocation failed" : "no allocation failed");
+    return ok ? 0 : 1;
 }
 
 bool parse(Args *args, int argc, char **argv)
@@ -147,7 +169,7 @@ bool parse(Args *args, int argc, char **argv)
         if (eq != std::string::npos) {
             value = a.substr(eq + 1);
             a = a.substr(0, eq);
-        } else if (a != "--profile" && a != "--keep-going" && i + 1 < argc) {
+        } else if (a != "--profile" && a != "--keep-going" && a != "--sweep" && i + 1 < argc) {
             value = argv[++i];
         }
         if (a == "--seed" && !value.empty()) {
@@ -163,6 +185,9 @@ bool parse(Args *args, int argc, char **argv)
             args->jobs = static_cast<uint32_t>(strtoul(value.c_str(), nullptr, 0));
         } else if (a == "--profile") {
             args->profile = true;
+        } else if (a == "--sweep") {
+            args->sweep = true;
+            args->sweep_point = value;
         } else if (a == "--keep-going") {
             args->keep_going = true;
         } else {
@@ -179,6 +204,9 @@ int main(int argc, char **argv)
     Args args;
     if (!parse(&args, argc, argv)) {
         return usage();
+    }
+    if (args.sweep) {
+        return run_sweep(args.sweep_point);
     }
     if (args.profile) {
         return sim::run_profiles() ? 0 : 1;

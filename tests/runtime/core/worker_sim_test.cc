@@ -376,3 +376,25 @@ TEST(WorkerSim, BlackoutEndsInATimeoutAndNothingMoves)
     EXPECT_TRUE(w.Run(120, [&] { return w.client.closed == 1; }));
     EXPECT_EQ(w.client.connected, 0);
 }
+
+// RFC 9000 10.2: a closing connection stays for three probe timeouts, counted from the close: not from
+// when its worker, idle for long, heard of the connection last.
+TEST(WorkerSim, ATimerThatClosesAfterALongRestActsAtItsOwnTime)
+{
+    World w(8, 1, false);
+    w.SetFaults(Delay(20 * QUIC_NS_PER_MS));
+    ExpectUpload(w, 10);
+    rt_task_fn close = [](void *ctx) {
+        World *world = static_cast<World *>(ctx);
+        EXPECT_EQ(quic_conn_close(world->conn, 5, "bye"), QUIC_OK);
+    };
+    uint64_t id = 0;
+    quic_ns at = w.now + 8 * QUIC_NS_PER_S;
+    ASSERT_EQ(rt_worker_timer_add(w.client.worker, &id, at, close, &w), QUIC_OK);
+    ASSERT_TRUE(w.Run(20, [&] { return w.client.closed == 1; }));
+    EXPECT_GE(w.now, at);
+    quic_endpoint *ep = rt_worker_endpoint(w.client.worker);
+    EXPECT_EQ(quic_endpoint_conn_count(ep), 1u);
+    ASSERT_TRUE(w.Run(5, [&] { return quic_endpoint_conn_count(ep) == 0; }));
+    EXPECT_GE(w.now - at, 3 * 40 * QUIC_NS_PER_MS);
+}

@@ -205,6 +205,47 @@ TEST(IoSim, FaultsOfTheBackEnd)
     EXPECT_EQ(w.Drain(b).size(), 120000u);
 }
 
+// A full device in the middle of a train: what is left goes later, in order, and nothing twice.
+TEST(IoSim, AFullDeviceTakesAPartAndTheRestInOrder)
+{
+    World w(4);
+    rt_io *a = w.Add(Addr(1, 1));
+    rt_io *b = w.Add(Addr(2, 2));
+    rt_sim_faults faults = {};
+    faults.tx_again_pm = 400;
+    rt_sim_net_set_faults(w.net, &faults);
+    std::string all;
+    for (int i = 0; i < 20; i++) {
+        std::string train = std::string(3, (char)('a' + i)) + std::string(2, (char)('A' + i));
+        all += train;
+        ASSERT_TRUE(w.Send(a, Addr(2, 2), train, 3));
+    }
+    std::string got;
+    for (int i = 0; i < 200 && got.size() < all.size(); i++) {
+        w.now += 10;
+        rt_sim_net_advance(w.net, w.now);
+        rt_io_wait(a, w.now, w.now);
+        got += w.Drain(b);
+    }
+    EXPECT_EQ(got, all);
+    EXPECT_GT(rt_io_get_stats(a)->tx_again, 5u);
+    EXPECT_EQ(rt_io_sim_tx_in_flight(a), 0u);
+}
+
+TEST(IoSim, ASmallReceiveQueueLosesWhatComesTooMuch)
+{
+    World w(4);
+    rt_io *a = w.Add(Addr(1, 1));
+    rt_io *b = w.Add(Addr(2, 2));
+    rt_sim_faults faults = {};
+    faults.rx_queue_max = 2;
+    rt_sim_net_set_faults(w.net, &faults);
+    ASSERT_TRUE(w.Send(a, Addr(2, 2), "aabbcc", 2));
+    rt_sim_net_advance(w.net, w.now);
+    EXPECT_EQ(w.Drain(b), "aabb");
+    EXPECT_EQ(rt_sim_net_dropped_count(w.net), 1u);
+}
+
 TEST(IoSim, BuffersAreBoundedPerTurn)
 {
     World w(3);
