@@ -31,6 +31,11 @@ static void qs_learn_info(qs_sock *s)
 
 static void qs_on_connected(qs_sock *s)
 {
+    quring_conn_info info;
+    if (quring_conn_get_info(s->conn, &info) == QURING_OK && info.zero_rtt_bytes > 0) {
+        qs_say(2, "%llu bytes of streams in 0-RTT packets",
+               (unsigned long long)info.zero_rtt_bytes);
+    }
     if (s->state == QS_CONNECTING) {
         s->state = QS_ESTABLISHED;
     }
@@ -234,6 +239,20 @@ void qs_on_event(const quring_event *ev)
         break;
     case QURING_EV_CONNECTED:
         qs_on_connected(s);
+        break;
+    case QURING_EV_EARLY_READY:
+        if (!s->is_server) {
+            s->may_send = true;
+            qs_learn_info(s);
+        }
+        break;
+    case QURING_EV_TOKEN:
+        if (qs_blob_set(&s->token_blob, ev->data.data, ev->data.len) == 0) {
+            s->token_came = true;
+            qs_rx_push_event(s, QS_EVENT_NEW_TOKEN, ev->data.data, (uint32_t)ev->data.len);
+            qs_ready_arrival(s);
+            qs_wake(s);
+        }
         break;
     case QURING_EV_STREAM_LIMIT:
         qs_on_more_streams(s);

@@ -19,6 +19,8 @@ typedef enum qs_hs_verb {
     QS_HS_SECRET,
     QS_HS_GET,
     QS_HS_SET,
+    QS_HS_REMEMBER,
+    QS_HS_EARLY_ANSWER,
     QS_HS_COMPLETE,
     QS_HS_FAIL
 } qs_hs_verb;
@@ -36,6 +38,8 @@ typedef struct qs_hs_task {
     size_t cap;
     size_t out_len;
     quring_limits limits;
+    quring_transport_params params;
+    bool accepted;
     quring_status status;
 } qs_hs_task;
 
@@ -52,6 +56,10 @@ static quring_status qs_hs_do(qs_hs_task *task, quring_conn conn)
         return quring_handshake_get_params(conn, task->out, &task->out_len, task->cap);
     case QS_HS_SET:
         return quring_handshake_set_peer_params(conn, task->data, task->len);
+    case QS_HS_REMEMBER:
+        return quring_handshake_set_remembered(conn, &task->params);
+    case QS_HS_EARLY_ANSWER:
+        return quring_handshake_set_early_answer(conn, task->accepted);
     case QS_HS_COMPLETE:
         return quring_handshake_complete(conn);
     default:
@@ -137,6 +145,29 @@ int qs_hs_get_params(qs_sock *s, uint8_t *buf, size_t *len, size_t cap)
 int qs_hs_set_params(qs_sock *s, const uint8_t *data, size_t len)
 {
     qs_hs_task task = {.verb = QS_HS_SET, .data = data, .len = len};
+    int rc = qs_hs_call(s, &task);
+    quring_transport_params params;
+    if (rc == 0 && quring_transport_params_decode(&params, data, len, !s->is_server) == QURING_OK) {
+        pthread_mutex_lock(&s->lock);
+        qs_params_from(&s->remote_params, &params);
+        s->remote_known = true;
+        pthread_mutex_unlock(&s->lock);
+    }
+    return rc;
+}
+
+static int qs_hs_remember(qs_sock *s)
+{
+    qs_hs_task task = {.verb = QS_HS_REMEMBER};
+    pthread_mutex_lock(&s->lock);
+    qs_params_to(&task.params, &s->remote_params);
+    pthread_mutex_unlock(&s->lock);
+    return qs_hs_call(s, &task);
+}
+
+static int qs_hs_early_answer(qs_sock *s, bool accepted)
+{
+    qs_hs_task task = {.verb = QS_HS_EARLY_ANSWER, .accepted = accepted};
     return qs_hs_call(s, &task);
 }
 
@@ -152,6 +183,7 @@ typedef struct qs_tls_run {
     qs_sock *s;
     quring_tls_session *session;
     bool params_set;
+    bool early; /* client: 0-RTT is offered */
     uint64_t deadline;
 } qs_tls_run;
 
@@ -297,6 +329,9 @@ static int qs_tls_step(qs_tls_run *run)
     quring_bytes params = quring_tls_session_peer_params(run->session);
     if (rc == 0 && !run->params_set && params.len > 0) {
         run->params_set = true;
+        if (run->early) {
+            (void)qs_hs_early_answer(run->s, quring_tls_session_is_early_accepted(run->session));
+        }
         rc = qs_hs_set_params(run->s, params.data, params.len);
         rc = rc == 0 ? 0 : -EPROTO;
     }
@@ -334,18 +369,27 @@ static int qs_tls_finish(qs_tls_run *run)
  * same. */
 static void qs_tls_await_ticket(qs_tls_run *run)
 {
+    qs_sock *s = run->s;
     uint64_t until = qs_now_ns() + QS_TICKET_WAIT_NS;
-    if (run->deadline == 0 || until < run->deadline) {
-        run->deadline = until;
-    }
-    for (;;) {
-        pthread_mutex_lock(&run->s->lock);
-        bool there = run->s->ticket_came;
-        pthread_mutex_unlock(&run->s->lock);
-        if (there || qs_tls_step(run) != 0) {
-            return;
+    until = run->deadline != 0 && run->deadline < until ? run->deadline : until;
+    bool waiting = true;
+    pthread_mutex_lock(&s->lock);
+    while (waiting && !(s->ticket_came && s->token_came)) {
+        qs_item *item = qs_rx_remove_crypto(s);
+        if (item == NULL) {
+            waiting = s->state == QS_ESTABLISHED && qs_wait(s, until) != -EAGAIN;
+            continue;
         }
+        uint8_t alert = 0;
+        quring_error err;
+        pthread_mutex_unlock(&s->lock);
+        waiting = quring_tls_session_provide(run->session, (quring_level)item->level, item->data,
+                                             item->len, &alert, &err) == QURING_OK;
+        free(item);
+        pthread_mutex_lock(&s->lock);
     }
+    qs_ready_update(s);
+    pthread_mutex_unlock(&s->lock);
 }
 
 static int qs_tls_drive(qs_tls_run *run, const qs_handshake_args *args, quring_tls *tls)
@@ -375,7 +419,9 @@ static int qs_tls_drive(qs_tls_run *run, const qs_handshake_args *args, quring_t
     if (!args->is_server && s->ticket.len > 0) {
         options.session.data = s->ticket.data;
         options.session.len = s->ticket.len;
+        run->early = s->remote_known && qs_hs_remember(s) == 0;
     }
+    options.zero_rtt = args->is_server || run->early;
     quring_status status = quring_tls_session_create(&run->session, &options, &err);
     if (status != QURING_OK) {
         qs_say(2, "handshake: %s", err.message);
@@ -403,7 +449,7 @@ int qs_op_handshake(qs_sock *s, const qs_handshake_args *args)
     if (!able) {
         return -EINVAL;
     }
-    qs_tls_run run = {s, NULL, false, 0};
+    qs_tls_run run = {s, NULL, false, false, 0};
     if (args->timeout_ms > 0) {
         run.deadline = qs_now_ns() + args->timeout_ms * QS_NS_PER_MS;
     }

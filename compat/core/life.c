@@ -174,7 +174,9 @@ int qs_op_bind(qs_sock *s, const struct sockaddr *addr, socklen_t len)
     pthread_mutex_lock(&s->lock);
     s->bound = rc == 0;
     if (rc == 0) {
-        s->local = qs_port_addr(s->port);
+        quring_addr at = qs_port_addr(s->port);
+        want.port = at.port;
+        s->local = want; /* the port may be that of all addresses */
     }
     pthread_mutex_unlock(&s->lock);
     return rc;
@@ -326,7 +328,7 @@ int qs_op_connect(qs_sock *s, const struct sockaddr *addr, socklen_t len)
     }
     pthread_mutex_lock(&s->lock);
     s->remote = remote;
-    quring_addr at = qs_port_addr(s->port);
+    quring_addr at = bound ? s->local : qs_port_addr(s->port);
     if (qs_addr_is_any(&at)) {
         source.port = at.port;
         at = source;
@@ -343,6 +345,8 @@ int qs_op_connect(qs_sock *s, const struct sockaddr *addr, socklen_t len)
 typedef struct qs_connect_task {
     qs_sock *s;
     quring_limits limits;
+    uint8_t token[QS_TOKEN_LEN_MAX];
+    size_t token_len;
     int rc;
 } qs_connect_task;
 
@@ -358,6 +362,8 @@ static void qs_connect_run(void *ctx)
     options.via = qs_port_listener(s->port);
     options.external_tls = true;
     options.limits = &task->limits;
+    options.token.data = task->token;
+    options.token.len = task->token_len;
     options.ctx = s;
     quring_status status = quring_connect(&conn, &options, &err);
     task->rc = status == QURING_OK ? 0 : -(err.os_errno != 0 ? err.os_errno : qs_errno_of(status));
@@ -380,6 +386,10 @@ int qs_ensure_conn(qs_sock *s)
     bool able = s->state == QS_CONNECTING && !s->is_server && !s->conn_over;
     uint32_t worker = s->worker;
     qs_limits_of(s, &task.limits);
+    task.token_len = s->token_blob.len;
+    if (task.token_len > 0) {
+        memcpy(task.token, s->token_blob.data, task.token_len);
+    }
     pthread_mutex_unlock(&s->lock);
     if (there) {
         return 0;

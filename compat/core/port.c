@@ -93,15 +93,30 @@ static int qs_port_make(qs_port **out, const quring_addr *addr)
     return 0;
 }
 
+/* The port itself, or one of the wildcard address that covers it. */
+static qs_port *qs_port_find(const quring_addr *addr, bool is_auto)
+{
+    qs_port *covers = NULL;
+    for (qs_port *p = qs_ports; p != NULL; p = p->next) {
+        if (is_auto) {
+            if (p->is_auto && p->addr.family == addr->family) {
+                return p;
+            }
+            continue;
+        }
+        if (addr->port != 0 && qs_addr_equal(&p->addr, addr)) {
+            return p;
+        }
+        bool wild = addr->port != 0 && p->addr.port == addr->port && qs_addr_is_any(&p->addr);
+        covers = wild && p->addr.family == addr->family ? p : covers;
+    }
+    return covers;
+}
+
 static int qs_port_get(qs_port **out, const quring_addr *addr, bool is_auto)
 {
     pthread_mutex_lock(&qs_admin_lock);
-    qs_port *port = NULL;
-    for (qs_port *p = qs_ports; p != NULL && port == NULL; p = p->next) {
-        bool same = is_auto ? p->is_auto && p->addr.family == addr->family
-                            : addr->port != 0 && qs_addr_equal(&p->addr, addr);
-        port = same ? p : NULL;
-    }
+    qs_port *port = qs_port_find(addr, is_auto);
     qs_ports_sweep(port != NULL ? port->idle_since_ns : qs_now_ns());
     int rc = port != NULL ? 0 : qs_port_make(&port, addr);
     if (rc == 0) {
@@ -211,7 +226,9 @@ int qs_port_listen(qs_sock *s)
     int rc = 0;
     pthread_mutex_lock(&qs_lists_lock);
     for (const qs_sock *o = port->listening; o != NULL && rc == 0; o = o->listen_next) {
-        int common = qs_alpn_compare((const char *)s->alpn, (const char *)o->alpn);
+        int common = qs_addr_equal(&s->local, &o->local)
+                         ? qs_alpn_compare((const char *)s->alpn, (const char *)o->alpn)
+                         : 0;
         if (common == 1 || (common == 2 && !(s->reuseport && o->reuseport))) {
             rc = -EADDRINUSE;
         }
@@ -239,11 +256,19 @@ void qs_port_unlisten(qs_sock *s)
 
 /* ---- a client knocks ------------------------------------------------------------------------------------ */
 
-/* How well a socket fits what a client offers: 0 not at all, 1 it asks for nothing, 2 a protocol of its. */
-static int qs_fits(const qs_sock *s, quring_bytes offered)
+/* How well a socket fits what a client offers: 0 not at all, 1 it asks for nothing, 2 a protocol of its;
+ * more for one bound to just the address that was asked for. */
+static int qs_fits(const qs_sock *s, const quring_client_hello *hello)
 {
+    quring_bytes offered = hello->alpn;
+    bool wild = qs_addr_is_any(&s->local);
+    if (!wild && (s->local.family != hello->local.family ||
+                  memcmp(s->local.ip, hello->local.ip, s->local.family == 6 ? 16 : 4) != 0)) {
+        return 0;
+    }
+    int exact = wild ? 0 : 2;
     if (s->alpn_len == 0) {
-        return 1;
+        return 1 + exact;
     }
     for (size_t at = 0; at < offered.len;) {
         size_t len = offered.data[at];
@@ -251,19 +276,19 @@ static int qs_fits(const qs_sock *s, quring_bytes offered)
             return 0;
         }
         if (qs_alpn_has((const char *)s->alpn, (const char *)offered.data + at + 1, len)) {
-            return 2;
+            return 2 + exact;
         }
         at += 1 + len;
     }
     return 0;
 }
 
-static qs_sock *qs_port_choose(qs_port *port, quring_bytes offered)
+static qs_sock *qs_port_choose(qs_port *port, const quring_client_hello *hello)
 {
     int best = 0;
     uint32_t count = 0;
     for (const qs_sock *s = port->listening; s != NULL; s = s->listen_next) {
-        int fits = qs_fits(s, offered);
+        int fits = qs_fits(s, hello);
         count = fits > best ? 1 : fits == best ? count + 1 : count;
         best = fits > best ? fits : best;
     }
@@ -272,7 +297,7 @@ static qs_sock *qs_port_choose(qs_port *port, quring_bytes offered)
     }
     uint32_t turn = port->turn++ % count;
     for (qs_sock *s = port->listening; s != NULL; s = s->listen_next) {
-        if (qs_fits(s, offered) == best && turn-- == 0) {
+        if (qs_fits(s, hello) == best && turn-- == 0) {
             return s;
         }
     }
@@ -326,7 +351,7 @@ void qs_port_on_pending(qs_port *port, quring_conn conn)
         return;
     }
     pthread_mutex_lock(&qs_lists_lock);
-    qs_sock *listener = qs_port_choose(port, hello.alpn);
+    qs_sock *listener = qs_port_choose(port, &hello);
     bool none_listens = port->listening == NULL;
     qs_sock *s = listener != NULL ? qs_port_enqueue(listener, conn, &hello) : NULL;
     pthread_mutex_unlock(&qs_lists_lock);

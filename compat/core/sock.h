@@ -8,6 +8,7 @@
  *          rx         what waits to be received          tx        what waits to be sent
  *          streams    stream numbers and states          opts      socket options
  *          handshake  TLS in the calling thread          ready     the program's descriptor
+ *          params     transport parameters               layout    both layouts' numbers
  */
 #ifndef COMPAT_CORE_SOCK_H
 #define COMPAT_CORE_SOCK_H
@@ -321,6 +322,9 @@ void qs_wake(qs_sock *s);
 /* The engine's connection of a client, made when it is first needed. 0 or -errno. No lock held. */
 int qs_ensure_conn(qs_sock *s);
 void qs_limits_of(const qs_sock *s, quring_limits *out);
+/* Between the draft's parameters and the engine's. */
+void qs_params_from(qs_params *out, const quring_transport_params *in);
+void qs_params_to(quring_transport_params *out, const qs_params *in);
 int qs_op_create(qs_sock **out, int domain, int type, int protocol);
 void qs_op_close(qs_sock *s);
 int qs_op_bind(qs_sock *s, const struct sockaddr *addr, socklen_t len);
@@ -411,6 +415,10 @@ static inline bool qs_id_receives(const qs_sock *s, uint64_t id)
 }
 void qs_stream_update(qs_sock *s, const qs_stream *st, uint32_t state, uint32_t errcode,
                       uint64_t final_size);
+
+/* ---- params.c ---------------------------------------------------------------------------------- */
+int qs_set_param_draft(qs_sock *s, const void *value, size_t len);
+int qs_get_param_draft(const qs_sock *s, void *value, socklen_t *len);
 
 /* ---- opts.c ------------------------------------------------------------------------------------------------- */
 void qs_opts_defaults(qs_sock *s);

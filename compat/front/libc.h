@@ -19,6 +19,7 @@
 /* X(result, name, parameters) */
 #define QF_LIBC(X)                                                                                 \
     X(int, socket, (int, int, int))                                                                \
+    X(int, socketpair, (int, int, int, int *))                                                     \
     X(int, bind, (int, const struct sockaddr *, socklen_t))                                        \
     X(int, listen, (int, int))                                                                     \
     X(int, accept, (int, struct sockaddr *, socklen_t *))                                          \

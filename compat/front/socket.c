@@ -16,7 +16,7 @@ static int qf_make_pair(int pair[2], int flags)
 {
     int small = QF_PAIR_BUF;
     int made[2];
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, made) != 0) {
+    if (QF_REAL(socketpair)(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, made) != 0) {
         return -1;
     }
     (void)QF_REAL(setsockopt)(made[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
@@ -81,6 +81,15 @@ QF_EXPORT int socket(int domain, int type, int protocol)
         errno = error;
     }
     return fd;
+}
+
+QF_EXPORT int socketpair(int domain, int type, int protocol, int fds[2])
+{
+    if (protocol == QS_PROTO_DRAFT || protocol == QS_PROTO_KERNEL) {
+        errno = EOPNOTSUPP;
+        return -1;
+    }
+    return QF_REAL(socketpair)(domain, type, protocol, fds);
 }
 
 QF_EXPORT int close(int fd)

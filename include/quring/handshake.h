@@ -84,6 +84,41 @@ QURING_EXPORT quring_status quring_handshake_set_peer_params(quring_conn conn, c
 QURING_EXPORT quring_status quring_handshake_set_limits(quring_conn conn,
                                                         const quring_limits *limits);
 
+/* Transport parameters as numbers (RFC 9000 18.2, RFC 9221 3): what an application may want to know of a
+ * peer, and what a client remembers of a server for 0-RTT. Absent ones have the RFC's default. */
+typedef struct quring_transport_params {
+    uint64_t max_idle_timeout_ms; /* 0: none */
+    uint64_t max_udp_payload_size;
+    uint64_t initial_max_data;
+    uint64_t initial_max_stream_data_bidi_local;
+    uint64_t initial_max_stream_data_bidi_remote;
+    uint64_t initial_max_stream_data_uni;
+    uint64_t initial_max_streams_bidi;
+    uint64_t initial_max_streams_uni;
+    uint64_t ack_delay_exponent;
+    uint64_t max_ack_delay_ms;
+    uint64_t active_connection_id_limit;
+    uint64_t max_datagram_frame_size;
+    bool disable_active_migration;
+    bool grease_quic_bit;
+    bool disable_1rtt_encryption;
+} quring_transport_params;
+
+/* quring_transport_params_decode reads encoded parameters, as `from_server` or a client sends them. Any
+ * thread. Returns QURING_OK; QURING_E_INVAL (RFC 9000 7.4 calls them an error). */
+QURING_EXPORT quring_status quring_transport_params_decode(quring_transport_params *out,
+                                                           const uint8_t *data, size_t len,
+                                                           bool from_server);
+
+/* 0-RTT driven from outside (RFC 9001 4.6). Client: quring_handshake_set_remembered gives what an earlier
+ * connection learned of this server (RFC 9000 7.4.1), then the secret of QURING_LEVEL_EARLY makes
+ * EARLY_READY; quring_handshake_set_early_answer says whether the server accepted, as soon as TLS knows and
+ * before the server's parameters are set: after a refusal what was written is sent again later. Server:
+ * the secret is the acceptance. Return QURING_OK; QURING_E_STATE; QURING_E_NOMEM; QURING_E_THREAD. */
+QURING_EXPORT quring_status quring_handshake_set_remembered(quring_conn conn,
+                                                            const quring_transport_params *params);
+QURING_EXPORT quring_status quring_handshake_set_early_answer(quring_conn conn, bool accepted);
+
 /* quring_handshake_set_alpn records the protocol TLS chose, for quring_conn_get_info. */
 QURING_EXPORT quring_status quring_handshake_set_alpn(quring_conn conn, const uint8_t *alpn,
                                                       size_t len);

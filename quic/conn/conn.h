@@ -94,6 +94,11 @@ quic_rc quic_conn_hs_install_secret(quic_conn *conn, quic_level level, bool is_w
 quic_rc quic_conn_hs_set_limits(quic_conn *conn, const quring_limits *limits);
 quic_rc quic_conn_hs_get_params(quic_conn *conn, uint8_t *buf, size_t *out_len, size_t buf_len);
 quic_rc quic_conn_hs_set_peer_params(quic_conn *conn, const uint8_t *data, size_t len);
+/* The server's parameters as an application sees them. */
+quic_rc quic_params_decode_public(quring_transport_params *out, const uint8_t *data, size_t len,
+                                  quic_role sender);
+quic_rc quic_conn_hs_set_remembered(quic_conn *conn, const quring_transport_params *params);
+quic_rc quic_conn_hs_set_early_answer(quic_conn *conn, bool accepted);
 quic_rc quic_conn_hs_set_alpn(quic_conn *conn, const uint8_t *alpn, size_t len);
 quic_rc quic_conn_hs_complete(quic_conn *conn);
 quic_rc quic_conn_hs_fail(quic_conn *conn, uint8_t alert);

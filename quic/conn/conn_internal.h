@@ -413,6 +413,9 @@ void quic_conn_early_tls_args(quic_conn *conn, quic_tls_tickets *out, uint8_t *c
 size_t quic_conn_early_context(const quic_conn *conn, uint8_t *out, size_t room);
 quic_rc quic_conn_install_early(quic_conn *conn, bool is_write, uint16_t suite,
                                 const uint8_t *secret, size_t len);
+/* Client, driven from outside: what is known of the server. QUIC_E_NOMEM. */
+quic_rc quic_conn_early_remember(quic_conn *conn, const quic_transport_params *params);
+void quic_conn_early_answered(quic_conn *conn, quic_early_status status);
 /* Milestones: the ClientHello is made (client); TLS has gone on; the handshake is complete. */
 void quic_conn_early_started(quic_conn *conn);
 void quic_conn_follow_early(quic_conn *conn);

@@ -99,7 +99,9 @@ void quic_conn_recv_long(quic_conn *conn, uint8_t *data, const quic_long_header 
     bool hold = !space->discarded && level == QUIC_LEVEL_HANDSHAKE;
     if (QUIC_UNLIKELY(level == QUIC_LEVEL_EARLY)) {
         rx = conn->early != NULL ? conn->early->keys : NULL;
-        hold = conn->early_gate != NULL && conn->tls == NULL; /* TLS has not decided yet */
+        /* TLS has not decided yet */
+        hold = conn->external ? !conn->handshake_complete
+                              : conn->early_gate != NULL && conn->tls == NULL;
     }
     if (rx == NULL) {
         if (hold) {

@@ -170,8 +170,11 @@ void quic_conn_early_tls_args(quic_conn *conn, quic_tls_tickets *out, uint8_t *c
 quic_rc quic_conn_install_early(quic_conn *conn, bool is_write, uint16_t suite,
                                 const uint8_t *secret, size_t len)
 {
-    if (conn->external || is_write != (conn->role == QUIC_CLIENT)) {
-        return QUIC_OK; /* driven from outside, a handshake has no 0-RTT */
+    if (is_write != (conn->role == QUIC_CLIENT)) {
+        return QUIC_OK; /* a server sends none, a client receives none */
+    }
+    if (conn->external && conn->role == QUIC_CLIENT && conn->early == NULL) {
+        return QUIC_E_STATE; /* nothing is remembered of the server */
     }
     if (conn->early == NULL) {
         conn->early = quic_mem_zalloc(&conn->mem, sizeof(*conn->early));
@@ -188,6 +191,9 @@ quic_rc quic_conn_install_early(quic_conn *conn, bool is_write, uint16_t suite,
         conn->early_status = QUIC_EARLY_ACCEPTED;
         conn->env->counters->early_accepted++;
         quic_conn_raise(conn, QUIC_CONN_EV_EARLY_READY);
+    } else if (rc == QUIC_OK && conn->external) {
+        quic_conn_early_started(conn);
+        quic_conn_mark_dirty(conn);
     }
     return rc;
 }
@@ -277,9 +283,23 @@ void quic_conn_follow_early(quic_conn *conn)
         }
         return;
     }
-    if (conn->early_status != QUIC_EARLY_OFFERED) {
-        return;
+    if (conn->early_status == QUIC_EARLY_OFFERED) {
+        quic_conn_early_answered(conn, status);
     }
+}
+
+quic_rc quic_conn_early_remember(quic_conn *conn, const quic_transport_params *params)
+{
+    conn->early = quic_mem_zalloc(&conn->mem, sizeof(*conn->early));
+    if (conn->early == NULL) {
+        return QUIC_E_NOMEM;
+    }
+    conn->early->params = *params;
+    return QUIC_OK;
+}
+
+void quic_conn_early_answered(quic_conn *conn, quic_early_status status)
+{
     if (status == QUIC_EARLY_REJECTED) {
         reject(conn);
     } else if (status == QUIC_EARLY_ACCEPTED) {

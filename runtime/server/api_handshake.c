@@ -113,6 +113,36 @@ quring_status quring_handshake_set_peer_params(quring_conn conn, const uint8_t *
     return rt_status_of(quic_conn_hs_set_peer_params(c, data, len));
 }
 
+quring_status quring_transport_params_decode(quring_transport_params *out, const uint8_t *data,
+                                             size_t len, bool from_server)
+{
+    if (out == NULL || (data == NULL && len > 0)) {
+        return QURING_E_INVAL;
+    }
+    return quic_params_decode_public(out, data, len, from_server ? QUIC_SERVER : QUIC_CLIENT) ==
+                   QUIC_OK
+               ? QURING_OK
+               : QURING_E_INVAL;
+}
+
+quring_status quring_handshake_set_remembered(quring_conn conn,
+                                              const quring_transport_params *params)
+{
+    if (params == NULL) {
+        return QURING_E_INVAL;
+    }
+    quic_conn *c = NULL;
+    quring_status status = rt_local_conn(&c, conn);
+    return status == QURING_OK ? rt_status_of(quic_conn_hs_set_remembered(c, params)) : status;
+}
+
+quring_status quring_handshake_set_early_answer(quring_conn conn, bool accepted)
+{
+    quic_conn *c = NULL;
+    quring_status status = rt_local_conn(&c, conn);
+    return status == QURING_OK ? rt_status_of(quic_conn_hs_set_early_answer(c, accepted)) : status;
+}
+
 quring_status quring_handshake_set_alpn(quring_conn conn, const uint8_t *alpn, size_t len)
 {
     if ((alpn == NULL && len > 0) || len > 255) { /* RFC 7301 3.1 */

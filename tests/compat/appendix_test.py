@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Runs the draft's programs, server and client, to their last line.
 
-    appendix_test.py APPENDIX_A LIBQUIC_ENGINE.SO [RUNS]
+    appendix_test.py APPENDIX_A APPENDIX_B LIBQUIC_ENGINE.SO [RUNS]
 """
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -11,8 +12,9 @@ import tempfile
 import time
 import unittest
 
-PROGRAM, ENGINE = "", ""
+STREAMS, SESSIONS, ENGINE = "", "", ""
 RUNS = 20
+SESSION_RUNS = 3 # each sleeps two seconds
 LIMIT_S = 30
 
 EXPECTED_SERVER = [
@@ -24,6 +26,20 @@ EXPECTED_CLIENT = [
     "send 16, len: 27, sid: 0",
     "send 16, len: 27, sid: 2",
     'recv: "hello quic client stream 1!", len: 27, sid: 1',
+]
+SESSION_SERVER = [
+    'recv: "hello quic server!", len: 18',
+    "send 18",
+    "wait for the client next connection...",
+    'recv: "hello quic server, I\'m back!", len: 28',
+    "send 32",
+]
+SESSION_CLIENT = [
+    "send 18",
+    'recv: "hello quic client!", len: 18',
+    "start new connection with the session ticket used...",
+    "send 28",
+    'recv: "hello quic client! welcome back!", len: 32',
 ]
 
 
@@ -58,16 +74,16 @@ class Appendix(unittest.TestCase):
     def tearDown(self):
         self.scratch.cleanup()
 
-    def run_pair(self):
+    def run_pair(self, program):
         port = free_port()
-        server = subprocess.Popen([PROGRAM, "server", "127.0.0.1", str(port), self.key, self.cert],
+        server = subprocess.Popen([program, "server", "127.0.0.1", str(port), self.key, self.cert],
                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=self.env,
                                   universal_newlines=True)
         try:
             until = time.monotonic() + LIMIT_S
             while not is_bound(port) and time.monotonic() < until:
                 time.sleep(0.01)
-            client = subprocess.run([PROGRAM, "client", "127.0.0.1", str(port)],
+            client = subprocess.run([program, "client", "127.0.0.1", str(port)],
                                     stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=self.env,
                                     universal_newlines=True, timeout=LIMIT_S, check=False)
             out, _ = server.communicate(timeout=LIMIT_S)
@@ -75,16 +91,33 @@ class Appendix(unittest.TestCase):
             server.kill()
         self.assertEqual(client.returncode, 0, client.stdout)
         self.assertEqual(server.returncode, 0, out)
-        self.assertEqual(client.stdout.splitlines(), EXPECTED_CLIENT)
-        self.assertEqual(out.splitlines(), EXPECTED_SERVER)
+        return client.stdout.splitlines(), out.splitlines()
 
     def test_multi_streaming(self):
         for _ in range(RUNS):
-            self.run_pair()
+            client, server = self.run_pair(STREAMS)
+            self.assertEqual(client, EXPECTED_CLIENT)
+            self.assertEqual(server, EXPECTED_SERVER)
+
+    def test_session_and_zero_rtt(self):
+        self.env["QUIC_LOG"] = "2"
+        for _ in range(SESSION_RUNS):
+            client, server = self.run_pair(SESSIONS)
+            said = [line for line in client if not line.startswith("quic: ")]
+            match = re.fullmatch(r"get the session ticket (\d+) and transport param (\d+) and "
+                                 r"token (\d+), save it", said[0])
+            self.assertTrue(match, client)
+            for number in match.groups():
+                self.assertGreater(int(number), 0)
+            self.assertEqual(said[1:], SESSION_CLIENT)
+            self.assertEqual([line for line in server if not line.startswith("quic: ")],
+                             SESSION_SERVER)
+            early = [line for line in server if "0-RTT" in line]
+            self.assertEqual(len(early), 1, server)
 
 
 if __name__ == "__main__":
-    PROGRAM, ENGINE = (os.path.abspath(path) for path in sys.argv[1:3])
-    if len(sys.argv) > 3:
-        RUNS = int(sys.argv[3])
+    STREAMS, SESSIONS, ENGINE = (os.path.abspath(path) for path in sys.argv[1:4])
+    if len(sys.argv) > 4:
+        RUNS = SESSION_RUNS = int(sys.argv[4])
     unittest.main(argv=sys.argv[:1])

@@ -259,8 +259,9 @@ TEST(External, ClientWithKeysWaitsForItsTlsToComplete)
         EXPECT_EQ(quic_conn_hs_install_secret(x.conn, QUIC_LEVEL_APP, is_write, 0x1301, secret, 32),
                   QUIC_E_STATE);
     }
+    /* RFC 9000 7.4.1: no 0-RTT to a server of which nothing is remembered */
     EXPECT_EQ(quic_conn_hs_install_secret(x.conn, QUIC_LEVEL_EARLY, true, 0x1301, secret, 32),
-              QUIC_OK);
+              QUIC_E_STATE);
     EXPECT_EQ(quic_conn_hs_complete(x.conn), QUIC_E_STATE); /* no transport parameters yet */
     EXPECT_EQ(x.sent(), 0u);
     Bytes packet = ping_for(scid_of(Bytes(x.buf.begin(), x.buf.begin() + 1200)), secret);

@@ -1,0 +1,169 @@
+/* Transport parameters and settings: the draft's, and the engine's (draft section 6.1.3). */
+#include <errno.h>
+#include <string.h>
+
+#include "compat/core/layout.h"
+#include "compat/core/sock.h"
+
+/* What the engine is told of these settings. */
+void qs_limits_of(const qs_sock *s, quring_limits *out)
+{
+    const qs_params *p = &s->params;
+    quring_limits_init(out);
+    out->idle_timeout_ns = p->max_idle_timeout_us * 1000;
+    out->udp_payload_max_bytes =
+        p->max_udp_payload_size > 65527 ? 65527 : (uint32_t)p->max_udp_payload_size;
+    out->conn_recv_window_bytes = p->max_data;
+    out->conn_recv_window_max_bytes = p->max_data > out->conn_recv_window_max_bytes
+                                          ? p->max_data
+                                          : out->conn_recv_window_max_bytes;
+    uint64_t stream = p->max_stream_data_bidi_remote;
+    stream = p->max_stream_data_bidi_local > stream ? p->max_stream_data_bidi_local : stream;
+    stream = p->max_stream_data_uni > stream ? p->max_stream_data_uni : stream;
+    out->stream_recv_window_bytes = stream;
+    out->stream_recv_window_max_bytes =
+        stream > out->stream_recv_window_max_bytes ? stream : out->stream_recv_window_max_bytes;
+    out->streams_bidi_max = (uint32_t)p->max_streams_bidi;
+    out->streams_uni_max = (uint32_t)p->max_streams_uni;
+    out->ack_delay_ns = p->max_ack_delay_us * 1000;
+    out->cids_active_max = (uint32_t)p->active_connection_id_limit;
+    out->stream_send_buf_bytes = s->tx_limit + QS_CHUNK_BYTES;
+    out->conn_send_buf_bytes = s->tx_limit + QS_CHUNK_BYTES;
+    out->keep_alive_ns = (uint64_t)s->settings.keepalive_us * 1000;
+}
+
+void qs_params_from(qs_params *out, const quring_transport_params *in)
+{
+    memset(out, 0, sizeof(*out));
+    out->disable_active_migration = in->disable_active_migration;
+    out->grease_quic_bit = in->grease_quic_bit;
+    out->disable_1rtt_encryption = in->disable_1rtt_encryption;
+    out->max_udp_payload_size = in->max_udp_payload_size;
+    out->ack_delay_exponent = in->ack_delay_exponent;
+    out->max_ack_delay_us = in->max_ack_delay_ms * 1000;
+    out->active_connection_id_limit = in->active_connection_id_limit;
+    out->max_idle_timeout_us = in->max_idle_timeout_ms * 1000;
+    out->max_datagram_frame_size = in->max_datagram_frame_size;
+    out->max_data = in->initial_max_data;
+    out->max_stream_data_bidi_local = in->initial_max_stream_data_bidi_local;
+    out->max_stream_data_bidi_remote = in->initial_max_stream_data_bidi_remote;
+    out->max_stream_data_uni = in->initial_max_stream_data_uni;
+    out->max_streams_bidi = in->initial_max_streams_bidi;
+    out->max_streams_uni = in->initial_max_streams_uni;
+}
+
+void qs_params_to(quring_transport_params *out, const qs_params *in)
+{
+    memset(out, 0, sizeof(*out));
+    out->max_udp_payload_size = in->max_udp_payload_size;
+    out->active_connection_id_limit = in->active_connection_id_limit;
+    out->max_datagram_frame_size = in->max_datagram_frame_size;
+    out->initial_max_data = in->max_data;
+    out->initial_max_stream_data_bidi_local = in->max_stream_data_bidi_local;
+    out->initial_max_stream_data_bidi_remote = in->max_stream_data_bidi_remote;
+    out->initial_max_stream_data_uni = in->max_stream_data_uni;
+    out->initial_max_streams_bidi = in->max_streams_bidi;
+    out->initial_max_streams_uni = in->max_streams_uni;
+}
+
+/* ---- transport parameters ------------------------------------------------------------------------------ */
+
+#define QS_TAKE(field, value) ((void)((value) != 0 ? (field) = (value) : 0))
+
+/* Members that are 0 leave things as they are. */
+int qs_set_param_draft(qs_sock *s, const void *value, size_t len)
+{
+    qs_wire_param_draft w;
+    if (len < sizeof(w)) {
+        return -EINVAL;
+    }
+    memcpy(&w, value, sizeof(w));
+    bool remote = w.remote != 0;
+    if (s->state == QS_ESTABLISHED || s->state == QS_CLOSED) {
+        return -EINVAL;
+    }
+    qs_params *p = remote ? &s->remote_params : &s->params;
+    if (w.max_ack_delay >= 16384000 || w.ack_delay_exponent > 20 || w.max_streams_bidi > 1u << 16 ||
+        w.max_streams_uni > 1u << 16 ||
+        (w.max_udp_payload_size != 0 && w.max_udp_payload_size < 1200)) {
+        return -EINVAL; /* RFC 9000 18.2 */
+    }
+    QS_TAKE(p->disable_active_migration, w.disable_active_migration);
+    QS_TAKE(p->grease_quic_bit, w.grease_quic_bit);
+    QS_TAKE(p->stateless_reset, w.stateless_reset);
+    QS_TAKE(p->disable_1rtt_encryption, w.disable_1rtt_encryption);
+    QS_TAKE(p->disable_compatible_version, w.disable_compatible_version);
+    QS_TAKE(p->max_udp_payload_size, w.max_udp_payload_size);
+    QS_TAKE(p->ack_delay_exponent, w.ack_delay_exponent);
+    QS_TAKE(p->max_ack_delay_us, w.max_ack_delay);
+    QS_TAKE(p->active_connection_id_limit, w.active_connection_id_limit);
+    QS_TAKE(p->max_idle_timeout_us, w.max_idle_timeout);
+    QS_TAKE(p->max_datagram_frame_size, w.max_datagram_frame_size);
+    QS_TAKE(p->max_data, w.max_data);
+    QS_TAKE(p->max_stream_data_bidi_local, w.max_stream_data_bidi_local);
+    QS_TAKE(p->max_stream_data_bidi_remote, w.max_stream_data_bidi_remote);
+    QS_TAKE(p->max_stream_data_uni, w.max_stream_data_uni);
+    QS_TAKE(p->max_streams_bidi, w.max_streams_bidi);
+    QS_TAKE(p->max_streams_uni, w.max_streams_uni);
+    if (remote) {
+        s->remote_known = true;
+        s->streams_max[0] = p->max_streams_bidi;
+        s->streams_max[1] = p->max_streams_uni;
+        return 0;
+    }
+    if (w.max_data != 0) { /* draft section 8 */
+        s->rx.limit = 2 * w.max_data;
+    }
+    qs_settings *c = &s->settings;
+    QS_TAKE(c->initial_smoothed_rtt_us, w.initial_smoothed_rtt);
+    QS_TAKE(c->plpmtud_probe_us, w.plpmtud_probe_timeout);
+    QS_TAKE(c->validate_peer_address, w.validate_peer_address);
+    QS_TAKE(c->receive_session_ticket, w.receive_session_ticket);
+    QS_TAKE(c->certificate_request, w.certificate_request);
+    QS_TAKE(c->congestion_control, w.congestion_control_alg);
+    QS_TAKE(c->payload_cipher_type, w.payload_cipher_type);
+    QS_TAKE(c->version, w.version);
+    return 0;
+}
+
+int qs_get_param_draft(const qs_sock *s, void *value, socklen_t *len)
+{
+    qs_wire_param_draft w;
+    if (*len < sizeof(w)) {
+        return -EINVAL;
+    }
+    memcpy(&w, value, 1);
+    bool remote = w.remote != 0;
+    const qs_params *p = remote ? &s->remote_params : &s->params;
+    const qs_settings *c = &s->settings;
+    memset(&w, 0, sizeof(w));
+    w.remote = remote;
+    w.disable_active_migration = p->disable_active_migration;
+    w.grease_quic_bit = p->grease_quic_bit;
+    w.stateless_reset = p->stateless_reset;
+    w.disable_1rtt_encryption = p->disable_1rtt_encryption;
+    w.disable_compatible_version = p->disable_compatible_version;
+    w.max_udp_payload_size = p->max_udp_payload_size;
+    w.ack_delay_exponent = p->ack_delay_exponent;
+    w.max_ack_delay = p->max_ack_delay_us;
+    w.active_connection_id_limit = p->active_connection_id_limit;
+    w.max_idle_timeout = p->max_idle_timeout_us;
+    w.max_datagram_frame_size = p->max_datagram_frame_size;
+    w.max_data = p->max_data;
+    w.max_stream_data_bidi_local = p->max_stream_data_bidi_local;
+    w.max_stream_data_bidi_remote = p->max_stream_data_bidi_remote;
+    w.max_stream_data_uni = p->max_stream_data_uni;
+    w.max_streams_bidi = p->max_streams_bidi;
+    w.max_streams_uni = p->max_streams_uni;
+    w.initial_smoothed_rtt = c->initial_smoothed_rtt_us;
+    w.plpmtud_probe_timeout = c->plpmtud_probe_us;
+    w.validate_peer_address = c->validate_peer_address;
+    w.receive_session_ticket = c->receive_session_ticket;
+    w.certificate_request = c->certificate_request;
+    w.congestion_control_alg = c->congestion_control;
+    w.payload_cipher_type = c->payload_cipher_type;
+    w.version = c->version;
+    memcpy(value, &w, sizeof(w));
+    *len = sizeof(w);
+    return 0;
+}

@@ -1,0 +1,287 @@
+/* close and shutdown: draft sections 3.1.6 and 3.1.7. */
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <poll.h>
+#include <sys/wait.h>
+#include <thread>
+#include <unistd.h>
+
+#include <gtest/gtest.h>
+
+#include "tests/compat/fixture.h"
+
+using namespace compat;
+
+static void want_close_events(int fd)
+{
+    quic_event_option event = {QUIC_EVENT_CONNECTION_CLOSE, 1};
+    ASSERT_EQ(0, setsockopt(fd, SOL_QUIC, QUIC_SOCKOPT_EVENT, &event, sizeof(event)));
+}
+
+/* errcode and phrase for the peer. */
+static void set_close(int fd, uint32_t code, const char *phrase)
+{
+    char buf[128] = {};
+    memcpy(buf, &code, 4);
+    strcpy(buf + 5, phrase);
+    ASSERT_EQ(0, setsockopt(fd, SOL_QUIC, QUIC_SOCKOPT_CONNECTION_CLOSE, buf,
+                            static_cast<socklen_t>(8 + strlen(phrase) + 1)));
+}
+
+TEST(Close, C058_DataThenTheEnd)
+{
+    Pair pair = make_pair();
+    ASSERT_EQ(4, send(pair.client, "last", 4, MSG_SYN | MSG_FIN));
+    pair.client.reset();
+    EXPECT_EQ("last", read_bytes(pair.server, 4));
+    char c;
+    EXPECT_ERRNO(ENOTCONN, recv(pair.server, &c, 1, 0));
+    EXPECT_ERRNO(ENOTCONN, recv(pair.server, &c, 1, 0));
+}
+
+TEST(Close, C058_TheEventComesFirst)
+{
+    PairOptions options;
+    options.listener = want_close_events;
+    Pair pair = make_pair(options);
+    pair.client.reset();
+    ASSERT_TRUE(poll_for(pair.server, POLLIN | POLLHUP));
+    uint8_t buf[128];
+    uint32_t flags = 0;
+    ssize_t n = quic_recvmsg(pair.server, buf, sizeof(buf), nullptr, &flags);
+    ASSERT_GT(n, 5);
+    EXPECT_NE(0u, flags & QUIC_STREAM_FLAG_NOTIFICATION);
+    EXPECT_EQ(QUIC_EVENT_CONNECTION_CLOSE, buf[0]);
+}
+
+TEST(Close, C059_CodeAndPhrase)
+{
+    PairOptions options;
+    options.listener = want_close_events;
+    Pair pair = make_pair(options);
+    set_close(pair.client, 77, "enough");
+    pair.client.reset();
+    ASSERT_TRUE(poll_for(pair.server, POLLIN | POLLHUP));
+    uint8_t buf[128];
+    ssize_t n = recv(pair.server, buf, sizeof(buf), 0);
+    ASSERT_GT(n, 6);
+    uint32_t code = 0;
+    memcpy(&code, buf + 1, 4);
+    EXPECT_EQ(77u, code);
+    EXPECT_STREQ("enough", reinterpret_cast<char *>(buf) + 6);
+    char info[128] = {};
+    socklen_t len = sizeof(info);
+    ASSERT_EQ(0, getsockopt(pair.server, SOL_QUIC, QUIC_SOCKOPT_CONNECTION_CLOSE, info, &len));
+    memcpy(&code, info, 4);
+    EXPECT_EQ(77u, code);
+    EXPECT_STREQ("enough", info + 5);
+}
+
+TEST(Close, C060_AMegabyteBeforeIt)
+{
+    Pair pair = make_pair();
+    const std::string data = pattern(1u << 20, 3);
+    ASSERT_EQ(static_cast<ssize_t>(data.size()),
+              send(pair.client, data.data(), data.size(), MSG_SYN | MSG_FIN));
+    pair.client.reset();
+    EXPECT_EQ(data, read_bytes(pair.server, data.size()));
+}
+
+TEST(Close, C061_AndThenExit)
+{
+    Fd fd = listener();
+    cert_file();
+    Address to = name_of(fd);
+    pid_t child = fork();
+    if (child == 0) {
+        execl("/proc/self/exe", "close_test", "--as-client", std::to_string(to.port()).c_str(),
+              nullptr);
+        _exit(1);
+    }
+    Fd server(accept(fd, nullptr, nullptr));
+    ASSERT_EQ(0, quic_server_handshake(server, key_file(), cert_file()));
+    EXPECT_EQ("goodbye", read_bytes(server, 7));
+    int status = 0;
+    waitpid(child, &status, 0);
+    EXPECT_EQ(0, WEXITSTATUS(status));
+}
+
+TEST(Close, C062_Linger)
+{
+    Pair pair = make_pair();
+    linger l = {1, 0};
+    ASSERT_EQ(0, setsockopt(pair.client, SOL_SOCKET, SO_LINGER, &l, sizeof(l)));
+    ASSERT_EQ(1, send(pair.client, "x", 1, MSG_SYN));
+    pair.client.reset();
+    EXPECT_TRUE(poll_for(pair.server, POLLIN | POLLHUP, 2000));
+
+    Pair slow = make_pair();
+    l = {1, 5};
+    ASSERT_EQ(0, setsockopt(slow.client, SOL_SOCKET, SO_LINGER, &l, sizeof(l)));
+    const std::string data = pattern(100000);
+    ASSERT_EQ(static_cast<ssize_t>(data.size()),
+              send(slow.client, data.data(), data.size(), MSG_SYN | MSG_FIN));
+    slow.client.reset(); /* returns when the peer has everything */
+    EXPECT_EQ(data, read_bytes(slow.server, data.size()));
+}
+
+TEST(Close, C063_NothingWorksAfterwards)
+{
+    Pair pair = make_pair();
+    int fd = pair.client;
+    pair.client.reset();
+    char c = 0;
+    EXPECT_ERRNO(EBADF, send(fd, &c, 1, 0));
+    EXPECT_ERRNO(EBADF, recv(fd, &c, 1, 0));
+    EXPECT_ERRNO(EBADF, close(fd));
+    EXPECT_ERRNO(EBADF, listen(fd, 1));
+}
+
+TEST(Close, C064_InTheHandshake)
+{
+    Fd fd = listener();
+    cert_file();
+    Fd client = quic_socket();
+    Address to = name_of(fd);
+    ASSERT_EQ(0, connect(client, to.ptr(), to.len));
+    int rc = 0;
+    std::thread other([&] { rc = quic_client_handshake(client, nullptr, nullptr); });
+    Fd server(accept(fd, nullptr, nullptr));
+    time_t begin = time(nullptr);
+    server.reset();
+    other.join();
+    EXPECT_LT(rc, 0);
+    EXPECT_LT(time(nullptr) - begin, 5);
+}
+
+TEST(Shutdown, C065_ForWriting)
+{
+    Pair pair = make_pair();
+    ASSERT_EQ(4, send(pair.server, "left", 4, MSG_SYN | MSG_FIN));
+    ASSERT_TRUE(poll_for(pair.client, POLLIN));
+    ASSERT_EQ(0, shutdown(pair.client, SHUT_WR));
+    EXPECT_ERRNO(EPIPE, send(pair.client, "x", 1, MSG_NOSIGNAL));
+    EXPECT_EQ("left", read_bytes(pair.client, 4));
+    char c;
+    EXPECT_ERRNO(ENOTCONN, recv(pair.client, &c, 1, 0));
+    EXPECT_TRUE(poll_for(pair.server, POLLIN | POLLHUP));
+}
+
+TEST(Shutdown, C066_MoreThanOnce)
+{
+    Pair pair = make_pair();
+    ASSERT_EQ(0, shutdown(pair.client, SHUT_WR));
+    EXPECT_EQ(0, shutdown(pair.client, SHUT_WR));
+    ASSERT_TRUE(poll_for(pair.server, POLLHUP));
+    EXPECT_ERRNO(ENOTCONN, shutdown(pair.server, SHUT_WR));
+}
+
+TEST(Shutdown, C067_ForReading)
+{
+    Pair pair = make_pair();
+    ASSERT_EQ(0, shutdown(pair.client, SHUT_RD));
+    char c;
+    EXPECT_ERRNO(ENOTCONN, recv(pair.client, &c, 1, 0));
+    ASSERT_EQ(2, send(pair.client, "ok", 2, MSG_SYN | MSG_FIN));
+    EXPECT_EQ("ok", read_bytes(pair.server, 2));
+    ASSERT_EQ(2, send(pair.server, "no", 2, MSG_SYN | MSG_FIN));
+    EXPECT_ERRNO(ENOTCONN, recv(pair.client, &c, 1, 0));
+}
+
+TEST(Shutdown, C068_WakesWhoWaits)
+{
+    Pair pair = make_pair();
+    int error = 0;
+    std::thread reader([&] {
+        char c;
+        error = recv(pair.client, &c, 1, 0) < 0 ? errno : 0;
+    });
+    usleep(100000);
+    ASSERT_EQ(0, shutdown(pair.client, SHUT_RDWR));
+    reader.join();
+    EXPECT_EQ(ENOTCONN, error);
+}
+
+TEST(Shutdown, C069_WrongCalls)
+{
+    Pair pair = make_pair();
+    EXPECT_ERRNO(EINVAL, shutdown(pair.client, 7));
+    Fd fresh = quic_socket();
+    EXPECT_ERRNO(ENOTCONN, shutdown(fresh, SHUT_WR));
+}
+
+TEST(Close, C070_WhileAnotherThreadWaits)
+{
+    Pair pair = make_pair();
+    int fd = pair.client;
+    int error = 0;
+    std::thread reader([&] {
+        char c;
+        error = recv(fd, &c, 1, 0) < 0 ? errno : 0;
+    });
+    usleep(100000);
+    pair.client.reset();
+    reader.join();
+    EXPECT_TRUE(error == ENOTCONN || error == EBADF) << strerror(error);
+}
+
+TEST(Close, C071_IdleTimeout)
+{
+    PairOptions options;
+    auto short_idle = [](int fd) {
+        quic_transport_param param{};
+        param.max_idle_timeout = 1000000;
+        ASSERT_EQ(0, setsockopt(fd, SOL_QUIC, QUIC_SOCKOPT_TRANSPORT_PARAM, &param, sizeof(param)));
+    };
+    options.listener = short_idle;
+    options.client = short_idle;
+    Pair pair = make_pair(options);
+    char c;
+    EXPECT_ERRNO(ENOTCONN, recv(pair.client, &c, 1, 0));
+    EXPECT_NE(0, poll_now(pair.client) & POLLHUP);
+    EXPECT_TRUE(poll_for(pair.server, POLLHUP, 3000));
+}
+
+TEST(Close, C093_EpipeAndSigpipe)
+{
+    Pair pair = make_pair();
+    pair.server.reset();
+    ASSERT_TRUE(poll_for(pair.client, POLLHUP));
+    EXPECT_ERRNO(EPIPE, send(pair.client, "x", 1, MSG_NOSIGNAL));
+    static volatile sig_atomic_t pipes;
+    pipes = 0;
+    struct sigaction action {
+    };
+    action.sa_handler = [](int) { pipes = pipes + 1; };
+    struct sigaction old {
+    };
+    sigaction(SIGPIPE, &action, &old);
+    EXPECT_ERRNO(EPIPE, send(pair.client, "x", 1, 0));
+    EXPECT_EQ(1, pipes);
+    EXPECT_ERRNO(EPIPE, write(pair.client, "x", 1));
+    EXPECT_EQ(2, pipes);
+    sigaction(SIGPIPE, &old, nullptr);
+}
+
+/* C061: another program, which sends, closes, and is gone. */
+static int as_client(const char *port)
+{
+    Fd fd = quic_socket();
+    Address to = loopback(static_cast<uint16_t>(atoi(port)));
+    if (connect(fd, to.ptr(), to.len) != 0 || quic_client_handshake(fd, nullptr, nullptr) != 0 ||
+        send(fd, "goodbye", 7, MSG_SYN | MSG_FIN) != 7) {
+        return 1;
+    }
+    fd.reset();
+    exit(0);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 3 && strcmp(argv[1], "--as-client") == 0) {
+        return as_client(argv[2]);
+    }
+    testing::InitGoogleTest(&argc, argv);
+    return RUN_ALL_TESTS();
+}

@@ -1,0 +1,489 @@
+/* listen and accept: draft sections 3.1.3 and 3.1.4. */
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/resource.h>
+#include <thread>
+#include <unistd.h>
+
+#include <gtest/gtest.h>
+
+#include "tests/compat/fixture.h"
+
+using namespace compat;
+
+static void share(int fd)
+{
+    int on = 1;
+    ASSERT_EQ(0, setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)));
+}
+
+static void set_alpn(int fd, const std::string &list)
+{
+    ASSERT_EQ(0, setsockopt(fd, SOL_QUIC, QUIC_SOCKOPT_ALPN, list.data(),
+                            static_cast<socklen_t>(list.size())));
+}
+
+/* A socket bound to the address of `other`. */
+static Fd bound_with(int other)
+{
+    Fd fd = quic_socket();
+    Address at = name_of(other);
+    EXPECT_EQ(0, bind(fd, at.ptr(), at.len));
+    return fd;
+}
+
+static Fd client_of(int listening, const char *alpn = nullptr, int family = AF_INET)
+{
+    Fd fd = quic_socket(family);
+    if (alpn != nullptr) {
+        set_alpn(fd, alpn);
+    }
+    Address to = name_of(listening);
+    EXPECT_EQ(0, connect(fd, to.ptr(), to.len));
+    return fd;
+}
+
+/* A client's handshake in a thread, until it ends. */
+class Knock
+{
+  public:
+    explicit Knock(int fd)
+        : thread_([this, fd] { rc = quic_client_handshake(fd, nullptr, nullptr); })
+    {
+    }
+    ~Knock()
+    {
+        join();
+    }
+    void join()
+    {
+        if (thread_.joinable()) {
+            thread_.join();
+        }
+    }
+    int rc = 1;
+
+  private:
+    std::thread thread_;
+};
+
+TEST(Listen, C022_ClientsConnect)
+{
+    Fd bound = quic_socket();
+    Address at = loopback();
+    ASSERT_EQ(0, bind(bound, at.ptr(), at.len));
+    Fd early = client_of(bound);
+    std::thread giver([&] {
+        usleep(300000);
+        early.reset(); /* nobody answers: the handshake ends with its socket */
+    });
+    int fd = early;
+    EXPECT_NE(0, quic_client_handshake(fd, nullptr, nullptr));
+    giver.join();
+    ASSERT_EQ(0, listen(bound, 1));
+    Fd client = client_of(bound);
+    Fd server;
+    EXPECT_TRUE(handshake(bound, client, &server));
+}
+
+TEST(Listen, C023_BacklogZeroEndsIt)
+{
+    Fd fd = listener();
+    ASSERT_EQ(0, listen(fd, 0));
+    EXPECT_ERRNO(EINVAL, accept(fd, nullptr, nullptr));
+    ASSERT_EQ(0, listen(fd, 2));
+    Fd client = client_of(fd);
+    Fd server;
+    EXPECT_TRUE(handshake(fd, client, &server));
+}
+
+TEST(Listen, C024_AgainWithAnotherBacklog)
+{
+    Fd fd = listener(1);
+    EXPECT_EQ(0, listen(fd, 5));
+}
+
+TEST(Listen, C025_WithoutBind)
+{
+    Fd fd = quic_socket();
+    ASSERT_EQ(0, listen(fd, 1));
+    EXPECT_NE(0, name_of(fd).port());
+}
+
+TEST(Listen, C026_NotOnAConnection)
+{
+    Fd fd = listener();
+    Fd client = client_of(fd);
+    EXPECT_ERRNO(EINVAL, listen(client, 1));
+}
+
+TEST(Listen, C027_TwoOnOneAddress)
+{
+    Fd a = listener();
+    Fd b = bound_with(a);
+    EXPECT_ERRNO(EADDRINUSE, listen(b, 1));
+}
+
+TEST(Listen, C028_TwoThatShare)
+{
+    Fd a = listener(16, AF_INET, share);
+    Fd b = bound_with(a);
+    share(b);
+    ASSERT_EQ(0, listen(b, 16));
+    int count[2] = {0, 0};
+    for (int i = 0; i < 8; i++) {
+        Fd client = client_of(a);
+        cert_file();
+        Knock knock(client);
+        pollfd fds[2] = {{a, POLLIN, 0}, {b, POLLIN, 0}};
+        ASSERT_GT(poll(fds, 2, 5000), 0);
+        int which = (fds[0].revents & POLLIN) != 0 ? 0 : 1;
+        Fd server(accept(which == 0 ? a : b, nullptr, nullptr));
+        ASSERT_GE(server.get(), 0);
+        EXPECT_EQ(0, quic_server_handshake(server, key_file(), cert_file()));
+        knock.join();
+        EXPECT_EQ(0, knock.rc);
+        count[which]++;
+    }
+    EXPECT_GT(count[0], 0);
+    EXPECT_GT(count[1], 0);
+}
+
+TEST(Listen, C029_BothMustAgreeToShare)
+{
+    Fd a = listener(16, AF_INET, share);
+    Fd b = bound_with(a);
+    EXPECT_ERRNO(EADDRINUSE, listen(b, 1));
+}
+
+TEST(Listen, C030_ByProtocol)
+{
+    Fd a = listener(16, AF_INET, [](int fd) { set_alpn(fd, "alpha"); });
+    Fd b = bound_with(a);
+    set_alpn(b, "beta");
+    ASSERT_EQ(0, listen(b, 16));
+    for (const char *alpn : {"alpha", "beta"}) {
+        Fd client = client_of(a, alpn);
+        Fd server;
+        ASSERT_TRUE(handshake(alpn[0] == 'a' ? a : b, client, &server));
+        char chosen[64];
+        socklen_t len = sizeof(chosen);
+        ASSERT_EQ(0, getsockopt(server, SOL_QUIC, QUIC_SOCKOPT_ALPN, chosen, &len));
+        EXPECT_EQ(alpn, std::string(chosen, len));
+    }
+}
+
+TEST(Listen, C031_OverlappingProtocols)
+{
+    Fd a = listener(16, AF_INET, [](int fd) { set_alpn(fd, "one, two"); });
+    Fd b = bound_with(a);
+    set_alpn(b, "two,three");
+    EXPECT_ERRNO(EADDRINUSE, listen(b, 1));
+    Fd c = bound_with(a);
+    set_alpn(c, "two, one");
+    EXPECT_ERRNO(EADDRINUSE, listen(c, 1));
+}
+
+TEST(Listen, C032_AFullQueueRefuses)
+{
+    Fd fd = listener(1);
+    cert_file();
+    Fd a = client_of(fd);
+    Fd b = client_of(fd);
+    Fd c = client_of(fd);
+    Knock first(a);
+    ASSERT_TRUE(poll_for(fd, POLLIN));
+    Knock second(b);
+    usleep(200000);
+    time_t begin = time(nullptr);
+    EXPECT_EQ(-ECONNREFUSED, quic_client_handshake(c, nullptr, nullptr));
+    EXPECT_LT(time(nullptr) - begin, 5);
+    for (int i = 0; i < 2; i++) {
+        Fd server(accept(fd, nullptr, nullptr));
+        ASSERT_GE(server.get(), 0);
+        EXPECT_EQ(0, quic_server_handshake(server, key_file(), cert_file()));
+    }
+}
+
+TEST(Listen, C033_WildcardsServeBothFamilies)
+{
+    Fd v6 = quic_socket(AF_INET6);
+    Address at = any(0, AF_INET6);
+    ASSERT_EQ(0, bind(v6, at.ptr(), at.len));
+    ASSERT_EQ(0, listen(v6, 4));
+    uint16_t port = name_of(v6).port();
+    for (int family : {AF_INET6, AF_INET}) {
+        Fd client = quic_socket(family);
+        Address to = loopback(port, family);
+        ASSERT_EQ(0, connect(client, to.ptr(), to.len));
+        Fd server;
+        EXPECT_TRUE(handshake(v6, client, &server)) << family;
+    }
+}
+
+TEST(Accept, C035_ForAClientsFirstFlight)
+{
+    Fd fd = listener();
+    cert_file();
+    Fd client = client_of(fd);
+    Knock knock(client);
+    sockaddr_storage from{};
+    socklen_t len = sizeof(from);
+    Fd server(accept(fd, reinterpret_cast<sockaddr *>(&from), &len));
+    ASSERT_GE(server.get(), 0);
+    Address peer;
+    peer.storage = from;
+    peer.len = len;
+    EXPECT_EQ(name_of(client).text(), peer.text());
+    EXPECT_EQ(peer.text(), peer_of(server).text());
+    EXPECT_EQ(0, quic_server_handshake(server, key_file(), cert_file()));
+    knock.join();
+    EXPECT_EQ(0, knock.rc);
+}
+
+TEST(Accept, C036_HandshakeMessagesAreReadable)
+{
+    Fd fd = listener();
+    cert_file();
+    Fd client = client_of(fd);
+    Knock knock(client);
+    Fd server(accept(fd, nullptr, nullptr));
+    ASSERT_TRUE(poll_for(server, POLLIN));
+    char data[4096];
+    char control[CMSG_SPACE(sizeof(quic_handshake_info))];
+    iovec iov = {data, sizeof(data)};
+    msghdr m{};
+    m.msg_iov = &iov;
+    m.msg_iovlen = 1;
+    m.msg_control = control;
+    m.msg_controllen = sizeof(control);
+    ssize_t n = recvmsg(server, &m, 0);
+    ASSERT_GT(n, 100);
+    EXPECT_EQ(1, data[0]) << "a ClientHello, RFC 8446 4";
+    cmsghdr *cmsg = CMSG_FIRSTHDR(&m);
+    ASSERT_NE(nullptr, cmsg);
+    EXPECT_EQ(SOL_QUIC, cmsg->cmsg_level);
+    EXPECT_EQ(QUIC_HANDSHAKE_INFO, cmsg->cmsg_type);
+    EXPECT_EQ(QUIC_CRYPTO_INITIAL, *CMSG_DATA(cmsg));
+    server.reset();
+    knock.join();
+    EXPECT_NE(0, knock.rc);
+}
+
+TEST(Accept, C037_WithoutAnAddress)
+{
+    Fd fd = listener();
+    Fd client = client_of(fd);
+    Fd server;
+    EXPECT_TRUE(handshake(fd, client, &server)); /* accept(fd, NULL, NULL) */
+    Fd second = client_of(fd);
+    Knock knock(second);
+    sockaddr_storage from{};
+    socklen_t len = 4;
+    Fd other(accept(fd, reinterpret_cast<sockaddr *>(&from), &len));
+    ASSERT_GE(other.get(), 0);
+    EXPECT_EQ(sizeof(sockaddr_in), len);
+    other.reset();
+}
+
+TEST(Accept, C038_NonBlocking)
+{
+    Fd fd = listener();
+    ASSERT_EQ(0, fcntl(fd, F_SETFL, O_NONBLOCK));
+    EXPECT_ERRNO(EAGAIN, accept(fd, nullptr, nullptr));
+}
+
+TEST(Accept, C039_WithATimeLimit)
+{
+    Fd fd = listener();
+    set_recv_timeout(fd, 200);
+    timespec a{}, b{};
+    clock_gettime(CLOCK_MONOTONIC, &a);
+    EXPECT_ERRNO(EAGAIN, accept(fd, nullptr, nullptr));
+    clock_gettime(CLOCK_MONOTONIC, &b);
+    long ms = (b.tv_sec - a.tv_sec) * 1000 + (b.tv_nsec - a.tv_nsec) / 1000000;
+    EXPECT_GE(ms, 190);
+}
+
+static void nothing(int)
+{
+}
+
+TEST(Accept, C040_StateAndSignals)
+{
+    Fd fresh = quic_socket();
+    EXPECT_ERRNO(EINVAL, accept(fresh, nullptr, nullptr));
+    struct sigaction action {
+    };
+    action.sa_handler = nothing;
+    sigaction(SIGUSR1, &action, nullptr);
+    Fd fd = listener();
+    pthread_t self = pthread_self();
+    std::thread other([&] {
+        for (int i = 0; i < 10; i++) {
+            usleep(50000);
+            pthread_kill(self, SIGUSR1);
+        }
+    });
+    EXPECT_ERRNO(EINTR, accept(fd, nullptr, nullptr));
+    other.join();
+
+    action.sa_flags = SA_RESTART;
+    sigaction(SIGUSR1, &action, nullptr);
+    std::thread again([&] {
+        usleep(50000);
+        pthread_kill(self, SIGUSR1);
+        usleep(100000);
+        listen(fd, 0);
+    });
+    EXPECT_ERRNO(EINVAL, accept(fd, nullptr, nullptr));
+    again.join();
+}
+
+TEST(Accept, C041_Accept4AndInheritedFlags)
+{
+    Fd fd = listener();
+    ASSERT_EQ(0, fcntl(fd, F_SETFL, O_NONBLOCK));
+    cert_file();
+    Fd a = client_of(fd);
+    Knock knock(a);
+    ASSERT_TRUE(poll_for(fd, POLLIN));
+    Fd plain(accept(fd, nullptr, nullptr));
+    ASSERT_GE(plain.get(), 0);
+    EXPECT_EQ(0, fcntl(plain, F_GETFL) & O_NONBLOCK);
+    EXPECT_EQ(0, fcntl(plain, F_GETFD) & FD_CLOEXEC);
+    plain.reset();
+    knock.join();
+    Fd b = client_of(fd);
+    Knock other(b);
+    ASSERT_TRUE(poll_for(fd, POLLIN));
+    Fd flagged(accept4(fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    ASSERT_GE(flagged.get(), 0);
+    EXPECT_NE(0, fcntl(flagged, F_GETFL) & O_NONBLOCK);
+    EXPECT_NE(0, fcntl(flagged, F_GETFD) & FD_CLOEXEC);
+}
+
+TEST(Accept, C042_OptionsAreInherited)
+{
+    Fd fd = listener(4, AF_INET, [](int s) { set_alpn(s, "inherit"); });
+    set_recv_timeout(fd, 4321);
+    quic_event_option event = {QUIC_EVENT_CONNECTION_CLOSE, 1};
+    ASSERT_EQ(0, setsockopt(fd, SOL_QUIC, QUIC_SOCKOPT_EVENT, &event, sizeof(event)));
+    quic_transport_param param{};
+    param.max_data = 1234567;
+    ASSERT_EQ(0, setsockopt(fd, SOL_QUIC, QUIC_SOCKOPT_TRANSPORT_PARAM, &param, sizeof(param)));
+    Fd client = client_of(fd, "inherit");
+    Fd server;
+    ASSERT_TRUE(handshake(fd, client, &server));
+    timeval tv{};
+    socklen_t len = sizeof(tv);
+    ASSERT_EQ(0, getsockopt(server, SOL_SOCKET, SO_RCVTIMEO, &tv, &len));
+    EXPECT_EQ(4, tv.tv_sec);
+    event.on = 0;
+    len = sizeof(event);
+    ASSERT_EQ(0, getsockopt(server, SOL_QUIC, QUIC_SOCKOPT_EVENT, &event, &len));
+    EXPECT_EQ(1, event.on);
+    len = sizeof(param);
+    param = {};
+    ASSERT_EQ(0, getsockopt(server, SOL_QUIC, QUIC_SOCKOPT_TRANSPORT_PARAM, &param, &len));
+    EXPECT_EQ(1234567u, param.max_data);
+    len = sizeof(param);
+    param = {};
+    param.remote = 1;
+    ASSERT_EQ(0, getsockopt(client, SOL_QUIC, QUIC_SOCKOPT_TRANSPORT_PARAM, &param, &len));
+    EXPECT_EQ(1234567u, param.max_data) << "and the peer was told";
+}
+
+TEST(Accept, C043_TheConnectionOutlivesTheListener)
+{
+    Fd fd = listener();
+    cert_file();
+    Fd client = client_of(fd);
+    Knock knock(client);
+    Fd server(accept(fd, nullptr, nullptr));
+    fd.reset();
+    EXPECT_EQ(0, quic_server_handshake(server, key_file(), cert_file()));
+    knock.join();
+    EXPECT_EQ(0, knock.rc);
+    ASSERT_EQ(2, send(client, "hi", 2, MSG_SYN | MSG_FIN));
+    EXPECT_EQ("hi", read_bytes(server, 2));
+}
+
+TEST(Accept, C044_WokenByTheEndOfListening)
+{
+    for (int how = 0; how < 3; how++) {
+        Fd fd = listener();
+        int raw = fd;
+        int error = 0;
+        std::thread waiter([&] {
+            int rc = accept(raw, nullptr, nullptr);
+            error = rc < 0 ? errno : 0;
+        });
+        usleep(100000);
+        if (how == 0) {
+            listen(fd, 0);
+        } else if (how == 1) {
+            shutdown(fd, SHUT_RDWR);
+        } else {
+            fd.reset();
+        }
+        waiter.join();
+        EXPECT_TRUE(error == EINVAL || error == EBADF) << how << ": " << strerror(error);
+    }
+}
+
+TEST(Accept, C045_OneRequestForOneThread)
+{
+    Fd fd = listener();
+    set_recv_timeout(fd, 1000);
+    cert_file();
+    int got[2] = {-1, -1};
+    std::thread a([&] { got[0] = accept(fd, nullptr, nullptr); });
+    std::thread b([&] { got[1] = accept(fd, nullptr, nullptr); });
+    Fd client = client_of(fd);
+    Knock knock(client);
+    a.join();
+    b.join();
+    EXPECT_NE(got[0] >= 0, got[1] >= 0);
+    close(got[0] >= 0 ? got[0] : got[1]);
+}
+
+TEST(Accept, C046_RepeatedInitialsAreOneRequest)
+{
+    Fd fd = listener();
+    cert_file();
+    Fd client = client_of(fd);
+    Knock knock(client);
+    Fd server(accept(fd, nullptr, nullptr));
+    ASSERT_GE(server.get(), 0);
+    /* The client repeats its first flight while nobody answers it. */
+    set_recv_timeout(fd, 1500);
+    EXPECT_ERRNO(EAGAIN, accept(fd, nullptr, nullptr));
+    EXPECT_EQ(0, quic_server_handshake(server, key_file(), cert_file()));
+    knock.join();
+    EXPECT_EQ(0, knock.rc);
+}
+
+TEST(Accept, C047_NoDescriptorLeft)
+{
+    Fd fd = listener();
+    cert_file();
+    Fd client = client_of(fd);
+    Knock knock(client);
+    ASSERT_TRUE(poll_for(fd, POLLIN));
+    rlimit old{};
+    getrlimit(RLIMIT_NOFILE, &old);
+    Fd low(open("/dev/null", O_RDONLY));
+    rlimit limit = {static_cast<rlim_t>(low.get()), old.rlim_max};
+    low.reset();
+    setrlimit(RLIMIT_NOFILE, &limit);
+    EXPECT_ERRNO(EMFILE, accept(fd, nullptr, nullptr));
+    setrlimit(RLIMIT_NOFILE, &old);
+    EXPECT_TRUE(poll_for(fd, POLLIN)) << "the request stays in the queue";
+    Fd server(accept(fd, nullptr, nullptr));
+    ASSERT_GE(server.get(), 0);
+    EXPECT_EQ(0, quic_server_handshake(server, key_file(), cert_file()));
+}
