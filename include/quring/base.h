@@ -41,8 +41,9 @@ enum {
     QURING_E_ADDR_IN_USE = -8, /* another socket holds the address */
     QURING_E_TLS = -9,         /* certificate, key or TLS configuration cannot be used */
     QURING_E_NOT_SUPPORTED =
-        -10,             /* this build or machine lacks it (e.g. io_uring asked for, refused) */
-    QURING_E_NAME = -11, /* a host name or address text could not be turned into an address */
+        -10, /* this build, machine or peer lacks it (e.g. io_uring asked for, refused) */
+    QURING_E_NAME = -11,      /* a host name or address text could not be turned into an address */
+    QURING_E_TOO_LARGE = -12, /* more than a packet, or the buffer given, can hold */
 };
 
 QURING_EXPORT const char *quring_status_name(quring_status status);

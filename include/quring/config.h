@@ -81,6 +81,10 @@ typedef struct quring_limits {
     uint32_t mtu_probe_max_bytes;       /* datagram size searched for from 1200 up (RFC 8899), over
                                            IPv6 20 less; 0 = no search, as with udp_payload_bytes
                                            above 1200 */
+    uint32_t
+        datagram_max_bytes;  /* max_datagram_frame_size we advertise (RFC 9221 3): the peer may send
+                                    datagrams, and the application reads them; 65535 = as large as
+                                    packets are; 0 = not offered */
     bool ecn;                /* mark packets ECT(0) where the path allows (RFC 9000 13.4) */
     uint64_t cwnd_max_bytes; /* congestion window never grows beyond */
     uint64_t ack_delay_ns;   /* max_ack_delay we advertise and keep */

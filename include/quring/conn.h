@@ -40,6 +40,9 @@ typedef enum quring_event_type {
                                quring_conn_info */
     QURING_EV_TOKEN, /* client: `data` is for quring_connect_options.token of one later connection to
                         the same server: it skips a Retry there. Several may come */
+    QURING_EV_DATAGRAM_READABLE, /* quring/datagram.h: datagrams wait; told again only after a read said
+                                    QURING_E_AGAIN or all were consumed */
+    QURING_EV_DATAGRAM_WRITABLE, /* quring/datagram.h: room again after QURING_E_AGAIN */
 } quring_event_type;
 
 /* Who ended a connection, and how. */
@@ -131,7 +134,13 @@ typedef struct quring_conn_info {
     uint64_t stream_bytes_recv;     /* distinct stream bytes that arrived */
     uint64_t peer_streams_bidi_max; /* streams of ours the peer allows, in all (RFC 9000 4.6) */
     uint64_t peer_streams_uni_max;
-    uint64_t zero_rtt_bytes; /* stream bytes in 0-RTT packets; 0 after a rejection */
+    uint64_t zero_rtt_bytes;      /* stream bytes in 0-RTT packets; 0 after a rejection */
+    uint64_t datagrams_sent;      /* RFC 9221: ours that left ... */
+    uint64_t datagrams_acked;     /* ... of these, acknowledged */
+    uint64_t datagrams_lost;      /* ... of these, declared lost and not acknowledged since */
+    uint64_t datagrams_discarded; /* ours that never left: expired, replaced, or grown too large */
+    uint64_t datagrams_recv;      /* the peer's that arrived */
+    uint64_t datagrams_overrun;   /* of these, dropped because nobody read in time */
     uint64_t pto_count_total;
     uint64_t mem_bytes; /* protocol memory charged to it */
 } quring_conn_info;

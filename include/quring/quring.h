@@ -5,6 +5,7 @@
 #include "quring/base.h"
 #include "quring/config.h"
 #include "quring/conn.h"
+#include "quring/datagram.h"
 #include "quring/handshake.h"
 #include "quring/impair.h"
 #include "quring/limit.h"

@@ -30,13 +30,15 @@ extern "C" {
 typedef int quic_rc;
 enum {
     QUIC_OK = 0,
-    QUIC_E_AGAIN = -1,  /* not now; a later event or timeout changes that */
-    QUIC_E_LIMIT = -2,  /* one of our bounds is reached */
-    QUIC_E_STATE = -3,  /* the object is closed or in a state that forbids it */
-    QUIC_E_DROP = -4,   /* discard the packet or datagram, tell nobody */
-    QUIC_E_NOMEM = -5,  /* memory refused */
-    QUIC_E_INVAL = -6,  /* the caller's argument is wrong */
-    QUIC_E_CRYPTO = -7, /* the crypto library failed for a reason of its own */
+    QUIC_E_AGAIN = -1,         /* not now; a later event or timeout changes that */
+    QUIC_E_LIMIT = -2,         /* one of our bounds is reached */
+    QUIC_E_STATE = -3,         /* the object is closed or in a state that forbids it */
+    QUIC_E_DROP = -4,          /* discard the packet or datagram, tell nobody */
+    QUIC_E_NOMEM = -5,         /* memory refused */
+    QUIC_E_INVAL = -6,         /* the caller's argument is wrong */
+    QUIC_E_CRYPTO = -7,        /* the crypto library failed for a reason of its own */
+    QUIC_E_TOO_LARGE = -8,     /* no packet carries it now */
+    QUIC_E_NOT_SUPPORTED = -9, /* the peer has not offered it */
 };
 enum { /* RFC 9000 20.1 */
        QUIC_V_INTERNAL_ERROR = 0x01,

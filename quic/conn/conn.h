@@ -77,6 +77,14 @@ quic_rc quic_conn_stream_consume(quic_conn *conn, quic_stream *stream, size_t le
 quic_rc quic_conn_stream_reset(quic_conn *conn, quic_stream *stream, uint64_t app_error);
 quic_rc quic_conn_stream_stop_sending(quic_conn *conn, quic_stream *stream, uint64_t app_error);
 
+/* Results as in quring/datagram.h, with QUIC_E_* for QURING_E_*. */
+enum { QUIC_DATAGRAM_REPLACE = 1u << 0 };
+quic_rc quic_conn_datagram_send(quic_conn *conn, const uint8_t *data, size_t len, quic_ns ttl_ns,
+                                uint32_t flags);
+quic_rc quic_conn_datagram_max(const quic_conn *conn, size_t *out);
+quic_rc quic_conn_datagram_peek(quic_conn *conn, quic_span *out);
+quic_rc quic_conn_datagram_consume(quic_conn *conn);
+
 typedef struct quic_stream_info {
     uint64_t bytes_written, bytes_sent, bytes_acked, bytes_recv, bytes_read, readable, writable;
 } quic_stream_info;

@@ -110,7 +110,8 @@ static void on_ctrl_acked(quic_conn *conn, const quic_sent_frame *frame)
     }
 }
 
-static void on_frame_acked(quic_conn *conn, quic_space space, const quic_sent_frame *frame)
+static void on_frame_acked(quic_conn *conn, quic_space space, const quic_sent_packet *packet,
+                           const quic_sent_frame *frame)
 {
     switch (frame->kind) {
     case QUIC_SF_CRYPTO:
@@ -128,6 +129,9 @@ static void on_frame_acked(quic_conn *conn, quic_space space, const quic_sent_fr
     case QUIC_SF_RETIRE_CID:
         quic_cid_peer_retire_acked(&conn->cids_peer, frame->id);
         break;
+    case QUIC_SF_DATAGRAM:
+        quic_conn_datagram_acked(conn, packet->state == QUIC_SENT_LOST);
+        break;
     default:
         break; /* limits, NEW_CONNECTION_ID, HANDSHAKE_DONE: nothing waits for the news */
     }
@@ -143,7 +147,7 @@ static void on_packet_acked(quic_conn *conn, quic_space space, const quic_sent_p
         if (QUIC_LIKELY(frame->kind == QUIC_SF_STREAM)) {
             add_run(conn, run, frame);
         } else {
-            on_frame_acked(conn, space, frame);
+            on_frame_acked(conn, space, packet, frame);
         }
     }
 }
@@ -201,7 +205,7 @@ static void requeue_frame(quic_conn *conn, quic_space space, const quic_sent_fra
         }
         break;
     default:
-        break; /* an ACK is never repeated: the next one says more */
+        break; /* an ACK is never repeated: the next one says more; nor is a datagram */
     }
 }
 
@@ -243,6 +247,7 @@ static void take_lost(quic_conn *conn, quic_space space, const quic_loss_result 
         }
         if (space == QUIC_SPACE_APP) {
             quic_conn_mtu_on_lost(conn, packet, now);
+            quic_conn_datagrams_lost(conn, packet);
         }
         if ((packet->flags & QUIC_SENT_PROBED) == 0) {
             quic_conn_requeue(conn, space, packet);

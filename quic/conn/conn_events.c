@@ -159,6 +159,8 @@ bool quic_conn_poll_event(quic_conn *conn, quic_event *out, quic_ns now)
         take(conn, QUIC_CONN_EV_CONNECTED, QURING_EV_CONNECTED, out) ||
         poll_stream_event(conn, out) ||
         take(conn, QUIC_CONN_EV_STREAM_LIMIT, QURING_EV_STREAM_LIMIT, out) ||
+        take(conn, QUIC_CONN_EV_DATAGRAM_READABLE, QURING_EV_DATAGRAM_READABLE, out) ||
+        take(conn, QUIC_CONN_EV_DATAGRAM_WRITABLE, QURING_EV_DATAGRAM_WRITABLE, out) ||
         take(conn, QUIC_CONN_EV_STREAMS_AVAILABLE, QURING_EV_STREAMS_AVAILABLE, out)) {
         return true;
     }

@@ -10,6 +10,7 @@ typedef struct frame_ctx {
     quic_level level;
     const uint8_t *dcid;
     size_t dcid_len;
+    size_t frame_len; /* of the frame being taken */
     quic_ns now;
 } frame_ctx;
 
@@ -190,10 +191,19 @@ static quic_rc on_frame(const frame_ctx *ctx, const quic_frame *frame)
         return QUIC_OK;
     case QUIC_FRAME_HANDSHAKE_DONE:
         return on_handshake_done(conn, ctx->now);
+    case QUIC_FRAME_DATAGRAM:
+    case QUIC_FRAME_DATAGRAM_LEN:
+        return quic_conn_on_datagram(conn, &frame->datagram, ctx->frame_len);
     default:
         /* PADDING, PING, DATA_BLOCKED, STREAMS_BLOCKED: there is nothing to do but acknowledge. */
         return QUIC_OK;
     }
+}
+
+/* Whether a close can name the type that caused it. */
+static bool known_type(uint8_t type)
+{
+    return type < QUIC_FRAME_TYPE_COUNT || quic_frame_extension(type) != QUIC_EXT_NONE;
 }
 
 quic_rc quic_conn_take_frames(quic_conn *conn, quic_level level, const uint8_t *data, size_t len,
@@ -217,7 +227,7 @@ quic_rc quic_conn_take_frames(quic_conn *conn, quic_level level, const uint8_t *
         } else {
             quic_frame frame;
             size_t n = 0;
-            rc = quic_frame_decode(&frame, &n, data, (size_t)(end - data));
+            rc = quic_frame_decode_ext(&frame, &n, data, (size_t)(end - data), conn->extensions);
             if (rc == QUIC_OK &&
                 (!quic_frame_allowed(level, frame.type) ||
                  (quic_frame_is_server_only(frame.type) && conn->role == QUIC_SERVER))) {
@@ -226,12 +236,14 @@ quic_rc quic_conn_take_frames(quic_conn *conn, quic_level level, const uint8_t *
             if (rc == QUIC_OK) {
                 *out_eliciting = *out_eliciting || quic_frame_is_ack_eliciting(frame.type);
                 conn->rx_non_probing = conn->rx_non_probing || !quic_frame_is_probing(frame.type);
+                type = frame.type;
+                ctx.frame_len = n;
                 rc = on_frame(&ctx, &frame);
             }
             data += n;
         }
         if (QUIC_UNLIKELY(rc != QUIC_OK)) {
-            quic_conn_fail(conn, rc, type < QUIC_FRAME_TYPE_COUNT ? type : 0,
+            quic_conn_fail(conn, rc, known_type(type) ? type : 0,
                            rc == QUIC_E_LIMIT ? "too many gaps" : "", now);
             return rc;
         }

@@ -151,6 +151,7 @@ quic_rc quic_conn_create(quic_conn **out, quic_conn_env *env, const quic_conn_co
     conn->token_used = config->token_used;
     conn->new_tokens_max = config->new_tokens;
     conn->counted_half_open = config->role == QUIC_SERVER;
+    conn->extensions = conn->limits.datagram_max_bytes > 0 ? QUIC_EXT_DATAGRAM : QUIC_EXT_NONE;
     conn->created_ns = now;
     conn->last_recv_ns = now;
     conn->idle_base_ns = now;
@@ -219,6 +220,7 @@ void quic_conn_release(quic_conn *conn)
     while (conn->new_tokens != NULL) {
         quic_conn_free_token(conn);
     }
+    quic_conn_free_datagrams(conn);
     quic_mem_free(&conn->mem, conn->token, conn->token_len);
     conn->token = NULL;
     conn->token_len = 0;
@@ -423,6 +425,7 @@ void quic_conn_get_info(const quic_conn *conn, quring_conn_info *out)
         out->peer_streams_bidi_max = quic_stream_table_local_max(&conn->streams, false);
         out->peer_streams_uni_max = quic_stream_table_local_max(&conn->streams, true);
     }
+    quic_conn_datagram_info(conn, out);
     out->pto_count_total = rec->pto_total;
     out->mem_bytes = conn->mem.used_bytes + sizeof(*conn);
 }

@@ -10,6 +10,7 @@
  *   conn_cids       connection IDs                  conn_external a handshake driven from outside
  *   conn_mtu        datagram size, ECN              early        sessions, 0-RTT
  *   conn_path       a peer that moves               conn_token   NEW_TOKEN
+ *   conn_datagram   DATAGRAM frames
  */
 #ifndef QUIC_CONN_CONN_INTERNAL_H
 #define QUIC_CONN_CONN_INTERNAL_H
@@ -18,6 +19,7 @@
 #include "quic/cc/cc.h"
 #include "quic/cc/pacer.h"
 #include "quic/conn/conn.h"
+#include "quic/conn/conn_datagram.h"
 #include "quic/conn/conn_env.h"
 #include "quic/path/cid_local.h"
 #include "quic/path/cid_peer.h"
@@ -57,6 +59,7 @@ enum {
     QUIC_PEND_HANDSHAKE_DONE = 1u << 9,
     QUIC_PEND_PING = 1u << 10,
     QUIC_PEND_NEW_TOKEN = 1u << 11,
+    QUIC_PEND_DATAGRAM = 1u << 14, /* not one frame but a queue, packed next to streams */
 };
 
 /* quic_sent_frame.kind: what a sent packet carried, as far as somebody wants to know its fate. */
@@ -69,6 +72,7 @@ enum {
     QUIC_SF_NEW_CID,     /* id: sequence number */
     QUIC_SF_RETIRE_CID,  /* id: sequence number */
     QUIC_SF_NEW_TOKEN,   /* nothing more: a lost token is replaced by another */
+    QUIC_SF_DATAGRAM,
 };
 #define QUIC_SF_FIN 1u
 
@@ -84,6 +88,8 @@ enum {
     QUIC_CONN_EV_EARLY_REJECTED = 1u << 9,
     QUIC_CONN_EV_SESSION = 1u << 10,
     QUIC_CONN_EV_TOKEN = 1u << 11,
+    QUIC_CONN_EV_DATAGRAM_READABLE = 1u << 12,
+    QUIC_CONN_EV_DATAGRAM_WRITABLE = 1u << 13,
 };
 enum {
     QUIC_STREAM_EV_OPENED = 1u << 0,
@@ -110,9 +116,10 @@ enum {
 /* What is due and could not be done (no room for another packet) is tried again so much later. */
 #define QUIC_CONN_RETRY_NS (1 * QUIC_NS_PER_MS)
 /* So much stream data makes a larger datagram worth a probe: short exchanges never send one. */
-#define QUIC_MTU_PROBE_AFTER_BYTES 12000u
-#define QUIC_CLOSE_REASON_MAX      127u
-#define QUIC_KEEP_HELD_LEN_MAX     2048u
+#define QUIC_MTU_PROBE_AFTER_BYTES     12000u
+#define QUIC_MTU_PROBE_AFTER_DATAGRAMS 10u
+#define QUIC_CLOSE_REASON_MAX          127u
+#define QUIC_KEEP_HELD_LEN_MAX         2048u
 
 /* One packet whose keys are not there yet (RFC 9000 5.7). */
 typedef struct quic_held_packet {
@@ -237,7 +244,8 @@ struct quic_conn {
     /* frames to send */
     uint32_t pending;
     uint32_t ack_only_run;
-    uint64_t next_skip_pn; /* RFC 9000 21.4 */
+    uint64_t next_skip_pn;          /* RFC 9000 21.4 */
+    quic_conn_datagrams *datagrams; /* NULL: none was ever sent or received */
 
     /* handshake */
     const quic_tls_vtable *tls_vtable; /* NULL: driven from outside */
@@ -257,6 +265,8 @@ struct quic_conn {
     uint64_t peer_udp_payload_max;
     uint64_t peer_cids_max; /* active_connection_id_limit */
     uint8_t peer_ack_delay_exponent;
+    uint8_t extensions;         /* QUIC_EXT_*: those we offered, whose frames may come */
+    uint32_t peer_datagram_max; /* max_datagram_frame_size, as far as 32 bits go */
     uint8_t *token; /* client: for its Initials: of an earlier connection, or of a Retry */
     size_t token_len;
     quic_held_packet *held; /* oldest first */

@@ -35,10 +35,16 @@ void quic_conn_start_mtu(quic_conn *conn, quic_ns now)
     quic_cc_set_datagram(&conn->cc, conn->mtu.current);
 }
 
+static bool sends_much(const quic_conn *conn)
+{
+    return conn->flow_send.used >= QUIC_MTU_PROBE_AFTER_BYTES ||
+           (conn->datagrams != NULL && conn->datagrams->sent >= QUIC_MTU_PROBE_AFTER_DATAGRAMS);
+}
+
 uint32_t quic_conn_mtu_probe_size(quic_conn *conn, quic_ns now)
 {
     if (!conn->handshake_confirmed || conn->trimmed || conn->recovery.pto_count > 0 ||
-        conn->flow_send.used < QUIC_MTU_PROBE_AFTER_BYTES) {
+        !sends_much(conn)) {
         return 0;
     }
     uint32_t size = quic_mtu_probe_size(&conn->mtu, now);

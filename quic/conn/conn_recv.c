@@ -300,6 +300,7 @@ void quic_conn_recv_retry(quic_conn *conn, const uint8_t *data, const quic_long_
         quic_conn_requeue(conn, QUIC_SPACE_INITIAL, packet);
     }
     while ((packet = quic_recovery_take_next(&conn->recovery, QUIC_SPACE_APP)) != NULL) {
+        quic_conn_datagrams_lost(conn, packet);
         quic_conn_requeue(conn, QUIC_SPACE_APP, packet); /* 0-RTT, RFC 9000 17.2.5.3 */
     }
     quic_recovery_on_retry(&conn->recovery, now);

@@ -32,6 +32,16 @@ static void set_unit(quic_conn *conn, quic_tx_unit *unit, size_t len, size_t seg
     quic_path_on_sent(&conn->path, len);
 }
 
+/* Application data: streams, and datagrams where there are any. */
+static inline void add_data(quic_conn *conn, quic_packet_build *b, quic_ns now)
+{
+    if (QUIC_UNLIKELY((conn->pending & QUIC_PEND_DATAGRAM) != 0)) {
+        quic_conn_add_datagrams_and_streams(conn, b, now);
+    } else {
+        quic_packet_add_streams(conn, b);
+    }
+}
+
 /* ---- handshake: one datagram of coalesced packets ------------------------------------------------- */
 
 static bool handshake_space_wants(const quic_conn *conn, quic_space i, quic_ns now)
@@ -57,7 +67,7 @@ static void fill_handshake_packet(quic_conn *conn, quic_packet_build *b, bool ma
     (void)quic_packet_add_crypto(conn, b);
     if (b->space == QUIC_SPACE_APP && (conn->params_applied || b->early)) {
         if (quic_packet_add_pending(conn, b) && quic_packet_add_stream_ctrl(conn, b)) {
-            quic_packet_add_streams(conn, b);
+            add_data(conn, b, now);
         }
     }
     if (space->ping && !b->eliciting) {
@@ -173,7 +183,7 @@ static size_t build_app_packet(quic_conn *conn, quic_packet_build *b, uint8_t *b
             room = quic_packet_add_stream_ctrl(conn, b);
         }
         if (QUIC_LIKELY(room)) {
-            quic_packet_add_streams(conn, b);
+            add_data(conn, b, now);
         }
         if (QUIC_UNLIKELY(app->ping) && !b->eliciting) {
             (void)quic_packet_add_ping(b);

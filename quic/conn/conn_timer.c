@@ -61,6 +61,7 @@ static void trim(quic_conn *conn)
     conn->trimmed = true;
     quic_recovery_trim(&conn->recovery);
     quic_stream_table_trim(&conn->streams);
+    quic_conn_trim_datagrams(conn);
     if (conn->spaces[QUIC_SPACE_APP].crypto != NULL) {
         quic_crypto_stream_trim(conn->spaces[QUIC_SPACE_APP].crypto);
     }

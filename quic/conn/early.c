@@ -256,6 +256,7 @@ static void reject(quic_conn *conn)
     conn->early_bytes = 0;
     conn->env->counters->early_rejected++;
     while ((packet = quic_recovery_take_next(&conn->recovery, QUIC_SPACE_APP)) != NULL) {
+        quic_conn_datagrams_lost(conn, packet);
         quic_conn_requeue(conn, QUIC_SPACE_APP, packet);
     }
     for (quic_stream *s = quic_stream_table_first(&conn->streams); s != NULL;
@@ -265,6 +266,7 @@ static void reject(quic_conn *conn)
     }
     quic_stream_table_forget_peer_limits(&conn->streams);
     quic_flow_send_init(&conn->flow_send, 0);
+    conn->peer_datagram_max = 0;
     conn->flow_blocked = false;
     conn->pending &= ~(uint32_t)(QUIC_PEND_DATA_BLOCKED | QUIC_PEND_STREAMS_BLOCKED_BIDI |
                                  QUIC_PEND_STREAMS_BLOCKED_UNI);

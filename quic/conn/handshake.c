@@ -108,6 +108,7 @@ void quic_conn_our_params(const quic_conn *conn, quic_transport_params *p)
     p->max_ack_delay_ms = lim->ack_delay_ns / QUIC_NS_PER_MS;
     p->active_connection_id_limit =
         lim->cids_active_max > QUIC_CID_PEER_MAX ? QUIC_CID_PEER_MAX : lim->cids_active_max;
+    p->max_datagram_frame_size = lim->datagram_max_bytes;
     p->disable_active_migration = true;
 }
 
@@ -150,6 +151,8 @@ void quic_conn_take_limits(quic_conn *conn, const quic_transport_params *p)
 {
     conn->peer_udp_payload_max = p->max_udp_payload_size;
     conn->peer_cids_max = p->active_connection_id_limit;
+    conn->peer_datagram_max =
+        p->max_datagram_frame_size < UINT32_MAX ? (uint32_t)p->max_datagram_frame_size : UINT32_MAX;
     quic_stream_peer_limits limits = {
         .max_streams_bidi = p->initial_max_streams_bidi,
         .max_streams_uni = p->initial_max_streams_uni,
@@ -426,6 +429,7 @@ void quic_conn_on_handshake_complete(quic_conn *conn, quic_ns now)
     quic_conn_issue_cids(conn);
     quic_conn_raise(conn, QUIC_CONN_EV_CONNECTED);
     quic_conn_early_complete(conn, now);
+    quic_conn_datagrams_complete(conn);
     if (conn->role == QUIC_SERVER) {
         conn->pending |= QUIC_PEND_HANDSHAKE_DONE;
         quic_conn_give_tokens(conn, conn->new_tokens_max);

@@ -324,8 +324,8 @@ static bool add_path_responses(quic_conn *conn, quic_packet_build *b)
 
 bool quic_packet_add_pending(quic_conn *conn, quic_packet_build *b)
 {
-    const uint32_t composite =
-        QUIC_PEND_NEW_CID | QUIC_PEND_RETIRE_CID | QUIC_PEND_PATH_RESPONSE | QUIC_PEND_NEW_TOKEN;
+    const uint32_t composite = QUIC_PEND_NEW_CID | QUIC_PEND_RETIRE_CID | QUIC_PEND_PATH_RESPONSE |
+                               QUIC_PEND_NEW_TOKEN | QUIC_PEND_DATAGRAM;
     if ((conn->pending & QUIC_PEND_PATH_RESPONSE) != 0 && !add_path_responses(conn, b)) {
         return false;
     }

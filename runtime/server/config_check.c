@@ -61,6 +61,7 @@ static const rt_limit_rule rt_limit_rules[] = {
     RT_RULE(udp_payload_max_bytes, false, 1200, 65527), /* RFC 9000 18.2 */
     RT_RULE(udp_payload_bytes, false, 1200, 65507),     /* RFC 9000 14.1; IPv4's largest */
     RT_RULE(mtu_probe_max_bytes, true, 1200, 65507),
+    RT_RULE(datagram_max_bytes, true, 2, 65535),      /* RFC 9221 3: the whole frame */
     RT_RULE(cwnd_max_bytes, false, 2 * 1200, RT_TIB), /* RFC 9002 7.2: two datagrams at least */
     RT_RULE(ack_delay_ns, false, 0, 16383 * QUIC_NS_PER_MS), /* RFC 9000 18.2: below 2^14 ms */
 };

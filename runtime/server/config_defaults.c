@@ -125,6 +125,7 @@ void quring_limits_init(quring_limits *limits)
     limits->udp_payload_max_bytes = RT_DEFAULT_UDP_PAYLOAD_MAX;
     limits->udp_payload_bytes = RT_DEFAULT_UDP_PAYLOAD;
     limits->mtu_probe_max_bytes = RT_DEFAULT_MTU_PROBE_MAX;
+    limits->datagram_max_bytes = 0; /* RFC 9221 3: for applications that use datagrams */
     limits->ecn = true;
     limits->cwnd_max_bytes = RT_DEFAULT_CWND_MAX;
     limits->ack_delay_ns = RT_DEFAULT_ACK_DELAY;

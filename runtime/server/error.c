@@ -68,6 +68,10 @@ quring_status rt_status_of(int rc)
         return QURING_E_INVAL;
     case QUIC_E_CRYPTO:
         return QURING_E_TLS;
+    case QUIC_E_TOO_LARGE:
+        return QURING_E_TOO_LARGE;
+    case QUIC_E_NOT_SUPPORTED:
+        return QURING_E_NOT_SUPPORTED;
     case QUIC_E_STATE:
     case QUIC_E_DROP:
         return QURING_E_STATE;

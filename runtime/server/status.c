@@ -22,8 +22,11 @@ static const rt_status_entry rt_status_table[] = {
     {QURING_E_ADDR_IN_USE, "QURING_E_ADDR_IN_USE", "Another socket holds the address."},
     {QURING_E_TLS, "QURING_E_TLS",
      "The certificate, the key or the TLS configuration cannot be used."},
-    {QURING_E_NOT_SUPPORTED, "QURING_E_NOT_SUPPORTED", "This build or this machine lacks it."},
+    {QURING_E_NOT_SUPPORTED, "QURING_E_NOT_SUPPORTED",
+     "This build, this machine or this peer lacks it."},
     {QURING_E_NAME, "QURING_E_NAME", "The text could not be turned into an address."},
+    {QURING_E_TOO_LARGE, "QURING_E_TOO_LARGE",
+     "It is larger than a packet, or the buffer given, can hold."},
 };
 
 /* Codes are 0, -1, -2 ... in the order of the table, so the index is the negated code. */

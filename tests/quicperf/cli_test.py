@@ -85,6 +85,8 @@ class Wrong(unittest.TestCase):
         self.check(["client", "localhost", "--mtu-probe", "9"], 2, "1200..65507")
         self.check(["server", "--mtu-probe", "8972", "--payload", "1300"], 2, "--payload")
         self.check(["server", "--loss", "1%"], 2, "--loss")
+        self.check(["client", "localhost", "dgram", "-n", "1"], 2, "dgram takes no -n")
+        self.check(["client", "localhost", "dgram", "--dgram-size", "7"], 2, "7", "8..65527")
         self.check(["server", "--cert", "x.pem"], 2, "--key")
         self.check(["server", "-p", "70000"], 2, "70000", "0..65535")
         self.check(["demo", "--io", "iocp"], 2, "iocp", "auto|uring|epoll")
@@ -256,6 +258,27 @@ class Runs(unittest.TestCase):
                 self.assertTrue(run["summary"]["resumed"], mode)
                 self.assertGreaterEqual(run["summary"]["zero_rtt_connections"], 1)
                 self.assertGreater(run["summary"]["zero_rtt_bytes"], 0)
+
+    def test_datagrams(self):
+        with Server() as server:
+            for direction in "down", "up":
+                for more in ["--dgram-rate", "500", "--dgram-size", "100"], ["-c", "2"]:
+                    run = quicperf("client", "127.0.0.1:%d" % server.port, "dgram", "-t", "300ms",
+                                   "-d", direction, "-q", "--json", "-", *more)
+                    self.assertEqual(run.returncode, 0, run.stderr)
+                    document = json.loads(run.stdout)
+                    summary = document["summary"]
+                    self.assertEqual(document["mode"], "dgram")
+                    self.assertEqual(document["direction"], direction)
+                    self.assertGreater(summary["datagrams"], 10)
+                    self.assertGreaterEqual(summary["bytes"], 10 * 100)
+                    if "--dgram-size" in more:
+                        self.assertEqual(summary["bytes"], 100 * summary["datagrams"])
+            for direction in "down", "up":
+                run = quicperf("client", "127.0.0.1:%d" % server.port, "dgram", "-t", "300ms",
+                               "-d", direction, "-q", "--dgram-size", "9000", "--payload", "1300")
+                self.assertEqual(run.returncode, 1)
+                self.assertEqual(len(run.stderr.strip().split("\n")), 1, run.stderr)
 
     def test_zero_rtt_refused(self):
         with Server() as server:

@@ -85,6 +85,7 @@ void App::on_event(const quic_event &ev)
     case QURING_EV_EARLY_READY:
         early_ = true;
         open_more();
+        send_datagrams();
         break;
     case QURING_EV_EARLY_REJECTED:
         break;
@@ -96,6 +97,12 @@ void App::on_event(const quic_event &ev)
         break;
     case QURING_EV_STREAM_LIMIT:
         break; /* STREAMS_AVAILABLE says it to who waits */
+    case QURING_EV_DATAGRAM_READABLE:
+        read_datagrams();
+        break;
+    case QURING_EV_DATAGRAM_WRITABLE:
+        send_datagrams();
+        break;
     default:
         on_stream_event(ev);
         break;
@@ -120,6 +127,7 @@ void App::on_connected()
         host_->wake_app(this, next_ping_ns_);
     }
     open_more();
+    send_datagrams();
     maybe_close();
 }
 
@@ -259,6 +267,7 @@ void App::on_tick()
         next_ping_ns_ += state_->plan.ping_every_ns;
         host_->wake_app(this, next_ping_ns_);
     }
+    send_datagrams();
     for (size_t i = 0; i < streams_.size(); i++) { /* may grow */
         AppStream *st = streams_[i].get();
         if (!st->closed) {

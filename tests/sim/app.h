@@ -159,6 +159,8 @@ class App
     void pump_read(AppStream *st);
     bool read_some(AppStream *st);
     void release(AppStream *st, uint64_t offset);
+    void send_datagrams();
+    void read_datagrams();
     void maybe_close();
     uint64_t key(uint64_t id, int dir) const;
 
@@ -182,6 +184,9 @@ class App
     quic_ns connected_ns_ = 0;
     quic_ns done_ns_ = QUIC_NS_NEVER;
     quic_ns next_ping_ns_ = QUIC_NS_NEVER;
+    quic_ns next_datagram_ns_ = 0;
+    uint64_t datagrams_sent_ = 0;
+    std::set<uint64_t> datagrams_got_; /* their numbers: none comes twice */
 };
 
 } // namespace sim

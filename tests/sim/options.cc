@@ -248,6 +248,30 @@ void draw_resume(Options &o)
     }
 }
 
+/* Datagrams next to streams, offered by some hosts, too large for others; drawn apart as well. */
+void draw_datagrams(Options &o)
+{
+    Rng r(o.seed ^ 0x6467726du);
+    std::vector<HostOptions *> hosts = {&o.server};
+    for (HostOptions &h : o.clients) {
+        hosts.push_back(&h);
+    }
+    for (HostOptions *h : hosts) {
+        h->limits.datagram_max_bytes =
+            r.chance(0.2) ? 0 : (r.chance(0.7) ? 65535 : static_cast<uint32_t>(r.range(2, 1500)));
+    }
+    for (ConnPlan &c : o.conns) {
+        if (!r.chance(0.3)) {
+            continue;
+        }
+        c.datagrams[0] = r.chance(0.7) ? static_cast<uint32_t>(r.log_range(1, 200)) : 0;
+        c.datagrams[1] = r.chance(0.7) ? static_cast<uint32_t>(r.log_range(1, 200)) : 0;
+        c.datagram_bytes_max = static_cast<uint32_t>(r.log_range(8, 1400));
+        c.datagram_every_ns = r.chance(0.3) ? 0 : r.log_range(10 * QUIC_NS_PER_US, 50 * kMs);
+        c.datagram_ttl_ns = r.chance(0.5) ? 0 : r.log_range(kMs, kS);
+    }
+}
+
 } // namespace
 
 quring_limits sim_limits()
@@ -276,6 +300,7 @@ quring_limits sim_limits()
     l.cids_active_max = 4;
     l.udp_payload_max_bytes = 1472;
     l.udp_payload_bytes = 1200;
+    l.datagram_max_bytes = 65535;
     l.cwnd_max_bytes = 16u << 20;
     l.ack_delay_ns = 25 * kMs;
     return l;
@@ -315,6 +340,7 @@ Options draw_options(uint64_t seed, Tls tls)
     draw_paths(o);
     draw_resume(o);
     draw_adversity(o);
+    draw_datagrams(o);
     return o;
 }
 

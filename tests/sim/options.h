@@ -112,6 +112,10 @@ struct ConnPlan {
     bool close_by_server = false;
     bool never_close = false; /* the idle timeout ends it */
     uint64_t close_code = 0;
+    uint32_t datagrams[2] = {0, 0}; /* [0] the client's, [1] the server's */
+    uint32_t datagram_bytes_max = 0;
+    quic_ns datagram_every_ns = 0;
+    quic_ns datagram_ttl_ns = 0;
     uint32_t key_updates = 0; /* asked for while it runs */
     uint32_t cid_rotations = 0;
 };

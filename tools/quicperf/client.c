@@ -192,6 +192,8 @@ static qp_sample qp_client_sum(const qp_client *cl)
         sum.requests += s->requests;
         sum.handshakes += s->handshakes;
         sum.errors += s->errors;
+        sum.datagrams += s->datagrams;
+        sum.datagrams_lost += s->datagrams_lost;
         if (sum.rtt_ns == 0) {
             sum.rtt_ns = s->rtt_ns;
             sum.min_rtt_ns = s->min_rtt_ns;
@@ -420,6 +422,8 @@ static void qp_client_conclude(qp_client *cl, const qp_sample *sum)
     r->requests = sum->requests;
     r->connections = sum->handshakes;
     r->errors = sum->errors;
+    r->datagrams = sum->datagrams;
+    r->datagrams_lost = sum->datagrams_lost;
     if (o->mode == QP_MODE_CRR && r->seconds > 0) {
         r->handshakes_per_s = (double)sum->handshakes / r->seconds;
     }
@@ -539,6 +543,9 @@ static int qp_client_verdict(qp_client *cl)
     if (qp_client_not_resumed(cl) || qp_client_not_spared(cl) || qp_client_unharmed(cl)) {
         return QP_EXIT_FAILED;
     }
+    if (o->mode == QP_MODE_DGRAM && cl->result->datagrams == 0) {
+        return qp_client_error(cl, "not one datagram was delivered in the time given");
+    }
     bool requests = o->mode == QP_MODE_RR || o->mode == QP_MODE_CRR;
     if ((o->mode == QP_MODE_TPUT && cl->result->bytes == 0) ||
         (requests && cl->result->requests == 0)) {
@@ -580,7 +587,8 @@ int qp_client_measure(qp_result *result, const qp_client_run *run)
     const qp_options *o = run->options;
     memset(result, 0, sizeof(*result));
     result->mode = qp_mode_name(o->mode);
-    result->direction = o->mode != QP_MODE_TPUT ? NULL : o->direction == QP_UP ? "up" : "down";
+    bool one_way = o->mode == QP_MODE_TPUT || o->mode == QP_MODE_DGRAM;
+    result->direction = !one_way ? NULL : o->direction == QP_UP ? "up" : "down";
     result->cpu_remote_s = QP_UNKNOWN_S;
     qp_client *cl = calloc(1, sizeof(*cl));
     if (cl == NULL) {

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tools/quicperf/dgram.h"
 #include "tools/quicperf/setup.h"
 #include "tools/quicperf/units.h"
 
@@ -36,6 +37,7 @@ struct qp_cconn {
     bool wants_ticket;
     bool wants_token;
     bool shows_token;
+    qp_dgram dgram;
     uint32_t slot_count;
     qp_slot slots[];
 };
@@ -68,6 +70,11 @@ static void qp_cworker_done(qp_cworker *w)
     }
 }
 
+static bool qp_is_dgram(const qp_cworker *w)
+{
+    return w->plan->options->mode == QP_MODE_DGRAM;
+}
+
 static bool qp_is_up(const qp_cworker *w)
 {
     return w->plan->options->mode == QP_MODE_TPUT && w->plan->options->direction == QP_UP;
@@ -92,6 +99,7 @@ static void qp_cconn_begin(qp_cworker *w)
     const qp_client_plan *plan = w->plan;
     uint32_t slots = plan->options->mode == QP_MODE_CRR    ? 1
                      : plan->options->mode == QP_MODE_IDLE ? 0
+                     : qp_is_dgram(w)                      ? 1
                                                            : plan->options->streams;
     qp_cconn *c = calloc(1, sizeof(*c) + slots * sizeof(c->slots[0]));
     if (c == NULL) {
@@ -203,6 +211,7 @@ static void qp_cconn_closed(qp_cconn *c, const quring_close_info *close)
 {
     qp_cworker *w = c->worker;
     qp_cconn_unlink(c);
+    qp_dgram_stop(&c->dgram);
     w->opening -= c->established ? 0 : 1;
     if (!c->closing && !w->stopped) {
         char text[1024];
@@ -325,6 +334,9 @@ static void qp_slot_prepare(qp_slot *slot)
         uint64_t share = qp_slot_share(w);
         payload = o->direction == QP_UP ? share : 0;
         answer = o->direction == QP_UP ? 0 : share;
+    } else if (o->mode == QP_MODE_DGRAM) {
+        payload = 0;
+        answer = qp_dgram_request(o->dgram_bytes, o->dgram_rate);
     } else if (o->mode == QP_MODE_RR) {
         w->issued++;
     }
@@ -463,8 +475,31 @@ static void qp_slot_event(const quring_event *ev, qp_slot *slot)
     }
 }
 
+/* dgram, up: no request is needed. */
+static void qp_cconn_send_dgrams(qp_cconn *c)
+{
+    qp_cworker *w = c->worker;
+    const qp_options *o = w->plan->options;
+    if (c->dgram.sending || !w->measuring) {
+        return;
+    }
+    quring_status status = qp_dgram_start(&c->dgram, c->conn, o->dgram_bytes, o->dgram_rate);
+    if (status != QURING_OK) {
+        w->errors++;
+        qp_cworker_fail(w, status == QURING_E_NOT_SUPPORTED
+                               ? "the server takes no datagrams (RFC 9221)"
+                           : status == QURING_E_TOO_LARGE
+                               ? "no packet carries datagrams of this size (--dgram-size)"
+                               : quring_status_text(status));
+    }
+}
+
 static void qp_cconn_begin_slots(qp_cconn *c)
 {
+    if (qp_is_dgram(c->worker) && c->worker->plan->options->direction == QP_UP) {
+        qp_cconn_send_dgrams(c);
+        return;
+    }
     for (uint32_t i = 0; i < c->slot_count; i++) {
         qp_slot_begin(&c->slots[i]);
     }
@@ -483,6 +518,11 @@ static void qp_cconn_event(const quring_event *ev)
         qp_cconn_token(c, ev->data);
     } else if (ev->type == QURING_EV_STREAMS_AVAILABLE || ev->type == QURING_EV_EARLY_READY) {
         qp_cconn_begin_slots(c);
+    } else if (ev->type == QURING_EV_DATAGRAM_READABLE) {
+        uint64_t bytes = qp_dgram_take(&c->dgram, ev->conn);
+        c->worker->bytes += c->worker->measuring ? bytes : 0;
+    } else if (ev->type == QURING_EV_DATAGRAM_WRITABLE) {
+        qp_dgram_go_on(&c->dgram);
     } else if (ev->stream_ctx != NULL) {
         qp_slot *slot = ev->stream_ctx;
         if (slot->stream.handle == ev->stream.handle) { /* else an older stream of the slot */
@@ -540,6 +580,20 @@ void qp_cworker_start(void *ctx)
     }
 }
 
+/* Down: what came, and the gaps between the numbers; up: what was acknowledged or declared lost. */
+static void qp_cconn_sample_dgrams(const qp_cconn *c, qp_sample *s)
+{
+    quring_conn_info info;
+    if (c->worker->plan->options->direction == QP_DOWN) {
+        s->datagrams += c->dgram.received;
+        s->datagrams_lost += qp_dgram_missing(&c->dgram);
+    } else if (quring_conn_get_info(c->conn, &info) == QURING_OK) {
+        s->datagrams += info.datagrams_acked;
+        s->datagrams_lost += info.datagrams_lost + info.datagrams_discarded;
+        s->bytes += info.datagrams_acked * c->dgram.size;
+    }
+}
+
 void qp_cworker_sample(void *ctx)
 {
     qp_cworker *w = ctx;
@@ -559,6 +613,9 @@ void qp_cworker_sample(void *ctx)
                 s->bytes += info.bytes_acked - QP_HEADER_LEN;
             }
         }
+    }
+    for (qp_cconn *c = w->list; c != NULL && qp_is_dgram(w); c = c->next) {
+        qp_cconn_sample_dgrams(c, s);
     }
     if (w->list != NULL && w->list->established &&
         quring_conn_get_info(w->list->conn, &w->info) == QURING_OK) {
@@ -592,6 +649,7 @@ void qp_cworker_stop(void *ctx)
     w->measuring = false;
     w->stopped = true;
     for (qp_cconn *c = w->list; c != NULL; c = c->next) {
+        qp_dgram_stop(&c->dgram);
         for (uint32_t i = 0; i < c->slot_count; i++) {
             qp_slot_stop(&c->slots[i]);
         }

@@ -46,6 +46,8 @@ typedef struct qp_sample {
     uint64_t rtt_ns;
     uint64_t min_rtt_ns;
     uint64_t cwnd_bytes;
+    uint64_t datagrams;
+    uint64_t datagrams_lost;
 } qp_sample;
 
 typedef struct qp_cconn qp_cconn;

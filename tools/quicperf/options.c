@@ -67,7 +67,7 @@ static const qp_rule qp_rules[] = {
     {"--insecure", NULL, QP_C, QP_FLAG, QP_AT(insecure), 0, 0, NULL,
      "do not verify the server (loopback peers are not verified without --ca)"},
     {"-d", "--direction", QP_C, QP_CHOICE, QP_AT(direction), 0, 0, "down|up",
-     "tput: who sends; default down"},
+     "tput, dgram: who sends; default down"},
     {"-n", "--amount", QP_C, QP_SIZE, QP_AT(amount), 1, 1ull << 50, "1..1024T",
      "end after so many bytes (tput) or requests (rr, crr) in all"},
     {"-t", "--time", QP_C | QP_D | QP_L, QP_TIME, QP_AT(duration_ns), 1000000, 24 * QP_HOUR,
@@ -80,6 +80,10 @@ static const qp_rule qp_rules[] = {
      "rr, crr: request bytes after the 8-byte header; default 64"},
     {"--resp", NULL, QP_C, QP_SIZE, QP_AT(response_bytes), 0, 1ull << 40, "0..1T",
      "rr, crr: response bytes; default 1K"},
+    {"--dgram-size", NULL, QP_C, QP_U32, QP_AT(dgram_bytes), 8, 65527, "8..65527",
+     "dgram: payload bytes; default: the most that a packet carries"},
+    {"--dgram-rate", NULL, QP_C, QP_U32, QP_AT(dgram_rate), 1, 100000000, "1..100000000",
+     "dgram: datagrams per second and connection; default: as fast as can be"},
     {"--timeout", NULL, QP_S | QP_C, QP_TIME, QP_AT(timeout_ns), 1000000, QP_HOUR, "1ms..1h",
      "give up on a handshake after this; default 10s"},
     {"--idle-timeout", NULL, QP_S | QP_C, QP_TIME, QP_AT(idle_timeout_ns), 1000000, 24 * QP_HOUR,
@@ -152,7 +156,7 @@ static const struct {
     {"-V", QP_CMD_VERSION},
 };
 
-#define QP_MODES "tput|rr|crr|idle"
+#define QP_MODES "tput|rr|crr|idle|dgram"
 
 typedef struct qp_parser {
     qp_options *out;
@@ -190,7 +194,7 @@ static int qp_word_index(const char *words, const char *word)
 
 const char *qp_mode_name(uint32_t mode)
 {
-    static const char *const names[] = {"tput", "rr", "crr", "idle"};
+    static const char *const names[] = {"tput", "rr", "crr", "idle", "dgram"};
     return mode < sizeof(names) / sizeof(names[0]) ? names[mode] : "?";
 }
 
@@ -372,8 +376,8 @@ static bool qp_check(qp_parser *p)
     if ((o->impair.asked & 1u << QP_IMPAIR_QUEUE) != 0 && o->impair.link.rate_bits_per_s == 0) {
         return qp_wrong(p, "--queue waits for --rate: allowed are both or --rate alone");
     }
-    if (o->amount != 0 && o->mode == QP_MODE_IDLE) {
-        return qp_wrong(p, "idle takes no -n: allowed is -t");
+    if (o->amount != 0 && (o->mode == QP_MODE_IDLE || o->mode == QP_MODE_DGRAM)) {
+        return qp_wrong(p, "%s takes no -n: allowed is -t", qp_mode_name(o->mode));
     }
     if (o->command == QP_CMD_CLIENT && o->port == 0) {
         return qp_wrong(p, "-p 0 is not possible for client: allowed are 1..65535");
@@ -477,6 +481,7 @@ void qp_options_usage(FILE *to)
         "      rr     requests over standing connections, one outstanding per stream slot\n"
         "      crr    a new connection for every request, -c at once\n"
         "      idle   open -c connections and keep them\n"
+        "      dgram  unreliable datagrams over -c connections (RFC 9221)\n"
         "  quicperf demo [options]    server and client in this process: limit, down, up, rr\n"
         "  quicperf limit [options]   the ceiling: encryption and UDP I/O between two threads\n"
         "  quicperf --help | --version\n"

@@ -33,10 +33,11 @@ typedef enum qp_command {
 } qp_command;
 
 typedef enum qp_mode {
-    QP_MODE_TPUT = 0, /* bulk transfer */
-    QP_MODE_RR = 1,   /* requests over standing connections */
-    QP_MODE_CRR = 2,  /* a connection for each request */
-    QP_MODE_IDLE = 3, /* connections that do nothing */
+    QP_MODE_TPUT = 0,  /* bulk transfer */
+    QP_MODE_RR = 1,    /* requests over standing connections */
+    QP_MODE_CRR = 2,   /* a connection for each request */
+    QP_MODE_IDLE = 3,  /* connections that do nothing */
+    QP_MODE_DGRAM = 4, /* datagrams */
 } qp_mode;
 
 typedef enum qp_direction {
@@ -86,7 +87,9 @@ typedef struct qp_options {
     uint32_t streams;       /* per connection */
     uint64_t request_bytes; /* after the 8 bytes that say how much to answer */
     uint64_t response_bytes;
-    uint64_t timeout_ns; /* handshake */
+    uint32_t dgram_bytes; /* 0: the largest */
+    uint32_t dgram_rate;  /* per second and connection; 0: as fast as can be */
+    uint64_t timeout_ns;  /* handshake */
     uint64_t idle_timeout_ns;
     uint32_t max_streams; /* server: streams a client may have open */
 

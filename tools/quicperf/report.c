@@ -177,6 +177,10 @@ void qp_report_final(qp_out *out, const qp_result *r)
                       c->corrupted[0] + c->corrupted[1], c->duplicated[0] + c->duplicated[1],
                       c->reordered[0] + c->reordered[1], c->rebinds);
     }
+    if (r->datagrams > 0) {
+        (void)fprintf(out->text, "datagrams %" PRIu64 " delivered, %" PRIu64 " lost\n",
+                      r->datagrams, r->datagrams_lost);
+    }
     if (r->latency != NULL && r->latency->count > 0) {
         qp_report_latency(out, r->latency);
     }
@@ -223,6 +227,8 @@ static void qp_report_summary(qp_json *json, const qp_result *r)
     qp_json_bool(json, "retry", r->retry);
     qp_json_u64(json, "retry_connections", r->retry_count);
     qp_json_u64(json, "token_connections", r->token_count);
+    qp_json_u64(json, "datagrams", r->datagrams);
+    qp_json_u64(json, "datagrams_lost", r->datagrams_lost);
     qp_json_double(json, "rtt_us", (double)r->rtt_ns / 1e3);
     qp_json_double(json, "min_rtt_us", (double)r->min_rtt_ns / 1e3);
     qp_json_u64(json, "cwnd_bytes", r->cwnd_bytes);

@@ -56,6 +56,8 @@ typedef struct qp_result {
     uint64_t connections; /* handshakes completed */
     uint64_t errors;      /* connections or requests that failed */
     double handshakes_per_s;
+    uint64_t datagrams;      /* dgram: delivered */
+    uint64_t datagrams_lost; /* dgram: sent, or meant to be, and not delivered */
     uint64_t lost_packets;
     uint64_t kernel_drops;
     uint64_t rtt_ns;

@@ -7,6 +7,7 @@
 
 #include "quring/quring.h"
 
+#include "tools/quicperf/dgram.h"
 #include "tools/quicperf/proto.h"
 #include "tools/quicperf/setup.h"
 
@@ -60,6 +61,9 @@ struct qp_sconn {
     quring_conn conn;
     qp_sstream *streams;
     size_t waiting;
+    qp_sstream *dgram_stream; /* the request for the datagrams that are being sent */
+    qp_dgram dgram_out;
+    qp_dgram dgram_in;
 };
 
 /* Only the worker itself writes its counters, so a plain sum is enough. */
@@ -118,6 +122,10 @@ static void qp_sstream_destroy(qp_sstream *s)
         qp_count(&conn->worker->bytes_out, info.bytes_acked);
     }
     conn->waiting -= s->waiting ? 1 : 0;
+    if (conn->dgram_stream == s) {
+        conn->dgram_stream = NULL;
+        qp_dgram_stop(&conn->dgram_out);
+    }
     if (s->prev != NULL) {
         s->prev->next = s->next;
     } else {
@@ -188,17 +196,33 @@ static void qp_sconn_answer_uni(qp_sconn *conn, uint64_t bytes)
     qp_sconn_open_waiting(conn);
 }
 
+/* Datagrams instead of stream bytes, until the client says STOP_SENDING; one such request at a time. */
+static void qp_sstream_answer_dgrams(qp_sstream *s, uint64_t request)
+{
+    qp_sconn *conn = s->conn;
+    if (conn->dgram_stream != NULL ||
+        qp_dgram_request_start(&conn->dgram_out, conn->conn, request) != QURING_OK) {
+        s->dead = true;
+        (void)quring_stream_reset(s->stream, QP_APP_REFUSED);
+        return;
+    }
+    conn->dgram_stream = s;
+}
+
 /* The request is complete: answer it. One that ended before its header is only ended (draft 2.3.1). */
 static void qp_sstream_end_of_request(qp_sstream *s, uint64_t stream_id)
 {
+    qp_sconn *conn = s->conn;
     bool uni = (stream_id & 2u) != 0; /* RFC 9000 2.1 */
     bool asked = qp_header_is_complete(&s->header);
     uint64_t bytes = asked ? qp_header_value(&s->header) : 0;
     if (asked) {
-        qp_count(&s->conn->worker->requests, 1);
+        qp_count(&conn->worker->requests, 1);
     }
-    if (uni) {
-        qp_sconn_answer_uni(s->conn, bytes);
+    if (!uni && qp_dgram_is_request(bytes)) {
+        qp_sstream_answer_dgrams(s, bytes);
+    } else if (uni) {
+        qp_sconn_answer_uni(conn, bytes);
     } else {
         qp_sstream_answer_on(s, s->stream, bytes);
     }
@@ -272,6 +296,9 @@ static void qp_server_stream_event(const quring_event *ev, qp_sstream *s)
         break;
     case QURING_EV_STREAM_STOPPED:
         s->dead = true;
+        if (s->conn->dgram_stream == s) {
+            qp_dgram_stop(&s->conn->dgram_out);
+        }
         break;
     case QURING_EV_STREAM_CLOSED:
         qp_sstream_destroy(s);
@@ -290,6 +317,10 @@ static void qp_server_event(const quring_event *ev)
         (void)quring_conn_close(ev->conn, QP_APP_REFUSED, "out of memory");
     } else if (ev->type == QURING_EV_STREAM_OPENED) {
         qp_server_opened(conn, ev);
+    } else if (ev->type == QURING_EV_DATAGRAM_READABLE) {
+        qp_count(&conn->worker->bytes_in, qp_dgram_take(&conn->dgram_in, ev->conn));
+    } else if (ev->type == QURING_EV_DATAGRAM_WRITABLE) {
+        qp_dgram_go_on(&conn->dgram_out);
     } else if (ev->type == QURING_EV_STREAMS_AVAILABLE) {
         qp_sconn_open_waiting(conn);
     } else if (ev->stream_ctx != NULL) {

@@ -135,7 +135,8 @@ template <class F> void each_frame(const Bytes &datagram, F visit)
         while (at < end - QUIC_AEAD_TAG_LEN) {
             quic_frame frame;
             size_t n = 0;
-            if (quic_frame_decode(&frame, &n, p + at, end - QUIC_AEAD_TAG_LEN - at) != QUIC_OK) {
+            if (quic_frame_decode_ext(&frame, &n, p + at, end - QUIC_AEAD_TAG_LEN - at,
+                                      QUIC_EXT_ALL) != QUIC_OK) {
                 break;
             }
             visit(where, frame);

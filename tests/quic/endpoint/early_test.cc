@@ -298,7 +298,8 @@ TEST_F(Early, AcceptedUnderSmallerLimitsIsAViolation)
           &quic_transport_params::initial_max_stream_data_uni,
           &quic_transport_params::initial_max_stream_data_bidi_local,
           &quic_transport_params::initial_max_stream_data_bidi_remote,
-          &quic_transport_params::active_connection_id_limit}) {
+          &quic_transport_params::active_connection_id_limit,
+          &quic_transport_params::max_datagram_frame_size /* RFC 9221 3 */}) {
         Net net;
         Ticket(net);
         /* magic, version, name with its length, then the parameters with theirs */
@@ -318,6 +319,58 @@ TEST_F(Early, AcceptedUnderSmallerLimitsIsAViolation)
         ASSERT_TRUE(net.run_until([&] { return net.client.count(QURING_EV_CLOSED) == 1; }));
         EXPECT_EQ(net.client.close_kind(), QURING_CLOSE_LOCAL_TRANSPORT);
         EXPECT_EQ(net.client.close_code(), uint64_t{QUIC_V_PROTOCOL_VIOLATION});
+        NewRegister();
+    }
+}
+
+quic_rc SendDatagram(quic_conn *conn, const std::string &bytes)
+{
+    return quic_conn_datagram_send(conn, reinterpret_cast<const uint8_t *>(bytes.data()),
+                                   bytes.size(), 0, 0);
+}
+
+/* RFC 9221 3: a client remembers that the server takes them, and how large. */
+TEST_F(Early, DatagramsLeaveWithTheFirstFlight)
+{
+    Net net;
+    Ticket(net);
+    const quic_ns began = net.now;
+    net.client.conn = net.connect();
+    size_t max = 0;
+    ASSERT_EQ(quic_conn_datagram_max(net.client.conn, &max), QUIC_OK);
+    const std::string largest(max, 'L');
+    ASSERT_EQ(SendDatagram(net.client.conn, "unreliable"), QUIC_OK);
+    ASSERT_EQ(SendDatagram(net.client.conn, largest), QUIC_OK);
+    ASSERT_TRUE(net.run_until([&] { return net.server.datagrams.size() == 2; }));
+    EXPECT_EQ(net.now, began + net.delay); /* half a round trip */
+    EXPECT_EQ(net.server.datagrams, (std::vector<std::string>{"unreliable", largest}));
+    EXPECT_EQ(net.server.count(QURING_EV_CONNECTED), 0u);
+    ASSERT_TRUE(net.run_until([&] { return net.server.count(QURING_EV_CONNECTED) == 1; }));
+    net.run_for(kS);
+    EXPECT_EQ(Info(net.client.conn).datagrams_acked, 2u);
+}
+
+/* RFC 9001 4.6.2: what went in refused 0-RTT is lost; until the server's limit is known others wait. */
+TEST_F(Early, ARefusalLosesDatagrams)
+{
+    for (uint32_t limit : {65535u, 0u}) {
+        Net net;
+        Ticket(net);
+        quring_limits other = net.options.server.limits;
+        other.datagram_max_bytes = limit;
+        net.serve(nullptr, &other);
+        net.client.conn = net.connect();
+        ASSERT_EQ(SendDatagram(net.client.conn, "gone"), QUIC_OK);
+        net.run_for(kMs);
+        ASSERT_TRUE(net.run_until([&] { return net.client.count(QURING_EV_EARLY_REJECTED) == 1; }));
+        net.run_for(kS);
+        const quring_conn_info info = Info(net.client.conn);
+        EXPECT_TRUE(info.early_rejected);
+        EXPECT_EQ(info.datagrams_lost, 1u);
+        EXPECT_EQ(SendDatagram(net.client.conn, "later"),
+                  limit == 0 ? QUIC_E_NOT_SUPPORTED : QUIC_OK);
+        net.run_for(kS);
+        EXPECT_EQ(net.server.datagrams.size(), limit == 0 ? 0u : 1u);
         NewRegister();
     }
 }

@@ -195,6 +195,15 @@ void Net::read(Side &side, quic_conn *conn, quic_stream *stream)
     }
 }
 
+void Net::read_datagrams(Side &side, quic_conn *conn)
+{
+    quic_span span{};
+    while (quic_conn_datagram_peek(conn, &span) == QUIC_OK) {
+        side.datagrams.emplace_back(reinterpret_cast<const char *>(span.data), span.len);
+        (void)quic_conn_datagram_consume(conn);
+    }
+}
+
 void Net::on_event(Side &side, const quic_event &ev)
 {
     if (ev.type == QURING_EV_SESSION && &side == &client) {
@@ -221,6 +230,8 @@ void Net::on_event(Side &side, const quic_event &ev)
         side.conn = ev.conn;
     } else if (ev.type == QURING_EV_STREAM_READABLE) {
         read(side, ev.conn, ev.stream);
+    } else if (ev.type == QURING_EV_DATAGRAM_READABLE && side.read_datagrams) {
+        read_datagrams(side, ev.conn);
     } else if (ev.type == QURING_EV_STREAM_WRITABLE) {
         pump(side, ev.stream_id);
     } else if (ev.type == QURING_EV_STREAM_CLOSED) {

@@ -53,6 +53,8 @@ struct Side {
     std::map<uint64_t, Received> streams;
     std::map<uint64_t, std::pair<std::string, size_t>> to_write; /* by stream: bytes, written */
     std::map<uint64_t, quic_stream *> open;
+    std::vector<std::string> datagrams; /* DATAGRAM frames, as they were read */
+    bool read_datagrams = true;
     quic_conn *conn = nullptr; /* the last one that got CONNECTED */
 
     size_t count(quring_event_type type) const;
@@ -116,6 +118,7 @@ class Net
     void pull_events(Side &side);
     void on_event(Side &side, const quic_event &ev);
     void read(Side &side, quic_conn *conn, quic_stream *stream);
+    void read_datagrams(Side &side, quic_conn *conn);
     void pump(Side &side, uint64_t id);
     void transmit(Side &side, const quic_tx_unit &unit);
     void deliver(Packet &p);
