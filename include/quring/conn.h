@@ -141,6 +141,8 @@ typedef struct quring_conn_info {
     uint64_t datagrams_discarded; /* ours that never left: expired, replaced, or grown too large */
     uint64_t datagrams_recv;      /* the peer's that arrived */
     uint64_t datagrams_overrun;   /* of these, dropped because nobody read in time */
+    uint32_t key_updates;         /* RFC 9001 6: those we began ... */
+    uint32_t key_updates_peer;    /* ... and those of the peer */
     uint64_t pto_count_total;
     uint64_t mem_bytes; /* protocol memory charged to it */
 } quring_conn_info;
@@ -151,6 +153,12 @@ QURING_EXPORT quring_status quring_conn_get_info(quring_conn conn, quring_conn_i
 
 /* quring_conn_ping sends a PING. Returns QURING_OK; QURING_E_STATE; QURING_E_THREAD. */
 QURING_EXPORT quring_status quring_conn_ping(quring_conn conn);
+
+/* quring_conn_update_keys changes the keys of both directions (RFC 9001 6), beginning with our next packet;
+ * the connection does so by itself long before a key is worn out. Returns QURING_OK; QURING_E_AGAIN (not
+ * allowed now: the handshake is not confirmed, or the last update is not over, which takes up to three
+ * probe timeouts; no event follows); QURING_E_STATE; QURING_E_THREAD; QURING_E_NOMEM. */
+QURING_EXPORT quring_status quring_conn_update_keys(quring_conn conn);
 
 #ifdef __cplusplus
 }

@@ -56,6 +56,7 @@ quic_conn *quic_stream_conn(const quic_stream *stream);
  * QUIC_E_STATE when already closing. */
 quic_rc quic_conn_close(quic_conn *conn, uint64_t app_error, const char *reason);
 quic_rc quic_conn_ping(quic_conn *conn);
+quic_rc quic_conn_update_keys(quic_conn *conn);
 void quic_conn_get_info(const quic_conn *conn, quring_conn_info *out);
 /* Why it closed; kind is QURING_CLOSE_NONE while it is open. Valid until the endpoint reaps it. */
 const quring_close_info *quic_conn_close_info(const quic_conn *conn);

@@ -353,6 +353,9 @@ quic_rc quic_conn_on_ack(quic_conn *conn, quic_space space, const quic_frame_ack
     if (space == QUIC_SPACE_APP && conn->key_update_unacked && result.acked_count > 0 &&
         result.largest_acked_pn != QUIC_PN_NONE &&
         result.largest_acked_pn >= conn->tx_phase_first_pn) {
+        if (conn->tx_phase != conn->rx_phase) {
+            return QUIC_V_KEY_UPDATE; /* RFC 9001 6.2: has our new keys and goes on with its old ones */
+        }
         conn->key_update_unacked = false; /* RFC 9001 6.1 */
     }
     if (result.acked_count > 0) {

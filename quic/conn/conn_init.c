@@ -426,6 +426,8 @@ void quic_conn_get_info(const quic_conn *conn, quring_conn_info *out)
         out->peer_streams_uni_max = quic_stream_table_local_max(&conn->streams, true);
     }
     quic_conn_datagram_info(conn, out);
+    out->key_updates = conn->key_updates;
+    out->key_updates_peer = conn->key_updates_peer;
     out->pto_count_total = rec->pto_total;
     out->mem_bytes = conn->mem.used_bytes + sizeof(*conn);
 }

@@ -226,6 +226,9 @@ struct quic_conn {
     bool rx_phase;
     bool tx_phase;
     bool key_update_unacked; /* our last update waits for an acknowledgement in the new phase */
+    bool rx_phase_unacked;   /* we have acknowledged nothing since rx_phase changed */
+    uint32_t key_updates;    /* we began */
+    uint32_t key_updates_peer;
     uint64_t open_failed_total;
 
     /* streams */
@@ -452,9 +455,15 @@ void quic_conn_free_token(quic_conn *conn);
 quic_rc quic_conn_use_token(quic_conn *conn, const uint8_t *blob, size_t len);
 
 /* ---- conn_keys.c ------------------------------------------------------------------------------- */
-/* Which keys open a 1-RTT packet of key phase `phase`; NULL: none. */
-quic_keys *quic_conn_rx_keys(quic_conn *conn, bool phase, uint64_t pn);
-/* A packet was opened with `keys`: the peer may have begun a new phase. */
+/* Opens a 1-RTT packet that is not of the current key phase, with the keys it gives in *out. Returns
+ * QUIC_OK; QUIC_E_STATE (no keys); QUIC_E_DROP (not authentic); QUIC_V_KEY_UPDATE. */
+quic_rc quic_conn_open_other_phase(quic_conn *conn, quic_keys **out, uint64_t pn, uint8_t *data,
+                                   size_t hdr_len, size_t len);
+/* One of the current phase did not open: spends what one of another phase would have cost. */
+void quic_conn_open_again(quic_conn *conn, uint64_t pn, uint8_t *data, size_t hdr_len, size_t len);
+void quic_conn_derive_next(quic_conn *conn);
+/* A packet was opened with `keys`: the peer may have begun a new phase. Returns QUIC_OK; negative;
+ * QUIC_V_KEY_UPDATE. */
 quic_rc quic_conn_on_opened(quic_conn *conn, const quic_keys *keys, uint64_t pn, quic_ns now);
 void quic_conn_maybe_update_keys(quic_conn *conn, quic_ns now);
 void quic_conn_drop_old_keys(quic_conn *conn, quic_ns now);

@@ -1,24 +1,70 @@
 /* 1-RTT keys around an update (RFC 9001 6), and packets that came before their keys (RFC 9000 5.7). */
 #include "quic/conn/conn_internal.h"
 
-/* RFC 9001 6.3, 6.5: the phase bit differs from ours either because the packet is older than our last
- * update or because the peer begins a new one; the packet number tells which. */
-quic_keys *quic_conn_rx_keys(quic_conn *conn, bool phase, uint64_t pn)
+#define SCRATCH_LEN 2048u /* what a packet is opened into to look whether old keys fit */
+
+/* RFC 9001 6.3: the keys of the next phase are there before anybody asks for them, so that a packet with
+ * a forged Key Phase bit takes as long as any other that is not authentic. */
+void quic_conn_derive_next(quic_conn *conn)
 {
-    quic_conn_space *app = &conn->spaces[QUIC_SPACE_APP];
-    if (QUIC_LIKELY(phase == conn->rx_phase)) {
-        return app->rx;
+    const quic_keys *rx = conn->spaces[QUIC_SPACE_APP].rx;
+    if (conn->rx_next == NULL && rx != NULL &&
+        quic_keys_update(&conn->rx_next, rx, &conn->mem) != QUIC_OK) {
+        conn->rx_next = NULL; /* no memory: tried again when needed */
     }
-    if (conn->rx_prev != NULL && pn < conn->rx_phase_first_pn) {
-        return conn->rx_prev;
+}
+
+/* Whether a packet opens with `keys`; leaves it as it is. */
+static bool opens_with(quic_conn *conn, quic_keys *keys, uint64_t pn, const uint8_t *data,
+                       size_t hdr_len, size_t len)
+{
+    uint8_t small[SCRATCH_LEN];
+    size_t body = len - hdr_len;
+    uint8_t *scratch = body <= sizeof(small) ? small : quic_mem_alloc(&conn->mem, body);
+    if (scratch == NULL) {
+        return false;
     }
-    if (!conn->handshake_complete) {
-        return NULL;
+    bool ok = quic_keys_open_to(keys, pn, data, hdr_len, scratch, data + hdr_len, body);
+    if (scratch != small) {
+        quic_mem_free(&conn->mem, scratch, body);
     }
-    if (conn->rx_next == NULL && quic_keys_update(&conn->rx_next, app->rx, &conn->mem) != QUIC_OK) {
-        return NULL;
+    return ok;
+}
+
+/* RFC 9001 6.5: the phase bit differs from ours either because the packet is older than the last update or
+ * because the peer begins a new phase; the packet number tells which. 9.5: while old keys are kept, a
+ * packet that nothing opens costs two attempts, whatever its bit and its number say. */
+quic_rc quic_conn_open_other_phase(quic_conn *conn, quic_keys **out, uint64_t pn, uint8_t *data,
+                                   size_t hdr_len, size_t len)
+{
+    quic_keys *prev = conn->rx_prev;
+    uint8_t *payload = data + hdr_len;
+    if (prev != NULL && pn < conn->rx_phase_first_pn) {
+        *out = prev;
+        if (quic_keys_open(prev, pn, data, hdr_len, payload, len - hdr_len)) {
+            return QUIC_OK;
+        }
+        (void)quic_keys_open(conn->spaces[QUIC_SPACE_APP].rx, pn, data, hdr_len, payload,
+                             len - hdr_len);
+        return QUIC_E_DROP;
     }
-    return conn->rx_next;
+    quic_conn_derive_next(conn);
+    if (conn->rx_next == NULL) {
+        return QUIC_E_STATE;
+    }
+    if (prev != NULL && opens_with(conn, prev, pn, data, hdr_len, len)) {
+        return QUIC_V_KEY_UPDATE; /* RFC 9001 6.4: old keys behind newer ones */
+    }
+    *out = conn->rx_next;
+    return quic_keys_open(conn->rx_next, pn, data, hdr_len, payload, len - hdr_len) ? QUIC_OK
+                                                                                    : QUIC_E_DROP;
+}
+
+void quic_conn_open_again(quic_conn *conn, uint64_t pn, uint8_t *data, size_t hdr_len, size_t len)
+{
+    if (conn->rx_prev != NULL) {
+        (void)quic_keys_open(conn->rx_prev, pn, data, hdr_len, data + hdr_len, len - hdr_len);
+    }
 }
 
 static quic_rc rotate_tx(quic_conn *conn)
@@ -51,10 +97,15 @@ quic_rc quic_conn_on_opened(quic_conn *conn, const quic_keys *keys, uint64_t pn,
     }
     /* RFC 9001 6.2: the peer updated; our keys follow, unless this answers an update of ours. */
     if (conn->tx_phase == conn->rx_phase) {
+        if (conn->rx_phase_unacked) {
+            return QUIC_V_KEY_UPDATE; /* 6.2: before we acknowledged anything of the last phase */
+        }
         quic_rc rc = rotate_tx(conn);
         if (rc != QUIC_OK) {
             return rc;
         }
+        conn->key_updates_peer++;
+        conn->env->counters->key_updates++;
     }
     quic_keys_destroy(conn->rx_prev);
     conn->rx_prev = app->rx;
@@ -64,23 +115,70 @@ quic_rc quic_conn_on_opened(quic_conn *conn, const quic_keys *keys, uint64_t pn,
     conn->rx_next = NULL;
     conn->rx_phase = !conn->rx_phase;
     conn->rx_phase_first_pn = pn;
+    conn->rx_phase_unacked = true;
+    quic_conn_derive_next(conn);
     return QUIC_OK;
 }
 
-/* RFC 9001 6.1: not before the handshake is confirmed, nor before the last update was answered. 6.6: a
- * peer that lets no update happen does not get more packets out of one key than it may seal. */
+/* RFC 9001 6.1: not before the handshake is confirmed, nor before the last update was acknowledged; 6.5: nor
+ * while the peer may still keep the keys before that. */
+static bool may_update(const quic_conn *conn)
+{
+    return conn->handshake_confirmed && !conn->key_update_unacked &&
+           conn->tx_phase == conn->rx_phase && conn->rx_prev == NULL;
+}
+
+static quic_rc initiate_update(quic_conn *conn)
+{
+    quic_rc rc = rotate_tx(conn);
+    if (rc == QUIC_OK) {
+        conn->key_updates++;
+        conn->env->counters->key_updates++;
+    }
+    return rc;
+}
+
+quic_rc quic_conn_update_keys(quic_conn *conn)
+{
+    if (conn->state != QUIC_CONN_ESTABLISHED) {
+        return QUIC_E_STATE;
+    }
+    if (!may_update(conn)) {
+        if (conn->key_update_unacked && conn->recovery.in_flight_bytes == 0) {
+            /* Nothing that asks for an acknowledgement has left with the present keys. */
+            conn->pending |= QUIC_PEND_PING;
+            quic_conn_mark_dirty(conn);
+        }
+        return QUIC_E_AGAIN;
+    }
+    quic_rc rc = initiate_update(conn);
+    if (rc == QUIC_OK) {
+        conn->pending |= QUIC_PEND_PING; /* the peer hears of it although there is nothing to say */
+        quic_conn_mark_dirty(conn);
+    }
+    return rc;
+}
+
+/* When half of what a key may seal is used up. The rest lasts until an update is possible. */
+static inline uint64_t update_at(uint64_t limit)
+{
+    return limit / 2 < QUIC_KEY_UPDATE_PACKETS ? limit / 2 : QUIC_KEY_UPDATE_PACKETS;
+}
+
+/* RFC 9001 6.6: a peer that lets no update happen does not get more packets out of one key than it may
+ * seal. */
 void quic_conn_maybe_update_keys(quic_conn *conn, quic_ns now)
 {
-    quic_conn_space *app = &conn->spaces[QUIC_SPACE_APP];
-    if (QUIC_LIKELY(quic_keys_sealed_count(app->tx) < QUIC_KEY_UPDATE_PACKETS)) {
+    const quic_keys *tx = conn->spaces[QUIC_SPACE_APP].tx;
+    uint64_t limit = quic_keys_confidentiality_limit(tx);
+    if (QUIC_LIKELY(quic_keys_sealed_count(tx) < update_at(limit))) {
         return;
     }
-    if (conn->handshake_confirmed && !conn->key_update_unacked &&
-        conn->tx_phase == conn->rx_phase && conn->rx_prev == NULL && rotate_tx(conn) == QUIC_OK) {
+    if (may_update(conn) && initiate_update(conn) == QUIC_OK) {
         return;
     }
-    if (quic_keys_sealed_count(app->tx) + QUIC_KEY_RESERVE_PACKETS >=
-        quic_keys_confidentiality_limit(app->tx)) {
+    uint64_t reserve = limit / 8 < QUIC_KEY_RESERVE_PACKETS ? limit / 8 : QUIC_KEY_RESERVE_PACKETS;
+    if (quic_keys_sealed_count(tx) + reserve >= limit) {
         quic_conn_fail(conn, QUIC_V_AEAD_LIMIT_REACHED, 0, "confidentiality limit", now);
     }
 }

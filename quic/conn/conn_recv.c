@@ -156,6 +156,21 @@ void quic_conn_recv_long(quic_conn *conn, uint8_t *data, const quic_long_header 
 
 /* ---- short headers ------------------------------------------------------------------------------- */
 
+/* A packet whose Key Phase bit is not that of the current keys. */
+static bool open_other_phase(quic_conn *conn, quic_keys **keys, uint64_t pn, uint8_t *data,
+                             size_t hdr_len, size_t len, quic_ns now)
+{
+    quic_rc rc = quic_conn_open_other_phase(conn, keys, pn, data, hdr_len, len);
+    if (rc == QUIC_E_STATE) {
+        conn->env->counters->drop_no_keys++;
+    } else if (rc == QUIC_E_DROP) {
+        on_open_failed(conn, *keys, data, len, now);
+    } else if (rc != QUIC_OK) {
+        quic_conn_fail(conn, rc, 0, "old keys after newer ones", now);
+    }
+    return rc == QUIC_OK;
+}
+
 static inline void recv_short_one(quic_conn *conn, uint8_t *data, size_t len,
                                   const uint8_t mask[16], uint8_t ecn, quic_ns now)
 {
@@ -173,12 +188,14 @@ static inline void recv_short_one(quic_conn *conn, uint8_t *data, size_t len,
         conn->env->counters->drop_duplicate++;
         return;
     }
-    quic_keys *keys = quic_conn_rx_keys(conn, quic_header_key_phase(first), pn);
-    if (QUIC_UNLIKELY(keys == NULL)) {
-        conn->env->counters->drop_no_keys++;
-        return;
-    }
-    if (QUIC_UNLIKELY(!quic_keys_open(keys, pn, data, hdr_len, data + hdr_len, len - hdr_len))) {
+    quic_keys *keys = app->rx;
+    if (QUIC_UNLIKELY(quic_header_key_phase(first) != conn->rx_phase)) {
+        if (!open_other_phase(conn, &keys, pn, data, hdr_len, len, now)) {
+            return;
+        }
+    } else if (QUIC_UNLIKELY(
+                   !quic_keys_open(keys, pn, data, hdr_len, data + hdr_len, len - hdr_len))) {
+        quic_conn_open_again(conn, pn, data, hdr_len, len);
         on_open_failed(conn, keys, data, len, now);
         return;
     }
@@ -186,8 +203,9 @@ static inline void recv_short_one(quic_conn *conn, uint8_t *data, size_t len,
         quic_conn_fail(conn, QUIC_V_PROTOCOL_VIOLATION, 0, "reserved bits", now); /* 17.3.1 */
         return;
     }
-    if (QUIC_UNLIKELY(quic_conn_on_opened(conn, keys, pn, now) != QUIC_OK)) {
-        quic_conn_fail(conn, QUIC_E_NOMEM, 0, "memory", now);
+    quic_rc rc = quic_conn_on_opened(conn, keys, pn, now);
+    if (QUIC_UNLIKELY(rc != QUIC_OK)) {
+        quic_conn_fail(conn, rc, 0, rc > 0 ? "key update without acknowledgement" : "memory", now);
         return;
     }
     on_authentic(conn, QUIC_LEVEL_APP, now);

@@ -427,6 +427,7 @@ void quic_conn_on_handshake_complete(quic_conn *conn, quic_ns now)
     conn->path.validated = true; /* RFC 9000 8.1: only who got our packets can finish */
     quic_conn_start_mtu(conn, now);
     quic_conn_issue_cids(conn);
+    quic_conn_derive_next(conn);
     quic_conn_raise(conn, QUIC_CONN_EV_CONNECTED);
     quic_conn_early_complete(conn, now);
     quic_conn_datagrams_complete(conn);

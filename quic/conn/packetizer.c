@@ -197,6 +197,9 @@ bool quic_packet_add_ack(quic_conn *conn, quic_packet_build *b, quic_ns now)
         return false;
     }
     (void)quic_ack_tracker_on_ack_sent(t);
+    if (b->space == QUIC_SPACE_APP) {
+        conn->rx_phase_unacked = false; /* our keys followed at once, RFC 9001 6.2 */
+    }
     b->p += n;
     conn->env->counters->acks_sent++;
     return true;

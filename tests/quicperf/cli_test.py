@@ -259,6 +259,19 @@ class Runs(unittest.TestCase):
                 self.assertGreaterEqual(run["summary"]["zero_rtt_connections"], 1)
                 self.assertGreater(run["summary"]["zero_rtt_bytes"], 0)
 
+    def test_key_updates(self):
+        with Server() as server:
+            for direction in "down", "up":
+                run = quicperf("client", "127.0.0.1:%d" % server.port, "-n", "64M", "-d", direction,
+                               "-q", "--json", "-", "--key-update", "1M")
+                self.assertEqual(run.returncode, 0, run.stderr)
+                self.assertGreater(json.loads(run.stdout)["summary"]["key_updates"], 0)
+            run = quicperf("client", "127.0.0.1:%d" % server.port, "-n", "1M", "-q", "--json", "-",
+                           "--key-update", "1G")
+            self.assertEqual(run.returncode, 1)
+            self.assertIn("never updated", run.stderr)
+            self.assertEqual(json.loads(run.stdout)["summary"]["key_updates"], 0)
+
     def test_datagrams(self):
         with Server() as server:
             for direction in "down", "up":

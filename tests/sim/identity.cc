@@ -56,6 +56,19 @@ struct BoringPair {
 
 } // namespace
 
+void Identity::limit(uint64_t seal_limit, uint64_t open_limit)
+{
+    limited_ = *crypto_;
+    for (size_t i = 0; i < QUIC_SUITE_COUNT; i++) {
+        suites_[i] = *crypto_->suites[i];
+        suites_[i].confidentiality_limit =
+            seal_limit != 0 ? seal_limit : suites_[i].confidentiality_limit;
+        suites_[i].integrity_limit = open_limit != 0 ? open_limit : suites_[i].integrity_limit;
+        limited_.suites[i] = &suites_[i];
+    }
+    crypto_ = &limited_;
+}
+
 Identity::Identity(const Options &o)
 {
     if (o.tls == Tls::kBoring) {
@@ -68,6 +81,9 @@ Identity::Identity(const Options &o)
     }
     vtable_ = quic_tls_script();
     crypto_ = quic_crypto_shim();
+    if (o.seal_limit != 0 || o.open_limit != 0) {
+        limit(o.seal_limit, o.open_limit);
+    }
     script_server_.suite = o.suite;
     script_server_.alpn = "sim";
     script_server_.server_flight_len = o.server_flight_len;

@@ -16,6 +16,8 @@ class Identity
 {
   public:
     explicit Identity(const Options &options);
+    Identity(const Identity &) = delete;
+    Identity &operator=(const Identity &) = delete;
 
     const quic_tls_vtable *vtable() const
     {
@@ -39,8 +41,12 @@ class Identity
     }
 
   private:
+    void limit(uint64_t seal_limit, uint64_t open_limit);
+
     const quic_tls_vtable *vtable_;
     const quic_crypto *crypto_;
+    quic_crypto limited_{}; /* the shim with lower limits */
+    quic_crypto_suite suites_[QUIC_SUITE_COUNT]{};
     quic_tls_script_config script_server_{};
     quic_tls_script_config script_client_{};
     const void *server_;

@@ -213,15 +213,6 @@ const quic_addr *sim_inspect_first_remote(const quic_conn *conn)
     return &conn->admitted;
 }
 
-void sim_inspect_update_keys(quic_conn *conn)
-{
-    quic_keys *tx = conn->spaces[QUIC_SPACE_APP].tx;
-    if (quic_conn_is_open(conn) && tx != NULL) {
-        tx->sealed_count = QUIC_KEY_UPDATE_PACKETS;
-        quic_conn_mark_dirty(conn);
-    }
-}
-
 bool sim_inspect_key_phase(const quic_conn *conn)
 {
     return conn->tx_phase;

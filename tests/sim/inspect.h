@@ -25,9 +25,7 @@ const char *sim_inspect_flow_settled(const quic_conn *from, const quic_conn *to)
  * key epochs. NULL, or what is wrong. */
 const char *sim_inspect_pair(const quic_conn *from, const quic_conn *to);
 
-/* sim_inspect_update_keys makes the connection update its 1-RTT keys with its next packet, if the
- * rules allow it; sim_inspect_key_phase tells its current send phase. */
-void sim_inspect_update_keys(quic_conn *conn);
+/* sim_inspect_key_phase tells the current send phase. */
 bool sim_inspect_key_phase(const quic_conn *conn);
 
 /* sim_inspect_state prints the connection in one line. */

@@ -132,6 +132,9 @@ struct Options {
     uint32_t server_flight_len = 0;
     uint32_t ticket_len = 0;
     uint16_t suite = 0;
+    uint64_t seal_limit =
+        0; /* packets per key, instead of the suite's; script only; 0: the suite's */
+    uint64_t open_limit = 0;     /* packets that fail to open, per connection, likewise */
     std::vector<LinkOptions> up; /* per client host */
     std::vector<LinkOptions> down;
     std::vector<HostOptions> clients;

@@ -368,8 +368,11 @@ void World::perturb(App *app)
         return;
     }
     if (plan.key_updates > 0 && rng_.chance(0.5)) {
-        plan.key_updates--;
-        sim_inspect_update_keys(app->conn());
+        quic_rc rc = quic_conn_update_keys(app->conn());
+        plan.key_updates -= rc == QUIC_OK ? 1 : 0;
+        if (rc != QUIC_OK && rc != QUIC_E_AGAIN && rc != QUIC_E_STATE && !options_.may_run_out) {
+            fail("keys could not be updated");
+        }
     }
     if (plan.cid_rotations > 0 && rng_.chance(0.5)) {
         plan.cid_rotations -= sim_inspect_rotate_cid(app->conn()) ? 1 : 0;

@@ -439,6 +439,7 @@ static void qp_client_conclude(qp_client *cl, const qp_sample *sum)
         r->packets_recv = stats.packets_recv;
         r->io_syscalls = stats.io_syscalls;
         r->kernel_drops = stats.io_kernel_drops;
+        r->key_updates = stats.key_updates;
     }
     for (uint32_t i = 0; i < cl->worker_count; i++) {
         r->resumed_count += cl->workers[i].resumed;
@@ -545,6 +546,11 @@ static int qp_client_verdict(qp_client *cl)
     }
     if (o->mode == QP_MODE_DGRAM && cl->result->datagrams == 0) {
         return qp_client_error(cl, "not one datagram was delivered in the time given");
+    }
+    if (o->key_update_bytes != 0 && cl->result->key_updates == 0) {
+        return qp_client_error(cl,
+                               "the keys were never updated: too few bytes moved, or too little "
+                               "time passed, for --key-update");
     }
     bool requests = o->mode == QP_MODE_RR || o->mode == QP_MODE_CRR;
     if ((o->mode == QP_MODE_TPUT && cl->result->bytes == 0) ||

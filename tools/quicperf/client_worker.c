@@ -38,6 +38,7 @@ struct qp_cconn {
     bool wants_token;
     bool shows_token;
     qp_dgram dgram;
+    uint64_t moved; /* bytes since the last key update */
     uint32_t slot_count;
     qp_slot slots[];
 };
@@ -344,9 +345,21 @@ static void qp_slot_prepare(qp_slot *slot)
     qp_pump_add_header(&slot->pump, answer);
 }
 
+/* --key-update. What is not allowed yet (RFC 9001 6.1, 6.5) is tried again with the next bytes. */
+static void qp_cconn_moved(qp_cconn *c, uint64_t bytes)
+{
+    uint64_t every = c->worker->plan->options->key_update_bytes;
+    c->moved += bytes;
+    if (every != 0 && c->moved >= every && quring_conn_update_keys(c->conn) == QURING_OK) {
+        c->moved = 0;
+    }
+}
+
 static void qp_slot_push(qp_slot *slot)
 {
+    uint64_t before = slot->pump.offset;
     quring_status status = qp_pump_run(&slot->pump);
+    qp_cconn_moved(slot->conn, slot->pump.offset - before);
     if (status != QURING_OK && status != QURING_E_AGAIN && !slot->conn->worker->stopped) {
         slot->conn->worker->errors++;
         qp_cworker_fail(slot->conn->worker, quring_status_text(status));
@@ -427,6 +440,7 @@ static void qp_slot_receive(qp_slot *slot)
             break;
         }
         slot->got += got;
+        qp_cconn_moved(slot->conn, got);
         w->bytes += w->measuring && !qp_is_up(w) ? got : 0;
     }
     if (fin && w->plan->options->mode != QP_MODE_TPUT) {
@@ -521,6 +535,7 @@ static void qp_cconn_event(const quring_event *ev)
     } else if (ev->type == QURING_EV_DATAGRAM_READABLE) {
         uint64_t bytes = qp_dgram_take(&c->dgram, ev->conn);
         c->worker->bytes += c->worker->measuring ? bytes : 0;
+        qp_cconn_moved(c, bytes);
     } else if (ev->type == QURING_EV_DATAGRAM_WRITABLE) {
         qp_dgram_go_on(&c->dgram);
     } else if (ev->stream_ctx != NULL) {

@@ -84,6 +84,8 @@ static const qp_rule qp_rules[] = {
      "dgram: payload bytes; default: the most that a packet carries"},
     {"--dgram-rate", NULL, QP_C, QP_U32, QP_AT(dgram_rate), 1, 100000000, "1..100000000",
      "dgram: datagrams per second and connection; default: as fast as can be"},
+    {"--key-update", NULL, QP_C, QP_SIZE, QP_AT(key_update_bytes), 1, 1ull << 50, "1..1024T",
+     "update the keys of a connection each time so many bytes have moved on it"},
     {"--timeout", NULL, QP_S | QP_C, QP_TIME, QP_AT(timeout_ns), 1000000, QP_HOUR, "1ms..1h",
      "give up on a handshake after this; default 10s"},
     {"--idle-timeout", NULL, QP_S | QP_C, QP_TIME, QP_AT(idle_timeout_ns), 1000000, 24 * QP_HOUR,

@@ -117,6 +117,7 @@ static void qp_server_result(qp_result *r, const qp_server *server, const quring
     if (quring_stats_get(rt, -1, &stats) == QURING_OK) {
         r->lost_packets = stats.packets_lost;
         r->kernel_drops = stats.io_kernel_drops;
+        r->key_updates = stats.key_updates;
         r->packets_sent = stats.packets_sent;
         r->packets_recv = stats.packets_recv;
         r->io_syscalls = stats.io_syscalls;

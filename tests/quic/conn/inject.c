@@ -39,7 +39,7 @@ size_t inject_make(quic_conn *conn, quic_level level, uint32_t flags, const uint
     quic_sent_map *map = quic_recovery_map(&conn->recovery, space);
     quic_keys *keys = conn->spaces[space].tx;
     size_t len_off = 0;
-    uint64_t pn = quic_sent_map_next_pn(map);
+    uint64_t pn = quic_sent_map_next_pn(map) + ((flags & INJECT_AHEAD) != 0 ? 16 : 0);
     if (keys == NULL) {
         return 0;
     }
@@ -67,6 +67,9 @@ size_t inject_make(quic_conn *conn, quic_level level, uint32_t flags, const uint
     if ((flags & INJECT_FLIP_TAG) != 0) {
         out[total - 1] ^= 1;
     }
+    if ((flags & INJECT_AHEAD) != 0) {
+        return total;
+    }
     quic_sent_packet *sent = quic_sent_map_add(map, pn);
     QURING_ASSERT(sent != NULL);
     quic_recovery_on_sent(&conn->recovery, space, sent, (uint32_t)total, 0, conn->env->now);
@@ -85,9 +88,21 @@ void inject_wear_keys(quic_conn *conn, uint64_t count)
     quic_conn_mark_dirty(conn);
 }
 
+void inject_rotate(quic_conn *conn)
+{
+    quic_conn_space *app = &conn->spaces[QUIC_SPACE_APP];
+    quic_keys *next = NULL;
+    quic_rc rc = quic_keys_update(&next, app->tx, &conn->mem);
+    QURING_ASSERT(rc == QUIC_OK);
+    quic_keys_destroy(app->tx);
+    app->tx = next;
+    conn->tx_phase = !conn->tx_phase;
+}
+
 void inject_stop_updates(quic_conn *conn)
 {
     conn->key_update_unacked = true;
+    conn->tx_phase_first_pn = QUIC_VARINT_MAX;
 }
 
 uint64_t inject_next_pn(const quic_conn *conn)

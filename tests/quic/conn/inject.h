@@ -14,7 +14,8 @@ enum {
     INJECT_NO_FIXED_BIT = 1u << 1,  /* RFC 9000 17.3.1 */
     INJECT_OTHER_PHASE = 1u << 2,   /* the key phase bit says the other one; the key does not */
     INJECT_FLIP_TAG = 1u << 3,      /* not authentic */
-    INJECT_OTHER_SCID = 1u << 4,    /* long header: not the SCID of the packets before */
+    INJECT_AHEAD = 1u << 5, /* 16 packet numbers ahead; the connection does not know about it */
+    INJECT_OTHER_SCID = 1u << 4, /* long header: not the SCID of the packets before */
 };
 
 /* inject_make seals `frames` (may be empty) as the next packet of `conn` at `level` (not EARLY) into
@@ -28,8 +29,10 @@ size_t inject_make(quic_conn *conn, quic_level level, uint32_t flags, const uint
 bool inject_has_keys(const quic_conn *conn, quic_level level, bool is_write);
 /* inject_wear_keys pretends that the 1-RTT send key has sealed `count` packets. */
 void inject_wear_keys(quic_conn *conn, uint64_t count);
-/* inject_stop_updates: the last key update was never acknowledged. */
+/* inject_stop_updates: the last key update was never acknowledged, and never will be. */
 void inject_stop_updates(quic_conn *conn);
+/* inject_rotate updates the send keys although no rule allows it. */
+void inject_rotate(quic_conn *conn);
 /* inject_next_pn, inject_skipped_pn: the next packet number of 1-RTT packets, and one that was left
  * out on purpose (UINT64_MAX: none yet; RFC 9000 21.4). inject_skip_next leaves the next one out. */
 uint64_t inject_next_pn(const quic_conn *conn);

@@ -23,7 +23,7 @@ TEST(KeyUpdate, PeerFollowsAndDataGoesOn)
         Side &other = by_server ? net.client : net.server;
         for (int i = 0; i < 5; i++) {
             bool before = sim_inspect_key_phase(mover.conn);
-            sim_inspect_update_keys(mover.conn);
+            ASSERT_EQ(quic_conn_update_keys(mover.conn), QUIC_OK) << i;
             uint64_t id = net.write(mover, "in the new phase", true);
             net.run_for(kMs);
             EXPECT_NE(sim_inspect_key_phase(mover.conn), before) << i;
@@ -43,12 +43,12 @@ TEST(KeyUpdate, IsNotRepeatedBeforeThePeerAnswered)
     ASSERT_TRUE(net.handshake());
     net.run_for(100 * kMs);
     net.filter = [](Packet &) { return false; };
-    sim_inspect_update_keys(net.client.conn);
+    ASSERT_EQ(quic_conn_update_keys(net.client.conn), QUIC_OK);
     net.write(net.client, "a", true);
     net.run_for(kMs);
     bool phase = sim_inspect_key_phase(net.client.conn);
     EXPECT_TRUE(phase);
-    sim_inspect_update_keys(net.client.conn);
+    EXPECT_EQ(quic_conn_update_keys(net.client.conn), QUIC_E_AGAIN);
     net.write(net.client, "b", true);
     net.run_for(kMs);
     EXPECT_EQ(sim_inspect_key_phase(net.client.conn), phase);
@@ -74,7 +74,7 @@ TEST(KeyUpdate, LatePacketsOfTheOldPhaseAreTaken)
     uint64_t old_id = net.write(net.client, "old phase", true);
     net.run_for(kMs);
     ASSERT_EQ(late.size(), 1u);
-    sim_inspect_update_keys(net.client.conn);
+    ASSERT_EQ(quic_conn_update_keys(net.client.conn), QUIC_OK);
     uint64_t new_id = net.write(net.client, "new phase", true);
     ASSERT_TRUE(net.run_until([&] { return net.server.streams[new_id].fin; }));
     EXPECT_FALSE(net.server.streams[old_id].fin);
