@@ -87,7 +87,13 @@ typedef struct quring_limits {
                                     packets are; 0 = not offered */
     bool ecn;                /* mark packets ECT(0) where the path allows (RFC 9000 13.4) */
     uint64_t cwnd_max_bytes; /* congestion window never grows beyond */
-    uint64_t ack_delay_ns;   /* max_ack_delay we advertise and keep */
+    bool ack_frequency;    /* ask peers that can (draft-ietf-quic-ack-frequency) to acknowledge bulk
+                                data less often: eight times per window at least. Off by default: fewer
+                                ACK frames save CPU on both sides and capacity of the way back, but the
+                                sender learns later of loss at the end of a burst; receivers that take
+                                packets in batches acknowledge once per batch anyway. What a peer asks
+                                of us is always done */
+    uint64_t ack_delay_ns; /* max_ack_delay we advertise and keep */
 } quring_limits;
 
 /* quring_limits_init fills `limits` with the defaults for a server on the Internet. */

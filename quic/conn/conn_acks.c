@@ -129,6 +129,9 @@ static void on_frame_acked(quic_conn *conn, quic_space space, const quic_sent_pa
     case QUIC_SF_RETIRE_CID:
         quic_cid_peer_retire_acked(&conn->cids_peer, frame->id);
         break;
+    case QUIC_SF_ACK_FREQUENCY:
+        quic_conn_ack_frequency_acked(conn, frame);
+        break;
     case QUIC_SF_DATAGRAM:
         quic_conn_datagram_acked(conn, packet->state == QUIC_SENT_LOST);
         break;
@@ -172,6 +175,9 @@ static void requeue_frame(quic_conn *conn, quic_space space, const quic_sent_fra
         break;
     case QUIC_SF_PEND: {
         uint32_t bit = (uint32_t)frame->off;
+        if (bit == QUIC_PEND_IMMEDIATE_ACK) {
+            break; /* Acknowledgment Frequency 5: its moment is over */
+        }
         /* RFC 9000 13.3: BLOCKED frames only while they are still true */
         if ((bit == QUIC_PEND_DATA_BLOCKED && !quic_flow_send_is_blocked(&conn->flow_send)) ||
             (bit == QUIC_PEND_STREAMS_BLOCKED_BIDI &&
@@ -197,6 +203,9 @@ static void requeue_frame(quic_conn *conn, quic_space space, const quic_sent_fra
         break;
     case QUIC_SF_NEW_TOKEN:
         quic_conn_give_tokens(conn, 1);
+        break;
+    case QUIC_SF_ACK_FREQUENCY:
+        quic_conn_ack_frequency_lost(conn, frame);
         break;
     case QUIC_SF_RETIRE_CID:
         quic_cid_peer_retire_lost(&conn->cids_peer, frame->id);
@@ -364,6 +373,9 @@ quic_rc quic_conn_on_ack(quic_conn *conn, quic_space space, const quic_frame_ack
             quic_conn_take_ecn(conn, space, frame, &result, now);
         }
         update_cc(conn, &result, now);
+        if (QUIC_UNLIKELY(conn->ack_freq != NULL)) {
+            quic_conn_review_ack_freq(conn);
+        }
         wake_starved(conn);
     }
     if (space == QUIC_SPACE_HANDSHAKE) {
@@ -403,6 +415,9 @@ void quic_conn_on_recovery_timeout(quic_conn *conn, quic_ns now)
         quic_ecn_on_pto(&conn->ecn);
         quic_conn_mtu_on_pto(conn, now);
         queue_probes(conn, t.space, t.probe_count);
+        if (QUIC_UNLIKELY(conn->ack_freq != NULL) && t.space == QUIC_SPACE_APP) {
+            conn->pending |= QUIC_PEND_IMMEDIATE_ACK; /* whatever was asked for before */
+        }
         for (int i = 0; i < QUIC_SPACE_COUNT; i++) {
             /* RFC 9002 6.2.4: other spaces with data in flight get a probe into the datagram too */
             if (i != (int)t.space && (t.eliciting_mask >> i & 1) != 0 &&

@@ -191,6 +191,11 @@ static quic_rc on_frame(const frame_ctx *ctx, const quic_frame *frame)
         return QUIC_OK;
     case QUIC_FRAME_HANDSHAKE_DONE:
         return on_handshake_done(conn, ctx->now);
+    case QUIC_FRAME_ACK_FREQUENCY:
+        return quic_conn_on_ack_frequency(conn, &frame->ack_frequency);
+    case QUIC_FRAME_IMMEDIATE_ACK:
+        conn->rx_immediate_ack = true;
+        return QUIC_OK;
     case QUIC_FRAME_DATAGRAM:
     case QUIC_FRAME_DATAGRAM_LEN:
         return quic_conn_on_datagram(conn, &frame->datagram, ctx->frame_len);

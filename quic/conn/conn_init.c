@@ -151,7 +151,8 @@ quic_rc quic_conn_create(quic_conn **out, quic_conn_env *env, const quic_conn_co
     conn->token_used = config->token_used;
     conn->new_tokens_max = config->new_tokens;
     conn->counted_half_open = config->role == QUIC_SERVER;
-    conn->extensions = conn->limits.datagram_max_bytes > 0 ? QUIC_EXT_DATAGRAM : QUIC_EXT_NONE;
+    conn->extensions = QUIC_EXT_ACK_FREQUENCY;
+    conn->extensions |= conn->limits.datagram_max_bytes > 0 ? QUIC_EXT_DATAGRAM : 0;
     conn->created_ns = now;
     conn->last_recv_ns = now;
     conn->idle_base_ns = now;
@@ -221,6 +222,7 @@ void quic_conn_release(quic_conn *conn)
         quic_conn_free_token(conn);
     }
     quic_conn_free_datagrams(conn);
+    quic_conn_free_ack_freq(conn);
     quic_mem_free(&conn->mem, conn->token, conn->token_len);
     conn->token = NULL;
     conn->token_len = 0;

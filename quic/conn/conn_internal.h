@@ -10,7 +10,7 @@
  *   conn_cids       connection IDs                  conn_external a handshake driven from outside
  *   conn_mtu        datagram size, ECN              early        sessions, 0-RTT
  *   conn_path       a peer that moves               conn_token   NEW_TOKEN
- *   conn_datagram   DATAGRAM frames
+ *   conn_datagram   DATAGRAM frames                 conn_ack_freq how often ACKs come
  */
 #ifndef QUIC_CONN_CONN_INTERNAL_H
 #define QUIC_CONN_CONN_INTERNAL_H
@@ -19,6 +19,7 @@
 #include "quic/cc/cc.h"
 #include "quic/cc/pacer.h"
 #include "quic/conn/conn.h"
+#include "quic/conn/conn_ack_freq.h"
 #include "quic/conn/conn_datagram.h"
 #include "quic/conn/conn_env.h"
 #include "quic/path/cid_local.h"
@@ -59,6 +60,8 @@ enum {
     QUIC_PEND_HANDSHAKE_DONE = 1u << 9,
     QUIC_PEND_PING = 1u << 10,
     QUIC_PEND_NEW_TOKEN = 1u << 11,
+    QUIC_PEND_ACK_FREQUENCY = 1u << 12,
+    QUIC_PEND_IMMEDIATE_ACK = 1u << 13,
     QUIC_PEND_DATAGRAM = 1u << 14, /* not one frame but a queue, packed next to streams */
 };
 
@@ -73,6 +76,7 @@ enum {
     QUIC_SF_RETIRE_CID,  /* id: sequence number */
     QUIC_SF_NEW_TOKEN,   /* nothing more: a lost token is replaced by another */
     QUIC_SF_DATAGRAM,
+    QUIC_SF_ACK_FREQUENCY, /* id: sequence number; off: the delay asked for, in microseconds */
 };
 #define QUIC_SF_FIN 1u
 
@@ -208,11 +212,12 @@ struct quic_conn {
     quic_conn_move *move;          /* NULL: the peer stays where it is */
     const quic_path_addr *rx_from; /* of the datagrams being taken */
     uint32_t rx_datagram_len;
-    bool rx_other_path;   /* they came from another address than path's */
-    bool rx_non_probing;  /* a frame was seen that only a moved peer sends (RFC 9000 9.1) */
-    bool ever_challenged; /* we sent a PATH_CHALLENGE once */
-    quic_addr admitted;   /* the remote address the endpoint's admission counted */
-    quic_mtu mtu;         /* path.udp_payload_bytes follows its `current` */
+    bool rx_other_path;    /* they came from another address than path's */
+    bool rx_immediate_ack; /* an IMMEDIATE_ACK frame was seen */
+    bool rx_non_probing;   /* a frame was seen that only a moved peer sends (RFC 9000 9.1) */
+    bool ever_challenged;  /* we sent a PATH_CHALLENGE once */
+    quic_addr admitted;    /* the remote address the endpoint's admission counted */
+    quic_mtu mtu;          /* path.udp_payload_bytes follows its `current` */
     quic_ecn ecn;
     uint8_t tx_ecn;     /* codepoint of the unit under construction */
     uint64_t ecn_acked; /* packets that left marked and were acknowledged */
@@ -248,6 +253,8 @@ struct quic_conn {
     uint32_t pending;
     uint32_t ack_only_run;
     uint64_t next_skip_pn;          /* RFC 9000 21.4 */
+    uint64_t ack_freq_next_seq;     /* ACK_FREQUENCY frames below are obsolete */
+    quic_conn_ack_freq *ack_freq;   /* NULL: we ask for nothing */
     quic_conn_datagrams *datagrams; /* NULL: none was ever sent or received */
 
     /* handshake */

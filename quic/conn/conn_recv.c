@@ -48,6 +48,7 @@ static void take_payload(quic_conn *conn, quic_level level, uint64_t pn, const u
         return;
     }
     conn->rx_non_probing = false;
+    conn->rx_immediate_ack = false;
     quic_rc rc = quic_conn_take_frames(conn, level, payload, len, &eliciting, dcid, dcid_len, now);
     quic_conn_space *space = &conn->spaces[quic_conn_space_of(level)];
     if (rc != QUIC_OK || !quic_conn_is_open(conn) || space->discarded) {
@@ -56,6 +57,9 @@ static void take_payload(quic_conn *conn, quic_level level, uint64_t pn, const u
     if (quic_ack_tracker_on_packet(&space->acks, pn, eliciting, ecn, now) != QUIC_OK) {
         quic_conn_fail(conn, QUIC_E_NOMEM, 0, "memory", now);
         return;
+    }
+    if (QUIC_UNLIKELY(conn->rx_immediate_ack)) {
+        quic_ack_tracker_force(&space->acks, now); /* Acknowledgment Frequency 5 */
     }
     if (QUIC_UNLIKELY(conn->rx_other_path) && conn->rx_non_probing && level == QUIC_LEVEL_APP &&
         pn == quic_ack_tracker_largest(&space->acks)) {

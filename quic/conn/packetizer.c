@@ -262,6 +262,8 @@ static size_t encode_pending(quic_conn *conn, uint32_t bit, uint8_t *p, size_t r
         return quic_frame_encode_streams_blocked(p, room, uni,
                                                  quic_stream_table_local_max(&conn->streams, uni));
     }
+    case QUIC_PEND_IMMEDIATE_ACK:
+        return quic_frame_encode_immediate_ack(p, room);
     case QUIC_PEND_HANDSHAKE_DONE:
         return quic_frame_encode_handshake_done(p, room);
     default:
@@ -328,8 +330,11 @@ static bool add_path_responses(quic_conn *conn, quic_packet_build *b)
 bool quic_packet_add_pending(quic_conn *conn, quic_packet_build *b)
 {
     const uint32_t composite = QUIC_PEND_NEW_CID | QUIC_PEND_RETIRE_CID | QUIC_PEND_PATH_RESPONSE |
-                               QUIC_PEND_NEW_TOKEN | QUIC_PEND_DATAGRAM;
+                               QUIC_PEND_NEW_TOKEN | QUIC_PEND_DATAGRAM | QUIC_PEND_ACK_FREQUENCY;
     if ((conn->pending & QUIC_PEND_PATH_RESPONSE) != 0 && !add_path_responses(conn, b)) {
+        return false;
+    }
+    if ((conn->pending & QUIC_PEND_ACK_FREQUENCY) != 0 && !quic_packet_add_ack_frequency(conn, b)) {
         return false;
     }
     if ((conn->pending & QUIC_PEND_RETIRE_CID) != 0 && !add_retirements(conn, b)) {

@@ -14,6 +14,16 @@ void quic_ack_tracker_init(quic_ack_tracker *t, quic_mem *mem, uint32_t ranges_m
     t->deadline_ns = QUIC_NS_NEVER;
     t->max_ack_delay_ns = max_ack_delay_ns;
     t->threshold = QUIC_ACK_ELICITING_THRESHOLD;
+    t->reordering = 1;
+    t->largest_acked = UINT64_MAX;
+}
+
+void quic_ack_tracker_set_frequency(quic_ack_tracker *t, uint32_t threshold,
+                                    quic_ns max_ack_delay_ns, uint64_t reordering)
+{
+    t->threshold = threshold;
+    t->max_ack_delay_ns = max_ack_delay_ns;
+    t->reordering = reordering;
 }
 
 void quic_ack_tracker_deinit(quic_ack_tracker *t)
@@ -57,6 +67,31 @@ static bool is_out_of_order(const quic_ack_tracker *t, uint64_t pn)
     return newest->lo > t->largest_eliciting_pn + 1 && newest->lo > t->min_pn;
 }
 
+/* Acknowledgment Frequency 6.2, with a threshold above 1: the peer can declare a packet lost by what arrived
+ * behind it and does not know so yet, or one arrived that it has given up. `pn` and the largest
+ * ack-eliciting number are noted already. */
+static bool is_beyond_reordering(const quic_ack_tracker *t, uint64_t pn)
+{
+    uint64_t floor = t->min_pn;
+    if (t->largest_acked != UINT64_MAX && t->largest_acked >= t->reordering) {
+        uint64_t reported = t->largest_acked - t->reordering; /* Largest Reported Missing */
+        if (pn <= reported) {
+            return true;
+        }
+        floor = reported + 1 > floor ? reported + 1 : floor;
+    }
+    uint64_t missing = UINT64_MAX;                 /* the smallest Unreported Missing */
+    for (uint32_t i = t->ranges.count; i-- > 0;) { /* ends: ranges are bounded */
+        uint64_t lo = quic_range_set_at(&t->ranges, i)->lo;
+        if (lo <= floor) {
+            break;
+        }
+        uint64_t from = i > 0 ? quic_range_set_at(&t->ranges, i - 1)->hi + 1 : floor;
+        missing = from > floor ? from : floor;
+    }
+    return missing < t->largest_eliciting_pn && t->largest_eliciting_pn - missing >= t->reordering;
+}
+
 static void count_ecn(quic_ack_tracker *t, uint8_t ecn)
 {
     switch (ecn & 3) {
@@ -90,21 +125,29 @@ quic_rc quic_ack_tracker_on_packet(quic_ack_tracker *t, uint64_t pn, bool ack_el
     if (pn < t->unsent_min_pn) {
         t->unsent_min_pn = pn;
     }
+    bool ce_asks = false;
     if (QUIC_UNLIKELY(ecn != 0)) {
         count_ecn(t, ecn);
+        /* RFC 9000 13.2.1; with fewer ACKs only where marks begin (Acknowledgment Frequency 6.3) */
+        ce_asks =
+            (ecn & 3) == 3 && (t->threshold <= QUIC_ACK_ELICITING_THRESHOLD || !t->last_was_ce);
     }
+    t->last_was_ce = (ecn & 3) == 3;
     if (!ack_eliciting || t->ranges.count == 0) {
         return QUIC_OK; /* RFC 9000 13.2.1: no ACK in return for a packet that does not ask for one */
     }
     t->pending_count++;
-    bool at_once = t->max_ack_delay_ns == 0 || t->pending_count >= t->threshold || (ecn & 3) == 3 ||
-                   is_out_of_order(t, pn);
+    bool at_once = t->max_ack_delay_ns == 0 || t->pending_count >= t->threshold || ce_asks ||
+                   (QUIC_LIKELY(t->reordering == 1) && is_out_of_order(t, pn));
+    if (t->largest_eliciting_pn == UINT64_MAX || pn > t->largest_eliciting_pn) {
+        t->largest_eliciting_pn = pn;
+    }
+    if (QUIC_UNLIKELY(t->reordering > 1)) {
+        at_once = at_once || is_beyond_reordering(t, pn);
+    }
     quic_ns due_ns = at_once ? now : now + t->max_ack_delay_ns;
     if (due_ns < t->deadline_ns) {
         t->deadline_ns = due_ns;
-    }
-    if (t->largest_eliciting_pn == UINT64_MAX || pn > t->largest_eliciting_pn) {
-        t->largest_eliciting_pn = pn;
     }
     return QUIC_OK;
 }
@@ -122,7 +165,8 @@ uint64_t quic_ack_tracker_on_ack_sent(quic_ack_tracker *t)
     t->pending_count = 0;
     t->unsent_min_pn = UINT64_MAX;
     t->deadline_ns = QUIC_NS_NEVER;
-    return t->ranges.count > 0 ? quic_range_set_max(&t->ranges) : t->largest_pn;
+    t->largest_acked = t->ranges.count > 0 ? quic_range_set_max(&t->ranges) : t->largest_pn;
+    return t->largest_acked;
 }
 
 void quic_ack_tracker_on_ack_acked(quic_ack_tracker *t, uint64_t largest_acked)

@@ -4,7 +4,8 @@
  * Shape:  received ranges, newest kept when there are too many. Made for batches: quic_ack_tracker_on_packet
  *         for each packet, then one question whether an ACK is due.
  * Owner:  the connection, one per space.
- * Spec:   RFC 9000 13.2 (13.2.4: forgetting), 13.4.1 (ECN counts), 12.3 (duplicates).
+ * Spec:   RFC 9000 13.2 (13.2.4: forgetting), 13.4.1 (ECN counts), 12.3 (duplicates); QUIC Acknowledgment
+ *         Frequency 6.
  */
 #ifndef QUIC_RECOVERY_ACK_TRACKER_H
 #define QUIC_RECOVERY_ACK_TRACKER_H
@@ -30,6 +31,9 @@ typedef struct quic_ack_tracker {
     uint64_t unsent_min_pn;   /* lowest received since the last ACK frame; UINT64_MAX = none */
     uint32_t pending_count;   /* ack-eliciting packets since the last ACK frame */
     uint32_t threshold;       /* that many make an ACK due at once */
+    bool last_was_ce;         /* the last packet came with a CE mark */
+    uint64_t reordering;      /* packets behind a gap that make one due; 1: any; 0: never */
+    uint64_t largest_acked;   /* Largest Acknowledged of our last ACK frame; UINT64_MAX: none */
     uint64_t ect0_count;
     uint64_t ect1_count;
     uint64_t ce_count;
@@ -41,6 +45,12 @@ typedef struct quic_ack_tracker {
 void quic_ack_tracker_init(quic_ack_tracker *t, quic_mem *mem, uint32_t ranges_max,
                            quic_ns max_ack_delay_ns);
 void quic_ack_tracker_deinit(quic_ack_tracker *t);
+
+/* quic_ack_tracker_set_frequency: the peer asks for an ACK after `threshold` (1 or more) ack-eliciting
+ * packets, after max_ack_delay_ns, and when `reordering` packets have come behind a gap (Acknowledgment
+ * Frequency 6, 6.2; 0: gaps do not matter). */
+void quic_ack_tracker_set_frequency(quic_ack_tracker *t, uint32_t threshold,
+                                    quic_ns max_ack_delay_ns, uint64_t reordering);
 
 /* quic_ack_tracker_is_duplicate: packet `pn` was received before, or is too old to tell: drop it. */
 static inline bool quic_ack_tracker_is_duplicate(const quic_ack_tracker *t, uint64_t pn)

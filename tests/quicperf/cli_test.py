@@ -259,6 +259,13 @@ class Runs(unittest.TestCase):
                 self.assertGreaterEqual(run["summary"]["zero_rtt_connections"], 1)
                 self.assertGreater(run["summary"]["zero_rtt_bytes"], 0)
 
+    def test_ack_frequency(self):
+        with Server() as server:
+            run = quicperf("client", "127.0.0.1:%d" % server.port, "rr", "-n", "10", "-q", "--json",
+                           "-", "--ack-frequency")
+            self.assertEqual(run.returncode, 1)
+            self.assertIn("fewer acknowledgements", run.stderr)
+
     def test_key_updates(self):
         with Server() as server:
             for direction in "down", "up":

@@ -248,8 +248,8 @@ void draw_resume(Options &o)
     }
 }
 
-/* Datagrams next to streams, offered by some hosts, too large for others; drawn apart as well. */
-void draw_datagrams(Options &o)
+/* Who asks for fewer ACKs; datagrams next to streams, offered by some hosts, too large for others; drawn apart as well. */
+void draw_extensions(Options &o)
 {
     Rng r(o.seed ^ 0x6467726du);
     std::vector<HostOptions *> hosts = {&o.server};
@@ -257,6 +257,7 @@ void draw_datagrams(Options &o)
         hosts.push_back(&h);
     }
     for (HostOptions *h : hosts) {
+        h->limits.ack_frequency = r.chance(0.4);
         h->limits.datagram_max_bytes =
             r.chance(0.2) ? 0 : (r.chance(0.7) ? 65535 : static_cast<uint32_t>(r.range(2, 1500)));
     }
@@ -340,7 +341,7 @@ Options draw_options(uint64_t seed, Tls tls)
     draw_paths(o);
     draw_resume(o);
     draw_adversity(o);
-    draw_datagrams(o);
+    draw_extensions(o);
     return o;
 }
 

@@ -440,6 +440,9 @@ static void qp_client_conclude(qp_client *cl, const qp_sample *sum)
         r->io_syscalls = stats.io_syscalls;
         r->kernel_drops = stats.io_kernel_drops;
         r->key_updates = stats.key_updates;
+        r->ack_frequency = stats.ack_frequency_sent + stats.ack_frequency_recv;
+        r->acks_recv = stats.acks_recv;
+        r->acks_sent = stats.acks_sent;
     }
     for (uint32_t i = 0; i < cl->worker_count; i++) {
         r->resumed_count += cl->workers[i].resumed;
@@ -546,6 +549,11 @@ static int qp_client_verdict(qp_client *cl)
     }
     if (o->mode == QP_MODE_DGRAM && cl->result->datagrams == 0) {
         return qp_client_error(cl, "not one datagram was delivered in the time given");
+    }
+    if (o->ack_frequency && cl->result->ack_frequency == 0) {
+        return qp_client_error(cl,
+                               "nobody was asked for fewer acknowledgements: the server does not "
+                               "take part, or nobody's window left slow start");
     }
     if (o->key_update_bytes != 0 && cl->result->key_updates == 0) {
         return qp_client_error(cl,

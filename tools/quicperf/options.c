@@ -103,6 +103,8 @@ static const qp_rule qp_rules[] = {
      "largest UDP payload to search for (RFC 8899); default 1472"},
     {"--cc", NULL, QP_S | QP_C | QP_D, QP_CHOICE, QP_AT(cc), 0, 0, "cubic|reno|bbr",
      "congestion control"},
+    {"--ack-frequency", NULL, QP_S | QP_C, QP_FLAG, QP_AT(ack_frequency), 0, 0, NULL,
+     "ask the peer to acknowledge bulk data less often"},
     {"--no-pacing", NULL, QP_S | QP_C | QP_D, QP_FLAG, QP_AT(no_pacing), 0, 0, NULL,
      "send as fast as the window allows"},
     {"--no-gso", NULL, QP_S | QP_C | QP_D, QP_FLAG, QP_AT(no_gso), 0, 0, NULL,

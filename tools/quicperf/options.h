@@ -87,6 +87,7 @@ typedef struct qp_options {
     uint32_t streams;       /* per connection */
     uint64_t request_bytes; /* after the 8 bytes that say how much to answer */
     uint64_t response_bytes;
+    bool ack_frequency;        /* ask the peer to acknowledge less often */
     uint64_t key_update_bytes; /* client: update keys every so many; 0: not on request */
     uint32_t dgram_bytes;      /* 0: the largest */
     uint32_t dgram_rate;       /* per second and connection; 0: as fast as can be */

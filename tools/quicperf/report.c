@@ -228,6 +228,9 @@ static void qp_report_summary(qp_json *json, const qp_result *r)
     qp_json_u64(json, "retry_connections", r->retry_count);
     qp_json_u64(json, "token_connections", r->token_count);
     qp_json_u64(json, "key_updates", r->key_updates);
+    qp_json_u64(json, "ack_frequency", r->ack_frequency);
+    qp_json_u64(json, "acks_sent", r->acks_sent);
+    qp_json_u64(json, "acks_recv", r->acks_recv);
     qp_json_u64(json, "datagrams", r->datagrams);
     qp_json_u64(json, "datagrams_lost", r->datagrams_lost);
     qp_json_double(json, "rtt_us", (double)r->rtt_ns / 1e3);

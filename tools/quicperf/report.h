@@ -56,7 +56,10 @@ typedef struct qp_result {
     uint64_t connections; /* handshakes completed */
     uint64_t errors;      /* connections or requests that failed */
     double handshakes_per_s;
-    uint64_t key_updates;    /* of both sides, on all connections */
+    uint64_t key_updates;   /* of both sides, on all connections */
+    uint64_t ack_frequency; /* ACK_FREQUENCY frames sent and received */
+    uint64_t acks_sent;     /* ACK frames */
+    uint64_t acks_recv;
     uint64_t datagrams;      /* dgram: delivered */
     uint64_t datagrams_lost; /* dgram: sent, or meant to be, and not delivered */
     uint64_t lost_packets;

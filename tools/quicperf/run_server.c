@@ -118,6 +118,9 @@ static void qp_server_result(qp_result *r, const qp_server *server, const quring
         r->lost_packets = stats.packets_lost;
         r->kernel_drops = stats.io_kernel_drops;
         r->key_updates = stats.key_updates;
+        r->ack_frequency = stats.ack_frequency_sent + stats.ack_frequency_recv;
+        r->acks_recv = stats.acks_recv;
+        r->acks_sent = stats.acks_sent;
         r->packets_sent = stats.packets_sent;
         r->packets_recv = stats.packets_recv;
         r->io_syscalls = stats.io_syscalls;

@@ -34,6 +34,7 @@ static void qp_limits_from(quring_limits *limits, const qp_options *o)
         /* A server learns of a new path from what comes over it: one that only receives must speak. */
         limits->keep_alive_ns = QP_REBIND_KEEP_ALIVE_NS;
     }
+    limits->ack_frequency = o->ack_frequency;
     if (o->command == QP_CMD_SERVER || o->mode == QP_MODE_DGRAM) {
         limits->datagram_max_bytes = 65535; /* as large as packets are */
     }

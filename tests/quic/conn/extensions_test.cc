@@ -119,4 +119,136 @@ TEST(Datagram, WithoutMemoryTheyAreDropped)
     EXPECT_EQ(liar.victim().datagrams, std::vector<std::string>{"y"});
 }
 
+/* ---- ACK_FREQUENCY, IMMEDIATE_ACK (draft-ietf-quic-ack-frequency) ----------------------------------------- */
+
+Frames ack_frequency(uint64_t seq, uint64_t threshold, uint64_t delay_us, uint64_t reordering)
+{
+    return Frames{0x40, 0xaf}.v(seq).v(threshold).v(delay_us).v(reordering);
+}
+
+/* 4: below our min_ack_delay, or no max_ack_delay at all. */
+TEST(AckFrequency, DelaysThatAreNoneEndTheConnection)
+{
+    for (bool by_server : {false, true}) {
+        for (uint64_t delay_us : {uint64_t{0}, uint64_t{999}, (uint64_t{1} << 14) * 1000}) {
+            Liar liar(by_server);
+            liar.establish();
+            liar.say(ack_frequency(0, 1, delay_us, 1));
+            EXPECT_EQ(liar.close_on_wire(), uint64_t{QUIC_V_PROTOCOL_VIOLATION}) << delay_us;
+            ASSERT_EQ(liar.closes().size(), 1u);
+            EXPECT_EQ(liar.closes()[0].frame_type, 0xafu);
+        }
+        for (uint64_t delay_us : {uint64_t{1000}, (uint64_t{1} << 14) * 1000 - 1}) {
+            Liar liar(by_server);
+            liar.establish();
+            liar.say(ack_frequency(0, 1, delay_us, 1));
+            EXPECT_TRUE(liar.alive()) << delay_us;
+        }
+    }
+}
+
+/* Packets until the victim acknowledges. */
+int packets_per_ack(Liar &liar)
+{
+    liar.net.run_for(20 * kS); /* whatever was owed */
+    size_t before = liar.count_frames(0x02);
+    for (int n = 1; n < 200; n++) {
+        liar.say(Frames{0x01});
+        if (liar.count_frames(0x02) > before) {
+            return n;
+        }
+    }
+    return 200;
+}
+
+TEST(AckFrequency, TheNewestWishCounts)
+{
+    Liar liar(true);
+    liar.establish();
+    EXPECT_EQ(packets_per_ack(liar), 2);
+    liar.say(ack_frequency(5, 9, 16000000, 1));
+    EXPECT_EQ(packets_per_ack(liar), 10);
+    liar.say(ack_frequency(5, 3, 16000000, 1)); /* 4: no larger number */
+    liar.say(ack_frequency(4, 3, 16000000, 1));
+    EXPECT_EQ(packets_per_ack(liar), 10);
+    liar.say(ack_frequency(6, 0, 16000000, 1));
+    EXPECT_EQ(packets_per_ack(liar), 1);
+    liar.say(ack_frequency(QUIC_VARINT_MAX, QUIC_VARINT_MAX, 16000000, QUIC_VARINT_MAX));
+    EXPECT_EQ(packets_per_ack(liar), 200);
+    EXPECT_EQ(quic_endpoint_counters(liar.victim().ep)->ack_frequency_recv, 5u);
+    EXPECT_TRUE(liar.alive());
+}
+
+/* 4: the delay asked for, in place of max_ack_delay. */
+TEST(AckFrequency, TheDelayIsKept)
+{
+    Liar liar;
+    liar.establish();
+    liar.say(ack_frequency(0, 100, 200000, 1));
+    liar.net.run_for(kS);
+    liar.net.sent.clear();
+    liar.say(Frames{0x01});
+    liar.net.run_for(199 * kMs);
+    EXPECT_EQ(liar.count_frames(0x02), 0u);
+    liar.net.run_for(2 * kMs);
+    EXPECT_EQ(liar.count_frames(0x02), 1u);
+}
+
+/* 5 */
+TEST(AckFrequency, ImmediateAck)
+{
+    Liar liar;
+    liar.establish();
+    liar.say(ack_frequency(0, 100, 16000000, 0));
+    liar.net.run_for(20 * kS);
+    liar.net.sent.clear();
+    liar.say(Frames{0x01});
+    EXPECT_EQ(liar.count_frames(0x02), 0u);
+    liar.say(Frames{0x1f});
+    EXPECT_EQ(liar.count_frames(0x02), 1u);
+}
+
+/* RFC 9000 12.4: they belong to the application's packet number space. */
+TEST(AckFrequency, NotInHandshakePackets)
+{
+    for (const Frames &frames : {ack_frequency(0, 1, 25000, 1), Frames{0x1f}}) {
+        Liar liar;
+        liar.start_handshake();
+        liar.say(QUIC_LEVEL_HANDSHAKE, frames);
+        EXPECT_EQ(liar.close_on_wire(), uint64_t{QUIC_V_PROTOCOL_VIOLATION});
+    }
+}
+
+/* The sender's side: a bulk transfer gets by with fewer ACK frames, also when packets are lost. */
+TEST(AckFrequency, BulkAsksForFewer)
+{
+    for (bool lossy : {false, true}) {
+        uint64_t acks[2] = {0, 0};
+        for (int on = 0; on < 2; on++) {
+            Net net([&](sim::Options &o) {
+                o.clients[0].limits.ack_frequency = on != 0;
+                o.clients[0].cc = QURING_CC_NEWRENO;
+                o.clients[0].limits.cwnd_max_bytes = 200000;
+            });
+            net.keep_sent = false;
+            ASSERT_TRUE(net.handshake());
+            int n = 0;
+            net.filter = [&](Packet &p) {
+                n += p.to_server ? 1 : 0;
+                return !p.to_server || (n != 500 && (!lossy || n % 100 != 0));
+            };
+            uint64_t id = net.write(net.client, std::string(4000000, 'x'));
+            ASSERT_TRUE(net.run_until(
+                [&] { return net.server.streams[id].bytes.size() == 4000000; }, 300 * kS));
+            acks[on] = quic_endpoint_counters(net.client.ep)->acks_recv;
+            const quic_counters *c = quic_endpoint_counters(net.client.ep);
+            EXPECT_EQ(c->ack_frequency_sent > 0, on != 0);
+            EXPECT_EQ(quic_endpoint_counters(net.server.ep)->ack_frequency_recv > 0, on != 0);
+        }
+        if (!lossy) { /* with loss the window stays so small that every other one is wanted */
+            EXPECT_LT(acks[1] * 2, acks[0]);
+        }
+    }
+}
+
 } // namespace

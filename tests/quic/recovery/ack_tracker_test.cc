@@ -1,5 +1,6 @@
 #include <random>
 #include <set>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -88,6 +89,91 @@ TEST_F(AckTracker, OldGapDoesNotMakeEveryPacketUrgent)
     quic_ack_tracker_on_ack_sent(&t);
     Recv(3);
     EXPECT_FALSE(quic_ack_tracker_due(&t, now));
+}
+
+/* Acknowledgment Frequency 6: more than `threshold - 1` packets, or the delay. */
+TEST_F(AckTracker, FollowsAFrequency)
+{
+    quic_ack_tracker_set_frequency(&t, 5, 7 * kMs, 1);
+    for (uint64_t pn = 0; pn < 4; pn++) {
+        Recv(pn);
+        EXPECT_FALSE(quic_ack_tracker_due(&t, now));
+        EXPECT_EQ(quic_ack_tracker_deadline(&t), now + 7 * kMs);
+    }
+    Recv(4);
+    EXPECT_TRUE(quic_ack_tracker_due(&t, now));
+    (void)quic_ack_tracker_on_ack_sent(&t);
+    quic_ack_tracker_set_frequency(&t, 1, 7 * kMs, 1);
+    Recv(5);
+    EXPECT_TRUE(quic_ack_tracker_due(&t, now));
+}
+
+/* Acknowledgment Frequency 6.2.1: its two tables, and others. ACKs come of reordering only. */
+TEST_F(AckTracker, WaitsForTheReorderingAskedFor)
+{
+    struct Step {
+        uint64_t pn;
+        bool due;
+    };
+    const struct {
+        uint64_t threshold;
+        std::vector<Step> steps;
+    } cases[] = {
+        {3,
+         {{0, false},
+          {1, false},
+          {3, false},
+          {4, false},
+          {5, true},
+          {8, false},
+          {9, true},
+          {10, true}}},
+        {5,
+         {{0, false},
+          {1, false},
+          {3, false},
+          {5, false},
+          {6, false},
+          {7, true},
+          {8, false},
+          {9, true}}},
+        /* late ones that the peer has given up */
+        {3, {{0, false}, {2, false}, {4, true}, {1, true}, {3, false}, {5, false}}},
+        {0, {{0, false}, {9, false}, {3, false}, {20, false}, {4, false}}},
+        {1, {{0, false}, {2, true}, {3, false}, {1, true}}},
+        {1000, {{0, false}, {2, false}, {900, false}, {1001, true}}},
+    };
+    for (const auto &c : cases) {
+        quic_ack_tracker_deinit(&t);
+        quic_ack_tracker_init(&t, &tm.mem, 16, kDelay);
+        quic_ack_tracker_set_frequency(&t, 1000, kDelay, c.threshold);
+        for (const Step &s : c.steps) {
+            Recv(s.pn);
+            EXPECT_EQ(quic_ack_tracker_due(&t, now), s.due) << c.threshold << ": " << s.pn;
+            if (s.due) {
+                (void)quic_ack_tracker_on_ack_sent(&t);
+            }
+        }
+    }
+}
+
+/* Acknowledgment Frequency 6.3 */
+TEST_F(AckTracker, OnlyTheFirstOfMarkedPacketsIsUrgentWithFewAcks)
+{
+    quic_ack_tracker_set_frequency(&t, 10, kDelay, 1);
+    const struct {
+        uint8_t ecn;
+        bool due;
+    } steps[] = {{2, false}, {3, true}, {3, false}, {3, false}, {2, false}, {3, true}, {0, false}};
+    uint64_t pn = 0;
+    for (const auto &s : steps) {
+        Recv(pn++, true, s.ecn);
+        EXPECT_EQ(quic_ack_tracker_due(&t, now), s.due) << pn;
+        if (s.due) {
+            (void)quic_ack_tracker_on_ack_sent(&t);
+        }
+    }
+    EXPECT_EQ(t.ce_count, 4u);
 }
 
 TEST_F(AckTracker, NeverAnswersPacketsThatDoNotAsk) /* RFC 9000 13.2.1 */
