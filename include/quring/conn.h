@@ -21,7 +21,8 @@ typedef enum quring_event_type {
     QURING_EV_STREAM_READABLE, /* bytes or the end of `stream` wait to be read; told again only after
                                   a read call said QURING_E_AGAIN or consumed everything */
     QURING_EV_STREAM_WRITABLE, /* room again after a write was cut short */
-    QURING_EV_STREAM_RESET, /* the peer abandoned its sending: `app_error`; unread bytes are gone */
+    QURING_EV_STREAM_RESET, /* the peer abandoned its sending: `app_error`; unread bytes are gone, but
+                               for what it made reliable, which was read before */
     QURING_EV_STREAM_STOPPED,  /* the peer asks us to stop sending: `app_error`; stream was reset */
     QURING_EV_STREAM_RELEASED, /* lent buffers below `offset` of the stream are yours again */
     QURING_EV_STREAM_FINISHED, /* everything written, with the end, was acknowledged */

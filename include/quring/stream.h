@@ -78,6 +78,16 @@ QURING_EXPORT QURING_NODISCARD quring_status quring_stream_read(quring_stream st
  * RELEASED. quring_stream_stop_sending asks the peer to stop and discards what arrives (3.5).
  * Return QURING_OK; QURING_E_STATE; QURING_E_THREAD; QURING_E_INVAL (code above 2^62-1). */
 QURING_EXPORT quring_status quring_stream_reset(quring_stream stream, uint64_t app_error);
+
+/* quring_stream_reset_at abandons sending, too, but the first `reliable_size` bytes written still arrive; the
+ * peer hears of the reset when it has read them (draft-ietf-quic-reliable-stream-reset). The stream takes no
+ * more writes. It may be called again with the same code and a smaller size, or followed by
+ * quring_stream_reset, which keeps the code; 0 is quring_stream_reset. FINISHED does not come.
+ * Returns QURING_OK; QURING_E_NOT_SUPPORTED (the peer cannot do it); QURING_E_AGAIN (a client whose 0-RTT is
+ * not answered yet: before CONNECTED; no event of its own follows); QURING_E_INVAL (more than was written,
+ * more than before, another code than before, or a code above 2^62-1); QURING_E_STATE; QURING_E_THREAD. */
+QURING_EXPORT quring_status quring_stream_reset_at(quring_stream stream, uint64_t app_error,
+                                                   uint64_t reliable_size);
 QURING_EXPORT quring_status quring_stream_stop_sending(quring_stream stream, uint64_t app_error);
 
 typedef struct quring_stream_info {

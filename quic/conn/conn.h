@@ -76,6 +76,8 @@ quic_rc quic_conn_stream_peek(quic_conn *conn, quic_stream *stream, quic_span ou
                               bool *out_fin);
 quic_rc quic_conn_stream_consume(quic_conn *conn, quic_stream *stream, size_t len);
 quic_rc quic_conn_stream_reset(quic_conn *conn, quic_stream *stream, uint64_t app_error);
+quic_rc quic_conn_stream_reset_at(quic_conn *conn, quic_stream *stream, uint64_t app_error,
+                                  uint64_t reliable_size);
 quic_rc quic_conn_stream_stop_sending(quic_conn *conn, quic_stream *stream, uint64_t app_error);
 
 /* Results as in quring/datagram.h, with QUIC_E_* for QURING_E_*. */

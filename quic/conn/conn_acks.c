@@ -105,8 +105,10 @@ static void on_ctrl_acked(quic_conn *conn, const quic_sent_frame *frame)
         return;
     }
     quic_stream *s = quic_stream_table_find(&conn->streams, frame->id);
-    if (s != NULL && quic_stream_on_reset_acked(s)) {
-        quic_conn_maybe_closed_stream(conn, s);
+    if (s != NULL) {
+        quic_stream_send_facts facts;
+        quic_stream_on_reset_acked(s, frame->off, &facts);
+        quic_conn_apply_send_facts(conn, s, &facts);
     }
 }
 

@@ -61,6 +61,23 @@ static quic_rc on_reset_stream(quic_conn *conn, const quic_frame_reset_stream *f
     return rc;
 }
 
+static quic_rc on_reset_stream_at(quic_conn *conn, const quic_frame_reset_stream_at *frame)
+{
+    quic_stream *s = NULL;
+    quic_rc rc = find_stream(conn, &s, frame->id, QUIC_STREAM_SIDE_RECV);
+    if (rc != QUIC_OK || s == NULL) {
+        return rc;
+    }
+    quic_stream_recv_facts facts;
+    memset(&facts, 0, sizeof(facts));
+    rc = quic_stream_on_reset_at(s, &conn->flow_recv, frame->error, frame->final_size,
+                                 frame->reliable_size, &facts);
+    if (rc == QUIC_OK) {
+        quic_conn_apply_recv_facts(conn, s, &facts);
+    }
+    return rc;
+}
+
 static quic_rc on_stop_sending(quic_conn *conn, const quic_frame_stop_sending *frame)
 {
     quic_stream *s = NULL;
@@ -191,6 +208,8 @@ static quic_rc on_frame(const frame_ctx *ctx, const quic_frame *frame)
         return QUIC_OK;
     case QUIC_FRAME_HANDSHAKE_DONE:
         return on_handshake_done(conn, ctx->now);
+    case QUIC_FRAME_RESET_STREAM_AT:
+        return on_reset_stream_at(conn, &frame->reset_stream_at);
     case QUIC_FRAME_ACK_FREQUENCY:
         return quic_conn_on_ack_frequency(conn, &frame->ack_frequency);
     case QUIC_FRAME_IMMEDIATE_ACK:

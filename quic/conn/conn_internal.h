@@ -71,7 +71,7 @@ enum {
     QUIC_SF_CRYPTO,      /* off, len */
     QUIC_SF_ACK,         /* off: Largest Acknowledged */
     QUIC_SF_PEND,        /* off: one QUIC_PEND_* bit that needs no more than to be sent again */
-    QUIC_SF_STREAM_CTRL, /* id; flags: one QUIC_STREAM_CTRL_* bit */
+    QUIC_SF_STREAM_CTRL, /* id; flags: one QUIC_STREAM_CTRL_* bit; off: of a reset, reliable_size */
     QUIC_SF_NEW_CID,     /* id: sequence number */
     QUIC_SF_RETIRE_CID,  /* id: sequence number */
     QUIC_SF_NEW_TOKEN,   /* nothing more: a lost token is replaced by another */
@@ -275,6 +275,7 @@ struct quic_conn {
     uint64_t peer_udp_payload_max;
     uint64_t peer_cids_max; /* active_connection_id_limit */
     uint8_t peer_ack_delay_exponent;
+    bool peer_reset_stream_at;  /* takes RESET_STREAM_AT */
     uint8_t extensions;         /* QUIC_EXT_*: those we offered, whose frames may come */
     uint32_t peer_datagram_max; /* max_datagram_frame_size, as far as 32 bits go */
     uint8_t *token; /* client: for its Initials: of an earlier connection, or of a Retry */

@@ -233,6 +233,32 @@ quic_rc quic_conn_stream_reset(quic_conn *conn, quic_stream *s, uint64_t app_err
     return rc;
 }
 
+quic_rc quic_conn_stream_reset_at(quic_conn *conn, quic_stream *s, uint64_t app_error,
+                                  uint64_t reliable_size)
+{
+    if (app_error > QUIC_VARINT_MAX) {
+        return QUIC_E_INVAL;
+    }
+    if (!usable(conn)) {
+        return QUIC_E_STATE;
+    }
+    if (!conn->params_applied) {
+        return QUIC_E_AGAIN; /* sent in 0-RTT it may have to be taken back */
+    }
+    if (!conn->peer_reset_stream_at) {
+        return QUIC_E_NOT_SUPPORTED;
+    }
+    quic_stream_send_facts facts;
+    quic_rc rc = quic_stream_reset_at(s, app_error, reliable_size, &facts);
+    if (rc == QUIC_OK) {
+        quic_conn_apply_send_facts(conn, s, &facts);
+        quic_scheduler_remove(&conn->scheduler, s);
+        quic_conn_schedule(conn, s); /* what is to arrive may be unsent, or lost */
+        quic_conn_note_ctrl(conn, s);
+    }
+    return rc;
+}
+
 quic_rc quic_conn_stream_stop_sending(quic_conn *conn, quic_stream *s, uint64_t app_error)
 {
     if (app_error > QUIC_VARINT_MAX) {

@@ -19,7 +19,8 @@ static bool reduced(const quic_transport_params *before, const quic_transport_pa
            p->initial_max_stream_data_uni < before->initial_max_stream_data_uni ||
            p->initial_max_streams_bidi < before->initial_max_streams_bidi ||
            p->initial_max_streams_uni < before->initial_max_streams_uni ||
-           p->max_datagram_frame_size < before->max_datagram_frame_size;
+           p->max_datagram_frame_size < before->max_datagram_frame_size ||
+           (before->reset_stream_at && !p->reset_stream_at); /* Reliable Stream Resets 3 */
 }
 
 /* The server's side of the same rule: a ticket made under other parameters is refused 0-RTT. */

@@ -108,6 +108,7 @@ void quic_conn_our_params(const quic_conn *conn, quic_transport_params *p)
     p->max_ack_delay_ms = lim->ack_delay_ns / QUIC_NS_PER_MS;
     p->active_connection_id_limit =
         lim->cids_active_max > QUIC_CID_PEER_MAX ? QUIC_CID_PEER_MAX : lim->cids_active_max;
+    p->reset_stream_at = true;
     p->has_min_ack_delay = true;
     p->min_ack_delay_us = quic_conn_min_ack_delay_us(conn);
     p->max_datagram_frame_size = lim->datagram_max_bytes;
@@ -189,6 +190,7 @@ quic_rc quic_conn_apply_peer_params(quic_conn *conn, const uint8_t *data, size_t
     conn->peer_ack_delay_exponent = (uint8_t)p->ack_delay_exponent;
     quic_conn_take_limits(conn, p);
     conn->recovery.max_ack_delay_ns = p->max_ack_delay_ms * QUIC_NS_PER_MS;
+    conn->peer_reset_stream_at = p->reset_stream_at;
     quic_conn_start_ack_freq(conn, p);
     uint64_t peer_idle_ns = p->max_idle_timeout_ms > UINT64_MAX / 4 / QUIC_NS_PER_MS
                                 ? 0

@@ -4,6 +4,7 @@
 
 #define ACK_RANGES_SENT_MAX 32u
 #define HP_BATCH            128u
+#define STREAM_CTRL_LEN_MAX 33 /* RESET_STREAM_AT: a type and four integers */
 
 static inline quic_keys *tx_keys(const quic_conn *conn, const quic_packet_build *b)
 {
@@ -376,6 +377,13 @@ static size_t encode_ctrl(quic_stream *s, uint32_t bit, uint8_t *p, size_t room)
     case QUIC_STREAM_CTRL_DATA_BLOCKED:
         return quic_frame_encode_stream_data_blocked(p, room, s->id, s->send_flow.limit);
     case QUIC_STREAM_CTRL_RESET:
+        if (s->reset_at) {
+            quic_frame_reset_stream_at at = {.id = s->id,
+                                             .error = s->reset_error,
+                                             .final_size = s->send.next_off,
+                                             .reliable_size = s->reliable_size};
+            return quic_frame_encode_reset_stream_at(p, room, &at);
+        }
         return quic_frame_encode_reset_stream(p, room, s->id, s->reset_error, s->send.next_off);
     default:
         return quic_frame_encode_stop_sending(p, room, s->id, s->stop_error);
@@ -391,7 +399,8 @@ bool quic_packet_add_stream_ctrl(quic_conn *conn, quic_packet_build *b)
             uint32_t bit = s->ctrl_pending & (~(uint32_t)s->ctrl_pending + 1);
             quic_sent_frame frame = {
                 .kind = QUIC_SF_STREAM_CTRL, .flags = (uint8_t)bit, .id = s->id};
-            if (b->end - b->p < 25 || !quic_packet_record(conn, b, &frame)) {
+            frame.off = bit == QUIC_STREAM_CTRL_RESET ? quic_stream_reliable_size(s) : 0;
+            if (b->end - b->p < STREAM_CTRL_LEN_MAX || !quic_packet_record(conn, b, &frame)) {
                 return false;
             }
             size_t n = encode_ctrl(s, bit, b->p, (size_t)(b->end - b->p));

@@ -83,6 +83,8 @@ void quic_stream_check_invariants(const quic_stream *s)
     QURING_ASSERT(!s->fin_sent || s->fin_written);
     QURING_ASSERT(!s->fin_acked || s->fin_sent);
     QURING_ASSERT(s->send_state != QUIC_SEND_DATA_RECVD || quic_send_buf_held(sb) == 0);
+    QURING_ASSERT(!s->reset_at || s->reliable_size <= s->send.write_off);
+    QURING_ASSERT(!s->peer_reset_at || s->stop_asked || s->peer_reliable_size <= rb->final_size);
     QURING_ASSERT(rb->read_off <= rb->recv_off && rb->recv_off <= rb->end_off);
     QURING_ASSERT(rb->end_off <= s->recv_flow.limit);
     QURING_ASSERT(s->recv_flow.received == rb->end_off);

@@ -3,7 +3,7 @@
  * Shape:  a plain struct, two halves embedded by value. A half that does not exist (unidirectional
  *         streams) is in state NONE. stream_send.h and stream_recv.h hold the verbs.
  * Owner:  quic/stream/stream_table.h creates and frees it; the connection uses the last slots.
- * Spec:   RFC 9000 2.1 (ids), 3.1, 3.2 (states), 3.4 (bidirectional), 19.4-19.14.
+ * Spec:   Reliable Stream Resets 5; RFC 9000 2.1 (ids), 3.1, 3.2 (states), 3.4 (bidirectional), 19.4-19.14.
  */
 #ifndef QUIC_STREAM_STREAM_H
 #define QUIC_STREAM_STREAM_H
@@ -62,7 +62,8 @@ typedef enum quic_recv_state {                     /* RFC 9000 3.2 */
 enum {
     QUIC_STREAM_CTRL_MAX_DATA = 1u << 0,     /* quic_flow_recv_next_limit(&s->recv_flow) */
     QUIC_STREAM_CTRL_DATA_BLOCKED = 1u << 1, /* s->send_flow.limit */
-    QUIC_STREAM_CTRL_RESET = 1u << 2,        /* s->reset_error, s->send.next_off */
+    QUIC_STREAM_CTRL_RESET = 1u << 2,        /* s->reset_error, s->send.next_off; with reset_at
+                                         RESET_STREAM_AT */
     QUIC_STREAM_CTRL_STOP = 1u << 3,         /* s->stop_error */
 };
 
@@ -88,15 +89,25 @@ struct quic_stream {
     bool stop_asked;           /* quic_stream_stop_sending: what arrives is discarded */
     bool reset_recv_err_valid; /* peer_reset_error holds a code */
     bool stopped_by_peer;      /* peer_stop_error holds a code */
+    bool reset_at;             /* sending ends behind reliable_size with RESET_STREAM_AT */
+    bool reset_at_acked;       /* the frame with the present reliable_size arrived */
+    bool peer_reset_at;        /* the peer's sending ends so: peer_reliable_size */
     uint64_t send_buf_bytes;   /* bound on send's held bytes */
     quic_flow_recv recv_flow;
     quic_flow_send send_flow;
     quic_recv_buf recv;
     quic_send_buf send;
-    uint64_t reset_error;      /* we sent or will send in RESET_STREAM */
-    uint64_t stop_error;       /* ... in STOP_SENDING */
-    uint64_t peer_reset_error; /* the peer's RESET_STREAM */
-    uint64_t peer_stop_error;  /* the peer's STOP_SENDING */
+    uint64_t reset_error;      /* we sent or will send in RESET_STREAM, RESET_STREAM_AT */
+    uint64_t peer_reset_error; /* the peer's */
+    union {
+        uint64_t
+            reliable_size; /* with reset_at: bytes that must arrive, no other is sent any more */
+        uint64_t peer_stop_error; /* with stopped_by_peer: the peer's STOP_SENDING */
+    };
+    union {
+        uint64_t peer_reliable_size; /* with peer_reset_at, before stop_asked */
+        uint64_t stop_error;         /* with stop_asked: we sent or will send in STOP_SENDING */
+    };
 
     /* queues of the connection; a node outside any list is initialised, not linked */
     quic_list_node send_node;  /* quic_scheduler's */
@@ -126,6 +137,12 @@ void quic_stream_set_recv_state(quic_stream *s, quic_recv_state next);
 /* quic_send_state_may and quic_recv_state_may say whether the edge exists. */
 bool quic_send_state_may(quic_send_state from, quic_send_state to);
 bool quic_recv_state_may(quic_recv_state from, quic_recv_state to);
+
+/* quic_stream_reliable_size: what a reset, sent or to be sent, promises; 0 for RESET_STREAM. */
+static inline uint64_t quic_stream_reliable_size(const quic_stream *s)
+{
+    return s->reset_at ? s->reliable_size : 0;
+}
 
 /* quic_stream_send_is_done: the half does not exist or is in a terminal state; likewise recv. */
 static inline bool quic_stream_send_is_done(const quic_stream *s)

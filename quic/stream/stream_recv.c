@@ -46,7 +46,8 @@ static void finish_discarded(quic_stream *s, quic_stream_recv_facts *facts)
 /* What a frame did to a stream that somebody reads. */
 static void note_arrival(quic_stream *s, quic_stream_recv_facts *facts)
 {
-    if (s->recv_state == QUIC_RECV_SIZE_KNOWN && quic_recv_buf_all_received(&s->recv)) {
+    if (s->recv_state == QUIC_RECV_SIZE_KNOWN && quic_recv_buf_all_received(&s->recv) &&
+        !s->peer_reset_at) {
         quic_stream_set_recv_state(s, QUIC_RECV_DATA_RECVD);
         facts->all_received = true;
     }
@@ -96,10 +97,14 @@ quic_rc quic_stream_on_data(quic_stream *s, quic_flow_recv *conn_flow, uint64_t 
     return QUIC_OK;
 }
 
-quic_rc quic_stream_on_reset(quic_stream *s, quic_flow_recv *conn_flow, uint64_t app_error,
-                             uint64_t final_size, quic_stream_recv_facts *facts)
+/* What RESET_STREAM and RESET_STREAM_AT have in common: whether the end they tell may be one, and its
+ * charge. */
+static quic_rc take_final_size(quic_stream *s, quic_flow_recv *conn_flow, uint64_t app_error,
+                               uint64_t final_size)
 {
-    memset(facts, 0, sizeof(*facts));
+    if (s->peer_reset_at && app_error != s->peer_reset_error) {
+        return QUIC_V_STREAM_STATE; /* Reliable Stream Resets 5.2 */
+    }
     if (!recv_is_open(s)) {
         return quic_recv_buf_check_end(&s->recv, final_size, true, QUIC_VARINT_MAX);
     }
@@ -114,14 +119,70 @@ quic_rc quic_stream_on_reset(quic_stream *s, quic_flow_recv *conn_flow, uint64_t
     charge(s, conn_flow, fresh);
     s->recv.end_off = final_size; /* RFC 9000 4.5: all of it counts, sent or not */
     quic_recv_buf_set_final(&s->recv, final_size);
+    return QUIC_OK;
+}
+
+/* The rest of the stream is of no interest to anybody. */
+static void enter_reset(quic_stream *s, quic_flow_recv *conn_flow, quic_stream_recv_facts *facts)
+{
+    bool update_due = facts->conn_update_due;
     discard(s, conn_flow, facts);
-    s->peer_reset_error = app_error;
-    s->reset_recv_err_valid = true;
+    facts->conn_update_due = facts->conn_update_due || update_due;
+    facts->readable = false;
     quic_stream_set_recv_state(s, QUIC_RECV_RESET_RECVD);
     if (s->stop_asked) { /* the application gave up on it before */
         facts->done = quic_stream_on_reset_read(s);
     } else {
         facts->reset = true;
+    }
+}
+
+quic_rc quic_stream_on_reset(quic_stream *s, quic_flow_recv *conn_flow, uint64_t app_error,
+                             uint64_t final_size, quic_stream_recv_facts *facts)
+{
+    memset(facts, 0, sizeof(*facts));
+    quic_rc rc = take_final_size(s, conn_flow, app_error, final_size);
+    if (rc == QUIC_OK && recv_is_open(s)) {
+        s->peer_reset_error = app_error;
+        s->reset_recv_err_valid = true;
+        enter_reset(s, conn_flow, facts);
+    }
+    return rc;
+}
+
+/* The application has what was promised to it: now it hears of the reset. */
+static bool is_reset_due(const quic_stream *s)
+{
+    return s->peer_reset_at && s->recv_state == QUIC_RECV_SIZE_KNOWN &&
+           s->recv.read_off >= s->peer_reliable_size;
+}
+
+quic_rc quic_stream_on_reset_at(quic_stream *s, quic_flow_recv *conn_flow, uint64_t app_error,
+                                uint64_t final_size, uint64_t reliable_size,
+                                quic_stream_recv_facts *facts)
+{
+    memset(facts, 0, sizeof(*facts));
+    if (s->reset_recv_err_valid && app_error != s->peer_reset_error) {
+        return QUIC_V_STREAM_STATE;
+    }
+    quic_rc rc = take_final_size(s, conn_flow, app_error, final_size);
+    if (rc != QUIC_OK || !recv_is_open(s)) {
+        return rc;
+    }
+    if (s->recv_state == QUIC_RECV_RECV) {
+        quic_stream_set_recv_state(s, QUIC_RECV_SIZE_KNOWN);
+        s->ctrl_pending &= (uint8_t)~QUIC_STREAM_CTRL_MAX_DATA;
+    }
+    if (!s->peer_reset_at || reliable_size < s->peer_reliable_size) {
+        s->peer_reliable_size = reliable_size;
+    }
+    s->peer_reset_at = true;
+    s->peer_reset_error = app_error;
+    s->reset_recv_err_valid = true;
+    if (s->stop_asked || is_reset_due(s)) {
+        enter_reset(s, conn_flow, facts);
+    } else {
+        facts->readable = quic_recv_buf_readable(&s->recv) != 0;
     }
     return QUIC_OK;
 }
@@ -162,6 +223,9 @@ quic_rc quic_stream_consume(quic_stream *s, quic_flow_recv *conn_flow, uint64_t 
     if (s->recv_state == QUIC_RECV_DATA_RECVD && !facts->readable) {
         quic_stream_set_recv_state(s, QUIC_RECV_DATA_READ);
         facts->done = true;
+    }
+    if (QUIC_UNLIKELY(is_reset_due(s))) {
+        enter_reset(s, conn_flow, facts);
     }
     return QUIC_OK;
 }

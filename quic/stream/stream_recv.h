@@ -46,6 +46,15 @@ QUIC_NODISCARD quic_rc quic_stream_on_reset(quic_stream *s, quic_flow_recv *conn
                                             uint64_t app_error, uint64_t final_size,
                                             quic_stream_recv_facts *facts);
 
+/* quic_stream_on_reset_at takes RESET_STREAM_AT: like quic_stream_on_reset, but the first `reliable_size` bytes
+ * are still delivered; facts->reset comes when the application has consumed them. A larger size than
+ * before is ignored (Reliable Stream Resets 5.2).
+ * Returns QUIC_OK; QUIC_V_FINAL_SIZE; QUIC_V_FLOW_CONTROL; QUIC_V_STREAM_STATE (another code than before). */
+QUIC_NODISCARD quic_rc quic_stream_on_reset_at(quic_stream *s, quic_flow_recv *conn_flow,
+                                               uint64_t app_error, uint64_t final_size,
+                                               uint64_t reliable_size,
+                                               quic_stream_recv_facts *facts);
+
 /* quic_stream_peek shows readable bytes in up to two spans and whether the stream ends right after
  * them. Returns QUIC_OK (bytes, or the end, are there); QUIC_E_AGAIN; QUIC_E_STATE (finished,
  * reset, stopped, or not a receiving stream). Borrowed until the next call on the stream. */

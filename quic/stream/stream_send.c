@@ -9,7 +9,8 @@
 quic_rc quic_stream_write(quic_stream *s, size_t *out_accepted, const uint8_t *data, size_t len,
                           uint32_t flags, uint64_t conn_room)
 {
-    if ((s->send_state != QUIC_SEND_READY && s->send_state != QUIC_SEND_SEND) || s->fin_written) {
+    if ((s->send_state != QUIC_SEND_READY && s->send_state != QUIC_SEND_SEND) || s->fin_written ||
+        s->reset_at) {
         return QUIC_E_STATE;
     }
     bool lend = (flags & QUIC_STREAM_WRITE_LEND) != 0;
@@ -37,7 +38,8 @@ quic_rc quic_stream_write(quic_stream *s, size_t *out_accepted, const uint8_t *d
 
 uint64_t quic_stream_writable(const quic_stream *s)
 {
-    if ((s->send_state != QUIC_SEND_READY && s->send_state != QUIC_SEND_SEND) || s->fin_written) {
+    if ((s->send_state != QUIC_SEND_READY && s->send_state != QUIC_SEND_SEND) || s->fin_written ||
+        s->reset_at) {
         return 0;
     }
     uint64_t held = quic_send_buf_held(&s->send);
@@ -56,10 +58,73 @@ quic_rc quic_stream_reset(quic_stream *s, uint64_t app_error, quic_stream_send_f
     quic_send_buf_abandon(&s->send);
     s->write_blocked = false;
     s->fin_lost = false;
-    s->reset_error = app_error;
+    s->reset_error = s->reset_at ? s->reset_error : app_error; /* Reliable Stream Resets 5.2 */
+    s->reset_at = false;                                       /* nothing is promised any more */
     s->ctrl_pending &= (uint8_t)~QUIC_STREAM_CTRL_DATA_BLOCKED;
     s->ctrl_pending |= QUIC_STREAM_CTRL_RESET;
     quic_stream_set_send_state(s, QUIC_SEND_RESET_SENT);
+    return QUIC_OK;
+}
+
+/* What must arrive did, and the peer knows where it ends: like the acknowledgement of a FIN (Reliable Stream
+ * Resets 5.3). */
+static void maybe_finish_reset_at(quic_stream *s, quic_stream_send_facts *facts)
+{
+    if (s->send_state != QUIC_SEND_DATA_SENT || !s->reset_at_acked ||
+        s->send.acked_off < s->reliable_size) {
+        return;
+    }
+    facts->freed_bytes += quic_send_buf_held(&s->send);
+    facts->released = facts->released || quic_send_buf_is_lending(&s->send);
+    facts->released_off = s->send.write_off;
+    quic_send_buf_abandon(&s->send);
+    quic_stream_set_send_state(s, QUIC_SEND_DATA_RECVD);
+    facts->done = true;
+}
+
+/* Everything that is still to be sent has left: RESET_STREAM_AT can say the final size. */
+static void maybe_send_reset_at(quic_stream *s)
+{
+    if (quic_stream_unsent(s) == 0 && !s->reset_at_acked) {
+        if (s->send_state == QUIC_SEND_SEND) {
+            quic_stream_set_send_state(s, QUIC_SEND_DATA_SENT);
+        }
+        s->ctrl_pending |= QUIC_STREAM_CTRL_RESET;
+    }
+}
+
+quic_rc quic_stream_reset_at(quic_stream *s, uint64_t app_error, uint64_t reliable_size,
+                             quic_stream_send_facts *facts)
+{
+    if (reliable_size == 0 && (!s->reset_at || s->reset_error == app_error)) {
+        return quic_stream_reset(s, app_error, facts);
+    }
+    memset(facts, 0, sizeof(*facts));
+    if (s->send_state < QUIC_SEND_READY || s->send_state > QUIC_SEND_DATA_SENT) {
+        return QUIC_E_STATE;
+    }
+    if (reliable_size > s->send.write_off ||
+        (s->reset_at && (reliable_size > s->reliable_size || app_error != s->reset_error))) {
+        return QUIC_E_INVAL; /* 5.2 */
+    }
+    uint64_t sent = s->send.next_off;
+    bool lending = quic_send_buf_is_lending(&s->send);
+    s->reset_at_acked = s->reset_at && s->reset_at_acked && reliable_size == s->reliable_size;
+    s->reset_at = true;
+    s->reset_error = app_error;
+    s->reliable_size = reliable_size;
+    s->write_blocked = false;
+    s->fin_lost = false;
+    s->fin_written = s->fin_sent;
+    if (quic_stream_unsent(s) == 0) {
+        s->ctrl_pending &= (uint8_t)~QUIC_STREAM_CTRL_DATA_BLOCKED;
+    }
+    if (sent > reliable_size) { /* 5: SHOULD NOT be sent again: as good as acknowledged */
+        facts->freed_bytes = quic_send_buf_on_acked(&s->send, reliable_size, sent - reliable_size);
+        facts->released = lending && facts->freed_bytes != 0;
+        facts->released_off = s->send.acked_off;
+    }
+    maybe_send_reset_at(s);
     return QUIC_OK;
 }
 
@@ -81,7 +146,7 @@ bool quic_stream_on_max_data(quic_stream *s, uint64_t limit)
         return false;
     }
     s->ctrl_pending &= (uint8_t)~QUIC_STREAM_CTRL_DATA_BLOCKED;
-    return quic_send_buf_unsent(&s->send) != 0;
+    return quic_stream_unsent(s) != 0;
 }
 
 /* ---- packets that leave ---------------------------------------------------------------------- */
@@ -121,7 +186,11 @@ bool quic_stream_send_next(quic_stream *s, uint64_t conn_credit, size_t room,
     uint64_t end;
     bool lost;
     bool any = quic_send_buf_next(&s->send, &off, &end, &lost);
-    uint64_t n = end - off;
+    if (QUIC_UNLIKELY(s->reset_at) && any && !lost) { /* nothing behind the end */
+        end = end < s->reliable_size ? end : s->reliable_size;
+        any = off < end;
+    }
+    uint64_t n = any ? end - off : 0;
     if (any && !lost) {
         uint64_t credit = quic_flow_send_credit(&s->send_flow);
         if (credit == 0) {
@@ -153,7 +222,7 @@ bool quic_stream_send_next(quic_stream *s, uint64_t conn_credit, size_t room,
 
 bool quic_stream_note_blocked(quic_stream *s)
 {
-    if (s->send_state > QUIC_SEND_SEND || quic_send_buf_unsent(&s->send) == 0 ||
+    if (s->send_state > QUIC_SEND_SEND || quic_stream_unsent(s) == 0 ||
         !quic_flow_send_on_blocked(&s->send_flow)) {
         return false;
     }
@@ -190,6 +259,9 @@ void quic_stream_send_commit(quic_stream *s, const quic_stream_chunk *chunk)
             quic_stream_set_send_state(s, QUIC_SEND_DATA_SENT);
         }
     }
+    if (QUIC_UNLIKELY(s->reset_at) && !chunk->is_retransmit) {
+        maybe_send_reset_at(s);
+    }
 }
 
 /* ---- what became of a packet ----------------------------------------------------------------- */
@@ -208,6 +280,10 @@ void quic_stream_on_acked(quic_stream *s, uint64_t off, uint64_t len, bool fin,
     if (fin) {
         s->fin_acked = true;
         s->fin_lost = false;
+    }
+    if (QUIC_UNLIKELY(s->reset_at)) {
+        maybe_finish_reset_at(s, facts);
+        return;
     }
     if (s->fin_acked && quic_send_buf_held(&s->send) == 0) {
         quic_stream_set_send_state(s, QUIC_SEND_DATA_RECVD);
@@ -232,7 +308,7 @@ bool quic_stream_on_lost(quic_stream *s, uint64_t off, uint64_t len, bool fin)
         return false; /* RFC 9000 13.3: nothing is repeated after RESET_STREAM */
     }
     bool queued = len != 0 && quic_send_buf_on_lost(&s->send, off, len);
-    if (fin && !s->fin_acked) {
+    if (fin && !s->fin_acked && !s->reset_at) {
         s->fin_lost = true;
         queued = true;
     }
@@ -257,14 +333,22 @@ void quic_stream_rewind(quic_stream *s)
     s->fin_lost = false;
 }
 
-bool quic_stream_on_reset_acked(quic_stream *s)
+void quic_stream_on_reset_acked(quic_stream *s, uint64_t reliable_size,
+                                quic_stream_send_facts *facts)
 {
-    if (s->send_state != QUIC_SEND_RESET_SENT) {
-        return false;
+    memset(facts, 0, sizeof(*facts));
+    if (reliable_size != quic_stream_reliable_size(s)) {
+        return; /* of a frame that promised more than counts now (Reliable Stream Resets 5.2) */
     }
-    s->ctrl_pending &= (uint8_t)~QUIC_STREAM_CTRL_RESET;
-    quic_stream_set_send_state(s, QUIC_SEND_RESET_RECVD);
-    return true;
+    if (s->send_state == QUIC_SEND_RESET_SENT) {
+        s->ctrl_pending &= (uint8_t)~QUIC_STREAM_CTRL_RESET;
+        quic_stream_set_send_state(s, QUIC_SEND_RESET_RECVD);
+        facts->done = true;
+    } else if (s->reset_at && s->send_state == QUIC_SEND_DATA_SENT) {
+        s->ctrl_pending &= (uint8_t)~QUIC_STREAM_CTRL_RESET;
+        s->reset_at_acked = true;
+        maybe_finish_reset_at(s, facts);
+    }
 }
 
 bool quic_stream_on_ctrl_lost(quic_stream *s, uint32_t ctrl)
@@ -275,10 +359,12 @@ bool quic_stream_on_ctrl_lost(quic_stream *s, uint32_t ctrl)
         again |= QUIC_STREAM_CTRL_MAX_DATA;
     }
     if ((ctrl & QUIC_STREAM_CTRL_DATA_BLOCKED) != 0 && s->send_state <= QUIC_SEND_SEND &&
-        quic_send_buf_unsent(&s->send) != 0 && quic_flow_send_is_blocked(&s->send_flow)) {
+        quic_stream_unsent(s) != 0 && quic_flow_send_is_blocked(&s->send_flow)) {
         again |= QUIC_STREAM_CTRL_DATA_BLOCKED;
     }
-    if ((ctrl & QUIC_STREAM_CTRL_RESET) != 0 && s->send_state == QUIC_SEND_RESET_SENT) {
+    if ((ctrl & QUIC_STREAM_CTRL_RESET) != 0 &&
+        (s->send_state == QUIC_SEND_RESET_SENT ||
+         (s->reset_at && s->send_state == QUIC_SEND_DATA_SENT && !s->reset_at_acked))) {
         again |= QUIC_STREAM_CTRL_RESET;
     }
     if ((ctrl & QUIC_STREAM_CTRL_STOP) != 0 && s->stop_asked && s->recv_state == QUIC_RECV_RECV) {

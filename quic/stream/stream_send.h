@@ -45,9 +45,25 @@ typedef struct quic_stream_send_facts {
 } quic_stream_send_facts;
 
 /* quic_stream_reset abandons sending: queues RESET_STREAM with `app_error` (RFC 9000 3.1) and drops
- * what is held (facts: freed_bytes, released).
+ * what is held (facts: freed_bytes, released). After quic_stream_reset_at its code stays.
  * Returns QUIC_OK; QUIC_E_STATE (no sending half, everything acknowledged, or reset already). */
 quic_rc quic_stream_reset(quic_stream *s, uint64_t app_error, quic_stream_send_facts *facts);
+
+/* quic_stream_reset_at abandons sending beyond `reliable_size`, a number of bytes from the stream's start on:
+ * these arrive, what is behind them need not (Reliable Stream Resets 5). RESET_STREAM_AT becomes pending
+ * when all of them have left. Again with a smaller size, or quic_stream_reset, takes reliability back;
+ * reliable_size 0 is quic_stream_reset.
+ * Returns QUIC_OK; QUIC_E_STATE as quic_stream_reset; QUIC_E_INVAL (more than was written, a larger size
+ * or another code than before). */
+quic_rc quic_stream_reset_at(quic_stream *s, uint64_t app_error, uint64_t reliable_size,
+                             quic_stream_send_facts *facts);
+
+/* quic_stream_unsent: bytes that wait to be sent for the first time. */
+static inline uint64_t quic_stream_unsent(const quic_stream *s)
+{
+    uint64_t end = QUIC_UNLIKELY(s->reset_at) ? s->reliable_size : s->send.write_off;
+    return end > s->send.next_off ? end - s->send.next_off : 0;
+}
 
 /* ---- frames that arrive ---------------------------------------------------------------------- */
 
@@ -82,8 +98,7 @@ static inline bool quic_stream_can_send(const quic_stream *s, uint64_t conn_cred
     if (quic_send_buf_has_lost(&s->send) || s->fin_lost) {
         return true;
     }
-    uint64_t unsent = s->send.write_off - s->send.next_off;
-    if (unsent == 0) {
+    if (quic_stream_unsent(s) == 0) {
         return s->fin_written && !s->fin_sent;
     }
     return conn_credit != 0 && s->send_flow.used < s->send_flow.limit;
@@ -136,8 +151,9 @@ bool quic_stream_on_lost(quic_stream *s, uint64_t off, uint64_t len, bool fin);
  * starts over at 0. Nothing was acknowledged (asserted); not in a scheduler. */
 void quic_stream_rewind(quic_stream *s);
 
-/* quic_stream_on_reset_acked: RESET_STREAM arrived. Returns true when the half is done by that. */
-bool quic_stream_on_reset_acked(quic_stream *s);
+/* quic_stream_on_reset_acked: RESET_STREAM (reliable_size 0) or RESET_STREAM_AT arrived. Fills *facts. */
+void quic_stream_on_reset_acked(quic_stream *s, uint64_t reliable_size,
+                                quic_stream_send_facts *facts);
 
 /* quic_stream_on_ctrl_lost: one control frame (a QUIC_STREAM_CTRL_* bit) was lost. Sets it pending
  * again if it still says something (RFC 9000 13.3). Returns true when it did. */

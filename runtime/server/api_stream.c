@@ -191,6 +191,18 @@ quring_status quring_stream_reset(quring_stream stream, uint64_t app_error)
     return rt_stream_abandon(stream, app_error, quic_conn_stream_reset);
 }
 
+quring_status quring_stream_reset_at(quring_stream stream, uint64_t app_error,
+                                     uint64_t reliable_size)
+{
+    quic_stream *s = NULL;
+    quring_status status = rt_local_stream(&s, stream);
+    if (status != QURING_OK) {
+        return status;
+    }
+    return rt_status_of(
+        quic_conn_stream_reset_at(quic_stream_conn(s), s, app_error, reliable_size));
+}
+
 quring_status quring_stream_stop_sending(quring_stream stream, uint64_t app_error)
 {
     return rt_stream_abandon(stream, app_error, quic_conn_stream_stop_sending);

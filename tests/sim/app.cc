@@ -128,6 +128,7 @@ void App::on_connected()
     }
     open_more();
     send_datagrams();
+    host_->wake_app(this, connected_ns_); /* for what had to wait for it */
     maybe_close();
 }
 
@@ -224,6 +225,8 @@ void App::on_reset(AppStream *st, const quic_event &ev)
         fail(st, "RESET after the end, or twice");
     } else if (!planned) {
         fail(st, "RESET that nobody planned");
+    } else if (st->read < st->plan->reliable[dir]) {
+        fail(st, "RESET before what was promised");
     }
     st->reset_got = true;
 }

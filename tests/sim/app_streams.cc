@@ -88,8 +88,14 @@ bool App::write_some(AppStream *st)
     }
     int64_t cut = st->plan->reset_at[dir];
     if (cut >= 0 && st->written >= static_cast<uint64_t>(cut)) {
+        const uint64_t code = kResetCode + static_cast<uint64_t>(dir);
         quic_rc rc =
-            quic_conn_stream_reset(conn_, st->stream, kResetCode + static_cast<uint64_t>(dir));
+            st->plan->reliable[dir] == 0
+                ? quic_conn_stream_reset(conn_, st->stream, code)
+                : quic_conn_stream_reset_at(conn_, st->stream, code, st->plan->reliable[dir]);
+        if (rc == QUIC_E_AGAIN && !connected_) {
+            return false; /* 0-RTT is not answered yet: CONNECTED brings us back */
+        }
         st->reset_sent = rc == QUIC_OK;
         st->write_dead = rc != QUIC_OK;
         return false;

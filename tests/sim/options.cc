@@ -262,6 +262,13 @@ void draw_extensions(Options &o)
             r.chance(0.2) ? 0 : (r.chance(0.7) ? 65535 : static_cast<uint32_t>(r.range(2, 1500)));
     }
     for (ConnPlan &c : o.conns) {
+        for (StreamPlan &s : c.streams) {
+            for (int d = 0; d < 2; d++) {
+                s.reliable[d] = s.reset_at[d] > 0 && r.chance(0.5)
+                                    ? r.below(static_cast<uint64_t>(s.reset_at[d]) + 1)
+                                    : 0;
+            }
+        }
         if (!r.chance(0.3)) {
             continue;
         }

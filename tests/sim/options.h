@@ -90,6 +90,7 @@ struct StreamPlan {
     bool uni = false;
     uint64_t size[2] = {0, 0};      /* [0] opener to peer, [1] back */
     int64_t reset_at[2] = {-1, -1}; /* the sender gives up after so many bytes */
+    uint64_t reliable[2] = {0, 0};  /* of these, so many arrive nonetheless; at most reset_at */
     int64_t stop_at[2] = {-1, -1};  /* the receiver says STOP_SENDING after so many */
     uint32_t write_max = 16384;
     uint32_t read_max = 65536;

@@ -251,4 +251,92 @@ TEST(AckFrequency, BulkAsksForFewer)
     }
 }
 
+/* ---- RESET_STREAM_AT (draft-ietf-quic-reliable-stream-reset) ----------------------------------------------- */
+
+struct ResetAtCase {
+    const char *name;
+    Frames frames;
+    uint64_t code; /* UINT64_MAX: allowed */
+};
+
+class ResetAtRules : public testing::TestWithParam<ResetAtCase>
+{
+};
+
+TEST_P(ResetAtRules, Hold)
+{
+    Liar liar;
+    liar.establish();
+    liar.say(GetParam().frames);
+    EXPECT_EQ(liar.close_on_wire(), GetParam().code);
+    EXPECT_EQ(liar.alive(), GetParam().code == UINT64_MAX);
+}
+
+Frames reset_at(uint64_t id, uint64_t code, uint64_t final_size, uint64_t reliable_size)
+{
+    return Frames{0x24}.v(id).v(code).v(final_size).v(reliable_size);
+}
+
+Frames both(const Frames &a, const Frames &b)
+{
+    Frames all = a;
+    return all.str(std::string(b.bytes().begin(), b.bytes().end()));
+}
+
+const ResetAtCase kResetAtCases[] = {
+    {"Fine", reset_at(0, 7, 10, 10), UINT64_MAX},
+    {"MoreReliableThanLong", reset_at(0, 7, 10, 11), QUIC_V_FRAME_ENCODING},
+    {"BeyondTheStreamsLimit", reset_at(0, 7, 100000000, 1), QUIC_V_FLOW_CONTROL},
+    {"OfAStreamThatOnlyWeSendOn", reset_at(3, 7, 10, 1), QUIC_V_STREAM_STATE},
+    {"OfAStreamOfOursNotOpened", reset_at(1, 7, 10, 1), QUIC_V_STREAM_STATE},
+    {"AboveTheStreamLimit", reset_at(4000000, 7, 10, 1), QUIC_V_STREAM_LIMIT},
+    {"LargerSizeLater", both(reset_at(0, 7, 10, 5), reset_at(0, 7, 10, 6)), UINT64_MAX},
+    {"OtherFinalSize", both(reset_at(0, 7, 10, 5), reset_at(0, 7, 11, 5)), QUIC_V_FINAL_SIZE},
+    {"OtherCode", both(reset_at(0, 7, 10, 5), reset_at(0, 8, 10, 5)), QUIC_V_STREAM_STATE},
+    {"OtherCodeInReset", both(reset_at(0, 7, 10, 5), Frames{0x04, 0, 8, 10}), QUIC_V_STREAM_STATE},
+    {"OtherFinalSizeInReset", both(reset_at(0, 7, 10, 5), Frames{0x04, 0, 7, 9}),
+     QUIC_V_FINAL_SIZE},
+    {"OtherFinalSizeInStream", both(reset_at(0, 7, 10, 5), Frames{0x0b, 0, 2, 'a', 'b'}),
+     QUIC_V_FINAL_SIZE},
+    {"DataBeyondIt", both(reset_at(0, 7, 1, 1), Frames{0x0a, 0, 2, 'a', 'b'}), QUIC_V_FINAL_SIZE},
+    {"CutShort", Frames{0x24, 0, 7, 10}, QUIC_V_FRAME_ENCODING},
+};
+
+INSTANTIATE_TEST_SUITE_P(All, ResetAtRules, testing::ValuesIn(kResetAtCases),
+                         [](const auto &i) { return std::string(i.param.name); });
+
+/* 4: in the application's packet number space alone. */
+TEST(ResetAt, NotInHandshakePackets)
+{
+    Liar liar;
+    liar.start_handshake();
+    liar.say(QUIC_LEVEL_HANDSHAKE, reset_at(0, 7, 10, 1));
+    EXPECT_EQ(liar.close_on_wire(), uint64_t{QUIC_V_PROTOCOL_VIOLATION});
+}
+
+/* What was promised arrives whatever is lost, then the reset, and the stream is over on both sides. */
+TEST(ResetAt, DeliversWhatWasPromised)
+{
+    for (int lose = 0; lose < 24; lose++) {
+        Net net;
+        ASSERT_TRUE(net.handshake());
+        net.run_for(200 * kMs);
+        int n = 0;
+        net.filter = [&](Packet &p) { return !p.to_server || (n++ != lose && n % 7 != 0); };
+        uint64_t id = net.write(net.client, std::string(30000, 'x'));
+        net.run_for(lose % 3 * 10 * kMs);
+        quic_stream *s = net.client.open[id];
+        ASSERT_EQ(quic_conn_stream_reset_at(net.client.conn, s, 9, 20001), QUIC_OK);
+        EXPECT_EQ(quic_conn_stream_reset_at(net.client.conn, s, 9, 20002), QUIC_E_INVAL);
+        net.run_for(30 * kS);
+        const Seen *reset = net.server.find(QURING_EV_STREAM_RESET);
+        ASSERT_NE(reset, nullptr) << lose;
+        EXPECT_EQ(reset->app_error, 9u);
+        EXPECT_GE(net.server.streams[id].bytes.size(), 20001u);
+        EXPECT_FALSE(net.server.streams[id].fin);
+        EXPECT_EQ(net.client.count(QURING_EV_STREAM_FINISHED), 0u);
+        EXPECT_EQ(net.client.close_kind(), QURING_CLOSE_NONE);
+    }
+}
+
 } // namespace

@@ -233,8 +233,10 @@ TEST_F(StreamSend, ResetGivesEverythingBack) // RFC 9000 3.1, 4.5
     EXPECT_EQ(0u, facts_.freed_bytes);
     s_.ctrl_pending = 0;
     EXPECT_TRUE(quic_stream_on_ctrl_lost(&s_, QUIC_STREAM_CTRL_RESET));
-    EXPECT_TRUE(quic_stream_on_reset_acked(&s_));
-    EXPECT_FALSE(quic_stream_on_reset_acked(&s_));
+    quic_stream_on_reset_acked(&s_, 0, &facts_);
+    EXPECT_TRUE(facts_.done);
+    quic_stream_on_reset_acked(&s_, 0, &facts_);
+    EXPECT_FALSE(facts_.done);
     EXPECT_EQ(0, s_.ctrl_pending);
     EXPECT_TRUE(quic_stream_send_is_done(&s_));
 }
