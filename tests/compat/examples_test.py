@@ -1,0 +1,94 @@
+#!/usr/bin/env python3
+"""Runs the example programs of examples/sockets against each other.
+
+    examples_test.py ECHO_TCP_STYLE EPOLL_SERVER STREAMS LIBQUIC_ENGINE.SO
+"""
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+ECHO, EPOLL, STREAMS, ENGINE = "", "", "", ""
+LIMIT_S = 30
+
+
+def free_port():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+def is_bound(port):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        try:
+            sock.bind(("127.0.0.1", port))
+        except OSError:
+            return True
+    return False
+
+
+class Examples(unittest.TestCase):
+    def setUp(self):
+        self.scratch = tempfile.TemporaryDirectory()
+        self.key = os.path.join(self.scratch.name, "key.pem")
+        self.cert = os.path.join(self.scratch.name, "cert.pem")
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                        "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=localhost",
+                        "-days", "2", "-keyout", self.key, "-out", self.cert],
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+        self.env = dict(os.environ, QUIC_ENGINE=ENGINE, SSL_CERT_FILE=self.cert)
+        self.port = str(free_port())
+        self.server = None
+
+    def tearDown(self):
+        if self.server is not None:
+            self.server.kill()
+            self.server.wait()
+        self.scratch.cleanup()
+
+    def serve(self, *command):
+        self.server = subprocess.Popen([*command, "127.0.0.1", self.port, self.key, self.cert],
+                                       env=self.env)
+        until = time.monotonic() + LIMIT_S
+        while not is_bound(int(self.port)) and time.monotonic() < until:
+            time.sleep(0.01)
+        time.sleep(0.1)
+
+    def ask(self, program, *words):
+        done = subprocess.run([program, "client", "127.0.0.1", self.port, *words], env=self.env,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              universal_newlines=True, timeout=LIMIT_S, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout
+
+    def test_echo(self):
+        self.serve(ECHO, "server")
+        for text in ("hello", "x" * 4000):
+            self.assertEqual(self.ask(ECHO, text), text + "\n")
+
+    def test_streams(self):
+        self.serve(STREAMS, "server")
+        self.assertEqual(self.ask(STREAMS, "one", "two", "three"),
+                         "stream 0: ONE\nstream 4: TWO\nstream 8: THREE\n")
+
+    def test_epoll_server(self):
+        self.serve(EPOLL)
+        clients = [subprocess.Popen([ECHO, "client", "127.0.0.1", self.port, "client %d" % i],
+                                    env=self.env, stdout=subprocess.PIPE, universal_newlines=True)
+                   for i in range(8)]
+        for i, client in enumerate(clients):
+            out, _ = client.communicate(timeout=LIMIT_S)
+            self.assertEqual(out, "client %d\n" % i)
+
+    def test_no_server(self):
+        done = subprocess.run([ECHO, "client", "127.0.0.1"], env=self.env, check=False,
+                              stderr=subprocess.PIPE)
+        self.assertEqual(done.returncode, 2)
+
+
+if __name__ == "__main__":
+    ECHO, EPOLL, STREAMS, ENGINE = (os.path.abspath(path) for path in sys.argv[1:5])
+    unittest.main(argv=sys.argv[:1])
