@@ -106,6 +106,22 @@ QURING_EXPORT void quring_limits_for_loopback(quring_limits *limits);
 /* One line of the log. `level`: 0 error, 1 warning, 2 information. Called on any thread. */
 typedef void (*quring_log_fn)(void *ctx, int level, const char *line);
 
+/* Connection IDs by which load balancers find the server (draft-ietf-quic-load-balancers). All fields are
+ * the configuration agent's, the same at all servers but for server_id. */
+typedef struct quring_lb {
+    bool enabled;
+    uint8_t config_id;     /* 0..6 */
+    uint8_t server_id_len; /* 1..15 */
+    uint8_t server_id[15];
+    uint8_t
+        nonce_len;    /* 4..18; together with server_id_len at most 19. With a key take 8 or more: a
+                              shorter nonce repeats when many connection IDs are made (4 octets: beyond
+                              64 a second, on average; each Retry makes one, too) */
+    bool encodes_len; /* the first octet tells the length; otherwise it is random */
+    bool has_key;     /* without one anybody can read the server ID */
+    uint8_t key[16];
+} quring_lb;
+
 #define QURING_WORKERS_MAX 64
 
 typedef struct quring_config {
@@ -125,6 +141,7 @@ typedef struct quring_config {
                                   machines. All zero = random. See quring_root_secret_load */
     uint8_t previous_root_secret[32]; /* after a change of root_secret: what was made under this one
                                          stays good; all zero = none */
+    quring_lb lb; /* connection IDs of servers for load balancers; off unless enabled */
     quring_limits limits;
     quring_log_fn log; /* NULL: errors and warnings go to stderr */
     void *log_ctx;

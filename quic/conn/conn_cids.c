@@ -17,13 +17,13 @@ void quic_conn_issue_cids(quic_conn *conn)
         limit = QUIC_CID_LOCAL_MAX;
     }
     while (conn->cids_local.live_count < limit) {
-        uint8_t bytes[QUIC_CID_LOCAL_LEN];
-        quic_cid_local_make(bytes, conn->env->rng, conn->env->worker_id, conn->env->worker_count);
-        if (quic_conn_register_cid(conn, bytes, sizeof(bytes)) != QUIC_OK) {
+        quic_cid cid;
+        quic_conn_env_make_cid(conn->env, &cid, conn->role == QUIC_SERVER);
+        if (quic_conn_register_cid(conn, cid.bytes, cid.len) != QUIC_OK) {
             break; /* the table is full: the peer does with fewer */
         }
-        if (quic_cid_local_add(&conn->cids_local, bytes, true) == NULL) {
-            quic_cid_table_remove(&conn->env->cids, bytes, sizeof(bytes));
+        if (quic_cid_local_add(&conn->cids_local, cid.bytes, true) == NULL) {
+            quic_cid_table_remove(&conn->env->cids, cid.bytes, cid.len);
             break;
         }
     }
@@ -84,7 +84,7 @@ quic_rc quic_conn_on_retire_cid(quic_conn *conn, uint64_t seq, const uint8_t *dc
         return rc;
     }
     if (removed.used) {
-        quic_cid_table_remove(&conn->env->cids, removed.bytes, QUIC_CID_LOCAL_LEN);
+        quic_cid_table_remove(&conn->env->cids, removed.bytes, conn->cids_local.len);
         quic_conn_issue_cids(conn);
     }
     return QUIC_OK;
@@ -99,7 +99,7 @@ void quic_conn_unregister_all(quic_conn *conn)
     for (uint32_t i = 0; i < QUIC_CID_LOCAL_MAX; i++) {
         if (conn->cids_local.entries[i].used) {
             quic_cid_table_remove(&conn->env->cids, conn->cids_local.entries[i].bytes,
-                                  QUIC_CID_LOCAL_LEN);
+                                  conn->cids_local.len);
         }
     }
     for (uint32_t i = 0; i < QUIC_CID_PEER_MAX; i++) {

@@ -22,6 +22,7 @@
 #include "quic/crypto/session_ticket.h"
 #include "quic/crypto/tls.h"
 #include "quic/crypto/token.h"
+#include "quic/path/cid_format.h"
 #include "quic/path/cid_table.h"
 #include "quic/wire/header.h"
 
@@ -48,12 +49,19 @@ typedef struct quic_conn_env {
     quic_ticket_keys ticket_keys;
     quic_token_keys token_keys;
     quic_ns wall_offset_ns; /* what makes wall-clock time of `now`; wraps around */
-    uint8_t worker_id;
-    uint8_t worker_count;
+    uint64_t cid_nonce;     /* of the last connection ID made for load balancers */
+    quic_cid_format cid_format;
     quring_cc cc;
     bool pacing;
     quic_ns now; /* of the endpoint's last call, for verbs of the application */
 } quic_conn_env;
+
+/* quic_conn_env_make_cid makes one of our connection IDs. */
+static inline void quic_conn_env_make_cid(quic_conn_env *env, quic_cid *out, bool is_server)
+{
+    quic_cid_format_make(&env->cid_format, out, is_server, &env->cid_nonce, env->rng,
+                         env->now + env->wall_offset_ns);
+}
 
 /* What a new connection starts from. Everything is copied. */
 typedef struct quic_conn_config {

@@ -56,9 +56,8 @@ static uint64_t mem_limit(const quring_limits *lim)
 static quic_rc init_cids(quic_conn *conn, const quic_conn_config *config)
 {
     quic_conn_env *env = conn->env;
-    conn->initial_scid.len = QUIC_CID_LOCAL_LEN;
-    quic_cid_local_make(conn->initial_scid.bytes, env->rng, env->worker_id, env->worker_count);
-    quic_cid_local_init(&conn->cids_local);
+    quic_conn_env_make_cid(env, &conn->initial_scid, conn->role == QUIC_SERVER);
+    quic_cid_local_init(&conn->cids_local, conn->initial_scid.len);
     quic_rc rc = quic_conn_register_cid(conn, conn->initial_scid.bytes, conn->initial_scid.len);
     if (rc != QUIC_OK) {
         return rc;

@@ -3,8 +3,7 @@
 #include "quic/conn/conn_internal.h"
 #include "quic/crypto/retry.h"
 
-#define MASK_BATCH   64u
-#define SHORT_PN_OFF (1u + QUIC_CID_LOCAL_LEN)
+#define MASK_BATCH 64u
 
 /* The peer proved that it has the keys of this connection. */
 static void on_authentic(quic_conn *conn, quic_level level, quic_ns now)
@@ -175,18 +174,18 @@ static bool open_other_phase(quic_conn *conn, quic_keys **keys, uint64_t pn, uin
     return rc == QUIC_OK;
 }
 
-static inline void recv_short_one(quic_conn *conn, uint8_t *data, size_t len,
+static inline void recv_short_one(quic_conn *conn, uint8_t *data, size_t len, size_t pn_off,
                                   const uint8_t mask[16], uint8_t ecn, quic_ns now)
 {
     quic_conn_space *app = &conn->spaces[QUIC_SPACE_APP];
     uint8_t first = data[0] ^ (mask[0] & 0x1f);
     uint8_t pn_len = quic_header_pn_len(first);
-    size_t hdr_len = SHORT_PN_OFF + pn_len;
+    size_t hdr_len = pn_off + pn_len;
     data[0] = first;
     for (uint8_t i = 0; i < pn_len; i++) {
-        data[SHORT_PN_OFF + i] ^= mask[1 + i];
+        data[pn_off + i] ^= mask[1 + i];
     }
-    uint64_t pn = quic_pn_decode(quic_pn_load(data + SHORT_PN_OFF, pn_len), pn_len,
+    uint64_t pn = quic_pn_decode(quic_pn_load(data + pn_off, pn_len), pn_len,
                                  quic_ack_tracker_largest(&app->acks) + 1);
     if (QUIC_UNLIKELY(quic_ack_tracker_is_duplicate(&app->acks, pn))) {
         conn->env->counters->drop_duplicate++;
@@ -214,7 +213,7 @@ static inline void recv_short_one(quic_conn *conn, uint8_t *data, size_t len,
     }
     on_authentic(conn, QUIC_LEVEL_APP, now);
     take_payload(conn, QUIC_LEVEL_APP, pn, data + hdr_len, len - hdr_len - QUIC_AEAD_TAG_LEN,
-                 data + 1, QUIC_CID_LOCAL_LEN, ecn, now);
+                 data + 1, pn_off - 1, ecn, now);
 }
 
 /* RFC 9001 5.7: neither side takes 1-RTT packets before its handshake is complete. */
@@ -228,6 +227,7 @@ void quic_conn_recv_short(quic_conn *conn, uint8_t *data, uint32_t count, uint32
 {
     const uint8_t *samples[MASK_BATCH];
     uint8_t masks[MASK_BATCH][16];
+    const size_t pn_off = 1u + conn->env->cid_format.len;
     while (count > 0) {
         if (!quic_conn_is_open(conn)) {
             quic_conn_on_recv_closing(conn);
@@ -242,12 +242,12 @@ void quic_conn_recv_short(quic_conn *conn, uint8_t *data, uint32_t count, uint32
         }
         uint32_t n = count < MASK_BATCH ? count : MASK_BATCH;
         for (uint32_t i = 0; i < n; i++) {
-            samples[i] = data + (size_t)i * seg_len + SHORT_PN_OFF + QUIC_PN_LEN_MAX;
+            samples[i] = data + (size_t)i * seg_len + pn_off + QUIC_PN_LEN_MAX;
         }
         quic_keys_hp_masks(conn->spaces[QUIC_SPACE_APP].rx, samples, masks, n);
         for (uint32_t i = 0; i < n && quic_conn_is_open(conn); i++) {
             size_t len = count - i == 1 ? last_len : seg_len;
-            recv_short_one(conn, data + (size_t)i * seg_len, len, masks[i], ecn, now);
+            recv_short_one(conn, data + (size_t)i * seg_len, len, pn_off, masks[i], ecn, now);
         }
         data += (size_t)n * seg_len;
         count -= n;

@@ -277,9 +277,9 @@ static bool add_new_cids(quic_conn *conn, quic_packet_build *b)
     quic_cid_local_entry *entry;
     while ((entry = quic_cid_local_next_to_send(&conn->cids_local)) != NULL) {
         uint8_t token[QUIC_RESET_TOKEN_LEN];
-        quic_reset_token(&conn->env->reset_key, token, entry->bytes, QUIC_CID_LOCAL_LEN);
+        quic_reset_token(&conn->env->reset_key, token, entry->bytes, conn->cids_local.len);
         size_t n = quic_frame_encode_new_connection_id(b->p, (size_t)(b->end - b->p), entry->seq, 0,
-                                                       entry->bytes, QUIC_CID_LOCAL_LEN, token);
+                                                       entry->bytes, conn->cids_local.len, token);
         quic_sent_frame frame = {.kind = QUIC_SF_NEW_CID, .id = entry->seq};
         if (n == 0 || !quic_packet_record(conn, b, &frame)) {
             return false;

@@ -1,14 +1,17 @@
 /* From a received unit to connections: the first look at each datagram (RFC 9000 5.2). */
 #include "quic/endpoint/endpoint_internal.h"
-#include "quic/path/cid_local.h"
 
-#define SHORT_LEN_MIN (1 + QUIC_CID_LOCAL_LEN + QUIC_PN_LEN_MAX + QUIC_AEAD_TAG_LEN)
+/* The shortest 1-RTT packet: header byte, connection ID, sample. */
+static inline uint32_t short_len_min(const quic_endpoint *ep)
+{
+    return 1u + ep->env.cid_format.len + QUIC_PN_LEN_MAX + QUIC_AEAD_TAG_LEN;
+}
 
 /* A unit goes where its first datagram belongs; a later one with another DCID may be another
  * worker's, whose connections nobody here may speak for. */
-static bool is_ours(const quic_endpoint *ep, uint8_t dcid_first_byte)
+static bool is_ours(const quic_endpoint *ep, const uint8_t *dcid, size_t len)
 {
-    return quic_cid_local_worker(dcid_first_byte, ep->config.worker_count) == ep->config.worker_id;
+    return quic_cid_format_worker(dcid, len, ep->config.worker_count) == ep->config.worker_id;
 }
 
 /* RFC 9000 17.3.1: a zero fixed bit is not version 1. */
@@ -41,7 +44,8 @@ static void on_unknown_short(quic_endpoint *ep, const quic_rx_unit *unit, const 
         }
     }
     ep->counters.drop_unknown_cid++;
-    if (len >= 1 + QUIC_CID_LOCAL_LEN && is_ours(ep, data[1]) &&
+    const uint8_t cid_len = ep->env.cid_format.len;
+    if (len >= 1u + cid_len && is_ours(ep, data + 1, cid_len) &&
         quic_endpoint_may_answer(ep, &unit->path, now)) {
         quic_endpoint_answer_reset(ep, &unit->path, data + 1, len, now);
     }
@@ -52,24 +56,26 @@ static void on_unknown_short(quic_endpoint *ep, const quic_rx_unit *unit, const 
 static uint32_t recv_short_run(quic_endpoint *ep, quic_rx_unit *unit, uint32_t off, quic_ns now)
 {
     uint8_t *data = unit->data + off;
+    const size_t cid_len = ep->env.cid_format.len;
+    const uint32_t len_min = short_len_min(ep);
     uint32_t left = unit->len - off;
     uint32_t len = left < unit->seg_len ? left : unit->seg_len;
     if (!is_short_v1(data[0])) {
         ep->counters.drop_malformed++;
         return len;
     }
-    if (len < SHORT_LEN_MIN) {
+    if (len < len_min) {
         /* Too short for a packet: at best a reset. One with a CID in use must not draw a reset that
          * would end that connection. */
         if (len < 5 + QUIC_RESET_TOKEN_LEN ||
-            quic_cid_table_find(&ep->env.cids, data + 1, QUIC_CID_LOCAL_LEN) != NULL) {
+            quic_cid_table_find(&ep->env.cids, data + 1, cid_len) != NULL) {
             ep->counters.drop_malformed++;
         } else {
             on_unknown_short(ep, unit, data, len, now);
         }
         return len;
     }
-    quic_conn *conn = quic_cid_table_find(&ep->env.cids, data + 1, QUIC_CID_LOCAL_LEN);
+    quic_conn *conn = quic_cid_table_find(&ep->env.cids, data + 1, cid_len);
     if (conn == NULL) {
         on_unknown_short(ep, unit, data, len, now);
         return len;
@@ -79,8 +85,8 @@ static uint32_t recv_short_run(quic_endpoint *ep, quic_rx_unit *unit, uint32_t o
     while (taken < left) {
         const uint8_t *next = data + taken;
         uint32_t next_len = left - taken < unit->seg_len ? left - taken : unit->seg_len;
-        if (next_len < SHORT_LEN_MIN || !is_short_v1(next[0]) ||
-            memcmp(next + 1, data + 1, QUIC_CID_LOCAL_LEN) != 0) {
+        if (next_len < len_min || !is_short_v1(next[0]) ||
+            memcmp(next + 1, data + 1, cid_len) != 0) {
             break;
         }
         count++;
@@ -98,9 +104,10 @@ static uint32_t recv_short_run(quic_endpoint *ep, quic_rx_unit *unit, uint32_t o
 
 /* RFC 9000 12.2: packets coalesced into one datagram; those for another DCID than the first one's are
  * ignored. The first packet's header was parsed already. */
-static void recv_coalesced(quic_conn *conn, quic_rx_unit *unit, uint8_t *data, uint32_t len,
-                           quic_long_header *h, quic_counters *counters, quic_ns now)
+static void recv_coalesced(quic_endpoint *ep, quic_conn *conn, quic_rx_unit *unit, uint8_t *data,
+                           uint32_t len, quic_long_header *h, quic_ns now)
 {
+    quic_counters *counters = &ep->counters;
     uint8_t dcid[QUIC_CID_LEN_MAX];
     uint8_t dcid_len = h->dcid_len;
     memcpy(dcid, h->dcid, dcid_len);
@@ -117,8 +124,8 @@ static void recv_coalesced(quic_conn *conn, quic_rx_unit *unit, uint8_t *data, u
             break;
         }
         if (!quic_header_is_long(data[off])) {
-            if (left >= SHORT_LEN_MIN && is_short_v1(data[off]) && dcid_len == QUIC_CID_LOCAL_LEN &&
-                memcmp(data + off + 1, dcid, dcid_len) == 0) {
+            if (left >= short_len_min(ep) && is_short_v1(data[off]) &&
+                dcid_len == ep->env.cid_format.len && memcmp(data + off + 1, dcid, dcid_len) == 0) {
                 quic_conn_recv_short(conn, data + off, 1, (uint32_t)left, (uint32_t)left, unit->ecn,
                                      now);
             } else {
@@ -172,7 +179,7 @@ static void recv_long(quic_endpoint *ep, quic_rx_unit *unit, uint8_t *data, uint
     }
     bool fresh = false;
     if (conn == NULL) {
-        if (h.type != QUIC_PACKET_INITIAL || (h.dcid_len > 0 && !is_ours(ep, h.dcid[0]))) {
+        if (h.type != QUIC_PACKET_INITIAL || (h.dcid_len > 0 && !is_ours(ep, h.dcid, h.dcid_len))) {
             ep->counters.drop_unknown_cid++;
             return;
         }
@@ -182,7 +189,7 @@ static void recv_long(quic_endpoint *ep, quic_rx_unit *unit, uint8_t *data, uint
         }
         fresh = true;
     }
-    recv_coalesced(conn, unit, data, len, &h, &ep->counters, now);
+    recv_coalesced(ep, conn, unit, data, len, &h, now);
     if (fresh && !quic_conn_is_authentic(conn)) {
         /* Nothing in it could be opened: a forgery or noise costs no state (RFC 9000 5.2.2). */
         quic_endpoint_drop_conn(ep, conn);
@@ -210,19 +217,22 @@ void quic_endpoint_recv(quic_endpoint *ep, quic_rx_unit *unit, quic_ns now)
     }
 }
 
-/* The kernel steers by the same byte: the first one of the DCID (RFC 9000 5.1 leaves its content to
- * us; a client's random first DCID spreads new connections evenly). */
+/* The kernel steers by the same byte: the last one of the DCID (RFC 9000 5.1 leaves its content to us; a
+ * client's random first DCID spreads new connections evenly). */
 static uint8_t owner_of(const quic_endpoint *ep, const uint8_t *data, uint32_t len)
 {
     uint8_t count = ep->config.worker_count;
     if (count <= 1 || len == 0) {
         return ep->config.worker_id;
     }
-    uint32_t at = quic_header_is_long(data[0]) ? 6 : 1;
-    if (len <= at || (at == 6 && data[5] == 0)) {
+    uint32_t at = ep->env.cid_format.len;
+    if (quic_header_is_long(data[0])) {
+        at = len > 5 ? 5u + data[5] : 0;
+    }
+    if (len <= at || at == 0 || (at == 5 && quic_header_is_long(data[0]))) {
         return ep->config.worker_id;
     }
-    return quic_cid_local_worker(data[at], count);
+    return quic_cid_format_worker(data, at + 1, count);
 }
 
 uint8_t quic_endpoint_route(const quic_endpoint *ep, const quic_rx_unit *unit)

@@ -34,15 +34,13 @@ static void init_env(quic_endpoint *ep)
     env->rng = &ep->config.rng;
     env->crypto = ep->config.crypto;
     env->counters = &ep->counters;
-    env->worker_id = ep->config.worker_id;
-    env->worker_count = ep->config.worker_count;
     env->cc = ep->config.cc;
     env->pacing = ep->config.pacing;
     quic_cid_table_init(&env->cids, &ep->mem, lim->connections_max * CIDS_PER_CONN, keys[0]);
     quic_cid_table_init(&env->reset_tokens, &ep->mem, lim->connections_max * CIDS_PER_CONN,
                         keys[1]);
-    quic_handles_init(&env->conn_handles, &ep->mem, env->worker_id, lim->connections_max);
-    quic_handles_init(&env->stream_handles, &ep->mem, env->worker_id, 1u << 30);
+    quic_handles_init(&env->conn_handles, &ep->mem, ep->config.worker_id, lim->connections_max);
+    quic_handles_init(&env->stream_handles, &ep->mem, ep->config.worker_id, 1u << 30);
     quic_heap_init(&env->timers, &ep->mem, lim->connections_max);
     quic_list_init(&env->dirty);
     quic_list_init(&env->with_events);
@@ -61,6 +59,12 @@ quic_rc quic_endpoint_create(quic_endpoint **out, const quic_endpoint_config *co
         config->limits.connections_max == 0 ||
         config->limits.connections_max > UINT32_MAX / CIDS_PER_CONN) {
         return QUIC_E_INVAL;
+    }
+    quic_cid_format cid_format;
+    quic_rc rc =
+        quic_cid_format_init(&cid_format, &config->cids, config->worker_id, config->worker_count);
+    if (rc != QUIC_OK) {
+        return rc;
     }
     quic_mem root;
     quic_mem_init_root(&root, &config->allocator, config->limits.worker_mem_max_bytes);
@@ -81,6 +85,7 @@ quic_rc quic_endpoint_create(quic_endpoint **out, const quic_endpoint_config *co
         return QUIC_E_NOMEM;
     }
     init_env(ep);
+    ep->env.cid_format = cid_format;
     *out = ep;
     return QUIC_OK;
 }

@@ -14,6 +14,7 @@
 #include "quic/base/mem.h"
 #include "quic/base/rng.h"
 #include "quic/conn/conn.h"
+#include "quic/path/cid_format.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -26,8 +27,9 @@ struct quic_early_gate;  /* quic/crypto/tls.h: who makes 0-RTT single-use */
 struct quic_anti_replay; /* quic/crypto/anti_replay.h: who makes NEW_TOKEN single-use */
 
 typedef struct quic_endpoint_config {
-    uint8_t worker_id;    /* < worker_count; decides the first byte of our connection IDs */
-    uint8_t worker_count; /* 1..64 */
+    uint8_t worker_id;           /* < worker_count; decides the last byte of our connection IDs */
+    uint8_t worker_count;        /* 1..64 */
+    quic_cid_format_config cids; /* the same on all workers */
     quic_allocator allocator;
     quic_rng rng;
     const struct quic_crypto *crypto;

@@ -3,7 +3,6 @@
 #include "quic/crypto/reset_token.h"
 #include "quic/crypto/retry.h"
 #include "quic/endpoint/endpoint_internal.h"
-#include "quic/path/cid_local.h"
 #include "quic/wire/frame_encode.h"
 
 static quic_answer *push_answer(quic_endpoint *ep, const quic_path_addr *path)
@@ -86,11 +85,10 @@ void quic_endpoint_answer_retry(quic_endpoint *ep, const quic_path_addr *path,
     }
     quic_cid original;
     quic_cid client_scid;
-    quic_cid retry_scid = {.len = QUIC_CID_LOCAL_LEN};
+    quic_cid retry_scid;
     quic_cid_set(&original, h->dcid, h->dcid_len);
     quic_cid_set(&client_scid, h->scid, h->scid_len);
-    quic_cid_local_make(retry_scid.bytes, ep->env.rng, ep->config.worker_id,
-                        ep->config.worker_count);
+    quic_conn_env_make_cid(&ep->env, &retry_scid, true);
     uint8_t token[QUIC_TOKEN_RETRY_LEN];
     if (quic_token_retry_make(&ep->env.token_keys, token, ep->env.rng, &path->remote, &original,
                               &retry_scid, now + ep->env.wall_offset_ns) != QUIC_OK) {
@@ -182,7 +180,7 @@ void quic_endpoint_answer_reset(quic_endpoint *ep, const quic_path_addr *path, c
      * itself, and gets one of both answers each time. */
     bool previous = ep->config.has_previous_secret && (quic_rng_u64(ep->env.rng) & 1) != 0;
     quic_reset_token(previous ? &ep->previous_reset_key : &ep->env.reset_key,
-                     answer->bytes + len - QUIC_RESET_TOKEN_LEN, dcid, QUIC_CID_LOCAL_LEN);
+                     answer->bytes + len - QUIC_RESET_TOKEN_LEN, dcid, ep->env.cid_format.len);
     answer->len = (uint32_t)len;
     ep->counters.sent_stateless_reset++;
 }

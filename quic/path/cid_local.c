@@ -2,19 +2,11 @@
 
 #include "quic/base/check.h"
 
-void quic_cid_local_make(uint8_t out[QUIC_CID_LOCAL_LEN], const quic_rng *rng, uint8_t worker,
-                         uint8_t worker_count)
+void quic_cid_local_init(quic_cid_local *set, uint8_t len)
 {
-    QURING_ASSERT(worker_count >= 1 && worker < worker_count);
-    quic_rng_fill(rng, out, QUIC_CID_LOCAL_LEN);
-    /* The largest multiple of worker_count a byte holds keeps the first byte below 256. */
-    uint8_t multiples = (uint8_t)(256u / worker_count > 255u ? 255u : 256u / worker_count);
-    out[0] = (uint8_t)(out[0] % multiples * worker_count + worker);
-}
-
-void quic_cid_local_init(quic_cid_local *set)
-{
+    QURING_ASSERT(len >= 1 && len <= QUIC_CID_LEN_MAX);
     memset(set, 0, sizeof(*set));
+    set->len = len;
 }
 
 quic_cid_local_entry *quic_cid_local_add(quic_cid_local *set, const uint8_t *bytes, bool announce)
@@ -25,7 +17,7 @@ quic_cid_local_entry *quic_cid_local_add(quic_cid_local *set, const uint8_t *byt
             entry->used = true;
             entry->to_send = announce;
             entry->seq = set->next_seq++;
-            memcpy(entry->bytes, bytes, QUIC_CID_LOCAL_LEN);
+            memcpy(entry->bytes, bytes, set->len);
             set->live_count++;
             set->to_send_count = (uint8_t)(set->to_send_count + (announce ? 1 : 0));
             return entry;
@@ -54,7 +46,7 @@ quic_rc quic_cid_local_retire(quic_cid_local *set, quic_cid_local_entry *out, ui
         if (!entry->used || entry->seq != seq) {
             continue;
         }
-        if (dcid_len == QUIC_CID_LOCAL_LEN && memcmp(entry->bytes, dcid, QUIC_CID_LOCAL_LEN) == 0) {
+        if (dcid_len == set->len && memcmp(entry->bytes, dcid, dcid_len) == 0) {
             return QUIC_V_PROTOCOL_VIOLATION; /* RFC 9000 19.16: the CID in use by this packet */
         }
         clear_to_send(set, entry);

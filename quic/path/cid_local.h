@@ -2,27 +2,24 @@
  *
  * Shape:  at most QUIC_CID_LOCAL_MAX live ones with their sequence numbers; the connection registers
  *         and unregisters them in the endpoint's table as it is told here.
- * Format: 8 bytes; the first one modulo the number of workers is the worker that owns the
- *         connection, so that the kernel can steer by it; everything else is random.
+ * Format: all of one length, see cid_format.h.
  */
 #ifndef QUIC_PATH_CID_LOCAL_H
 #define QUIC_PATH_CID_LOCAL_H
 
-#include "quic/base/rng.h"
 #include "quic/base/types.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-#define QUIC_CID_LOCAL_LEN 8u
 #define QUIC_CID_LOCAL_MAX 8u
 
 typedef struct quic_cid_local_entry {
     uint64_t seq;
-    uint8_t bytes[QUIC_CID_LOCAL_LEN];
-    bool used;    /* the slot holds a live CID */
-    bool to_send; /* a NEW_CONNECTION_ID frame has to go out (again) */
+    uint8_t bytes[QUIC_CID_LEN_MAX]; /* quic_cid_local.len of them */
+    bool used;                       /* the slot holds a live CID */
+    bool to_send;                    /* a NEW_CONNECTION_ID frame has to go out (again) */
 } quic_cid_local_entry;
 
 typedef struct quic_cid_local {
@@ -30,19 +27,11 @@ typedef struct quic_cid_local {
     uint64_t next_seq;
     uint8_t live_count;
     uint8_t to_send_count;
+    uint8_t len; /* of each */
 } quic_cid_local;
 
-/* quic_cid_local_make fills 8 bytes for a connection of `worker` among `worker_count` (1..64). */
-void quic_cid_local_make(uint8_t out[QUIC_CID_LOCAL_LEN], const quic_rng *rng, uint8_t worker,
-                         uint8_t worker_count);
-
-/* quic_cid_local_worker reads the worker back out of the first byte. */
-static inline uint8_t quic_cid_local_worker(uint8_t first_byte, uint8_t worker_count)
-{
-    return (uint8_t)(first_byte % worker_count);
-}
-
-void quic_cid_local_init(quic_cid_local *set);
+/* quic_cid_local_init makes an empty set of connection IDs of `len` bytes (1..20). */
+void quic_cid_local_init(quic_cid_local *set, uint8_t len);
 
 /* quic_cid_local_add takes the next sequence number for `bytes`. `announce` says that a
  * NEW_CONNECTION_ID frame must carry it (not so for the handshake's own). Returns the entry, NULL

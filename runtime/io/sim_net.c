@@ -6,6 +6,8 @@
 #include "runtime/udp/sockaddr.h"
 #include "runtime/udp/steer_bpf.h"
 
+#define CID_LEN 8u /* of the workers here */
+
 #define FNV_PRIME 0x100000001b3ull
 #define FNV_START 0xcbf29ce484222325ull
 
@@ -147,7 +149,7 @@ static rt_sim_port *find_port(rt_sim_net *net, const rt_sim_datagram *d)
     if (count == 0) {
         return NULL;
     }
-    uint32_t pick = rt_steer_pick(d->data, d->len, count);
+    uint32_t pick = rt_steer_pick(d->data, d->len, count, CID_LEN);
     return group[pick < count ? pick : 0];
 }
 

@@ -154,6 +154,26 @@ static quring_status rt_config_check_enums(const quring_config *config, quring_e
     return QURING_OK;
 }
 
+static quring_status rt_config_check_lb(const quring_lb *lb, quring_error *err)
+{
+    if (!lb->enabled) {
+        return QURING_OK;
+    }
+    if (lb->config_id > 6) {
+        return rt_error_set(err, QURING_E_INVAL, "lb.config_id is %u, allowed are 0..6",
+                            (unsigned)lb->config_id);
+    }
+    if (lb->server_id_len < 1 || lb->server_id_len > sizeof(lb->server_id)) {
+        return rt_error_set(err, QURING_E_INVAL, "lb.server_id_len is %u, allowed are 1..15",
+                            (unsigned)lb->server_id_len);
+    }
+    if (lb->nonce_len < 4 || lb->server_id_len + lb->nonce_len > 19) {
+        return rt_error_set(err, QURING_E_INVAL, "lb.nonce_len is %u, allowed are 4..%u",
+                            (unsigned)lb->nonce_len, 19u - lb->server_id_len);
+    }
+    return QURING_OK;
+}
+
 quring_status quring_config_check(const quring_config *config, quring_error *err)
 {
     static const uint8_t zero[sizeof(config->root_secret)];
@@ -190,5 +210,6 @@ quring_status quring_config_check(const quring_config *config, quring_error *err
         return rt_error_set(err, QURING_E_INVAL,
                             "previous_root_secret is set without a root_secret after it");
     }
-    return rt_limits_check(&config->limits, err);
+    status = rt_config_check_lb(&config->lb, err);
+    return status == QURING_OK ? rt_limits_check(&config->limits, err) : status;
 }

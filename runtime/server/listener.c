@@ -259,7 +259,9 @@ static int rt_listen_open(quring_runtime *rt, rt_udp_socket *socks, const quic_a
 
 static void rt_listen_steer(const quring_runtime *rt, const rt_udp_socket *first)
 {
-    int rc = rt->config.workers > 1 ? rt_steer_attach(first->fd, rt->config.workers) : 0;
+    int rc = rt->config.workers > 1
+                 ? rt_steer_attach(first->fd, rt->config.workers, quic_cid_format_len(&rt->cids))
+                 : 0;
     if (rc != 0) {
         rt_log_line(&rt->log, RT_LOG_WARNING,
                     "steering by connection ID is refused (%s): datagrams that reach the wrong "

@@ -169,6 +169,19 @@ static void rt_runtime_keep_secret(quring_runtime *rt)
     }
 }
 
+static void rt_runtime_set_cids(quring_runtime *rt)
+{
+    const quring_lb *lb = &rt->config.lb;
+    rt->cids.has_lb = lb->enabled;
+    rt->cids.lb.config_id = lb->config_id;
+    rt->cids.lb.server_id_len = lb->server_id_len;
+    rt->cids.lb.nonce_len = lb->nonce_len;
+    rt->cids.lb.encodes_len = lb->encodes_len;
+    rt->cids.lb.has_key = lb->has_key;
+    memcpy(rt->cids.lb.key, lb->key, sizeof(rt->cids.lb.key));
+    memcpy(rt->cids.server_id, lb->server_id, sizeof(rt->cids.server_id));
+}
+
 static quring_status rt_runtime_make_worker(quring_runtime *rt, uint32_t index, quring_error *err)
 {
     rt_local *local = &rt->locals[index];
@@ -193,6 +206,7 @@ static quring_status rt_runtime_make_worker(quring_runtime *rt, uint32_t index, 
     memcpy(wc.endpoint.previous_root_secret, rt->config.previous_root_secret,
            sizeof(wc.endpoint.previous_root_secret));
     wc.endpoint.has_previous_secret = !rt_secret_is_zero(rt->config.previous_root_secret);
+    wc.endpoint.cids = rt->cids;
     wc.endpoint.limits = rt->config.limits;
     wc.endpoint.cc = rt->config.cc;
     wc.endpoint.pacing = rt->config.pacing;
@@ -321,6 +335,7 @@ quring_status quring_runtime_create(quring_runtime **out, const quring_config *c
     rt->next_group = 1;
     pthread_mutex_init(&rt->lock, NULL);
     rt_runtime_keep_secret(rt);
+    rt_runtime_set_cids(rt);
     status = rt_runtime_bring_up(rt, err);
     if (status != QURING_OK) {
         rt_runtime_free(rt);

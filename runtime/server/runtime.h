@@ -26,6 +26,7 @@ struct quring_runtime {
     quring_config config;
     rt_log log;
     const struct quic_crypto *crypto;
+    quic_cid_format_config cids;            /* of config.lb */
     rt_worker *workers[QURING_WORKERS_MAX]; /* config.workers of them */
     rt_local locals[QURING_WORKERS_MAX];
 

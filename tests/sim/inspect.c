@@ -59,7 +59,7 @@ static const char *check_cids(const quic_conn *conn, const quic_cid_table *table
             continue;
         }
         live++;
-        if (quic_cid_table_find(table, e->bytes, QUIC_CID_LOCAL_LEN) != conn) {
+        if (quic_cid_table_find(table, e->bytes, conn->cids_local.len) != conn) {
             return "a connection ID does not lead to its connection";
         }
     }

@@ -238,6 +238,7 @@ void draw_resume(Options &o)
     if (o.clean && o.resume == Resume::kEarlyRefused) {
         o.resume = Resume::kResume; /* a refusal repeats what was sent */
     }
+    o.lb = r.chance(0.2) ? static_cast<uint8_t>(r.range(1, 2)) : 0;
     o.tokens = r.chance(0.3);
     if (o.tokens) {
         o.server.limits.new_tokens = static_cast<uint32_t>(r.range(1, 4));

@@ -127,6 +127,7 @@ struct Options {
     uint32_t workers = 1;
     bool retry = false;
     bool tokens = false; /* the server gives NEW_TOKEN tokens, clients show them */
+    uint8_t lb = 0;      /* QUIC-LB connection IDs of 8 octets: 0 none, 1 plaintext, 2 encrypted */
     Resume resume = Resume::kNever;
     bool shared_ports = false; /* all connections of a client use one port */
     uint32_t client_hello_len = 0;

@@ -1,6 +1,6 @@
 #include "tests/sim/wire.h"
 
-#include "quic/path/cid_local.h"
+#include "quic/path/cid_format.h"
 
 namespace sim
 {
@@ -15,7 +15,7 @@ size_t split_packets(const uint8_t *data, size_t len, WirePacket out[kWirePacket
         p.first = data[off];
         if (!quic_header_is_long(data[off])) {
             size_t pn_off = 0;
-            if (quic_header_decode_short(&pn_off, data + off, len - off, QUIC_CID_LOCAL_LEN) !=
+            if (quic_header_decode_short(&pn_off, data + off, len - off, QUIC_CID_FORMAT_LEN_MIN) !=
                 QUIC_OK) {
                 break;
             }

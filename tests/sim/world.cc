@@ -16,6 +16,7 @@ namespace
 constexpr uint16_t kServerPort = 443;
 constexpr uint16_t kClientPort = 5000;
 constexpr uint32_t kRegisterSlots = 64;
+constexpr quic_ns kWallOffset = 1790000000ull * QUIC_NS_PER_S; /* the wall clock is so far ahead */
 
 } // namespace
 
@@ -90,6 +91,13 @@ void World::start_worker(Host &host, uint32_t index)
     config.crypto = identity_.crypto();
     memset(config.root_secret, static_cast<int>(host.index + 1 + 16u * host.secret),
            sizeof(config.root_secret));
+    if (options_.lb != 0) {
+        config.cids.has_lb = true;
+        config.cids.lb.server_id_len = 3;
+        config.cids.lb.nonce_len = 4;
+        config.cids.lb.has_key = options_.lb == 2;
+    }
+    config.wall_offset_ns = kWallOffset;
     config.limits = host.options.limits;
     config.cc = host.options.cc;
     config.pacing = host.options.pacing;
@@ -119,8 +127,8 @@ void World::listen()
     if (options_.tokens) { /* what was used before a restart is forgotten */
         const uint8_t key[16] = {2};
         used_tokens_.assign(quic_anti_replay_size(kRegisterSlots) / sizeof(uint64_t) + 1, 0);
-        accept.token_register = quic_anti_replay_init(used_tokens_.data(), kRegisterSlots,
-                                                      3600 * QUIC_NS_PER_S, key, 0, now_);
+        accept.token_register = quic_anti_replay_init(
+            used_tokens_.data(), kRegisterSlots, 3600 * QUIC_NS_PER_S, key, 0, now_ + kWallOffset);
     }
     for (auto &w : hosts_[0]->workers) {
         if (quic_endpoint_listen(w->ep, 0, &accept) != QUIC_OK) {

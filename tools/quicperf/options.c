@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "tools/quicperf/impair_options.h"
+#include "tools/quicperf/lb.h"
 #include "tools/quicperf/units.h"
 
 #define QP_S    QP_CMD_SERVER
@@ -20,6 +21,7 @@ typedef enum qp_kind {
     QP_TIME,
     QP_CHOICE,
     QP_CPUS,
+    QP_LB,
     QP_IMPAIR
 } qp_kind;
 
@@ -51,6 +53,9 @@ static const qp_rule qp_rules[] = {
      "validate addresses with Retry first"},
     {"--secret", NULL, QP_S, QP_TEXT, QP_AT(secret), 0, 0, NULL,
      "file (mode 0600) with the root secret: tokens, tickets and resets outlive a restart"},
+    {"--lb", NULL, QP_S, QP_LB, QP_AT(lb), 0, 0, "CONFIG:SERVERID:NONCELEN[:KEY]",
+     "QUIC-LB connection IDs: CONFIG:SERVERID:NONCELEN[:KEY], server ID and key in hex, e.g. "
+     "0:0a31:8"},
     {"--limits", NULL, QP_S, QP_CHOICE, QP_AT(limits), 0, 0, "loopback|internet",
      "bounds on strangers: few, or those of a server on the Internet; default loopback"},
     {"--token", NULL, QP_C, QP_FLAG, QP_AT(token), 0, 0, NULL,
@@ -244,6 +249,10 @@ static bool qp_set(qp_parser *p, const qp_rule *rule, const char *value)
         uint32_t choice = (uint32_t)index;
         memcpy(at, &choice, sizeof(choice));
         return true;
+    }
+    if (rule->kind == QP_LB) {
+        return qp_parse_lb(&p->out->lb, value) ||
+               qp_wrong(p, "%s %s is not possible: allowed are %s", rule->name, value, rule->words);
     }
     if (rule->kind == QP_CPUS) {
         p->out->cpu_count = qp_parse_cpus(p->out->cpus, QURING_WORKERS_MAX, value);
@@ -464,6 +473,7 @@ static void qp_usage_rule(FILE *to, const qp_rule *rule)
                         : rule->kind == QP_CHOICE ? " "
                         : rule->kind == QP_TIME   ? " TIME"
                         : rule->kind == QP_CPUS   ? " LIST"
+                        : rule->kind == QP_LB     ? " TEXT"
                         : rule->kind == QP_SIZE   ? " SIZE"
                                                   : " N";
     (void)snprintf(left, sizeof(left), "%s%s%s%s%s", rule->name, rule->alias == NULL ? "" : ", ",

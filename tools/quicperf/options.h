@@ -66,6 +66,7 @@ typedef struct qp_options {
     bool token;         /* client: measure connections that show a token of an earlier one */
     const char *secret; /* server: file with the root secret; NULL: a random one */
     uint32_t limits;    /* server: qp_limits */
+    quring_lb lb;       /* server: its QUIC-LB configuration */
 
     uint32_t workers; /* 0: one per CPU listed, or one */
     int32_t cpus[QURING_WORKERS_MAX];

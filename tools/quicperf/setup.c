@@ -81,6 +81,7 @@ void qp_config_from(quring_config *out, const qp_options *options)
     out->spin_ns = options->spin_us * 1000u;
     out->log = qp_log;
     out->log_ctx = &level_max;
+    out->lb = options->lb;
     qp_limits_from(&out->limits, options);
 }
 

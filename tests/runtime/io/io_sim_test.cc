@@ -150,11 +150,11 @@ TEST(IoSim, GroupsAreSteeredByTheConnectionId)
     rt_io *client = w.Add(Addr(9, 9));
     rt_io *group[3] = {w.Add(Addr(2, 2)), w.Add(Addr(2, 2)), w.Add(Addr(2, 2))};
     for (int byte = 0; byte < 30; byte++) {
-        std::string packet = {'\x40', (char)byte, 'x', 'y'};
-        ASSERT_TRUE(w.Send(client, Addr(2, 2), packet, 4));
+        const std::string packet = "\x40" + std::string(7, 'x') + (char)byte + "yz";
+        ASSERT_TRUE(w.Send(client, Addr(2, 2), packet, 11));
         rt_sim_net_advance(w.net, w.now);
         for (int i = 0; i < 3; i++) {
-            EXPECT_EQ(w.Drain(group[i]).size(), i == byte % 3 ? 4u : 0u);
+            EXPECT_EQ(w.Drain(group[i]).size(), i == byte % 3 ? 11u : 0u);
         }
     }
 }

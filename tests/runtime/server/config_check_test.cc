@@ -29,6 +29,16 @@ template <typename Enum> void SetEnum(Enum *out, int value)
     memcpy(out, &value, sizeof(value));
 }
 
+quring_lb Lb(uint8_t config_id, uint8_t server_id_len, uint8_t nonce_len)
+{
+    quring_lb lb = {};
+    lb.enabled = true;
+    lb.config_id = config_id;
+    lb.server_id_len = server_id_len;
+    lb.nonce_len = nonce_len;
+    return lb;
+}
+
 TEST(ConfigCheck, DefaultsAreGood)
 {
     quring_config config;
@@ -86,6 +96,11 @@ TEST(ConfigCheck, NamesTheBadField)
         BAD(limits.mtu_probe_max_bytes, 65508),
         BAD(limits.stateless_resets_per_addr_s, 65535),
         BAD(limits.new_tokens, 9),
+        {"lb.config_id", [](quring_config *c) { c->lb = Lb(7, 1, 8); }},
+        {"lb.server_id_len", [](quring_config *c) { c->lb = Lb(0, 0, 8); }},
+        {"lb.server_id_len", [](quring_config *c) { c->lb = Lb(0, 16, 4); }},
+        {"lb.nonce_len", [](quring_config *c) { c->lb = Lb(0, 1, 3); }},
+        {"lb.nonce_len", [](quring_config *c) { c->lb = Lb(0, 12, 8); }},
         BAD(limits.new_token_lifetime_ns, 999999999),
         {"previous_root_secret", [](quring_config *c) { c->previous_root_secret[31] = 1; }},
         BAD(limits.cwnd_max_bytes, 2399),
@@ -115,6 +130,7 @@ TEST(ConfigCheck, OffIsAllowedWhereItMeansSomething)
     config.limits.streams_uni_max = 0;
     config.limits.initials_per_s_retry = 0;
     config.limits.undecryptable_packets_max = 0;
+    config.lb = Lb(6, 15, 4);
     quring_error err;
     EXPECT_EQ(quring_config_check(&config, &err), QURING_OK) << err.message;
 }

@@ -60,16 +60,22 @@ struct Group {
 
 } // namespace
 
-TEST(SteerBpf, KernelFollowsTheFirstByteOfTheConnectionId)
+TEST(SteerBpf, KernelFollowsTheLastByteOfTheConnectionId)
 {
     for (uint32_t count : {1u, 2u, 3u, 8u}) {
-        Group group(count);
-        ASSERT_EQ(rt_steer_attach(group.socks[0].fd, count), 0);
-        for (int byte = 0; byte < 256; byte += 5) {
-            uint8_t shorts[40] = {0x41, (uint8_t)byte};
-            EXPECT_EQ(group.Deliver(shorts, sizeof(shorts)), (int)((uint32_t)byte % count));
-            uint8_t longs[40] = {0xc0, 0, 0, 0, 1, 8, (uint8_t)byte};
-            EXPECT_EQ(group.Deliver(longs, sizeof(longs)), (int)((uint32_t)byte % count));
+        for (uint32_t cid_len : {8u, 11u, 20u}) {
+            Group group(count);
+            ASSERT_EQ(rt_steer_attach(group.socks[0].fd, count, cid_len), 0);
+            for (int byte = 0; byte < 256; byte += 5) {
+                uint8_t shorts[40] = {0x41};
+                shorts[cid_len] = (uint8_t)byte;
+                EXPECT_EQ(group.Deliver(shorts, sizeof(shorts)), (int)((uint32_t)byte % count));
+                for (uint8_t dcid_len : {1, 8, 13, 20}) { /* of the client's choice */
+                    uint8_t longs[40] = {0xc0, 0, 0, 0, 1, dcid_len};
+                    longs[5 + dcid_len] = (uint8_t)byte;
+                    EXPECT_EQ(group.Deliver(longs, sizeof(longs)), (int)((uint32_t)byte % count));
+                }
+            }
         }
     }
 }
@@ -77,7 +83,7 @@ TEST(SteerBpf, KernelFollowsTheFirstByteOfTheConnectionId)
 TEST(SteerBpf, ShortDatagramsStillArriveSomewhere)
 {
     Group group(4);
-    ASSERT_EQ(rt_steer_attach(group.socks[0].fd, 4), 0);
+    ASSERT_EQ(rt_steer_attach(group.socks[0].fd, 4, 8), 0);
     uint8_t one = 0x40;
     uint8_t cut[6] = {0xc0, 0, 0, 0, 1, 8};
     EXPECT_GE(group.Deliver(&one, 1), 0);
@@ -86,19 +92,22 @@ TEST(SteerBpf, ShortDatagramsStillArriveSomewhere)
 
 TEST(SteerBpf, PickIsTheSameRule)
 {
-    uint8_t shorts[3] = {0x40, 200, 9};
-    uint8_t longs[8] = {0x80, 1, 2, 3, 4, 5, 77, 8};
-    EXPECT_EQ(rt_steer_pick(shorts, 3, 7), 200u % 7);
-    EXPECT_EQ(rt_steer_pick(longs, 8, 7), 77u % 7);
-    EXPECT_EQ(rt_steer_pick(shorts, 1, 7), 7u);
-    EXPECT_EQ(rt_steer_pick(shorts, 0, 7), 7u);
-    EXPECT_EQ(rt_steer_pick(longs, 6, 7), 7u);
+    uint8_t shorts[4] = {0x40, 1, 200, 9};
+    uint8_t longs[9] = {0x80, 1, 2, 3, 4, 2, 6, 77, 8};
+    EXPECT_EQ(rt_steer_pick(shorts, 4, 7, 2), 200u % 7);
+    EXPECT_EQ(rt_steer_pick(longs, 9, 7, 8), 77u % 7);
+    EXPECT_EQ(rt_steer_pick(shorts, 2, 7, 2), 7u);
+    EXPECT_EQ(rt_steer_pick(shorts, 0, 7, 2), 7u);
+    EXPECT_EQ(rt_steer_pick(longs, 7, 7, 8), 7u);
+    EXPECT_EQ(rt_steer_pick(longs, 5, 7, 8), 7u);
 }
 
 TEST(SteerBpf, RefusesImpossibleCounts)
 {
     Group group(1);
-    EXPECT_EQ(rt_steer_attach(group.socks[0].fd, 0), -EINVAL);
-    EXPECT_EQ(rt_steer_attach(group.socks[0].fd, 65), -EINVAL);
-    EXPECT_LT(rt_steer_attach(-1, 2), 0);
+    EXPECT_EQ(rt_steer_attach(group.socks[0].fd, 0, 8), -EINVAL);
+    EXPECT_EQ(rt_steer_attach(group.socks[0].fd, 65, 8), -EINVAL);
+    EXPECT_EQ(rt_steer_attach(group.socks[0].fd, 2, 0), -EINVAL);
+    EXPECT_EQ(rt_steer_attach(group.socks[0].fd, 2, 21), -EINVAL);
+    EXPECT_LT(rt_steer_attach(-1, 2, 8), 0);
 }
