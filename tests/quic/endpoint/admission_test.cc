@@ -191,6 +191,45 @@ TEST_F(H70, AFloodLeavesEstablishedConnectionsAlone)
     EXPECT_EQ(quic_endpoint_conn_count(net.server.ep), 1u);
 }
 
+/* ---- noise ------------------------------------------------------------------------------------------------ */
+
+/* Initials in form that nobody sealed, with lengths, tokens and connection IDs of all kinds: not one byte
+ * stays, with and without Retry. */
+TEST(H71, MalformedInitialsLeaveNothingBehind)
+{
+    for (const bool retry : {false, true}) {
+        Net net([&](sim::Options &o) { o.retry = retry; });
+        quic_rng_seeded_state st{11};
+        const quic_rng rng = quic_rng_seeded(&st);
+        net.keep_sent = false;
+        uint64_t bytes = 0;
+        for (int i = 0; i < 30000; i++) {
+            Bytes p(1200 + quic_rng_u64(&rng) % 200);
+            quic_rng_fill(&rng, p.data(), p.size());
+            const uint8_t head[] = {static_cast<uint8_t>(0xc0 | (p[0] & 0x3f)), 0, 0, 0, 1};
+            std::copy(head, head + sizeof(head), p.begin());
+            p[5] = static_cast<uint8_t>(quic_rng_u64(&rng) % 21);
+            if (i % 2 == 0) { /* well formed but for the seal */
+                p[0] = 0xc0;
+                p[5] = p[14] = 8;
+                p[23] = 0;
+                p[24] = static_cast<uint8_t>(0x40 | (p.size() - 26) >> 8);
+                p[25] = static_cast<uint8_t>(p.size() - 26);
+            }
+            net.inject(net.server, p);
+            net.now += QUIC_NS_PER_US;
+            if (i == 10000) {
+                bytes = net.server.alloc.bytes();
+            }
+        }
+        EXPECT_EQ(net.server.alloc.bytes(), bytes);
+        EXPECT_EQ(quic_endpoint_conn_count(net.server.ep), 0u);
+        const quic_counters &c = *quic_endpoint_counters(net.server.ep);
+        EXPECT_EQ(c.conns_opened, 0u);
+        EXPECT_GE(retry ? c.sent_retry : c.drop_undecryptable, 15000u);
+    }
+}
+
 /* ---- stateless resets ---------------------------------------------------------------------------------- */
 
 Bytes short_packet(size_t len, uint8_t tag)

@@ -46,6 +46,41 @@ class CidTableTest : public ::testing::Test
     int values[4] = {};
 };
 
+/* RFC 9000 21: connection IDs that differ in few bits, or in such that a plain hash would not look at, end
+ * up no closer together than others. With linear probing the longest row of used slots bounds a search. */
+TEST(CidTable, H72_ChosenConnectionIdsBuildNoChains)
+{
+    uint64_t (*const families[])(uint64_t) = {
+        +[](uint64_t i) { return i; },       /* counts */
+        +[](uint64_t i) { return i << 32; }, /* the low half is the same */
+        +[](uint64_t i) -> uint64_t {
+            return i * 0x0001000100010001ull;
+        }, /* words that fold to one */
+        +[](uint64_t i) { return (i << 20) | (i & 0xff); },
+    };
+    for (const auto &family : families) {
+        test_mem mem;
+        quic_cid_table t;
+        const uint8_t key[16] = {9, 8, 7};
+        int value = 0;
+        test_mem_init(&mem);
+        quic_cid_table_init(&t, &mem.mem, 1u << 17, key);
+        for (uint64_t i = 0; i < 80000; i++) {
+            const uint64_t cid = family(i + 1);
+            ASSERT_EQ(quic_cid_table_add(&t, reinterpret_cast<const uint8_t *>(&cid), 8, &value),
+                      QUIC_OK);
+        }
+        uint32_t longest = 0;
+        uint32_t row = 0;
+        for (uint32_t i = 0; i < 2 * t.cap; i++) { /* twice around: rows wrap */
+            row = t.slots[i % t.cap].value != nullptr ? row + 1 : 0;
+            longest = row > longest ? row : longest;
+        }
+        EXPECT_LT(longest, 300u);
+        quic_cid_table_deinit(&t);
+    }
+}
+
 TEST_F(CidTableTest, EmptyTableFindsNothing)
 {
     EXPECT_EQ(Find({1}), nullptr);
