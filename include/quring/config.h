@@ -170,20 +170,62 @@ typedef struct quring_tls quring_tls;
 
 typedef enum quring_verify {
     QURING_VERIFY_PEER = 0, /* chain and name (client), chain (server that asks for certificates) */
-    QURING_VERIFY_NONE = 1, /* loopback tests; says so in the log */
-    QURING_VERIFY_CHAIN = 2, /* client: the chain, whomever it names */
+    QURING_VERIFY_NONE = 1, /* loopback tests, or an application that judges its clients'
+                                certificates itself; a client says so in the log */
+    QURING_VERIFY_CHAIN = 2, /* client: the chain, whomever it names; server: as PEER */
 } quring_verify;
 
+/* Whether a server asks clients for a certificate (RFC 8446 4.3.2). What is shown has to lead to an
+ * anchor of ca_file (verify = QURING_VERIFY_PEER), or is anybody's (QURING_VERIFY_NONE): see
+ * quring_conn_peer_certificate. A client that is refused has completed its handshake by then: it
+ * hears CONNECTED, and CLOSED with the alert right after. */
+typedef enum quring_client_cert {
+    QURING_CLIENT_CERT_NONE = 0,
+    QURING_CLIENT_CERT_REQUEST = 1, /* a client may go without; a bad one is refused */
+    QURING_CLIENT_CERT_REQUIRE = 2, /* without one: certificate_required, 0x174 */
+} quring_client_cert;
+
+/* What a server does about clients that ask for a name that is not among its identities, or for
+ * none (RFC 6066 3). */
+typedef enum quring_unknown_name {
+    QURING_UNKNOWN_NAME_DEFAULT = 0, /* serves them as cert_file */
+    QURING_UNKNOWN_NAME_REFUSE = 1,  /* unrecognized_name, 0x170; without a name missing_extension,
+                                        0x16d. cert_file may be missing; it serves nobody */
+} quring_unknown_name;
+
+#define QURING_TLS_IDENTITIES_MAX 1024
+
+/* A further identity of a server, for clients that ask for `name`: a host name, or "*.example.com"
+ * for every name with exactly one label in place of the asterisk. A whole name goes before a
+ * wildcard. Files or bytes, as in quring_tls_options. */
+typedef struct quring_tls_identity {
+    const char *name;
+    const char *cert_file;
+    const char *key_file;
+    quring_bytes cert_pem;
+    quring_bytes key_pem;
+} quring_tls_identity;
+
 typedef struct quring_tls_options {
-    const char *cert_file; /* PEM chain, leaf first; server: needed unless cert_pem is given */
-    const char *key_file;  /* PEM private key */
+    const char
+        *cert_file;       /* PEM chain, leaf first; server: needed unless cert_pem is given. Client:
+                              shown to servers that ask; without it they get none */
+    const char *key_file; /* PEM private key, without a pass phrase */
     quring_bytes cert_pem; /* the same from memory */
     quring_bytes key_pem;
-    const char *ca_file; /* client: PEM trust anchors; NULL = SSL_CERT_FILE, then the system's */
+    const char *ca_file; /* PEM trust anchors. Client: NULL = SSL_CERT_FILE, then the system's.
+                            Server: for client_cert, needed to verify */
     quring_verify verify;
     const char *const *alpn; /* protocols, most preferred first, each 1..255 bytes */
     size_t alpn_count;
-    bool any_alpn; /* server, with alpn_count 0: takes what the client prefers */
+    bool any_alpn;                  /* server, with alpn_count 0: takes what the client prefers */
+    quring_client_cert client_cert; /* server */
+    const quring_tls_identity *identities; /* server: chosen by server name */
+    size_t identity_count;                 /* at most QURING_TLS_IDENTITIES_MAX */
+    quring_unknown_name unknown_name;      /* server */
+    uint32_t peer_chain_max_bytes; /* largest certificate chain taken from a peer, which the TLS
+                                      library holds while it arrives; 0 = 100 KiB. Less than 16 KiB
+                                      counts as 16 KiB */
 } quring_tls_options;
 
 /* quring_tls_create_server and quring_tls_create_client read certificates and keys and build the
@@ -193,6 +235,20 @@ QURING_EXPORT QURING_NODISCARD quring_status
 quring_tls_create_server(quring_tls **out, const quring_tls_options *options, quring_error *err);
 QURING_EXPORT QURING_NODISCARD quring_status
 quring_tls_create_client(quring_tls **out, const quring_tls_options *options, quring_error *err);
+
+/* quring_tls_reload puts what `options` say in the place of what `tls` was made from, for all
+ * handshakes that begin from now on, on all workers; connections and handshakes under way keep what
+ * they have. Any thread, at any time, while the caller holds a reference.
+ *
+ * On failure everything stays as it was. Besides the errors of create, QURING_E_TLS also when a
+ * certificate has expired or is not valid yet: it would be refused by every peer.
+ *
+ * Session tickets: their keys come from quring_config.root_secret and do not change. A ticket stays
+ * good while the identity it was given under, client_cert, verify and the anchors are the same;
+ * otherwise it costs a full handshake, once. */
+QURING_EXPORT QURING_NODISCARD quring_status quring_tls_reload(quring_tls *tls,
+                                                               const quring_tls_options *options,
+                                                               quring_error *err);
 
 /* quring_tls_self_signed makes a P-256 key and a certificate for "localhost", 127.0.0.1 and ::1,
  * valid for ten days, and gives both as PEM text. Each buffer must hold 4096 bytes; the lengths

@@ -145,12 +145,31 @@ typedef struct quring_conn_info {
     uint32_t key_updates;         /* RFC 9001 6: those we began ... */
     uint32_t key_updates_peer;    /* ... and those of the peer */
     uint64_t pto_count_total;
-    uint64_t mem_bytes; /* protocol memory charged to it */
+    uint64_t mem_bytes;    /* protocol memory charged to it */
+    bool peer_certificate; /* the peer showed one: quring_conn_peer_certificate gives it */
+    bool peer_verified;    /* and its chain (client: and name) was verified */
 } quring_conn_info;
 
 /* quring_conn_get_info fills *out (copied; the const char pointers are static). Returns QURING_OK;
  * QURING_E_STATE; QURING_E_THREAD. */
 QURING_EXPORT quring_status quring_conn_get_info(quring_conn conn, quring_conn_info *out);
+
+/* Who the peer says it is. */
+typedef struct quring_peer_certificate {
+    quring_bytes der; /* the leaf, X.509 in DER; empty: the peer showed none */
+    bool verified;    /* its chain leads to a trust anchor (client: and the name fits). Without
+                         QURING_VERIFY_PEER the peer has proved no more than that it holds the key */
+} quring_peer_certificate;
+
+/* quring_conn_peer_certificate tells which certificate the peer showed in the handshake, or in the
+ * one that this connection resumes. `der` is borrowed until the callback or posted call ends, or the
+ * connection closes. A server knows it from CONNECTED on, not during EARLY_READY. With a handshake from
+ * outside it is always empty.
+ *
+ * Returns QURING_OK; QURING_E_STATE (the handshake is not complete, or the handle dead);
+ * QURING_E_THREAD; QURING_E_INVAL. */
+QURING_EXPORT quring_status quring_conn_peer_certificate(quring_conn conn,
+                                                         quring_peer_certificate *out);
 
 /* quring_conn_ping sends a PING. Returns QURING_OK; QURING_E_STATE; QURING_E_THREAD. */
 QURING_EXPORT quring_status quring_conn_ping(quring_conn conn);

@@ -58,6 +58,10 @@ quic_rc quic_conn_close(quic_conn *conn, uint64_t app_error, const char *reason)
 quic_rc quic_conn_ping(quic_conn *conn);
 quic_rc quic_conn_update_keys(quic_conn *conn);
 void quic_conn_get_info(const quic_conn *conn, quring_conn_info *out);
+/* The DER of the certificate the peer showed, and whether its chain was verified; false: none. Valid
+ * until the connection closes. */
+bool quic_conn_peer_certificate(const quic_conn *conn, const uint8_t **out, size_t *out_len,
+                                bool *out_verified);
 /* Why it closed; kind is QURING_CLOSE_NONE while it is open. Valid until the endpoint reaps it. */
 const quring_close_info *quic_conn_close_info(const quic_conn *conn);
 

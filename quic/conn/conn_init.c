@@ -228,6 +228,10 @@ void quic_conn_release(quic_conn *conn)
     quic_mem_free(&conn->mem, conn->alpn, conn->alpn_len);
     conn->alpn = NULL;
     conn->alpn_len = 0;
+    if (conn->peer_cert != NULL) {
+        quic_mem_free(&conn->mem, conn->peer_cert, sizeof(*conn->peer_cert) + conn->peer_cert->len);
+        conn->peer_cert = NULL;
+    }
     quic_mem_free(&conn->mem, conn->server_name, conn->server_name_size);
     conn->server_name = NULL;
     conn->server_name_size = 0;
@@ -396,6 +400,9 @@ void quic_conn_get_info(const quic_conn *conn, quring_conn_info *out)
     if (conn->server_name != NULL) {
         memcpy(out->server_name, conn->server_name, conn->server_name_size);
     }
+    const uint8_t *der;
+    size_t der_len;
+    out->peer_certificate = quic_conn_peer_certificate(conn, &der, &der_len, &out->peer_verified);
     /* An address that is not proved yet is anybody's claim (RFC 9000 9.3). */
     const quic_path *path =
         conn->move != NULL && conn->move->has_fallback ? &conn->move->fallback : &conn->path;

@@ -170,6 +170,13 @@ typedef struct quic_conn_move {
     quic_off_path_frame off[QUIC_OFF_PATH_MAX]; /* oldest first */
 } quic_conn_move;
 
+/* The certificate the peer showed: a server keeps a copy, as its TLS state ends with the handshake. */
+typedef struct quic_conn_peer_cert {
+    size_t len;
+    bool verified;
+    uint8_t der[];
+} quic_conn_peer_cert;
+
 /* What exists per packet number space. */
 typedef struct quic_conn_space {
     quic_keys *rx;
@@ -271,6 +278,7 @@ struct quic_conn {
     size_t server_name_size;
     uint8_t *alpn;
     size_t alpn_len;
+    quic_conn_peer_cert *peer_cert; /* server; NULL: the client showed none */
     /* what stays of the peer's transport parameters (RFC 9000 18.2) */
     uint64_t peer_udp_payload_max;
     uint64_t peer_cids_max; /* active_connection_id_limit */

@@ -300,6 +300,39 @@ bool quic_conn_set_text(quic_conn *conn, const uint8_t *alpn, size_t alpn_len, c
     return true;
 }
 
+/* A server's TLS goes away after the handshake; who the client is has to stay. */
+static bool keep_peer_certificate(quic_conn *conn)
+{
+    const uint8_t *der = NULL;
+    size_t len = 0;
+    bool verified = false;
+    if (conn->role == QUIC_CLIENT || conn->tls_vtable->peer_certificate == NULL ||
+        !conn->tls_vtable->peer_certificate(conn->tls, &der, &len, &verified)) {
+        return true;
+    }
+    conn->peer_cert = quic_mem_alloc(&conn->mem, sizeof(*conn->peer_cert) + len);
+    if (conn->peer_cert == NULL) {
+        return false;
+    }
+    conn->peer_cert->len = len;
+    conn->peer_cert->verified = verified;
+    memcpy(conn->peer_cert->der, der, len);
+    return true;
+}
+
+bool quic_conn_peer_certificate(const quic_conn *conn, const uint8_t **out, size_t *out_len,
+                                bool *out_verified)
+{
+    if (conn->peer_cert != NULL) {
+        *out = conn->peer_cert->der;
+        *out_len = conn->peer_cert->len;
+        *out_verified = conn->peer_cert->verified;
+        return true;
+    }
+    return conn->tls != NULL && conn->tls_vtable->peer_certificate != NULL &&
+           conn->tls_vtable->peer_certificate(conn->tls, out, out_len, out_verified);
+}
+
 /* After each step of TLS: parameters as soon as they are known, then completion. */
 static bool follow_tls(quic_conn *conn, quic_ns now)
 {
@@ -328,7 +361,8 @@ static bool follow_tls(quic_conn *conn, quic_ns now)
         const uint8_t *alpn = NULL;
         size_t alpn_len = 0;
         (void)vt->alpn(conn->tls, &alpn, &alpn_len);
-        if (!quic_conn_set_text(conn, alpn, alpn_len, vt->server_name(conn->tls))) {
+        if (!quic_conn_set_text(conn, alpn, alpn_len, vt->server_name(conn->tls)) ||
+            !keep_peer_certificate(conn)) {
             quic_conn_fail(conn, QUIC_E_NOMEM, 0, "memory", now);
             return false;
         }

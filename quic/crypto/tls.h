@@ -31,6 +31,8 @@ enum {
     QUIC_ALERT_PROTOCOL_VERSION = 70,
     QUIC_ALERT_INTERNAL_ERROR = 80,
     QUIC_ALERT_MISSING_EXTENSION = 109,
+    QUIC_ALERT_UNRECOGNIZED_NAME = 112,
+    QUIC_ALERT_CERTIFICATE_REQUIRED = 116,
     QUIC_ALERT_NO_APPLICATION_PROTOCOL = 120,
 };
 
@@ -130,6 +132,12 @@ typedef struct quic_tls_vtable {
     const char *(*server_name)(const quic_tls *tls); /* SNI asked for; NULL if none */
     uint16_t (*suite)(const quic_tls *tls);          /* 0 before it is known */
     bool (*resumed)(const quic_tls *tls);
+
+    /* peer_certificate gives the DER of the certificate the peer showed, now or in the handshake that
+     * this one resumes, and whether its chain was verified. A view into `tls`; false: it showed none,
+     * or the handshake is not complete. NULL: the implementation knows no certificates. */
+    bool (*peer_certificate)(const quic_tls *tls, const uint8_t **out, size_t *out_len,
+                             bool *out_verified);
 
     /* early_status. A client's handshake goes on by itself after a rejection, as one that never
      * offered 0-RTT; what was sent with the early secret has to be sent again (RFC 9001 4.6.2). */

@@ -2,6 +2,7 @@
 
 #include <openssl/err.h>
 #include <openssl/mem.h>
+#include <openssl/pool.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
@@ -268,6 +269,11 @@ static quic_rc boring_provide(quic_tls *tls, quic_level level, const uint8_t *da
     }
     ERR_clear_error();
     if (!SSL_provide_quic_data(tls->ssl, (enum ssl_encryption_level_t)level, data, len)) {
+        if (ERR_GET_REASON(ERR_peek_error()) == SSL_R_EXCESSIVE_MESSAGE_SIZE) {
+            tls->final_rc = QUIC_V_CRYPTO_BUFFER_EXCEEDED; /* RFC 9000 7.5 */
+            ERR_clear_error();
+            return tls->final_rc;
+        }
         return failed(tls);
     }
     return advance(tls);
@@ -322,6 +328,21 @@ static bool boring_resumed(const quic_tls *tls)
     return tls->complete && SSL_session_reused(tls->ssl);
 }
 
+static bool boring_peer_certificate(const quic_tls *tls, const uint8_t **out, size_t *out_len,
+                                    bool *out_verified)
+{
+    const STACK_OF(CRYPTO_BUFFER) *chain =
+        tls->complete ? SSL_get0_peer_certificates(tls->ssl) : NULL;
+    if (chain == NULL || sk_CRYPTO_BUFFER_num(chain) == 0) {
+        return false;
+    }
+    const CRYPTO_BUFFER *leaf = sk_CRYPTO_BUFFER_value(chain, 0);
+    *out = CRYPTO_BUFFER_data(leaf);
+    *out_len = CRYPTO_BUFFER_len(leaf);
+    *out_verified = quic_tls_boring_config_verifies(tls->config);
+    return true;
+}
+
 static quic_early_status boring_early_status(const quic_tls *tls)
 {
     return quic_boring_session_early(&tls->session, tls->ssl, tls->role);
@@ -346,6 +367,7 @@ const quic_tls_vtable *quic_tls_boring(void)
         .server_name = boring_server_name,
         .suite = boring_suite,
         .resumed = boring_resumed,
+        .peer_certificate = boring_peer_certificate,
         .early_status = boring_early_status,
         .error_text = boring_error_text,
     };

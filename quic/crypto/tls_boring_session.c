@@ -5,10 +5,12 @@
 #include <openssl/mem.h>
 #include <openssl/sha.h>
 #include <openssl/ssl.h>
+#include <openssl/x509.h>
 
 #include "quic/crypto/anti_replay.h"
 
 #define SESSION_LEN_MAX 65536u /* of a client's serialised session: its certificates are in it */
+#define TICKET_BODY_MAX 8192u  /* peers need not take longer CRYPTO messages than 16 KiB */
 
 static quic_boring_session *self_of(const SSL *ssl)
 {
@@ -27,6 +29,12 @@ static int ticket_seal(SSL *ssl, uint8_t *out, size_t *out_len, size_t cap, cons
                        size_t in_len)
 {
     const quic_boring_session *self = self_of(ssl);
+    if (in_len > TICKET_BODY_MAX && cap >= QUIC_TICKET_ID_LEN) {
+        /* A client with a long chain: a ticket that nobody opens costs it full handshakes. */
+        quic_rng_fill(self->rng, out, QUIC_TICKET_ID_LEN);
+        *out_len = QUIC_TICKET_ID_LEN;
+        return 1;
+    }
     const quic_ticket_stamp stamp = {
         .register_id = self->gate != NULL ? self->gate->id : 0,
         .issued = self->now,
@@ -79,6 +87,27 @@ static bool strip_early(uint8_t *out, size_t *len)
     return ok;
 }
 
+/* Where the peer is verified: what stood for it has expired since, and a session must not make up for
+ * that. It has to show a certificate again. */
+static bool has_expired(const SSL *ssl, const SSL_SESSION *session)
+{
+    const X509 *leaf = SSL_SESSION_get0_peer(session);
+    return (SSL_get_verify_mode(ssl) & SSL_VERIFY_PEER) != 0 && leaf != NULL &&
+           X509_cmp_current_time(X509_get0_notAfter(leaf)) < 0;
+}
+
+static bool ticket_has_expired(SSL *ssl, const uint8_t *data, size_t len)
+{
+    if ((SSL_get_verify_mode(ssl) & SSL_VERIFY_PEER) == 0) {
+        return false;
+    }
+    SSL_SESSION *session = SSL_SESSION_from_bytes(data, len, SSL_get_SSL_CTX(ssl));
+    const bool expired = session == NULL || has_expired(ssl, session);
+    SSL_SESSION_free(session);
+    ERR_clear_error();
+    return expired;
+}
+
 static enum ssl_ticket_aead_result_t ticket_open(SSL *ssl, uint8_t *out, size_t *out_len,
                                                  size_t cap, const uint8_t *in, size_t in_len)
 {
@@ -86,6 +115,9 @@ static enum ssl_ticket_aead_result_t ticket_open(SSL *ssl, uint8_t *out, size_t 
     quic_ticket_stamp stamp = {0, 0};
     if (self->keys == NULL ||
         quic_ticket_open(self->keys, out, out_len, cap, &stamp, in, in_len) != QUIC_OK) {
+        return ssl_ticket_aead_ignore_ticket;
+    }
+    if (ticket_has_expired(ssl, out, *out_len)) {
         return ssl_ticket_aead_ignore_ticket;
     }
     if (self->early_offered && !early_allowed(self, &stamp, in) && !strip_early(out, out_len)) {
@@ -145,7 +177,8 @@ static void offer_session(quic_boring_session *self, SSL *ssl, const quic_tls_ti
     }
     SSL_SESSION *session =
         SSL_SESSION_from_bytes(tickets->session, tickets->session_len, SSL_get_SSL_CTX(ssl));
-    if (session != NULL && is_of_context(ssl, session) && SSL_set_session(ssl, session)) {
+    if (session != NULL && is_of_context(ssl, session) && !has_expired(ssl, session) &&
+        SSL_set_session(ssl, session)) {
         self->early_offered = tickets->early && SSL_SESSION_early_data_capable(session);
         SSL_set_early_data_enabled(ssl, self->early_offered);
     }
@@ -198,6 +231,11 @@ quic_rc quic_boring_session_init(quic_boring_session *self, SSL *ssl, const quic
     return SSL_set_quic_early_data_context(ssl, tickets->early_context, tickets->early_context_len)
                ? QUIC_OK
                : QUIC_E_CRYPTO;
+}
+
+void quic_boring_session_on_new_ctx(SSL *ssl)
+{
+    SSL_set_early_data_enabled(ssl, self_of(ssl)->gate != NULL);
 }
 
 quic_early_status quic_boring_session_early(const quic_boring_session *self, const SSL *ssl,

@@ -40,6 +40,9 @@ QUIC_NODISCARD quic_rc quic_boring_session_init(quic_boring_session *self, struc
                                                 const quic_tls_args *args,
                                                 const quic_tls_sink *sink);
 
+/* quic_boring_session_on_new_ctx follows SSL_set_SSL_CTX, which forgets whether 0-RTT is open. */
+void quic_boring_session_on_new_ctx(struct ssl_st *ssl);
+
 quic_early_status quic_boring_session_early(const quic_boring_session *self,
                                             const struct ssl_st *ssl, quic_role role);
 

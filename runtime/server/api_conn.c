@@ -49,6 +49,25 @@ quring_status quring_conn_get_info(quring_conn conn, quring_conn_info *out)
     return status;
 }
 
+quring_status quring_conn_peer_certificate(quring_conn conn, quring_peer_certificate *out)
+{
+    if (out == NULL) {
+        return QURING_E_INVAL;
+    }
+    quic_conn *c = NULL;
+    quring_status status = rt_local_conn(&c, conn);
+    if (status != QURING_OK) {
+        return status;
+    }
+    memset(out, 0, sizeof(*out));
+    if (!quic_conn_peer_certificate(c, &out->der.data, &out->der.len, &out->verified)) {
+        quring_conn_info info;
+        quic_conn_get_info(c, &info);
+        return info.established ? QURING_OK : QURING_E_STATE;
+    }
+    return QURING_OK;
+}
+
 quring_status quring_conn_ping(quring_conn conn)
 {
     quic_conn *c = NULL;

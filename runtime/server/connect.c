@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "quic/crypto/tls_boring.h"
 #include "runtime/server/addr.h"
 #include "runtime/server/config_check.h"
 #include "runtime/server/error.h"
@@ -173,7 +172,7 @@ static quring_status rt_connect_check_tls(const quring_connect_options *options,
     if (options->tls == NULL) {
         return rt_error_set(err, QURING_E_INVAL, "tls is NULL without external_tls");
     }
-    if (quic_tls_boring_config_role(rt_tls_config(options->tls)) != QUIC_CLIENT) {
+    if (rt_tls_role(options->tls) != QUIC_CLIENT) {
         return rt_error_set(err, QURING_E_INVAL,
                             "tls was made by quring_tls_create_server, a client needs "
                             "quring_tls_create_client");
@@ -222,7 +221,7 @@ static const char *rt_connect_name(const quring_connect_options *options, const 
 
 static void rt_connect_warn_unverified(quring_runtime *rt, const quring_connect_options *options)
 {
-    if (!options->external_tls && !quic_tls_boring_config_verifies(rt_tls_config(options->tls))) {
+    if (!options->external_tls && !rt_tls_verifies(options->tls)) {
         rt_runtime_warn_once(rt, RT_WARNED_VERIFY,
                              "servers are not verified (QURING_VERIFY_NONE): for tests only");
     }
@@ -247,8 +246,8 @@ static quring_status rt_connect_start(quring_conn *out, rt_local *local,
     char name[64];
     config.server_name = options->server_name;
     if (!options->external_tls) {
-        config.tls = quic_tls_boring();
-        config.tls_config = rt_tls_config(options->tls);
+        config.tls = rt_tls_vtable();
+        config.tls_config = options->tls;
         config.server_name = rt_connect_name(options, &config.path.remote, name, sizeof(name));
         config.session = options->session.data;
         config.session_len = options->session.data != NULL ? options->session.len : 0;

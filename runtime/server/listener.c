@@ -5,7 +5,6 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "quic/crypto/tls_boring.h"
 #include "runtime/server/addr.h"
 #include "runtime/server/config_check.h"
 #include "runtime/server/error.h"
@@ -136,8 +135,8 @@ static void rt_task_listen(void *ctx)
     task->sock.fd = -1; /* the worker's now */
     quic_accept_config *config = &slot->accept;
     if (slot->tls != NULL) {
-        config->tls = quic_tls_boring();
-        config->tls_config = rt_tls_config(slot->tls);
+        config->tls = rt_tls_vtable();
+        config->tls_config = slot->tls;
     }
     config->limits =
         task->options->limits != NULL ? *task->options->limits : task->rt->config.limits;
@@ -169,7 +168,7 @@ static rt_listen_slot *rt_listen_slot_make(rt_local *local, rt_listen_group *gro
     slot->local = local;
     slot->group = group;
     if ((options->flags & QURING_LISTEN_EXTERNAL_TLS) == 0) {
-        slot->tls = rt_tls_from_config(quic_tls_boring_config_retain(rt_tls_config(options->tls)));
+        slot->tls = rt_tls_retain(options->tls);
     }
     __atomic_add_fetch(&group->refs, 1, __ATOMIC_RELAXED);
     return slot;
@@ -201,7 +200,7 @@ static quring_status rt_listen_check(const quring_runtime *rt, const quring_list
             return rt_error_set(err, QURING_E_INVAL,
                                 "tls is NULL without QURING_LISTEN_EXTERNAL_TLS");
         }
-        if (quic_tls_boring_config_role(rt_tls_config(options->tls)) != QUIC_SERVER) {
+        if (rt_tls_role(options->tls) != QUIC_SERVER) {
             return rt_error_set(err, QURING_E_INVAL,
                                 "tls was made by quring_tls_create_client, a listener needs "
                                 "quring_tls_create_server");
@@ -274,8 +273,7 @@ static void rt_task_unlisten(void *ctx)
 {
     rt_listen_slot *slot = (rt_listen_slot *)ctx;
     quic_endpoint_unlisten(slot->local->ep, slot->socket);
-    quring_tls_release(slot->tls); /* handshakes under way hold their own */
-    slot->tls = NULL;
+    /* slot->tls stays: a connection takes it when its ClientHello is whole, which may be later. */
     if (!rt_listen_slot_has_conns(slot)) {
         slot->idle = true;
         __atomic_sub_fetch(&slot->group->busy, 1, __ATOMIC_ACQ_REL);

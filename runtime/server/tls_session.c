@@ -89,10 +89,10 @@ static quic_rc rt_session_make(quring_tls_session *session,
                                const quring_tls_session_options *options)
 {
     uint8_t context[QUIC_EARLY_CONTEXT_MAX];
-    quic_role role = quic_tls_boring_config_role(rt_tls_config(options->tls));
+    quic_role role = rt_tls_role(options->tls);
     quic_tls_args args;
     memset(&args, 0, sizeof(args));
-    args.tls_config = rt_tls_config(options->tls);
+    args.tls_config = options->tls;
     args.mem = &session->mem;
     args.role = role;
     args.server_name = options->server_name;
@@ -125,7 +125,7 @@ static quic_rc rt_session_make(quring_tls_session *session,
                 context, sizeof(context), options->params.data, options->params.len);
         }
     }
-    return quic_tls_boring()->create(&session->tls, &args);
+    return rt_tls_vtable()->create(&session->tls, &args);
 }
 
 quring_status quring_tls_session_create(quring_tls_session **out,

@@ -411,19 +411,6 @@ TEST_F(TlsBoring, TheSinksRefusalIsReturned)
     EXPECT_EQ(Handshake(&client, &server).server, QUIC_E_NOMEM);
 }
 
-TEST_F(TlsBoring, MutualAuthentication)
-{
-    ConfigOptions so = Server();
-    so.trust = identity_;
-    const Config sc(QUIC_SERVER, so);
-    ASSERT_EQ(sc.rc(), QUIC_OK) << sc.err();
-    const Config bare(QUIC_CLIENT, Client());
-    TlsEnd client(quic_tls_boring(), bare.get(), QUIC_CLIENT, "localhost", "c", 1);
-    TlsEnd server(quic_tls_boring(), sc.get(), QUIC_SERVER, nullptr, "s", 2);
-    EXPECT_GT(Handshake(&client, &server).server, kAlert);
-    EXPECT_FALSE(server.complete());
-}
-
 TEST_F(TlsBoring, HandshakesKeepTheConfigAlive)
 {
     Config sc(QUIC_SERVER, Server());

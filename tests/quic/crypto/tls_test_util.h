@@ -18,7 +18,7 @@ class TlsEnd
 {
   public:
     TlsEnd(const quic_tls_vtable *vtable, const void *config, quic_role role, const char *name,
-           const char *params, uint64_t seed)
+           const char *params, uint64_t seed, const quic_tls_tickets *tickets = nullptr)
         : vtable_(vtable), rng_(seed), params_(params)
     {
         quic_tls_args args = {};
@@ -28,8 +28,11 @@ class TlsEnd
         args.server_name = name;
         args.params = reinterpret_cast<const uint8_t *>(params_.data());
         args.params_len = params_.size();
-        args.sink = {this, OnSecret, OnCrypto};
+        args.sink = {this, OnSecret, OnCrypto, OnSession};
         args.rng = rng_.get();
+        if (tickets != nullptr) {
+            args.tickets = *tickets;
+        }
         create_rc_ = vtable_->create(&tls_, &args);
     }
     ~TlsEnd()
@@ -89,6 +92,27 @@ class TlsEnd
     {
         return vtable_->resumed(tls_);
     }
+    quic_early_status early() const
+    {
+        return vtable_->early_status(tls_);
+    }
+    /* DER, or "(none)". */
+    std::string peer_certificate() const
+    {
+        const uint8_t *data = nullptr;
+        size_t len = 0;
+        bool verified = false;
+        return vtable_->peer_certificate(tls_, &data, &len, &verified)
+                   ? std::string(data, data + len)
+                   : "(none)";
+    }
+    bool peer_verified() const
+    {
+        const uint8_t *data = nullptr;
+        size_t len = 0;
+        bool verified = false;
+        return vtable_->peer_certificate(tls_, &data, &len, &verified) && verified;
+    }
     TestMem &mem()
     {
         return mem_;
@@ -99,6 +123,7 @@ class TlsEnd
     std::map<std::pair<int, bool>, Bytes> secrets; /* {level, is_write} */
     std::vector<uint16_t> suites;
     quic_rc refuse_secret = QUIC_OK;
+    Bytes session; /* client: the last one it was given */
 
   private:
     static quic_rc OnSecret(void *ctx, quic_level level, bool is_write, uint16_t suite,
@@ -116,6 +141,10 @@ class TlsEnd
     {
         static_cast<TlsEnd *>(ctx)->out.push_back({level, Bytes(data, data + len)});
         return QUIC_OK;
+    }
+    static void OnSession(void *ctx, const uint8_t *data, size_t len)
+    {
+        static_cast<TlsEnd *>(ctx)->session = Bytes(data, data + len);
     }
 
     const quic_tls_vtable *vtable_;
