@@ -109,7 +109,8 @@ enum {
 #define QUIC_STREAM_TOLD_READABLE (1u << 0)
 #define QUIC_STREAM_TOLD_CLOSED   (1u << 1)
 
-/* RFC 9001 6.6 allows 2^23 packets with one AES-GCM key; we change it well before. */
+/* RFC 9001 6.6 allows 2^23 packets with one AES-GCM key and 2^21.5 with one of AES-CCM; we change it
+ * after so many, and after half of its limit at the latest. */
 #define QUIC_KEY_UPDATE_PACKETS (1ull << 22)
 /* Left of the limit when we stop using a key: a train, and CONNECTION_CLOSE some times over. */
 #define QUIC_KEY_RESERVE_PACKETS 1024u

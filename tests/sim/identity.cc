@@ -75,12 +75,12 @@ Identity::Identity(const Options &o)
         static const BoringPair pair;
         vtable_ = quic_tls_boring();
         crypto_ = quic_crypto_best();
-        server_ = pair.server;
-        client_ = pair.client;
+        server_ = o.server_tls != nullptr ? o.server_tls : pair.server;
+        client_ = o.client_tls != nullptr ? o.client_tls : pair.client;
         return;
     }
     vtable_ = quic_tls_script();
-    crypto_ = quic_crypto_shim();
+    crypto_ = o.crypto != nullptr ? o.crypto : quic_crypto_shim();
     if (o.seal_limit != 0 || o.open_limit != 0) {
         limit(o.seal_limit, o.open_limit);
     }

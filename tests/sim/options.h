@@ -10,6 +10,7 @@
 #include "quring/config.h"
 
 #include "quic/base/types.h"
+#include "quic/crypto/crypto.h"
 
 namespace sim
 {
@@ -136,8 +137,11 @@ struct Options {
     uint16_t suite = 0;
     uint64_t seal_limit =
         0; /* packets per key, instead of the suite's; script only; 0: the suite's */
-    uint64_t open_limit = 0;     /* packets that fail to open, per connection, likewise */
-    std::vector<LinkOptions> up; /* per client host */
+    uint64_t open_limit = 0;          /* packets that fail to open, per connection, likewise */
+    const void *server_tls = nullptr; /* real TLS: other configurations than the usual ones, ... */
+    const void *client_tls = nullptr; /* ... which outlive the endpoints */
+    const quic_crypto *crypto = nullptr; /* scripted TLS: who protects packets; the shim */
+    std::vector<LinkOptions> up;         /* per client host */
     std::vector<LinkOptions> down;
     std::vector<HostOptions> clients;
     HostOptions server;
