@@ -72,6 +72,25 @@ static void ring_put(quic_recv_buf *rb, uint64_t off, const uint8_t *data, size_
     }
 }
 
+/* Of [off, end) what is not there yet: whoever sends an offset twice with different bytes (RFC 9000
+ * 2.2 forbids it) is held to what it said first. */
+static void ring_put_fresh(quic_recv_buf *rb, uint64_t off, uint64_t end, const uint8_t *data)
+{
+    for (uint32_t i = quic_range_set_find(&rb->ahead, off); i < rb->ahead.count && off < end; i++) {
+        const quic_range *held = quic_range_set_at(&rb->ahead, i);
+        const uint64_t to = held->lo < end ? held->lo : end;
+        if (off < to) {
+            ring_put(rb, off, data, (size_t)(to - off));
+        }
+        const uint64_t next = held->hi + 1 < end ? held->hi + 1 : end;
+        data += next - off;
+        off = next;
+    }
+    if (off < end) {
+        ring_put(rb, off, data, (size_t)(end - off));
+    }
+}
+
 /* recv_off has reached ranges that arrived before: take them in. */
 static void absorb_ahead(quic_recv_buf *rb)
 {
@@ -93,13 +112,16 @@ quic_rc quic_recv_buf_insert_slow(quic_recv_buf *rb, uint64_t *out_fresh, uint64
             off = rb->recv_off;
         }
         quic_rc rc = ring_reserve(rb, end);
-        if (rc == QUIC_OK && off > rb->recv_off) {
+        if (rc != QUIC_OK) {
+            return rc;
+        }
+        ring_put_fresh(rb, off, end, data); /* into gaps only: no harm if the range is refused */
+        if (off > rb->recv_off) {
             rc = quic_range_set_add(&rb->ahead, off, end - 1);
         }
         if (rc != QUIC_OK) {
             return rc;
         }
-        ring_put(rb, off, data, (size_t)(end - off));
         if (off == rb->recv_off) {
             rb->recv_off = end;
             absorb_ahead(rb);

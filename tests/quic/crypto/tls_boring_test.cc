@@ -1,4 +1,6 @@
+#include <algorithm>
 #include <ctime>
+#include <iterator>
 
 #include <gtest/gtest.h>
 
@@ -336,8 +338,25 @@ TEST_F(TlsBoring, MissingExtensionsAreFatal)
     }
 }
 
+/* RFC 9001 4.2, RFC 8446 4.2.1: a ClientHello that offers TLS 1.2 alone is protocol_version. */
+TEST_F(TlsBoring, H57_OlderTlsIs0x146)
+{
+    const Config sc(QUIC_SERVER, Server());
+    const Config cc(QUIC_CLIENT, Client());
+    TlsEnd client(quic_tls_boring(), cc.get(), QUIC_CLIENT, "localhost", "c", 1);
+    TlsEnd server(quic_tls_boring(), sc.get(), QUIC_SERVER, nullptr, "s", 2);
+    ASSERT_EQ(client.Start(), QUIC_OK);
+    Bytes hello = client.out[0].second;
+    const uint8_t versions[] = {0x00, 0x2b, 0x00, 0x03, 0x02, 0x03, 0x04};
+    const auto at =
+        std::search(hello.begin(), hello.end(), std::begin(versions), std::end(versions));
+    ASSERT_NE(at, hello.end());
+    at[6] = 0x03;
+    EXPECT_EQ(server.Provide(QUIC_LEVEL_INITIAL, hello.data(), hello.size()), 0x146);
+}
+
 /* RFC 9001 6: KeyUpdate in CRYPTO frames is unexpected_message, on both sides. */
-TEST_F(TlsBoring, KeyUpdateMessageIs0x10a)
+TEST_F(TlsBoring, H49_KeyUpdateMessageIs0x10a)
 {
     const Config sc(QUIC_SERVER, Server());
     const Config cc(QUIC_CLIENT, Client());
