@@ -226,11 +226,16 @@ typedef struct quring_tls_options {
     uint32_t peer_chain_max_bytes; /* largest certificate chain taken from a peer, which the TLS
                                       library holds while it arrives; 0 = 100 KiB. Less than 16 KiB
                                       counts as 16 KiB */
+    uint16_t
+        cipher_suite; /* 0x1301 AES-128-GCM, 0x1302 AES-256-GCM, 0x1303 ChaCha20-Poly1305, 0x1304
+                              AES-128-CCM; 0 = the TLS library's choice. The server decides: a client
+                              only says what it expects */
 } quring_tls_options;
 
 /* quring_tls_create_server and quring_tls_create_client read certificates and keys and build the
- * context. Returns QURING_OK; QURING_E_TLS (message names the file and the reason);
- * QURING_E_INVAL; QURING_E_NOMEM. `options` is borrowed for the call. */
+ * context. Returns QURING_OK; QURING_E_TLS (message names the file and the reason); QURING_E_INVAL;
+ * QURING_E_NOT_SUPPORTED (the TLS library cannot be told to use cipher_suite; quring/handshake.h has
+ * all four with another one); QURING_E_NOMEM. `options` is borrowed for the call. */
 QURING_EXPORT QURING_NODISCARD quring_status
 quring_tls_create_server(quring_tls **out, const quring_tls_options *options, quring_error *err);
 QURING_EXPORT QURING_NODISCARD quring_status

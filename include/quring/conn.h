@@ -145,9 +145,11 @@ typedef struct quring_conn_info {
     uint32_t key_updates;         /* RFC 9001 6: those we began ... */
     uint32_t key_updates_peer;    /* ... and those of the peer */
     uint64_t pto_count_total;
-    uint64_t mem_bytes;    /* protocol memory charged to it */
-    bool peer_certificate; /* the peer showed one: quring_conn_peer_certificate gives it */
-    bool peer_verified;    /* and its chain (client: and name) was verified */
+    uint64_t mem_bytes;     /* protocol memory charged to it */
+    bool certificate_shown; /* ours went to the peer (a client's: it was asked for); not when
+                               the connection resumes one */
+    bool peer_certificate;  /* the peer showed one: quring_conn_peer_certificate gives it */
+    bool peer_verified;     /* and its chain (client: and name) was verified */
 } quring_conn_info;
 
 /* quring_conn_get_info fills *out (copied; the const char pointers are static). Returns QURING_OK;

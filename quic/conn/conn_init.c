@@ -402,6 +402,7 @@ void quic_conn_get_info(const quic_conn *conn, quring_conn_info *out)
     }
     const uint8_t *der;
     size_t der_len;
+    out->certificate_shown = conn->certificate_shown;
     out->peer_certificate = quic_conn_peer_certificate(conn, &der, &der_len, &out->peer_verified);
     /* An address that is not proved yet is anybody's claim (RFC 9000 9.3). */
     const quic_path *path =

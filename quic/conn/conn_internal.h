@@ -210,6 +210,7 @@ struct quic_conn {
     bool retry_used;
     bool closed_reported;
     bool is_resumed;
+    bool certificate_shown; /* ours, to the peer */
     uint16_t suite;
 
     quic_conn_space spaces[QUIC_SPACE_COUNT];

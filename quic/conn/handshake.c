@@ -358,6 +358,7 @@ static bool follow_tls(quic_conn *conn, quic_ns now)
         }
         conn->suite = vt->suite(conn->tls);
         conn->is_resumed = vt->resumed(conn->tls);
+        conn->certificate_shown = vt->certificate_shown != NULL && vt->certificate_shown(conn->tls);
         const uint8_t *alpn = NULL;
         size_t alpn_len = 0;
         (void)vt->alpn(conn->tls, &alpn, &alpn_len);

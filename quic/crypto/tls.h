@@ -139,6 +139,10 @@ typedef struct quic_tls_vtable {
     bool (*peer_certificate)(const quic_tls *tls, const uint8_t **out, size_t *out_len,
                              bool *out_verified);
 
+    /* certificate_shown: our certificate went to the peer, which for a client's means that it was asked
+     * for. NULL: the implementation knows no certificates. */
+    bool (*certificate_shown)(const quic_tls *tls);
+
     /* early_status. A client's handshake goes on by itself after a rejection, as one that never
      * offered 0-RTT; what was sent with the early secret has to be sent again (RFC 9001 4.6.2). */
     quic_early_status (*early_status)(const quic_tls *tls);

@@ -31,6 +31,7 @@ struct quic_tls {
     quic_rc final_rc; /* once failed, always failed */
     int alert;        /* TLS alert we would have sent, NO_ALERT if none */
     bool complete;
+    bool cert_asked; /* client: the server sent a CertificateRequest */
     char error_text[ERROR_TEXT_LEN];
 };
 
@@ -81,6 +82,13 @@ static int on_alert(SSL *ssl, enum ssl_encryption_level_t level, uint8_t alert)
     (void)level;
     self_of(ssl)->alert = alert;
     return 1;
+}
+
+static int on_certificate_request(SSL *ssl, void *arg)
+{
+    (void)ssl;
+    ((quic_tls *)arg)->cert_asked = true;
+    return 1; /* what the configuration has is shown */
 }
 
 static const SSL_QUIC_METHOD quic_method = {
@@ -150,6 +158,7 @@ static quic_rc set_up(quic_tls *tls, const quic_tls_args *args)
         return quic_boring_session_init(&tls->session, ssl, args, &tls->sink);
     }
     SSL_set_connect_state(ssl);
+    SSL_set_cert_cb(ssl, on_certificate_request, tls);
     const quic_rc rc = set_server_name(tls, args->server_name);
     return rc == QUIC_OK ? quic_boring_session_init(&tls->session, ssl, args, &tls->sink) : rc;
 }
@@ -188,9 +197,7 @@ static void keep_error_text(quic_tls *tls)
     const long verify = SSL_get_verify_result(tls->ssl);
     const uint32_t code = ERR_peek_error();
     const char *text = NULL;
-    /* INVALID_CALL is what stands there before anything was verified. */
-    if (verify != X509_V_OK && verify != X509_V_ERR_INVALID_CALL &&
-        quic_tls_boring_config_verifies(tls->config)) {
+    if (verify != X509_V_OK && ERR_GET_REASON(code) == SSL_R_CERTIFICATE_VERIFY_FAILED) {
         text = X509_verify_cert_error_string(verify);
     } else if (code != 0) {
         text = ERR_reason_error_string(code);
@@ -343,6 +350,14 @@ static bool boring_peer_certificate(const quic_tls *tls, const uint8_t **out, si
     return true;
 }
 
+static bool boring_certificate_shown(const quic_tls *tls)
+{
+    if (!tls->complete || SSL_get_certificate(tls->ssl) == NULL) {
+        return false;
+    }
+    return tls->role == QUIC_SERVER ? !SSL_session_reused(tls->ssl) : tls->cert_asked;
+}
+
 static quic_early_status boring_early_status(const quic_tls *tls)
 {
     return quic_boring_session_early(&tls->session, tls->ssl, tls->role);
@@ -368,6 +383,7 @@ const quic_tls_vtable *quic_tls_boring(void)
         .suite = boring_suite,
         .resumed = boring_resumed,
         .peer_certificate = boring_peer_certificate,
+        .certificate_shown = boring_certificate_shown,
         .early_status = boring_early_status,
         .error_text = boring_error_text,
     };

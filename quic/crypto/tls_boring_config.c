@@ -9,6 +9,7 @@
 
 #include "quic/base/check.h"
 #include "quic/crypto/sni_table.h"
+#include "quic/crypto/tls_boring_cipher.h"
 #include "quic/crypto/tls_boring_pem.h"
 #include "quic/crypto/tls_boring_session.h"
 
@@ -140,6 +141,9 @@ static quic_rc make_ctx(SSL_CTX **out, const builder *b, const uint8_t *cert_pem
     if (!SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) ||
         !SSL_CTX_set_max_proto_version(ctx, TLS1_3_VERSION)) {
         return explain(b, QUIC_E_CRYPTO, "TLS 1.3 is not available");
+    }
+    if (b->options->cipher_suite != 0 && !quic_boring_cipher_use(ctx, b->options->cipher_suite)) {
+        return explain(b, QUIC_E_CRYPTO, "this cipher suite cannot be chosen");
     }
     const uint32_t chain_max = b->options->peer_chain_max_bytes;
     SSL_CTX_set_max_cert_list(ctx, chain_max != 0 ? chain_max : QUIC_TLS_CHAIN_MAX);

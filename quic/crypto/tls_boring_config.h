@@ -60,6 +60,7 @@ typedef struct quic_tls_boring_options {
     uint64_t valid_at_unix_s; /* not 0: own certificates have to be valid then */
     bool any_name;            /* client: the chain is verified, not for whom it was made */
     bool any_alpn;            /* server, with an empty list: what the client prefers is taken */
+    uint16_t cipher_suite;    /* 0: BoringSSL's choice; else see tls_boring_cipher.h */
     const char *const *alpn;  /* most preferred first, each 1..255 bytes */
     size_t alpn_count;        /* 1..QUIC_TLS_ALPN_COUNT_MAX (RFC 9001 8.1), 0 only with any_alpn */
 } quic_tls_boring_options;
@@ -69,7 +70,7 @@ typedef struct quic_tls_boring_options {
  * most err_len bytes, 0-terminated, on failure.
  *
  * Returns QUIC_OK; QUIC_E_CRYPTO (bad PEM, key does not match, no certificate, no trust anchors, not
- * valid at that time); QUIC_E_INVAL (ALPN list, a name of an identity, too many); QUIC_E_NOMEM. */
+ * valid at that time, a cipher suite that cannot be chosen); QUIC_E_INVAL (ALPN list, a name of an identity, too many); QUIC_E_NOMEM. */
 QUIC_NODISCARD quic_rc quic_tls_boring_config_create_server(quic_tls_boring_config **out,
                                                             const quic_tls_boring_options *options,
                                                             char *err, size_t err_len);

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "quic/crypto/crypto.h"
+#include "quic/crypto/tls_boring_cipher.h"
 #include "runtime/server/error.h"
 #include "runtime/server/file.h"
 #include "runtime/server/trust.h"
@@ -217,6 +219,30 @@ static quring_status rt_tls_check_server(const quring_tls_options *options, quri
     return status;
 }
 
+/* Names for messages; which of them can be chosen, the core knows. */
+static quring_status rt_tls_check_cipher(uint16_t suite, quring_error *err)
+{
+    static const char *const names[] = {"AES-128-GCM", "AES-256-GCM", "ChaCha20-Poly1305",
+                                        "AES-128-CCM"};
+    if (suite == 0 || quic_boring_cipher_can(suite)) {
+        return QURING_OK;
+    }
+    if (suite < QUIC_SUITE_AES_128_GCM_SHA256 || suite > QUIC_SUITE_AES_128_CCM_SHA256) {
+        return rt_error_set(err, QURING_E_INVAL,
+                            "cipher_suite is 0x%04x, allowed are 0 and 0x1301..0x1304",
+                            (unsigned)suite);
+    }
+    const char *can = "none";
+    for (uint16_t i = 0; i < QUIC_SUITE_COUNT; i++) {
+        if (quic_boring_cipher_can((uint16_t)(QUIC_SUITE_AES_128_GCM_SHA256 + i))) {
+            can = names[i];
+        }
+    }
+    return rt_error_set(err, QURING_E_NOT_SUPPORTED,
+                        "this BoringSSL cannot be told to use %s: allowed is %s",
+                        names[suite - QUIC_SUITE_AES_128_GCM_SHA256], can);
+}
+
 static quring_status rt_tls_check(const quring_tls_options *options, quic_role role,
                                   quring_error *err)
 {
@@ -236,6 +262,9 @@ static quring_status rt_tls_check(const quring_tls_options *options, quic_role r
         }
     }
     quring_status status = rt_tls_check_alpn(options, role, err);
+    if (status == QURING_OK) {
+        status = rt_tls_check_cipher(options->cipher_suite, err);
+    }
     if (status != QURING_OK) {
         return status;
     }
@@ -297,6 +326,7 @@ static quring_status rt_tls_build(quic_tls_boring_config **out, const quring_tls
     bo.refuse_unknown_names = options->unknown_name == QURING_UNKNOWN_NAME_REFUSE;
     bo.peer_chain_max_bytes = options->peer_chain_max_bytes;
     bo.valid_at_unix_s = valid_at_unix_s;
+    bo.cipher_suite = options->cipher_suite;
     bo.alpn = options->alpn;
     bo.alpn_count = options->alpn_count;
     char reason[400] = "";

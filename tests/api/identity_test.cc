@@ -221,6 +221,17 @@ TEST_P(Identities, ThePeersCertificateIsNotAskedForTooEarlyOrTooLate)
         OnClient([&] { EXPECT_EQ(quring_conn_peer_certificate(conn, &cert), QURING_E_STATE); }));
 }
 
+TEST_P(Identities, AClientKnowsWhetherItsCertificateWasAskedFor)
+{
+    server_tls_ = Asking(QURING_CLIENT_CERT_REQUEST);
+    client_tls_ = Showing(&client_id_);
+    QURING_START();
+    EXPECT_TRUE(client_.Facts(Connect()).info.certificate_shown);
+    quring_tls_options options = OptionsOf(&server_id_, nullptr);
+    ASSERT_EQ(quring_tls_reload(server_tls_.get(), &options, nullptr), QURING_OK);
+    EXPECT_FALSE(client_.Facts(Connect()).info.certificate_shown);
+}
+
 /* ---- tickets ----------------------------------------------------------------------------------- */
 
 class Sessions : public Identities
@@ -410,6 +421,32 @@ TEST_F(TlsOptions, AnchorsAndAskingGoTogether)
     options.client_cert = QURING_CLIENT_CERT_NONE;
     options.unknown_name = static_cast<quring_unknown_name>(2);
     ExpectInvalid(options, "unknown_name");
+}
+
+/* Debian's BoringSSL takes what the CPU is good at, and cannot be talked into another one. */
+TEST_F(TlsOptions, OneCipherCanBeChosen)
+{
+    quring_tls_options options = OptionsOf(&identity_, nullptr);
+    unsigned chosen = 0;
+    for (uint16_t suite = 0x1301; suite <= 0x1304; suite++) {
+        options.cipher_suite = suite;
+        quring_tls *tls = nullptr;
+        quring_error err = {};
+        const quring_status status = quring_tls_create_server(&tls, &options, &err);
+        chosen += status == QURING_OK ? 1 : 0;
+        if (status != QURING_OK) {
+            EXPECT_EQ(status, QURING_E_NOT_SUPPORTED);
+            EXPECT_NE(std::string(err.message).find("allowed is"), std::string::npos)
+                << err.message;
+        }
+        quring_tls_release(tls);
+    }
+    EXPECT_GE(chosen, 1u);
+    options.cipher_suite = 0x1305;
+    ExpectInvalid(options, "cipher_suite");
+    options.cipher_suite = 0x1304; /* no TLS stack of ours negotiates AES-CCM */
+    quring_tls *tls = nullptr;
+    EXPECT_EQ(quring_tls_create_server(&tls, &options, nullptr), QURING_E_NOT_SUPPORTED);
 }
 
 TEST_F(TlsOptions, WhatIsAServersIsRefusedOnAClient)

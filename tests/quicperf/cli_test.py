@@ -7,6 +7,7 @@ Usage: cli_test.py QUICPERF
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -21,14 +22,21 @@ LIMIT_S = 60
 SUMMARY_KEYS = {
     "goodput_bps", "bytes", "seconds", "lost_packets", "handshakes_per_s", "requests_per_s",
     "connections", "cpu_local_s", "cpu_remote_s", "version", "cipher", "cc", "resumed",
-    "resumed_connections", "zero_rtt_connections", "zero_rtt_bytes", "retry", "retry_connections",
-    "token_connections",
+    "client_cert", "client_cert_connections", "resumed_connections", "zero_rtt_connections",
+    "zero_rtt_bytes", "retry", "retry_connections", "token_connections",
 }
 
 
 def quicperf(*args, **kwargs):
     return subprocess.run([QUICPERF, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                           universal_newlines=True, timeout=LIMIT_S, **kwargs)
+
+
+def make_certificate(cert, key, name):
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                    "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=" + name, "-addext",
+                    "subjectAltName=DNS:localhost,IP:127.0.0.1", "-days", "2", "-keyout", key,
+                    "-out", cert], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
 
 
 class Server:
@@ -88,6 +96,11 @@ class Wrong(unittest.TestCase):
         self.check(["client", "localhost", "dgram", "-n", "1"], 2, "dgram takes no -n")
         self.check(["client", "localhost", "dgram", "--dgram-size", "7"], 2, "7", "8..65527")
         self.check(["server", "--cert", "x.pem"], 2, "--key")
+        self.check(["client", "localhost", "--key", "x.pem"], 2, "--cert")
+        self.check(["server", "--client-cert", "require"], 2, "--ca")
+        self.check(["server", "--ca", "x.pem"], 2, "--client-cert")
+        self.check(["server", "--client-cert", "maybe"], 2, "maybe", "none|request|require")
+        self.check(["server", "--cipher", "rot13"], 2, "rot13", "aes128ccm")
         self.check(["server", "-p", "70000"], 2, "70000", "0..65535")
         self.check(["demo", "--io", "iocp"], 2, "iocp", "auto|uring|epoll")
 
@@ -157,6 +170,44 @@ class Wrong(unittest.TestCase):
                 self.skipTest("openssl cannot make certificates here")
             self.check(["client", "127.0.0.1:%d" % server.port, "-t", "100ms", "--ca",
                         os.path.join(folder, "ca.pem")], 1, "127.0.0.1", "--insecure")
+
+    def test_ciphers_that_cannot_be_chosen(self):
+        """Debian's BoringSSL takes what suits the CPU; asked for another one it is exit 2 at once."""
+        possible = []
+        for cipher in "aes128gcm", "aes256gcm", "chacha20", "aes128ccm":
+            run = quicperf("client", "127.0.0.1:1", "--cipher", cipher, "--timeout", "100ms")
+            if run.returncode == 2:
+                self.check(["server", "-p", "0", "--cipher", cipher], 2, "--cipher", "allowed is")
+            else:
+                possible.append(cipher)
+        self.assertIn(possible, (["aes128gcm"], ["chacha20"]))
+        with Server("--cipher", possible[0]) as server:
+            run = quicperf("client", "127.0.0.1:%d" % server.port, "-n", "1K", "--cipher",
+                           possible[0], "--json", "-")
+            self.assertEqual(run.returncode, 0, run.stderr)
+            name = {"aes128gcm": "TLS_AES_128_GCM_SHA256",
+                    "chacha20": "TLS_CHACHA20_POLY1305_SHA256"}[possible[0]]
+            self.assertEqual(json.loads(run.stdout)["summary"]["cipher"], name)
+
+    def test_json_files_are_whole_or_not_there(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "out.json")
+            link = os.path.join(folder, "link.json")
+            os.symlink(path, link)
+            self.check(["server", "-p", "0", "-B", "192.0.2.1", "--json", path], 1)
+            self.assertEqual(os.listdir(folder), ["link.json"])
+            self.check(["limit", "--io", "uring", "--payload", "65507", "--window", "64K", "-t",
+                        "1ms", "--json", path, "--cpu", "1023"], 1)
+            with open(path) as file:
+                self.assertIn("limit: ", json.load(file)["error"])
+            self.check(["demo", "-t", "10ms", "--json", link, "--cpu", "1023"], 1)
+            with open(path) as file:
+                document = json.load(file)
+            self.assertIn("limit: ", document["error"])
+            self.assertEqual(document["runs"], {"down": None, "up": None, "rr": None})
+            self.assertEqual(sorted(os.listdir(folder)), ["link.json", "out.json"])
+            self.assertTrue(os.path.islink(link))
+            self.check(["limit", "-t", "1ms", "--json", folder], 1, folder)
 
     def test_full_disk(self):
         if not os.path.exists("/dev/full"):
@@ -349,6 +400,69 @@ class Runs(unittest.TestCase):
             self.assertEqual(run.returncode, 1)
             self.assertIn("--loss changed nothing", run.stderr)
 
+    def test_client_certificates(self):
+        with tempfile.TemporaryDirectory() as folder:
+            cert, key = os.path.join(folder, "c.pem"), os.path.join(folder, "c.key")
+            other, other_key = os.path.join(folder, "o.pem"), os.path.join(folder, "o.key")
+            make_certificate(cert, key, "client")
+            make_certificate(other, other_key, "stranger")
+            report = os.path.join(folder, "server.json")
+            with Server("--client-cert", "require", "--ca", cert, "--json", report) as server:
+                run = self.client(server.port, "rr", "-n", "20", "-c", "2", "--cert", cert, "--key",
+                                  key)
+                self.assertTrue(run["summary"]["client_cert"])
+                self.assertEqual(run["summary"]["client_cert_connections"], 2)
+                run = self.client(server.port, "rr", "-n", "20", "--resume", "--cert", cert, "--key",
+                                  key)
+                self.assertTrue(run["summary"]["client_cert"] and run["summary"]["resumed"])
+                for more, code in ([], "alert 116"), (["--cert", other, "--key", other_key], "alert 48"):
+                    run = quicperf("client", "127.0.0.1:%d" % server.port, "-n", "1K", *more)
+                    self.assertEqual(run.returncode, 1, run.stderr)
+                    self.assertIn(code, run.stderr)
+            with open(report) as file:
+                summary = json.load(file)["summary"]
+            self.assertEqual(summary["client_cert_connections"], 4)
+            self.assertEqual(summary["errors"], 2)
+            with Server("--client-cert", "request", "--ca", cert) as server:
+                self.assertFalse(self.client(server.port, "-n", "1K")["summary"]["client_cert"])
+            with Server() as server:
+                run = quicperf("client", "127.0.0.1:%d" % server.port, "-n", "1K", "--cert", cert,
+                               "--key", key)
+                self.assertEqual(run.returncode, 1)
+                self.assertIn("--client-cert", run.stderr)
+
+    def test_reload_by_hangup(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = lambda name: os.path.join(folder, name)
+            make_certificate(path("a.pem"), path("a.key"), "localhost")
+            make_certificate(path("b.pem"), path("b.key"), "localhost")
+            for end in ".pem", ".key":
+                shutil.copy(path("a" + end), path("live" + end))
+
+            def hangup(server, stream):
+                server.process.send_signal(signal.SIGHUP)
+                return stream.readline()
+
+            def trusts(server, anchor):
+                run = quicperf("client", "127.0.0.1:%d" % server.port, "-n", "1K", "--ca",
+                               path(anchor))
+                return run.returncode == 0
+
+            with Server("--cert", path("live.pem"), "--key", path("live.key")) as server:
+                self.assertTrue(trusts(server, "a.pem"))
+                shutil.copy(path("b.pem"), path("live.pem"))  # half of a swap
+                self.assertIn("does not belong to the certificate",
+                              hangup(server, server.process.stderr))
+                self.assertTrue(trusts(server, "a.pem"))
+                shutil.copy(path("b.key"), path("live.key"))
+                self.assertIn("reloaded", hangup(server, server.process.stdout))
+                self.assertTrue(trusts(server, "b.pem"))
+                self.assertFalse(trusts(server, "a.pem"))
+            self.assertEqual(server.process.returncode, 0, server.err)
+            with Server() as server:
+                self.assertIn("no file to read", hangup(server, server.process.stderr))
+                self.client(server.port, "-n", "1K")
+
     def test_server_with_one(self):
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "server.json")
@@ -376,7 +490,12 @@ class Runs(unittest.TestCase):
     def test_limit(self):
         run = quicperf("limit", "-t", "200ms", "--json", "-")
         self.assertEqual(run.returncode, 0, run.stderr)
-        self.assertGreater(json.loads(run.stdout)["limit_bps"], 0)
+        document = json.loads(run.stdout)
+        self.assertGreater(document["limit_bps"], 0)
+        self.assertLessEqual(SUMMARY_KEYS, set(document["summary"]))
+        for key in "backend", "aead", "payload_bytes", "intervals", "latency_us", "error":
+            self.assertIn(key, document)
+        self.assertGreater(document["summary"]["packets_sent"], 0)
 
     def test_demo(self):
         run = quicperf("demo", "-t", "300ms", "--json", "-")

@@ -61,7 +61,7 @@ static void qp_client_poll(qp_client *cl, uint64_t wait_ns)
         if ((fds[0].revents & POLLIN) != 0) {
             (void)!read(cl->plan.wake_fd, &count, sizeof(count));
         }
-        if ((fds[1].revents & POLLIN) != 0 && qp_signals_take(cl->run->signal_fd)) {
+        if ((fds[1].revents & POLLIN) != 0 && qp_signals_take(cl->run->signal_fd) != 0) {
             if (cl->interrupted) {
                 _exit(QP_EXIT_INTERRUPTED);
             }
@@ -446,12 +446,15 @@ static void qp_client_conclude(qp_client *cl, const qp_sample *sum)
     }
     for (uint32_t i = 0; i < cl->worker_count; i++) {
         r->resumed_count += cl->workers[i].resumed;
+        r->client_cert_count += cl->workers[i].cert_shown;
         r->zero_rtt_count += cl->workers[i].zero_rtt;
         r->zero_rtt_bytes += cl->workers[i].zero_rtt_bytes;
         r->retry_count += cl->workers[i].retried;
         r->token_count += cl->workers[i].spared;
     }
     r->retry = r->connections > 0 && r->retry_count == r->connections;
+    r->client_cert = o->cert != NULL && r->connections > 0 &&
+                     r->client_cert_count + r->resumed_count >= r->connections;
     r->resumed = r->connections > 0 && r->resumed_count == r->connections;
     r->interrupted = cl->interrupted;
     qp_client_describe(cl);
@@ -535,6 +538,28 @@ static bool qp_client_not_spared(qp_client *cl)
     return true;
 }
 
+/* --cert and --cipher: so says the server's part of the handshake. */
+static bool qp_client_not_as_asked(qp_client *cl)
+{
+    const qp_options *o = cl->run->options;
+    const qp_result *r = cl->result;
+    const char *cipher = qp_cipher_name(o);
+    char text[160];
+    if (o->cert != NULL && !r->client_cert) {
+        (void)snprintf(text, sizeof(text),
+                       "the certificate was shown on %" PRIu64 " of %" PRIu64
+                       " connections: the server did not ask (a quicperf server needs "
+                       "--client-cert)",
+                       r->client_cert_count, r->connections);
+    } else if (cipher != NULL && strcmp(cipher, r->cipher) != 0) {
+        (void)snprintf(text, sizeof(text), "the server chose %s, not %s", r->cipher, cipher);
+    } else {
+        return false;
+    }
+    (void)qp_client_error(cl, text);
+    return true;
+}
+
 static int qp_client_verdict(qp_client *cl)
 {
     const qp_options *o = cl->run->options;
@@ -544,7 +569,8 @@ static int qp_client_verdict(qp_client *cl)
     if (cl->interrupted) {
         return QP_EXIT_INTERRUPTED;
     }
-    if (qp_client_not_resumed(cl) || qp_client_not_spared(cl) || qp_client_unharmed(cl)) {
+    if (qp_client_not_resumed(cl) || qp_client_not_spared(cl) || qp_client_unharmed(cl) ||
+        qp_client_not_as_asked(cl)) {
         return QP_EXIT_FAILED;
     }
     if (o->mode == QP_MODE_DGRAM && cl->result->datagrams == 0) {

@@ -239,9 +239,11 @@ static void qp_cconn_count_facts(qp_cconn *c)
     if (quring_conn_get_info(c->conn, &info) != QURING_OK) {
         return;
     }
+    const qp_options *o = w->plan->options;
     w->retried += info.retry_used ? 1 : 0;
     w->spared += c->shows_token && !info.retry_used ? 1 : 0;
-    if (w->plan->options->resume || w->plan->options->zero_rtt) {
+    w->cert_shown += info.certificate_shown ? 1 : 0;
+    if (o->resume || o->zero_rtt) {
         w->resumed += info.resumed ? 1 : 0;
         w->zero_rtt += info.early_accepted ? 1 : 0;
         w->zero_rtt_bytes += info.zero_rtt_bytes;

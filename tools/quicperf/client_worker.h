@@ -68,6 +68,7 @@ typedef struct qp_cworker {
     bool warming;            /* connections are opened for their tickets only */
     uint32_t warm_left;      /* of these, those whose tickets have not come */
     uint64_t resumed;        /* measured connections that resumed ... */
+    uint64_t cert_shown;     /* measured connections on which --cert went to the server */
     uint64_t zero_rtt;       /* ... and had their 0-RTT accepted */
     uint64_t zero_rtt_bytes; /* stream bytes in it */
     uint64_t retried;        /* measured connections that went through a Retry */

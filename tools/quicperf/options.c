@@ -46,9 +46,9 @@ static const qp_rule qp_rules[] = {
      "UDP port (server: 0 lets the kernel pick); default 4433"},
     {"-B", "--bind", QP_S | QP_C, QP_TEXT, QP_AT(bind), 0, 0, NULL,
      "local address; server default: 127.0.0.1 and ::1 (use -B :: for everywhere)"},
-    {"--cert", NULL, QP_S, QP_TEXT, QP_AT(cert), 0, 0, NULL,
-     "PEM certificate chain; default: a self-signed one made in memory"},
-    {"--key", NULL, QP_S, QP_TEXT, QP_AT(key), 0, 0, NULL, "PEM private key of --cert"},
+    {"--cert", NULL, QP_S | QP_C, QP_TEXT, QP_AT(cert), 0, 0, NULL,
+     "PEM certificate chain; server default: self-signed, made in memory; client: to show"},
+    {"--key", NULL, QP_S | QP_C, QP_TEXT, QP_AT(key), 0, 0, NULL, "PEM private key of --cert"},
     {"--retry", NULL, QP_S, QP_FLAG, QP_AT(retry), 0, 0, NULL,
      "validate addresses with Retry first"},
     {"--secret", NULL, QP_S, QP_TEXT, QP_AT(secret), 0, 0, NULL,
@@ -67,8 +67,13 @@ static const qp_rule qp_rules[] = {
     {"-1", "--one", QP_S, QP_FLAG, QP_AT(one), 0, 0, NULL, "exit after one connection has ended"},
     {"--max-streams", NULL, QP_S, QP_U32, QP_AT(max_streams), 1, 65536, "1..65536",
      "streams of each kind a client may have open; default 100"},
-    {"--ca", NULL, QP_C, QP_TEXT, QP_AT(ca), 0, 0, NULL,
-     "PEM trust anchors; verifies even on loopback"},
+    {"--ca", NULL, QP_S | QP_C, QP_TEXT, QP_AT(ca), 0, 0, NULL,
+     "PEM trust anchors; client: verifies even on loopback; server: for --client-cert"},
+    {"--client-cert", NULL, QP_S, QP_CHOICE, QP_AT(client_cert), 0, 0, "none|request|require",
+     "ask clients for a certificate that --ca verifies"},
+    {"--cipher", NULL, QP_S | QP_C, QP_CHOICE, QP_AT(cipher), 0, 0,
+     "auto|aes128gcm|aes256gcm|chacha20|aes128ccm",
+     "insist on a cipher suite (BoringSSL chooses by CPU: see the message)"},
     {"--insecure", NULL, QP_C, QP_FLAG, QP_AT(insecure), 0, 0, NULL,
      "do not verify the server (loopback peers are not verified without --ca)"},
     {"-d", "--direction", QP_C, QP_CHOICE, QP_AT(direction), 0, 0, "down|up",
@@ -379,6 +384,9 @@ static bool qp_check(qp_parser *p)
     if (o->payload != 0 && o->mtu_probe != 0) {
         return qp_wrong(p, "--payload and --mtu-probe contradict each other: allowed is one of "
                            "them");
+    }
+    if (o->command == QP_CMD_SERVER && (o->ca != NULL) != (o->client_cert != 0)) {
+        return qp_wrong(p, "--client-cert and --ca go together: allowed are both or neither");
     }
     if (o->ca != NULL && o->insecure) {
         return qp_wrong(p, "--ca and --insecure contradict each other: allowed is one of them");

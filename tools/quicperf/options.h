@@ -59,6 +59,8 @@ typedef struct qp_options {
     const char *cert;
     const char *key;
     const char *ca;
+    uint32_t client_cert; /* server: quring_client_cert */
+    uint32_t cipher;      /* 0: whatever comes; else 0x1300 + it is the suite */
     bool insecure;
     bool retry;         /* server: demand address validation */
     bool resume;        /* client: measure connections that resume a session */

@@ -222,6 +222,8 @@ static void qp_report_summary(qp_json *json, const qp_result *r)
     qp_json_string(json, "cc", r->cc[0] != '\0' ? r->cc : NULL);
     qp_json_bool(json, "resumed", r->resumed);
     qp_json_u64(json, "resumed_connections", r->resumed_count);
+    qp_json_bool(json, "client_cert", r->client_cert);
+    qp_json_u64(json, "client_cert_connections", r->client_cert_count);
     qp_json_u64(json, "zero_rtt_connections", r->zero_rtt_count);
     qp_json_u64(json, "zero_rtt_bytes", r->zero_rtt_bytes);
     qp_json_bool(json, "retry", r->retry);
@@ -340,43 +342,4 @@ void qp_report_json(qp_json *json, const qp_result *r)
         qp_report_interval_json(json, &r->intervals[i]);
     }
     qp_json_array_end(json);
-}
-
-bool qp_json_file_open(qp_json_file *out, const char *path)
-{
-    out->path = path;
-    out->file = NULL;
-    if (path == NULL) {
-        return true;
-    }
-    out->file = strcmp(path, "-") == 0 ? stdout : fopen(path, "we");
-    if (out->file == NULL) {
-        (void)qp_fail("cannot open %s: %s", path, strerror(errno));
-    }
-    return out->file != NULL;
-}
-
-bool qp_json_file_write(qp_json_file *out, const qp_json *json)
-{
-    if (out->path == NULL) {
-        return true;
-    }
-    const char *name = out->file == stdout ? "standard output" : out->path;
-    if (!qp_json_is_complete(json)) {
-        (void)qp_fail("cannot write %s: out of memory", name);
-        return false;
-    }
-    errno = 0;
-    bool ok = fwrite(json->text, 1, json->len, out->file) == json->len;
-    ok = fflush(out->file) == 0 && ok;
-    int error = errno;
-    if (out->file != stdout && fclose(out->file) != 0 && ok) {
-        ok = false;
-        error = errno;
-    }
-    out->file = NULL;
-    if (!ok) {
-        (void)qp_fail("cannot write %s: %s", name, strerror(error));
-    }
-    return ok;
 }

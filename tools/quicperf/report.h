@@ -41,14 +41,16 @@ typedef struct qp_result {
     uint32_t payload_bytes;
     char cipher[40];
     char cc[16];
-    uint32_t version;        /* of QUIC; 0: no connection */
-    bool resumed;            /* every connection did */
-    uint64_t resumed_count;  /* connections that resumed a session */
-    uint64_t zero_rtt_count; /* of these, with 0-RTT accepted */
-    uint64_t zero_rtt_bytes; /* stream bytes that went in it */
-    bool retry;              /* every connection went through a Retry */
-    uint64_t retry_count;    /* connections that did */
-    uint64_t token_count;    /* connections that showed a token and were spared it */
+    uint32_t version;           /* of QUIC; 0: no connection */
+    bool resumed;               /* every connection did */
+    uint64_t resumed_count;     /* connections that resumed a session */
+    uint64_t zero_rtt_count;    /* of these, with 0-RTT accepted */
+    bool client_cert;           /* client: --cert was shown wherever it was measured */
+    uint64_t client_cert_count; /* connections on which a client showed one */
+    uint64_t zero_rtt_bytes;    /* stream bytes that went in it */
+    bool retry;                 /* every connection went through a Retry */
+    uint64_t retry_count;       /* connections that did */
+    uint64_t token_count;       /* connections that showed a token and were spared it */
 
     double seconds;
     uint64_t bytes;
@@ -114,15 +116,21 @@ void qp_report_final(qp_out *out, const qp_result *result);
 /* qp_report_json adds the members of `result` to the open object: summary, latency_us, backend, ... */
 void qp_report_json(qp_json *json, const qp_result *result);
 
-/* The file of --json, opened before the run so that a bad path is known at once. */
+/* The file of --json, opened before the run so that a bad path is known at once. The document is
+ * written beside it and takes its place when it is whole: a run that ends without one leaves what was
+ * there. What is not a regular file (a pipe, /dev/stdout) is written directly. */
 typedef struct qp_json_file {
     const char *path; /* NULL: nothing to do */
+    char *target;     /* what `part` is renamed to; NULL: written directly */
+    char *part;
     FILE *file;
 } qp_json_file;
 
-/* qp_json_file_open and qp_json_file_write return false after printing why; write also closes. */
+/* qp_json_file_open and qp_json_file_write return false after printing why; write also closes.
+ * qp_json_file_drop closes without a document; after write it is a no-op. */
 bool qp_json_file_open(qp_json_file *out, const char *path);
 bool qp_json_file_write(qp_json_file *out, const qp_json *json);
+void qp_json_file_drop(qp_json_file *out);
 
 #ifdef __cplusplus
 }

@@ -32,15 +32,20 @@ int qp_run_client(const qp_options *options)
         (void)qp_fail("%s", err.message);
         return QP_EXIT_USAGE;
     }
+    int rc = qp_cipher_check(options);
+    if (rc != QP_EXIT_OK) {
+        return rc;
+    }
     if (!qp_json_file_open(&file, options->json)) {
         return QP_EXIT_FAILED;
     }
     qp_out_init(&out, options);
-    qp_client_run run = {options, &config, NULL, qp_signals_open(), &out};
+    qp_client_run run = {options, &config, NULL, qp_signals_open(false), &out};
     if (run.signal_fd < 0) {
+        qp_json_file_drop(&file);
         return qp_fail("cannot watch for signals");
     }
-    int rc = qp_client_measure(&result, &run);
+    rc = qp_client_measure(&result, &run);
     if (result.seconds > 0) {
         qp_report_final(&out, &result);
     }

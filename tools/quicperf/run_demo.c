@@ -30,7 +30,15 @@ typedef struct qp_demo {
     uint16_t port;
     quring_limit_result limit;
     qp_result runs[QP_DEMO_RUNS];
+    char error[1100]; /* "" when nothing failed */
 } qp_demo;
+
+/* Says why, and keeps it for the document. */
+static int qp_demo_fail(qp_demo *demo, const char *what, const char *why)
+{
+    (void)snprintf(demo->error, sizeof(demo->error), "%s: %s", what, why);
+    return qp_fail("%s", demo->error);
+}
 
 static int qp_demo_limit(qp_demo *demo)
 {
@@ -38,8 +46,8 @@ static int qp_demo_limit(qp_demo *demo)
     char rate[32];
     quring_status status = qp_limit_measure(&demo->limit, demo->options, demo->cpus, &err);
     if (status != QURING_OK) {
-        return qp_fail("limit: %s",
-                       err.message[0] != '\0' ? err.message : quring_status_text(status));
+        return qp_demo_fail(demo, "limit",
+                            err.message[0] != '\0' ? err.message : quring_status_text(status));
     }
     qp_out_line(&demo->out, "limit: %s, what encryption and UDP alone allow (%s, %s)",
                 qp_format_rate(rate, sizeof(rate), demo->limit.goodput_bps), demo->limit.backend,
@@ -70,8 +78,8 @@ static int qp_demo_serve(qp_demo *demo)
     quring_status status = qp_server_open(&demo->server, &demo->port, &o, &config, -1, &err);
     return status == QURING_OK
                ? QP_EXIT_OK
-               : qp_fail("server: %s",
-                         err.message[0] != '\0' ? err.message : quring_status_text(status));
+               : qp_demo_fail(demo, "server",
+                              err.message[0] != '\0' ? err.message : quring_status_text(status));
 }
 
 static int qp_demo_run(qp_demo *demo, unsigned which)
@@ -89,7 +97,7 @@ static int qp_demo_run(qp_demo *demo, unsigned which)
     qp_client_run run = {&o, &config, qp_server_runtime(demo->server), demo->signal_fd, &demo->out};
     int rc = qp_client_measure(&demo->runs[which], &run);
     if (rc == QP_EXIT_FAILED) {
-        (void)qp_fail("%s: %s", qp_demo_names[which], demo->runs[which].error);
+        (void)qp_demo_fail(demo, qp_demo_names[which], demo->runs[which].error);
     }
     return rc;
 }
@@ -129,12 +137,17 @@ static void qp_demo_table(qp_demo *demo)
     (void)fflush(to);
 }
 
+/* The whole document also when the demo failed: `error` says why, and runs that were not reached are
+ * null. */
 static bool qp_demo_json(const qp_demo *demo, qp_json_file *file)
 {
     qp_json json;
     const qp_hist *latency = demo->runs[QP_DEMO_RR].latency;
     qp_result head = demo->runs[QP_DEMO_DOWN]; /* the summary is that of down, latencies are rr's */
     head.mode = "demo";
+    if (demo->error[0] != '\0') {
+        (void)snprintf(head.error, sizeof(head.error), "%.1023s", demo->error);
+    }
     head.latency = (qp_hist *)(uintptr_t)latency;
     qp_json_init(&json);
     qp_json_object_begin(&json, NULL);
@@ -144,6 +157,10 @@ static bool qp_demo_json(const qp_demo *demo, qp_json_file *file)
     qp_report_json(&json, &head);
     qp_json_object_begin(&json, "runs");
     for (unsigned i = 0; i < QP_DEMO_RUNS; i++) {
+        if (demo->runs[i].mode == NULL) {
+            qp_json_null(&json, qp_demo_names[i]);
+            continue;
+        }
         qp_json_object_begin(&json, qp_demo_names[i]);
         qp_report_json(&json, &demo->runs[i]);
         qp_json_object_end(&json);
@@ -164,11 +181,15 @@ static int qp_demo_all(qp_demo *demo, qp_json_file *file)
     for (unsigned i = 0; i < QP_DEMO_RUNS && rc == QP_EXIT_OK; i++) {
         rc = qp_demo_run(demo, i);
     }
-    if (rc != QP_EXIT_OK) {
-        return rc;
+    if (rc == QP_EXIT_OK) {
+        qp_demo_table(demo);
+    } else if (demo->error[0] == '\0') {
+        (void)snprintf(demo->error, sizeof(demo->error), "interrupted");
     }
-    qp_demo_table(demo);
-    return qp_demo_json(demo, file) ? QP_EXIT_OK : QP_EXIT_FAILED;
+    if (!qp_demo_json(demo, file) && rc == QP_EXIT_OK) {
+        rc = QP_EXIT_FAILED;
+    }
+    return rc;
 }
 
 int qp_run_demo(const qp_options *options)
@@ -180,8 +201,9 @@ int qp_run_demo(const qp_options *options)
         return QP_EXIT_FAILED;
     }
     qp_out_init(&demo.out, options);
-    demo.signal_fd = qp_signals_open();
+    demo.signal_fd = qp_signals_open(false);
     if (demo.signal_fd < 0) {
+        qp_json_file_drop(&file);
         return qp_fail("cannot watch for signals: %s", strerror(errno));
     }
     demo.cpu_count = qp_two_cpus(demo.cpus, options);

@@ -44,31 +44,52 @@ size_t qp_two_cpus(int32_t out[2], const qp_options *o)
     return count;
 }
 
-static bool qp_write_limit_json(qp_json_file *file, const quring_limit_result *r,
-                                uint32_t payload_bytes)
+/* The figures in the form all commands have. */
+static void qp_limit_result(qp_result *out, const quring_limit_result *r, uint32_t payload_bytes)
+{
+    memset(out, 0, sizeof(*out));
+    out->mode = "limit";
+    (void)snprintf(out->backend, sizeof(out->backend), "%s", r->backend);
+    (void)snprintf(out->aead, sizeof(out->aead), "%s", r->aead);
+    out->payload_bytes = payload_bytes;
+    out->seconds = r->seconds;
+    out->bytes = (uint64_t)(r->goodput_bps * r->seconds / 8);
+    out->lost_packets = r->packets_lost;
+    out->errors = r->packets_bad;
+    out->cpu_local_s = r->cpu_send_s;
+    out->cpu_remote_s = r->cpu_recv_s;
+    out->packets_sent = r->packets;
+    out->packets_recv = r->packets > r->packets_lost ? r->packets - r->packets_lost : 0;
+}
+
+static bool qp_write_limit_json(qp_json_file *file, const qp_result *result, double limit_bps)
 {
     qp_json json;
     qp_json_init(&json);
     qp_json_object_begin(&json, NULL);
-    qp_json_string(&json, "mode", "limit");
-    qp_json_double(&json, "limit_bps", r->goodput_bps);
-    qp_json_object_begin(&json, "summary");
-    qp_json_double(&json, "goodput_bps", r->goodput_bps);
-    qp_json_u64(&json, "bytes", (uint64_t)(r->goodput_bps * r->seconds / 8));
-    qp_json_double(&json, "seconds", r->seconds);
-    qp_json_u64(&json, "packets", r->packets);
-    qp_json_u64(&json, "lost_packets", r->packets_lost);
-    qp_json_u64(&json, "bad_packets", r->packets_bad);
-    qp_json_double(&json, "cpu_local_s", r->cpu_send_s);
-    qp_json_double(&json, "cpu_remote_s", r->cpu_recv_s);
-    qp_json_object_end(&json);
-    qp_json_string(&json, "backend", r->backend);
-    qp_json_string(&json, "aead", r->aead);
-    qp_json_u64(&json, "payload_bytes", payload_bytes);
+    if (result->error[0] == '\0') {
+        qp_json_double(&json, "limit_bps", limit_bps);
+    } else {
+        qp_json_null(&json, "limit_bps");
+    }
+    qp_report_json(&json, result);
     qp_json_object_end(&json);
     bool ok = qp_json_file_write(file, &json);
     qp_json_deinit(&json);
     return ok;
+}
+
+static int qp_limit_failed(qp_json_file *file, const quring_error *err, quring_status status)
+{
+    qp_result result;
+    memset(&result, 0, sizeof(result));
+    result.mode = "limit";
+    result.cpu_local_s = result.cpu_remote_s = QP_UNKNOWN_S;
+    (void)snprintf(result.error, sizeof(result.error), "limit: %.1000s",
+                   err->message[0] != '\0' ? err->message : quring_status_text(status));
+    (void)qp_fail("%s", result.error);
+    (void)qp_write_limit_json(file, &result, 0);
+    return QP_EXIT_FAILED;
 }
 
 int qp_run_limit(const qp_options *options)
@@ -88,8 +109,7 @@ int qp_run_limit(const qp_options *options)
     }
     quring_status status = qp_limit_measure(&result, options, cpus, &err);
     if (status != QURING_OK) {
-        return qp_fail("limit: %s",
-                       err.message[0] != '\0' ? err.message : quring_status_text(status));
+        return qp_limit_failed(&file, &err, status);
     }
     uint32_t payload = options->payload != 0 ? options->payload : QP_LIMIT_PAYLOAD;
     (void)fprintf(out.text,
@@ -99,7 +119,9 @@ int qp_run_limit(const qp_options *options)
                   result.backend, result.aead,
                   result.seconds > 0 ? (double)result.packets / result.seconds : 0,
                   result.packets_lost, result.cpu_send_s, result.cpu_recv_s);
-    if (!qp_write_limit_json(&file, &result, payload)) {
+    qp_result report;
+    qp_limit_result(&report, &result, payload);
+    if (!qp_write_limit_json(&file, &report, result.goodput_bps)) {
         return QP_EXIT_FAILED;
     }
     return result.packets_bad == 0 ? QP_EXIT_OK : qp_fail("limit: packets failed authentication");

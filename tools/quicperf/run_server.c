@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -60,6 +61,19 @@ static void qp_server_watch(qp_watch *last, qp_out *out, const qp_server *server
         (qp_watch){now, stats.bytes_recv, stats.bytes_sent, stats.packets_lost, totals.requests};
 }
 
+/* SIGHUP. What cannot be used changes nothing. */
+static void qp_server_hangup(const qp_server *server, const qp_options *o, qp_out *out)
+{
+    quring_error err;
+    quring_status status = qp_server_reload(server, o, &err);
+    if (status == QURING_OK) {
+        qp_out_line(out, "reloaded: new connections get the certificate in %s", o->cert);
+        return;
+    }
+    (void)qp_fail("not reloaded, the old certificate stays: %s",
+                  err.message[0] != '\0' ? err.message : quring_status_text(status));
+}
+
 /* Serves until a signal comes or, with -1, a connection has ended. */
 static void qp_server_loop(const qp_server *server, const qp_options *o, qp_out *out, int wake_fd,
                            int signal_fd)
@@ -72,7 +86,11 @@ static void qp_server_loop(const qp_server *server, const qp_options *o, qp_out 
         uint64_t count;
         int wait_ms = o->interval_ns == 0 ? -1 : (int)((o->interval_ns + 999999) / 1000000);
         int ready = poll(fds, 2, wait_ms);
-        if (ready > 0 && (fds[1].revents & POLLIN) != 0 && qp_signals_take(signal_fd)) {
+        int signal_number =
+            ready > 0 && (fds[1].revents & POLLIN) != 0 ? qp_signals_take(signal_fd) : 0;
+        if (signal_number == SIGHUP) {
+            qp_server_hangup(server, o, out);
+        } else if (signal_number != 0) {
             return;
         }
         if (ready > 0 && (fds[0].revents & POLLIN) != 0) {
@@ -111,6 +129,8 @@ static void qp_server_result(qp_result *r, const qp_server *server, const quring
     r->bytes = totals.bytes_in + totals.bytes_out;
     r->requests = totals.requests;
     r->connections = totals.connections;
+    r->client_cert_count = totals.client_certs;
+    r->client_cert = totals.client_certs > 0 && totals.client_certs == totals.connections;
     r->handshakes_per_s = r->seconds > 0 ? (double)totals.connections / r->seconds : 0;
     r->cpu_local_s = qp_server_cpu_s(rt, config->workers);
     r->cpu_remote_s = QP_UNKNOWN_S;
@@ -191,18 +211,24 @@ int qp_run_server(const qp_options *options)
         (void)qp_fail("%s", err.message);
         return QP_EXIT_USAGE;
     }
+    int rc = qp_cipher_check(options);
+    if (rc != QP_EXIT_OK) {
+        return rc;
+    }
     if (!qp_json_file_open(&file, options->json)) {
         return QP_EXIT_FAILED;
     }
     qp_out_init(&out, options);
     int wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    int signal_fd = qp_signals_open();
+    int signal_fd = qp_signals_open(true);
     if (wake_fd < 0 || signal_fd < 0) {
+        qp_json_file_drop(&file);
         return qp_fail("cannot watch for signals: %s", strerror(errno));
     }
     uint64_t began_ns = quring_now_ns();
     quring_status status = qp_server_open(&server, &port, options, &config, wake_fd, &err);
     if (status != QURING_OK) {
+        qp_json_file_drop(&file);
         return qp_server_failed(options, &err, status);
     }
     qp_server_hello(&out, server, options, port);

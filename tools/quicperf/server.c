@@ -42,12 +42,14 @@ typedef struct qp_sworker {
     _Atomic uint64_t requests;
     _Atomic uint64_t bytes_in;
     _Atomic uint64_t bytes_out;
+    _Atomic uint64_t client_certs;
 } qp_sworker;
 
 struct qp_server {
     qp_tag tag;
     quring_runtime *rt;
     quring_tls *tls;
+    bool asks_clients; /* --client-cert */
     quring_listener *listeners[2];
     size_t listener_count;
     int wake_fd;
@@ -308,6 +310,15 @@ static void qp_server_stream_event(const quring_event *ev, qp_sstream *s)
     }
 }
 
+static void qp_server_connected(qp_sconn *conn)
+{
+    quring_conn_info info;
+    if (conn->server->asks_clients && quring_conn_get_info(conn->conn, &info) == QURING_OK &&
+        info.peer_verified) {
+        qp_count(&conn->worker->client_certs, 1);
+    }
+}
+
 static void qp_server_event(const quring_event *ev)
 {
     qp_sconn *conn = qp_sconn_get(ev);
@@ -315,6 +326,8 @@ static void qp_server_event(const quring_event *ev)
         qp_server_closed(ev, conn);
     } else if (conn == NULL) {
         (void)quring_conn_close(ev->conn, QP_APP_REFUSED, "out of memory");
+    } else if (ev->type == QURING_EV_CONNECTED) {
+        qp_server_connected(conn);
     } else if (ev->type == QURING_EV_STREAM_OPENED) {
         qp_server_opened(conn, ev);
     } else if (ev->type == QURING_EV_DATAGRAM_READABLE) {
@@ -386,6 +399,7 @@ quring_status qp_server_open(qp_server **out, uint16_t *out_port, const qp_optio
     }
     server->tag = QP_TAG_SERVER;
     server->wake_fd = wake_fd;
+    server->asks_clients = options->client_cert != 0;
     quring_status status = qp_tls_server(&server->tls, options, err);
     for (uint32_t i = 0; i < config->workers && status == QURING_OK; i++) {
         server->workers[i].scratch = aligned_alloc(64, QP_SCRATCH_BYTES);
@@ -417,6 +431,7 @@ void qp_server_totals_get(const qp_server *server, qp_server_totals *out)
         out->ended += atomic_load_explicit(&w->ended, memory_order_relaxed);
         out->requests += atomic_load_explicit(&w->requests, memory_order_relaxed);
         out->bytes_in += atomic_load_explicit(&w->bytes_in, memory_order_relaxed);
+        out->client_certs += atomic_load_explicit(&w->client_certs, memory_order_relaxed);
         out->bytes_out += atomic_load_explicit(&w->bytes_out, memory_order_relaxed);
     }
 }
@@ -424,6 +439,12 @@ void qp_server_totals_get(const qp_server *server, qp_server_totals *out)
 quring_runtime *qp_server_runtime(const qp_server *server)
 {
     return server->rt;
+}
+
+quring_status qp_server_reload(const qp_server *server, const qp_options *options,
+                               quring_error *err)
+{
+    return qp_tls_server_reload(server->tls, options, err);
 }
 
 void qp_server_close(qp_server *server)

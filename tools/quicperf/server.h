@@ -22,11 +22,12 @@ typedef struct qp_server qp_server;
 
 /* What the server has done since it was opened. */
 typedef struct qp_server_totals {
-    uint64_t connections; /* accepted */
-    uint64_t ended;       /* of those, gone */
-    uint64_t requests;    /* complete ones */
-    uint64_t bytes_in;    /* request payload read */
-    uint64_t bytes_out;   /* acknowledged bytes of answers on streams that have ended */
+    uint64_t connections;  /* accepted */
+    uint64_t ended;        /* of those, gone */
+    uint64_t requests;     /* complete ones */
+    uint64_t bytes_in;     /* request payload read */
+    uint64_t client_certs; /* connections whose client showed a certificate that was verified */
+    uint64_t bytes_out;    /* acknowledged bytes of answers on streams that have ended */
 } qp_server_totals;
 
 /* qp_server_open starts the runtime of `config` and listens as the options say (-B, -p, --cert, ...).
@@ -39,6 +40,11 @@ QURING_NODISCARD quring_status qp_server_open(qp_server **out, uint16_t *out_por
 
 void qp_server_totals_get(const qp_server *server, qp_server_totals *out);
 quring_runtime *qp_server_runtime(const qp_server *server);
+
+/* qp_server_reload reads certificate, key and anchors again, for connections to come. On failure the
+ * old ones stay, and err says why. */
+QURING_NODISCARD quring_status qp_server_reload(const qp_server *server, const qp_options *options,
+                                                quring_error *err);
 
 /* qp_server_close refuses new connections, closes those there are, and frees. NULL is a no-op. */
 void qp_server_close(qp_server *server);

@@ -89,17 +89,72 @@ void qp_config_from(quring_config *out, const qp_options *options)
 
 static const char *const qp_alpn[] = {QP_ALPN};
 
-quring_status qp_tls_server(quring_tls **out, const qp_options *options, quring_error *err)
+/* What both sides take from the command line. */
+static quring_tls_options qp_tls_options(const qp_options *options)
 {
-    char cert[QP_PEM_MAX];
-    char key[QP_PEM_MAX];
     quring_tls_options tls;
     memset(&tls, 0, sizeof(tls));
     tls.alpn = qp_alpn;
     tls.alpn_count = 1;
-    tls.verify = QURING_VERIFY_NONE; /* clients are not asked for certificates */
     tls.cert_file = options->cert;
     tls.key_file = options->key;
+    tls.ca_file = options->ca;
+    tls.cipher_suite = options->cipher != 0 ? (uint16_t)(0x1300u + options->cipher) : 0;
+    return tls;
+}
+
+const char *qp_cipher_name(const qp_options *options)
+{
+    static const char *const names[] = {NULL, "TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384",
+                                        "TLS_CHACHA20_POLY1305_SHA256", "TLS_AES_128_CCM_SHA256"};
+    return options->cipher < sizeof(names) / sizeof(names[0]) ? names[options->cipher] : NULL;
+}
+
+/* The library knows: an attempt without anything to verify and nothing to show. */
+int qp_cipher_check(const qp_options *options)
+{
+    quring_error err;
+    quring_tls *tls = NULL;
+    qp_options bare = *options;
+    bare.cert = bare.key = bare.ca = NULL;
+    quring_tls_options o = qp_tls_options(&bare);
+    o.verify = QURING_VERIFY_NONE;
+    if (options->cipher == 0) {
+        return QP_EXIT_OK;
+    }
+    memset(&err, 0, sizeof(err));
+    if (quring_tls_create_client(&tls, &o, &err) == QURING_E_NOT_SUPPORTED) {
+        (void)qp_fail("--cipher is not possible: %s", err.message);
+        return QP_EXIT_USAGE;
+    }
+    quring_tls_release(tls);
+    return QP_EXIT_OK; /* whatever else is wrong shows when it is used */
+}
+
+static quring_tls_options qp_tls_server_options(const qp_options *options)
+{
+    quring_tls_options tls = qp_tls_options(options);
+    tls.client_cert = (quring_client_cert)options->client_cert;
+    return tls;
+}
+
+quring_status qp_tls_server_reload(quring_tls *tls, const qp_options *options, quring_error *err)
+{
+    memset(err, 0, sizeof(*err));
+    if (options->cert == NULL) {
+        (void)snprintf(err->message, sizeof(err->message),
+                       "the certificate was made in memory: there is no file to read again");
+        return err->status = QURING_E_STATE;
+    }
+    quring_tls_options o = qp_tls_server_options(options);
+    return quring_tls_reload(tls, &o, err);
+}
+
+quring_status qp_tls_server(quring_tls **out, const qp_options *options, quring_error *err)
+{
+    char cert[QP_PEM_MAX];
+    char key[QP_PEM_MAX];
+    quring_tls_options tls = qp_tls_server_options(options);
     if (options->cert == NULL) {
         size_t cert_len = 0;
         size_t key_len = 0;
@@ -120,12 +175,8 @@ quring_status qp_tls_server(quring_tls **out, const qp_options *options, quring_
 quring_status qp_tls_client(quring_tls **out, const qp_options *options, const quring_addr *peer,
                             quring_error *err)
 {
-    quring_tls_options tls;
+    quring_tls_options tls = qp_tls_options(options);
     bool trusted = options->insecure || (options->ca == NULL && qp_addr_is_loopback(peer));
-    memset(&tls, 0, sizeof(tls));
-    tls.alpn = qp_alpn;
-    tls.alpn_count = 1;
-    tls.ca_file = options->ca;
     tls.verify = trusted ? QURING_VERIFY_NONE : QURING_VERIFY_PEER;
     return quring_tls_create_client(out, &tls, err);
 }
@@ -189,10 +240,13 @@ static void qp_signal_set(sigset_t *set)
     sigaddset(set, SIGTERM);
 }
 
-int qp_signals_open(void)
+int qp_signals_open(bool hangup)
 {
     sigset_t set;
     qp_signal_set(&set);
+    if (hangup) {
+        sigaddset(&set, SIGHUP);
+    }
     (void)signal(SIGPIPE, SIG_IGN); /* a closed pipe shows as a write error */
     if (sigprocmask(SIG_BLOCK, &set, NULL) != 0) {
         return -1;
@@ -200,10 +254,10 @@ int qp_signals_open(void)
     return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-bool qp_signals_take(int fd)
+int qp_signals_take(int fd)
 {
     struct signalfd_siginfo info;
-    return read(fd, &info, sizeof(info)) == (ssize_t)sizeof(info);
+    return read(fd, &info, sizeof(info)) == (ssize_t)sizeof(info) ? (int)info.ssi_signo : 0;
 }
 
 static void qp_signal_exit(int number)

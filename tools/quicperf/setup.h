@@ -21,11 +21,21 @@ enum { QP_EXIT_OK = 0, QP_EXIT_FAILED = 1, QP_EXIT_USAGE = 2, QP_EXIT_INTERRUPTE
  * turn. Of the library's messages errors go to stderr, the server's warnings too unless it is quiet. */
 void qp_config_from(quring_config *out, const qp_options *options);
 
+/* qp_cipher_check says, in one line, why --cipher is not possible. Returns QP_EXIT_OK or
+ * QP_EXIT_USAGE. */
+int qp_cipher_check(const qp_options *options);
+
+/* qp_cipher_name gives the TLS name of --cipher, NULL for auto. */
+const char *qp_cipher_name(const qp_options *options);
+
 /* qp_tls_server makes the server's identity: --cert and --key, else a self-signed pair in memory.
+ * qp_tls_server_reload reads --cert, --key and --ca again; QURING_E_STATE without them.
  * qp_tls_client verifies `peer` unless that is a loopback address without --ca, or --insecure is
  * given. Both offer ALPN "perf". Return a quring_status with err filled in. */
 QURING_NODISCARD quring_status qp_tls_server(quring_tls **out, const qp_options *options,
                                              quring_error *err);
+QURING_NODISCARD quring_status qp_tls_server_reload(quring_tls *tls, const qp_options *options,
+                                                    quring_error *err);
 QURING_NODISCARD quring_status qp_tls_client(quring_tls **out, const qp_options *options,
                                              const quring_addr *peer, quring_error *err);
 
@@ -41,11 +51,12 @@ size_t qp_cpus_allowed(int32_t *out, size_t cap);
 /* qp_fail prints "quicperf: " and one line to stderr and returns QP_EXIT_FAILED. */
 int qp_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* SIGINT and SIGTERM as a file descriptor. qp_signals_open blocks both (call it before any thread is
- * started) and returns a descriptor that becomes readable, or -1. qp_signals_take says whether one
- * came. qp_signals_exit_on_next makes the next one end the process with status 130 at once. */
-int qp_signals_open(void);
-bool qp_signals_take(int fd);
+/* SIGINT and SIGTERM as a file descriptor, and with `hangup` SIGHUP. qp_signals_open blocks them (call
+ * it before any thread is started) and returns a descriptor that becomes readable, or -1.
+ * qp_signals_take says which one came, 0 when none did. qp_signals_exit_on_next makes the next SIGINT
+ * or SIGTERM end the process with status 130 at once. */
+int qp_signals_open(bool hangup);
+int qp_signals_take(int fd);
 void qp_signals_exit_on_next(void);
 
 #ifdef __cplusplus

@@ -242,6 +242,7 @@ TEST_F(TlsIdentity, NoneWhereOneIsRequiredIs0x174)
 {
     EXPECT_EQ(Run(Asking(QUIC_CLIENT_CERT_REQUIRE), Client()).server,
               kAlert + QUIC_ALERT_CERTIFICATE_REQUIRED);
+    EXPECT_EQ(server_->error_text(), "PEER_DID_NOT_RETURN_A_CERTIFICATE");
     EXPECT_EQ(Run(Asking(QUIC_CLIENT_CERT_REQUIRE, false), Client()).server,
               kAlert + QUIC_ALERT_CERTIFICATE_REQUIRED);
 }

@@ -1,0 +1,128 @@
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "tools/quicperf/report.h"
+#include "tools/quicperf/setup.h"
+
+/* The name of the file itself: behind symbolic links, where it has to be replaced. */
+static char *qp_json_target(const char *path)
+{
+    char *target = realpath(path, NULL);
+    return target != NULL ? target : strdup(path); /* it is not there yet */
+}
+
+static bool qp_json_is_special(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && !S_ISREG(st.st_mode);
+}
+
+/* A file of its own beside the target, readable as fopen would make it. */
+static FILE *qp_json_open_part(qp_json_file *out)
+{
+    out->target = qp_json_target(out->path);
+    if (out->target == NULL || asprintf(&out->part, "%s.XXXXXX", out->target) < 0) {
+        out->part = NULL;
+        errno = ENOMEM;
+        return NULL;
+    }
+    int fd = mkstemp(out->part);
+    if (fd < 0) {
+        return NULL;
+    }
+    mode_t mask = umask(0);
+    (void)umask(mask);
+    (void)fchmod(fd, 0666 & ~mask);
+    FILE *file = fdopen(fd, "w");
+    if (file == NULL) {
+        (void)close(fd);
+        (void)unlink(out->part);
+    }
+    return file;
+}
+
+static void qp_json_forget(qp_json_file *out)
+{
+    free(out->target);
+    free(out->part);
+    out->target = NULL;
+    out->part = NULL;
+    out->file = NULL;
+}
+
+bool qp_json_file_open(qp_json_file *out, const char *path)
+{
+    memset(out, 0, sizeof(*out));
+    out->path = path;
+    if (path == NULL) {
+        return true;
+    }
+    if (strcmp(path, "-") == 0) {
+        out->file = stdout;
+    } else {
+        out->file = qp_json_is_special(path) ? fopen(path, "we") : qp_json_open_part(out);
+    }
+    if (out->file == NULL) {
+        (void)qp_fail("cannot open %s: %s", path, strerror(errno));
+        qp_json_forget(out);
+    }
+    return out->file != NULL;
+}
+
+/* Everything written, and in place. errno says why not. */
+static bool qp_json_finish(qp_json_file *out, const qp_json *json)
+{
+    errno = 0;
+    bool ok = fwrite(json->text, 1, json->len, out->file) == json->len;
+    ok = fflush(out->file) == 0 && ok;
+    int error = errno;
+    if (out->file != stdout && fclose(out->file) != 0 && ok) {
+        ok = false;
+        error = errno;
+    }
+    out->file = NULL;
+    if (ok && out->part != NULL && rename(out->part, out->target) != 0) {
+        ok = false;
+        error = errno;
+    }
+    if (!ok && out->part != NULL) {
+        (void)unlink(out->part);
+    }
+    errno = error;
+    return ok;
+}
+
+bool qp_json_file_write(qp_json_file *out, const qp_json *json)
+{
+    if (out->path == NULL || out->file == NULL) {
+        return true;
+    }
+    const char *name = out->file == stdout ? "standard output" : out->path;
+    if (!qp_json_is_complete(json)) {
+        (void)qp_fail("cannot write %s: out of memory", name);
+        qp_json_file_drop(out);
+        return false;
+    }
+    bool ok = qp_json_finish(out, json);
+    if (!ok) {
+        (void)qp_fail("cannot write %s: %s", name, strerror(errno));
+    }
+    qp_json_forget(out);
+    return ok;
+}
+
+void qp_json_file_drop(qp_json_file *out)
+{
+    if (out->file != NULL && out->file != stdout) {
+        (void)fclose(out->file);
+    }
+    if (out->part != NULL && out->file != NULL) {
+        (void)unlink(out->part);
+    }
+    qp_json_forget(out);
+}
