@@ -123,3 +123,33 @@ void inject_cid_peer_uses(const quic_conn *conn, uint8_t out[8], uint64_t *out_s
     memcpy(out, e->cid.bytes, 8);
     *out_seq = e->seq;
 }
+
+size_t inject_make_early(quic_conn *conn, const uint8_t *frames, size_t len, uint8_t *out,
+                         size_t cap)
+{
+    quic_sent_map *map = quic_recovery_map(&conn->recovery, QUIC_SPACE_APP);
+    const uint64_t pn = quic_sent_map_next_pn(map);
+    if (conn->early == NULL || conn->early->keys == NULL) {
+        return 0;
+    }
+    quic_long_header_spec spec;
+    memset(&spec, 0, sizeof(spec));
+    spec.type = QUIC_PACKET_0RTT;
+    spec.version = QUIC_VERSION_1;
+    spec.dcid = quic_cid_peer_current(&conn->cids_peer);
+    spec.scid = &conn->initial_scid;
+    spec.pn = pn;
+    spec.pn_len = PN_LEN;
+    size_t len_off = 0;
+    const size_t hdr = quic_header_encode_long(out, cap, &len_off, &spec);
+    const size_t total = hdr + len + QUIC_AEAD_TAG_LEN;
+    QURING_ASSERT(hdr > 0 && total <= cap);
+    memcpy(out + hdr, frames, len);
+    quic_header_patch_len(out, len_off, PN_LEN + len + QUIC_AEAD_TAG_LEN);
+    quic_keys_seal(conn->early->keys, pn, out, hdr, out + hdr, len);
+    quic_sent_packet *sent = quic_sent_map_add(map, pn);
+    QURING_ASSERT(sent != NULL);
+    quic_recovery_on_sent(&conn->recovery, QUIC_SPACE_APP, sent, (uint32_t)total, 0,
+                          conn->env->now);
+    return total;
+}

@@ -25,6 +25,10 @@ enum {
 size_t inject_make(quic_conn *conn, quic_level level, uint32_t flags, const uint8_t *frames,
                    size_t len, uint8_t *out, size_t cap);
 
+/* inject_make_early does the same for a 0-RTT packet of a client. */
+size_t inject_make_early(quic_conn *conn, const uint8_t *frames, size_t len, uint8_t *out,
+                         size_t cap);
+
 /* inject_has_keys tells whether packets of `level` can be sent (is_write) or opened. */
 bool inject_has_keys(const quic_conn *conn, quic_level level, bool is_write);
 /* inject_wear_keys pretends that the 1-RTT send key has sealed `count` packets. */
