@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "quic/endpoint/endpoint.h"
+#include "tests/sim/alloc.h"
 #include "tests/sim/identity.h"
 #include "tests/sim/sweep.h"
 #include "tests/sim/world.h"
@@ -28,8 +29,8 @@ TEST_P(Sweep, SurvivesEveryFailingAllocation)
 }
 
 INSTANTIATE_TEST_SUITE_P(Scenarios, Sweep, testing::ValuesIn(sim::sweep_scenarios()),
-                         [](const testing::TestParamInfo<std::string> &info) {
-                             std::string name = info.param;
+                         [](const testing::TestParamInfo<std::string> &p) {
+                             std::string name = p.param;
                              for (char &c : name) {
                                  c = c == '-' ? '_' : c;
                              }
