@@ -128,7 +128,9 @@ TEST_F(Token, RefusesEveryBitFlipAndEveryOtherSize)
     for (size_t bit = 0; bit < token_.size() * 8; bit++) {
         Bytes bad = token_;
         bad[bit / 8] = static_cast<uint8_t>(bad[bit / 8] ^ (1u << (bit % 8)));
-        EXPECT_EQ(Open(bad, client_, 2000), bit < 8 ? QUIC_E_DROP : QUIC_V_INVALID_TOKEN) << bit;
+        EXPECT_EQ(Open(bad, client_, 2000),
+                  bit < 8 ? quic_rc{QUIC_E_DROP} : quic_rc{QUIC_V_INVALID_TOKEN})
+            << bit;
     }
     for (size_t len = 0; len < token_.size() + 3; len++) {
         Bytes other = token_;
@@ -265,7 +267,7 @@ TEST_F(NewToken, KindsAreNotMixedUp)
         padded[0] = token_[0] = static_cast<uint8_t>(type);
         EXPECT_EQ(quic_token_retry_open(&keys_, &retry, padded.data(), padded.size(), &client_,
                                         kLifetime, 2000),
-                  type == 1 ? QUIC_V_INVALID_TOKEN : QUIC_E_DROP);
+                  type == 1 ? quic_rc{QUIC_V_INVALID_TOKEN} : quic_rc{QUIC_E_DROP});
         EXPECT_EQ(Open(token_, client_, 2000), type == 2 ? QUIC_OK : QUIC_E_DROP);
     }
 }
