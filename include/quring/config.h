@@ -34,6 +34,11 @@ typedef enum quring_aead {
     QURING_AEAD_IPSEC_MB = 2,
 } quring_aead;
 
+/* The versions of QUIC, as numbers and as members of quring_limits.versions. */
+#define QURING_QUIC_V1 0x00000001u /* RFC 9000 */
+#define QURING_QUIC_V2 0x6b3343cfu /* RFC 9369 */
+enum { QURING_SPEAKS_V1 = 1u << 0, QURING_SPEAKS_V2 = 1u << 1 };
+
 /* Every bound of the engine. Counts are per worker unless the name says otherwise; 0 in a rate or
  * per-address field means "no such limit". */
 typedef struct quring_limits {
@@ -94,6 +99,19 @@ typedef struct quring_limits {
                                 packets in batches acknowledge once per batch anyway. What a peer asks
                                 of us is always done */
     uint64_t ack_delay_ns; /* max_ack_delay we advertise and keep */
+
+    uint32_t versions;          /* QURING_SPEAKS_*: those spoken */
+    uint32_t version_first;     /* client: of its first packets. 0 = that of the session it resumes,
+                                   else the lowest spoken (RFC 9368 2.5). A number that is neither
+                                   version 1 nor 2 asks the server for its list */
+    uint32_t version_preferred; /* the one wanted where both sides can (RFC 9368 2.3). 0 = client:
+                                   the first; server: what the client likes best */
+    bool grease_quic_bit;       /* take packets whose QUIC bit is 0, and send such packets to a
+                                   peer that takes them (RFC 9287) */
+    bool disable_1rtt_encryption; /* DANGER, for measurements in closed networks: if the peer asks
+                                     for it, too, nothing protects 1-RTT packets: anybody on the
+                                     way can read and forge them (draft-banks-quic-disable-
+                                     encryption) */
 } quring_limits;
 
 /* quring_limits_init fills `limits` with the defaults for a server on the Internet. */

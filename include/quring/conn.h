@@ -106,7 +106,10 @@ typedef struct quring_conn_info {
     bool early_rejected; /* it was offered and refused */
     bool retry_used;
     bool token_used; /* server: a token of an earlier connection proved the client's address */
-    uint32_t version;
+    bool
+        unencrypted; /* limits.disable_1rtt_encryption on both sides: 1-RTT packets are in the clear */
+    uint32_t version; /* in use: QURING_QUIC_V1, QURING_QUIC_V2; before a client's handshake what it
+                         began with */
     uint16_t cipher_suite; /* TLS number, e.g. 0x1301 */
     const char *cipher;    /* "TLS_AES_128_GCM_SHA256"; static */
     const char *cc;        /* "cubic", "newreno"; static */
@@ -179,7 +182,8 @@ QURING_EXPORT quring_status quring_conn_ping(quring_conn conn);
 /* quring_conn_update_keys changes the keys of both directions (RFC 9001 6), beginning with our next packet;
  * the connection does so by itself long before a key is worn out. Returns QURING_OK; QURING_E_AGAIN (not
  * allowed now: the handshake is not confirmed, or the last update is not over, which takes up to three
- * probe timeouts; no event follows); QURING_E_STATE; QURING_E_THREAD; QURING_E_NOMEM. */
+ * probe timeouts; no event follows); QURING_E_STATE (dead, or not encrypted); QURING_E_THREAD;
+ * QURING_E_NOMEM. */
 QURING_EXPORT quring_status quring_conn_update_keys(quring_conn conn);
 
 #ifdef __cplusplus

@@ -57,7 +57,8 @@ enum { /* RFC 9000 20.1 */
        QUIC_V_KEY_UPDATE = 0x0e,
        QUIC_V_AEAD_LIMIT_REACHED = 0x0f,
        QUIC_V_NO_VIABLE_PATH = 0x10,
-       QUIC_V_CRYPTO_BASE = 0x100, /* + TLS alert, RFC 9001 4.8 */
+       QUIC_V_VERSION_NEGOTIATION = 0x11, /* RFC 9368 10.2 */
+       QUIC_V_CRYPTO_BASE = 0x100,        /* + TLS alert, RFC 9001 4.8 */
 };
 
 typedef uint64_t quic_ns;

@@ -121,8 +121,12 @@ quic_rc quic_conn_hs_fail(quic_conn *conn, uint8_t alert);
 /* quic_early_context_of gives what 0-RTT with a ticket depends on at a server whose encoded transport
  * parameters are `params`: those a client remembers (RFC 9000 7.4.1). For quic_tls_tickets. Returns the
  * bytes written, 0 for parameters that are none or too little room. */
-#define QUIC_EARLY_CONTEXT_MAX 516u
+#define QUIC_EARLY_CONTEXT_MAX 512u
 size_t quic_early_context_of(uint8_t *out, size_t room, const uint8_t *params, size_t len);
+
+/* quic_params_version gives the version of QUIC in use that a server's encoded transport parameters name
+ * (RFC 9368 3), 0 when they name none. */
+uint32_t quic_params_version(const uint8_t *params, size_t len);
 
 #ifdef __cplusplus
 }

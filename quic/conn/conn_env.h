@@ -79,6 +79,7 @@ typedef struct quic_conn_config {
     void *owner_ctx;
     void *app_ctx;
     /* server only */
+    uint32_t version;       /* of the client's first packet; one of limits->versions */
     quic_cid original_dcid; /* of the client's very first Initial */
     quic_cid initial_dcid;  /* the Initial keys derive from this one: after Retry our SCID */
     quic_cid peer_scid;
@@ -116,6 +117,11 @@ void quic_conn_recv_short(quic_conn *conn, uint8_t *data, uint32_t count, uint32
 bool quic_conn_recv_datagrams(quic_conn *conn, uint32_t count, uint64_t bytes,
                               const quic_path_addr *from);
 void quic_conn_recv_done(quic_conn *conn, quic_ns now);
+/* quic_conn_fixed_bit: which of QUIC_HEADER_FIXED_BIT must be set in packets for this connection: none
+ * when its peer was told so (RFC 9287 3). quic_conn_takes_plain: 1-RTT packets have no tag and may be
+ * shorter than others. */
+uint8_t quic_conn_fixed_bit(const quic_conn *conn);
+bool quic_conn_takes_plain(const quic_conn *conn);
 
 /* quic_conn_recv_version_negotiation and quic_conn_recv_retry: client only, checked there. */
 void quic_conn_recv_version_negotiation(quic_conn *conn, const quic_long_header *h, quic_ns now);

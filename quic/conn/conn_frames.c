@@ -152,6 +152,8 @@ static quic_rc on_crypto(const frame_ctx *ctx, const quic_frame_crypto *frame)
     if (cs == NULL) {
         return QUIC_E_NOMEM;
     }
+    /* RFC 9369 4.1: a server's CRYPTO frames come in the negotiated version only */
+    conn->version.settled = conn->version.settled || conn->role == QUIC_CLIENT;
     quic_rc rc = quic_crypto_stream_on_frame(cs, frame->off, frame->data, frame->len);
     /* RFC 9000 7.5: too many gaps are as good as too many bytes */
     return rc == QUIC_E_LIMIT ? QUIC_V_CRYPTO_BUFFER_EXCEEDED : rc;

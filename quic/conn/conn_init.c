@@ -104,6 +104,7 @@ static quic_rc init_conn(quic_conn *conn, const quic_conn_config *config, quic_n
         return rc;
     }
     init_transport(conn, now);
+    quic_conn_version_begin(conn, config);
     rc = init_cids(conn, config);
     if (rc == QUIC_OK) {
         rc = copy_server_name(conn, config->server_name);
@@ -214,6 +215,7 @@ void quic_conn_release(quic_conn *conn)
         conn->tls = NULL;
     }
     quic_conn_free_held(conn);
+    quic_conn_version_free_other(conn);
     quic_conn_free_move(conn);
     quic_conn_free_early(conn);
     quic_conn_free_session(conn);
@@ -329,6 +331,16 @@ bool quic_conn_is_server(const quic_conn *conn)
     return conn->role == QUIC_SERVER;
 }
 
+uint8_t quic_conn_fixed_bit(const quic_conn *conn)
+{
+    return conn->limits.grease_quic_bit ? 0 : QUIC_HEADER_FIXED_BIT;
+}
+
+bool quic_conn_takes_plain(const quic_conn *conn)
+{
+    return conn->unencrypted;
+}
+
 bool quic_conn_is_half_open(const quic_conn *conn)
 {
     return conn->counted_half_open;
@@ -392,7 +404,8 @@ void quic_conn_get_info(const quic_conn *conn, quring_conn_info *out)
     out->zero_rtt_bytes = conn->early_bytes;
     out->retry_used = conn->retry_used;
     out->token_used = conn->token_used;
-    out->version = QUIC_VERSION_1;
+    out->unencrypted = conn->unencrypted;
+    out->version = conn->version.current;
     out->cipher_suite = conn->suite;
     out->cipher = cipher_name(conn->suite);
     out->cc = conn->cc.vtable->name;

@@ -11,6 +11,7 @@
  *   conn_mtu        datagram size, ECN              early        sessions, 0-RTT
  *   conn_path       a peer that moves               conn_token   NEW_TOKEN
  *   conn_datagram   DATAGRAM frames                 conn_ack_freq how often ACKs come
+ *   version         which version is spoken
  */
 #ifndef QUIC_CONN_CONN_INTERNAL_H
 #define QUIC_CONN_CONN_INTERNAL_H
@@ -22,6 +23,7 @@
 #include "quic/conn/conn_ack_freq.h"
 #include "quic/conn/conn_datagram.h"
 #include "quic/conn/conn_env.h"
+#include "quic/conn/conn_version.h"
 #include "quic/path/cid_local.h"
 #include "quic/path/cid_peer.h"
 #include "quic/path/mtu_probe.h"
@@ -211,7 +213,9 @@ struct quic_conn {
     bool closed_reported;
     bool is_resumed;
     bool certificate_shown; /* ours, to the peer */
+    bool unencrypted; /* 1-RTT packets are in the clear: both ends asked for that */
     uint16_t suite;
+    quic_conn_version version;
 
     quic_conn_space spaces[QUIC_SPACE_COUNT];
     quic_recovery recovery;
@@ -261,7 +265,8 @@ struct quic_conn {
     /* frames to send */
     uint32_t pending;
     uint32_t ack_only_run;
-    uint64_t next_skip_pn;          /* RFC 9000 21.4 */
+    uint64_t tx_grease;    /* 1 bit per packet number, modulo 64: clear the fixed bit (RFC 9287) */
+    uint64_t next_skip_pn; /* RFC 9000 21.4 */
     uint64_t ack_freq_next_seq;     /* ACK_FREQUENCY frames below are obsolete */
     quic_conn_ack_freq *ack_freq;   /* NULL: we ask for nothing */
     quic_conn_datagrams *datagrams; /* NULL: none was ever sent or received */
@@ -433,6 +438,19 @@ void quic_conn_on_handshake_confirmed(quic_conn *conn, quic_ns now);
 void quic_conn_discard_space(quic_conn *conn, quic_space space, quic_ns now);
 void quic_conn_update_facts(quic_conn *conn);
 quic_rc quic_conn_make_initial_keys(quic_conn *conn, const quic_cid *client_dcid);
+/* Whether the next packets, from number `pn` on, leave their fixed bit 0; a new draw per train. */
+static inline uint8_t quic_conn_grease_bit(const quic_conn *conn, uint64_t pn)
+{
+    return (uint8_t)((conn->tx_grease >> (pn & 63) & 1) * QUIC_HEADER_FIXED_BIT);
+}
+static inline void quic_conn_grease_next(quic_conn *conn)
+{
+    if (conn->tx_grease != 0) { /* xorshift64: unpredictable enough for who looks at one bit */
+        conn->tx_grease ^= conn->tx_grease << 13;
+        conn->tx_grease ^= conn->tx_grease >> 7;
+        conn->tx_grease ^= conn->tx_grease << 17;
+    }
+}
 bool quic_conn_set_text(quic_conn *conn, const uint8_t *alpn, size_t alpn_len, const char *name);
 
 /* ---- early.c ------------------------------------------------------------------------------------- */
@@ -441,6 +459,10 @@ quic_rc quic_conn_early_prepare(quic_conn *conn, const uint8_t *session, size_t 
 /* What TLS is told; `context` is room for a server's parameters. */
 void quic_conn_early_tls_args(quic_conn *conn, quic_tls_tickets *out, uint8_t *context, size_t room,
                               quic_ns now);
+/* The version of QUIC a session belongs to, 0 when it is none of ours. */
+uint32_t quic_conn_session_version(const uint8_t *session, size_t len);
+/* Client: what 0-RTT packets carried was for nobody; as after a rejection. */
+void quic_conn_early_abandon(quic_conn *conn);
 size_t quic_conn_early_context(const quic_conn *conn, uint8_t *out, size_t room);
 quic_rc quic_conn_install_early(quic_conn *conn, bool is_write, uint16_t suite,
                                 const uint8_t *secret, size_t len);
@@ -470,6 +492,8 @@ void quic_conn_give_tokens(quic_conn *conn, uint8_t count);
 quic_rc quic_conn_on_new_token(quic_conn *conn, const quic_frame_new_token *frame);
 void quic_conn_free_token(quic_conn *conn);
 /* Client: Initials carry what a TOKEN event gave. One for another server or version is ignored. */
+/* The version of QUIC a token belongs to, 0 when it is none of ours. */
+uint32_t quic_conn_token_version(const uint8_t *blob, size_t len);
 quic_rc quic_conn_use_token(quic_conn *conn, const uint8_t *blob, size_t len);
 
 /* ---- conn_keys.c ------------------------------------------------------------------------------- */
@@ -522,11 +546,12 @@ typedef struct quic_packet_build {
     size_t pn_off;
     size_t len_off; /* long header: where the Length field is */
     uint8_t *p;     /* next frame goes here */
-    uint8_t *end;   /* frames end here at the latest; 16 bytes of tag follow */
+    uint8_t *end;   /* frames end here at the latest; the tag follows */
     uint64_t pn;
     quic_sent_packet *sent;
     quic_space space;
     uint8_t pn_len;
+    uint8_t tag_len;
     bool eliciting;
     bool in_flight;
     bool pad_datagram; /* to at least 1200 bytes, RFC 9000 8.2.2 */

@@ -8,7 +8,7 @@
 void quic_conn_derive_next(quic_conn *conn)
 {
     const quic_keys *rx = conn->spaces[QUIC_SPACE_APP].rx;
-    if (conn->rx_next == NULL && rx != NULL &&
+    if (conn->rx_next == NULL && rx != NULL && !conn->unencrypted &&
         quic_keys_update(&conn->rx_next, rx, &conn->mem) != QUIC_OK) {
         conn->rx_next = NULL; /* no memory: tried again when needed */
     }
@@ -39,6 +39,11 @@ quic_rc quic_conn_open_other_phase(quic_conn *conn, quic_keys **out, uint64_t pn
 {
     quic_keys *prev = conn->rx_prev;
     uint8_t *payload = data + hdr_len;
+    if (conn->unencrypted) { /* without keys there are no phases */
+        *out = conn->spaces[QUIC_SPACE_APP].rx;
+        return quic_keys_open(*out, pn, data, hdr_len, payload, len - hdr_len) ? QUIC_OK
+                                                                               : QUIC_E_DROP;
+    }
     if (prev != NULL && pn < conn->rx_phase_first_pn) {
         *out = prev;
         if (quic_keys_open(prev, pn, data, hdr_len, payload, len - hdr_len)) {
@@ -124,7 +129,7 @@ quic_rc quic_conn_on_opened(quic_conn *conn, const quic_keys *keys, uint64_t pn,
  * while the peer may still keep the keys before that. */
 static bool may_update(const quic_conn *conn)
 {
-    return conn->handshake_confirmed && !conn->key_update_unacked &&
+    return conn->handshake_confirmed && !conn->unencrypted && !conn->key_update_unacked &&
            conn->tx_phase == conn->rx_phase && conn->rx_prev == NULL;
 }
 
@@ -140,7 +145,7 @@ static quic_rc initiate_update(quic_conn *conn)
 
 quic_rc quic_conn_update_keys(quic_conn *conn)
 {
-    if (conn->state != QUIC_CONN_ESTABLISHED) {
+    if (conn->state != QUIC_CONN_ESTABLISHED || conn->unencrypted) {
         return QUIC_E_STATE;
     }
     if (!may_update(conn)) {
@@ -233,7 +238,8 @@ void quic_conn_replay_held(quic_conn *conn, quic_ns now)
             quic_long_header h;
             if (!quic_header_is_long(list->data[0])) {
                 quic_conn_recv_short(conn, list->data, 1, list->len, list->len, list->ecn, now);
-            } else if (quic_header_decode_long(&h, list->data, list->len) == QUIC_OK) {
+            } else if (quic_header_decode_long(&h, list->data, list->len, QUIC_VERSIONS_ALL) ==
+                       QUIC_OK) {
                 quic_conn_recv_long(conn, list->data, &h, list->datagram_len, list->ecn, now);
             }
         }

@@ -84,6 +84,14 @@ static bool long_packet_acceptable(quic_conn *conn, const quic_long_header *h, s
     return true;
 }
 
+/* RFC 9369 4.1: 0-RTT packets come in the version the client chose, Handshake packets in the negotiated
+ * one. Initial packets were asked for by version. */
+static bool version_fits(const quic_conn *conn, quic_level level, uint32_t version)
+{
+    return level == QUIC_LEVEL_INITIAL ||
+           version == (level == QUIC_LEVEL_EARLY ? conn->version.chosen : conn->version.current);
+}
+
 void quic_conn_recv_long(quic_conn *conn, uint8_t *data, const quic_long_header *h,
                          size_t datagram_len, uint8_t ecn, quic_ns now)
 {
@@ -98,13 +106,18 @@ void quic_conn_recv_long(quic_conn *conn, uint8_t *data, const quic_long_header 
     }
     quic_level level = quic_header_type_level(h->type);
     quic_conn_space *space = &conn->spaces[quic_conn_space_of(level)];
-    quic_keys *rx = space->rx;
+    quic_keys *rx =
+        level == QUIC_LEVEL_INITIAL ? quic_conn_version_initial_rx(conn, h->version) : space->rx;
     bool hold = !space->discarded && level == QUIC_LEVEL_HANDSHAKE;
     if (QUIC_UNLIKELY(level == QUIC_LEVEL_EARLY)) {
         rx = conn->early != NULL ? conn->early->keys : NULL;
         /* TLS has not decided yet */
         hold = conn->external ? !conn->handshake_complete
                               : conn->early_gate != NULL && conn->tls == NULL;
+    }
+    if (QUIC_UNLIKELY(rx != NULL && !version_fits(conn, level, h->version))) {
+        counters->drop_malformed++;
+        return;
     }
     if (rx == NULL) {
         if (hold) {
@@ -141,6 +154,9 @@ void quic_conn_recv_long(quic_conn *conn, uint8_t *data, const quic_long_header 
     if ((first & QUIC_HEADER_LONG_RESERVED) != 0) {
         quic_conn_fail(conn, QUIC_V_PROTOCOL_VIOLATION, 0, "reserved bits", now); /* 17.2 */
         return;
+    }
+    if (level == QUIC_LEVEL_INITIAL) {
+        quic_conn_version_on_initial(conn, h->version);
     }
     if (!conn->peer_scid_known) {
         quic_cid_set(&conn->peer_scid, h->scid, h->scid_len);
@@ -212,7 +228,7 @@ static inline void recv_short_one(quic_conn *conn, uint8_t *data, size_t len, si
         return;
     }
     on_authentic(conn, QUIC_LEVEL_APP, now);
-    take_payload(conn, QUIC_LEVEL_APP, pn, data + hdr_len, len - hdr_len - QUIC_AEAD_TAG_LEN,
+    take_payload(conn, QUIC_LEVEL_APP, pn, data + hdr_len, len - hdr_len - keys->suite->tag_len,
                  data + 1, pn_off - 1, ecn, now);
 }
 
@@ -270,25 +286,6 @@ void quic_conn_recv_done(quic_conn *conn, quic_ns now)
 
 /* ---- packets that are not packets -------------------------------------------------------------------- */
 
-/* RFC 9000 6.2: ignored unless it is the first thing a server answers, and it must not offer the
- * version we already use. */
-void quic_conn_recv_version_negotiation(quic_conn *conn, const quic_long_header *h, quic_ns now)
-{
-    if (conn->role != QUIC_CLIENT || conn->authentic || conn->retry_used ||
-        !quic_conn_is_open(conn) || !quic_cid_is(&conn->initial_scid, h->dcid, h->dcid_len) ||
-        !quic_cid_is(&conn->original_dcid, h->scid, h->scid_len)) {
-        conn->env->counters->drop_malformed++;
-        return;
-    }
-    for (uint32_t i = 0; i < h->version_count; i++) {
-        if (quic_header_vn_version(h, i) == QUIC_VERSION_1) {
-            conn->env->counters->drop_malformed++;
-            return;
-        }
-    }
-    quic_conn_end_silently(conn, QURING_CLOSE_VERSION, now);
-}
-
 /* RFC 9000 17.2.5.2, 8.1.2 */
 void quic_conn_recv_retry(quic_conn *conn, const uint8_t *data, const quic_long_header *h,
                           quic_ns now)
@@ -296,7 +293,8 @@ void quic_conn_recv_retry(quic_conn *conn, const uint8_t *data, const quic_long_
     if (conn->role != QUIC_CLIENT || conn->authentic || conn->retry_used ||
         !quic_conn_is_open(conn) || h->token_len == 0 ||
         quic_cid_is(&conn->original_dcid, h->scid, h->scid_len) ||
-        !quic_retry_tag_check(&conn->original_dcid, data, h->packet_len)) {
+        h->version != conn->version.chosen || /* RFC 9369 4.1 */
+        !quic_retry_tag_check(h->version, &conn->original_dcid, data, h->packet_len)) {
         conn->env->counters->drop_malformed++;
         return;
     }
@@ -312,7 +310,8 @@ void quic_conn_recv_retry(quic_conn *conn, const uint8_t *data, const quic_long_
     conn->retry_used = true;
     quic_cid_set(&conn->retry_scid, h->scid, h->scid_len);
     quic_cid_peer_set_initial(&conn->cids_peer, &conn->retry_scid);
-    if (quic_conn_make_initial_keys(conn, &conn->retry_scid) != QUIC_OK) {
+    conn->initial_dcid = conn->retry_scid;
+    if (quic_conn_make_initial_keys(conn, &conn->initial_dcid) != QUIC_OK) {
         quic_conn_fail(conn, QUIC_E_NOMEM, 0, "memory", now);
         return;
     }

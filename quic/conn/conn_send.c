@@ -116,7 +116,7 @@ static bool send_handshake_datagram(quic_conn *conn, quic_tx_unit *unit, quic_ns
         /* RFC 9000 14.1: a datagram with an Initial is padded, a server's only when it elicits */
         initial = initial || b->pad_datagram ||
                   (i == QUIC_SPACE_INITIAL && (conn->role == QUIC_CLIENT || b->eliciting));
-        len += (size_t)(b->p - b->buf) + QUIC_AEAD_TAG_LEN;
+        len += (size_t)(b->p - b->buf) + b->tag_len;
         size_t short_by = QUIC_PN_LEN_MAX > b->pn_len + (size_t)(b->p - b->buf) - b->hdr_len
                               ? QUIC_PN_LEN_MAX - b->pn_len - (size_t)(b->p - b->buf) + b->hdr_len
                               : 0;
@@ -134,7 +134,7 @@ static bool send_handshake_datagram(quic_conn *conn, quic_tx_unit *unit, quic_ns
         return false;
     }
     size_t before_last =
-        len - (size_t)(built[count - 1].p - built[count - 1].buf) - QUIC_AEAD_TAG_LEN;
+        len - (size_t)(built[count - 1].p - built[count - 1].buf) - built[count - 1].tag_len;
     bool sent_handshake = false;
     for (uint32_t i = 0; i < count; i++) {
         quic_packet_build *b = &built[i];
@@ -249,6 +249,7 @@ static bool send_app_train(quic_conn *conn, quic_tx_unit *unit, quic_ns now)
     if (QUIC_UNLIKELY(!quic_conn_is_open(conn))) {
         return send_close(conn, unit, now);
     }
+    quic_conn_grease_next(conn);
     const quic_stream *turn = quic_scheduler_next(&conn->scheduler);
     while (count < seg_max && len + size <= unit->cap && len + size <= credit) {
         bool window = conn->recovery.in_flight_bytes + size <= conn->cc.cwnd_bytes;

@@ -34,7 +34,7 @@ bool quic_packet_add_new_tokens(quic_conn *conn, quic_packet_build *b)
             return false;
         }
         if (quic_token_new_make(&env->token_keys, token, env->rng, &conn->path.addr.remote,
-                                QUIC_VERSION_1, env->now + env->wall_offset_ns) != QUIC_OK) {
+                                conn->version.current, env->now + env->wall_offset_ns) != QUIC_OK) {
             conn->new_tokens_due = 0; /* the client does without */
             break;
         }
@@ -76,7 +76,7 @@ quic_rc quic_conn_on_new_token(quic_conn *conn, const quic_frame_new_token *fram
     token->next = NULL;
     token->len = (uint32_t)len;
     quic_store_be32(token->blob, BLOB_MAGIC);
-    quic_store_be32(token->blob + 4, QUIC_VERSION_1);
+    quic_store_be32(token->blob + 4, conn->version.current); /* RFC 9369 5 */
     token->blob[8] = (uint8_t)name_len;
     if (name_len > 0) {
         memcpy(token->blob + BLOB_HEAD, conn->server_name, name_len);
@@ -97,13 +97,18 @@ void quic_conn_free_token(quic_conn *conn)
     }
 }
 
+uint32_t quic_conn_token_version(const uint8_t *blob, size_t len)
+{
+    return len >= BLOB_HEAD && quic_load_be32(blob) == BLOB_MAGIC ? quic_load_be32(blob + 4) : 0;
+}
+
 /* RFC 9000 8.1.3: a token is for the server that gave it; RFC 9369 5: and for its version. */
 quic_rc quic_conn_use_token(quic_conn *conn, const uint8_t *blob, size_t len)
 {
     const size_t name_len = name_len_of(conn);
     const size_t head = BLOB_HEAD + name_len;
     if (len <= head || len > head + TOKEN_LEN_MAX || quic_load_be32(blob) != BLOB_MAGIC ||
-        quic_load_be32(blob + 4) != QUIC_VERSION_1 || blob[8] != name_len ||
+        quic_load_be32(blob + 4) != conn->version.chosen || blob[8] != name_len ||
         (name_len > 0 && memcmp(blob + BLOB_HEAD, conn->server_name, name_len) != 0)) {
         return QUIC_OK; /* as good as none */
     }

@@ -26,13 +26,8 @@ static bool reduced(const quic_transport_params *before, const quic_transport_pa
 /* The server's side of the same rule: a ticket made under other parameters is refused 0-RTT. */
 static size_t context_of(quic_transport_params *p, uint8_t *out, size_t room)
 {
-    if (room < 4) {
-        return 0;
-    }
     quic_transport_params_keep_remembered(p);
-    quic_store_be32(out, QUIC_VERSION_1);
-    size_t len = quic_transport_params_encode(out + 4, room - 4, p, QUIC_SERVER, 0);
-    return len == 0 ? 0 : 4 + len;
+    return quic_transport_params_encode(out, room, p, QUIC_SERVER, 0);
 }
 
 size_t quic_conn_early_context(const quic_conn *conn, uint8_t *out, size_t room)
@@ -72,7 +67,7 @@ void quic_conn_keep_session(quic_conn *conn, const uint8_t *data, size_t len)
         return; /* without it the next connection does a full handshake */
     }
     quic_store_be32(blob, BLOB_MAGIC);
-    quic_store_be32(blob + 4, QUIC_VERSION_1);
+    quic_store_be32(blob + 4, conn->version.current); /* RFC 9369 5: the negotiated one */
     blob[8] = (uint8_t)name_len;
     uint8_t *at = blob + BLOB_HEAD;
     if (name_len > 0) {
@@ -103,7 +98,7 @@ static bool read_blob(const quic_conn *conn, const uint8_t *blob, size_t len,
                       quic_transport_params *p, quic_conn_early *early)
 {
     if (len < BLOB_HEAD + 2 || len > BLOB_LEN_MAX || quic_load_be32(blob) != BLOB_MAGIC ||
-        quic_load_be32(blob + 4) != QUIC_VERSION_1) {
+        quic_load_be32(blob + 4) != conn->version.chosen) {
         return false;
     }
     size_t name_len = blob[8];
@@ -123,6 +118,12 @@ static bool read_blob(const quic_conn *conn, const uint8_t *blob, size_t len,
     early->tls_session = at + 2 + params_len;
     early->tls_session_len = left - params_len;
     return true;
+}
+
+uint32_t quic_conn_session_version(const uint8_t *session, size_t len)
+{
+    bool is_blob = len >= BLOB_HEAD && quic_load_be32(session) == BLOB_MAGIC;
+    return is_blob ? quic_load_be32(session + 4) : 0;
 }
 
 quic_rc quic_conn_early_prepare(quic_conn *conn, const uint8_t *session, size_t len, bool zero_rtt)
@@ -147,6 +148,8 @@ void quic_conn_early_tls_args(quic_conn *conn, quic_tls_tickets *out, uint8_t *c
                               quic_ns now)
 {
     out->now = now;
+    out->version = conn->version.current;
+    out->version_first = conn->version.chosen;
     if (conn->role == QUIC_CLIENT) {
         if (conn->early != NULL) {
             out->session = conn->early->tls_session;
@@ -187,7 +190,8 @@ quic_rc quic_conn_install_early(quic_conn *conn, bool is_write, uint16_t suite,
         return QUIC_E_STATE;
     }
     quic_rc rc =
-        quic_keys_create(&conn->early->keys, conn->env->crypto, &conn->mem, suite, secret, len);
+        quic_keys_create(&conn->early->keys, conn->env->crypto, &conn->mem, conn->version.chosen,
+                         suite, secret, len); /* RFC 9369 4.1: whatever is negotiated */
     if (rc == QUIC_OK && conn->role == QUIC_SERVER) {
         conn->early_status = QUIC_EARLY_ACCEPTED;
         conn->env->counters->early_accepted++;
@@ -274,6 +278,13 @@ static void reject(quic_conn *conn)
     quic_conn_free_early(conn);
     quic_conn_raise(conn, QUIC_CONN_EV_EARLY_REJECTED);
     quic_conn_mark_dirty(conn);
+}
+
+void quic_conn_early_abandon(quic_conn *conn)
+{
+    if (conn->early_status == QUIC_EARLY_OFFERED) {
+        reject(conn);
+    }
 }
 
 void quic_conn_follow_early(quic_conn *conn)

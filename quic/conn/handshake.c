@@ -34,8 +34,9 @@ quic_rc quic_conn_make_initial_keys(quic_conn *conn, const quic_cid *client_dcid
 {
     quic_keys *client = NULL;
     quic_keys *server = NULL;
-    quic_rc rc = quic_keys_create_initial(&client, &server, conn->env->crypto, &conn->mem,
-                                          QUIC_VERSION_1, client_dcid);
+    quic_rc rc =
+        quic_keys_create_initial(&client, &server, conn->env->crypto, &conn->mem,
+                                 quic_conn_version_of_keys(conn->version.current), client_dcid);
     if (rc != QUIC_OK) {
         return rc;
     }
@@ -60,7 +61,10 @@ quic_rc quic_conn_install_secret(quic_conn *conn, quic_level level, bool is_writ
     if (level == QUIC_LEVEL_INITIAL || space->discarded || *slot != NULL) {
         return QUIC_E_STATE;
     }
-    quic_rc rc = quic_keys_create(slot, conn->env->crypto, &conn->mem, suite, secret, len);
+    quic_rc rc = level == QUIC_LEVEL_APP && conn->unencrypted
+                     ? quic_keys_create_plain(slot, conn->env->crypto, &conn->mem)
+                     : quic_keys_create(slot, conn->env->crypto, &conn->mem, conn->version.current,
+                                        suite, secret, len);
     if (rc == QUIC_OK) {
         conn->suite = suite;
         quic_conn_update_facts(conn);
@@ -113,6 +117,8 @@ void quic_conn_our_params(const quic_conn *conn, quic_transport_params *p)
     p->min_ack_delay_us = quic_conn_min_ack_delay_us(conn);
     p->max_datagram_frame_size = lim->datagram_max_bytes;
     p->disable_active_migration = true;
+    p->grease_quic_bit = lim->grease_quic_bit;
+    p->disable_1rtt_encryption = lim->disable_1rtt_encryption;
 }
 
 size_t quic_conn_encode_params(quic_conn *conn, uint8_t *out, size_t room)
@@ -121,6 +127,8 @@ size_t quic_conn_encode_params(quic_conn *conn, uint8_t *out, size_t room)
     quic_conn_our_params(conn, &p);
     p.has_initial_scid = true;
     p.initial_scid = conn->initial_scid;
+    p.has_version_info = true;
+    quic_conn_version_info(conn, &p.version_info);
     if (conn->role == QUIC_SERVER) {
         p.has_original_dcid = true;
         p.original_dcid = conn->original_dcid;
@@ -167,6 +175,31 @@ void quic_conn_take_limits(quic_conn *conn, const quic_transport_params *p)
     (void)quic_flow_send_on_limit(&conn->flow_send, p->initial_max_data);
 }
 
+/* Both ends ask for 1-RTT packets without protection: no key opens or seals them any more, whichever
+ * were there already. */
+static quic_rc drop_protection(quic_conn *conn)
+{
+    quic_conn_space *app = &conn->spaces[QUIC_SPACE_APP];
+    quic_keys **slots[] = {&app->rx, &app->tx};
+    conn->unencrypted = true;
+    quic_keys_destroy(conn->rx_next);
+    conn->rx_next = NULL;
+    conn->env->counters->conns_unencrypted++;
+    for (size_t i = 0; i < sizeof(slots) / sizeof(slots[0]); i++) {
+        quic_keys *plain = NULL;
+        if (*slots[i] == NULL) {
+            continue;
+        }
+        quic_rc rc = quic_keys_create_plain(&plain, conn->env->crypto, &conn->mem);
+        if (rc != QUIC_OK) {
+            return rc;
+        }
+        quic_keys_destroy(*slots[i]);
+        *slots[i] = plain;
+    }
+    return QUIC_OK;
+}
+
 quic_rc quic_conn_apply_peer_params(quic_conn *conn, const uint8_t *data, size_t len)
 {
     quic_transport_params params;
@@ -182,11 +215,20 @@ quic_rc quic_conn_apply_peer_params(quic_conn *conn, const uint8_t *data, size_t
     if (!cids_authentic(conn, p)) {
         return QUIC_V_TRANSPORT_PARAMETER;
     }
-    rc = quic_conn_early_check_params(conn, p);
+    rc = quic_conn_version_check(conn, p);
+    if (rc == QUIC_OK) {
+        rc = quic_conn_early_check_params(conn, p);
+    }
+    if (rc == QUIC_OK && p->disable_1rtt_encryption && conn->limits.disable_1rtt_encryption) {
+        rc = drop_protection(conn);
+    }
     if (rc != QUIC_OK) {
         return rc;
     }
     conn->params_applied = true;
+    if (p->grease_quic_bit && conn->limits.grease_quic_bit) {
+        conn->tx_grease = quic_rng_u64(conn->env->rng) | 1;
+    }
     conn->peer_ack_delay_exponent = (uint8_t)p->ack_delay_exponent;
     quic_conn_take_limits(conn, p);
     conn->recovery.max_ack_delay_ns = p->max_ack_delay_ms * QUIC_NS_PER_MS;
@@ -248,8 +290,8 @@ quic_rc quic_conn_start_client(quic_conn *conn, quic_ns now)
 }
 
 /* A server spends nothing on TLS before the whole ClientHello is there (RFC 9001 4.3 lets it take
- * several Initials, in any order). */
-static bool client_hello_there(quic_conn *conn, quic_ns now)
+ * several Initials, in any order). With it, the version is decided (RFC 9368 2.3). */
+static bool take_client_hello(quic_conn *conn, quic_ns now)
 {
     const quic_crypto_stream *cs = conn->spaces[QUIC_SPACE_INITIAL].crypto;
     if (cs == NULL) {
@@ -273,6 +315,11 @@ static bool client_hello_there(quic_conn *conn, quic_ns now)
     if (total > SESSION_ID_LEN_OFF && span.data[SESSION_ID_LEN_OFF] != 0) {
         quic_conn_fail(conn, QUIC_V_PROTOCOL_VIOLATION, QUIC_FRAME_CRYPTO,
                        "TLS middlebox compatibility mode", now); /* RFC 9001 8.4 */
+        return false;
+    }
+    rc = quic_conn_version_negotiate(conn, span.data, span.len);
+    if (rc != QUIC_OK) {
+        quic_conn_fail(conn, rc, 0, "memory", now);
         return false;
     }
     return true;
@@ -345,7 +392,9 @@ static bool follow_tls(quic_conn *conn, quic_ns now)
     if (!conn->params_applied && vt->peer_params(conn->tls, &data, &len)) {
         quic_rc rc = quic_conn_apply_peer_params(conn, data, len);
         if (rc != QUIC_OK) {
-            quic_conn_fail(conn, rc, QUIC_FRAME_CRYPTO, "transport parameters", now);
+            const char *why =
+                rc == QUIC_V_VERSION_NEGOTIATION ? "version negotiation" : "transport parameters";
+            quic_conn_fail(conn, rc, QUIC_FRAME_CRYPTO, why, now);
             return false;
         }
     }
@@ -375,7 +424,7 @@ static bool follow_tls(quic_conn *conn, quic_ns now)
 static void drive_external(quic_conn *conn, quic_ns now)
 {
     if (conn->role == QUIC_SERVER && !conn->hs_accepted) {
-        if (!conn->hs_pending && client_hello_there(conn, now)) {
+        if (!conn->hs_pending && take_client_hello(conn, now)) {
             conn->hs_pending = true;
             quic_conn_raise(conn, QUIC_CONN_EV_HS_PENDING);
         }
@@ -434,7 +483,7 @@ void quic_conn_drive_handshake(quic_conn *conn, quic_ns now)
     }
     if (conn->tls == NULL) {
         if (conn->role == QUIC_CLIENT || conn->handshake_complete ||
-            !client_hello_there(conn, now)) {
+            !take_client_hello(conn, now)) {
             return;
         }
         quic_rc rc = create_tls(conn, now);
@@ -512,6 +561,9 @@ void quic_conn_discard_space(quic_conn *conn, quic_space space, quic_ns now)
         quic_crypto_stream_deinit(s->crypto);
         quic_mem_free(&conn->mem, s->crypto, sizeof(*s->crypto));
         s->crypto = NULL;
+    }
+    if (space == QUIC_SPACE_INITIAL) {
+        quic_conn_version_free_other(conn); /* RFC 9369 4.1: not earlier */
     }
     quic_ack_tracker_deinit(&s->acks);
     quic_recovery_discard_space(&conn->recovery, space, now);

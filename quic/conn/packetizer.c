@@ -25,28 +25,31 @@ static inline bool begin_header(quic_conn *conn, quic_packet_build *b, quic_spac
     b->buf = buf;
     if (QUIC_LIKELY(is_short(b))) {
         uint8_t flags = conn->tx_phase ? QUIC_HEADER_KEY_PHASE_BIT : 0;
+        flags |= quic_conn_grease_bit(conn, b->pn);
         b->hdr_len = quic_header_encode_short(buf, room, dcid, flags, b->pn, b->pn_len);
     } else {
         quic_long_header_spec spec = {
             .type = b->early                      ? QUIC_PACKET_0RTT
                     : space == QUIC_SPACE_INITIAL ? QUIC_PACKET_INITIAL
                                                   : QUIC_PACKET_HANDSHAKE,
-            .version = QUIC_VERSION_1,
+            .version = b->early ? conn->version.chosen : conn->version.current,
             .dcid = dcid,
             .scid = &conn->initial_scid,
             .token = conn->token,
             .token_len = conn->token_len,
             .pn = b->pn,
             .pn_len = b->pn_len,
+            .clear_fixed_bit = quic_conn_grease_bit(conn, b->pn) != 0,
         };
         b->hdr_len = quic_header_encode_long(buf, room, &b->len_off, &spec);
     }
-    if (b->hdr_len == 0 || room < b->hdr_len + QUIC_PN_LEN_MAX + QUIC_AEAD_TAG_LEN) {
+    b->tag_len = tx_keys(conn, b)->suite->tag_len;
+    if (b->hdr_len == 0 || room < b->hdr_len + QUIC_PN_LEN_MAX + b->tag_len) {
         return false;
     }
     b->pn_off = b->hdr_len - b->pn_len;
     b->p = buf + b->hdr_len;
-    b->end = buf + room - QUIC_AEAD_TAG_LEN;
+    b->end = buf + room - b->tag_len;
     return true;
 }
 
@@ -92,11 +95,11 @@ static inline size_t seal_packet(quic_conn *conn, quic_packet_build *b, size_t l
 {
     /* RFC 9001 5.4.2: packet number and payload have at least 4 bytes, for the sample */
     size_t body_min = b->pn_len < QUIC_PN_LEN_MAX ? QUIC_PN_LEN_MAX - b->pn_len : 1;
-    size_t want = b->hdr_len + body_min + QUIC_AEAD_TAG_LEN;
+    size_t want = b->hdr_len + body_min + b->tag_len;
     if (want < len_min) {
         want = len_min;
     }
-    size_t have = (size_t)(b->p - b->buf) + QUIC_AEAD_TAG_LEN;
+    size_t have = (size_t)(b->p - b->buf) + b->tag_len;
     if (QUIC_UNLIKELY(have < want)) {
         size_t pad = want - have;
         QURING_ASSERT(b->p + pad <= b->end);
@@ -106,10 +109,10 @@ static inline size_t seal_packet(quic_conn *conn, quic_packet_build *b, size_t l
     }
     size_t body = (size_t)(b->p - b->buf) - b->hdr_len;
     if (!is_short(b)) {
-        quic_header_patch_len(b->buf, b->len_off, b->pn_len + body + QUIC_AEAD_TAG_LEN);
+        quic_header_patch_len(b->buf, b->len_off, b->pn_len + body + b->tag_len);
     }
     quic_keys_seal(tx_keys(conn, b), b->pn, b->buf, b->hdr_len, b->buf + b->hdr_len, body);
-    return b->hdr_len + body + QUIC_AEAD_TAG_LEN;
+    return b->hdr_len + body + b->tag_len;
 }
 
 size_t quic_packet_finish_closing(quic_conn *conn, quic_packet_build *b, size_t len_min)

@@ -33,6 +33,7 @@ typedef struct quic_crypto_suite {
     uint16_t id;
     uint8_t key_len;  /* of the AEAD and of header protection */
     uint8_t hash_len; /* of the KDF: 32 SHA-256, 48 SHA-384 */
+    uint8_t tag_len;  /* QUIC_AEAD_TAG_LEN; 0: packets are in the clear */
     uint32_t aead_size;
     uint32_t hp_size;
     uint64_t confidentiality_limit; /* packets sealed with one key, RFC 9001 6.6 */
@@ -44,9 +45,8 @@ typedef struct quic_crypto_suite {
     bool (*hp_init)(void *hp, const uint8_t *key);
     void (*hp_deinit)(void *hp);
 
-    /* seal writes len bytes of ciphertext and a 16-byte tag to dst; src == dst is allowed, other
-     * overlap is not. open decrypts ct_len bytes at src plus the 16 bytes of tag that follow them
-     * to dst (src == dst allowed) and says whether the tag is right; dst is garbage if not. */
+    /* seal writes len bytes of ciphertext and tag_len bytes of tag to dst; src == dst is allowed,
+     * other overlap is not. open decrypts ct_len bytes at src plus the tag that follows them to dst (src == dst allowed) and says whether the tag is right; dst is garbage if not. */
     void (*seal)(void *aead, uint8_t *dst, const uint8_t *src, size_t len, const uint8_t *nonce,
                  const uint8_t *ad, size_t ad_len);
     bool (*open)(void *aead, uint8_t *dst, const uint8_t *src, size_t ct_len, const uint8_t *nonce,
@@ -79,6 +79,10 @@ const quic_crypto *quic_crypto_ipsec_mb(void);
 
 /* quic_crypto_best gives ipsec-mb where it can be had, otherwise BoringSSL. */
 const quic_crypto *quic_crypto_best(void);
+
+/* quic_crypto_plain is a suite that protects nothing, for connections whose two ends have asked for
+ * that: no tag, and masks of 0, made without a look at the samples. */
+const quic_crypto_suite *quic_crypto_plain(void);
 
 /* quic_crypto_shim is linked only into tests (target crypto_shim): the payload stays readable, the
  * tag is a keyed hash over nonce, header and payload, masks are 0. No secrecy, no authenticity. */

@@ -84,11 +84,11 @@ static void shim_hp_masks(void *hp, const uint8_t *const samples[], uint8_t (*ma
 
 #define SHIM_SUITE(suite_id, keys, hash, init)                                                     \
     {                                                                                              \
-        .id = (suite_id), .key_len = (keys), .hash_len = (hash), .aead_size = sizeof(shim_ctx),    \
-        .hp_size = sizeof(shim_ctx), .confidentiality_limit = 1ull << 23,                          \
-        .integrity_limit = 1ull << 36, .aead_init = (init), .aead_deinit = ctx_deinit,             \
-        .hp_init = (init), .hp_deinit = ctx_deinit, .seal = shim_seal, .open = shim_open,          \
-        .hp_masks = shim_hp_masks                                                                  \
+        .id = (suite_id), .key_len = (keys), .hash_len = (hash), .tag_len = QUIC_AEAD_TAG_LEN,     \
+        .aead_size = sizeof(shim_ctx), .hp_size = sizeof(shim_ctx),                                \
+        .confidentiality_limit = 1ull << 23, .integrity_limit = 1ull << 36, .aead_init = (init),   \
+        .aead_deinit = ctx_deinit, .hp_init = (init), .hp_deinit = ctx_deinit, .seal = shim_seal,  \
+        .open = shim_open, .hp_masks = shim_hp_masks                                               \
     }
 
 const quic_crypto *quic_crypto_shim(void)

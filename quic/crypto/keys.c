@@ -124,9 +124,8 @@ static quic_rc make(quic_keys **out, const quic_crypto *crypto, quic_mem *mem,
     return QUIC_OK;
 }
 
-quic_rc quic_keys_create_version(quic_keys **out, const quic_crypto *crypto, quic_mem *mem,
-                                 uint32_t version, uint16_t suite, const uint8_t *secret,
-                                 size_t secret_len)
+quic_rc quic_keys_create(quic_keys **out, const quic_crypto *crypto, quic_mem *mem,
+                         uint32_t version, uint16_t suite, const uint8_t *secret, size_t secret_len)
 {
     const quic_crypto_suite *s = quic_crypto_find_suite(crypto, suite);
     const uint8_t labels = find_labels(version);
@@ -134,12 +133,6 @@ quic_rc quic_keys_create_version(quic_keys **out, const quic_crypto *crypto, qui
         return QUIC_E_INVAL;
     }
     return make(out, crypto, mem, s, labels, secret, NULL);
-}
-
-quic_rc quic_keys_create(quic_keys **out, const quic_crypto *crypto, quic_mem *mem, uint16_t suite,
-                         const uint8_t *secret, size_t secret_len)
-{
-    return quic_keys_create_version(out, crypto, mem, QUIC_VERSION_1, suite, secret, secret_len);
 }
 
 quic_rc quic_keys_create_initial(quic_keys **out_client, quic_keys **out_server,
@@ -195,6 +188,16 @@ quic_rc quic_keys_update(quic_keys **out_next, const quic_keys *cur, quic_mem *m
     }
     next->open_failed_count = cur->open_failed_count; /* RFC 9001 6.6 counts across all keys */
     *out_next = next;
+    return QUIC_OK;
+}
+
+quic_rc quic_keys_create_plain(quic_keys **out, const quic_crypto *crypto, quic_mem *mem)
+{
+    quic_keys *k = alloc_keys(mem, crypto, quic_crypto_plain());
+    if (k == NULL) {
+        return QUIC_E_NOMEM;
+    }
+    *out = k;
     return QUIC_OK;
 }
 

@@ -38,19 +38,15 @@ typedef struct quic_keys {
     uint8_t hp_key[QUIC_AEAD_KEY_LEN_MAX];
 } quic_keys;
 
-/* quic_keys_create derives key, iv and header-protection key from a traffic secret (copied).
+/* quic_keys_create derives key, iv and header-protection key from a traffic secret (copied), with the
+ * labels of `version`, which a key update keeps.
  *
  *   suite   0x1301..0x1304; secret_len must be that of its hash (32 or 48).
- * Returns QUIC_OK; QUIC_E_INVAL (suite or length); QUIC_E_NOMEM; QUIC_E_CRYPTO. `mem` must outlive
- * the keys. */
+ * Returns QUIC_OK; QUIC_E_INVAL (version neither 1 nor 2, suite or length); QUIC_E_NOMEM;
+ * QUIC_E_CRYPTO. `mem` must outlive the keys. */
 QUIC_NODISCARD quic_rc quic_keys_create(quic_keys **out, const quic_crypto *crypto, quic_mem *mem,
-                                        uint16_t suite, const uint8_t *secret, size_t secret_len);
-
-/* quic_keys_create_version is the same for `version`, whose labels a key update keeps; quic_keys_create
- * is version 1. QUIC_E_INVAL for a version that is neither 1 nor 2. */
-QUIC_NODISCARD quic_rc quic_keys_create_version(quic_keys **out, const quic_crypto *crypto,
-                                                quic_mem *mem, uint32_t version, uint16_t suite,
-                                                const uint8_t *secret, size_t secret_len);
+                                        uint32_t version, uint16_t suite, const uint8_t *secret,
+                                        size_t secret_len);
 
 /* quic_keys_create_initial derives both directions' Initial keys from the client's first DCID
  * (RFC 9001 5.2, RFC 9369 3.3.1). out_client protects what the client sends, out_server what the server
@@ -60,6 +56,11 @@ QUIC_NODISCARD quic_rc quic_keys_create_version(quic_keys **out, const quic_cryp
 QUIC_NODISCARD quic_rc quic_keys_create_initial(quic_keys **out_client, quic_keys **out_server,
                                                 const quic_crypto *crypto, quic_mem *mem,
                                                 uint32_t version, const quic_cid *client_dcid);
+
+/* quic_keys_create_plain makes keys that protect nothing: see quic_crypto_plain. They serve both
+ * directions, each with its own object. Returns QUIC_OK; QUIC_E_NOMEM. */
+QUIC_NODISCARD quic_rc quic_keys_create_plain(quic_keys **out, const quic_crypto *crypto,
+                                              quic_mem *mem);
 
 /* quic_keys_update makes the keys of the next phase (RFC 9001 6.1): new secret, key and iv, the
  * same header-protection key; sealed_count starts at 0. `cur` stays usable.
@@ -86,7 +87,7 @@ static inline void quic_keys_nonce(const quic_keys *k, uint64_t pn,
     memcpy(out + 4, &low, sizeof(low));
 }
 
-/* quic_keys_seal_from encrypts `len` bytes from src to dst and adds 16 bytes of tag; src == dst is
+/* quic_keys_seal_from encrypts `len` bytes from src to dst and adds the tag; src == dst is
  * allowed, other overlap is not. `hdr` is the unprotected header. */
 static inline void quic_keys_seal_from(quic_keys *k, uint64_t pn, const uint8_t *hdr,
                                        size_t hdr_len, uint8_t *dst, const uint8_t *src, size_t len)
@@ -97,24 +98,25 @@ static inline void quic_keys_seal_from(quic_keys *k, uint64_t pn, const uint8_t 
     k->suite->seal(k->aead, dst, src, len, nonce, hdr, hdr_len);
 }
 
-/* quic_keys_seal does the same in place; `payload` has room for len + 16 bytes. */
+/* quic_keys_seal does the same in place; `payload` has room for the tag. */
 static inline void quic_keys_seal(quic_keys *k, uint64_t pn, const uint8_t *hdr, size_t hdr_len,
                                   uint8_t *payload, size_t len)
 {
     quic_keys_seal_from(k, pn, hdr, hdr_len, payload, payload, len);
 }
 
-/* quic_keys_open_to decrypts `len_with_tag` bytes from src to dst (len_with_tag - 16 bytes; src ==
- * dst allowed). Returns true when the packet is authentic; otherwise counts it, and dst is garbage.
- * Fewer than 16 bytes are never authentic. */
+/* quic_keys_open_to decrypts `len_with_tag` bytes from src to dst (less the tag; src == dst allowed).
+ * Returns true when the packet is authentic; otherwise counts it, and dst is garbage. Fewer bytes than
+ * a tag has are never authentic. */
 static inline bool quic_keys_open_to(quic_keys *k, uint64_t pn, const uint8_t *hdr, size_t hdr_len,
                                      uint8_t *dst, const uint8_t *src, size_t len_with_tag)
 {
     uint8_t nonce[QUIC_AEAD_NONCE_LEN];
     quic_keys_nonce(k, pn, nonce);
-    if (QUIC_UNLIKELY(len_with_tag < QUIC_AEAD_TAG_LEN ||
-                      !k->suite->open(k->aead, dst, src, len_with_tag - QUIC_AEAD_TAG_LEN, nonce,
-                                      hdr, hdr_len))) {
+    const size_t tag_len = k->suite->tag_len;
+    if (QUIC_UNLIKELY(
+            len_with_tag < tag_len ||
+            !k->suite->open(k->aead, dst, src, len_with_tag - tag_len, nonce, hdr, hdr_len))) {
         k->open_failed_count++;
         return false;
     }

@@ -40,9 +40,8 @@ static bool seal_nothing(uint8_t out[QUIC_AEAD_TAG_LEN], const retry_secret *sec
     return ok;
 }
 
-quic_rc quic_retry_tag_make_version(uint8_t out[QUIC_AEAD_TAG_LEN], uint32_t version,
-                                    const quic_cid *original_dcid, const uint8_t *packet,
-                                    size_t len)
+quic_rc quic_retry_tag_make(uint8_t out[QUIC_AEAD_TAG_LEN], uint32_t version,
+                            const quic_cid *original_dcid, const uint8_t *packet, size_t len)
 {
     if (len > QUIC_RETRY_PACKET_LEN_MAX || original_dcid->len > QUIC_CID_LEN_MAX ||
         quic_version_bit(version) == 0) {
@@ -59,25 +58,14 @@ quic_rc quic_retry_tag_make_version(uint8_t out[QUIC_AEAD_TAG_LEN], uint32_t ver
     return seal_nothing(out, secret, pseudo, n) ? QUIC_OK : QUIC_E_CRYPTO;
 }
 
-bool quic_retry_tag_check_version(uint32_t version, const quic_cid *original_dcid,
-                                  const uint8_t *packet, size_t len)
+bool quic_retry_tag_check(uint32_t version, const quic_cid *original_dcid, const uint8_t *packet,
+                          size_t len)
 {
     uint8_t tag[QUIC_AEAD_TAG_LEN];
     if (len < QUIC_AEAD_TAG_LEN) {
         return false;
     }
     const size_t body = len - QUIC_AEAD_TAG_LEN;
-    return quic_retry_tag_make_version(tag, version, original_dcid, packet, body) == QUIC_OK &&
+    return quic_retry_tag_make(tag, version, original_dcid, packet, body) == QUIC_OK &&
            CRYPTO_memcmp(tag, packet + body, sizeof(tag)) == 0;
-}
-
-quic_rc quic_retry_tag_make(uint8_t out[QUIC_AEAD_TAG_LEN], const quic_cid *original_dcid,
-                            const uint8_t *packet, size_t len)
-{
-    return quic_retry_tag_make_version(out, QUIC_VERSION_1, original_dcid, packet, len);
-}
-
-bool quic_retry_tag_check(const quic_cid *original_dcid, const uint8_t *packet, size_t len)
-{
-    return quic_retry_tag_check_version(QUIC_VERSION_1, original_dcid, packet, len);
 }

@@ -11,23 +11,16 @@ extern "C" {
 
 #define QUIC_RETRY_PACKET_LEN_MAX 2048u /* longer packets are neither made nor believed */
 
-/* quic_retry_tag_make computes the tag of a Retry packet of `len` bytes (header and token, without
- * the tag) that answers an Initial sent to `original_dcid`.
- * Returns QUIC_OK; QUIC_E_INVAL (len above the maximum); QUIC_E_CRYPTO. */
-QUIC_NODISCARD quic_rc quic_retry_tag_make(uint8_t out[QUIC_AEAD_TAG_LEN],
+/* quic_retry_tag_make computes the tag of a Retry packet of `version` and of `len` bytes (header and
+ * token, without the tag) that answers an Initial sent to `original_dcid`.
+ * Returns QUIC_OK; QUIC_E_INVAL (len above the maximum, version neither 1 nor 2); QUIC_E_CRYPTO. */
+QUIC_NODISCARD quic_rc quic_retry_tag_make(uint8_t out[QUIC_AEAD_TAG_LEN], uint32_t version,
                                            const quic_cid *original_dcid, const uint8_t *packet,
                                            size_t len);
 
 /* quic_retry_tag_check says whether the last 16 of `len` bytes are the right tag; constant time. */
-bool quic_retry_tag_check(const quic_cid *original_dcid, const uint8_t *packet, size_t len);
-
-/* The same for a Retry of `version`, 1 or 2; the two above are version 1. Another version is
- * QUIC_E_INVAL, or false. */
-QUIC_NODISCARD quic_rc quic_retry_tag_make_version(uint8_t out[QUIC_AEAD_TAG_LEN], uint32_t version,
-                                                   const quic_cid *original_dcid,
-                                                   const uint8_t *packet, size_t len);
-bool quic_retry_tag_check_version(uint32_t version, const quic_cid *original_dcid,
-                                  const uint8_t *packet, size_t len);
+bool quic_retry_tag_check(uint32_t version, const quic_cid *original_dcid, const uint8_t *packet,
+                          size_t len);
 
 #ifdef __cplusplus
 }

@@ -7,7 +7,7 @@
 #include "quic/base/bytes.h"
 #include "quic/crypto/kdf.h"
 
-#define STAMP_LEN 16u
+#define STAMP_LEN 20u
 
 _Static_assert(QUIC_TICKET_OVERHEAD == QUIC_TICKET_ID_LEN + STAMP_LEN + QUIC_AEAD_TAG_LEN,
                "layout");
@@ -52,6 +52,7 @@ quic_rc quic_ticket_seal(const quic_ticket_keys *keys, uint8_t *out, size_t *out
     }
     quic_store_be64(plain, stamp->register_id);
     quic_store_be64(plain + 8, stamp->issued);
+    quic_store_be32(plain + 16, stamp->version);
     memcpy(plain + STAMP_LEN, session, len);
     quic_rng_fill(rng, out, QUIC_TICKET_ID_LEN);
     size_t sealed = 0;
@@ -101,6 +102,7 @@ quic_rc quic_ticket_open(const quic_ticket_keys *keys, uint8_t *out, size_t *out
     if (ok) {
         stamp->register_id = quic_load_be64(plain);
         stamp->issued = quic_load_be64(plain + 8);
+        stamp->version = quic_load_be32(plain + 16);
         memcpy(out, plain + STAMP_LEN, n - STAMP_LEN);
         *out_len = n - STAMP_LEN;
     }

@@ -1,7 +1,7 @@
 /* quic/crypto/session_ticket.h: how a server's session tickets are sealed: any worker, and a
  * restarted server with the same root secret, opens what another one made.
  *
- * Format: nonce (24) | XChaCha20-Poly1305(register (8) | issued (8) | session). The nonce is random
+ * Format: nonce (24) | XChaCha20-Poly1305(register (8) | issued (8) | version (4) | session). The nonce is random
  *         and names the ticket. The stamp is what 0-RTT needs (RFC 8446 8): which register of used
  *         tickets knows about this one, and its age.
  * Owner:  an endpoint keeps the keys, derived once from the root secret; immutable afterwards.
@@ -18,7 +18,7 @@ extern "C" {
 #endif
 
 #define QUIC_TICKET_ID_LEN   24u
-#define QUIC_TICKET_OVERHEAD (QUIC_TICKET_ID_LEN + 16u + QUIC_AEAD_TAG_LEN)
+#define QUIC_TICKET_OVERHEAD (QUIC_TICKET_ID_LEN + 20u + QUIC_AEAD_TAG_LEN)
 #define QUIC_TICKET_LEN_MAX  65535u /* RFC 8446 4.6.1 */
 
 typedef struct quic_ticket_keys {
@@ -31,6 +31,7 @@ typedef struct quic_ticket_keys {
 typedef struct quic_ticket_stamp {
     uint64_t register_id; /* of the register that makes its 0-RTT single-use; 0: none */
     quic_ns issued;
+    uint32_t version; /* of the connection that gave it: good for no other one (RFC 9369 5) */
 } quic_ticket_stamp;
 
 /* quic_ticket_keys_derive derives the keys from the root secret; there is no previous one.

@@ -80,6 +80,8 @@ typedef struct quic_tls_tickets {
                                      under another one (RFC 9000 7.4.1) */
     size_t early_context_len;
     quic_ns now;
+    uint32_t version;       /* of QUIC, in use: tickets given are for it (RFC 9369 5) ... */
+    uint32_t version_first; /* ... and those taken must be for that of the client's first flight */
     /* client */
     const uint8_t
         *session; /* what on_session gave; NULL: none. One that cannot be used is ignored */

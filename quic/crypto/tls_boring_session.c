@@ -38,6 +38,7 @@ static int ticket_seal(SSL *ssl, uint8_t *out, size_t *out_len, size_t cap, cons
     const quic_ticket_stamp stamp = {
         .register_id = self->gate != NULL ? self->gate->id : 0,
         .issued = self->now,
+        .version = self->version,
     };
     return quic_ticket_seal(self->keys, out, out_len, cap, &stamp, in, in_len, self->rng) ==
            QUIC_OK;
@@ -112,9 +113,10 @@ static enum ssl_ticket_aead_result_t ticket_open(SSL *ssl, uint8_t *out, size_t 
                                                  size_t cap, const uint8_t *in, size_t in_len)
 {
     const quic_boring_session *self = self_of(ssl);
-    quic_ticket_stamp stamp = {0, 0};
+    quic_ticket_stamp stamp = {0, 0, 0};
     if (self->keys == NULL ||
-        quic_ticket_open(self->keys, out, out_len, cap, &stamp, in, in_len) != QUIC_OK) {
+        quic_ticket_open(self->keys, out, out_len, cap, &stamp, in, in_len) != QUIC_OK ||
+        stamp.version != self->version_first) {
         return ssl_ticket_aead_ignore_ticket;
     }
     if (ticket_has_expired(ssl, out, *out_len)) {
@@ -214,6 +216,8 @@ quic_rc quic_boring_session_init(quic_boring_session *self, SSL *ssl, const quic
     self->rng = args->rng;
     self->sink = sink;
     self->now = tickets->now;
+    self->version = tickets->version;
+    self->version_first = tickets->version_first;
     if (args->role == QUIC_CLIENT) {
         offer_session(self, ssl, tickets);
         return QUIC_OK;

@@ -24,6 +24,8 @@ typedef struct quic_boring_session {
     const quic_rng *rng;
     const quic_tls_sink *sink;
     quic_ns now;
+    uint32_t version;
+    uint32_t version_first;
     bool early_offered;  /* client: our ClientHello says so; server: the peer's does */
     bool early_rejected; /* client: and the server refused */
 } quic_boring_session;

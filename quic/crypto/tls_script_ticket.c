@@ -34,7 +34,7 @@ void quic_script_take_offer(quic_tls *tls, const quic_script_extensions *offer)
     if (t->keys == NULL || offer->ticket.len == 0 ||
         quic_ticket_open(t->keys, session, &len, sizeof(session), &stamp, offer->ticket.data,
                          offer->ticket.len) != QUIC_OK ||
-        len < SESSION_HEAD) {
+        stamp.version != t->version_first || len < SESSION_HEAD) {
         return;
     }
     tls->resumed = true;
@@ -56,6 +56,7 @@ quic_rc quic_script_emit_ticket(quic_tls *tls)
     const quic_ticket_stamp stamp = {
         .register_id = tls->tickets.gate != NULL ? tls->tickets.gate->id : 0,
         .issued = tls->tickets.now,
+        .version = tls->tickets.version,
     };
     size_t len = 0;
     quic_store_be16(session, tls->suite);

@@ -18,6 +18,9 @@ const quic_accept_config *quic_endpoint_listener(const quic_endpoint *ep, uint32
 quic_rc quic_endpoint_listen(quic_endpoint *ep, uint32_t socket, const quic_accept_config *config)
 {
     quic_listener_entry *free_entry = NULL;
+    if (config->limits.grease_quic_bit) {
+        ep->fixed_bit = 0;
+    }
     for (uint32_t i = 0; i < QUIC_ENDPOINT_LISTENERS_MAX; i++) {
         quic_listener_entry *entry = &ep->listeners[i];
         if (entry->used && entry->socket == socket) {
@@ -61,9 +64,8 @@ static bool take_new_token(quic_endpoint *ep, const quic_accept_config *accept,
     quic_token_new token;
     const quic_ns wall = now + ep->env.wall_offset_ns;
     if (accept->token_register == NULL ||
-        quic_token_new_open(&ep->env.token_keys, &token, h->token, h->token_len, from,
-                            QUIC_VERSION_1, accept->limits.new_token_lifetime_ns,
-                            wall) != QUIC_OK) {
+        quic_token_new_open(&ep->env.token_keys, &token, h->token, h->token_len, from, h->version,
+                            accept->limits.new_token_lifetime_ns, wall) != QUIC_OK) {
         return false;
     }
     const quic_ns issued = token.issued < wall ? token.issued : wall; /* clocks differ a little */
@@ -105,6 +107,7 @@ static quic_conn *make_conn(quic_endpoint *ep, const quic_accept_config *accept,
         .token_used = token_used,
         .new_tokens = accept->token_register != NULL ? (uint8_t)accept->limits.new_tokens : 0,
         .limits = &accept->limits,
+        .version = h->version,
         .path = unit->path,
         .owner_ctx = accept->owner_ctx,
         .app_ctx = accept->app_ctx,
@@ -135,7 +138,7 @@ static bool is_sealed_well(quic_endpoint *ep, uint8_t *data, const quic_long_hea
     quic_cid dcid;
     quic_keys *keys = NULL;
     quic_cid_set(&dcid, h->dcid, h->dcid_len);
-    if (quic_keys_create_initial(&keys, NULL, ep->env.crypto, &ep->mem, QUIC_VERSION_1, &dcid) !=
+    if (quic_keys_create_initial(&keys, NULL, ep->env.crypto, &ep->mem, h->version, &dcid) !=
         QUIC_OK) {
         return false;
     }
@@ -169,6 +172,12 @@ quic_conn *quic_endpoint_accept(quic_endpoint *ep, const quic_rx_unit *unit, uin
     const quic_accept_config *accept = quic_endpoint_listener(ep, unit->path.socket);
     if (accept == NULL) {
         ep->counters.drop_unknown_cid++;
+        return NULL;
+    }
+    /* RFC 9287 3.1: without the QUIC bit only from clients that bring a token of ours */
+    if (!quic_header_has_fixed_bit(h->first) &&
+        (!accept->limits.grease_quic_bit || h->token_len == 0)) {
+        ep->counters.drop_malformed++;
         return NULL;
     }
     if (datagram_len < QUIC_MIN_INITIAL_LEN) {

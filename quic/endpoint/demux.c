@@ -14,10 +14,11 @@ static bool is_ours(const quic_endpoint *ep, const uint8_t *dcid, size_t len)
     return quic_cid_format_worker(dcid, len, ep->config.worker_count) == ep->config.worker_id;
 }
 
-/* RFC 9000 17.3.1: a zero fixed bit is not version 1. */
-static bool is_short_v1(uint8_t first)
+/* A short header that has the fixed bit, where it must (RFC 9000 17.3.1, RFC 9287 3): `fixed_bit` is
+ * QUIC_HEADER_FIXED_BIT or 0. */
+static bool is_short(uint8_t first, uint8_t fixed_bit)
 {
-    return (first & (QUIC_HEADER_LONG_BIT | QUIC_HEADER_FIXED_BIT)) == QUIC_HEADER_FIXED_BIT;
+    return (first & (QUIC_HEADER_LONG_BIT | fixed_bit)) == fixed_bit;
 }
 
 /* RFC 9000 9: nobody moves before the handshake is confirmed, so its packets (and resets) count from
@@ -51,6 +52,35 @@ static void on_unknown_short(quic_endpoint *ep, const quic_rx_unit *unit, const 
     }
 }
 
+/* The least a 1-RTT packet with this first byte has: packet number and sample, or, without protection,
+ * packet number and a frame. */
+static uint32_t conn_len_min(const quic_endpoint *ep, const quic_conn *conn, uint8_t first)
+{
+    return quic_conn_takes_plain(conn)
+               ? 1u + ep->env.cid_format.len + quic_header_pn_len(first) + 1u
+               : short_len_min(ep);
+}
+
+/* Too short for a protected packet: one of a connection that has none, or at best a reset. One with a
+ * CID in use must not draw a reset that would end that connection. */
+static void recv_tiny(quic_endpoint *ep, const quic_rx_unit *unit, uint8_t *data, uint32_t len,
+                      quic_ns now)
+{
+    const size_t cid_len = ep->env.cid_format.len;
+    quic_conn *conn =
+        len < 1 + cid_len ? NULL : quic_cid_table_find(&ep->env.cids, data + 1, cid_len);
+    if (conn != NULL && len >= conn_len_min(ep, conn, data[0]) &&
+        is_short(data[0], quic_conn_fixed_bit(conn)) &&
+        quic_conn_recv_datagrams(conn, 1, len, &unit->path)) {
+        quic_conn_recv_short(conn, data, 1, len, len, unit->ecn, now);
+        quic_conn_recv_done(conn, now);
+    } else if (conn != NULL || len < 5 + QUIC_RESET_TOKEN_LEN) {
+        ep->counters.drop_malformed++;
+    } else {
+        on_unknown_short(ep, unit, data, len, now);
+    }
+}
+
 /* Consecutive datagrams of a train with short headers and the same DCID go to their connection at
  * once: one look-up, one batch of header-protection masks. Returns the bytes taken. */
 static uint32_t recv_short_run(quic_endpoint *ep, quic_rx_unit *unit, uint32_t off, quic_ns now)
@@ -60,19 +90,12 @@ static uint32_t recv_short_run(quic_endpoint *ep, quic_rx_unit *unit, uint32_t o
     const uint32_t len_min = short_len_min(ep);
     uint32_t left = unit->len - off;
     uint32_t len = left < unit->seg_len ? left : unit->seg_len;
-    if (!is_short_v1(data[0])) {
+    if (!is_short(data[0], ep->fixed_bit)) {
         ep->counters.drop_malformed++;
         return len;
     }
     if (len < len_min) {
-        /* Too short for a packet: at best a reset. One with a CID in use must not draw a reset that
-         * would end that connection. */
-        if (len < 5 + QUIC_RESET_TOKEN_LEN ||
-            quic_cid_table_find(&ep->env.cids, data + 1, cid_len) != NULL) {
-            ep->counters.drop_malformed++;
-        } else {
-            on_unknown_short(ep, unit, data, len, now);
-        }
+        recv_tiny(ep, unit, data, len, now);
         return len;
     }
     quic_conn *conn = quic_cid_table_find(&ep->env.cids, data + 1, cid_len);
@@ -80,12 +103,17 @@ static uint32_t recv_short_run(quic_endpoint *ep, quic_rx_unit *unit, uint32_t o
         on_unknown_short(ep, unit, data, len, now);
         return len;
     }
+    const uint8_t fixed_bit = quic_conn_fixed_bit(conn);
+    if (!is_short(data[0], fixed_bit)) {
+        ep->counters.drop_malformed++;
+        return len;
+    }
     uint32_t count = 1;
     uint32_t taken = len;
     while (taken < left) {
         const uint8_t *next = data + taken;
         uint32_t next_len = left - taken < unit->seg_len ? left - taken : unit->seg_len;
-        if (next_len < len_min || !is_short_v1(next[0]) ||
+        if (next_len < len_min || !is_short(next[0], fixed_bit) ||
             memcmp(next + 1, data + 1, cid_len) != 0) {
             break;
         }
@@ -110,6 +138,7 @@ static void recv_coalesced(quic_endpoint *ep, quic_conn *conn, quic_rx_unit *uni
     quic_counters *counters = &ep->counters;
     uint8_t dcid[QUIC_CID_LEN_MAX];
     uint8_t dcid_len = h->dcid_len;
+    const uint8_t fixed_bit = quic_conn_fixed_bit(conn);
     memcpy(dcid, h->dcid, dcid_len);
     size_t off = 0;
     if (!quic_conn_recv_datagrams(conn, 1, len, &unit->path)) {
@@ -124,7 +153,7 @@ static void recv_coalesced(quic_endpoint *ep, quic_conn *conn, quic_rx_unit *uni
             break;
         }
         if (!quic_header_is_long(data[off])) {
-            if (left >= short_len_min(ep) && is_short_v1(data[off]) &&
+            if (left >= conn_len_min(ep, conn, data[off]) && is_short(data[off], fixed_bit) &&
                 dcid_len == ep->env.cid_format.len && memcmp(data + off + 1, dcid, dcid_len) == 0) {
                 quic_conn_recv_short(conn, data + off, 1, (uint32_t)left, (uint32_t)left, unit->ecn,
                                      now);
@@ -133,9 +162,9 @@ static void recv_coalesced(quic_endpoint *ep, quic_conn *conn, quic_rx_unit *uni
             }
             break;
         }
-        if (quic_header_decode_long(h, data + off, left) != QUIC_OK ||
-            h->type > QUIC_PACKET_HANDSHAKE || h->dcid_len != dcid_len ||
-            memcmp(h->dcid, dcid, dcid_len) != 0) {
+        if (quic_header_decode_long(h, data + off, left, QUIC_VERSIONS_ALL) != QUIC_OK ||
+            (h->first & fixed_bit) != fixed_bit || h->type > QUIC_PACKET_HANDSHAKE ||
+            h->dcid_len != dcid_len || memcmp(h->dcid, dcid, dcid_len) != 0) {
             counters->drop_malformed++;
             break;
         }
@@ -143,54 +172,75 @@ static void recv_coalesced(quic_endpoint *ep, quic_conn *conn, quic_rx_unit *uni
     quic_conn_recv_done(conn, now);
 }
 
+/* A packet of version `version` for nobody here, if it is one: the listener knows which versions there
+ * are, and what else is a packet by the rules of RFC 8999 is answered with its list when the datagram is
+ * large enough (RFC 9000 5.2.2, 6.1). False: that was done. */
+static bool version_is_served(quic_endpoint *ep, const quic_rx_unit *unit, const uint8_t *data,
+                              uint32_t len, uint32_t version, quic_ns now)
+{
+    quic_long_header h;
+    const quic_accept_config *accept = quic_endpoint_listener(ep, unit->path.socket);
+    if (accept == NULL || (quic_version_bit(version) & accept->limits.versions) != 0 ||
+        quic_header_decode_long(&h, data, len, accept->limits.versions) != QUIC_OK ||
+        h.type != QUIC_PACKET_UNKNOWN_VERSION) {
+        return true;
+    }
+    if (len >= QUIC_MIN_INITIAL_LEN && !ep->refuse_new &&
+        quic_endpoint_may_answer(ep, &unit->path, now)) {
+        quic_endpoint_answer_version(ep, &unit->path, &h, accept->limits.versions, now);
+    } else {
+        ep->counters.drop_malformed++;
+    }
+    return false;
+}
+
+static void recv_for_conn(quic_endpoint *ep, quic_conn *conn, quic_rx_unit *unit, uint8_t *data,
+                          uint32_t len, quic_long_header *h, quic_ns now)
+{
+    const uint8_t fixed_bit = quic_conn_fixed_bit(conn);
+    if (!is_from_peer(conn, unit)) {
+        ep->counters.drop_unknown_cid++;
+    } else if (h->type == QUIC_PACKET_VN) { /* RFC 8999 6: its other bits mean nothing */
+        quic_conn_recv_version_negotiation(conn, h, now);
+    } else if ((h->first & fixed_bit) != fixed_bit) {
+        ep->counters.drop_malformed++;
+    } else if (h->type == QUIC_PACKET_RETRY) {
+        quic_conn_recv_retry(conn, data, h, now);
+    } else {
+        recv_coalesced(ep, conn, unit, data, len, h, now);
+    }
+}
+
 static void recv_long(quic_endpoint *ep, quic_rx_unit *unit, uint8_t *data, uint32_t len,
                       quic_ns now)
 {
     quic_long_header h;
-    if (quic_header_decode_long(&h, data, len) != QUIC_OK) {
+    quic_rc rc = quic_header_decode_long(&h, data, len, QUIC_VERSIONS_ALL);
+    quic_conn *conn = NULL;
+    if (rc == QUIC_OK && h.type != QUIC_PACKET_UNKNOWN_VERSION) {
+        conn = quic_cid_table_find(&ep->env.cids, h.dcid, h.dcid_len);
+    }
+    if (conn != NULL) {
+        recv_for_conn(ep, conn, unit, data, len, &h, now);
+        return;
+    }
+    if (!version_is_served(ep, unit, data, len, rc == QUIC_OK ? h.version : 0, now)) {
+        return;
+    }
+    if (rc != QUIC_OK) {
         ep->counters.drop_malformed++;
         return;
     }
-    if (h.type == QUIC_PACKET_UNKNOWN_VERSION) {
-        /* RFC 9000 5.2.2: only large enough datagrams are answered, and only by a server */
-        if (len >= QUIC_MIN_INITIAL_LEN && !ep->refuse_new &&
-            quic_endpoint_listener(ep, unit->path.socket) != NULL &&
-            quic_endpoint_may_answer(ep, &unit->path, now)) {
-            quic_endpoint_answer_version(ep, &unit->path, &h, now);
-        } else {
-            ep->counters.drop_malformed++;
-        }
-        return;
-    }
-    quic_conn *conn = quic_cid_table_find(&ep->env.cids, h.dcid, h.dcid_len);
-    if (conn != NULL && !is_from_peer(conn, unit)) {
+    if (h.type != QUIC_PACKET_INITIAL || (h.dcid_len > 0 && !is_ours(ep, h.dcid, h.dcid_len))) {
         ep->counters.drop_unknown_cid++;
         return;
     }
-    if (h.type == QUIC_PACKET_VN || h.type == QUIC_PACKET_RETRY) {
-        if (conn == NULL) {
-            ep->counters.drop_unknown_cid++;
-        } else if (h.type == QUIC_PACKET_VN) {
-            quic_conn_recv_version_negotiation(conn, &h, now);
-        } else {
-            quic_conn_recv_retry(conn, data, &h, now);
-        }
+    conn = quic_endpoint_accept(ep, unit, data, &h, len, now);
+    if (conn == NULL) {
         return;
     }
-    bool fresh = false;
-    if (conn == NULL) {
-        if (h.type != QUIC_PACKET_INITIAL || (h.dcid_len > 0 && !is_ours(ep, h.dcid, h.dcid_len))) {
-            ep->counters.drop_unknown_cid++;
-            return;
-        }
-        conn = quic_endpoint_accept(ep, unit, data, &h, len, now);
-        if (conn == NULL) {
-            return;
-        }
-        fresh = true;
-    }
     recv_coalesced(ep, conn, unit, data, len, &h, now);
-    if (fresh && !quic_conn_is_authentic(conn)) {
+    if (!quic_conn_is_authentic(conn)) {
         /* Nothing in it could be opened: a forgery or noise costs no state (RFC 9000 5.2.2). */
         quic_endpoint_drop_conn(ep, conn);
     }

@@ -38,6 +38,7 @@ struct quic_endpoint {
     uint32_t answer_head;
     uint32_t answer_count;
     uint32_t conn_count;
+    uint8_t fixed_bit; /* QUIC_HEADER_FIXED_BIT; 0: some connections take packets without it */
     bool refuse_new;
 };
 
@@ -52,9 +53,9 @@ void quic_endpoint_drop_conn(quic_endpoint *ep, quic_conn *conn);
 /* stateless.c: whether the source of a datagram may be the address of somebody who waits for an answer;
  * counted when not. */
 bool quic_endpoint_may_answer(quic_endpoint *ep, const quic_path_addr *path, quic_ns now);
-/* Each queues one answer, or drops it when the queue is full. */
+/* Each queues one answer, or drops it when the queue is full. `versions` are those offered. */
 void quic_endpoint_answer_version(quic_endpoint *ep, const quic_path_addr *path,
-                                  const quic_long_header *h, quic_ns now);
+                                  const quic_long_header *h, uint32_t versions, quic_ns now);
 void quic_endpoint_answer_retry(quic_endpoint *ep, const quic_path_addr *path,
                                 const quic_long_header *h, quic_ns now);
 void quic_endpoint_answer_close(quic_endpoint *ep, const quic_path_addr *path,

@@ -51,7 +51,7 @@ bool quic_endpoint_may_answer(quic_endpoint *ep, const quic_path_addr *path, qui
 
 /* RFC 9000 6.1, 17.2.1 */
 void quic_endpoint_answer_version(quic_endpoint *ep, const quic_path_addr *path,
-                                  const quic_long_header *h, quic_ns now)
+                                  const quic_long_header *h, uint32_t versions, quic_ns now)
 {
     if (!quic_rate_take(&ep->admission.vn_rate, now)) {
         ep->counters.drop_limit++;
@@ -63,11 +63,18 @@ void quic_endpoint_answer_version(quic_endpoint *ep, const quic_path_addr *path,
     }
     uint64_t random = quic_rng_u64(ep->env.rng);
     /* RFC 9000 15: one reserved version keeps clients honest about unknown ones */
-    uint32_t versions[2] = {QUIC_VERSION_1, ((uint32_t)(random >> 8) & 0xf0f0f0f0u) | 0x0a0a0a0au};
+    uint32_t list[3] = {((uint32_t)(random >> 8) & 0xf0f0f0f0u) | 0x0a0a0a0au};
+    size_t count = 1;
+    if ((versions & QUIC_VERSIONS_1) != 0) {
+        list[count++] = QUIC_VERSION_1;
+    }
+    if ((versions & QUIC_VERSIONS_2) != 0) {
+        list[count++] = QUIC_VERSION_2;
+    }
     answer->len =
         (uint32_t)quic_header_encode_vn(answer->bytes, sizeof(answer->bytes), (uint8_t)random,
                                         quic_reader_make(h->scid, h->scid_len),
-                                        quic_reader_make(h->dcid, h->dcid_len), versions, 2);
+                                        quic_reader_make(h->dcid, h->dcid_len), list, count);
     if (answer->len == 0) {
         drop_last_answer(ep);
         return;
@@ -98,11 +105,12 @@ void quic_endpoint_answer_retry(quic_endpoint *ep, const quic_path_addr *path,
     if (answer == NULL) {
         return;
     }
-    size_t len = quic_header_encode_retry(answer->bytes, sizeof(answer->bytes),
+    size_t len = quic_header_encode_retry(answer->bytes, sizeof(answer->bytes), h->version,
                                           (uint8_t)quic_rng_u64(ep->env.rng), &client_scid,
                                           &retry_scid, token, sizeof(token));
     if (len == 0 || len + QUIC_RETRY_TAG_LEN > sizeof(answer->bytes) ||
-        quic_retry_tag_make(answer->bytes + len, &original, answer->bytes, len) != QUIC_OK) {
+        quic_retry_tag_make(answer->bytes + len, h->version, &original, answer->bytes, len) !=
+            QUIC_OK) {
         drop_last_answer(ep);
         return;
     }
@@ -125,14 +133,14 @@ void quic_endpoint_answer_close(quic_endpoint *ep, const quic_path_addr *path,
     quic_cid_set(&client_scid, h->scid, h->scid_len);
     quic_keys *client_keys = NULL;
     quic_keys *server_keys = NULL;
-    if (quic_keys_create_initial(&client_keys, &server_keys, ep->env.crypto, &ep->mem,
-                                 QUIC_VERSION_1, &dcid) != QUIC_OK) {
+    if (quic_keys_create_initial(&client_keys, &server_keys, ep->env.crypto, &ep->mem, h->version,
+                                 &dcid) != QUIC_OK) {
         return;
     }
     quic_answer *answer = push_answer(ep, path);
     if (answer != NULL) {
         quic_long_header_spec spec = {.type = QUIC_PACKET_INITIAL,
-                                      .version = QUIC_VERSION_1,
+                                      .version = h->version,
                                       .dcid = &client_scid,
                                       .scid = &dcid,
                                       .pn = 0,

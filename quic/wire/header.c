@@ -76,8 +76,8 @@ static quic_rc decode_known(quic_long_header *out, quic_reader *r, const uint8_t
     return QUIC_OK;
 }
 
-quic_rc quic_header_decode_long_ext(quic_long_header *out, const uint8_t *data, size_t len,
-                                    uint32_t versions, bool any_fixed_bit)
+quic_rc quic_header_decode_long(quic_long_header *out, const uint8_t *data, size_t len,
+                                uint32_t versions)
 {
     memset(out, 0, sizeof(*out));
     quic_reader r = quic_reader_make(data, len);
@@ -88,10 +88,6 @@ quic_rc quic_header_decode_long_ext(quic_long_header *out, const uint8_t *data, 
         return QUIC_E_DROP;
     }
     if (QUIC_LIKELY((quic_version_bit(out->version) & versions) != 0)) {
-        /* RFC 9000 17.2: the fixed bit is 1, unless the peer was told that it need not be. */
-        if ((out->first & QUIC_HEADER_FIXED_BIT) == 0 && !any_fixed_bit) {
-            return QUIC_E_DROP;
-        }
         return decode_known(out, &r, data, len);
     }
     if (out->version == 0) {
@@ -100,11 +96,6 @@ quic_rc quic_header_decode_long_ext(quic_long_header *out, const uint8_t *data, 
     out->type = QUIC_PACKET_UNKNOWN_VERSION;
     out->packet_len = len;
     return QUIC_OK;
-}
-
-quic_rc quic_header_decode_long(quic_long_header *out, const uint8_t *data, size_t len)
-{
-    return quic_header_decode_long_ext(out, data, len, QUIC_VERSIONS_1, false);
 }
 
 size_t quic_header_long_len(const quic_long_header_spec *spec)
@@ -135,7 +126,7 @@ size_t quic_header_encode_long(uint8_t *p, size_t room, size_t *out_len_offset,
         return 0;
     }
     uint8_t *q = p;
-    *q++ = (uint8_t)(QUIC_HEADER_LONG_BIT | QUIC_HEADER_FIXED_BIT |
+    *q++ = (uint8_t)(QUIC_HEADER_LONG_BIT | (spec->clear_fixed_bit ? 0 : QUIC_HEADER_FIXED_BIT) |
                      type_bits(spec->version, spec->type) << TYPE_SHIFT | (spec->pn_len - 1u));
     quic_store_be32(q, spec->version);
     q = write_cid(q + 4, spec->dcid->bytes, spec->dcid->len);
@@ -175,9 +166,9 @@ size_t quic_header_encode_vn(uint8_t *p, size_t room, uint8_t random, quic_reade
     return need;
 }
 
-size_t quic_header_encode_retry_version(uint8_t *p, size_t room, uint32_t version, uint8_t random,
-                                        const quic_cid *dcid, const quic_cid *scid,
-                                        const uint8_t *token, size_t token_len)
+size_t quic_header_encode_retry(uint8_t *p, size_t room, uint32_t version, uint8_t random,
+                                const quic_cid *dcid, const quic_cid *scid, const uint8_t *token,
+                                size_t token_len)
 {
     size_t need = 1u + 4u + 1u + dcid->len + 1u + scid->len + token_len;
     if (room < need) {
@@ -190,11 +181,4 @@ size_t quic_header_encode_retry_version(uint8_t *p, size_t room, uint32_t versio
     q = write_cid(q, scid->bytes, scid->len);
     memcpy(q, token, token_len);
     return need;
-}
-
-size_t quic_header_encode_retry(uint8_t *p, size_t room, uint8_t random, const quic_cid *dcid,
-                                const quic_cid *scid, const uint8_t *token, size_t token_len)
-{
-    return quic_header_encode_retry_version(p, room, QUIC_VERSION_1, random, dcid, scid, token,
-                                            token_len);
 }

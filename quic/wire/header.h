@@ -62,6 +62,13 @@ static inline bool quic_header_is_long(uint8_t first)
     return (first & QUIC_HEADER_LONG_BIT) != 0;
 }
 
+/* quic_header_has_fixed_bit: a packet of a known version without it is dropped, unless its sender was
+ * told that the bit need not be set (RFC 9000 17.2, 17.3.1; RFC 9287 3). */
+static inline bool quic_header_has_fixed_bit(uint8_t first)
+{
+    return (first & QUIC_HEADER_FIXED_BIT) != 0;
+}
+
 /* quic_header_pn_len, _key_phase, _spin read an unprotected first byte. */
 static inline uint8_t quic_header_pn_len(uint8_t first)
 {
@@ -102,21 +109,15 @@ quic_header_decode_short(size_t *out_pn_offset, const uint8_t *data, size_t len,
     return QUIC_OK;
 }
 
-/* quic_header_decode_long parses a long header of any version at the start of `data`.
- * Version 1 gives everything; version 0 is VN with at least one version; any other version is
- * UNKNOWN_VERSION with the invariant fields and packet_len = len.
- * Returns QUIC_OK; QUIC_E_DROP for a packet cut short, not a long header, version 1 with a CID longer
- * than 20 bytes, the fixed bit 0, a Length that exceeds the datagram or leaves no room for the header
- * protection sample, a Retry without token or tag. *out is then undefined. */
+/* quic_header_decode_long parses a long header of any version at the start of `data`, for an endpoint
+ * that speaks `versions` (QUIC_VERSIONS_*). Those give everything; version 0 is VN with at least one
+ * version; any other version is UNKNOWN_VERSION with the invariant fields and packet_len = len.
+ * Returns QUIC_OK; QUIC_E_DROP for a packet cut short, not a long header, a known version with a CID
+ * longer than 20 bytes, a Length that exceeds the datagram or leaves no room for the header protection
+ * sample, a Retry without token or tag. *out is then undefined. Whether the fixed bit may be 0 is the
+ * caller's to know: see quic_header_has_fixed_bit. */
 QUIC_NODISCARD quic_rc quic_header_decode_long(quic_long_header *out, const uint8_t *data,
-                                               size_t len);
-
-/* quic_header_decode_long_ext is the same for an endpoint that speaks `versions` (QUIC_VERSIONS_*): a
- * version 2 header gives everything too when it is among them. With `any_fixed_bit` a fixed bit of 0 is
- * accepted (RFC 9287 3). */
-QUIC_NODISCARD quic_rc quic_header_decode_long_ext(quic_long_header *out, const uint8_t *data,
-                                                   size_t len, uint32_t versions,
-                                                   bool any_fixed_bit);
+                                               size_t len, uint32_t versions);
 
 /* quic_header_vn_version gives version `i` (< version_count) of a VN packet. */
 static inline uint32_t quic_header_vn_version(const quic_long_header *h, uint32_t i)
@@ -133,7 +134,8 @@ typedef struct quic_long_header_spec {
     const uint8_t *token; /* Initial only */
     size_t token_len;
     uint64_t pn;
-    uint8_t pn_len; /* 1..4 */
+    uint8_t pn_len;       /* 1..4 */
+    bool clear_fixed_bit; /* RFC 9287 3.1: only for a peer that said it takes that */
 } quic_long_header_spec;
 
 /* quic_header_encode_long writes a header up to and including the packet number. The Length field has
@@ -157,12 +159,12 @@ static inline void quic_header_patch_len(uint8_t *p, size_t len_offset, size_t l
 QUIC_NODISCARD static inline size_t quic_header_encode_short(uint8_t *p, size_t room,
                                                              const quic_cid *dcid, uint8_t flags,
                                                              uint64_t pn, uint8_t pn_len)
-{ /* flags: QUIC_HEADER_SPIN_BIT | QUIC_HEADER_KEY_PHASE_BIT */
+{ /* flags: QUIC_HEADER_SPIN_BIT | QUIC_HEADER_KEY_PHASE_BIT; QUIC_HEADER_FIXED_BIT clears that one */
     size_t need = 1u + dcid->len + pn_len;
     if (QUIC_UNLIKELY(room < need)) {
         return 0;
     }
-    p[0] = (uint8_t)(QUIC_HEADER_FIXED_BIT | flags | (pn_len - 1u));
+    p[0] = (uint8_t)((QUIC_HEADER_FIXED_BIT ^ flags) | (pn_len - 1u));
     memcpy(p + 1, dcid->bytes, dcid->len);
     quic_pn_encode(p + 1 + dcid->len, pn, pn_len);
     return need;
@@ -175,18 +177,13 @@ QUIC_NODISCARD size_t quic_header_encode_vn(uint8_t *p, size_t room, uint8_t ran
                                             quic_reader dcid, quic_reader scid,
                                             const uint32_t *versions, size_t version_count);
 
-/* quic_header_encode_retry writes a version 1 Retry packet (RFC 9000 17.2.5) without its integrity
- * tag, which the caller appends. `random` fills the unused bits of the first byte.
+/* quic_header_encode_retry writes a Retry packet of `version` (RFC 9000 17.2.5, RFC 9369 3.2) without
+ * its integrity tag, which the caller appends. `random` fills the unused bits of the first byte.
  * Returns the bytes written, 0 when `room` is too small. */
-QUIC_NODISCARD size_t quic_header_encode_retry(uint8_t *p, size_t room, uint8_t random,
-                                               const quic_cid *dcid, const quic_cid *scid,
-                                               const uint8_t *token, size_t token_len);
-
-/* quic_header_encode_retry_version is the same for a Retry of `version` (1 or 2, RFC 9369 3.2). */
-QUIC_NODISCARD size_t quic_header_encode_retry_version(uint8_t *p, size_t room, uint32_t version,
-                                                       uint8_t random, const quic_cid *dcid,
-                                                       const quic_cid *scid, const uint8_t *token,
-                                                       size_t token_len);
+QUIC_NODISCARD size_t quic_header_encode_retry(uint8_t *p, size_t room, uint32_t version,
+                                               uint8_t random, const quic_cid *dcid,
+                                               const quic_cid *scid, const uint8_t *token,
+                                               size_t token_len);
 
 #ifdef __cplusplus
 }

@@ -36,8 +36,8 @@ quic_rc rt_limit_wire_init(rt_limit_wire *wire, const quic_crypto *crypto, uint8
     quic_mem_init_root(&wire->mem, &allocator, UINT64_MAX);
     wire->app = app;
     wire->next_pn = 1;
-    return quic_keys_create(&wire->keys, crypto, &wire->mem, QUIC_SUITE_AES_128_GCM_SHA256, secret,
-                            sizeof(secret));
+    return quic_keys_create(&wire->keys, crypto, &wire->mem, QUIC_VERSION_1,
+                            QUIC_SUITE_AES_128_GCM_SHA256, secret, sizeof(secret));
 }
 
 void rt_limit_wire_deinit(rt_limit_wire *wire)

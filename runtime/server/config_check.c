@@ -63,6 +63,7 @@ static const rt_limit_rule rt_limit_rules[] = {
     RT_RULE(mtu_probe_max_bytes, true, 1200, 65507),
     RT_RULE(datagram_max_bytes, true, 2, 65535),      /* RFC 9221 3: the whole frame */
     RT_RULE(cwnd_max_bytes, false, 2 * 1200, RT_TIB), /* RFC 9002 7.2: two datagrams at least */
+    RT_RULE(versions, false, 1, QURING_SPEAKS_V1 | QURING_SPEAKS_V2),
     RT_RULE(ack_delay_ns, false, 0, 16383 * QUIC_NS_PER_MS), /* RFC 9000 18.2: below 2^14 ms */
 };
 
@@ -88,6 +89,32 @@ static quring_status rt_limit_at_least(quring_error *err, const char *name, uint
     return rt_error_set(err, QURING_E_INVAL,
                         "limits.%s is %" PRIu64 ", it must be at least limits.%s (%" PRIu64 ")",
                         name, value, other, floor);
+}
+
+/* A version by its number: one that is known has to be spoken. */
+static bool rt_version_is_off(const quring_limits *limits, uint32_t version)
+{
+    return (version == QURING_QUIC_V1 && (limits->versions & QURING_SPEAKS_V1) == 0) ||
+           (version == QURING_QUIC_V2 && (limits->versions & QURING_SPEAKS_V2) == 0);
+}
+
+static quring_status rt_limits_check_versions(const quring_limits *limits, quring_error *err)
+{
+    if (rt_version_is_off(limits, limits->version_first)) {
+        return rt_error_set(err, QURING_E_INVAL,
+                            "limits.version_first is 0x%x, which limits.versions leaves out",
+                            (unsigned)limits->version_first);
+    }
+    const bool known = limits->version_preferred == 0 ||
+                       limits->version_preferred == QURING_QUIC_V1 ||
+                       limits->version_preferred == QURING_QUIC_V2;
+    if (!known || rt_version_is_off(limits, limits->version_preferred)) {
+        return rt_error_set(err, QURING_E_INVAL,
+                            "limits.version_preferred is 0x%x, allowed are 0 and what "
+                            "limits.versions has of 0x1 and 0x6b3343cf",
+                            (unsigned)limits->version_preferred);
+    }
+    return QURING_OK;
 }
 
 quring_status rt_limits_check(const quring_limits *limits, quring_error *err)
@@ -120,6 +147,10 @@ quring_status rt_limits_check(const quring_limits *limits, quring_error *err)
     status =
         rt_limit_at_least(err, "conn_recv_window_max_bytes", limits->conn_recv_window_max_bytes,
                           "conn_recv_window_bytes", limits->conn_recv_window_bytes);
+    if (status != QURING_OK) {
+        return status;
+    }
+    status = rt_limits_check_versions(limits, err);
     if (status != QURING_OK) {
         return status;
     }

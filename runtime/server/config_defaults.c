@@ -129,6 +129,12 @@ void quring_limits_init(quring_limits *limits)
     limits->ecn = true;
     limits->cwnd_max_bytes = RT_DEFAULT_CWND_MAX;
     limits->ack_delay_ns = RT_DEFAULT_ACK_DELAY;
+
+    limits->versions = QURING_SPEAKS_V1 | QURING_SPEAKS_V2;
+    limits->version_first = 0;
+    limits->version_preferred = 0;
+    limits->grease_quic_bit = true;
+    limits->disable_1rtt_encryption = false;
 }
 
 void quring_limits_for_loopback(quring_limits *limits)

@@ -112,6 +112,9 @@ static quic_rc rt_session_make(quring_tls_session *session,
         quring_runtime *rt = options->runtime;
         quic_ticket_keys_derive(&session->keys, rt->config.root_secret);
         args.tickets.keys = &session->keys;
+        /* RFC 9369 5: tickets belong to a version. Here that is the one the connection goes on with. */
+        args.tickets.version = quic_params_version(options->params.data, options->params.len);
+        args.tickets.version_first = args.tickets.version;
         if (options->zero_rtt) {
             pthread_mutex_lock(&rt->lock);
             quic_rc rc = rt_early_open(&rt->early);

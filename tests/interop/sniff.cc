@@ -34,8 +34,7 @@ void Sniffer::on_long(const Passing &d, const uint8_t *at, size_t len, size_t *u
 {
     quic_long_header h;
     *used = len;
-    if (quic_header_decode_long_ext(&h, at, len, QUIC_VERSIONS_1 | QUIC_VERSIONS_2, true) !=
-        QUIC_OK) {
+    if (quic_header_decode_long(&h, at, len, QUIC_VERSIONS_ALL) != QUIC_OK) {
         return;
     }
     Way &way = ways_[d.to_server ? 0 : 1];

@@ -139,8 +139,9 @@ std::vector<uint8_t> Attacker::retry(const quic_cid &dcid, const quic_cid &scid)
 {
     std::vector<uint8_t> token = random_bytes(rng_.range(1, 60));
     std::vector<uint8_t> out(256);
-    size_t n = quic_header_encode_retry(out.data(), out.size(), static_cast<uint8_t>(rng_.u64()),
-                                        &dcid, &scid, token.data(), token.size());
+    size_t n = quic_header_encode_retry(out.data(), out.size(), QUIC_VERSION_1,
+                                        static_cast<uint8_t>(rng_.u64()), &dcid, &scid,
+                                        token.data(), token.size());
     out.resize(n);
     std::vector<uint8_t> tag = random_bytes(QUIC_AEAD_TAG_LEN);
     out.insert(out.end(), tag.begin(), tag.end());
@@ -178,7 +179,8 @@ Datagram Attacker::forge(const Datagram &seen, bool to_server, bool settled)
     d.to = seen.to;
     quic_long_header h;
     bool is_long = quic_header_is_long(seen.bytes[0]) &&
-                   quic_header_decode_long(&h, seen.bytes.data(), seen.bytes.size()) == QUIC_OK;
+                   quic_header_decode_long(&h, seen.bytes.data(), seen.bytes.size(),
+                                           QUIC_VERSIONS_ALL) == QUIC_OK;
     quic_cid dcid = options_.on_path && is_long ? cid_of(h.dcid, h.dcid_len) : random_cid();
     quic_cid scid = options_.on_path && is_long ? cid_of(h.scid, h.scid_len) : random_cid();
     bool free_hand = settled || options_.early;
@@ -257,7 +259,8 @@ void Attacker::watch(const Datagram &d, bool to_server, bool settled, std::vecto
     }
     if (options_.forge > 0 && to_server && is_long_of(d, QUIC_PACKET_INITIAL)) {
         quic_long_header h;
-        if (quic_header_decode_long(&h, d.bytes.data(), d.bytes.size()) == QUIC_OK &&
+        if (quic_header_decode_long(&h, d.bytes.data(), d.bytes.size(), QUIC_VERSIONS_ALL) ==
+                QUIC_OK &&
             !quic_cid_is(&client_scid_, h.scid, h.scid_len)) {
             client_dcid_ = cid_of(h.dcid, h.dcid_len);
             client_scid_ = cid_of(h.scid, h.scid_len);

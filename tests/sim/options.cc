@@ -312,6 +312,7 @@ quring_limits sim_limits()
     l.datagram_max_bytes = 65535;
     l.cwnd_max_bytes = 16u << 20;
     l.ack_delay_ns = 25 * kMs;
+    l.versions = QURING_SPEAKS_V1 | QURING_SPEAKS_V2;
     return l;
 }
 

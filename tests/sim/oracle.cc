@@ -50,7 +50,8 @@ bool Amplification::validates(const Account &a, const uint8_t *data, size_t len)
         }
         quic_long_header h;
         if (p.type == QUIC_PACKET_INITIAL &&
-            quic_header_decode_long(&h, data + p.at, len - p.at) == QUIC_OK && h.token_len > 0) {
+            quic_header_decode_long(&h, data + p.at, len - p.at, QUIC_VERSIONS_ALL) == QUIC_OK &&
+            h.token_len > 0) {
             return true;
         }
     }

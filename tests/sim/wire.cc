@@ -25,8 +25,7 @@ size_t split_packets(const uint8_t *data, size_t len, WirePacket out[kWirePacket
             p.header_len = pn_off + quic_header_pn_len(data[off]);
         } else {
             quic_long_header h;
-            if (quic_header_decode_long_ext(&h, data + off, len - off, QUIC_VERSIONS_ALL, true) !=
-                    QUIC_OK ||
+            if (quic_header_decode_long(&h, data + off, len - off, QUIC_VERSIONS_ALL) != QUIC_OK ||
                 h.type > QUIC_PACKET_HANDSHAKE) {
                 break;
             }

@@ -121,7 +121,8 @@ template <class F> void each_frame(const Bytes &datagram, F visit)
         size_t end = left;
         if (quic_header_is_long(p[0])) {
             quic_long_header h;
-            if (quic_header_decode_long(&h, p, left) != QUIC_OK || h.type > QUIC_PACKET_HANDSHAKE) {
+            if (quic_header_decode_long(&h, p, left, QUIC_VERSIONS_ALL) != QUIC_OK ||
+                h.type > QUIC_PACKET_HANDSHAKE) {
                 return;
             }
             where.in = h.type;

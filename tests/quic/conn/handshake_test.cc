@@ -148,7 +148,8 @@ TEST(Handshake, ClientsCloseComesInAFullInitialOrInHandshakePackets)
             Bytes hello = liar.first_from_liar();
             liar.net.filter = [](Packet &) { return false; };
             quic_long_header h;
-            ASSERT_EQ(quic_header_decode_long(&h, hello.data(), hello.size()), QUIC_OK);
+            ASSERT_EQ(quic_header_decode_long(&h, hello.data(), hello.size(), QUIC_VERSIONS_ALL),
+                      QUIC_OK);
             hello.resize(h.packet_len); /* without what is coalesced with it */
             liar.net.inject(liar.net.client, hello);
             EXPECT_TRUE(inject_has_keys(liar.client, QUIC_LEVEL_HANDSHAKE, true));

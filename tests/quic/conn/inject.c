@@ -22,7 +22,7 @@ static size_t encode_header(const quic_conn *conn, quic_space space, uint32_t fl
     quic_long_header_spec spec;
     memset(&spec, 0, sizeof(spec));
     spec.type = space == QUIC_SPACE_INITIAL ? QUIC_PACKET_INITIAL : QUIC_PACKET_HANDSHAKE;
-    spec.version = QUIC_VERSION_1;
+    spec.version = conn->version.current;
     spec.dcid = dcid;
     spec.scid = &scid;
     spec.token = conn->token;

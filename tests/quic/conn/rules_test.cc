@@ -236,7 +236,8 @@ Bytes ping_for(const quic_cid &dcid, const uint8_t secret[32])
     quic_mem mem;
     quic_mem_init_root(&mem, &table, 1u << 20);
     quic_keys *keys = nullptr;
-    EXPECT_EQ(quic_keys_create(&keys, quic_crypto_shim(), &mem, 0x1301, secret, 32), QUIC_OK);
+    EXPECT_EQ(quic_keys_create(&keys, quic_crypto_shim(), &mem, QUIC_VERSION_1, 0x1301, secret, 32),
+              QUIC_OK);
     Bytes out(64, 0x01);
     size_t hdr = quic_header_encode_short(out.data(), out.size(), &dcid, 0, 0, 4);
     quic_keys_seal(keys, 0, out.data(), hdr, out.data() + hdr, 8);

@@ -54,7 +54,8 @@ class Keys : public ::testing::TestWithParam<const quic_crypto *>
     quic_keys *Make(uint16_t suite, const Bytes &secret)
     {
         quic_keys *k = nullptr;
-        EXPECT_EQ(quic_keys_create(&k, GetParam(), mem_.get(), suite, secret.data(), secret.size()),
+        EXPECT_EQ(quic_keys_create(&k, GetParam(), mem_.get(), QUIC_VERSION_1, suite, secret.data(),
+                                   secret.size()),
                   QUIC_OK);
         made_.push_back(k);
         return k;
@@ -62,8 +63,8 @@ class Keys : public ::testing::TestWithParam<const quic_crypto *>
     quic_keys *MakeVersion(uint32_t version, uint16_t suite, const Bytes &secret)
     {
         quic_keys *k = nullptr;
-        EXPECT_EQ(quic_keys_create_version(&k, GetParam(), mem_.get(), version, suite,
-                                           secret.data(), secret.size()),
+        EXPECT_EQ(quic_keys_create(&k, GetParam(), mem_.get(), version, suite, secret.data(),
+                                   secret.size()),
                   QUIC_OK);
         made_.push_back(k);
         return k;
@@ -289,14 +290,18 @@ TEST_P(Keys, RefusesWrongArguments)
     quic_keys *l = nullptr;
     const Bytes secret(64, 1);
     quic_mem *mem = mem_.get();
-    EXPECT_EQ(quic_keys_create(&k, GetParam(), mem, 0x1300, secret.data(), 32), QUIC_E_INVAL);
-    EXPECT_EQ(quic_keys_create(&k, GetParam(), mem, 0x1305, secret.data(), 32), QUIC_E_INVAL);
-    EXPECT_EQ(quic_keys_create(&k, GetParam(), mem, 0x1301, secret.data(), 48), QUIC_E_INVAL);
-    EXPECT_EQ(quic_keys_create(&k, GetParam(), mem, 0x1302, secret.data(), 32), QUIC_E_INVAL);
+    EXPECT_EQ(quic_keys_create(&k, GetParam(), mem, QUIC_VERSION_1, 0x1300, secret.data(), 32),
+              QUIC_E_INVAL);
+    EXPECT_EQ(quic_keys_create(&k, GetParam(), mem, QUIC_VERSION_1, 0x1305, secret.data(), 32),
+              QUIC_E_INVAL);
+    EXPECT_EQ(quic_keys_create(&k, GetParam(), mem, QUIC_VERSION_1, 0x1301, secret.data(), 48),
+              QUIC_E_INVAL);
+    EXPECT_EQ(quic_keys_create(&k, GetParam(), mem, QUIC_VERSION_1, 0x1302, secret.data(), 32),
+              QUIC_E_INVAL);
     const quic_cid dcid = RfcDcid();
     EXPECT_EQ(quic_keys_create_initial(&k, &l, GetParam(), mem, 2, &dcid), QUIC_E_INVAL);
     for (uint32_t version : {0u, 2u, 0x6b3343ceu, 0x0a0a0a0au}) {
-        EXPECT_EQ(quic_keys_create_version(&k, GetParam(), mem, version, 0x1301, secret.data(), 32),
+        EXPECT_EQ(quic_keys_create(&k, GetParam(), mem, version, 0x1301, secret.data(), 32),
                   QUIC_E_INVAL);
     }
     EXPECT_EQ(k, nullptr);
@@ -372,10 +377,11 @@ TEST(KeysCompare, IpsecMbEqualsBoringSsl)
         const Bytes secret = rng.Take(SecretLen(suite));
         quic_keys *a = nullptr;
         quic_keys *b = nullptr;
-        ASSERT_EQ(quic_keys_create(&a, quic_crypto_boringssl(), mem.get(), suite, secret.data(),
-                                   secret.size()),
+        ASSERT_EQ(quic_keys_create(&a, quic_crypto_boringssl(), mem.get(), QUIC_VERSION_1, suite,
+                                   secret.data(), secret.size()),
                   QUIC_OK);
-        ASSERT_EQ(quic_keys_create(&b, imb, mem.get(), suite, secret.data(), secret.size()),
+        ASSERT_EQ(quic_keys_create(&b, imb, mem.get(), QUIC_VERSION_1, suite, secret.data(),
+                                   secret.size()),
                   QUIC_OK);
         for (size_t len = 0; len < 1500; len += len < 300 ? 1 : 17) {
             const Bytes header = rng.Take(1 + len % 60);
@@ -417,8 +423,8 @@ TEST(KeysThreads, EachThreadSealsWithItsOwnKeys)
             TestMem mem;
             quic_keys *k = nullptr;
             const Bytes secret(32, 9);
-            ASSERT_EQ(quic_keys_create(&k, quic_crypto_best(), mem.get(), 0x1301, secret.data(),
-                                       secret.size()),
+            ASSERT_EQ(quic_keys_create(&k, quic_crypto_best(), mem.get(), QUIC_VERSION_1, 0x1301,
+                                       secret.data(), secret.size()),
                       QUIC_OK);
             Bytes buf(1200);
             for (uint64_t pn = 0; pn < 500; pn++) {
@@ -446,8 +452,8 @@ TEST(KeysShim, RoundTripsAndNoticesChanges)
     for (uint16_t suite : kSuites) {
         const Bytes secret = rng.Take(SecretLen(suite));
         quic_keys *k = nullptr;
-        ASSERT_EQ(quic_keys_create(&k, quic_crypto_shim(), mem.get(), suite, secret.data(),
-                                   secret.size()),
+        ASSERT_EQ(quic_keys_create(&k, quic_crypto_shim(), mem.get(), QUIC_VERSION_1, suite,
+                                   secret.data(), secret.size()),
                   QUIC_OK);
         for (size_t len = 0; len < 200; len++) {
             const Bytes header = rng.Take(12);
@@ -467,6 +473,37 @@ TEST(KeysShim, RoundTripsAndNoticesChanges)
         }
         quic_keys_destroy(k);
     }
+}
+
+/* disable_1rtt_encryption: what goes in comes out, no tag, and no look at samples that may not be there. */
+TEST(KeysPlain, ProtectNothing)
+{
+    TestMem mem;
+    quic_keys *k = nullptr;
+    ASSERT_EQ(quic_keys_create_plain(&k, quic_crypto_best(), mem.get()), QUIC_OK);
+    const Bytes text = {1, 2, 3, 4, 5};
+    Bytes sealed(text.size());
+    quic_keys_seal_from(k, 7, nullptr, 0, sealed.data(), text.data(), text.size());
+    EXPECT_EQ(sealed, text);
+    quic_keys_seal(k, 8, nullptr, 0, sealed.data(), sealed.size());
+    EXPECT_EQ(sealed, text);
+    Bytes opened(text.size());
+    EXPECT_TRUE(quic_keys_open_to(k, 9, nullptr, 0, opened.data(), sealed.data(), sealed.size()));
+    EXPECT_EQ(opened, text);
+    EXPECT_TRUE(quic_keys_open(k, 9, nullptr, 0, opened.data(), 0));
+    const uint8_t *const samples[3] = {nullptr, nullptr, nullptr};
+    uint8_t masks[3][16];
+    memset(masks, 0xff, sizeof(masks));
+    quic_keys_hp_masks(k, samples, masks, 3);
+    for (const auto &mask : masks) {
+        EXPECT_EQ(Hex(mask, 16), std::string(32, '0'));
+    }
+    EXPECT_EQ(quic_keys_confidentiality_limit(k), UINT64_MAX);
+    EXPECT_EQ(quic_keys_integrity_limit(k), UINT64_MAX);
+    quic_keys_destroy(k);
+    EXPECT_EQ(mem.used(), 0u);
+    mem.set_limit(16);
+    EXPECT_EQ(quic_keys_create_plain(&k, quic_crypto_best(), mem.get()), QUIC_E_NOMEM);
 }
 
 } // namespace

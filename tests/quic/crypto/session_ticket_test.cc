@@ -20,7 +20,7 @@ class SessionTicket : public testing::Test
     {
         std::vector<uint8_t> out(session.size() + QUIC_TICKET_OVERHEAD);
         size_t len = 0;
-        const quic_ticket_stamp stamp = {7, 12345};
+        const quic_ticket_stamp stamp = {7, 12345, 0x6b3343cf};
         EXPECT_EQ(quic_ticket_seal(&keys_, out.data(), &len, out.size(), &stamp, session.data(),
                                    session.size(), &rng_),
                   QUIC_OK);
@@ -56,7 +56,8 @@ TEST_F(SessionTicket, OpensWhereTheSecretIsTheSame)
     EXPECT_EQ(opened_, session);
     EXPECT_EQ(stamp_.register_id, 7u);
     EXPECT_EQ(stamp_.issued, 12345u);
-    EXPECT_NE(Seal(session), ticket); /* each has its own nonce */
+    EXPECT_EQ(stamp_.version, 0x6b3343cfu); /* RFC 9369 5 */
+    EXPECT_NE(Seal(session), ticket);       /* each has its own nonce */
 }
 
 TEST_F(SessionTicket, RefusesEveryChange)

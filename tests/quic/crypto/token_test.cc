@@ -277,19 +277,20 @@ TEST(Retry, TagMatchesRfc9001)
     const quic_cid odcid = Cid(rfc9001::kDcid);
     Bytes packet = Unhex(rfc9001::kRetryPacket);
     uint8_t tag[16];
-    ASSERT_EQ(quic_retry_tag_make(tag, &odcid, packet.data(), packet.size() - 16), QUIC_OK);
+    ASSERT_EQ(quic_retry_tag_make(tag, QUIC_VERSION_1, &odcid, packet.data(), packet.size() - 16),
+              QUIC_OK);
     EXPECT_EQ(Hex(tag, 16), Hex(packet.data() + packet.size() - 16, 16));
-    EXPECT_TRUE(quic_retry_tag_check(&odcid, packet.data(), packet.size()));
+    EXPECT_TRUE(quic_retry_tag_check(QUIC_VERSION_1, &odcid, packet.data(), packet.size()));
     for (size_t i = 0; i < packet.size(); i++) {
         Bytes bad = packet;
         bad[i] ^= 1;
-        EXPECT_FALSE(quic_retry_tag_check(&odcid, bad.data(), bad.size()));
+        EXPECT_FALSE(quic_retry_tag_check(QUIC_VERSION_1, &odcid, bad.data(), bad.size()));
     }
     for (size_t len = 0; len < packet.size(); len++) {
-        EXPECT_FALSE(quic_retry_tag_check(&odcid, packet.data(), len));
+        EXPECT_FALSE(quic_retry_tag_check(QUIC_VERSION_1, &odcid, packet.data(), len));
     }
     const quic_cid other = Cid("8394c8f03e515709");
-    EXPECT_FALSE(quic_retry_tag_check(&other, packet.data(), packet.size()));
+    EXPECT_FALSE(quic_retry_tag_check(QUIC_VERSION_1, &other, packet.data(), packet.size()));
 }
 
 /* RFC 9369 A.4 */
@@ -299,17 +300,16 @@ TEST(Retry, TagMatchesRfc9369)
     const quic_cid odcid = Cid(rfc9369::kDcid);
     Bytes packet = Unhex(rfc9369::kRetryPacket);
     uint8_t tag[16];
-    ASSERT_EQ(
-        quic_retry_tag_make_version(tag, kVersion2, &odcid, packet.data(), packet.size() - 16),
-        QUIC_OK);
+    ASSERT_EQ(quic_retry_tag_make(tag, kVersion2, &odcid, packet.data(), packet.size() - 16),
+              QUIC_OK);
     EXPECT_EQ(Hex(tag, 16), Hex(packet.data() + packet.size() - 16, 16));
-    EXPECT_TRUE(quic_retry_tag_check_version(kVersion2, &odcid, packet.data(), packet.size()));
-    EXPECT_FALSE(quic_retry_tag_check(&odcid, packet.data(), packet.size()));
-    EXPECT_FALSE(quic_retry_tag_check_version(2, &odcid, packet.data(), packet.size()));
-    EXPECT_EQ(quic_retry_tag_make_version(tag, 0, &odcid, packet.data(), 20), QUIC_E_INVAL);
+    EXPECT_TRUE(quic_retry_tag_check(kVersion2, &odcid, packet.data(), packet.size()));
+    EXPECT_FALSE(quic_retry_tag_check(QUIC_VERSION_1, &odcid, packet.data(), packet.size()));
+    EXPECT_FALSE(quic_retry_tag_check(2, &odcid, packet.data(), packet.size()));
+    EXPECT_EQ(quic_retry_tag_make(tag, 0, &odcid, packet.data(), 20), QUIC_E_INVAL);
     packet = Unhex(rfc9001::kRetryPacket);
-    EXPECT_TRUE(quic_retry_tag_check_version(1, &odcid, packet.data(), packet.size()));
-    EXPECT_FALSE(quic_retry_tag_check_version(kVersion2, &odcid, packet.data(), packet.size()));
+    EXPECT_TRUE(quic_retry_tag_check(1, &odcid, packet.data(), packet.size()));
+    EXPECT_FALSE(quic_retry_tag_check(kVersion2, &odcid, packet.data(), packet.size()));
 }
 
 TEST(Retry, RefusesGiantPackets)
@@ -317,10 +317,13 @@ TEST(Retry, RefusesGiantPackets)
     const quic_cid odcid = Cid(rfc9001::kDcid);
     const Bytes packet(QUIC_RETRY_PACKET_LEN_MAX + 17);
     uint8_t tag[16];
-    EXPECT_EQ(quic_retry_tag_make(tag, &odcid, packet.data(), QUIC_RETRY_PACKET_LEN_MAX), QUIC_OK);
-    EXPECT_EQ(quic_retry_tag_make(tag, &odcid, packet.data(), QUIC_RETRY_PACKET_LEN_MAX + 1),
+    EXPECT_EQ(
+        quic_retry_tag_make(tag, QUIC_VERSION_1, &odcid, packet.data(), QUIC_RETRY_PACKET_LEN_MAX),
+        QUIC_OK);
+    EXPECT_EQ(quic_retry_tag_make(tag, QUIC_VERSION_1, &odcid, packet.data(),
+                                  QUIC_RETRY_PACKET_LEN_MAX + 1),
               QUIC_E_INVAL);
-    EXPECT_FALSE(quic_retry_tag_check(&odcid, packet.data(), packet.size()));
+    EXPECT_FALSE(quic_retry_tag_check(QUIC_VERSION_1, &odcid, packet.data(), packet.size()));
 }
 
 /* RFC 9000 10.3.2 */

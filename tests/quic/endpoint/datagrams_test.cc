@@ -156,7 +156,7 @@ TEST(Datagrams, ServersFirstFlightIsCoalescedAndMayBeTakenApart)
         }
     }
     quic_long_header h;
-    ASSERT_EQ(quic_header_decode_long(&h, first.data(), first.size()), QUIC_OK);
+    ASSERT_EQ(quic_header_decode_long(&h, first.data(), first.size(), QUIC_VERSIONS_ALL), QUIC_OK);
     EXPECT_EQ(h.type, QUIC_PACKET_INITIAL);
     ASSERT_LT(h.packet_len, first.size());
     EXPECT_EQ(first.size(), 1200u);

@@ -82,8 +82,8 @@ class Early : public testing::Test
             size_t off = 0;
             quic_long_header h;
             while (off < p.bytes.size() && (p.bytes[off] & 0x80) != 0 &&
-                   quic_header_decode_long(&h, p.bytes.data() + off, p.bytes.size() - off) ==
-                       QUIC_OK) {
+                   quic_header_decode_long(&h, p.bytes.data() + off, p.bytes.size() - off,
+                                           QUIC_VERSIONS_ALL) == QUIC_OK) {
                 count += h.type == type ? 1 : 0;
                 off += h.packet_len;
             }

@@ -18,11 +18,12 @@ struct InitialKeys {
     quic_keys *client = nullptr;
     quic_keys *server = nullptr;
 
-    explicit InitialKeys(const quic_cid &dcid)
+    InitialKeys(const quic_cid &dcid, uint32_t version)
     {
         quic_allocator table = alloc.table();
         quic_mem_init_root(&mem, &table, 1u << 20);
-        if (quic_keys_create_initial(&client, &server, quic_crypto_shim(), &mem, QUIC_VERSION_1,
+        if (quic_keys_create_initial(&client, &server, quic_crypto_shim(), &mem,
+                                     quic_version_bit(version) != 0 ? version : QUIC_VERSION_1,
                                      &dcid) != QUIC_OK) {
             abort();
         }
@@ -52,7 +53,7 @@ quic_cid make_cid(uint64_t value)
 
 Bytes forge_initial(const InitialSpec &spec)
 {
-    InitialKeys keys(spec.key_dcid);
+    InitialKeys keys(spec.key_dcid, spec.version);
     Bytes out(spec.frames.size() + spec.token.size() + 1500);
     quic_long_header_spec h{};
     h.type = QUIC_PACKET_INITIAL;
@@ -63,6 +64,7 @@ Bytes forge_initial(const InitialSpec &spec)
     h.token_len = spec.token.size();
     h.pn = spec.pn;
     h.pn_len = 2;
+    h.clear_fixed_bit = spec.no_fixed_bit;
     size_t len_off = 0;
     size_t hdr = quic_header_encode_long(out.data(), out.size(), &len_off, &h);
     memcpy(out.data() + hdr, spec.frames.data(), spec.frames.size());
@@ -80,11 +82,12 @@ Bytes forge_initial(const InitialSpec &spec)
 Bytes open_initial(const Bytes &datagram, const quic_cid &key_dcid, bool from_server)
 {
     quic_long_header h;
-    if (quic_header_decode_long(&h, datagram.data(), datagram.size()) != QUIC_OK ||
+    if (quic_header_decode_long(&h, datagram.data(), datagram.size(), QUIC_VERSIONS_ALL) !=
+            QUIC_OK ||
         h.type != QUIC_PACKET_INITIAL) {
         return {};
     }
-    InitialKeys keys(key_dcid);
+    InitialKeys keys(key_dcid, h.version);
     Bytes copy = datagram;
     uint8_t pn_len = quic_header_pn_len(copy[0]);
     uint64_t pn = 0;

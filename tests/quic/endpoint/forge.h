@@ -24,6 +24,7 @@ struct InitialSpec {
     size_t pad_to = 1200; /* the packet, with PADDING frames */
     bool from_server = false;
     uint32_t version = QUIC_VERSION_1;
+    bool no_fixed_bit = false; /* RFC 9287 */
 };
 
 /* forge_initial seals one Initial packet. */

@@ -43,7 +43,8 @@ TEST(Handshake, FirstFlightFillsItsDatagrams)
     for (const Packet &p : net.sent) { /* RFC 9000 14.1 */
         quic_long_header h;
         if (quic_header_is_long(p.bytes[0]) &&
-            quic_header_decode_long(&h, p.bytes.data(), p.bytes.size()) == QUIC_OK &&
+            quic_header_decode_long(&h, p.bytes.data(), p.bytes.size(), QUIC_VERSIONS_ALL) ==
+                QUIC_OK &&
             h.type == QUIC_PACKET_INITIAL && p.to_server) {
             EXPECT_GE(p.bytes.size(), 1200u);
         }

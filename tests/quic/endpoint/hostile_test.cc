@@ -15,7 +15,9 @@ namespace
 quic_packet_type type_of(const Bytes &p)
 {
     quic_long_header h;
-    return quic_header_decode_long(&h, p.data(), p.size()) == QUIC_OK ? h.type : QUIC_PACKET_SHORT;
+    return quic_header_decode_long(&h, p.data(), p.size(), QUIC_VERSIONS_ALL) == QUIC_OK
+               ? h.type
+               : QUIC_PACKET_SHORT;
 }
 
 /* ---- H74 ------------------------------------------------------------------------------------------------ */
@@ -75,7 +77,8 @@ TEST(H74, ATokenThatComesAgainMakesNoSecondConnection)
     net.filter = [&](Packet &p) {
         quic_long_header h;
         if (p.to_server && type_of(p.bytes) == QUIC_PACKET_INITIAL && with_token.empty() &&
-            quic_header_decode_long(&h, p.bytes.data(), p.bytes.size()) == QUIC_OK &&
+            quic_header_decode_long(&h, p.bytes.data(), p.bytes.size(), QUIC_VERSIONS_ALL) ==
+                QUIC_OK &&
             h.token_len > 0) {
             with_token = p.bytes;
         }
@@ -116,8 +119,8 @@ TEST(H74, AClientDoesNotLoop)
         net.run_for(200 * kMs);
         for (const Packet &p : net.sent) {
             quic_long_header h;
-            if (p.to_server &&
-                quic_header_decode_long(&h, p.bytes.data(), p.bytes.size()) == QUIC_OK) {
+            if (p.to_server && quic_header_decode_long(&h, p.bytes.data(), p.bytes.size(),
+                                                       QUIC_VERSIONS_ALL) == QUIC_OK) {
                 tokens.insert(Bytes(h.token, h.token + h.token_len));
             }
         }

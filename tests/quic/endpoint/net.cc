@@ -19,6 +19,44 @@ sim::Options make_options(const std::function<void(sim::Options &)> &change)
     return o;
 }
 
+/* The scripted handshake, seen through a lie: what peer_params gives is decoded, changed and encoded
+ * again. One Net at a time. */
+std::function<void(quic_transport_params &)> *g_lie[2];
+
+template <int to_server>
+bool lying_params(const quic_tls *tls, const uint8_t **out, size_t *out_len)
+{
+    static uint8_t bytes[QUIC_TP_ENCODED_MAX];
+    const quic_role sender = to_server != 0 ? QUIC_CLIENT : QUIC_SERVER;
+    quic_transport_params p;
+    if (!quic_tls_script()->peer_params(tls, out, out_len)) {
+        return false;
+    }
+    if (g_lie[to_server] != nullptr && *g_lie[to_server]) {
+        if (quic_transport_params_decode(&p, *out, *out_len, sender) != QUIC_OK) {
+            abort();
+        }
+        (*g_lie[to_server])(p);
+        *out_len = quic_transport_params_encode(bytes, sizeof(bytes), &p, sender, 0);
+        *out = bytes;
+    }
+    return true;
+}
+
+template <int to_server>
+const quic_tls_vtable *lying(const quic_tls_vtable *honest,
+                             std::function<void(quic_transport_params &)> *lie)
+{
+    static quic_tls_vtable table;
+    if (honest != quic_tls_script()) {
+        return honest;
+    }
+    table = *honest;
+    table.peer_params = lying_params<to_server>;
+    g_lie[to_server] = lie;
+    return &table;
+}
+
 } // namespace
 
 size_t Side::count(quring_event_type type) const
@@ -89,7 +127,7 @@ void Net::make(Side &side, uint8_t host)
     }
     if (host == 1) {
         quic_accept_config accept{};
-        accept.tls = identity_.vtable();
+        accept.tls = lying<1>(identity_.vtable(), &lie_to_server);
         accept.tls_config = identity_.server_config();
         accept.limits = h.limits;
         accept.retry = options.retry;
@@ -103,7 +141,7 @@ void Net::make(Side &side, uint8_t host)
 void Net::serve(const quic_early_gate *gate, const quring_limits *limits)
 {
     quic_accept_config accept{};
-    accept.tls = identity_.vtable();
+    accept.tls = lying<1>(identity_.vtable(), &lie_to_server);
     accept.tls_config = identity_.server_config();
     accept.limits = limits != nullptr ? *limits : options.server.limits;
     accept.retry = options.retry;
@@ -126,7 +164,7 @@ void Net::restart_server()
 quic_conn *Net::connect(uint16_t port)
 {
     quic_connect_config config{};
-    config.tls = identity_.vtable();
+    config.tls = lying<0>(identity_.vtable(), &lie_to_client);
     config.tls_config = identity_.client_config();
     config.server_name = "localhost";
     config.limits = options.clients[0].limits;

@@ -13,6 +13,7 @@
 #include "quic/crypto/anti_replay.h"
 #include "quic/crypto/tls.h"
 #include "quic/endpoint/endpoint.h"
+#include "quic/wire/transport_params.h"
 #include "tests/sim/alloc.h"
 #include "tests/sim/identity.h"
 #include "tests/sim/options.h"
@@ -84,6 +85,11 @@ class Net
     std::vector<std::string> tokens; /* of the client's TOKEN events */
     /* Changes the server's configuration when it is restarted. */
     std::function<void(quic_endpoint_config &)> server_config;
+
+    /* What the client (or, with serve, the server) sees of its peer's transport parameters goes through
+     * this: a peer that lies. Scripted handshakes only. */
+    std::function<void(quic_transport_params &)> lie_to_client;
+    std::function<void(quic_transport_params &)> lie_to_server;
 
     /* write queues bytes and the end on a new or open stream of `side`. */
     uint64_t write(Side &side, const std::string &bytes, bool uni = false);

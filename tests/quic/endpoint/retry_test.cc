@@ -15,7 +15,9 @@ void with_retry(sim::Options &o)
 quic_packet_type type_of(const Bytes &p)
 {
     quic_long_header h;
-    return quic_header_decode_long(&h, p.data(), p.size()) == QUIC_OK ? h.type : QUIC_PACKET_SHORT;
+    return quic_header_decode_long(&h, p.data(), p.size(), QUIC_VERSIONS_ALL) == QUIC_OK
+               ? h.type
+               : QUIC_PACKET_SHORT;
 }
 
 const Packet *find(const Net &net, bool to_server, quic_packet_type type)
@@ -112,14 +114,17 @@ TEST(Retry, TokenIsGoodOnlyForItsClientAndForAWhile)
         net.filter = [&](Packet &p) {
             quic_long_header h;
             bool second = p.to_server && type_of(p.bytes) == QUIC_PACKET_INITIAL &&
-                          quic_header_decode_long(&h, p.bytes.data(), p.bytes.size()) == QUIC_OK &&
+                          quic_header_decode_long(&h, p.bytes.data(), p.bytes.size(),
+                                                  QUIC_VERSIONS_ALL) == QUIC_OK &&
                           h.token_len > 0;
             return !second && (p.to_server || type_of(p.bytes) == QUIC_PACKET_RETRY);
         };
         net.run_for(25 * kMs);
         Bytes initial = net.sent.back().bytes;
         quic_long_header h;
-        ASSERT_EQ(quic_header_decode_long(&h, initial.data(), initial.size()), QUIC_OK) << c.name;
+        ASSERT_EQ(quic_header_decode_long(&h, initial.data(), initial.size(), QUIC_VERSIONS_ALL),
+                  QUIC_OK)
+            << c.name;
         ASSERT_GT(h.token_len, 0u) << c.name;
         if (c.flip >= 0) {
             initial[static_cast<size_t>(h.token - initial.data()) + static_cast<size_t>(c.flip)] ^=

@@ -260,7 +260,8 @@ TEST_F(Tokens, OfAnotherServerNameOrVersionAreNotShown)
         net.sent.clear();
         net.run_for(kMs);
         quic_long_header h;
-        ASSERT_EQ(quic_header_decode_long(&h, net.sent[0].bytes.data(), net.sent[0].bytes.size()),
+        ASSERT_EQ(quic_header_decode_long(&h, net.sent[0].bytes.data(), net.sent[0].bytes.size(),
+                                          QUIC_VERSIONS_ALL),
                   QUIC_OK);
         EXPECT_EQ(h.token_len, 0u);
         ASSERT_TRUE(net.run_until([&] { return net.client.conn != nullptr; }));
@@ -468,9 +469,9 @@ class H73 : public Tokens
             quic_long_header h;
             const Bytes frames = open_initial(p.bytes, spec.dcid, true);
             a.close = close_code_of(frames) != UINT64_MAX ? close_code_of(frames) : a.close;
-            a.retry = a.retry ||
-                      (quic_header_decode_long(&h, p.bytes.data(), p.bytes.size()) == QUIC_OK &&
-                       h.type == QUIC_PACKET_RETRY);
+            a.retry = a.retry || (quic_header_decode_long(&h, p.bytes.data(), p.bytes.size(),
+                                                          QUIC_VERSIONS_ALL) == QUIC_OK &&
+                                  h.type == QUIC_PACKET_RETRY);
         }
         return a;
     }

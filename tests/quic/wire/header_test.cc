@@ -18,7 +18,7 @@ quic_cid Cid(const std::string &hex)
 
 quic_rc Decode(quic_long_header *h, const std::vector<uint8_t> &bytes)
 {
-    return quic_header_decode_long(h, bytes.data(), bytes.size());
+    return quic_header_decode_long(h, bytes.data(), bytes.size(), QUIC_VERSIONS_ALL);
 }
 
 /* RFC 9001 A.2: the client's Initial, header protected, 1200 bytes. */
@@ -90,10 +90,11 @@ TEST(Header, RetryOfRfc9001)
     quic_cid none = {};
     uint8_t buf[64];
     const uint8_t token[] = {'t', 'o', 'k', 'e', 'n'};
-    size_t n = quic_header_encode_retry(buf, sizeof(buf), 0xff, &none, &scid, token, 5);
+    size_t n =
+        quic_header_encode_retry(buf, sizeof(buf), QUIC_VERSION_1, 0xff, &none, &scid, token, 5);
     ASSERT_EQ(n, p.size() - 16);
     EXPECT_EQ(memcmp(buf, p.data(), n), 0);
-    EXPECT_EQ(quic_header_encode_retry(buf, n - 1, 0, &none, &scid, token, 5), 0u);
+    EXPECT_EQ(quic_header_encode_retry(buf, n - 1, QUIC_VERSION_1, 0, &none, &scid, token, 5), 0u);
 
     p.erase(p.begin() + 15, p.begin() + 20); /* no token: RFC 9000 17.2.5.2 */
     EXPECT_EQ(Decode(&h, p), QUIC_E_DROP);
@@ -118,7 +119,7 @@ TEST(Header, ShortHeaderOfRfc9001)
 
 quic_rc DecodeBoth(quic_long_header *h, const std::vector<uint8_t> &bytes)
 {
-    return quic_header_decode_long_ext(h, bytes.data(), bytes.size(), QUIC_VERSIONS_ALL, false);
+    return quic_header_decode_long(h, bytes.data(), bytes.size(), QUIC_VERSIONS_ALL);
 }
 
 /* RFC 9369 A.2 to A.4 */
@@ -157,8 +158,7 @@ TEST(HeaderVersion2, PacketsOfRfc9369)
     EXPECT_EQ(h.token_len, 5u);
     EXPECT_EQ(h.retry_tag, p.data() + p.size() - 16);
     const uint8_t token[] = {'t', 'o', 'k', 'e', 'n'};
-    n = quic_header_encode_retry_version(buf, sizeof(buf), QUIC_VERSION_2, 0xff, &none, &server,
-                                         token, 5);
+    n = quic_header_encode_retry(buf, sizeof(buf), QUIC_VERSION_2, 0xff, &none, &server, token, 5);
     ASSERT_EQ(n, p.size() - 16);
     EXPECT_EQ(memcmp(buf, p.data(), n), 0);
 }
@@ -194,14 +194,14 @@ TEST(HeaderVersion2, UnknownUnlessEnabled)
     std::vector<uint8_t> p = FromHex("d76b3343cf088394c8f03e5157080000449ea0c95e82");
     p.resize(1200);
     quic_long_header h;
-    ASSERT_EQ(Decode(&h, p), QUIC_OK);
+    ASSERT_EQ(quic_header_decode_long(&h, p.data(), p.size(), QUIC_VERSIONS_1), QUIC_OK);
     EXPECT_EQ(h.type, QUIC_PACKET_UNKNOWN_VERSION);
     EXPECT_EQ(h.version, QUIC_VERSION_2);
-    ASSERT_EQ(quic_header_decode_long_ext(&h, p.data(), p.size(), QUIC_VERSIONS_2, false), QUIC_OK);
+    ASSERT_EQ(quic_header_decode_long(&h, p.data(), p.size(), QUIC_VERSIONS_2), QUIC_OK);
     EXPECT_EQ(h.type, QUIC_PACKET_INITIAL);
     p = FromHex("c000000001088394c8f03e5157080000449e7b9aec34");
     p.resize(1200);
-    ASSERT_EQ(quic_header_decode_long_ext(&h, p.data(), p.size(), QUIC_VERSIONS_2, false), QUIC_OK);
+    ASSERT_EQ(quic_header_decode_long(&h, p.data(), p.size(), QUIC_VERSIONS_2), QUIC_OK);
     EXPECT_EQ(h.type, QUIC_PACKET_UNKNOWN_VERSION);
     EXPECT_EQ(quic_version_bit(QUIC_VERSION_1), static_cast<uint32_t>(QUIC_VERSIONS_1));
     EXPECT_EQ(quic_version_bit(2), 0u);
@@ -210,15 +210,37 @@ TEST(HeaderVersion2, UnknownUnlessEnabled)
     EXPECT_FALSE(quic_version_is_reserved(QUIC_VERSION_2));
 }
 
-/* RFC 9287 3 */
-TEST(Header, FixedBitMayBeGreased)
+/* RFC 9287 3: whether a packet may come without it depends on what its sender was told. */
+TEST(Header, FixedBitIsTheCallersToJudge)
 {
     std::vector<uint8_t> p = FromHex("8000000001088394c8f03e5157080000449e7b9aec34");
     p.resize(1200);
     quic_long_header h;
-    EXPECT_EQ(Decode(&h, p), QUIC_E_DROP);
-    ASSERT_EQ(quic_header_decode_long_ext(&h, p.data(), p.size(), QUIC_VERSIONS_1, true), QUIC_OK);
+    ASSERT_EQ(Decode(&h, p), QUIC_OK);
     EXPECT_EQ(h.type, QUIC_PACKET_INITIAL);
+    EXPECT_FALSE(quic_header_has_fixed_bit(h.first));
+    EXPECT_TRUE(quic_header_has_fixed_bit(0xc0));
+}
+
+TEST(Header, FixedBitIsClearedOnRequestOnly)
+{
+    quic_cid cid = Cid("0102030405060708");
+    for (bool clear : {false, true}) {
+        quic_long_header_spec spec{};
+        spec.type = QUIC_PACKET_HANDSHAKE;
+        spec.version = QUIC_VERSION_2;
+        spec.dcid = &cid;
+        spec.scid = &cid;
+        spec.pn_len = 2;
+        spec.clear_fixed_bit = clear;
+        uint8_t buf[64];
+        size_t len_offset = 0;
+        ASSERT_GT(quic_header_encode_long(buf, sizeof(buf), &len_offset, &spec), 0u);
+        EXPECT_EQ(buf[0] & QUIC_HEADER_FIXED_BIT, clear ? 0u : QUIC_HEADER_FIXED_BIT);
+        const uint8_t flags = static_cast<uint8_t>(clear ? QUIC_HEADER_FIXED_BIT : 0);
+        ASSERT_GT(quic_header_encode_short(buf, sizeof(buf), &cid, flags, 7, 1), 0u);
+        EXPECT_EQ(buf[0], clear ? 0u : QUIC_HEADER_FIXED_BIT);
+    }
 }
 
 TEST(Header, ShortHeaderFlagsAndBounds)
@@ -254,7 +276,7 @@ TEST(Header, VersionNegotiation)
                                      quic_reader_make(scid.data(), 20), versions, 3);
     ASSERT_EQ(n, 7u + 255 + 20 + 12);
     quic_long_header h;
-    ASSERT_EQ(quic_header_decode_long(&h, buf, n), QUIC_OK);
+    ASSERT_EQ(quic_header_decode_long(&h, buf, n, QUIC_VERSIONS_ALL), QUIC_OK);
     EXPECT_EQ(h.type, QUIC_PACKET_VN);
     EXPECT_EQ(h.dcid_len, 255);
     EXPECT_EQ(h.scid_len, 20);
@@ -265,8 +287,10 @@ TEST(Header, VersionNegotiation)
     EXPECT_EQ(quic_header_encode_vn(buf, n - 1, 0, quic_reader_make(dcid.data(), 255),
                                     quic_reader_make(scid.data(), 20), versions, 3),
               0u);
-    EXPECT_EQ(quic_header_decode_long(&h, buf, n - 1), QUIC_E_DROP) << "half a version";
-    EXPECT_EQ(quic_header_decode_long(&h, buf, n - 12), QUIC_E_DROP) << "no version";
+    EXPECT_EQ(quic_header_decode_long(&h, buf, n - 1, QUIC_VERSIONS_ALL), QUIC_E_DROP)
+        << "half a version";
+    EXPECT_EQ(quic_header_decode_long(&h, buf, n - 12, QUIC_VERSIONS_ALL), QUIC_E_DROP)
+        << "no version";
 }
 
 /* RFC 8999: any other version gives what a Version Negotiation packet needs, long CIDs included. */
@@ -285,7 +309,7 @@ TEST(Header, UnknownVersionKeepsTheInvariants)
     EXPECT_EQ(h.scid, p.data() + 6 + 255 + 1);
     EXPECT_EQ(h.packet_len, p.size());
     for (size_t len = 0; len < p.size(); len++) {
-        EXPECT_EQ(quic_header_decode_long(&h, p.data(), len), QUIC_E_DROP);
+        EXPECT_EQ(quic_header_decode_long(&h, p.data(), len, QUIC_VERSIONS_ALL), QUIC_E_DROP);
     }
 }
 
@@ -296,7 +320,6 @@ TEST(Header, MalformedVersion1IsDropped)
         const char *why;
     } cases[] = {
         {"4000000001000000401400000000000000000000000000000000000000", "not a long header"},
-        {"8000000001000000401400000000000000000000000000000000000000", "fixed bit 0"},
         {"c00000000115", "dcid of 21 bytes, cut"},
         {"c0000000010000004013000000000000000000000000000000000000000000", "no sample"},
         {"c000000001000000407f00000000000000000000000000000000000000", "length beyond datagram"},
@@ -353,7 +376,9 @@ TEST(Header, CoalescedPacketsAreCutApart)
     for (size_t i = 0; i < 3; i++) {
         quic_long_header h;
         ASSERT_EQ(at, starts[i]);
-        ASSERT_EQ(quic_header_decode_long(&h, &datagram[at], datagram.size() - at), QUIC_OK);
+        ASSERT_EQ(
+            quic_header_decode_long(&h, &datagram[at], datagram.size() - at, QUIC_VERSIONS_ALL),
+            QUIC_OK);
         EXPECT_EQ(h.type, types[i]);
         EXPECT_EQ(h.payload_len, 42u);
         EXPECT_EQ(h.token_len, i == 0 ? sizeof(token) : 0);

@@ -85,6 +85,9 @@ TEST(ConfigCheck, NamesTheBadField)
         BAD(limits.crypto_buf_bytes, 4095),
         BAD(limits.undecryptable_packets_max, 1025),
         BAD(limits.sent_packets_max, 1000),
+        BAD(limits.versions, 0),
+        BAD(limits.versions, 4),
+        BAD(limits.version_preferred, 0x1a2a3a4a),
         BAD(limits.sent_packets_max, 0),
         BAD(limits.ack_ranges_max, 1),
         BAD(limits.cids_active_max, 1),
@@ -133,6 +136,25 @@ TEST(ConfigCheck, OffIsAllowedWhereItMeansSomething)
     config.lb = Lb(6, 15, 4);
     quring_error err;
     EXPECT_EQ(quring_config_check(&config, &err), QURING_OK) << err.message;
+}
+
+/* A version that is named must be spoken; one that nobody knows is a way to ask for the server's list. */
+TEST(ConfigCheck, VersionsFitTogether)
+{
+    quring_config config;
+    quring_error err;
+    quring_config_init(&config);
+    config.limits.version_first = 0x1a2a3a4a;
+    config.limits.version_preferred = QURING_QUIC_V2;
+    EXPECT_EQ(quring_config_check(&config, &err), QURING_OK) << err.message;
+    config.limits.versions = QURING_SPEAKS_V1;
+    EXPECT_EQ(quring_config_check(&config, &err), QURING_E_INVAL);
+    EXPECT_NE(strstr(err.message, "limits.version_preferred"), nullptr) << err.message;
+    config.limits.version_preferred = 0;
+    EXPECT_EQ(quring_config_check(&config, &err), QURING_OK) << err.message;
+    config.limits.version_first = QURING_QUIC_V2;
+    EXPECT_EQ(quring_config_check(&config, &err), QURING_E_INVAL);
+    EXPECT_NE(strstr(err.message, "limits.version_first"), nullptr) << err.message;
 }
 
 TEST(ConfigCheck, OnlyTheWorkersInUseAreLookedAt)
