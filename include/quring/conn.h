@@ -56,7 +56,7 @@ typedef enum quring_close_kind {
     QURING_CLOSE_IDLE_TIMEOUT,      /* RFC 9000 10.1 */
     QURING_CLOSE_HANDSHAKE_TIMEOUT, /* no complete handshake within limits.handshake_timeout_ns */
     QURING_CLOSE_STATELESS_RESET,   /* RFC 9000 10.3 */
-    QURING_CLOSE_VERSION,           /* no common version, RFC 9000 6 */
+    QURING_CLOSE_VERSION,           /* no common version, RFC 9000 6; with external_tls: not ours */
     QURING_CLOSE_UNREACHABLE,       /* nothing was acknowledged for too long */
     QURING_CLOSE_INTERNAL,          /* memory or another resource of ours gave out */
 } quring_close_kind;

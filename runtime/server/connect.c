@@ -227,6 +227,16 @@ static void rt_connect_warn_unverified(quring_runtime *rt, const quring_connect_
     }
 }
 
+/* Of limits of its own: the runtime's were warned of when it was made. */
+static void rt_connect_warn_plain(quring_runtime *rt, const quring_connect_options *options)
+{
+    if (options->limits != NULL && options->limits->disable_1rtt_encryption) {
+        rt_runtime_warn_once(rt, RT_WARNED_PLAIN,
+                             "disable_1rtt_encryption: 1-RTT packets are NOT encrypted and NOT "
+                             "authenticated with peers that ask for it, too (a client)");
+    }
+}
+
 /* Where a connection leaves from, and who hears of it. */
 typedef struct rt_connect_from {
     rt_owner *owner;
@@ -328,6 +338,7 @@ quring_status quring_connect(quring_conn *out, const quring_connect_options *opt
         return status;
     }
     rt_connect_warn_unverified(local->rt, options);
+    rt_connect_warn_plain(local->rt, options);
     rt_connect_from from;
     memset(&from, 0, sizeof(from));
     status = options->via != NULL ? rt_connect_via(&from, local, options, err)

@@ -362,6 +362,9 @@ static quring_status rt_listen_locked(quring_runtime *rt, quring_listener **out,
         group->busy = rt->config.workers;
         group->refs = 1; /* this call's */
         rt_listen_steer(rt, &socks[0]);
+        if (options->limits != NULL) {
+            rt_runtime_warn_plain(rt, options->limits, "a listener");
+        }
         rt_runtime_check_buffers(rt, &socks[0]);
         status = rt_listen_spread(listener, socks, group, options, err);
         rt_listen_group_unref(group);

@@ -102,6 +102,17 @@ void rt_runtime_warn_once(quring_runtime *rt, uint32_t kind, const char *line)
     }
 }
 
+void rt_runtime_warn_plain(quring_runtime *rt, const quring_limits *limits, const char *who)
+{
+    if (limits->disable_1rtt_encryption) {
+        rt_log_line(
+            &rt->log, RT_LOG_WARNING,
+            "disable_1rtt_encryption: 1-RTT packets are NOT encrypted and NOT authenticated "
+            "with peers that ask for it, too (%s)",
+            who);
+    }
+}
+
 rt_udp_options rt_runtime_socket_options(const quring_runtime *rt, const quic_addr *local)
 {
     rt_udp_options options;
@@ -342,6 +353,7 @@ quring_status quring_runtime_create(quring_runtime **out, const quring_config *c
         return status;
     }
     rt_runtime_log_start(rt);
+    rt_runtime_warn_plain(rt, &rt->config.limits, "the runtime");
     *out = rt;
     return QURING_OK;
 }

@@ -41,7 +41,11 @@ struct quring_runtime {
     uint32_t warned; /* atomic: RT_WARNED_* said already */
 };
 
-enum { RT_WARNED_BUFFERS = 1u << 0, RT_WARNED_VERIFY = 1u << 1 };
+enum {
+    RT_WARNED_BUFFERS = 1u << 0,
+    RT_WARNED_VERIFY = 1u << 1,
+    RT_WARNED_PLAIN = 1u << 2,
+};
 
 /* rt_runtime_call runs fn(ctx) on worker `index` and waits for it. Not on a worker. Returns
  * QURING_OK; QURING_E_STATE when the worker has ended: fn did not and will not run. */
@@ -50,6 +54,10 @@ QURING_NODISCARD quring_status rt_runtime_call(quring_runtime *rt, uint32_t inde
 
 /* rt_runtime_warn_once logs a warning unless one of the same kind (RT_WARNED_*) was logged. */
 void rt_runtime_warn_once(quring_runtime *rt, uint32_t kind, const char *line);
+
+/* rt_runtime_warn_plain warns of limits under which 1-RTT packets may go unencrypted; `who` is the
+ * listener's or client's part of the line. */
+void rt_runtime_warn_plain(quring_runtime *rt, const quring_limits *limits, const char *who);
 
 /* rt_runtime_socket_options fills in what every socket of this runtime has in common. */
 rt_udp_options rt_runtime_socket_options(const quring_runtime *rt, const quic_addr *local);

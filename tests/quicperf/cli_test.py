@@ -23,7 +23,7 @@ SUMMARY_KEYS = {
     "goodput_bps", "bytes", "seconds", "lost_packets", "handshakes_per_s", "requests_per_s",
     "connections", "cpu_local_s", "cpu_remote_s", "version", "cipher", "cc", "resumed",
     "client_cert", "client_cert_connections", "resumed_connections", "zero_rtt_connections",
-    "zero_rtt_bytes", "retry", "retry_connections", "token_connections",
+    "zero_rtt_bytes", "retry", "retry_connections", "token_connections", "unencrypted",
 }
 
 
@@ -238,7 +238,7 @@ class Runs(unittest.TestCase):
         for key in "backend", "aead", "payload_bytes", "intervals":
             self.assertIn(key, document)
         self.assertIsNone(document["summary"]["cpu_remote_s"])
-        self.assertEqual(document["summary"]["version"], 1)
+        self.assertIn(document["summary"]["version"], (1, 2))
         self.assertEqual(document["summary"]["errors"], 0)
         self.assertIn("done:", run.stderr)
         return document
@@ -359,6 +359,42 @@ class Runs(unittest.TestCase):
             self.assertIn("0-RTT was accepted on 0 of 1 connections", run.stderr)
             self.assertTrue(json.loads(run.stdout)["summary"]["resumed"])
             self.assertEqual(json.loads(run.stdout)["summary"]["zero_rtt_bytes"], 0)
+
+    def refused(self, server, *args):
+        """A run that ends with 1: its only line, and its JSON."""
+        run = quicperf("client", "127.0.0.1:%d" % server.port, "-n", "100K", *args, "-q", "--json", "-")
+        self.assertEqual(run.returncode, 1, run.stderr)
+        lines = [l for l in run.stderr.splitlines() if l.startswith("quicperf: ")]
+        self.assertEqual(len(lines), 1, run.stderr)
+        return lines[0], json.loads(run.stdout)["summary"]
+
+    def test_versions(self):
+        with Server() as server:
+            for asked, spoken in ("any", 1), ("1", 1), ("2", 2), ("upgrade", 2):
+                for mode in ["-n", "100K"], ["crr", "-n", "5"], ["rr", "-n", "5", "--resume"]:
+                    run = self.client(server.port, "--version", asked, *mode)
+                    self.assertEqual(run["summary"]["version"], spoken, asked)
+        with Server("--version", "2") as server:
+            self.assertEqual(self.client(server.port, "-n", "100K")["summary"]["version"], 2)
+            line, summary = self.refused(server, "--version", "1", "-c", "2")
+            self.assertIn("0 of 2 connections speak version 1", line)
+            self.assertEqual(summary["version"], 2)
+        with Server("--version", "1") as server:
+            line, summary = self.refused(server, "--version", "2")
+            self.assertIn("0 of 1 connections speak version 2", line)
+            self.assertEqual(summary["version"], 1)
+            self.assertIn("0 of 1", self.refused(server, "--version", "upgrade")[0])
+
+    def test_disable_encryption(self):
+        with Server("--disable-encryption") as server:
+            run = self.client(server.port, "-n", "4M", "--disable-encryption")
+            self.assertTrue(run["summary"]["unencrypted"])
+            self.assertFalse(self.client(server.port, "-n", "100K")["summary"]["unencrypted"])
+        self.assertIn("1-RTT packets are NOT encrypted", server.err)
+        with Server() as server:
+            line, summary = self.refused(server, "--disable-encryption")
+            self.assertIn("0 of 1 connections go without encryption", line)
+            self.assertFalse(summary["unencrypted"])
 
     def test_bad_network(self):
         with Server() as server:

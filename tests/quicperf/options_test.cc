@@ -57,6 +57,19 @@ TEST(Options, HasDefaults)
     EXPECT_EQ(Parse("demo")->options.duration_ns, 3000000000u);
 }
 
+/* One name, for each side what it can mean there. */
+TEST(Options, VersionsDependOnTheCommand)
+{
+    EXPECT_EQ(Parse("client h")->options.version, QP_VERSION_ANY);
+    EXPECT_EQ(Parse("client h --version 2")->options.version, QP_VERSION_2);
+    EXPECT_EQ(Parse("client h --version upgrade")->options.version, QP_VERSION_UPGRADE);
+    EXPECT_EQ(Parse("server --version 1")->options.version, QP_VERSION_1);
+    EXPECT_EQ(Parse("server --version both")->options.version, QP_VERSION_ANY);
+    EXPECT_FALSE(Parse("server --version upgrade")->ok);
+    EXPECT_FALSE(Parse("client h --version both")->ok);
+    EXPECT_TRUE(Parse("server --disable-encryption")->options.disable_encryption);
+}
+
 TEST(Options, TakesAllOfThem)
 {
     auto p = Parse("client [::1]:4433 rr -B 127.0.0.1 --ca ca.pem -w 3 --cpu 1,0 --io epoll "

@@ -120,16 +120,16 @@ std::vector<uint8_t> Attacker::initial_of(const quic_cid &key_cid, const quic_ci
     return out;
 }
 
-/* RFC 9000 6.2: one that lists our version, or comes late, must change nothing. */
+/* RFC 9000 6.2: one that lists the version tried, or comes late, must change nothing. */
 std::vector<uint8_t> Attacker::version_negotiation(const quic_cid &dcid, const quic_cid &scid,
                                                    bool deadly)
 {
-    uint32_t versions[2] = {0xfaceb00cu,
-                            deadly ? 0x1a2a3a4au : static_cast<uint32_t>(QUIC_VERSION_1)};
+    uint32_t versions[3] = {0xfaceb00cu, QUIC_VERSION_1, QUIC_VERSION_2};
     std::vector<uint8_t> out(128);
-    size_t n = quic_header_encode_vn(out.data(), out.size(), static_cast<uint8_t>(rng_.u64()),
-                                     quic_reader_make(dcid.bytes, dcid.len),
-                                     quic_reader_make(scid.bytes, scid.len), versions, 2);
+    size_t n =
+        quic_header_encode_vn(out.data(), out.size(), static_cast<uint8_t>(rng_.u64()),
+                              quic_reader_make(dcid.bytes, dcid.len),
+                              quic_reader_make(scid.bytes, scid.len), versions, deadly ? 1 : 3);
     out.resize(n);
     return out;
 }

@@ -351,17 +351,19 @@ Options draw_options(uint64_t seed, Tls tls)
     draw_resume(o);
     draw_adversity(o);
     draw_extensions(o);
+    draw_versions(o);
     return o;
 }
 
 std::string describe(const Options &o)
 {
-    char text[640];
+    char text[768];
     const LinkOptions &l = o.up[0];
     snprintf(text, sizeof(text),
              "seed %llu tls=%s clients=%zu conns=%zu workers=%u%s%s%s%s%s heal=%.3fs delay=%.3fms "
              "jitter=%.3fms loss=%.4f burst=%.4f dup=%.4f corrupt=%.4f truncate=%.4f replay=%.4f "
-             "rate=%llu blackouts=%zu forge=%.4f repeat=%.4f filter=%.4f rebinds=%zu crashes=%zu",
+             "rate=%llu blackouts=%zu forge=%.4f repeat=%.4f filter=%.4f rebinds=%zu crashes=%zu "
+             "versions=%u/%u forged-versions=%.4f",
              static_cast<unsigned long long>(o.seed), o.tls == Tls::kScript ? "script" : "boring",
              o.clients.size(), o.conns.size(), o.workers, o.retry ? " retry" : "",
              o.tokens ? " tokens" : "",
@@ -375,7 +377,8 @@ std::string describe(const Options &o)
              static_cast<double>(l.jitter_ns) / 1e6, l.loss, l.burst_enter, l.duplicate, l.corrupt,
              l.truncate, l.replay, static_cast<unsigned long long>(l.bytes_per_s),
              l.blackouts.size(), o.attack.forge, o.attack.replay, o.attack.filter, o.rebinds.size(),
-             o.crashes.size());
+             o.crashes.size(), o.server.limits.versions, o.clients[0].limits.versions,
+             o.forge_versions);
     return text;
 }
 

@@ -147,6 +147,8 @@ struct Options {
     HostOptions server;
     std::vector<ConnPlan> conns;
     AttackOptions attack;
+    double forge_versions =
+        0; /* a client's Initial is answered by somebody on the way, with a list */
     std::vector<RebindPlan> rebinds;
     std::vector<CrashPlan> crashes;
     quic_ns heal_ns = 0;                       /* from here on the network is good */
@@ -162,6 +164,10 @@ quring_limits sim_limits();
 
 /* draw_adversity adds attackers, rebindings and crashes to what draw_options has drawn. */
 void draw_adversity(Options &o);
+
+/* draw_versions adds versions of QUIC, the QUIC bit, 1-RTT without encryption, and who would like to
+ * have a say in them. */
+void draw_versions(Options &o);
 
 /* draw_options makes the options of one seed. */
 Options draw_options(uint64_t seed, Tls tls);

@@ -102,10 +102,13 @@ bool close_is_acceptable(const Options &o, const quring_close_info &info, const 
     case QURING_CLOSE_STATELESS_RESET:
         return peer_gone;
     case QURING_CLOSE_VERSION:
-        return o.harsh; /* a damaged Version Negotiation is not authenticated */
+        return o.harsh; /* a damaged or forged Version Negotiation is not authenticated */
     case QURING_CLOSE_UNREACHABLE:
         return o.harsh;
     case QURING_CLOSE_LOCAL_TRANSPORT:
+        if (o.harsh && info.code == QUIC_V_VERSION_NEGOTIATION) {
+            return true; /* ... and found out later */
+        }
         /* RFC 9000 8.1.3: a Retry token that nobody can read any more is taken for none, and then the
          * client misses what a server says after a Retry (7.3). */
         return facts.victim && facts.secret_lost && info.code == QUIC_V_TRANSPORT_PARAMETER;
@@ -117,6 +120,7 @@ bool close_is_acceptable(const Options &o, const quring_close_info &info, const 
                 (info.code == QUIC_V_INTERNAL_ERROR || info.code == QUIC_V_CONNECTION_REFUSED)) ||
                info.code == QUIC_V_APPLICATION_ERROR ||
                (o.attack.early && info.code == QUIC_V_INTERNAL_ERROR) || /* a forged Initial */
+               (o.harsh && info.code == QUIC_V_VERSION_NEGOTIATION) ||
                ((o.harsh || facts.victim) && info.code == QUIC_V_INVALID_TOKEN);
     case QURING_CLOSE_INTERNAL:
         return o.may_run_out;

@@ -14,9 +14,8 @@ size_t split_packets(const uint8_t *data, size_t len, WirePacket out[kWirePacket
         p.at = off;
         p.first = data[off];
         if (!quic_header_is_long(data[off])) {
-            size_t pn_off = 0;
-            if (quic_header_decode_short(&pn_off, data + off, len - off, QUIC_CID_FORMAT_LEN_MIN) !=
-                QUIC_OK) {
+            const size_t pn_off = 1 + QUIC_CID_FORMAT_LEN_MIN; /* whatever the QUIC bit is: RFC 9287 */
+            if (len - off < pn_off + QUIC_PN_LEN_MAX + QUIC_AEAD_TAG_LEN) {
                 break;
             }
             p.type = QUIC_PACKET_SHORT;

@@ -126,6 +126,7 @@ class World : public AppHost
     void hand_event(Host &host, const quic_event &ev);
     void send_unit(Host &host, const quic_tx_unit &unit);
     void transmit(Host &host, Datagram d);
+    void forge_versions(uint32_t client, const Datagram &d);
     void launch(uint32_t client, bool to_server, Datagram d);
     void set_timer(Host &host);
     void on_closed(App *app);

@@ -1,6 +1,7 @@
 /* The network as the world sees it: datagrams into hosts, and out of them. */
 #include <cstring>
 
+#include "quic/wire/header.h"
 #include "tests/sim/host.h"
 #include "tests/sim/inspect.h"
 #include "tests/sim/world.h"
@@ -231,6 +232,32 @@ void World::trace(const Datagram &d)
     stats_.datagram_bytes += d.bytes.size();
 }
 
+/* Somebody who sees a client's Initial answers it in the server's name, with any versions: RFC 9368 4
+ * is about him. */
+void World::forge_versions(uint32_t client, const Datagram &d)
+{
+    static const uint32_t names[] = {QURING_QUIC_V1, QURING_QUIC_V2, 0x1a2a3a4a, 0xff00001d};
+    quic_long_header h;
+    if (!quic_header_is_long(d.bytes[0]) ||
+        quic_header_decode_long(&h, d.bytes.data(), d.bytes.size(), 0) != QUIC_OK ||
+        h.type != QUIC_PACKET_UNKNOWN_VERSION || !rng_.chance(options_.forge_versions)) {
+        return;
+    }
+    uint32_t list[3];
+    size_t count = rng_.range(1, 3);
+    for (size_t i = 0; i < count; i++) {
+        list[i] = names[rng_.below(4)];
+    }
+    Datagram vn;
+    vn.from = d.to;
+    vn.to = d.from;
+    vn.bytes.resize(600);
+    vn.bytes.resize(quic_header_encode_vn(
+        vn.bytes.data(), vn.bytes.size(), static_cast<uint8_t>(rng_.below(256)),
+        quic_reader_make(h.scid, h.scid_len), quic_reader_make(h.dcid, h.dcid_len), list, count));
+    launch(client, false, std::move(vn));
+}
+
 void World::transmit(Host &host, Datagram d)
 {
     trace(d);
@@ -251,6 +278,9 @@ void World::transmit(Host &host, Datagram d)
     }
     if (options_.attack.forge > 0 || options_.attack.replay > 0) {
         attacker_.watch(d, to_server, settled(), forged_);
+    }
+    if (options_.forge_versions > 0 && to_server && now_ < options_.heal_ns) {
+        forge_versions(client, d);
     }
     if (!attacker_.filters(d)) {
         launch(client, to_server, std::move(d));

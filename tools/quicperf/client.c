@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tools/quicperf/asked.h"
 #include "tools/quicperf/client_worker.h"
 #include "tools/quicperf/impair_options.h"
 #include "tools/quicperf/setup.h"
@@ -394,7 +395,7 @@ static void qp_client_describe(qp_client *cl)
     for (uint32_t i = 0; i < cl->worker_count; i++) {
         const quring_conn_info *conn = &cl->workers[i].info;
         if (conn->version != 0) {
-            r->version = conn->version;
+            r->version = conn->version == QURING_QUIC_V2 ? 2 : 1;
             r->payload_bytes = conn->udp_payload_bytes;
             (void)snprintf(r->cipher, sizeof(r->cipher), "%s", conn->cipher ? conn->cipher : "");
             (void)snprintf(r->cc, sizeof(r->cc), "%s", conn->cc ? conn->cc : "");
@@ -451,6 +452,8 @@ static void qp_client_conclude(qp_client *cl, const qp_sample *sum)
         r->zero_rtt_bytes += cl->workers[i].zero_rtt_bytes;
         r->retry_count += cl->workers[i].retried;
         r->token_count += cl->workers[i].spared;
+        r->version_count += cl->workers[i].version_count;
+        r->unencrypted_count += cl->workers[i].unencrypted;
     }
     r->retry = r->connections > 0 && r->retry_count == r->connections;
     r->client_cert = o->cert != NULL && r->connections > 0 &&
@@ -502,6 +505,16 @@ static bool qp_client_not_resumed(qp_client *cl)
     return true;
 }
 
+static bool qp_client_not_as_asked(qp_client *cl)
+{
+    char text[160];
+    if (!qp_asked_but_missed(text, sizeof(text), cl->run->options, cl->result)) {
+        return false;
+    }
+    (void)qp_client_error(cl, text);
+    return true;
+}
+
 /* The options that should have harmed something. */
 static bool qp_client_unharmed(qp_client *cl)
 {
@@ -539,7 +552,7 @@ static bool qp_client_not_spared(qp_client *cl)
 }
 
 /* --cert and --cipher: so says the server's part of the handshake. */
-static bool qp_client_not_as_asked(qp_client *cl)
+static bool qp_client_other_tls(qp_client *cl)
 {
     const qp_options *o = cl->run->options;
     const qp_result *r = cl->result;
@@ -569,8 +582,8 @@ static int qp_client_verdict(qp_client *cl)
     if (cl->interrupted) {
         return QP_EXIT_INTERRUPTED;
     }
-    if (qp_client_not_resumed(cl) || qp_client_not_spared(cl) || qp_client_unharmed(cl) ||
-        qp_client_not_as_asked(cl)) {
+    if (qp_client_not_resumed(cl) || qp_client_not_spared(cl) || qp_client_not_as_asked(cl) ||
+        qp_client_other_tls(cl) || qp_client_unharmed(cl)) {
         return QP_EXIT_FAILED;
     }
     if (o->mode == QP_MODE_DGRAM && cl->result->datagrams == 0) {

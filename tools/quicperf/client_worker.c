@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tools/quicperf/asked.h"
 #include "tools/quicperf/dgram.h"
 #include "tools/quicperf/setup.h"
 #include "tools/quicperf/units.h"
@@ -243,6 +244,8 @@ static void qp_cconn_count_facts(qp_cconn *c)
     w->retried += info.retry_used ? 1 : 0;
     w->spared += c->shows_token && !info.retry_used ? 1 : 0;
     w->cert_shown += info.certificate_shown ? 1 : 0;
+    w->version_count += qp_asked_version(o, info.version) ? 1 : 0;
+    w->unencrypted += info.unencrypted ? 1 : 0;
     if (o->resume || o->zero_rtt) {
         w->resumed += info.resumed ? 1 : 0;
         w->zero_rtt += info.early_accepted ? 1 : 0;

@@ -73,6 +73,8 @@ typedef struct qp_cworker {
     uint64_t zero_rtt_bytes; /* stream bytes in it */
     uint64_t retried;        /* measured connections that went through a Retry */
     uint64_t spared;         /* that showed a token and did not */
+    uint64_t version_count;  /* measured connections in the version of --version */
+    uint64_t unencrypted;    /* measured connections without 1-RTT encryption */
     uint64_t issued;         /* requests or shares begun */
     bool measuring;
     bool stopped;

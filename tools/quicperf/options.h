@@ -40,6 +40,13 @@ typedef enum qp_mode {
     QP_MODE_DGRAM = 4, /* datagrams */
 } qp_mode;
 
+typedef enum qp_version {
+    QP_VERSION_ANY = 0, /* server: both */
+    QP_VERSION_1 = 1,
+    QP_VERSION_2 = 2,
+    QP_VERSION_UPGRADE = 3, /* client: 2, by way of 1 */
+} qp_version;
+
 typedef enum qp_direction {
     QP_DOWN = 0, /* server to client */
     QP_UP = 1,
@@ -69,6 +76,8 @@ typedef struct qp_options {
     const char *secret; /* server: file with the root secret; NULL: a random one */
     uint32_t limits;    /* server: qp_limits */
     quring_lb lb;       /* server: its QUIC-LB configuration */
+    uint32_t version;        /* qp_version */
+    bool disable_encryption; /* of 1-RTT packets */
 
     uint32_t workers; /* 0: one per CPU listed, or one */
     int32_t cpus[QURING_WORKERS_MAX];

@@ -218,6 +218,7 @@ static void qp_report_summary(qp_json *json, const qp_result *r)
     } else {
         qp_json_null(json, "version");
     }
+    qp_json_bool(json, "unencrypted", r->unencrypted_count > 0);
     qp_json_string(json, "cipher", r->cipher[0] != '\0' ? r->cipher : NULL);
     qp_json_string(json, "cc", r->cc[0] != '\0' ? r->cc : NULL);
     qp_json_bool(json, "resumed", r->resumed);

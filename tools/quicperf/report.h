@@ -41,7 +41,9 @@ typedef struct qp_result {
     uint32_t payload_bytes;
     char cipher[40];
     char cc[16];
-    uint32_t version;           /* of QUIC; 0: no connection */
+    uint32_t version;           /* of QUIC, 1 or 2; 0: no connection */
+    uint64_t version_count;     /* connections in the version asked for */
+    uint64_t unencrypted_count; /* connections without 1-RTT encryption */
     bool resumed;               /* every connection did */
     uint64_t resumed_count;     /* connections that resumed a session */
     uint64_t zero_rtt_count;    /* of these, with 0-RTT accepted */

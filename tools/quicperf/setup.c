@@ -23,6 +23,22 @@ static void qp_log(void *ctx, int level, const char *line)
     }
 }
 
+/* A client speaks both versions whatever it asks for: how it got there shows in the end. */
+static void qp_versions_from(quring_limits *limits, const qp_options *o)
+{
+    if (o->version == QP_VERSION_ANY) {
+        return;
+    }
+    if (o->command == QP_CMD_SERVER) {
+        limits->versions = o->version == QP_VERSION_1 ? QURING_SPEAKS_V1 : QURING_SPEAKS_V2;
+        return;
+    }
+    limits->version_first = o->version == QP_VERSION_1   ? QURING_QUIC_V1
+                            : o->version == QP_VERSION_2 ? QURING_QUIC_V2
+                                                         : 0; /* 1, or the session's */
+    limits->version_preferred = o->version == QP_VERSION_1 ? QURING_QUIC_V1 : QURING_QUIC_V2;
+}
+
 static void qp_limits_from(quring_limits *limits, const qp_options *o)
 {
     if (o->command != QP_CMD_SERVER || o->limits != QP_LIMITS_INTERNET) {
@@ -30,6 +46,8 @@ static void qp_limits_from(quring_limits *limits, const qp_options *o)
     }
     limits->handshake_timeout_ns = o->timeout_ns;
     limits->idle_timeout_ns = o->idle_timeout_ns;
+    limits->disable_1rtt_encryption = o->disable_encryption;
+    qp_versions_from(limits, o);
     if (o->impair.rebind_ns != 0) {
         /* A server learns of a new path from what comes over it: one that only receives must speak. */
         limits->keep_alive_ns = QP_REBIND_KEEP_ALIVE_NS;
