@@ -213,7 +213,7 @@ struct quic_conn {
     bool closed_reported;
     bool is_resumed;
     bool certificate_shown; /* ours, to the peer */
-    bool unencrypted; /* 1-RTT packets are in the clear: both ends asked for that */
+    bool unencrypted;       /* 1-RTT packets are in the clear: both ends asked for that */
     uint16_t suite;
     quic_conn_version version;
 

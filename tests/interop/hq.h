@@ -28,6 +28,7 @@ typedef enum hq_case {
     HQ_ZERO_RTT,
     HQ_MULTICONNECT,
     HQ_ECN,
+    HQ_V2,
     HQ_UNSUPPORTED,
 } hq_case;
 

@@ -11,9 +11,14 @@ static const struct {
     const char *name;
     hq_case testcase;
 } cases[] = {
-    {"handshake", HQ_HANDSHAKE},       {"transfer", HQ_TRANSFER}, {"retry", HQ_RETRY},
-    {"resumption", HQ_RESUMPTION},     {"zerortt", HQ_ZERO_RTT},  {"ecn", HQ_ECN},
+    {"handshake", HQ_HANDSHAKE},
+    {"transfer", HQ_TRANSFER},
+    {"retry", HQ_RETRY},
+    {"resumption", HQ_RESUMPTION},
+    {"zerortt", HQ_ZERO_RTT},
+    {"ecn", HQ_ECN},
     {"multiconnect", HQ_MULTICONNECT},
+    {"v2", HQ_V2},
 };
 
 static const char *env_or(const char *name, const char *otherwise)
@@ -59,6 +64,9 @@ void hq_config(quring_config *config, const hq_env *env)
     l->connections_per_addr_max = 0; /* every client comes from one address here */
     l->half_open_per_addr_max = 0;
     l->ecn = env->testcase == HQ_ECN;
+    if (env->testcase == HQ_V2) { /* the client begins in version 1, and lists 2 */
+        l->version_preferred = QURING_QUIC_V2;
+    }
     if (env->testcase == HQ_MULTICONNECT) { /* 30 % loss asks for patience */
         l->handshake_timeout_ns = 180ull * 1000000000;
         l->idle_timeout_ns = 180ull * 1000000000;

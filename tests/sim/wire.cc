@@ -14,7 +14,8 @@ size_t split_packets(const uint8_t *data, size_t len, WirePacket out[kWirePacket
         p.at = off;
         p.first = data[off];
         if (!quic_header_is_long(data[off])) {
-            const size_t pn_off = 1 + QUIC_CID_FORMAT_LEN_MIN; /* whatever the QUIC bit is: RFC 9287 */
+            const size_t pn_off =
+                1 + QUIC_CID_FORMAT_LEN_MIN; /* whatever the QUIC bit is: RFC 9287 */
             if (len - off < pn_off + QUIC_PN_LEN_MAX + QUIC_AEAD_TAG_LEN) {
                 break;
             }

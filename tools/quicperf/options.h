@@ -69,13 +69,13 @@ typedef struct qp_options {
     uint32_t client_cert; /* server: quring_client_cert */
     uint32_t cipher;      /* 0: whatever comes; else 0x1300 + it is the suite */
     bool insecure;
-    bool retry;         /* server: demand address validation */
-    bool resume;        /* client: measure connections that resume a session */
-    bool zero_rtt;      /* client: and send requests in 0-RTT; server: accept them */
-    bool token;         /* client: measure connections that show a token of an earlier one */
-    const char *secret; /* server: file with the root secret; NULL: a random one */
-    uint32_t limits;    /* server: qp_limits */
-    quring_lb lb;       /* server: its QUIC-LB configuration */
+    bool retry;              /* server: demand address validation */
+    bool resume;             /* client: measure connections that resume a session */
+    bool zero_rtt;           /* client: and send requests in 0-RTT; server: accept them */
+    bool token;              /* client: measure connections that show a token of an earlier one */
+    const char *secret;      /* server: file with the root secret; NULL: a random one */
+    uint32_t limits;         /* server: qp_limits */
+    quring_lb lb;            /* server: its QUIC-LB configuration */
     uint32_t version;        /* qp_version */
     bool disable_encryption; /* of 1-RTT packets */
 

@@ -49,7 +49,8 @@ class HostileEarly : public testing::Test
     {
         quic_long_header h;
         return p.to_server && quic_header_is_long(p.bytes[0]) &&
-               quic_header_decode_long(&h, p.bytes.data(), p.bytes.size()) == QUIC_OK &&
+               quic_header_decode_long(&h, p.bytes.data(), p.bytes.size(), QUIC_VERSIONS_ALL) ==
+                   QUIC_OK &&
                h.type == QUIC_PACKET_0RTT;
     }
     std::vector<uint64_t> memory_;

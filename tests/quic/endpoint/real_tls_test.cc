@@ -139,7 +139,8 @@ TEST_F(RealTls, AmplificationLimit)
         quic_long_header h;
         received += p.bytes.size();
         validated = validated || IsShort(p) ||
-                    (quic_header_decode_long(&h, p.bytes.data(), p.bytes.size()) == QUIC_OK &&
+                    (quic_header_decode_long(&h, p.bytes.data(), p.bytes.size(),
+                                             QUIC_VERSIONS_ALL) == QUIC_OK &&
                      h.type == QUIC_PACKET_HANDSHAKE);
         return true;
     };
@@ -287,7 +288,8 @@ TEST_F(RealTls, HeldPacketsAreReplayedOnceWithAnEarlyTicket)
         size_t at = 0;
         quic_long_header h;
         while (at < p.bytes.size() && quic_header_is_long(p.bytes[at]) &&
-               quic_header_decode_long(&h, p.bytes.data() + at, p.bytes.size() - at) == QUIC_OK) {
+               quic_header_decode_long(&h, p.bytes.data() + at, p.bytes.size() - at,
+                                       QUIC_VERSIONS_ALL) == QUIC_OK) {
             if (h.type == QUIC_PACKET_0RTT && ++early > 1) {
                 late_early.emplace_back(p.bytes.begin() + static_cast<ptrdiff_t>(at),
                                         p.bytes.begin() +
