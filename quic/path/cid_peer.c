@@ -7,6 +7,7 @@ void quic_cid_peer_init(quic_cid_peer *set, const quic_cid *initial, uint8_t act
     QURING_ASSERT(active_max >= 2 && active_max <= QUIC_CID_PEER_MAX);
     memset(set, 0, sizeof(*set));
     set->active_max = active_max;
+    set->seen_bits = 1;
     set->entries[0].used = true;
     set->entries[0].cid = *initial;
     set->zero_length = initial->len == 0;
@@ -58,6 +59,52 @@ static void drop_entry(quic_cid_peer_entry *entry, quic_cid_peer_change *out)
     memset(entry, 0, sizeof(*entry));
 }
 
+static bool is_better(const quic_cid_peer_entry *e, const quic_cid_peer_entry *than)
+{
+    if (than == NULL || e->reserved != than->reserved) {
+        return than == NULL || than->reserved;
+    }
+    return e->seq < than->seq;
+}
+
+/* The current one was retired: one that no other path uses takes its place, if there is one. */
+static quic_rc replace_current(quic_cid_peer *set)
+{
+    const quic_cid_peer_entry *next = NULL;
+    for (size_t i = 0; i < QUIC_CID_PEER_MAX; i++) {
+        const quic_cid_peer_entry *e = &set->entries[i];
+        if (e->used && is_better(e, next)) {
+            next = e;
+        }
+    }
+    if (next == NULL) {
+        return QUIC_V_PROTOCOL_VIOLATION; /* the peer retired all it gave us */
+    }
+    set->current = (uint8_t)(next - set->entries);
+    set->entries[set->current].reserved = false;
+    return QUIC_OK;
+}
+
+/* Whether the number was issued before; from now on it was. One that was retired since may come again,
+ * in a packet that is late. */
+static bool note_seen(quic_cid_peer *set, uint64_t seq)
+{
+    if (seq > set->seen_top) {
+        uint64_t ahead = seq - set->seen_top;
+        set->seen_bits = ahead < 64 ? set->seen_bits << ahead | 1 : 1;
+        set->seen_top = seq;
+        return false;
+    }
+    uint64_t behind = set->seen_top - seq;
+    if (behind >= 64) {
+        return true;
+    }
+    uint64_t bit = 1ull << behind;
+    bool seen = (set->seen_bits & bit) != 0;
+    set->seen_bits |= bit;
+    return seen;
+}
+
 quic_rc quic_cid_peer_on_new(quic_cid_peer *set, quic_cid_peer_change *out, uint64_t seq,
                              uint64_t retire_prior_to, const quic_cid *cid,
                              const uint8_t token[QUIC_RESET_TOKEN_LEN])
@@ -94,7 +141,7 @@ quic_rc quic_cid_peer_on_new(quic_cid_peer *set, quic_cid_peer_change *out, uint
             drop_entry(e, out);
         }
     }
-    if (!known) {
+    if (!note_seen(set, seq) && !known) {
         if (seq < set->retire_prior_to) { /* RFC 9000 19.15: arrives already retired */
             if (!queue_retire(set, seq)) {
                 return QUIC_V_CONNECTION_ID_LIMIT;
@@ -117,19 +164,63 @@ quic_rc quic_cid_peer_on_new(quic_cid_peer *set, quic_cid_peer_change *out, uint
             memcpy(out->added_token, token, QUIC_RESET_TOKEN_LEN);
         }
     }
-    if (out->current_changed) {
-        bool found = false;
-        for (size_t i = 0; i < QUIC_CID_PEER_MAX && !found; i++) {
-            if (set->entries[i].used) {
-                set->current = (uint8_t)i;
-                found = true;
-            }
-        }
-        if (!found) {
-            return QUIC_V_PROTOCOL_VIOLATION; /* the peer retired all it gave us */
+    return out->current_changed ? replace_current(set) : QUIC_OK;
+}
+
+quic_cid_peer_entry *quic_cid_peer_find(quic_cid_peer *set, uint64_t seq)
+{
+    for (size_t i = 0; i < QUIC_CID_PEER_MAX; i++) {
+        if (set->entries[i].used && set->entries[i].seq == seq) {
+            return &set->entries[i];
         }
     }
-    return QUIC_OK;
+    return NULL;
+}
+
+const quic_cid_peer_entry *quic_cid_peer_spare(const quic_cid_peer *set)
+{
+    const quic_cid_peer_entry *best = NULL;
+    for (size_t i = 0; i < QUIC_CID_PEER_MAX && !set->zero_length; i++) {
+        const quic_cid_peer_entry *e = &set->entries[i];
+        if (e->used && !e->reserved && i != set->current && (best == NULL || e->seq < best->seq)) {
+            best = e;
+        }
+    }
+    return best;
+}
+
+quic_cid_peer_entry *quic_cid_peer_reserve(quic_cid_peer *set)
+{
+    const quic_cid_peer_entry *spare = quic_cid_peer_spare(set);
+    if (spare == NULL) {
+        return NULL;
+    }
+    quic_cid_peer_entry *entry = &set->entries[spare - set->entries];
+    entry->reserved = true;
+    return entry;
+}
+
+bool quic_cid_peer_use(quic_cid_peer *set, uint64_t seq)
+{
+    quic_cid_peer_entry *entry = quic_cid_peer_find(set, seq);
+    if (entry == NULL) {
+        return false;
+    }
+    set->entries[set->current].reserved = true;
+    entry->reserved = false;
+    set->current = (uint8_t)(entry - set->entries);
+    return true;
+}
+
+bool quic_cid_peer_give_back(quic_cid_peer *set, uint64_t seq, quic_cid_peer_entry *out)
+{
+    quic_cid_peer_entry *entry = quic_cid_peer_find(set, seq);
+    if (entry == NULL || entry == &set->entries[set->current] || !queue_retire(set, seq)) {
+        return false;
+    }
+    *out = *entry;
+    memset(entry, 0, sizeof(*entry));
+    return true;
 }
 
 bool quic_cid_peer_next_retire(quic_cid_peer *set, uint64_t *out_seq)

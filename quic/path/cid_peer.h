@@ -23,6 +23,7 @@ typedef struct quic_cid_peer_entry {
     uint8_t reset_token[QUIC_RESET_TOKEN_LEN];
     bool used;
     bool has_token;
+    bool reserved; /* in use on another path than the current one */
 } quic_cid_peer_entry;
 
 typedef struct quic_cid_peer_retire {
@@ -35,6 +36,8 @@ typedef struct quic_cid_peer {
     quic_cid_peer_entry entries[QUIC_CID_PEER_MAX];
     quic_cid_peer_retire retire[QUIC_CID_PEER_RETIRE_MAX];
     uint64_t retire_prior_to;
+    uint64_t seen_top;  /* the highest sequence number the peer has issued so far */
+    uint64_t seen_bits; /* bit n: seen_top - n was seen; lower ones all count as seen */
     uint8_t current;    /* index into entries */
     uint8_t active_max; /* our active_connection_id_limit, 2..QUIC_CID_PEER_MAX */
     uint8_t to_send_count;
@@ -72,6 +75,30 @@ void quic_cid_peer_set_token(quic_cid_peer *set, const uint8_t token[QUIC_RESET_
 quic_rc quic_cid_peer_on_new(quic_cid_peer *set, quic_cid_peer_change *out, uint64_t seq,
                              uint64_t retire_prior_to, const quic_cid *cid,
                              const uint8_t token[QUIC_RESET_TOKEN_LEN]);
+
+/* ---- several paths (RFC 9000 9.5: each destination address has connection IDs of its own) -------- */
+
+static inline uint64_t quic_cid_peer_current_seq(const quic_cid_peer *set)
+{
+    return set->entries[set->current].seq;
+}
+
+/* quic_cid_peer_find gives the entry of a sequence number, NULL when it is not (or no longer) there. */
+quic_cid_peer_entry *quic_cid_peer_find(quic_cid_peer *set, uint64_t seq);
+
+/* quic_cid_peer_spare: the one of lowest number that no path uses, NULL: none, or the peer's are
+ * empty. quic_cid_peer_reserve marks it as in use on another path and gives the entry. */
+const quic_cid_peer_entry *quic_cid_peer_spare(const quic_cid_peer *set);
+quic_cid_peer_entry *quic_cid_peer_reserve(quic_cid_peer *set);
+
+/* quic_cid_peer_use makes `seq` the current one; the one before becomes a reserved one. False: it is
+ * not there. */
+bool quic_cid_peer_use(quic_cid_peer *set, uint64_t seq);
+
+/* quic_cid_peer_give_back forgets one that is not the current one and queues its
+ * RETIRE_CONNECTION_ID; *out is a copy. False, and nothing changes: not there, current, or too many
+ * retirements wait. */
+bool quic_cid_peer_give_back(quic_cid_peer *set, uint64_t seq, quic_cid_peer_entry *out);
 
 /* quic_cid_peer_next_retire gives a sequence number for a RETIRE_CONNECTION_ID frame and marks it
  * sent; false if none. _acked forgets it, _lost queues it again. */

@@ -62,6 +62,15 @@ void quic_mtu_restart(quic_mtu *mtu, quic_ns now)
     }
 }
 
+void quic_mtu_resume(quic_mtu *mtu, quic_ns now)
+{
+    mtu->suspect_count = 0;
+    if (mtu->in_flight) {
+        mtu->in_flight = false;
+        mtu->due_ns = now;
+    }
+}
+
 /* RFC 8899 5.3.2: most paths carry the ceiling, so it comes first; after it has failed the interval is
  * halved, at a common size where one is near. */
 static uint32_t next_size(const quic_mtu *mtu)

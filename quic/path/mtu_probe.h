@@ -56,6 +56,9 @@ void quic_mtu_start(quic_mtu *mtu, uint32_t ceiling, quic_ns now);
 /* quic_mtu_restart is for another path: base size, unconfirmed. */
 void quic_mtu_restart(quic_mtu *mtu, quic_ns now);
 
+/* quic_mtu_resume goes on with a path after another one was in use: a probe in flight is forgotten. */
+void quic_mtu_resume(quic_mtu *mtu, quic_ns now);
+
 /* quic_mtu_is_due: a probe of mtu->probe_size should leave. */
 static inline bool quic_mtu_is_due(const quic_mtu *mtu, quic_ns now)
 {

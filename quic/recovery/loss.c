@@ -5,6 +5,7 @@
 
 #define DELIVERED_AGO_SHIFT      4u /* quic_sent_packet.delivered_ago counts 16 ns */
 #define MAX_ACK_DELAY_DEFAULT_NS (25 * QUIC_NS_PER_MS) /* RFC 9000 18.2 */
+#define SENT_ELSEWHERE_NS        0u /* with a packet that asks for nothing: left on another path */
 #define REMEMBER_LOST_PTOS       3u /* how long a lost packet may prove spurious */
 
 void quic_recovery_init_space(quic_recovery_space *sp)
@@ -116,6 +117,17 @@ void quic_recovery_on_sent(quic_recovery *rec, quic_space space, quic_sent_packe
         rec->timer_base_ns = now;
     }
     quic_sent_map_commit(&sp->map, packet);
+}
+
+void quic_recovery_on_sent_elsewhere(quic_recovery *rec, quic_space space, quic_sent_packet *packet,
+                                     uint32_t bytes, quic_ns now)
+{
+    QURING_ASSERT(bytes > 0 && bytes <= UINT16_MAX);
+    quic_recovery_release(rec);
+    note_delivery(rec, packet, now);
+    packet->bytes = (uint16_t)bytes;
+    packet->sent_ns = SENT_ELSEWHERE_NS;
+    quic_sent_map_commit(&rec->spaces[space].map, packet);
 }
 
 /* ---- loss detection ---------------------------------------------------------------------------- */
@@ -330,7 +342,8 @@ static void take_rate_sample(quic_recovery_ack *ack)
 {
     quic_recovery *rec = ack->rec;
     quic_ack_result *out = &ack->out;
-    if (out->largest_acked_sent_ns >= rec->path_start_ns && ack->ack_elapsed_ns > 0) {
+    if (out->largest_acked_sent_ns >= rec->path_start_ns && ack->ack_elapsed_ns > 0 &&
+        !ack->elsewhere) {
         out->rate_bytes = rec->delivered_bytes - out->prior_delivered_bytes;
         out->rate_ns =
             ack->ack_elapsed_ns > ack->send_elapsed_ns ? ack->ack_elapsed_ns : ack->send_elapsed_ns;
@@ -368,6 +381,8 @@ static void count_acked(quic_recovery_ack *ack, const quic_sent_packet *packet)
         out->app_limited = (packet->flags & QUIC_SENT_APP_LIMITED) != 0;
         note_newest(ack, packet);
         ack->largest_is_new = packet->pn == ack->largest;
+        ack->elsewhere =
+            packet->sent_ns == SENT_ELSEWHERE_NS && (packet->flags & QUIC_SENT_ACK_ELICITING) == 0;
     }
 }
 
@@ -403,7 +418,7 @@ static void take_rtt_sample(quic_recovery_ack *ack)
     quic_recovery *rec = ack->rec;
     quic_ack_result *out = &ack->out;
     /* RFC 9002 5.1; RFC 9000 9.4 for the path. */
-    if (!ack->largest_is_new || !ack->has_eliciting ||
+    if (!ack->largest_is_new || !ack->has_eliciting || ack->elsewhere ||
         out->largest_acked_sent_ns < rec->path_start_ns) {
         return;
     }

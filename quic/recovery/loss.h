@@ -133,6 +133,11 @@ static inline bool quic_recovery_has_eliciting(const quic_recovery *rec, quic_sp
 void quic_recovery_on_sent(quic_recovery *rec, quic_space space, quic_sent_packet *packet,
                            uint32_t bytes, uint32_t flags, quic_ns now);
 
+/* quic_recovery_on_sent_elsewhere records the open packet as one that left on another path than the one
+ * measured here: it is never lost, asks for no probe, and its acknowledgement tells nothing. */
+void quic_recovery_on_sent_elsewhere(quic_recovery *rec, quic_space space, quic_sent_packet *packet,
+                                     uint32_t bytes, quic_ns now);
+
 /* quic_recovery_on_app_limited: there is room to send and nothing to be sent. Delivery rates measured
  * with what is in flight now, and until that is acknowledged, say nothing about the path. */
 static inline void quic_recovery_on_app_limited(quic_recovery *rec)
@@ -172,6 +177,7 @@ typedef struct quic_recovery_ack {
     bool range_left;
     bool has_eliciting;
     bool largest_is_new;
+    bool elsewhere; /* the largest newly acknowledged left on another path */
     quic_ns largest_sent_ns;
     quic_ns ack_elapsed_ns; /* rate interval of the largest newly acknowledged */
     quic_ns send_elapsed_ns;
@@ -257,6 +263,10 @@ void quic_recovery_on_retry(quic_recovery *rec, quic_ns now);
 /* quic_recovery_on_new_path starts RTT and backoff over; packets sent before `now` no longer give
  * RTT samples, acked_bytes or congestion facts (RFC 9000 9.4). */
 void quic_recovery_on_new_path(quic_recovery *rec, quic_ns now);
+
+/* quic_recovery_on_old_path goes on with the RTT known of a path used before; what was sent before
+ * `now` counts no more than with quic_recovery_on_new_path. */
+void quic_recovery_on_old_path(quic_recovery *rec, const quic_rtt *rtt, quic_ns now);
 
 /* quic_recovery_trim gives back what memory an idle connection does not need. */
 void quic_recovery_trim(quic_recovery *rec);

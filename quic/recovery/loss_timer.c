@@ -188,6 +188,12 @@ void quic_recovery_on_new_path(quic_recovery *rec, quic_ns now)
     }
 }
 
+void quic_recovery_on_old_path(quic_recovery *rec, const quic_rtt *rtt, quic_ns now)
+{
+    quic_recovery_on_new_path(rec, now);
+    rec->rtt = *rtt;
+}
+
 void quic_recovery_trim(quic_recovery *rec)
 {
     quic_recovery_release(rec);

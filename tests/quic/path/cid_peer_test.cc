@@ -144,6 +144,76 @@ TEST_F(CidPeerTest, ArrivesAlreadyRetired)
     EXPECT_EQ(Current(), 0xa3);
 }
 
+/* RFC 9000 9.5: another path takes the lowest that nobody uses. */
+TEST_F(CidPeerTest, OtherPathsHaveTheirOwn)
+{
+    EXPECT_EQ(quic_cid_peer_spare(&set), nullptr);
+    EXPECT_EQ(quic_cid_peer_reserve(&set), nullptr);
+    ASSERT_EQ(New(2), QUIC_OK);
+    ASSERT_EQ(New(1), QUIC_OK);
+    ASSERT_NE(quic_cid_peer_reserve(&set), nullptr);
+    EXPECT_TRUE(quic_cid_peer_find(&set, 1)->reserved);
+    EXPECT_EQ(quic_cid_peer_spare(&set)->seq, 2u);
+    EXPECT_EQ(Current(), 0xa0);
+
+    ASSERT_TRUE(quic_cid_peer_use(&set, 1));
+    EXPECT_EQ(Current(), 0xa1);
+    EXPECT_EQ(quic_cid_peer_current_seq(&set), 1u);
+    EXPECT_TRUE(quic_cid_peer_find(&set, 0)->reserved)
+        << "the path it was used on may still be known";
+    EXPECT_FALSE(quic_cid_peer_use(&set, 7));
+    EXPECT_EQ(Current(), 0xa1);
+
+    quic_cid_peer_entry gone;
+    EXPECT_FALSE(quic_cid_peer_give_back(&set, 1, &gone)) << "in use";
+    EXPECT_FALSE(quic_cid_peer_give_back(&set, 7, &gone)) << "not there";
+    ASSERT_TRUE(quic_cid_peer_give_back(&set, 0, &gone));
+    EXPECT_EQ(gone.cid.bytes[0], 0xa0);
+    EXPECT_EQ(quic_cid_peer_find(&set, 0), nullptr);
+    uint64_t seq = 99;
+    ASSERT_TRUE(quic_cid_peer_next_retire(&set, &seq));
+    EXPECT_EQ(seq, 0u);
+}
+
+TEST_F(CidPeerTest, ARetiredOneIsReplacedByOneThatNoPathUses)
+{
+    ASSERT_EQ(New(1), QUIC_OK);
+    ASSERT_EQ(New(2), QUIC_OK);
+    ASSERT_EQ(quic_cid_peer_reserve(&set)->seq, 1u);
+    ASSERT_EQ(New(3, 1), QUIC_OK);
+    EXPECT_EQ(Current(), 0xa2);
+    ASSERT_EQ(New(4, 4), QUIC_OK); /* all but the newest */
+    EXPECT_EQ(Current(), 0xa4);
+    EXPECT_EQ(quic_cid_peer_find(&set, 1), nullptr);
+}
+
+/* A frame that was thought lost arrives after its connection ID was used up. */
+TEST_F(CidPeerTest, WhatWasGivenBackDoesNotComeAgain)
+{
+    quic_cid_peer_entry gone;
+    ASSERT_EQ(New(1), QUIC_OK);
+    ASSERT_EQ(New(3), QUIC_OK);
+    ASSERT_TRUE(quic_cid_peer_give_back(&set, 1, &gone));
+    ASSERT_EQ(New(1), QUIC_OK);
+    EXPECT_FALSE(change.added);
+    EXPECT_EQ(quic_cid_peer_find(&set, 1), nullptr);
+    ASSERT_EQ(New(2), QUIC_OK) << "late, but new";
+    EXPECT_TRUE(change.added);
+    ASSERT_TRUE(quic_cid_peer_give_back(&set, 2, &gone));
+    ASSERT_EQ(New(200), QUIC_OK);
+    ASSERT_EQ(New(2), QUIC_OK);
+    EXPECT_FALSE(change.added);
+    ASSERT_EQ(New(199), QUIC_OK);
+    EXPECT_TRUE(change.added);
+}
+
+TEST_F(CidPeerTest, WithoutAnyIdThereIsNoneToSpare)
+{
+    quic_cid empty = {};
+    quic_cid_peer_init(&set, &empty, 4);
+    EXPECT_EQ(quic_cid_peer_spare(&set), nullptr);
+}
+
 /* A peer that makes us retire without end and never acknowledges. */
 TEST_F(CidPeerTest, PendingRetirementsAreBounded)
 {

@@ -220,4 +220,17 @@ TEST(MtuProbe, AnotherPathStartsFromTheBase)
     EXPECT_GT(mtu.current, 1452 - QUIC_MTU_STEP);
 }
 
+TEST(MtuProbe, APathUsedAgainGoesOnWithoutTheProbeInFlight)
+{
+    quic_mtu mtu;
+    quic_mtu_start(&mtu, 1472, kS);
+    ASSERT_EQ(quic_mtu_probe_size(&mtu, kS), 1472u);
+    quic_mtu_on_probe_sent(&mtu);
+    ASSERT_FALSE(quic_mtu_is_due(&mtu, 2 * kS));
+    quic_mtu_resume(&mtu, 2 * kS);
+    EXPECT_TRUE(quic_mtu_is_due(&mtu, 2 * kS));
+    EXPECT_EQ(quic_mtu_probe_size(&mtu, 2 * kS), 1472u);
+    EXPECT_EQ(mtu.current, 1200u);
+}
+
 } // namespace

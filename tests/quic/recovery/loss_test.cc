@@ -612,4 +612,53 @@ TEST_F(Loss, AgreesWithANaiveModel)
     }
 }
 
+/* RFC 9000 9.4: what left on another path measures nothing here. */
+TEST_F(Loss, PacketsOfAnotherPathTellNothing)
+{
+    Send(10 * kMs);
+    quic_sent_map *map = quic_recovery_map(&rec, QUIC_SPACE_APP);
+    quic_sent_packet *p = quic_sent_map_add(map, quic_sent_map_next_pn(map));
+    ASSERT_NE(p, nullptr);
+    quic_sent_frame f = {1, 0, 0, 1, p->pn, 0};
+    ASSERT_EQ(quic_sent_packet_add_frame(map, p, &f), QUIC_OK);
+    uint64_t in_flight = rec.in_flight_bytes;
+    quic_recovery_on_sent_elsewhere(&rec, QUIC_SPACE_APP, p, 1200, 11 * kMs);
+    EXPECT_EQ(rec.in_flight_bytes, in_flight);
+    ASSERT_EQ(Ack({{0, 1}}, 500 * kMs), QUIC_OK);
+    EXPECT_EQ(acked, (Pns{1, 0}));
+    EXPECT_FALSE(out.has_rtt_sample);
+    EXPECT_EQ(out.rate_bytes, 0u);
+    EXPECT_EQ(out.acked_bytes, 1000u);
+}
+
+TEST_F(Loss, PacketsOfAnotherPathAreNeverLost)
+{
+    quic_sent_map *map = quic_recovery_map(&rec, QUIC_SPACE_APP);
+    quic_sent_packet *p = quic_sent_map_add(map, quic_sent_map_next_pn(map));
+    ASSERT_NE(p, nullptr);
+    quic_recovery_on_sent_elsewhere(&rec, QUIC_SPACE_APP, p, 1200, kMs);
+    EXPECT_EQ(quic_recovery_deadline(&rec, false), QUIC_NS_NEVER) << "and ask for no probe";
+    for (int i = 0; i < 5; i++) {
+        Send(2 * kMs);
+    }
+    ASSERT_EQ(Ack({{1, 5}}, 12 * kMs), QUIC_OK);
+    EXPECT_TRUE(lost.empty());
+    EXPECT_EQ(out.rtt_sample_ns, 10 * kMs);
+}
+
+TEST_F(Loss, AnOldPathGoesOnWithItsRtt)
+{
+    Send(10 * kMs);
+    ASSERT_EQ(Ack({{0, 0}}, 40 * kMs), QUIC_OK);
+    quic_rtt known = rec.rtt;
+    quic_recovery_on_new_path(&rec, 50 * kMs);
+    EXPECT_FALSE(quic_rtt_has_sample(&rec.rtt));
+    Send(60 * kMs);
+    quic_recovery_on_old_path(&rec, &known, 70 * kMs);
+    EXPECT_EQ(rec.rtt.smoothed_ns, 30 * kMs);
+    ASSERT_EQ(Ack({{1, 1}}, 900 * kMs), QUIC_OK); /* of the path in between */
+    EXPECT_FALSE(out.has_rtt_sample);
+    EXPECT_EQ(rec.rtt.smoothed_ns, 30 * kMs);
+}
+
 } // namespace
