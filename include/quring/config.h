@@ -91,6 +91,10 @@ typedef struct quring_limits {
                                     datagrams, and the application reads them; 65535 = as large as
                                     packets are; 0 = not offered */
     bool ecn;                /* mark packets ECT(0) where the path allows (RFC 9000 13.4) */
+    bool disable_active_migration; /* server: tell clients not to move (RFC 9000 18.2), and drop what
+                                      those send that do; a NAT may still move them */
+    bool ignore_preferred_address; /* client: stay when a server would rather be met at another
+                                      address (RFC 9000 9.6) */
     uint64_t cwnd_max_bytes; /* congestion window never grows beyond */
     bool ack_frequency;    /* ask peers that can (draft-ietf-quic-ack-frequency) to acknowledge bulk
                                 data less often: eight times per window at least. Off by default: fewer

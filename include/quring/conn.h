@@ -44,6 +44,10 @@ typedef enum quring_event_type {
     QURING_EV_DATAGRAM_READABLE, /* quring/datagram.h: datagrams wait; told again only after a read said
                                     QURING_E_AGAIN or all were consumed */
     QURING_EV_DATAGRAM_WRITABLE, /* quring/datagram.h: room again after QURING_E_AGAIN */
+    QURING_EV_PATH_CHANGED,   /* the peer, or we, moved, and the new path is proved (RFC 9000 9):
+                               quring_conn_get_info has its addresses */
+    QURING_EV_PATH_FAILED,    /* client: nobody answered on the path quring_conn_migrate tried; the
+                               connection goes on where it was */
 } quring_event_type;
 
 /* Who ended a connection, and how. */
@@ -116,7 +120,9 @@ typedef struct quring_conn_info {
     char alpn[256];        /* chosen protocol, 0-terminated */
     char server_name[256]; /* SNI seen or sent, 0-terminated, "" if none */
     quring_addr local;
-    quring_addr remote;
+    quring_addr remote;        /* the last one that was proved (RFC 9000 9.3) */
+    uint32_t path_changes;     /* how often PATH_CHANGED had something to tell */
+    bool at_preferred_address; /* the server is met at its preferred address (RFC 9000 9.6) */
     uint64_t srtt_ns;
     uint64_t rttvar_ns;
     uint64_t min_rtt_ns;
@@ -175,6 +181,18 @@ typedef struct quring_peer_certificate {
  * QURING_E_THREAD; QURING_E_INVAL. */
 QURING_EXPORT quring_status quring_conn_peer_certificate(quring_conn conn,
                                                          quring_peer_certificate *out);
+/* quring_conn_migrate moves a client's connection to another local address (RFC 9000 9.2): `local`, or,
+ * with NULL or port 0, a port the kernel picks; NULL, or an ip of zeros, is any address of the family
+ * in use. The new path is tried first, from a socket of the worker that may be shared with other
+ * connections to the same address; the transfer goes on meanwhile. PATH_CHANGED or PATH_FAILED tells
+ * the end.
+ *
+ * Returns QURING_OK; QURING_E_STATE (a server's connection, closed, or the handshake is not confirmed
+ * yet); QURING_E_AGAIN (still on the move); QURING_E_NOT_SUPPORTED (the server forbids it, RFC 9000
+ * 18.2); QURING_E_LIMIT (the server has given no connection ID to spare, 9.5: try a little later);
+ * QURING_E_INVAL (no address of the server's is of `local`'s family; or it is the one in use);
+ * QURING_E_OS (no socket there); QURING_E_NOMEM; QURING_E_THREAD. */
+QURING_EXPORT quring_status quring_conn_migrate(quring_conn conn, const quring_addr *local);
 
 /* quring_conn_ping sends a PING. Returns QURING_OK; QURING_E_STATE; QURING_E_THREAD. */
 QURING_EXPORT quring_status quring_conn_ping(quring_conn conn);

@@ -39,6 +39,7 @@ enum {
     QUIC_E_CRYPTO = -7,        /* the crypto library failed for a reason of its own */
     QUIC_E_TOO_LARGE = -8,     /* no packet carries it now */
     QUIC_E_NOT_SUPPORTED = -9, /* the peer has not offered it */
+    QUIC_E_FORBIDDEN = -10,    /* the peer does not allow it */
 };
 enum { /* RFC 9000 20.1 */
        QUIC_V_INTERNAL_ERROR = 0x01,

@@ -62,6 +62,31 @@ void quic_conn_get_info(const quic_conn *conn, quring_conn_info *out);
  * until the connection closes. */
 bool quic_conn_peer_certificate(const quic_conn *conn, const uint8_t **out, size_t *out_len,
                                 bool *out_verified);
+
+/* ---- moving (quring/conn.h, quring_conn_migrate) ---------------------------------------------- */
+
+/* An event for the runtime alone: the server's preferred address (RFC 9000 9.6) is of the family `level`
+ * (4, 6), and the connection's socket is not: quic_conn_give_socket. */
+#define QUIC_EV_WANT_SOCKET ((quring_event_type)0x1000)
+
+/* quic_conn_give_socket answers it: where a socket of that family is (`remote` is not looked at), or NULL
+ * when there is none; then the connection stays where it is. */
+void quic_conn_give_socket(quic_conn *conn, const quic_path_addr *at);
+
+/* quic_conn_migrate begins to move to the local address and socket of `to` (`remote` is not looked at):
+ * PATH_CHANGED or PATH_FAILED follows. quic_conn_may_migrate says in advance whether it would, for a
+ * socket of `family`.
+ * Returns QUIC_OK; QUIC_E_STATE (a server, not confirmed, closing); QUIC_E_AGAIN (on the move);
+ * QUIC_E_INVAL (no address of the server's is of that family; or it is the socket in use);
+ * QUIC_E_FORBIDDEN (disable_active_migration); QUIC_E_LIMIT (no connection ID to spare: RFC 9000 9.5);
+ * QUIC_E_NOMEM. */
+quic_rc quic_conn_may_migrate(const quic_conn *conn, uint8_t family);
+quic_rc quic_conn_migrate(quic_conn *conn, const quic_path_addr *to);
+/* quic_conn_sockets gives the runtime's sockets of the paths it knows, that of the one in use first;
+ * one may appear more than once. Returns how many. */
+#define QUIC_CONN_PATHS_MAX 4u
+uint32_t quic_conn_sockets(const quic_conn *conn, uint32_t out[QUIC_CONN_PATHS_MAX]);
+
 /* Why it closed; kind is QURING_CLOSE_NONE while it is open. Valid until the endpoint reaps it. */
 const quring_close_info *quic_conn_close_info(const quic_conn *conn);
 

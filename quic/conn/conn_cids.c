@@ -32,14 +32,14 @@ void quic_conn_issue_cids(quic_conn *conn)
     }
 }
 
-static void learn_token(quic_conn *conn, const uint8_t token[QUIC_RESET_TOKEN_LEN])
+void quic_conn_learn_reset_token(quic_conn *conn, const uint8_t token[QUIC_RESET_TOKEN_LEN])
 {
     /* Two connections with one token: the second is not told apart, it times out instead. */
     quic_rc rc = quic_cid_table_add(&conn->env->reset_tokens, token, QUIC_RESET_TOKEN_LEN, conn);
     (void)rc;
 }
 
-static void forget_token(quic_conn *conn, const uint8_t token[QUIC_RESET_TOKEN_LEN])
+void quic_conn_forget_reset_token(quic_conn *conn, const uint8_t token[QUIC_RESET_TOKEN_LEN])
 {
     if (quic_cid_table_find(&conn->env->reset_tokens, token, QUIC_RESET_TOKEN_LEN) == conn) {
         quic_cid_table_remove(&conn->env->reset_tokens, token, QUIC_RESET_TOKEN_LEN);
@@ -49,12 +49,14 @@ static void forget_token(quic_conn *conn, const uint8_t token[QUIC_RESET_TOKEN_L
 void quic_conn_learn_initial_token(quic_conn *conn, const uint8_t token[QUIC_RESET_TOKEN_LEN])
 {
     quic_cid_peer_set_token(&conn->cids_peer, token);
-    learn_token(conn, token);
+    quic_conn_learn_reset_token(conn, token);
 }
 
-quic_rc quic_conn_on_new_cid(quic_conn *conn, const quic_frame_new_connection_id *frame)
+quic_rc quic_conn_on_new_cid(quic_conn *conn, const quic_frame_new_connection_id *frame,
+                             quic_ns now)
 {
     quic_cid_peer_change change;
+    uint64_t current_before = quic_cid_peer_current_seq(&conn->cids_peer);
     memset(&change, 0, sizeof(change));
     quic_rc rc = quic_cid_peer_on_new(&conn->cids_peer, &change, frame->seq, frame->retire_prior_to,
                                       &frame->cid, frame->reset_token);
@@ -62,13 +64,16 @@ quic_rc quic_conn_on_new_cid(quic_conn *conn, const quic_frame_new_connection_id
         return rc;
     }
     for (uint8_t i = 0; i < change.dropped_count; i++) {
-        forget_token(conn, change.dropped_tokens[i]);
+        quic_conn_forget_reset_token(conn, change.dropped_tokens[i]);
     }
     if (change.current_changed) { /* RFC 9000 10.3.1: only tokens of connection IDs in use count */
         const quic_cid_peer_entry *current = &conn->cids_peer.entries[conn->cids_peer.current];
         if (current->has_token) {
-            learn_token(conn, current->reset_token);
+            quic_conn_learn_reset_token(conn, current->reset_token);
         }
+    }
+    if (QUIC_UNLIKELY(conn->move != NULL)) {
+        quic_conn_rekey_paths(conn, current_before, now);
     }
     if (conn->cids_peer.to_send_count > 0) {
         conn->pending |= QUIC_PEND_RETIRE_CID;
@@ -104,7 +109,7 @@ void quic_conn_unregister_all(quic_conn *conn)
     }
     for (uint32_t i = 0; i < QUIC_CID_PEER_MAX; i++) {
         if (conn->cids_peer.entries[i].used && conn->cids_peer.entries[i].has_token) {
-            forget_token(conn, conn->cids_peer.entries[i].reset_token);
+            quic_conn_forget_reset_token(conn, conn->cids_peer.entries[i].reset_token);
         }
     }
 }

@@ -86,6 +86,8 @@ typedef struct quic_conn_config {
     quic_cid retry_scid;
     bool tickets;                      /* gives and takes session tickets */
     const quic_early_gate *early_gate; /* kept; NULL: 0-RTT is refused */
+    quic_addr preferred_v4;            /* RFC 9000 9.6; family 0: none */
+    quic_addr preferred_v6;
     bool retry_used;    /* the address is validated and retry_scid goes into the parameters */
     bool token_used;    /* the address is validated by a NEW_TOKEN */
     uint8_t new_tokens; /* NEW_TOKEN frames to give once the handshake is confirmed; 0: never any */
@@ -112,10 +114,10 @@ void quic_conn_recv_long(quic_conn *conn, uint8_t *data, const quic_long_header 
 void quic_conn_recv_short(quic_conn *conn, uint8_t *data, uint32_t count, uint32_t seg_len,
                           uint32_t last_len, uint8_t ecn, quic_ns now);
 /* quic_conn_recv_datagrams counts datagrams (3x credit) before their packets are given, and says
- * whether packets from there are wanted at all; `from` is kept until quic_conn_recv_done, which ends
- * the batch: it decides about acknowledgements. */
-bool quic_conn_recv_datagrams(quic_conn *conn, uint32_t count, uint64_t bytes,
-                              const quic_path_addr *from);
+ * whether packets from there are wanted at all; `dcid` is what short headers are addressed to, NULL:
+ * they are long. `from` is kept until quic_conn_recv_done, which ends the batch. */
+bool quic_conn_recv_datagrams(quic_conn *conn, uint64_t bytes, const quic_path_addr *from,
+                              const uint8_t *dcid);
 void quic_conn_recv_done(quic_conn *conn, quic_ns now);
 /* quic_conn_fixed_bit: which of QUIC_HEADER_FIXED_BIT must be set in packets for this connection: none
  * when its peer was told so (RFC 9287 3). quic_conn_takes_plain: 1-RTT packets have no tag and may be

@@ -164,6 +164,14 @@ bool quic_conn_poll_event(quic_conn *conn, quic_event *out, quic_ns now)
         take(conn, QUIC_CONN_EV_STREAMS_AVAILABLE, QURING_EV_STREAMS_AVAILABLE, out)) {
         return true;
     }
+    if (take(conn, QUIC_CONN_EV_PATH_CHANGED, QURING_EV_PATH_CHANGED, out) ||
+        take(conn, QUIC_CONN_EV_PATH_FAILED, QURING_EV_PATH_FAILED, out)) {
+        return true;
+    }
+    if (take(conn, QUIC_CONN_EV_WANT_SOCKET, QUIC_EV_WANT_SOCKET, out)) {
+        out->level = conn->path.addr.remote.family == 6 ? 4 : 6;
+        return true;
+    }
     if (take(conn, QUIC_CONN_EV_SESSION, QURING_EV_SESSION, out)) {
         out->data = conn->session;
         out->data_len = conn->session_len;

@@ -193,14 +193,14 @@ static quic_rc on_frame(const frame_ctx *ctx, const quic_frame *frame)
     case QUIC_FRAME_STREAM_DATA_BLOCKED:
         return on_stream_data_blocked(conn, &frame->stream_data_blocked);
     case QUIC_FRAME_NEW_CONNECTION_ID:
-        return quic_conn_on_new_cid(conn, &frame->new_connection_id);
+        return quic_conn_on_new_cid(conn, &frame->new_connection_id, ctx->now);
     case QUIC_FRAME_NEW_TOKEN:
         return quic_conn_on_new_token(conn, &frame->new_token);
     case QUIC_FRAME_RETIRE_CONNECTION_ID:
         return quic_conn_on_retire_cid(conn, frame->retire_connection_id.seq, ctx->dcid,
                                        ctx->dcid_len);
     case QUIC_FRAME_PATH_CHALLENGE:
-        quic_conn_on_path_challenge(conn, frame->path.data);
+        quic_conn_on_path_challenge(conn, frame->path.data, ctx->now);
         return QUIC_OK;
     case QUIC_FRAME_PATH_RESPONSE:
         return quic_conn_on_path_response(conn, frame->path.data, ctx->now);

@@ -1,4 +1,5 @@
 /* A connection from its creation to its end in memory, and the facts about it. */
+#include "quic/base/bytes.h"
 #include "quic/cc/bbr.h"
 #include "quic/cc/cubic.h"
 #include "quic/cc/newreno.h"
@@ -58,6 +59,7 @@ static quic_rc init_cids(quic_conn *conn, const quic_conn_config *config)
     quic_conn_env *env = conn->env;
     quic_conn_env_make_cid(env, &conn->initial_scid, conn->role == QUIC_SERVER);
     quic_cid_local_init(&conn->cids_local, conn->initial_scid.len);
+    conn->path_rx_cid = quic_load_be64(conn->initial_scid.bytes);
     quic_rc rc = quic_conn_register_cid(conn, conn->initial_scid.bytes, conn->initial_scid.len);
     if (rc != QUIC_OK) {
         return rc;
@@ -81,7 +83,9 @@ static quic_rc init_cids(quic_conn *conn, const quic_conn_config *config)
     quic_cid_peer_init(&conn->cids_peer, &config->peer_scid, active_max);
     rc = quic_conn_register_cid(conn, conn->initial_dcid.bytes, conn->initial_dcid.len);
     conn->initial_dcid_registered = rc == QUIC_OK;
-    return rc;
+    return rc == QUIC_OK
+               ? quic_conn_offer_preferred(conn, &config->preferred_v4, &config->preferred_v6)
+               : rc;
 }
 
 static quic_rc copy_server_name(quic_conn *conn, const char *name)
@@ -217,6 +221,7 @@ void quic_conn_release(quic_conn *conn)
     quic_conn_free_held(conn);
     quic_conn_version_free_other(conn);
     quic_conn_free_move(conn);
+    quic_conn_free_preferred(conn);
     quic_conn_free_early(conn);
     quic_conn_free_session(conn);
     while (conn->new_tokens != NULL) {
@@ -417,11 +422,11 @@ void quic_conn_get_info(const quic_conn *conn, quring_conn_info *out)
     size_t der_len;
     out->certificate_shown = conn->certificate_shown;
     out->peer_certificate = quic_conn_peer_certificate(conn, &der, &der_len, &out->peer_verified);
-    /* An address that is not proved yet is anybody's claim (RFC 9000 9.3). */
-    const quic_path *path =
-        conn->move != NULL && conn->move->has_fallback ? &conn->move->fallback : &conn->path;
+    const quic_path *path = quic_conn_proved_path(conn);
     quic_conn_addr_out(&out->local, &path->addr.local);
     quic_conn_addr_out(&out->remote, &path->addr.remote);
+    out->path_changes = conn->path_changes;
+    out->at_preferred_address = conn->at_preferred;
     out->srtt_ns = rec->rtt.smoothed_ns;
     out->rttvar_ns = rec->rtt.var_ns;
     out->min_rtt_ns = rec->rtt.min_ns;

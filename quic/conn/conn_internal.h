@@ -9,9 +9,11 @@
  *   conn_events     what the application is told    conn_streams the application's stream verbs
  *   conn_cids       connection IDs                  conn_external a handshake driven from outside
  *   conn_mtu        datagram size, ECN              early        sessions, 0-RTT
- *   conn_path       a peer that moves               conn_token   NEW_TOKEN
  *   conn_datagram   DATAGRAM frames                 conn_ack_freq how often ACKs come
  *   version         which version is spoken
+ *   conn_path       the paths there are             conn_follow  a peer that moves
+ *   conn_migrate    how we move                     conn_probe   proofs of paths
+ *   conn_token      NEW_TOKEN
  */
 #ifndef QUIC_CONN_CONN_INTERNAL_H
 #define QUIC_CONN_CONN_INTERNAL_H
@@ -96,6 +98,9 @@ enum {
     QUIC_CONN_EV_TOKEN = 1u << 11,
     QUIC_CONN_EV_DATAGRAM_READABLE = 1u << 12,
     QUIC_CONN_EV_DATAGRAM_WRITABLE = 1u << 13,
+    QUIC_CONN_EV_WANT_SOCKET = 1u << 16,
+    QUIC_CONN_EV_PATH_CHANGED = 1u << 17,
+    QUIC_CONN_EV_PATH_FAILED = 1u << 18,
 };
 enum {
     QUIC_STREAM_EV_OPENED = 1u << 0,
@@ -154,24 +159,7 @@ typedef struct quic_conn_token {
     uint8_t blob[];
 } quic_conn_token;
 
-#define QUIC_OFF_PATH_MAX 3u
-
-/* A PATH_CHALLENGE or PATH_RESPONSE for another path than the current one. */
-typedef struct quic_off_path_frame {
-    quic_path_addr addr;
-    uint64_t credit; /* bytes that may leave for it */
-    uint8_t data[QUIC_PATH_DATA_LEN];
-    bool challenge;
-} quic_off_path_frame;
-
-/* A peer that has moved, while its new address is being proved. */
-typedef struct quic_conn_move {
-    quic_validate validate; /* of conn->path */
-    quic_path fallback;     /* the last one that was proved */
-    bool has_fallback;
-    uint8_t off_count;
-    quic_off_path_frame off[QUIC_OFF_PATH_MAX]; /* oldest first */
-} quic_conn_move;
+typedef struct quic_conn_move quic_conn_move; /* conn_paths.h */
 
 /* The certificate the peer showed: a server keeps a copy, as its TLS state ends with the handshake. */
 typedef struct quic_conn_peer_cert {
@@ -222,15 +210,22 @@ struct quic_conn {
     quic_cc cc;
     quic_pacer pacer;
     quic_path path;
-    quic_conn_move *move;          /* NULL: the peer stays where it is */
+    quic_conn_move *move;          /* NULL: there is no other path */
     const quic_path_addr *rx_from; /* of the datagrams being taken */
-    uint32_t rx_datagram_len;
-    bool rx_other_path;    /* they came from another address than path's */
+    uint32_t rx_bytes;             /* of all of them */
     bool rx_immediate_ack; /* an IMMEDIATE_ACK frame was seen */
-    bool rx_non_probing;   /* a frame was seen that only a moved peer sends (RFC 9000 9.1) */
-    bool ever_challenged;  /* we sent a PATH_CHALLENGE once */
-    quic_addr admitted;    /* the remote address the endpoint's admission counted */
-    quic_mtu mtu;          /* path.udp_payload_bytes follows its `current` */
+    uint32_t path_changes;         /* that the application was told of */
+    uint64_t rx_cid;      /* with rx_other_path, server: the connection ID of ours they came to */
+    uint64_t path_rx_cid; /* the one the peer uses on `path` */
+    quic_preferred_address *preferred; /* server: to be offered; client: to be tried; or NULL */
+    bool rx_other_path;                /* they came on another path than `path` */
+    bool rx_non_probing;     /* a frame was seen that only a moved peer sends (RFC 9000 9.1) */
+    bool ever_challenged;    /* we sent a PATH_CHALLENGE once */
+    bool peer_forbids_moves; /* disable_active_migration, for the address of the handshake */
+    bool gave_preferred;     /* server: a preferred address */
+    bool at_preferred;       /* `path` leads to the server's preferred address */
+    quic_addr admitted;      /* the remote address the endpoint's admission counted */
+    quic_mtu mtu;            /* path.udp_payload_bytes follows its `current` */
     quic_ecn ecn;
     uint8_t tx_ecn;     /* codepoint of the unit under construction */
     uint64_t ecn_acked; /* packets that left marked and were acknowledged */
@@ -579,6 +574,9 @@ static inline bool quic_packet_record(quic_conn *conn, quic_packet_build *b,
 /* quic_packet_finish pads the packet to at least `len_min` bytes, seals it and records it as sent;
  * header protection is still missing. Returns its size. */
 size_t quic_packet_finish(quic_conn *conn, quic_packet_build *b, size_t len_min, quic_ns now);
+/* The same for a packet that leaves on another path than the one in use. */
+size_t quic_packet_finish_elsewhere(quic_conn *conn, quic_packet_build *b, size_t len_min,
+                                    quic_ns now);
 /* Header protection of one packet, and of `count` short-header packets at once. */
 void quic_packet_protect(quic_conn *conn, const quic_packet_build *b);
 void quic_packet_protect_short(const quic_keys *keys, uint8_t *const *packets,
@@ -620,10 +618,13 @@ void quic_conn_take_shown(quic_conn *conn);
 
 /* ---- conn_cids.c ----------------------------------------------------------------------------------- */
 void quic_conn_issue_cids(quic_conn *conn);
-quic_rc quic_conn_on_new_cid(quic_conn *conn, const quic_frame_new_connection_id *frame);
+quic_rc quic_conn_on_new_cid(quic_conn *conn, const quic_frame_new_connection_id *frame,
+                             quic_ns now);
 quic_rc quic_conn_on_retire_cid(quic_conn *conn, uint64_t seq, const uint8_t *dcid,
                                 size_t dcid_len);
 quic_rc quic_conn_register_cid(quic_conn *conn, const uint8_t *bytes, size_t len);
+void quic_conn_learn_reset_token(quic_conn *conn, const uint8_t token[QUIC_RESET_TOKEN_LEN]);
+void quic_conn_forget_reset_token(quic_conn *conn, const uint8_t token[QUIC_RESET_TOKEN_LEN]);
 void quic_conn_learn_initial_token(quic_conn *conn, const uint8_t token[QUIC_RESET_TOKEN_LEN]);
 void quic_conn_unregister_all(quic_conn *conn);
 
@@ -641,15 +642,35 @@ void quic_conn_take_ecn(quic_conn *conn, quic_space space, const quic_frame_ack 
                         const quic_ack_result *result, quic_ns now);
 
 /* ---- conn_path.c ---------------------------------------------------------------------------------- */
-void quic_conn_on_path_challenge(quic_conn *conn, const uint8_t data[QUIC_PATH_DATA_LEN]);
+void quic_conn_on_path_challenge(quic_conn *conn, const uint8_t data[QUIC_PATH_DATA_LEN],
+                                 quic_ns now);
 quic_rc quic_conn_on_path_response(quic_conn *conn, const uint8_t data[QUIC_PATH_DATA_LEN],
                                    quic_ns now);
-void quic_conn_follow_peer(quic_conn *conn, quic_ns now);
+/* The peer has retired connection IDs; `current_before` was in use. */
+void quic_conn_rekey_paths(quic_conn *conn, uint64_t current_before, quic_ns now);
+void quic_conn_free_move(quic_conn *conn);
+/* The path for the application's eyes: the last one that was proved (RFC 9000 9.3). */
+const quic_path *quic_conn_proved_path(const quic_conn *conn);
+
+/* ---- conn_probe.c --------------------------------------------------------------------------------- */
 /* Sends what a path on trial, or another path, has to be sent. */
 bool quic_conn_send_path(quic_conn *conn, quic_tx_unit *unit, quic_ns now);
 quic_ns quic_conn_path_deadline(const quic_conn *conn, quic_ns now);
 void quic_conn_on_path_timeout(quic_conn *conn, quic_ns now);
-void quic_conn_free_move(quic_conn *conn);
+
+/* ---- conn_follow.c -------------------------------------------------------------------------------- */
+/* The newest packet came on another path and was no probe (RFC 9000 9.3). */
+void quic_conn_follow_peer(quic_conn *conn, quic_ns now);
+
+/* ---- conn_migrate.c ------------------------------------------------------------------------------- */
+/* Server, when it is made: what preferred_address will say (RFC 9000 9.6). A family that is 0 is left
+ * out. */
+quic_rc quic_conn_offer_preferred(quic_conn *conn, const quic_addr *v4, const quic_addr *v6);
+/* Client: what the server offers. */
+quic_rc quic_conn_take_preferred(quic_conn *conn, const quic_preferred_address *offer);
+void quic_conn_free_preferred(quic_conn *conn);
+/* Client: the handshake is confirmed, the server may be met where it wants to be. */
+void quic_conn_try_preferred(quic_conn *conn, quic_ns now);
 
 /* ---- conn_timer.c ---------------------------------------------------------------------------------- */
 void quic_conn_on_activity(quic_conn *conn, quic_ns now);

@@ -116,7 +116,7 @@ void quic_conn_our_params(const quic_conn *conn, quic_transport_params *p)
     p->has_min_ack_delay = true;
     p->min_ack_delay_us = quic_conn_min_ack_delay_us(conn);
     p->max_datagram_frame_size = lim->datagram_max_bytes;
-    p->disable_active_migration = true;
+    p->disable_active_migration = lim->disable_active_migration;
     p->grease_quic_bit = lim->grease_quic_bit;
     p->disable_1rtt_encryption = lim->disable_1rtt_encryption;
 }
@@ -137,6 +137,10 @@ size_t quic_conn_encode_params(quic_conn *conn, uint8_t *out, size_t room)
         p.has_reset_token = true;
         quic_reset_token(&conn->env->reset_key, p.reset_token, conn->initial_scid.bytes,
                          conn->initial_scid.len);
+        if (conn->preferred != NULL) {
+            p.has_preferred_address = true;
+            p.preferred_address = *conn->preferred;
+        }
     }
     return quic_transport_params_encode(out, room, &p, (quic_role)conn->role,
                                         quic_rng_u64(conn->env->rng) | 1);
@@ -241,8 +245,15 @@ quic_rc quic_conn_apply_peer_params(quic_conn *conn, const uint8_t *data, size_t
     if (peer_idle_ns != 0 && (conn->idle_timeout_ns == 0 || peer_idle_ns < conn->idle_timeout_ns)) {
         conn->idle_timeout_ns = peer_idle_ns;
     }
+    conn->peer_forbids_moves = p->disable_active_migration;
     if (conn->role == QUIC_CLIENT && p->has_reset_token) {
         quic_conn_learn_initial_token(conn, p->reset_token);
+    }
+    if (p->has_preferred_address) {
+        rc = quic_conn_take_preferred(conn, &p->preferred_address);
+        if (rc != QUIC_OK) {
+            return rc;
+        }
     }
     return quic_conn_early_restart_streams(conn);
 }
@@ -540,6 +551,11 @@ void quic_conn_on_handshake_confirmed(quic_conn *conn, quic_ns now)
     conn->token = NULL;
     conn->token_len = 0;
     quic_conn_update_facts(conn);
+    if (conn->role == QUIC_SERVER) {
+        quic_conn_free_preferred(conn); /* the client has it */
+    } else {
+        quic_conn_try_preferred(conn, now);
+    }
     quic_conn_mark_dirty(conn);
 }
 

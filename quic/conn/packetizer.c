@@ -152,6 +152,16 @@ size_t quic_packet_finish(quic_conn *conn, quic_packet_build *b, size_t len_min,
     return len;
 }
 
+size_t quic_packet_finish_elsewhere(quic_conn *conn, quic_packet_build *b, size_t len_min,
+                                    quic_ns now)
+{
+    size_t len = seal_packet(conn, b, len_min);
+    quic_recovery_on_sent_elsewhere(&conn->recovery, b->space, b->sent, (uint32_t)len, now);
+    conn->packets_sent++;
+    conn->env->counters->packets_sent++;
+    return len;
+}
+
 void quic_packet_protect(quic_conn *conn, const quic_packet_build *b)
 {
     uint8_t mask[16];

@@ -109,6 +109,8 @@ static quic_conn *make_conn(quic_endpoint *ep, const quic_accept_config *accept,
         .limits = &accept->limits,
         .version = h->version,
         .path = unit->path,
+        .preferred_v4 = accept->preferred_v4,
+        .preferred_v6 = accept->preferred_v6,
         .owner_ctx = accept->owner_ctx,
         .app_ctx = accept->app_ctx,
     };

@@ -121,7 +121,7 @@ static uint32_t recv_short_run(quic_endpoint *ep, quic_rx_unit *unit, uint32_t o
         taken += next_len;
         len = next_len;
     }
-    if (!quic_conn_recv_datagrams(conn, count, taken, &unit->path)) {
+    if (!quic_conn_recv_datagrams(conn, taken, &unit->path, data + 1)) {
         ep->counters.drop_unknown_cid += count;
         return taken;
     }
@@ -141,7 +141,7 @@ static void recv_coalesced(quic_endpoint *ep, quic_conn *conn, quic_rx_unit *uni
     const uint8_t fixed_bit = quic_conn_fixed_bit(conn);
     memcpy(dcid, h->dcid, dcid_len);
     size_t off = 0;
-    if (!quic_conn_recv_datagrams(conn, 1, len, &unit->path)) {
+    if (!quic_conn_recv_datagrams(conn, len, &unit->path, NULL)) {
         counters->drop_unknown_cid++;
         return;
     }

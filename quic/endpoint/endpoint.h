@@ -58,7 +58,10 @@ typedef struct quic_accept_config {
     const struct quic_tls_vtable *tls; /* NULL: handshake driven from outside */
     const void *tls_config;            /* for tls->create; outlives the listening */
     quring_limits limits;
-    bool retry;   /* always demand a Retry token */
+    bool retry; /* always demand a Retry token */
+    quic_addr
+        preferred_v4; /* where clients shall go after the handshake (RFC 9000 9.6); family 0: stay */
+    quic_addr preferred_v6;
     bool tickets; /* give and take session tickets, sealed with the root secret */
     const struct quic_early_gate *early_gate; /* with tickets; outlives the endpoint. NULL: 0-RTT is
                                                  refused */

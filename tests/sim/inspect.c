@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "quic/conn/conn_internal.h"
+#include "quic/conn/conn_paths.h"
 #include "quic/endpoint/endpoint_internal.h"
 
 /* The pacer's answer to "when" moves a little with the moment of asking: so much, and 1/1000. */
@@ -74,7 +75,42 @@ static const char *check_cids(const quic_conn *conn, const quic_cid_table *table
     return NULL;
 }
 
-static const char *check_conn(const quic_conn *conn)
+/* Each path within its credit, with a connection ID that is there and counts as taken. */
+static const char *check_paths(quic_conn *conn)
+{
+    bool limited = conn->role == QUIC_SERVER;
+    if (limited && !conn->path.validated &&
+        conn->path.bytes_sent > QUIC_AMPLIFICATION_FACTOR * conn->path.bytes_recv) {
+        return "sent more than three times what came from the path in use";
+    }
+    for (uint32_t i = 0; conn->move != NULL && i < QUIC_SIDE_PATHS_MAX; i++) {
+        const quic_side_path *side = &conn->move->side[i];
+        if (side->kind == QUIC_SIDE_FREE) {
+            continue;
+        }
+        if (limited && !side->path.validated &&
+            side->path.bytes_sent > QUIC_AMPLIFICATION_FACTOR * side->path.bytes_recv) {
+            return "sent more than three times what came from another path";
+        }
+        if (side->tx_seq != QUIC_SEQ_NONE &&
+            quic_cid_peer_find(&conn->cids_peer, side->tx_seq) == NULL) {
+            return "a path has a connection ID that is not there";
+        }
+    }
+    uint32_t reserved = 0;
+    for (uint32_t i = 0; i < QUIC_CID_PEER_MAX; i++) {
+        const quic_cid_peer_entry *e = &conn->cids_peer.entries[i];
+        if (e->used && e->reserved) {
+            reserved++;
+            if (i == conn->cids_peer.current) {
+                return "the connection ID in use counts as another path's";
+            }
+        }
+    }
+    return reserved <= QUIC_SIDE_PATHS_MAX ? NULL : "connection IDs of paths that are gone";
+}
+
+static const char *check_conn(quic_conn *conn)
 {
     if (conn->mem.used_bytes > conn->mem.limit_bytes) {
         return "a connection is above its memory cap";
@@ -86,6 +122,10 @@ static const char *check_conn(const quic_conn *conn)
         return NULL; /* released: only what the closing period needs is left */
     }
     quic_recovery_check(&conn->recovery);
+    const char *wrong = check_paths(conn);
+    if (wrong != NULL) {
+        return wrong;
+    }
     if (conn->flow_send.used > conn->flow_send.limit) {
         return "sent beyond the peer's MAX_DATA";
     }
@@ -108,7 +148,7 @@ const char *sim_inspect_check(quic_endpoint *ep)
     uint64_t conn_bytes = 0;
     for (quic_list_node *node = quic_list_front(&ep->env.all); node != NULL;
          node = quic_list_next(&ep->env.all, node)) {
-        const quic_conn *conn = quic_conn_of_all(node);
+        quic_conn *conn = quic_conn_of_all(node);
         const char *wrong = check_conn(conn);
         wrong = wrong != NULL ? wrong : check_cids(conn, &ep->env.cids, &cid_count);
         if (wrong != NULL) {
@@ -280,7 +320,7 @@ bool sim_inspect_rotate_cid(quic_conn *conn)
     frame.retire_prior_to = next->seq;
     frame.cid = next->cid;
     memcpy(frame.reset_token, next->reset_token, sizeof(frame.reset_token));
-    if (quic_conn_on_new_cid(conn, &frame) != QUIC_OK) {
+    if (quic_conn_on_new_cid(conn, &frame, conn->env->now) != QUIC_OK) {
         return false;
     }
     quic_conn_mark_dirty(conn);

@@ -279,6 +279,25 @@ void draw_extensions(Options &o)
         c.datagram_every_ns = r.chance(0.3) ? 0 : r.log_range(10 * QUIC_NS_PER_US, 50 * kMs);
         c.datagram_ttl_ns = r.chance(0.5) ? 0 : r.log_range(kMs, kS);
     }
+
+/* Clients that move, and servers that prefer another address. Drawn apart, too. */
+void draw_moves(Options &o)
+{
+    Rng r(o.seed ^ 0x6d6f7665u);
+    if (o.clean) {
+        return;
+    }
+    o.preferred = static_cast<uint8_t>(r.chance(0.2) ? (r.chance(0.5) ? 4 : 6) : 0);
+    bool rotates = false;
+    for (ConnPlan &c : o.conns) {
+        c.migrations = r.chance(0.15) ? static_cast<uint32_t>(r.range(1, 4)) : 0;
+        rotates = rotates || c.cid_rotations > 0;
+    }
+    for (HostOptions &h : o.clients) {
+        h.limits.ignore_preferred_address = r.chance(0.1);
+    }
+    /* A connection ID that changes in the moment of a rebinding looks like a forbidden move. */
+    o.server.limits.disable_active_migration = r.chance(0.1) && (o.rebinds.empty() || !rotates);
 }
 
 } // namespace
@@ -352,6 +371,7 @@ Options draw_options(uint64_t seed, Tls tls)
     draw_adversity(o);
     draw_extensions(o);
     draw_versions(o);
+    draw_moves(o);
     return o;
 }
 
@@ -359,11 +379,15 @@ std::string describe(const Options &o)
 {
     char text[768];
     const LinkOptions &l = o.up[0];
+    uint32_t migrations = 0;
+    for (const ConnPlan &c : o.conns) {
+        migrations += c.migrations;
+    }
     snprintf(text, sizeof(text),
              "seed %llu tls=%s clients=%zu conns=%zu workers=%u%s%s%s%s%s heal=%.3fs delay=%.3fms "
              "jitter=%.3fms loss=%.4f burst=%.4f dup=%.4f corrupt=%.4f truncate=%.4f replay=%.4f "
              "rate=%llu blackouts=%zu forge=%.4f repeat=%.4f filter=%.4f rebinds=%zu crashes=%zu "
-             "versions=%u/%u forged-versions=%.4f",
+             "versions=%u/%u forged-versions=%.4f migrations=%u preferred=%u",
              static_cast<unsigned long long>(o.seed), o.tls == Tls::kScript ? "script" : "boring",
              o.clients.size(), o.conns.size(), o.workers, o.retry ? " retry" : "",
              o.tokens ? " tokens" : "",
@@ -378,7 +402,7 @@ std::string describe(const Options &o)
              l.truncate, l.replay, static_cast<unsigned long long>(l.bytes_per_s),
              l.blackouts.size(), o.attack.forge, o.attack.replay, o.attack.filter, o.rebinds.size(),
              o.crashes.size(), o.server.limits.versions, o.clients[0].limits.versions,
-             o.forge_versions);
+             o.forge_versions, migrations, o.preferred);
     return text;
 }
 

@@ -120,6 +120,7 @@ struct ConnPlan {
     quic_ns datagram_ttl_ns = 0;
     uint32_t key_updates = 0; /* asked for while it runs */
     uint32_t cid_rotations = 0;
+    uint32_t migrations = 0; /* moves of the client on its own account */
 };
 
 struct Options {
@@ -130,6 +131,7 @@ struct Options {
     bool tokens = false; /* the server gives NEW_TOKEN tokens, clients show them */
     uint8_t lb = 0;      /* QUIC-LB connection IDs of 8 octets: 0 none, 1 plaintext, 2 encrypted */
     Resume resume = Resume::kNever;
+    uint8_t preferred = 0;     /* family of the server's preferred address; 0: none */
     bool shared_ports = false; /* all connections of a client use one port */
     uint32_t client_hello_len = 0;
     uint32_t server_flight_len = 0;

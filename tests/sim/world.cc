@@ -14,6 +14,7 @@ namespace
 {
 
 constexpr uint16_t kServerPort = 443;
+constexpr uint16_t kPreferredPort = 8443;
 constexpr uint16_t kClientPort = 5000;
 constexpr uint32_t kRegisterSlots = 64;
 constexpr quic_ns kWallOffset = 1790000000ull * QUIC_NS_PER_S; /* the wall clock is so far ahead */
@@ -115,6 +116,13 @@ void World::listen()
     accept.limits = options_.server.limits;
     accept.retry = options_.retry;
     accept.tickets = options_.resume != Resume::kNever;
+    if (options_.preferred != 0) {
+        preferred_ = hosts_[0]->addr;
+        preferred_.family = options_.preferred;
+        preferred_.ip[2] = 1;
+        preferred_.port = kPreferredPort;
+        (options_.preferred == 6 ? accept.preferred_v6 : accept.preferred_v4) = preferred_;
+    }
     if (options_.resume == Resume::kEarly) {
         const uint8_t key[16] = {1};
         bool again = !register_.empty();
@@ -285,6 +293,7 @@ void World::connect(uint32_t index)
     config.path.local = host.addr;
     config.path.local.port = port_of(index);
     config.path.remote = hosts_[0]->addr;
+    config.path.socket = socket_of(host, config.path.local);
     quic_conn *conn = nullptr;
     started_++;
     quic_rc rc = quic_endpoint_connect(host.workers[0]->ep, &conn, &config, now_);
@@ -326,6 +335,14 @@ App *World::adopt(quic_conn *conn)
 void World::hand_event(Host &host, const quic_event &ev)
 {
     App *app = static_cast<App *>(quic_conn_app_ctx(ev.conn));
+    if (ev.type == QUIC_EV_WANT_SOCKET) {
+        want_socket(host, ev);
+        return;
+    }
+    if (ev.type == QURING_EV_PATH_CHANGED || ev.type == QURING_EV_PATH_FAILED) {
+        stats_.moves += ev.type == QURING_EV_PATH_CHANGED ? 1 : 0;
+        return;
+    }
     if (ev.type == QURING_EV_TOKEN) {
         if (app != nullptr) {
             tokens_[app->state()->plan.client].assign(reinterpret_cast<const char *>(ev.data),
@@ -385,7 +402,10 @@ void World::perturb(App *app)
     if (plan.cid_rotations > 0 && rng_.chance(0.5)) {
         plan.cid_rotations -= sim_inspect_rotate_cid(app->conn()) ? 1 : 0;
     }
-    if (plan.key_updates > 0 || plan.cid_rotations > 0) {
+    if (!app->is_server() && plan.migrations > 0 && rng_.chance(0.5)) {
+        migrate(app);
+    }
+    if (plan.key_updates > 0 || plan.cid_rotations > 0 || plan.migrations > 0) {
         wake_app(app, now_ + 1 + rng_.below(100 * QUIC_NS_PER_MS));
     }
 }

@@ -35,6 +35,7 @@ struct Stats {
     uint64_t datagram_bytes = 0;
     uint64_t stream_bytes = 0;
     uint64_t events = 0;
+    uint64_t moves = 0;      /* PATH_CHANGED, at either end */
     double conn_seconds = 0; /* virtual time connections were open (client's view) */
     uint32_t conns = 0;
     uint32_t conns_done = 0; /* everything of their plan came to its end */
@@ -131,6 +132,13 @@ class World : public AppHost
     void set_timer(Host &host);
     void on_closed(App *app);
     void perturb(App *app);
+    void migrate(App *app);
+    uint16_t next_port()
+    {
+        return static_cast<uint16_t>(6000 + next_port_++ % 3000); /* below the NATs' step */
+    }
+    uint32_t socket_of(const Host &host, const quic_addr &local) const;
+    void want_socket(Host &host, const quic_event &ev);
     App *adopt(quic_conn *conn);
     uint16_t port_of(uint32_t conn) const;
     bool finished() const;
@@ -161,6 +169,8 @@ class World : public AppHost
     std::vector<Datagram> carried_;
     std::vector<uint8_t> tx_buf_;
     Amplification amplification_;
+    quic_addr preferred_{};  /* of the server; family 0: none */
+    uint32_t next_port_ = 0; /* of clients that move */
     uint64_t order_ = 0;
     uint32_t started_ = 0;
     uint32_t open_clients_ = 0;

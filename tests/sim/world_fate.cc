@@ -128,4 +128,42 @@ void World::lie_about_size(Host &host)
     }
 }
 
+/* ---- moves ---------------------------------------------------------------------------------------- */
+
+/* One socket per address. */
+uint32_t World::socket_of(const Host &host, const quic_addr &local) const
+{
+    if (!host.is_server()) {
+        return static_cast<uint32_t>(local.family) << 16 | local.port;
+    }
+    return preferred_.family != 0 && quic_addr_equal(&local, &preferred_) ? 1 : 0;
+}
+
+/* The server prefers an address of the other family, and the client may have one. */
+void World::want_socket(Host &host, const quic_event &ev)
+{
+    quic_path_addr at{};
+    at.local = host.addr;
+    at.local.family = ev.level;
+    at.local.port = next_port();
+    at.socket = socket_of(host, at.local);
+    quic_conn_give_socket(ev.conn, rng_.chance(0.8) ? &at : nullptr);
+}
+
+void World::migrate(App *app)
+{
+    ConnPlan &plan = app->state()->plan;
+    const Host &host = *hosts_[plan.client + 1];
+    quring_conn_info info;
+    quic_conn_get_info(app->conn(), &info);
+    quic_path_addr to{};
+    to.local = host.addr;
+    to.local.family = info.local.family;
+    to.local.port = next_port();
+    to.socket = socket_of(host, to.local);
+    quic_rc rc = quic_conn_migrate(app->conn(), &to);
+    plan.migrations -= rc == QUIC_OK ? 1 : 0;
+    plan.migrations = rc == QUIC_E_FORBIDDEN ? 0 : plan.migrations;
+}
+
 } // namespace sim

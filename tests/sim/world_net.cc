@@ -95,6 +95,7 @@ void World::deliver(Host &host, std::vector<uint8_t> &bytes, uint32_t seg_len,
     unit.ecn = first.ecn;
     unit.path.local = first.to;
     unit.path.remote = first.from;
+    unit.path.socket = socket_of(host, first.to);
     size_t at = rng_.below(host.workers.size()); /* wherever the kernel put it */
     uint32_t left = unit.len;
     while (left > 0) { /* its parts go to their owners */

@@ -105,6 +105,11 @@ void inject_stop_updates(quic_conn *conn)
     conn->tx_phase_first_pn = QUIC_VARINT_MAX;
 }
 
+void inject_forget_forbidden(quic_conn *conn)
+{
+    conn->peer_forbids_moves = false;
+}
+
 uint64_t inject_next_pn(const quic_conn *conn)
 {
     return quic_sent_map_next_pn(&conn->recovery.spaces[QUIC_SPACE_APP].map);

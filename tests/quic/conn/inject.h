@@ -37,6 +37,9 @@ void inject_wear_keys(quic_conn *conn, uint64_t count);
 void inject_stop_updates(quic_conn *conn);
 /* inject_rotate updates the send keys although no rule allows it. */
 void inject_rotate(quic_conn *conn);
+
+/* inject_forget_forbidden: a client that does not care for disable_active_migration. */
+void inject_forget_forbidden(quic_conn *conn);
 /* inject_next_pn, inject_skipped_pn: the next packet number of 1-RTT packets, and one that was left
  * out on purpose (UINT64_MAX: none yet; RFC 9000 21.4). inject_skip_next leaves the next one out. */
 uint64_t inject_next_pn(const quic_conn *conn);

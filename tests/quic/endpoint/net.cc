@@ -126,31 +126,63 @@ void Net::make(Side &side, uint8_t host)
         abort();
     }
     if (host == 1) {
-        quic_accept_config accept{};
-        accept.tls = lying<1>(identity_.vtable(), &lie_to_server);
-        accept.tls_config = identity_.server_config();
-        accept.limits = h.limits;
-        accept.retry = options.retry;
-        accept.token_register = token_register;
-        if (quic_endpoint_listen(side.ep, 0, &accept) != QUIC_OK) {
-            abort();
-        }
+        listen(nullptr, h.limits, false);
+    }
+}
+
+void Net::listen(const quic_early_gate *gate, const quring_limits &limits, bool tickets)
+{
+    quic_accept_config accept{};
+    accept.tls = lying<1>(identity_.vtable(), &lie_to_server);
+    accept.tls_config = identity_.server_config();
+    accept.limits = limits;
+    accept.retry = options.retry;
+    accept.tickets = tickets;
+    accept.early_gate = gate;
+    accept.token_register = token_register;
+    accept.preferred_v4 = preferred_[0];
+    accept.preferred_v6 = preferred_[1];
+    if (quic_endpoint_listen(server.ep, 0, &accept) != QUIC_OK) {
+        abort();
     }
 }
 
 void Net::serve(const quic_early_gate *gate, const quring_limits *limits)
 {
-    quic_accept_config accept{};
-    accept.tls = lying<1>(identity_.vtable(), &lie_to_server);
-    accept.tls_config = identity_.server_config();
-    accept.limits = limits != nullptr ? *limits : options.server.limits;
-    accept.retry = options.retry;
-    accept.tickets = true;
-    accept.early_gate = gate;
-    accept.token_register = token_register;
-    if (quic_endpoint_listen(server.ep, 0, &accept) != QUIC_OK) {
-        abort();
+    listen(gate, limits != nullptr ? *limits : options.server.limits, true);
+}
+
+void Net::offer(const quic_addr &v4, const quic_addr &v6)
+{
+    preferred_[0] = v4;
+    preferred_[1] = v6;
+    listen(nullptr, options.server.limits, false);
+}
+
+quic_rc Net::migrate(uint16_t port, uint8_t host)
+{
+    quic_path_addr to{};
+    to.local = client.addr;
+    to.local.port = port;
+    to.local.ip[3] = host;
+    to.socket = socket_of(false, to.local);
+    quic_endpoint_set_now(client.ep, now);
+    return quic_conn_migrate(client.conn, &to);
+}
+
+/* One socket per address. */
+uint32_t Net::socket_of(bool server_side, const quic_addr &local) const
+{
+    if (!server_side) {
+        return static_cast<uint32_t>(local.family) << 24 |
+               static_cast<uint32_t>(local.ip[3]) << 16 | local.port;
     }
+    for (uint32_t i = 0; i < 2; i++) {
+        if (preferred_[i].family != 0 && quic_addr_equal(&preferred_[i], &local)) {
+            return i + 1;
+        }
+    }
+    return 0;
 }
 
 void Net::restart_server()
@@ -171,6 +203,7 @@ quic_conn *Net::connect(uint16_t port)
     config.path.local = client.addr;
     config.path.local.port = port;
     config.path.remote = server.addr;
+    config.path.socket = socket_of(false, config.path.local);
     config.session = reinterpret_cast<const uint8_t *>(session.data());
     config.session_len = session.size();
     config.zero_rtt = zero_rtt;
@@ -253,6 +286,13 @@ void Net::on_event(Side &side, const quic_event &ev)
     if (ev.type == QURING_EV_EARLY_READY && &side == &client) {
         side.conn = ev.conn;
     }
+    if (ev.type == QUIC_EV_WANT_SOCKET) {
+        quic_path_addr at{};
+        at.local = client_other;
+        at.socket = socket_of(false, at.local);
+        quic_conn_give_socket(ev.conn, client_other.family == ev.level ? &at : nullptr);
+        return;
+    }
     Seen seen;
     seen.type = ev.type;
     seen.conn = ev.conn;
@@ -329,12 +369,24 @@ void Net::transmit(Side &side, const quic_tx_unit &unit)
             sent.push_back(p);
         }
         if (!filter || filter(p)) {
-            auto at = std::upper_bound(
-                line_.begin(), line_.end(), p,
-                [](const Packet &a, const Packet &b) { return a.arrive_ns < b.arrive_ns; });
-            line_.insert(at, std::move(p));
+            queue(std::move(p));
         }
     }
+}
+
+void Net::queue(Packet p)
+{
+    auto at = std::upper_bound(line_.begin(), line_.end(), p, [](const Packet &a, const Packet &b) {
+        return a.arrive_ns < b.arrive_ns;
+    });
+    line_.insert(at, std::move(p));
+}
+
+void Net::again(const Packet &p, quic_ns later)
+{
+    Packet copy = p;
+    copy.arrive_ns += later;
+    queue(std::move(copy));
 }
 
 void Net::deliver(Packet &p)
@@ -348,6 +400,7 @@ void Net::deliver(Packet &p)
     unit.ecn = p.ecn;
     unit.path.local = p.to;
     unit.path.remote = p.from;
+    unit.path.socket = socket_of(p.to_server, p.to);
     quic_endpoint_recv(p.to_server ? server.ep : client.ep, &unit, now);
 }
 

@@ -96,11 +96,20 @@ class Net
 
     void run_for(quic_ns time);
     bool run_until(const std::function<bool()> &done, quic_ns limit = 60 * kS);
+    /* offer makes the server listen with preferred addresses (RFC 9000 9.6); port 0: none. Datagrams
+     * to them reach it on sockets of their own. */
+    void offer(const quic_addr &v4, const quic_addr &v6 = quic_addr{});
+    /* migrate asks the client's connection to move to another port or host of its own. */
+    quic_rc migrate(uint16_t port, uint8_t host = 2);
+    /* The client's address of the other family, for a server that prefers it; family 0: it has none. */
+    quic_addr client_other{};
     /* Both ends connected. */
     bool handshake();
 
     /* inject hands a datagram over at once, as if it came from the other side. */
     void inject(Side &to, const std::vector<uint8_t> &bytes, uint16_t client_port = 5000);
+    /* again makes a datagram that has just left arrive once more, so much later; for filters. */
+    void again(const Packet &p, quic_ns later);
     /* restart replaces the server by one with the same root secret and no memory. */
     void restart_server();
 
@@ -128,9 +137,13 @@ class Net
     void pump(Side &side, uint64_t id);
     void transmit(Side &side, const quic_tx_unit &unit);
     void deliver(Packet &p);
+    void listen(const quic_early_gate *gate, const quring_limits &limits, bool tickets);
+    void queue(Packet p);
+    uint32_t socket_of(bool server_side, const quic_addr &local) const;
     quic_ns next_time() const;
 
     sim::Identity identity_;
+    quic_addr preferred_[2] = {};
     std::vector<Packet> line_; /* in order of arrival */
     std::vector<uint8_t> tx_buf_;
 };
