@@ -55,6 +55,11 @@ typedef struct quring_listen_options {
     void *ctx;
     uint32_t flags;              /* QURING_LISTEN_* */
     const quring_limits *limits; /* NULL: the runtime's */
+    quring_addr
+        preferred_v4; /* where clients shall go once the handshake is over (RFC 9000 9.6), one
+                                 address of each family at most, bound like `local`; family 0: they
+                                 stay. Port 0: that of `local` */
+    quring_addr preferred_v6;
 } quring_listen_options;
 
 enum {
@@ -73,7 +78,8 @@ enum {
 };
 
 /* quring_listen binds one UDP socket per worker (a SO_REUSEPORT group steered by connection ID) and
- * accepts connections there. Not on a worker.
+ * accepts connections there. Preferred addresses get such groups, too; they take connections over and
+ * accept none. Not on a worker.
  *
  * Returns QURING_OK; QURING_E_ADDR_IN_USE; QURING_E_OS; QURING_E_INVAL; QURING_E_STATE (draining). */
 QURING_EXPORT QURING_NODISCARD quring_status quring_listen(quring_runtime *rt,

@@ -59,7 +59,7 @@ static quic_rc init_cids(quic_conn *conn, const quic_conn_config *config)
     quic_conn_env *env = conn->env;
     quic_conn_env_make_cid(env, &conn->initial_scid, conn->role == QUIC_SERVER);
     quic_cid_local_init(&conn->cids_local, conn->initial_scid.len);
-    conn->path_rx_cid = quic_load_be64(conn->initial_scid.bytes);
+    conn->path_rx_cid = quic_cid_local_tag(&conn->cids_local, conn->initial_scid.bytes);
     quic_rc rc = quic_conn_register_cid(conn, conn->initial_scid.bytes, conn->initial_scid.len);
     if (rc != QUIC_OK) {
         return rc;

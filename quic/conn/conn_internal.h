@@ -213,7 +213,7 @@ struct quic_conn {
     quic_conn_move *move;          /* NULL: there is no other path */
     const quic_path_addr *rx_from; /* of the datagrams being taken */
     uint32_t rx_bytes;             /* of all of them */
-    bool rx_immediate_ack; /* an IMMEDIATE_ACK frame was seen */
+    bool rx_immediate_ack;         /* an IMMEDIATE_ACK frame was seen */
     uint32_t path_changes;         /* that the application was told of */
     uint64_t rx_cid;      /* with rx_other_path, server: the connection ID of ours they came to */
     uint64_t path_rx_cid; /* the one the peer uses on `path` */

@@ -28,8 +28,7 @@ quic_rc quic_conn_offer_preferred(quic_conn *conn, const quic_addr *v4, const qu
     conn->preferred = offer;
     offer->v4 = *v4;
     offer->v6 = *v6;
-    offer->cid.len = QUIC_CID_LOCAL_LEN;
-    quic_cid_local_make(offer->cid.bytes, env->rng, env->worker_id, env->worker_count);
+    quic_conn_env_make_cid(env, &offer->cid, true);
     quic_rc rc = quic_conn_register_cid(conn, offer->cid.bytes, offer->cid.len);
     if (rc != QUIC_OK) {
         return rc;

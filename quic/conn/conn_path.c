@@ -34,7 +34,7 @@ static bool may_come_from(quic_conn *conn, const quic_path_addr *from, const uin
     if (!conn->handshake_confirmed || dcid == NULL) {
         return false;
     }
-    conn->rx_cid = quic_load_be64(dcid);
+    conn->rx_cid = quic_cid_local_tag(&conn->cids_local, dcid);
     if (from->socket != conn->path.addr.socket) {
         return conn->gave_preferred;
     }
@@ -78,7 +78,7 @@ bool quic_conn_recv_datagrams(quic_conn *conn, uint64_t bytes, const quic_path_a
     } else {
         quic_path_on_recv(&conn->path, bytes);
         if (QUIC_LIKELY(dcid != NULL)) {
-            conn->path_rx_cid = quic_load_be64(dcid);
+            conn->path_rx_cid = quic_cid_local_tag(&conn->cids_local, dcid);
         }
     }
     conn->bytes_recv += bytes;

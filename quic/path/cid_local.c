@@ -9,6 +9,18 @@ void quic_cid_local_init(quic_cid_local *set, uint8_t len)
     set->len = len;
 }
 
+uint64_t quic_cid_local_tag(const quic_cid_local *set, const uint8_t *cid)
+{
+    uint64_t tag = 0;
+    if (set->len >= sizeof(tag)) {
+        return quic_load_be64(cid + set->len - sizeof(tag));
+    }
+    for (uint8_t i = 0; i < set->len; i++) {
+        tag = tag << 8 | cid[i];
+    }
+    return tag;
+}
+
 quic_cid_local_entry *quic_cid_local_add(quic_cid_local *set, const uint8_t *bytes, bool announce)
 {
     for (size_t i = 0; i < QUIC_CID_LOCAL_MAX; i++) {

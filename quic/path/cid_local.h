@@ -33,6 +33,10 @@ typedef struct quic_cid_local {
 /* quic_cid_local_init makes an empty set of connection IDs of `len` bytes (1..20). */
 void quic_cid_local_init(quic_cid_local *set, uint8_t len);
 
+/* quic_cid_local_tag makes a number of the end of `cid`, one of the set's connection IDs: two of a
+ * connection have different ones. (The beginning may be that of every ID of this server.) */
+uint64_t quic_cid_local_tag(const quic_cid_local *set, const uint8_t *cid);
+
 /* quic_cid_local_add takes the next sequence number for `bytes`. `announce` says that a
  * NEW_CONNECTION_ID frame must carry it (not so for the handshake's own). Returns the entry, NULL
  * when QUIC_CID_LOCAL_MAX are live. */

@@ -14,17 +14,31 @@
 #include "runtime/server/tls.h"
 #include "runtime/udp/udp_socket.h"
 
-#define RT_CONNECT_SWEEP_MIN   8u   /* owners before the first walk */
+#define RT_CONNECT_SWEEP_MIN   8u   /* owners, or sockets, before the first walk */
 #define RT_SERVER_NAME_LEN_MAX 255u /* RFC 1035 2.3.4, and what quring_conn_info shows */
 
 /* ---- records without connections --------------------------------------------------------------- */
 
+static bool rt_connect_uses(const quic_conn *conn, uint32_t socket)
+{
+    uint32_t used[QUIC_CONN_PATHS_MAX];
+    uint32_t count = quic_conn_sockets(conn, used);
+    bool found = false;
+    for (uint32_t i = 0; i < count; i++) {
+        found = found || used[i] == socket;
+    }
+    return found;
+}
+
 static bool rt_connect_mark(quic_conn *conn, void *ctx)
 {
-    (void)ctx;
+    const rt_local *local = (const rt_local *)ctx;
     rt_owner *owner = (rt_owner *)quic_conn_owner_ctx(conn);
     if (owner != NULL) {
         owner->in_use = true;
+    }
+    for (rt_connect_socket *s = local->connect_sockets; s != NULL; s = s->next) {
+        s->in_use = s->in_use || rt_connect_uses(conn, s->index);
     }
     return true;
 }
@@ -34,23 +48,32 @@ static void rt_connect_drop_sockets(rt_local *local)
     rt_connect_socket **at = &local->connect_sockets;
     while (*at != NULL) {
         rt_connect_socket *sock = *at;
-        if (sock->owner_count > 0) {
+        if (sock->owner_count > 0 || sock->in_use) {
             at = &sock->next;
             continue;
         }
         *at = sock->next;
         rt_worker_remove_socket(local->worker, sock->index);
+        local->connect_socket_count--;
         free(sock);
     }
 }
 
-/* One walk over the connections marks the owners in use; the others go, then their sockets. */
+static uint32_t rt_connect_sweep_next(uint32_t count)
+{
+    return 2 * count < RT_CONNECT_SWEEP_MIN ? RT_CONNECT_SWEEP_MIN : 2 * count;
+}
+
+/* One walk over the connections marks the owners and sockets in use; the others go. */
 static void rt_connect_sweep(rt_local *local)
 {
     for (rt_connect_owner *o = local->connect_owners; o != NULL; o = o->next) {
         o->owner.in_use = false;
     }
-    quic_endpoint_each_conn(local->ep, rt_connect_mark, NULL);
+    for (rt_connect_socket *s = local->connect_sockets; s != NULL; s = s->next) {
+        s->in_use = false;
+    }
+    quic_endpoint_each_conn(local->ep, rt_connect_mark, local);
     rt_connect_owner **at = &local->connect_owners;
     while (*at != NULL) {
         rt_connect_owner *o = *at;
@@ -64,10 +87,8 @@ static void rt_connect_sweep(rt_local *local)
         free(o);
     }
     rt_connect_drop_sockets(local);
-    local->connect_sweep_at = 2 * local->connect_owner_count;
-    if (local->connect_sweep_at < RT_CONNECT_SWEEP_MIN) {
-        local->connect_sweep_at = RT_CONNECT_SWEEP_MIN;
-    }
+    local->connect_sweep_at = rt_connect_sweep_next(local->connect_owner_count);
+    local->connect_socket_sweep_at = rt_connect_sweep_next(local->connect_socket_count);
 }
 
 void rt_connect_exit(rt_local *local)
@@ -83,6 +104,7 @@ void rt_connect_exit(rt_local *local)
         free(sock);
     }
     local->connect_owner_count = 0;
+    local->connect_socket_count = 0;
 }
 
 /* ---- the socket -------------------------------------------------------------------------------- */
@@ -115,14 +137,20 @@ static int rt_connect_socket_add(rt_local *local, rt_connect_socket *record, qur
     return 0;
 }
 
-static quring_status rt_connect_socket_get(rt_connect_socket **out, rt_local *local,
-                                           const quic_addr *asked, quring_error *err)
+quring_status rt_connect_socket_get(rt_connect_socket **out, rt_local *local,
+                                    const quic_addr *asked, const quic_conn *mover,
+                                    quring_error *err)
 {
     for (rt_connect_socket *s = local->connect_sockets; s != NULL; s = s->next) {
-        if (quic_addr_equal(&s->asked, asked)) {
+        /* With a port asked for there is but one, even if the mover has it already. */
+        if (quic_addr_equal(&s->asked, asked) &&
+            (mover == NULL || asked->port != 0 || !rt_connect_uses(mover, s->index))) {
             *out = s;
             return QURING_OK;
         }
+    }
+    if (local->connect_socket_count >= local->connect_socket_sweep_at) {
+        rt_connect_sweep(local);
     }
     rt_connect_socket *record = (rt_connect_socket *)calloc(1, sizeof(*record));
     if (record == NULL) {
@@ -135,6 +163,7 @@ static quring_status rt_connect_socket_get(rt_connect_socket **out, rt_local *lo
     }
     record->next = local->connect_sockets;
     local->connect_sockets = record;
+    local->connect_socket_count++;
     *out = record;
     return QURING_OK;
 }
@@ -289,7 +318,7 @@ static quring_status rt_connect_via(rt_connect_from *from, rt_local *local,
     quring_addr bound = quring_listener_local(options->via);
     from->owner = &slot->owner;
     from->bound = rt_addr_to_core(&bound);
-    from->socket = slot->socket;
+    from->socket = slot->sockets[0];
     return QURING_OK;
 }
 
@@ -307,7 +336,7 @@ static quring_status rt_connect_own(rt_connect_from *from, rt_local *local,
         rt_connect_sweep(local);
     }
     rt_connect_socket *sock = NULL;
-    quring_status status = rt_connect_socket_get(&sock, local, &asked, err);
+    quring_status status = rt_connect_socket_get(&sock, local, &asked, NULL, err);
     if (status != QURING_OK) {
         return status;
     }

@@ -66,6 +66,8 @@ quring_status rt_status_of(int rc)
         return QURING_E_NOMEM;
     case QUIC_E_INVAL:
         return QURING_E_INVAL;
+    case QUIC_E_FORBIDDEN:
+        return QURING_E_NOT_SUPPORTED;
     case QUIC_E_CRYPTO:
         return QURING_E_TLS;
     case QUIC_E_TOO_LARGE:

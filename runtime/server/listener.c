@@ -49,6 +49,14 @@ static void rt_listen_slot_unlink(rt_local *local, const rt_listen_slot *slot)
     }
 }
 
+static void rt_listen_slot_remove_sockets(rt_listen_slot *slot)
+{
+    for (uint32_t i = 0; i < slot->socket_count; i++) {
+        rt_worker_remove_socket(slot->local->worker, slot->sockets[i]);
+    }
+    slot->socket_count = 0;
+}
+
 typedef struct rt_listen_walk {
     const rt_listen_slot *slot;
     bool found;
@@ -80,7 +88,7 @@ static void rt_listen_slot_sweep(void *ctx)
         __atomic_sub_fetch(&group->busy, 1, __ATOMIC_ACQ_REL);
     }
     if (__atomic_load_n(&group->busy, __ATOMIC_ACQUIRE) == 0) {
-        rt_worker_remove_socket(local->worker, slot->socket);
+        rt_listen_slot_remove_sockets(slot);
         rt_listen_slot_unlink(local, slot);
         rt_listen_slot_free(slot);
         return;
@@ -102,55 +110,97 @@ void rt_listener_exit(rt_local *local)
 
 /* ---- listen ------------------------------------------------------------------------------------ */
 
-typedef struct rt_listen_task {
+/* One address and its sockets, in the order of the workers. */
+typedef struct rt_listen_place {
+    quic_addr asked;
+    uint32_t group_name;
+    rt_udp_socket socks[QURING_WORKERS_MAX]; /* fd -1: not open, or a worker's already */
+} rt_listen_place;
+
+/* Everything one call of quring_listen opens. */
+typedef struct rt_listen_plan {
     quring_runtime *rt;
     const quring_listen_options *options;
-    rt_udp_socket sock;
-    rt_listen_slot *slot; /* becomes the worker's on success */
-    uint32_t group_name;
-    int rc;               /* of the socket */
-    quring_status status; /* of the rest */
+    uint32_t place_count;
+    rt_listen_place places[RT_LISTEN_PLACES]; /* the one that accepts first */
+} rt_listen_plan;
+
+typedef struct rt_listen_task {
+    rt_listen_plan *plan;
+    uint32_t worker;
+    rt_listen_slot *slot;         /* becomes the worker's on success */
+    const rt_listen_place *place; /* that failed, with rc */
+    int rc;                       /* of the socket */
+    quring_status status;         /* of the rest */
 } rt_listen_task;
 
 /* Tells the endpoint what the slot says. */
 static quring_status rt_listen_apply(const rt_listen_slot *slot)
 {
     if (slot->paused) {
-        quic_endpoint_unlisten(slot->local->ep, slot->socket);
+        quic_endpoint_unlisten(slot->local->ep, slot->sockets[0]);
         return QURING_OK;
     }
-    return rt_status_of(quic_endpoint_listen(slot->local->ep, slot->socket, &slot->accept));
+    return rt_status_of(quic_endpoint_listen(slot->local->ep, slot->sockets[0], &slot->accept));
+}
+
+/* Hands the worker's socket of each place over. */
+static bool rt_listen_add_sockets(rt_listen_task *task)
+{
+    rt_listen_slot *slot = task->slot;
+    for (uint32_t i = 0; i < task->plan->place_count; i++) {
+        rt_listen_place *place = &task->plan->places[i];
+        rt_udp_socket *sock = &place->socks[task->worker];
+        task->rc =
+            rt_worker_add_socket(slot->local->worker, &slot->sockets[i], sock, place->group_name);
+        if (task->rc != 0) {
+            task->place = place;
+            return false;
+        }
+        sock->fd = -1; /* the worker's now */
+        slot->socket_count++;
+    }
+    return true;
+}
+
+/* The addresses of the places beyond the first go to the clients. */
+static void rt_listen_set_preferred(quic_accept_config *config, const rt_listen_plan *plan)
+{
+    for (uint32_t i = 1; i < plan->place_count; i++) {
+        const quic_addr *bound = &plan->places[i].socks[0].local;
+        *(bound->family == 6 ? &config->preferred_v6 : &config->preferred_v4) = *bound;
+    }
 }
 
 static void rt_task_listen(void *ctx)
 {
     rt_listen_task *task = (rt_listen_task *)ctx;
+    const quring_listen_options *options = task->plan->options;
+    quring_runtime *rt = task->plan->rt;
     rt_listen_slot *slot = task->slot;
     rt_local *local = slot->local;
-    task->rc = rt_worker_add_socket(local->worker, &slot->socket, &task->sock, task->group_name);
-    if (task->rc != 0) {
+    if (!rt_listen_add_sockets(task)) {
+        rt_listen_slot_remove_sockets(slot);
         task->status = QURING_E_OS;
         return;
     }
-    task->sock.fd = -1; /* the worker's now */
     quic_accept_config *config = &slot->accept;
     if (slot->tls != NULL) {
         config->tls = rt_tls_vtable();
         config->tls_config = slot->tls;
     }
-    config->limits =
-        task->options->limits != NULL ? *task->options->limits : task->rt->config.limits;
-    config->retry = (task->options->flags & QURING_LISTEN_RETRY) != 0;
-    config->tickets = (task->options->flags & QURING_LISTEN_NO_TICKETS) == 0;
-    config->early_gate =
-        (task->options->flags & QURING_LISTEN_ZERO_RTT) != 0 ? &task->rt->early.gate : NULL;
-    config->token_register = config->limits.new_tokens > 0 ? task->rt->tokens.used : NULL;
+    config->limits = options->limits != NULL ? *options->limits : rt->config.limits;
+    config->retry = (options->flags & QURING_LISTEN_RETRY) != 0;
+    config->tickets = (options->flags & QURING_LISTEN_NO_TICKETS) == 0;
+    config->early_gate = (options->flags & QURING_LISTEN_ZERO_RTT) != 0 ? &rt->early.gate : NULL;
+    config->token_register = config->limits.new_tokens > 0 ? rt->tokens.used : NULL;
     config->owner_ctx = &slot->owner;
-    config->app_ctx = task->options->ctx;
-    slot->paused = (task->options->flags & QURING_LISTEN_PAUSED) != 0;
+    config->app_ctx = options->ctx;
+    slot->paused = (options->flags & QURING_LISTEN_PAUSED) != 0;
+    rt_listen_set_preferred(config, task->plan);
     task->status = rt_listen_apply(slot);
     if (task->status != QURING_OK) {
-        rt_worker_remove_socket(local->worker, slot->socket);
+        rt_listen_slot_remove_sockets(slot);
         return;
     }
     slot->next = local->listen_slots;
@@ -172,6 +222,14 @@ static rt_listen_slot *rt_listen_slot_make(rt_local *local, rt_listen_group *gro
     }
     __atomic_add_fetch(&group->refs, 1, __ATOMIC_RELAXED);
     return slot;
+}
+
+/* None, or one that a client can send to. */
+static bool rt_listen_preferred_ok(const quring_addr *addr, uint8_t family)
+{
+    static const uint8_t any[16] = {0};
+    return addr->family == 0 ||
+           (addr->family == family && memcmp(addr->ip, any, family == 4 ? 4 : 16) != 0);
 }
 
 static quring_status rt_listen_check(const quring_runtime *rt, const quring_listen_options *options,
@@ -206,6 +264,12 @@ static quring_status rt_listen_check(const quring_runtime *rt, const quring_list
                                 "quring_tls_create_server");
         }
     }
+    if (!rt_listen_preferred_ok(&options->preferred_v4, 4) ||
+        !rt_listen_preferred_ok(&options->preferred_v6, 6)) {
+        return rt_error_set(err, QURING_E_INVAL,
+                            "preferred_v4 and preferred_v6 are for one address each, of the family "
+                            "they are named after; family 0: none");
+    }
     if (rt->draining) {
         return rt_error_set(err, QURING_E_STATE, "the runtime is %s",
                             rt->stopped ? "stopped" : "draining");
@@ -213,11 +277,12 @@ static quring_status rt_listen_check(const quring_runtime *rt, const quring_list
     return options->limits != NULL ? rt_limits_check(options->limits, err) : QURING_OK;
 }
 
-static quring_status rt_listen_explain(const quring_addr *local, int rc, quring_error *err)
+static quring_status rt_listen_explain(const quic_addr *asked, int rc, quring_error *err)
 {
+    quring_addr local = rt_addr_from_core(asked);
     char text[64];
     return rt_error_os(err, rc == -EADDRINUSE ? QURING_E_ADDR_IN_USE : QURING_E_OS, -rc,
-                       "cannot listen on %s", quring_addr_format(local, text, sizeof(text)));
+                       "cannot listen on %s", quring_addr_format(&local, text, sizeof(text)));
 }
 
 /* Opens the group: until now the address was this socket's alone. */
@@ -227,33 +292,65 @@ static int rt_listen_open_group(const rt_udp_socket *first)
     return setsockopt(first->fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) == 0 ? 0 : -errno;
 }
 
-/* Binds one socket per worker, in order. On failure none is left. */
-static int rt_listen_open(quring_runtime *rt, rt_udp_socket *socks, const quic_addr *local)
+/* Binds one socket per worker, in order. `shared`: the port is that of a wildcard socket of ours. What
+ * was opened before a failure is the caller's to close. */
+static int rt_listen_open(quring_runtime *rt, rt_listen_place *place, bool shared)
 {
     uint32_t count = rt->config.workers;
-    rt_udp_options uo = rt_runtime_socket_options(rt, local);
+    rt_udp_socket *socks = place->socks;
+    rt_udp_options uo = rt_runtime_socket_options(rt, &place->asked);
     uo.dual_stack = rt->config.dual_stack;
-    int rc = 0;
-    uint32_t opened = 0;
-    for (; opened < count; opened++) {
-        uo.reuseport = opened > 0;
-        rc = rt_udp_open(&socks[opened], &uo);
-        if (rc != 0) {
-            break;
-        }
-        uo.local.port = socks[0].local.port;
-        if (opened == 0 && count > 1) {
-            rc = rt_listen_open_group(&socks[0]);
+    for (uint32_t opened = 0; opened < count; opened++) {
+        uo.reuseport = opened > 0 || shared;
+        int rc = rt_udp_open(&socks[opened], &uo);
+        if (rc == 0) {
+            uo.local.port = socks[0].local.port;
+            rc = opened == 0 && count > 1 && !shared ? rt_listen_open_group(&socks[0]) : 0;
         }
         if (rc != 0) {
-            opened++;
-            break;
+            return rc;
         }
     }
-    for (uint32_t i = 0; rc != 0 && i < opened; i++) {
-        rt_udp_close(&socks[i]);
+    return 0;
+}
+
+static void rt_listen_close_places(rt_listen_plan *plan)
+{
+    for (uint32_t i = 0; i < RT_LISTEN_PLACES; i++) {
+        for (uint32_t j = 0; j < plan->rt->config.workers; j++) {
+            rt_udp_close(&plan->places[i].socks[j]);
+        }
     }
-    return rc;
+}
+
+/* Opens the place that accepts, then the preferred ones: a client has to know their ports. */
+static quring_status rt_listen_open_places(rt_listen_plan *plan, quring_error *err)
+{
+    const quring_addr *asked[RT_LISTEN_PLACES] = {
+        &plan->options->local, &plan->options->preferred_v4, &plan->options->preferred_v6};
+    const rt_udp_socket *first = &plan->places[0].socks[0];
+    for (uint32_t i = 0; i < RT_LISTEN_PLACES; i++) {
+        if (asked[i]->family == 0) {
+            continue;
+        }
+        rt_listen_place *place = &plan->places[plan->place_count];
+        place->asked = rt_addr_to_core(asked[i]);
+        place->group_name = plan->rt->config.workers > 1 ? plan->rt->next_group++ : 0;
+        bool shared = false;
+        int rc = 0;
+        if (i > 0) {
+            place->asked.port = place->asked.port != 0 ? place->asked.port : first->local.port;
+            shared = first->any && place->asked.port == first->local.port &&
+                     (first->dual_stack || place->asked.family == first->local.family);
+            rc = shared ? rt_listen_open_group(first) : 0;
+        }
+        rc = rc == 0 ? rt_listen_open(plan->rt, place, shared) : rc;
+        if (rc != 0) {
+            return rt_listen_explain(&place->asked, rc, err);
+        }
+        plan->place_count++;
+    }
+    return QURING_OK;
 }
 
 static void rt_listen_steer(const quring_runtime *rt, const rt_udp_socket *first)
@@ -272,7 +369,7 @@ static void rt_listen_steer(const quring_runtime *rt, const rt_udp_socket *first
 static void rt_task_unlisten(void *ctx)
 {
     rt_listen_slot *slot = (rt_listen_slot *)ctx;
-    quic_endpoint_unlisten(slot->local->ep, slot->socket);
+    quic_endpoint_unlisten(slot->local->ep, slot->sockets[0]);
     /* slot->tls stays: a connection takes it when its ClientHello is whole, which may be later. */
     if (!rt_listen_slot_has_conns(slot)) {
         slot->idle = true;
@@ -295,26 +392,21 @@ static void rt_listener_shut(quring_listener *listener)
     }
 }
 
-/* Puts socket i on worker i. The first failure undoes what was done. */
-static quring_status rt_listen_spread(quring_listener *listener, rt_udp_socket *socks,
-                                      rt_listen_group *group, const quring_listen_options *options,
-                                      quring_error *err)
+/* Puts socket i of each place on worker i. The first failure undoes what was done. */
+static quring_status rt_listen_spread(quring_listener *listener, rt_listen_plan *plan,
+                                      rt_listen_group *group, quring_error *err)
 {
     quring_runtime *rt = listener->rt;
-    uint32_t name = rt->next_group++;
     for (uint32_t i = 0; i < rt->config.workers; i++) {
         rt_listen_task task;
         memset(&task, 0, sizeof(task));
-        task.rt = rt;
-        task.options = options;
-        task.sock = socks[i];
-        task.group_name = rt->config.workers > 1 ? name : 0;
-        task.slot = rt_listen_slot_make(&rt->locals[i], group, options);
+        task.plan = plan;
+        task.worker = i;
+        task.slot = rt_listen_slot_make(&rt->locals[i], group, plan->options);
         quring_status status = QURING_E_NOMEM;
         if (task.slot != NULL) {
             status = rt_runtime_call(rt, i, rt_task_listen, &task);
             status = status == QURING_OK ? task.status : status;
-            socks[i].fd = task.sock.fd;
         }
         if (status == QURING_OK) {
             listener->slots[i] = task.slot;
@@ -325,10 +417,45 @@ static quring_status rt_listen_spread(quring_listener *listener, rt_udp_socket *
         }
         __atomic_sub_fetch(&group->busy, rt->config.workers - i, __ATOMIC_ACQ_REL);
         rt_listener_shut(listener);
-        return task.rc != 0 ? rt_listen_explain(&options->local, task.rc, err)
+        return task.rc != 0 ? rt_listen_explain(&task.place->asked, task.rc, err)
                             : rt_error_set(err, status, "worker %u cannot listen: %s", (unsigned)i,
                                            quring_status_text(status));
     }
+    return QURING_OK;
+}
+
+/* The sockets are open: now the workers get them. */
+static quring_status rt_listen_start(quring_listener **out, rt_listen_plan *plan, quring_error *err)
+{
+    quring_runtime *rt = plan->rt;
+    quring_listener *listener = (quring_listener *)calloc(1, sizeof(*listener));
+    rt_listen_group *group = (rt_listen_group *)calloc(1, sizeof(*group));
+    if (listener == NULL || group == NULL) {
+        free(listener);
+        free(group);
+        return rt_error_set(err, QURING_E_NOMEM, "no memory for a listener");
+    }
+    listener->rt = rt;
+    listener->local = plan->places[0].socks[0].local;
+    listener->flags = plan->options->flags;
+    group->busy = rt->config.workers;
+    group->refs = 1; /* this call's */
+    for (uint32_t i = 0; i < plan->place_count; i++) {
+        rt_listen_steer(rt, &plan->places[i].socks[0]);
+    }
+    if (plan->options->limits != NULL) {
+        rt_runtime_warn_plain(rt, plan->options->limits, "a listener");
+    }
+    rt_runtime_check_buffers(rt, &plan->places[0].socks[0]);
+    quring_status status = rt_listen_spread(listener, plan, group, err);
+    rt_listen_group_unref(group);
+    if (status != QURING_OK) {
+        free(listener);
+        return status;
+    }
+    listener->next = rt->listeners;
+    rt->listeners = listener;
+    *out = listener;
     return QURING_OK;
 }
 
@@ -347,42 +474,24 @@ static quring_status rt_listen_locked(quring_runtime *rt, quring_listener **out,
         rt_tokens_open(&rt->tokens, limits->new_token_lifetime_ns) != QUIC_OK) {
         return rt_error_set(err, QURING_E_NOMEM, "no memory for the register of used tokens");
     }
-    rt_udp_socket socks[QURING_WORKERS_MAX];
-    quic_addr local = rt_addr_to_core(&options->local);
-    int rc = rt_listen_open(rt, socks, &local);
-    if (rc != 0) {
-        return rt_listen_explain(&options->local, rc, err);
+    rt_listen_plan *plan = (rt_listen_plan *)calloc(1, sizeof(*plan));
+    if (plan == NULL) {
+        return rt_error_set(err, QURING_E_NOMEM, "no memory for a listener");
     }
-    quring_listener *listener = (quring_listener *)calloc(1, sizeof(*listener));
-    rt_listen_group *group = (rt_listen_group *)calloc(1, sizeof(*group));
-    if (listener != NULL && group != NULL) {
-        listener->rt = rt;
-        listener->local = socks[0].local;
-        listener->flags = options->flags;
-        group->busy = rt->config.workers;
-        group->refs = 1; /* this call's */
-        rt_listen_steer(rt, &socks[0]);
-        if (options->limits != NULL) {
-            rt_runtime_warn_plain(rt, options->limits, "a listener");
+    plan->rt = rt;
+    plan->options = options;
+    for (uint32_t i = 0; i < RT_LISTEN_PLACES; i++) {
+        for (uint32_t j = 0; j < QURING_WORKERS_MAX; j++) {
+            plan->places[i].socks[j].fd = -1;
         }
-        rt_runtime_check_buffers(rt, &socks[0]);
-        status = rt_listen_spread(listener, socks, group, options, err);
-        rt_listen_group_unref(group);
-    } else {
-        free(group);
-        status = rt_error_set(err, QURING_E_NOMEM, "no memory for a listener");
     }
-    if (status != QURING_OK) {
-        for (uint32_t i = 0; i < rt->config.workers; i++) {
-            rt_udp_close(&socks[i]);
-        }
-        free(listener);
-        return status;
+    status = rt_listen_open_places(plan, err);
+    if (status == QURING_OK) {
+        status = rt_listen_start(out, plan, err);
     }
-    listener->next = rt->listeners;
-    rt->listeners = listener;
-    *out = listener;
-    return QURING_OK;
+    rt_listen_close_places(plan); /* those that are not a worker's */
+    free(plan);
+    return status;
 }
 
 quring_status quring_listen(quring_runtime *rt, quring_listener **out,

@@ -19,6 +19,8 @@
 extern "C" {
 #endif
 
+#define RT_LISTEN_PLACES 3u /* the address that accepts, and a preferred one of each family */
+
 /* What the workers of one listener share; freed with the last slot. */
 typedef struct rt_listen_group {
     uint32_t busy; /* atomic: workers that listen or still have connections */
@@ -32,7 +34,8 @@ typedef struct rt_listen_slot {
     rt_listen_group *group;
     quring_tls *tls;           /* a reference, NULL when the handshake is external */
     quic_accept_config accept; /* what Initials meet; unless paused the endpoint has a copy */
-    uint32_t socket;
+    uint32_t sockets[RT_LISTEN_PLACES]; /* of its places, the one that accepts first */
+    uint32_t socket_count;
     bool paused;
     bool idle; /* closed and without connections: no longer counted in group->busy */
     struct rt_listen_slot *next;

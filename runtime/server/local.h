@@ -37,7 +37,9 @@ typedef struct rt_local {
     struct rt_connect_socket *connect_sockets; /* of clients */
     struct rt_connect_owner *connect_owners;
     uint32_t connect_owner_count;
-    uint32_t connect_sweep_at; /* owners that make the next sweep due */
+    uint32_t connect_socket_count;
+    uint32_t connect_sweep_at;        /* owners that make the next sweep due */
+    uint32_t connect_socket_sweep_at; /* the same of sockets */
 } rt_local;
 
 /* The calling thread's, NULL on any thread that is no worker. Initial-exec: one load, no call. */

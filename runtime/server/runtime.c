@@ -19,7 +19,12 @@
 static void rt_hook_event(void *ctx, rt_worker *worker, const quic_event *event)
 {
     (void)worker;
-    rt_dispatch_event((const rt_local *)ctx, event);
+    rt_local *local = (rt_local *)ctx;
+    if (QUIC_UNLIKELY(event->type == QUIC_EV_WANT_SOCKET)) {
+        rt_connect_want_socket(local, event->conn, event->level);
+        return;
+    }
+    rt_dispatch_event(local, event);
 }
 
 static void rt_hook_exit(void *ctx, rt_worker *worker)

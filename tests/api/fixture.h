@@ -74,8 +74,9 @@ class EndToEnd : public testing::TestWithParam<Setting>
             server_tls_ = ServerTls();
         }
         client_tls_ = client_tls_ ? std::move(client_tls_) : ClientTls();
-        listener_ = std::make_unique<Listener>(server_rt_.get(), &server_, Addr(GetParam().listen),
-                                               server_tls_.get(), listen_flags);
+        listener_ = std::make_unique<Listener>(
+            server_rt_.get(), &server_, Addr(listen_ != nullptr ? listen_ : GetParam().listen),
+            server_tls_.get(), listen_flags, preferred_v4_, preferred_v6_);
         const int os_errno = listener_->error().os_errno;
         if (os_errno == EADDRNOTAVAIL || os_errno == EAFNOSUPPORT) {
             GTEST_SKIP() << listener_->error().message;
@@ -162,6 +163,9 @@ class EndToEnd : public testing::TestWithParam<Setting>
         EXPECT_TRUE(client_.Facts(conn, id).in == data);
     }
 
+    const char *listen_ = nullptr;  /* instead of the setting's */
+    quring_addr preferred_v4_ = {}; /* of the listener; family 0: none */
+    quring_addr preferred_v6_ = {};
     quring_config server_config_ = Config();
     quring_config client_config_ = Config();
     Peer server_{Peer::Mode::kEcho};

@@ -183,7 +183,7 @@ bool Runtime::On(uint32_t worker, const std::function<void()> &fn)
 /* ---- Listener ---------------------------------------------------------------------------------- */
 
 Listener::Listener(Runtime *runtime, Peer *peer, const quring_addr &local, quring_tls *tls,
-                   uint32_t flags)
+                   uint32_t flags, const quring_addr &preferred_v4, const quring_addr &preferred_v6)
 {
     quring_listen_options options = {};
     options.local = local;
@@ -191,6 +191,8 @@ Listener::Listener(Runtime *runtime, Peer *peer, const quring_addr &local, qurin
     options.on_event = Peer::OnEvent;
     options.ctx = peer;
     options.flags = flags;
+    options.preferred_v4 = preferred_v4;
+    options.preferred_v6 = preferred_v6;
     if (quring_listen(runtime->rt(), &listener_, &options, &error_) != QURING_OK) {
         listener_ = nullptr;
     }

@@ -222,7 +222,8 @@ class Listener
 {
   public:
     Listener(Runtime *runtime, Peer *peer, const quring_addr &local, quring_tls *tls,
-             uint32_t flags = 0);
+             uint32_t flags = 0, const quring_addr &preferred_v4 = quring_addr{},
+             const quring_addr &preferred_v6 = quring_addr{});
     ~Listener()
     {
         Close();
