@@ -1,5 +1,6 @@
 #include "quic/path/cid_local.h"
 
+#include "quic/base/bytes.h"
 #include "quic/base/check.h"
 
 void quic_cid_local_init(quic_cid_local *set, uint8_t len)

@@ -24,6 +24,7 @@ SUMMARY_KEYS = {
     "connections", "cpu_local_s", "cpu_remote_s", "version", "cipher", "cc", "resumed",
     "client_cert", "client_cert_connections", "resumed_connections", "zero_rtt_connections",
     "zero_rtt_bytes", "retry", "retry_connections", "token_connections", "unencrypted",
+    "migrations", "preferred_connections",
 }
 
 
@@ -116,6 +117,7 @@ class Wrong(unittest.TestCase):
         self.check(["client", "127.0.0.1:99999"], 1, "99999")
         self.check(["server", "-p", "0", "-B", "not an address"], 1)
         self.check(["server", "-p", "0", "-B", "192.0.2.1"], 1)
+        self.check(["server", "-p", "0", "--preferred", "192.0.2.1:9"], 1, "192.0.2.1")
 
     def test_address_in_use(self):
         holder = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -498,6 +500,25 @@ class Runs(unittest.TestCase):
             with Server() as server:
                 self.assertIn("no file to read", hangup(server, server.process.stderr))
                 self.client(server.port, "-n", "1K")
+
+    def test_migration(self):
+        with Server() as server:
+            run = self.client(server.port, "rr", "-t", "1s", "-c", "3", "--migrate", "50ms")
+            self.assertGreaterEqual(run["summary"]["migrations"], 3)
+            self.assertEqual(run["summary"]["preferred_connections"], 0)
+            run = quicperf("client", "127.0.0.1:%d" % server.port, "rr", "-n", "1", "--migrate",
+                           "1m", "-q")
+            self.assertEqual(run.returncode, 1)
+            self.assertIn("no connection moved: the run was shorter than --migrate", run.stderr)
+
+    def test_preferred_address(self):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.bind(("127.0.0.2", 0))
+            port = probe.getsockname()[1]
+        with Server("-w", "2", "--preferred", "127.0.0.2:%d" % port) as server:
+            run = self.client(server.port, "rr", "-t", "500ms", "-c", "4")
+            self.assertEqual(run["summary"]["preferred_connections"], 4)
+            self.assertEqual(run["summary"]["migrations"], 0)
 
     def test_server_with_one(self):
         with tempfile.TemporaryDirectory() as folder:

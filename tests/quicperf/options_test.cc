@@ -102,6 +102,12 @@ TEST(Options, TakesAllOfThem)
     EXPECT_EQ(o.timeout_ns, 1000000000u);
     EXPECT_EQ(o.idle_timeout_ns, 120000000000u);
     EXPECT_EQ(o.window_bytes, 8u << 20);
+    p = Parse("server --preferred 127.0.0.2:4434");
+    ASSERT_TRUE(p->ok) << p->message;
+    EXPECT_STREQ(p->options.preferred, "127.0.0.2:4434");
+    p = Parse("client h --migrate 250ms");
+    ASSERT_TRUE(p->ok) << p->message;
+    EXPECT_EQ(p->options.migrate_ns, 250000000u);
     p = Parse("server -1 -p 0 --cert c --key k --retry --max-streams 5 --io uring");
     ASSERT_TRUE(p->ok) << p->message;
     EXPECT_TRUE(p->options.one && p->options.retry);

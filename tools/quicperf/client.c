@@ -454,6 +454,8 @@ static void qp_client_conclude(qp_client *cl, const qp_sample *sum)
         r->token_count += cl->workers[i].spared;
         r->version_count += cl->workers[i].version_count;
         r->unencrypted_count += cl->workers[i].unencrypted;
+        r->migrations += cl->workers[i].migrations;
+        r->preferred_count += cl->workers[i].preferred;
     }
     r->retry = r->connections > 0 && r->retry_count == r->connections;
     r->client_cert = o->cert != NULL && r->connections > 0 &&
@@ -573,6 +575,25 @@ static bool qp_client_other_tls(qp_client *cl)
     return true;
 }
 
+/* What --migrate asks for. */
+static bool qp_client_not_moved(qp_client *cl)
+{
+    quring_status why = QURING_OK;
+    char text[160];
+    if (cl->run->options->migrate_ns == 0 || cl->result->migrations > 0) {
+        return false;
+    }
+    for (uint32_t i = 0; i < cl->worker_count; i++) {
+        why = cl->workers[i].move_refused != QURING_OK ? cl->workers[i].move_refused : why;
+    }
+    (void)snprintf(text, sizeof(text), "no connection moved: %s",
+                   why == QURING_E_NOT_SUPPORTED ? "the server forbids it"
+                   : why != QURING_OK            ? quring_status_text(why)
+                                                 : "the run was shorter than --migrate");
+    (void)qp_client_error(cl, text);
+    return true;
+}
+
 static int qp_client_verdict(qp_client *cl)
 {
     const qp_options *o = cl->run->options;
@@ -583,7 +604,7 @@ static int qp_client_verdict(qp_client *cl)
         return QP_EXIT_INTERRUPTED;
     }
     if (qp_client_not_resumed(cl) || qp_client_not_spared(cl) || qp_client_not_as_asked(cl) ||
-        qp_client_other_tls(cl) || qp_client_unharmed(cl)) {
+        qp_client_other_tls(cl) || qp_client_not_moved(cl) || qp_client_unharmed(cl)) {
         return QP_EXIT_FAILED;
     }
     if (o->mode == QP_MODE_DGRAM && cl->result->datagrams == 0) {

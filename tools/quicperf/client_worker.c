@@ -40,6 +40,8 @@ struct qp_cconn {
     bool shows_token;
     qp_dgram dgram;
     uint64_t moved; /* bytes since the last key update */
+    bool moving;
+    bool at_preferred;
     uint32_t slot_count;
     qp_slot slots[];
 };
@@ -314,6 +316,44 @@ static void qp_cconn_connected(qp_cconn *c)
     qp_cworker_open_more(w);
 }
 
+/* ---- moving ------------------------------------------------------------------------------------ */
+
+static void qp_cconn_moved(qp_cconn *c)
+{
+    qp_cworker *w = c->worker;
+    quring_conn_info info;
+    w->migrations += c->moving ? 1 : 0;
+    c->moving = false;
+    if (!c->at_preferred && quring_conn_get_info(c->conn, &info) == QURING_OK &&
+        info.at_preferred_address) {
+        c->at_preferred = true;
+        w->preferred++;
+    }
+}
+
+/* --migrate: every connection that can, moves; then again after the same time. */
+static void qp_cworker_move(void *ctx)
+{
+    qp_cworker *w = ctx;
+    const qp_client_plan *plan = w->plan;
+    if (!w->measuring) {
+        return;
+    }
+    quring_addr local = plan->local;
+    local.port = 0;
+    for (qp_cconn *c = w->list; c != NULL; c = c->next) {
+        if (c->established && !c->closing && !c->moving) {
+            quring_status status = quring_conn_migrate(c->conn, local.family != 0 ? &local : NULL);
+            c->moving = status == QURING_OK;
+            w->move_refused = c->moving ? w->move_refused : status;
+        }
+    }
+    if (quring_timer(NULL, quring_now_ns() + plan->options->migrate_ns, qp_cworker_move, w) !=
+        QURING_OK) {
+        qp_cworker_fail(w, "out of memory");
+    }
+}
+
 /* ---- transfers and requests -------------------------------------------------------------------- */
 
 static bool qp_quota_left(const qp_cworker *w)
@@ -531,6 +571,10 @@ static void qp_cconn_event(const quring_event *ev)
         qp_cconn_connected(c);
     } else if (ev->type == QURING_EV_CLOSED) {
         qp_cconn_closed(c, ev->close);
+    } else if (ev->type == QURING_EV_PATH_CHANGED) {
+        qp_cconn_moved(c);
+    } else if (ev->type == QURING_EV_PATH_FAILED) {
+        c->moving = false;
     } else if (ev->type == QURING_EV_SESSION) {
         qp_cconn_session(c, ev->data);
     } else if (ev->type == QURING_EV_TOKEN) {
@@ -585,6 +629,10 @@ void qp_cworker_start(void *ctx)
     const qp_options *o = w->plan->options;
     w->measuring = true;
     w->active = o->mode == QP_MODE_TPUT ? w->conns * o->streams : 0;
+    if (o->migrate_ns != 0 &&
+        quring_timer(NULL, quring_now_ns() + o->migrate_ns, qp_cworker_move, w) != QURING_OK) {
+        qp_cworker_fail(w, "out of memory");
+    }
     if (w->conns == 0 || (w->limited && w->quota == 0)) {
         qp_cworker_done(w);
         return;

@@ -75,7 +75,11 @@ typedef struct qp_cworker {
     uint64_t spared;         /* that showed a token and did not */
     uint64_t version_count;  /* measured connections in the version of --version */
     uint64_t unencrypted;    /* measured connections without 1-RTT encryption */
-    uint64_t issued;         /* requests or shares begun */
+    uint64_t migrations;     /* moves that --migrate asked for and that succeeded */
+    uint64_t preferred;      /* connections that went to the server's preferred address */
+    quring_status
+        move_refused; /* why the last one was not even begun; QURING_OK: none was refused */
+    uint64_t issued;  /* requests or shares begun */
     bool measuring;
     bool stopped;
 

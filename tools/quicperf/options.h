@@ -78,6 +78,8 @@ typedef struct qp_options {
     quring_lb lb;            /* server: its QUIC-LB configuration */
     uint32_t version;        /* qp_version */
     bool disable_encryption; /* of 1-RTT packets */
+    const char *preferred;   /* server: preferred address; NULL: none */
+    uint64_t migrate_ns;     /* client: move each connection so often; 0: never */
 
     uint32_t workers; /* 0: one per CPU listed, or one */
     int32_t cpus[QURING_WORKERS_MAX];

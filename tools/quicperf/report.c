@@ -181,6 +181,12 @@ void qp_report_final(qp_out *out, const qp_result *r)
         (void)fprintf(out->text, "datagrams %" PRIu64 " delivered, %" PRIu64 " lost\n",
                       r->datagrams, r->datagrams_lost);
     }
+    if (r->migrations + r->preferred_count > 0) {
+        (void)fprintf(out->text,
+                      "moved %" PRIu64 " times, to the server's preferred address %" PRIu64
+                      " connections\n",
+                      r->migrations, r->preferred_count);
+    }
     if (r->latency != NULL && r->latency->count > 0) {
         qp_report_latency(out, r->latency);
     }
@@ -236,6 +242,8 @@ static void qp_report_summary(qp_json *json, const qp_result *r)
     qp_json_u64(json, "acks_recv", r->acks_recv);
     qp_json_u64(json, "datagrams", r->datagrams);
     qp_json_u64(json, "datagrams_lost", r->datagrams_lost);
+    qp_json_u64(json, "migrations", r->migrations);
+    qp_json_u64(json, "preferred_connections", r->preferred_count);
     qp_json_double(json, "rtt_us", (double)r->rtt_ns / 1e3);
     qp_json_double(json, "min_rtt_us", (double)r->min_rtt_ns / 1e3);
     qp_json_u64(json, "cwnd_bytes", r->cwnd_bytes);

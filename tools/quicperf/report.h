@@ -53,6 +53,8 @@ typedef struct qp_result {
     bool retry;                 /* every connection went through a Retry */
     uint64_t retry_count;       /* connections that did */
     uint64_t token_count;       /* connections that showed a token and were spared it */
+    uint64_t migrations;        /* moves to another local port */
+    uint64_t preferred_count;   /* connections that went to the server's preferred address */
 
     double seconds;
     uint64_t bytes;

@@ -52,6 +52,7 @@ struct qp_server {
     bool asks_clients; /* --client-cert */
     quring_listener *listeners[2];
     size_t listener_count;
+    quring_addr preferred; /* family 0: none */
     int wake_fd;
     qp_sworker workers[QURING_WORKERS_MAX];
 };
@@ -353,6 +354,11 @@ static quring_status qp_server_listen(qp_server *server, const quring_addr *loca
     options.on_event = qp_server_event;
     options.ctx = server;
     options.flags = flags;
+    if (server->preferred.family != 0 &&
+        server->listener_count == 0) { /* of the first, not of both */
+        *(server->preferred.family == 6 ? &options.preferred_v6 : &options.preferred_v4) =
+            server->preferred;
+    }
     quring_status status =
         quring_listen(server->rt, &server->listeners[server->listener_count], &options, err);
     server->listener_count += status == QURING_OK ? 1 : 0;
@@ -367,6 +373,10 @@ static quring_status qp_server_listen_all(qp_server *server, uint16_t *out_port,
                      (options->zero_rtt ? QURING_LISTEN_ZERO_RTT : 0u);
     quring_status status = quring_addr_parse(
         &local, options->bind != NULL ? options->bind : "127.0.0.1", (uint16_t)options->port, err);
+    if (status == QURING_OK && options->preferred != NULL) {
+        status =
+            quring_addr_parse(&server->preferred, options->preferred, (uint16_t)options->port, err);
+    }
     if (status == QURING_OK) {
         status = qp_server_listen(server, &local, flags, err);
     }
