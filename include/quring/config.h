@@ -74,7 +74,8 @@ typedef struct quring_limits {
     uint64_t conn_send_buf_bytes;   /* the same over all streams of a connection */
     uint32_t streams_bidi_max;      /* streams the peer may have open at once */
     uint32_t streams_uni_max;
-    uint32_t reassembly_gaps_max; /* gaps one stream may have */
+    uint32_t reassembly_gaps_max;      /* gaps one stream may have */
+    uint32_t reassembly_gaps_conn_max; /* gaps all streams of a connection may have */
 
     uint32_t crypto_buf_bytes;          /* per encryption level, RFC 9000 7.5 */
     uint32_t undecryptable_packets_max; /* held until their keys arrive, RFC 9000 5.7 */
@@ -116,6 +117,12 @@ typedef struct quring_limits {
                                      for it, too, nothing protects 1-RTT packets: anybody on the
                                      way can read and forge them (draft-banks-quic-disable-
                                      encryption) */
+
+    /* Packets that bring nothing (PING, PADDING, repetitions, limits raised by little): a connection may
+     * have so many more of them than useful ones, and so many more per second; then it is closed with
+     * PROTOCOL_VIOLATION. */
+    uint32_t glitch_burst; /* 0 = off */
+    uint32_t glitch_per_s;
 } quring_limits;
 
 /* quring_limits_init fills `limits` with the defaults for a server on the Internet. */

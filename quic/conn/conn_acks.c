@@ -334,10 +334,13 @@ quic_rc quic_conn_on_ack(quic_conn *conn, quic_space space, const quic_frame_ack
     quic_recovery *rec = &conn->recovery;
     quic_recovery_ack ack;
     stream_run run = {0};
+    const quic_sent_map *map = &rec->spaces[space].map;
+    uint32_t eliciting = map->eliciting_count;
     conn->env->counters->acks_recv++;
     quic_rc rc = quic_recovery_ack_begin(rec, &ack, space, frame->largest,
                                          ack_delay_ns(conn, space, frame->delay_raw), now);
     if (rc != QUIC_OK) {
+        quic_glitch_note(&conn->glitch, 1);
         return rc == QUIC_E_STATE ? QUIC_OK : rc; /* of a space that is gone: nothing to learn */
     }
     quic_ack_iter it = quic_ack_iter_make(frame);
@@ -359,6 +362,10 @@ quic_rc quic_conn_on_ack(quic_conn *conn, quic_space space, const quic_frame_ack
         }
     }
     flush_run(conn, &run);
+    if (QUIC_UNLIKELY(!quic_glitch_is_clean(&conn->glitch))) {
+        /* What asked for an acknowledgement may bring one that says nothing new. */
+        quic_glitch_pay(&conn->glitch, eliciting - map->eliciting_count);
+    }
     quic_ack_result result;
     quic_recovery_ack_end(&ack, &result);
     if (space == QUIC_SPACE_APP && conn->key_update_unacked && result.acked_count > 0 &&
@@ -368,6 +375,9 @@ quic_rc quic_conn_on_ack(quic_conn *conn, quic_space space, const quic_frame_ack
             return QUIC_V_KEY_UPDATE; /* RFC 9001 6.2: has our new keys and goes on with its old ones */
         }
         conn->key_update_unacked = false; /* RFC 9001 6.1 */
+    }
+    if (QUIC_UNLIKELY(result.acked_count == 0)) {
+        quic_glitch_note(&conn->glitch, 1);
     }
     if (result.acked_count > 0) {
         take_lost(conn, space, &result.loss, now);

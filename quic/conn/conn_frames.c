@@ -32,6 +32,7 @@ static quic_rc on_stream(quic_conn *conn, const quic_frame_stream *frame)
     quic_stream *s = NULL;
     quic_rc rc = find_stream(conn, &s, frame->id, QUIC_STREAM_SIDE_RECV);
     if (QUIC_UNLIKELY(rc != QUIC_OK) || QUIC_UNLIKELY(s == NULL)) {
+        quic_glitch_note(&conn->glitch, 1); /* of a stream that is over */
         return rc;
     }
     quic_stream_recv_facts facts;
@@ -41,7 +42,14 @@ static quic_rc on_stream(quic_conn *conn, const quic_frame_stream *frame)
     if (QUIC_UNLIKELY(rc != QUIC_OK)) {
         return rc;
     }
+    if (QUIC_UNLIKELY(facts.useless)) {
+        quic_glitch_note(&conn->glitch, 1);
+    }
     quic_conn_apply_recv_facts(conn, s, &facts);
+    if (QUIC_UNLIKELY(s->recv.ahead.count != 0) &&
+        conn->gap_count > conn->limits.reassembly_gaps_conn_max) {
+        return QUIC_E_LIMIT;
+    }
     return QUIC_OK;
 }
 
@@ -50,12 +58,14 @@ static quic_rc on_reset_stream(quic_conn *conn, const quic_frame_reset_stream *f
     quic_stream *s = NULL;
     quic_rc rc = find_stream(conn, &s, frame->id, QUIC_STREAM_SIDE_RECV);
     if (rc != QUIC_OK || s == NULL) {
+        quic_glitch_note(&conn->glitch, 1);
         return rc;
     }
     quic_stream_recv_facts facts;
     memset(&facts, 0, sizeof(facts));
     rc = quic_stream_on_reset(s, &conn->flow_recv, frame->error, frame->final_size, &facts);
     if (rc == QUIC_OK) {
+        quic_glitch_note(&conn->glitch, facts.useless ? 1 : 0);
         quic_conn_apply_recv_facts(conn, s, &facts);
     }
     return rc;
@@ -66,6 +76,7 @@ static quic_rc on_reset_stream_at(quic_conn *conn, const quic_frame_reset_stream
     quic_stream *s = NULL;
     quic_rc rc = find_stream(conn, &s, frame->id, QUIC_STREAM_SIDE_RECV);
     if (rc != QUIC_OK || s == NULL) {
+        quic_glitch_note(&conn->glitch, 1);
         return rc;
     }
     quic_stream_recv_facts facts;
@@ -73,6 +84,7 @@ static quic_rc on_reset_stream_at(quic_conn *conn, const quic_frame_reset_stream
     rc = quic_stream_on_reset_at(s, &conn->flow_recv, frame->error, frame->final_size,
                                  frame->reliable_size, &facts);
     if (rc == QUIC_OK) {
+        quic_glitch_note(&conn->glitch, facts.useless ? 1 : 0);
         quic_conn_apply_recv_facts(conn, s, &facts);
     }
     return rc;
@@ -83,11 +95,13 @@ static quic_rc on_stop_sending(quic_conn *conn, const quic_frame_stop_sending *f
     quic_stream *s = NULL;
     quic_rc rc = find_stream(conn, &s, frame->id, QUIC_STREAM_SIDE_SEND);
     if (rc != QUIC_OK || s == NULL) {
+        quic_glitch_note(&conn->glitch, 1);
         return rc;
     }
     quic_stream_send_facts facts;
     memset(&facts, 0, sizeof(facts));
     bool news = quic_stream_on_stop_sending(s, frame->error, &facts);
+    quic_glitch_note(&conn->glitch, news ? 0 : 1);
     quic_conn_apply_send_facts(conn, s, &facts);
     quic_conn_note_ctrl(conn, s);
     if (news) {
@@ -142,6 +156,7 @@ static quic_rc on_crypto(const frame_ctx *ctx, const quic_frame_crypto *frame)
     quic_conn *conn = ctx->conn;
     quic_conn_space *space = &conn->spaces[quic_conn_space_of(ctx->level)];
     if (space->discarded) {
+        quic_glitch_note(&conn->glitch, 1);
         return QUIC_OK;
     }
     if (conn->role == QUIC_SERVER && conn->handshake_complete && !conn->external) {
@@ -154,7 +169,9 @@ static quic_rc on_crypto(const frame_ctx *ctx, const quic_frame_crypto *frame)
     }
     /* RFC 9369 4.1: a server's CRYPTO frames come in the negotiated version only */
     conn->version.settled = conn->version.settled || conn->role == QUIC_CLIENT;
+    bool is_known = quic_recv_buf_is_known(&cs->recv, frame->off, frame->off + frame->len);
     quic_rc rc = quic_crypto_stream_on_frame(cs, frame->off, frame->data, frame->len);
+    quic_glitch_note(&conn->glitch, is_known ? 1 : 0);
     /* RFC 9000 7.5: too many gaps are as good as too many bytes */
     return rc == QUIC_E_LIMIT ? QUIC_V_CRYPTO_BUFFER_EXCEEDED : rc;
 }
@@ -164,6 +181,7 @@ static quic_rc on_handshake_done(quic_conn *conn, quic_ns now)
     if (!conn->handshake_complete) {
         return QUIC_V_PROTOCOL_VIOLATION;
     }
+    quic_glitch_note(&conn->glitch, conn->handshake_confirmed ? 1 : 0);
     quic_conn_on_handshake_confirmed(conn, now);
     return QUIC_OK;
 }
@@ -172,6 +190,13 @@ static quic_rc on_frame(const frame_ctx *ctx, const quic_frame *frame)
 {
     quic_conn *conn = ctx->conn;
     switch (frame->type) {
+    case QUIC_FRAME_PADDING:
+    case QUIC_FRAME_PING:
+    case QUIC_FRAME_DATA_BLOCKED:
+    case QUIC_FRAME_STREAMS_BLOCKED_BIDI:
+    case QUIC_FRAME_STREAMS_BLOCKED_UNI:
+        quic_glitch_note(&conn->glitch, 1); /* there is nothing to do but acknowledge */
+        return QUIC_OK;
     case QUIC_FRAME_ACK:
     case QUIC_FRAME_ACK_ECN:
         return quic_conn_on_ack(conn, quic_conn_space_of(ctx->level), &frame->ack, ctx->now);
@@ -182,15 +207,19 @@ static quic_rc on_frame(const frame_ctx *ctx, const quic_frame *frame)
     case QUIC_FRAME_STOP_SENDING:
         return on_stop_sending(conn, &frame->stop_sending);
     case QUIC_FRAME_MAX_DATA:
+        quic_glitch_note(&conn->glitch, 1); /* a limit can be raised by one without end */
         on_max_data(conn, frame->max_data.max);
         return QUIC_OK;
     case QUIC_FRAME_MAX_STREAM_DATA:
+        quic_glitch_note(&conn->glitch, 1);
         return on_max_stream_data(conn, &frame->max_stream_data);
     case QUIC_FRAME_MAX_STREAMS_BIDI:
     case QUIC_FRAME_MAX_STREAMS_UNI:
+        quic_glitch_note(&conn->glitch, 1);
         on_max_streams(conn, &frame->max_streams);
         return QUIC_OK;
     case QUIC_FRAME_STREAM_DATA_BLOCKED:
+        quic_glitch_note(&conn->glitch, 1);
         return on_stream_data_blocked(conn, &frame->stream_data_blocked);
     case QUIC_FRAME_NEW_CONNECTION_ID:
         return quic_conn_on_new_cid(conn, &frame->new_connection_id, ctx->now);
@@ -200,6 +229,7 @@ static quic_rc on_frame(const frame_ctx *ctx, const quic_frame *frame)
         return quic_conn_on_retire_cid(conn, frame->retire_connection_id.seq, ctx->dcid,
                                        ctx->dcid_len);
     case QUIC_FRAME_PATH_CHALLENGE:
+        quic_glitch_note(&conn->glitch, 1);
         quic_conn_on_path_challenge(conn, frame->path.data, ctx->now);
         return QUIC_OK;
     case QUIC_FRAME_PATH_RESPONSE:
@@ -213,15 +243,16 @@ static quic_rc on_frame(const frame_ctx *ctx, const quic_frame *frame)
     case QUIC_FRAME_RESET_STREAM_AT:
         return on_reset_stream_at(conn, &frame->reset_stream_at);
     case QUIC_FRAME_ACK_FREQUENCY:
+        quic_glitch_note(&conn->glitch, 1);
         return quic_conn_on_ack_frequency(conn, &frame->ack_frequency);
     case QUIC_FRAME_IMMEDIATE_ACK:
+        quic_glitch_note(&conn->glitch, 1);
         conn->rx_immediate_ack = true;
         return QUIC_OK;
     case QUIC_FRAME_DATAGRAM:
     case QUIC_FRAME_DATAGRAM_LEN:
         return quic_conn_on_datagram(conn, &frame->datagram, ctx->frame_len);
     default:
-        /* PADDING, PING, DATA_BLOCKED, STREAMS_BLOCKED: there is nothing to do but acknowledge. */
         return QUIC_OK;
     }
 }
@@ -240,8 +271,10 @@ quic_rc quic_conn_take_frames(quic_conn *conn, quic_level level, const uint8_t *
     const uint8_t *end = data + len;
     quic_rc rc = QUIC_OK;
     uint8_t type = 0;
+    uint32_t frames = 0;
     while (data < end) {
         type = data[0];
+        frames++;
         if (QUIC_LIKELY(quic_frame_is_stream(type) &&
                         (level == QUIC_LEVEL_APP || level == QUIC_LEVEL_EARLY))) {
             quic_frame_stream stream;
@@ -270,12 +303,19 @@ quic_rc quic_conn_take_frames(quic_conn *conn, quic_level level, const uint8_t *
         }
         if (QUIC_UNLIKELY(rc != QUIC_OK)) {
             quic_conn_fail(conn, rc, known_type(type) ? type : 0,
-                           rc == QUIC_E_LIMIT ? "too many gaps" : "", now);
+                           rc == QUIC_E_LIMIT ? "reassembly gaps" : "", now);
             return rc;
         }
         if (QUIC_UNLIKELY(!quic_conn_is_open(conn))) {
             return QUIC_E_STATE;
         }
+    }
+    if (QUIC_UNLIKELY(!quic_glitch_is_clean(&conn->glitch)) &&
+        !quic_glitch_settle(&conn->glitch, frames, conn->limits.glitch_burst,
+                            conn->limits.glitch_per_s, now)) {
+        conn->env->counters->closed_excessive++;
+        quic_conn_fail(conn, QUIC_V_PROTOCOL_VIOLATION, 0, "excessive useless frames", now);
+        return QUIC_V_PROTOCOL_VIOLATION;
     }
     return QUIC_OK;
 }

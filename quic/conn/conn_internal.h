@@ -26,6 +26,7 @@
 #include "quic/conn/conn_datagram.h"
 #include "quic/conn/conn_env.h"
 #include "quic/conn/conn_version.h"
+#include "quic/conn/glitch.h"
 #include "quic/path/cid_local.h"
 #include "quic/path/cid_peer.h"
 #include "quic/path/mtu_probe.h"
@@ -119,10 +120,17 @@ enum {
 /* RFC 9001 6.6 allows 2^23 packets with one AES-GCM key and 2^21.5 with one of AES-CCM; we change it
  * after so many, and after half of its limit at the latest. */
 #define QUIC_KEY_UPDATE_PACKETS (1ull << 22)
+/* Packet numbers never come nearer to 2^62 - 1; more than lie between two that are left out. */
+#define QUIC_PN_RESERVE (1ull << 20)
 /* Left of the limit when we stop using a key: a train, and CONNECTION_CLOSE some times over. */
 #define QUIC_KEY_RESERVE_PACKETS 1024u
 /* An ACK alone is never acknowledged; after this many a PING goes along (RFC 9000 13.2.4). */
 #define QUIC_ACK_ONLY_RUN_MAX 19u
+/* The peer's streams that may end within a round trip and be replaced at once: so many times its limit,
+ * and so many per second at least. Who waits for MAX_STREAMS before it opens more cannot reach that; who
+ * guesses what it will say could open and reset streams as fast as it can send. */
+#define QUIC_STREAM_TURNOVER_FACTOR 10u
+#define QUIC_STREAM_TURNOVER_PER_S  1000u
 /* A connection at rest for so long gives back memory it would want again in a burst. */
 #define QUIC_CONN_TRIM_AFTER_NS (1000 * QUIC_NS_PER_MS)
 /* What is due and could not be done (no room for another packet) is tried again so much later. */
@@ -136,6 +144,7 @@ enum {
 /* One packet whose keys are not there yet (RFC 9000 5.7). */
 typedef struct quic_held_packet {
     struct quic_held_packet *next;
+    quic_ns recv_ns;
     uint32_t len;
     uint32_t datagram_len;
     uint8_t ecn;
@@ -220,10 +229,10 @@ struct quic_conn {
     quic_preferred_address *preferred; /* server: to be offered; client: to be tried; or NULL */
     bool rx_other_path;                /* they came on another path than `path` */
     bool rx_non_probing;     /* a frame was seen that only a moved peer sends (RFC 9000 9.1) */
-    bool ever_challenged;    /* we sent a PATH_CHALLENGE once */
     bool peer_forbids_moves; /* disable_active_migration, for the address of the handshake */
     bool gave_preferred;     /* server: a preferred address */
     bool at_preferred;       /* `path` leads to the server's preferred address */
+    quic_glitch glitch;      /* what the peer's useless packets add up to */
     quic_addr admitted;      /* the remote address the endpoint's admission counted */
     quic_mtu mtu;            /* path.udp_payload_bytes follows its `current` */
     quic_ecn ecn;
@@ -252,6 +261,10 @@ struct quic_conn {
     quic_flow_recv flow_recv;
     quic_flow_send flow_send;
     uint64_t send_held_bytes;
+    uint32_t gap_count;          /* ranges out of order that all streams hold */
+    uint32_t turn_closed;        /* the peer's streams that ended in this turn */
+    quic_ns turn_start_ns;       /* a turn is a round trip */
+    bool turn_held;              /* MAX_STREAMS waits for the next turn */
     bool flow_blocked;           /* streams left the scheduler for want of connection credit */
     bool send_starved;           /* a write was cut short by the connection's budget */
     bool open_refused;           /* quic_conn_stream_open said AGAIN */
@@ -507,6 +520,9 @@ void quic_conn_drop_old_keys(quic_conn *conn, quic_ns now);
 void quic_conn_hold_packet(quic_conn *conn, const uint8_t *data, size_t len, size_t datagram_len,
                            uint8_t ecn);
 void quic_conn_replay_held(quic_conn *conn, quic_ns now);
+/* When the oldest is given up: its keys should have come by then. NEVER: none is held. */
+quic_ns quic_conn_held_deadline(const quic_conn *conn);
+void quic_conn_expire_held(quic_conn *conn, quic_ns now);
 void quic_conn_free_held(quic_conn *conn);
 
 /* ---- conn_frames.c ------------------------------------------------------------------------------ */
@@ -532,6 +548,9 @@ void quic_conn_note_ctrl(quic_conn *conn, quic_stream *s);
 quic_rc quic_conn_adopt_stream(quic_conn *conn, quic_stream *s);
 void quic_conn_free_stream(quic_conn *conn, quic_stream *s);
 void quic_conn_maybe_closed_stream(quic_conn *conn, quic_stream *s);
+/* When MAX_STREAMS that was held back may leave; NEVER: none is. */
+quic_ns quic_conn_turn_deadline(const quic_conn *conn);
+void quic_conn_on_turn(quic_conn *conn, quic_ns now);
 
 /* ---- packetizer.c --------------------------------------------------------------------------------- */
 /* A packet under construction. */

@@ -201,20 +201,34 @@ void quic_conn_drop_old_keys(quic_conn *conn, quic_ns now)
 
 /* ---- packets before their keys ------------------------------------------------------------------- */
 
+static void drop_oldest_held(quic_conn *conn)
+{
+    quic_held_packet *oldest = conn->held;
+    conn->held = oldest->next;
+    conn->held_count--;
+    quic_mem_free(&conn->mem, oldest, sizeof(*oldest) + oldest->len);
+}
+
+/* The newest are the likeliest to have their keys arrive: the oldest gives way. */
 void quic_conn_hold_packet(quic_conn *conn, const uint8_t *data, size_t len, size_t datagram_len,
                            uint8_t ecn)
 {
-    conn->env->counters->drop_no_keys += 1;
     if (conn->handshake_complete || len > QUIC_KEEP_HELD_LEN_MAX ||
-        conn->held_count >= conn->limits.undecryptable_packets_max) {
+        conn->limits.undecryptable_packets_max == 0) {
+        conn->env->counters->drop_no_keys++;
         return;
+    }
+    if (conn->held_count == conn->limits.undecryptable_packets_max) {
+        conn->env->counters->drop_no_keys++;
+        drop_oldest_held(conn);
     }
     quic_held_packet *held = quic_mem_alloc(&conn->mem, sizeof(*held) + len);
     if (held == NULL) {
+        conn->env->counters->drop_no_keys++;
         return;
     }
-    conn->env->counters->drop_no_keys -= 1;
     held->next = NULL;
+    held->recv_ns = conn->env->now;
     held->len = (uint32_t)len;
     held->datagram_len = (uint32_t)datagram_len;
     held->ecn = ecn;
@@ -225,6 +239,20 @@ void quic_conn_hold_packet(quic_conn *conn, const uint8_t *data, size_t len, siz
     }
     *at = held;
     conn->held_count++;
+}
+
+quic_ns quic_conn_held_deadline(const quic_conn *conn)
+{
+    return conn->held == NULL ? QUIC_NS_NEVER
+                              : conn->held->recv_ns + quic_conn_closing_period(conn);
+}
+
+void quic_conn_expire_held(quic_conn *conn, quic_ns now)
+{
+    while (now >= quic_conn_held_deadline(conn)) {
+        conn->env->counters->drop_no_keys++;
+        drop_oldest_held(conn);
+    }
 }
 
 void quic_conn_replay_held(quic_conn *conn, quic_ns now)

@@ -108,8 +108,10 @@ quic_rc quic_conn_on_path_response(quic_conn *conn, const uint8_t data[QUIC_PATH
 {
     quic_conn_move *move = conn->move;
     if (move == NULL) {
-        /* RFC 9000 19.18: an answer to a challenge of a validation that is over, or to none */
-        return conn->ever_challenged ? QUIC_OK : QUIC_V_PROTOCOL_VIOLATION;
+        /* RFC 9000 19.18: an answer to a challenge of a validation that is over, or to none; the error
+         * it allows would let a late answer end a connection */
+        quic_glitch_note(&conn->glitch, QUIC_GLITCH_WRONG_RESPONSE);
+        return QUIC_OK;
     }
     quic_validate_fact fact = quic_validate_on_response(&move->validate, data, now);
     if (fact == QUIC_VALIDATE_FACT_ADDRESS || fact == QUIC_VALIDATE_FACT_DONE) {

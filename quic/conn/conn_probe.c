@@ -73,7 +73,6 @@ static bool send_side(quic_conn *conn, quic_side_path *side, quic_tx_unit *unit,
         return false;
     }
     if (challenge) {
-        conn->ever_challenged = true;
         quic_validate_on_sent(&side->validate, len >= QUIC_MIN_INITIAL_LEN, now);
         if (side->kind == QUIC_SIDE_FALLBACK) {
             quic_validate_cancel(
@@ -101,7 +100,6 @@ static bool send_challenge(quic_conn *conn, quic_tx_unit *unit, quic_ns now)
     b.mtu_probe = true; /* its loss tells that nobody is there, not that there is congestion */
     size_t len = quic_packet_finish(conn, &b, size, now);
     quic_packet_protect(conn, &b);
-    conn->ever_challenged = true;
     quic_validate_on_sent(v, len >= QUIC_MIN_INITIAL_LEN, now);
     set_unit(conn, unit, &conn->path, len);
     return true;

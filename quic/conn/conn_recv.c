@@ -31,7 +31,7 @@ static void on_open_failed(quic_conn *conn, const quic_keys *keys, const uint8_t
         quic_conn_recv_stateless_reset(conn, now);
         return;
     }
-    if (conn->open_failed_total >= quic_keys_integrity_limit(keys)) {
+    if (conn->open_failed_total >= quic_keys_integrity_limit(keys)) { /* RFC 9001 6.6 */
         quic_conn_fail(conn, QUIC_V_AEAD_LIMIT_REACHED, 0, "integrity limit", now);
     }
 }

@@ -202,11 +202,16 @@ static size_t build_app_packet(quic_conn *conn, quic_packet_build *b, uint8_t *b
 }
 
 /* RFC 9000 21.4: a number left out now and then; who acknowledges it makes acknowledgements up. */
-static void maybe_skip_pn(quic_conn *conn)
+static void maybe_skip_pn(quic_conn *conn, quic_ns now)
 {
     quic_sent_map *map = quic_recovery_map(&conn->recovery, QUIC_SPACE_APP);
     uint64_t pn = quic_sent_map_next_pn(map);
     if (QUIC_LIKELY(pn < conn->next_skip_pn)) {
+        return;
+    }
+    if (QUIC_UNLIKELY(pn >= QUIC_VARINT_MAX - QUIC_PN_RESERVE)) {
+        quic_conn_end_silently(conn, QURING_CLOSE_INTERNAL,
+                               now); /* RFC 9000 12.3: no more numbers */
         return;
     }
     if (quic_sent_map_skip(map, pn)) {
@@ -257,7 +262,10 @@ static bool send_app_train(quic_conn *conn, quic_tx_unit *unit, quic_ns now)
         if (QUIC_UNLIKELY(!may_elicit) && !quic_ack_tracker_due(&app->acks, now)) {
             break;
         }
-        maybe_skip_pn(conn);
+        maybe_skip_pn(conn, now);
+        if (QUIC_UNLIKELY(!quic_conn_is_open(conn))) {
+            break;
+        }
         size_t n = build_app_packet(conn, &b, unit->buf + len, size, may_elicit, now);
         if (n == 0) {
             if (may_elicit) {

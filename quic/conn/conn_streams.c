@@ -39,23 +39,69 @@ quic_rc quic_conn_adopt_stream(quic_conn *conn, quic_stream *s)
     return quic_handles_add(&conn->env->stream_handles, &s->handle, s);
 }
 
+static quic_ns turn_len(const quic_conn *conn)
+{
+    const quic_rtt *rtt = &conn->recovery.rtt;
+    return quic_rtt_has_sample(rtt) ? rtt->smoothed_ns : QUIC_INITIAL_RTT_NS;
+}
+
+static void grant_streams(quic_conn *conn)
+{
+    conn->pending |=
+        quic_stream_table_max_streams_due(&conn->streams, false) ? QUIC_PEND_MAX_STREAMS_BIDI : 0;
+    conn->pending |=
+        quic_stream_table_max_streams_due(&conn->streams, true) ? QUIC_PEND_MAX_STREAMS_UNI : 0;
+    quic_conn_mark_dirty(conn);
+}
+
+/* One of the peer's streams has ended: whether another may take its place now. */
+static bool may_replace(quic_conn *conn, quic_ns now)
+{
+    quic_ns len = turn_len(conn);
+    if (now >= conn->turn_start_ns + len) {
+        conn->turn_start_ns = now;
+        conn->turn_closed = 0;
+    }
+    conn->turn_closed++;
+    uint64_t max = (uint64_t)QUIC_STREAM_TURNOVER_FACTOR *
+                   ((uint64_t)conn->limits.streams_bidi_max + conn->limits.streams_uni_max);
+    uint64_t floor = len * QUIC_STREAM_TURNOVER_PER_S / QUIC_NS_PER_S;
+    return conn->turn_closed <= (max > floor ? max : floor);
+}
+
+quic_ns quic_conn_turn_deadline(const quic_conn *conn)
+{
+    return conn->turn_held ? conn->turn_start_ns + turn_len(conn) : QUIC_NS_NEVER;
+}
+
+void quic_conn_on_turn(quic_conn *conn, quic_ns now)
+{
+    if (now >= quic_conn_turn_deadline(conn)) {
+        conn->turn_held = false;
+        grant_streams(conn);
+    }
+}
+
 void quic_conn_free_stream(quic_conn *conn, quic_stream *s)
 {
+    bool theirs = !quic_stream_id_is_local(s->id, (quic_role)conn->role);
     quic_scheduler_remove(&conn->scheduler, s);
     quic_list_remove(&s->ctrl_node);
     quic_list_remove(&s->event_node);
     if (s->handle != 0) {
         (void)quic_handles_remove(&conn->env->stream_handles, s->handle);
     }
+    conn->gap_count -= s->gaps_counted;
     uint64_t held = quic_send_buf_held(&s->send);
     conn->send_held_bytes -= held < conn->send_held_bytes ? held : conn->send_held_bytes;
+    bool now_ok = theirs && may_replace(conn, conn->env->now);
     if (quic_stream_table_close(&conn->streams, s)) {
-        conn->pending |= quic_stream_table_max_streams_due(&conn->streams, false)
-                             ? QUIC_PEND_MAX_STREAMS_BIDI
-                             : 0;
-        conn->pending |=
-            quic_stream_table_max_streams_due(&conn->streams, true) ? QUIC_PEND_MAX_STREAMS_UNI : 0;
-        quic_conn_mark_dirty(conn);
+        if (QUIC_LIKELY(now_ok)) {
+            grant_streams(conn);
+        } else {
+            conn->turn_held = true;
+            quic_conn_mark_dirty(conn);
+        }
     }
 }
 
@@ -100,6 +146,10 @@ void quic_conn_apply_recv_facts(quic_conn *conn, quic_stream *s,
                                 const quic_stream_recv_facts *facts)
 {
     uint32_t events = 0;
+    if (QUIC_UNLIKELY(s->gaps_counted != s->recv.ahead.count)) {
+        conn->gap_count += s->recv.ahead.count - s->gaps_counted;
+        s->gaps_counted = s->recv.ahead.count;
+    }
     if (QUIC_LIKELY(facts->readable) && (s->events_seen & QUIC_STREAM_TOLD_READABLE) == 0) {
         s->events_seen |= QUIC_STREAM_TOLD_READABLE;
         events |= QUIC_STREAM_EV_READABLE;

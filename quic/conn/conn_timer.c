@@ -113,6 +113,12 @@ quic_ns quic_conn_next_timeout(const quic_conn *conn, quic_ns now)
     if (conn->rx_prev != NULL) {
         at = earlier(at, conn->rx_prev_until);
     }
+    if (QUIC_UNLIKELY(conn->turn_held)) {
+        at = earlier(at, quic_conn_turn_deadline(conn));
+    }
+    if (QUIC_UNLIKELY(conn->held != NULL)) {
+        at = earlier(at, quic_conn_held_deadline(conn));
+    }
     if (QUIC_UNLIKELY(conn->early != NULL) && conn->early->until_ns != 0) {
         at = earlier(at, conn->early->until_ns);
     }
@@ -136,6 +142,8 @@ void quic_conn_on_timeout(quic_conn *conn, quic_ns now)
         return;
     }
     quic_conn_drop_old_keys(conn, now);
+    quic_conn_expire_held(conn, now);
+    quic_conn_on_turn(conn, now);
     quic_conn_on_path_timeout(conn, now);
     if (!quic_conn_is_open(conn)) {
         return;

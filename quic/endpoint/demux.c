@@ -251,6 +251,14 @@ void quic_endpoint_recv(quic_endpoint *ep, quic_rx_unit *unit, quic_ns now)
     uint32_t off = 0;
     ep->env.now = now;
     ep->counters.bytes_recv += unit->len;
+    if (QUIC_UNLIKELY(unit->len == 0 || unit->seg_len == 0 ||
+                      (unit->seg_len > ep->config.limits.udp_payload_max_bytes &&
+                       unit->len > ep->config.limits.udp_payload_max_bytes))) {
+        /* Nothing at all, or more than we said we would take (RFC 9000 18.2). */
+        ep->counters.datagrams_recv++;
+        ep->counters.drop_malformed++;
+        return;
+    }
     while (off < unit->len) {
         uint8_t *data = unit->data + off;
         if (!quic_header_is_long(data[0])) {

@@ -30,11 +30,12 @@ void quic_cid_peer_set_token(quic_cid_peer *set, const uint8_t token[QUIC_RESET_
     }
 }
 
-/* Queues a RETIRE_CONNECTION_ID; false when the list is full. */
+/* Queues a RETIRE_CONNECTION_ID; false when twice as many wait as may be active at once: the peer
+ * makes us retire and does not acknowledge it (RFC 9000 5.1.2). */
 static bool queue_retire(quic_cid_peer *set, uint64_t seq)
 {
     quic_cid_peer_retire *free_slot = NULL;
-    for (size_t i = 0; i < QUIC_CID_PEER_RETIRE_MAX; i++) {
+    for (size_t i = 0; i < 2u * set->active_max; i++) {
         quic_cid_peer_retire *r = &set->retire[i];
         if (r->used && r->seq == seq) {
             return true;

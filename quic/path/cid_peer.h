@@ -13,8 +13,7 @@ extern "C" {
 #endif
 
 #define QUIC_CID_PEER_MAX 8u
-/* Twice the largest active_connection_id_limit we advertise: more pending retirements mean a peer
- * that retires without acknowledging. */
+/* Room for twice the largest active_connection_id_limit; a set uses twice its own. */
 #define QUIC_CID_PEER_RETIRE_MAX 16u
 
 typedef struct quic_cid_peer_entry {

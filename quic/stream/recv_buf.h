@@ -86,6 +86,17 @@ QUIC_NODISCARD static inline quic_rc quic_recv_buf_insert(quic_recv_buf *rb, uin
     return quic_recv_buf_insert_slow(rb, out_fresh, off, data, len);
 }
 
+/* quic_recv_buf_is_known: every byte of [off, end) is here or was (true for none at all). */
+static inline bool quic_recv_buf_is_known(const quic_recv_buf *rb, uint64_t off, uint64_t end)
+{
+    if (QUIC_LIKELY(end > rb->end_off)) {
+        return false;
+    }
+    return end <= rb->recv_off || off == end ||
+           quic_range_set_missing(&rb->ahead, off > rb->recv_off ? off : rb->recv_off, end - 1) ==
+               0;
+}
+
 /* quic_recv_buf_set_final notes the final size (checked before). */
 static inline void quic_recv_buf_set_final(quic_recv_buf *rb, uint64_t final_size)
 {

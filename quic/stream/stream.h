@@ -92,6 +92,7 @@ struct quic_stream {
     bool reset_at;             /* sending ends behind reliable_size with RESET_STREAM_AT */
     bool reset_at_acked;       /* the frame with the present reliable_size arrived */
     bool peer_reset_at;        /* the peer's sending ends so: peer_reliable_size */
+    uint32_t gaps_counted;     /* the connection's: how many of recv.ahead it has counted */
     uint64_t send_buf_bytes;   /* bound on send's held bytes */
     quic_flow_recv recv_flow;
     quic_flow_send send_flow;

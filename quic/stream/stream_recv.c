@@ -62,6 +62,7 @@ quic_rc quic_stream_on_data(quic_stream *s, quic_flow_recv *conn_flow, uint64_t 
     memset(facts, 0, sizeof(*facts));
     uint64_t end = off + len;
     if (QUIC_UNLIKELY(!recv_is_open(s))) {
+        facts->useless = true;
         return quic_recv_buf_check_end(&s->recv, end, fin, QUIC_VARINT_MAX);
     }
     quic_rc rc = quic_recv_buf_check_end(&s->recv, end, fin, s->recv_flow.limit);
@@ -72,6 +73,8 @@ quic_rc quic_stream_on_data(quic_stream *s, quic_flow_recv *conn_flow, uint64_t 
                       end - s->recv.end_off > quic_flow_recv_credit(conn_flow))) {
         return QUIC_V_FLOW_CONTROL; /* RFC 9000 4.1: the connection's limit */
     }
+    facts->useless =
+        quic_recv_buf_is_known(&s->recv, off, end) && !(fin && s->recv_state == QUIC_RECV_RECV);
     if (QUIC_UNLIKELY(s->stop_asked)) {
         uint64_t skipped = quic_recv_buf_skip_to(&s->recv, end);
         charge(s, conn_flow, skipped);
@@ -141,6 +144,7 @@ quic_rc quic_stream_on_reset(quic_stream *s, quic_flow_recv *conn_flow, uint64_t
                              uint64_t final_size, quic_stream_recv_facts *facts)
 {
     memset(facts, 0, sizeof(*facts));
+    facts->useless = !recv_is_open(s);
     quic_rc rc = take_final_size(s, conn_flow, app_error, final_size);
     if (rc == QUIC_OK && recv_is_open(s)) {
         s->peer_reset_error = app_error;
@@ -165,6 +169,8 @@ quic_rc quic_stream_on_reset_at(quic_stream *s, quic_flow_recv *conn_flow, uint6
     if (s->reset_recv_err_valid && app_error != s->peer_reset_error) {
         return QUIC_V_STREAM_STATE;
     }
+    facts->useless =
+        !recv_is_open(s) || (s->peer_reset_at && reliable_size >= s->peer_reliable_size);
     quic_rc rc = take_final_size(s, conn_flow, app_error, final_size);
     if (rc != QUIC_OK || !recv_is_open(s)) {
         return rc;

@@ -24,6 +24,7 @@ typedef struct quic_stream_recv_facts {
                              (peer_reset_error) */
     bool done;            /* the half is over now (DATA_READ or RESET_READ) */
     bool conn_update_due; /* a MAX_DATA is worth sending */
+    bool useless;         /* the frame brought nothing that was not known */
 } quic_stream_recv_facts;
 
 /* quic_stream_on_data takes one STREAM frame.

@@ -53,6 +53,9 @@ static const rt_limit_rule rt_limit_rules[] = {
     RT_RULE(streams_bidi_max, false, 0, 1u << 20),
     RT_RULE(streams_uni_max, false, 0, 1u << 20),
     RT_RULE(reassembly_gaps_max, false, 1, 65536),
+    RT_RULE(reassembly_gaps_conn_max, false, 1, 1u << 20),
+    RT_RULE(glitch_burst, true, 16, 1u << 30),
+    RT_RULE(glitch_per_s, false, 0, 1u << 30),
     RT_RULE(crypto_buf_bytes, false, 4096, 1u << 20), /* RFC 9000 7.5: at least 4096 */
     RT_RULE(undecryptable_packets_max, false, 0, 1024),
     RT_RULE(sent_packets_max, false, 64, 1u << 20),

@@ -38,6 +38,9 @@
 #define RT_DEFAULT_CONN_SEND_BUF     (8 * RT_MIB)
 #define RT_DEFAULT_STREAMS           100u
 #define RT_DEFAULT_REASSEMBLY_GAPS   256u
+#define RT_DEFAULT_CONN_GAPS         1024u
+#define RT_DEFAULT_GLITCH_BURST      1000u
+#define RT_DEFAULT_GLITCH_PER_S      100u
 
 #define RT_DEFAULT_CRYPTO_BUF      (16u * 1024u)
 #define RT_DEFAULT_UNDECRYPTABLE   8u
@@ -116,6 +119,7 @@ void quring_limits_init(quring_limits *limits)
     limits->streams_bidi_max = RT_DEFAULT_STREAMS;
     limits->streams_uni_max = RT_DEFAULT_STREAMS;
     limits->reassembly_gaps_max = RT_DEFAULT_REASSEMBLY_GAPS;
+    limits->reassembly_gaps_conn_max = RT_DEFAULT_CONN_GAPS;
 
     limits->crypto_buf_bytes = RT_DEFAULT_CRYPTO_BUF;
     limits->undecryptable_packets_max = RT_DEFAULT_UNDECRYPTABLE;
@@ -135,6 +139,9 @@ void quring_limits_init(quring_limits *limits)
     limits->version_preferred = 0;
     limits->grease_quic_bit = true;
     limits->disable_1rtt_encryption = false;
+
+    limits->glitch_burst = RT_DEFAULT_GLITCH_BURST;
+    limits->glitch_per_s = RT_DEFAULT_GLITCH_PER_S;
 }
 
 void quring_limits_for_loopback(quring_limits *limits)
@@ -156,6 +163,7 @@ void quring_limits_for_loopback(quring_limits *limits)
     limits->stream_send_buf_bytes = RT_LOOPBACK_STREAM_SEND_BUF;
     limits->conn_send_buf_bytes = RT_LOOPBACK_CONN_SEND_BUF;
     limits->udp_payload_max_bytes = RT_LOOPBACK_UDP_PAYLOAD_MAX;
+    limits->glitch_burst = 0;
     limits->ecn = false; /* no queue on the way marks anything */
 }
 

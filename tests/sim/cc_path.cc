@@ -36,6 +36,7 @@ quring_limits CcPath::limits() const
     l.stream_send_buf_bytes = window;
     l.conn_send_buf_bytes = window;
     l.reassembly_gaps_max = 65536;
+    l.reassembly_gaps_conn_max = 65536;
     l.sent_packets_max = 1u << 20;
     l.ack_ranges_max = 64;
     l.udp_payload_bytes = kDatagram;

@@ -321,6 +321,9 @@ quring_limits sim_limits()
     l.streams_bidi_max = 100;
     l.streams_uni_max = 100;
     l.reassembly_gaps_max = 256;
+    l.reassembly_gaps_conn_max = 1024;
+    l.glitch_burst = 1000;
+    l.glitch_per_s = 100;
     l.crypto_buf_bytes = 16 * 1024;
     l.undecryptable_packets_max = 8;
     l.sent_packets_max = 4096;

@@ -24,7 +24,7 @@ CRYPTO_IMPORTS = re.compile(
 IPSEC_MB_IMPORTS = re.compile(r"(imb|IMB|aes_keyexp|init_mb_mgr|alloc_mb_mgr|free_mb_mgr)_?\w*$")
 # Making a throw-away certificate draws its own randomness; no connection depends on it.
 ARCHIVE_IMPORTS = {"libself_signed.": "RAND_bytes"}
-TESTS_ONLY = re.compile(r"quic_crypto_shim|quic_tls_script")
+TESTS_ONLY = re.compile(r"quic_crypto_shim|quic_tls_script|quic_script_")
 EXPORTED = re.compile(r"\bQURING_EXPORT\b(.*?);", re.S)
 
 

@@ -53,8 +53,8 @@ TEST(EarlyFrames, H49_WhatDoesNotBelongIntoZeroRtt)
         net.run_for(net.delay + kMs); /* the server has accepted; the client does not know yet */
         ASSERT_EQ(net.server.count(QURING_EV_EARLY_READY), 1u);
         Bytes packet(1500);
-        packet.resize(inject_make_early(client, c.frames.data(), c.frames.size(), packet.data(),
-                                        packet.size()));
+        packet.resize(inject_make(client, QUIC_LEVEL_EARLY, 0, c.frames.data(), c.frames.size(),
+                                  packet.data(), packet.size()));
         ASSERT_FALSE(packet.empty());
         net.inject(net.server, packet);
         net.run_for(kMs);

@@ -6,11 +6,11 @@
 
 #define PN_LEN QUIC_PN_LEN_MAX
 
-static size_t encode_header(const quic_conn *conn, quic_space space, uint32_t flags, uint64_t pn,
+static size_t encode_header(const quic_conn *conn, quic_level level, uint32_t flags, uint64_t pn,
                             uint8_t *out, size_t cap, size_t *out_len_off)
 {
     const quic_cid *dcid = quic_cid_peer_current(&conn->cids_peer);
-    if (space == QUIC_SPACE_APP) {
+    if (level == QUIC_LEVEL_APP) {
         bool phase = conn->tx_phase != ((flags & INJECT_OTHER_PHASE) != 0);
         return quic_header_encode_short(out, cap, dcid, phase ? QUIC_HEADER_KEY_PHASE_BIT : 0, pn,
                                         PN_LEN);
@@ -21,8 +21,10 @@ static size_t encode_header(const quic_conn *conn, quic_space space, uint32_t fl
     }
     quic_long_header_spec spec;
     memset(&spec, 0, sizeof(spec));
-    spec.type = space == QUIC_SPACE_INITIAL ? QUIC_PACKET_INITIAL : QUIC_PACKET_HANDSHAKE;
-    spec.version = conn->version.current;
+    spec.type = level == QUIC_LEVEL_INITIAL ? QUIC_PACKET_INITIAL
+                : level == QUIC_LEVEL_EARLY ? QUIC_PACKET_0RTT
+                                            : QUIC_PACKET_HANDSHAKE;
+    spec.version = level == QUIC_LEVEL_EARLY ? conn->version.chosen : conn->version.current;
     spec.dcid = dcid;
     spec.scid = &scid;
     spec.token = conn->token;
@@ -32,18 +34,42 @@ static size_t encode_header(const quic_conn *conn, quic_space space, uint32_t fl
     return quic_header_encode_long(out, cap, out_len_off, &spec);
 }
 
-size_t inject_make(quic_conn *conn, quic_level level, uint32_t flags, const uint8_t *frames,
-                   size_t len, uint8_t *out, size_t cap)
+static quic_keys *keys_of(const quic_conn *conn, quic_level level)
+{
+    if (level == QUIC_LEVEL_EARLY) {
+        return conn->early != NULL ? conn->early->keys : NULL;
+    }
+    return conn->spaces[quic_conn_space_of(level)].tx;
+}
+
+/* RFC 9001 5.4.1 */
+static void protect_header(const quic_keys *keys, uint8_t *packet, size_t hdr, bool is_short)
+{
+    uint8_t mask[16];
+    uint8_t *pn = packet + hdr - PN_LEN;
+    quic_keys_hp_mask(keys, pn + QUIC_PN_LEN_MAX, mask);
+    packet[0] ^= mask[0] & (is_short ? 0x1f : 0x0f);
+    for (size_t i = 0; i < PN_LEN; i++) {
+        pn[i] ^= mask[1 + i];
+    }
+}
+
+static size_t make(quic_conn *conn, quic_keys *keys, quic_level level, uint32_t flags,
+                   const uint8_t *frames, size_t len, uint8_t *out, size_t cap)
 {
     quic_space space = quic_conn_space_of(level);
     quic_sent_map *map = quic_recovery_map(&conn->recovery, space);
-    quic_keys *keys = conn->spaces[space].tx;
     size_t len_off = 0;
-    uint64_t pn = quic_sent_map_next_pn(map) + ((flags & INJECT_AHEAD) != 0 ? 16 : 0);
-    if (keys == NULL) {
+    const bool ahead = (flags & INJECT_AHEAD) != 0;
+    const uint64_t pn = quic_sent_map_next_pn(map) + (ahead ? 16 : 0);
+    if (keys == NULL || !quic_conn_is_open(conn)) {
         return 0;
     }
-    size_t hdr = encode_header(conn, space, flags, pn, out, cap, &len_off);
+    quic_sent_packet *sent = ahead ? NULL : quic_sent_map_add(map, pn);
+    if (sent == NULL && !ahead) {
+        return 0;
+    }
+    size_t hdr = encode_header(conn, level, flags, pn, out, cap, &len_off);
     size_t pad = 0;
     if (space == QUIC_SPACE_INITIAL && hdr + len + QUIC_AEAD_TAG_LEN < QUIC_MIN_INITIAL_LEN) {
         pad = QUIC_MIN_INITIAL_LEN - hdr - len - QUIC_AEAD_TAG_LEN;
@@ -54,7 +80,7 @@ size_t inject_make(quic_conn *conn, quic_level level, uint32_t flags, const uint
     if (len > 0) {
         memcpy(out + hdr + pad, frames, len);
     }
-    if (space != QUIC_SPACE_APP) {
+    if (level != QUIC_LEVEL_APP) {
         quic_header_patch_len(out, len_off, PN_LEN + pad + len + QUIC_AEAD_TAG_LEN);
     }
     if ((flags & INJECT_RESERVED_BITS) != 0) {
@@ -64,16 +90,67 @@ size_t inject_make(quic_conn *conn, quic_level level, uint32_t flags, const uint
         out[0] &= (uint8_t)~QUIC_HEADER_FIXED_BIT;
     }
     quic_keys_seal(keys, pn, out, hdr, out + hdr, pad + len);
+    protect_header(keys, out, hdr, level == QUIC_LEVEL_APP);
     if ((flags & INJECT_FLIP_TAG) != 0) {
         out[total - 1] ^= 1;
     }
-    if ((flags & INJECT_AHEAD) != 0) {
-        return total;
+    if (sent != NULL) {
+        quic_recovery_on_sent(&conn->recovery, space, sent, (uint32_t)total, 0, conn->env->now);
     }
-    quic_sent_packet *sent = quic_sent_map_add(map, pn);
-    QURING_ASSERT(sent != NULL);
-    quic_recovery_on_sent(&conn->recovery, space, sent, (uint32_t)total, 0, conn->env->now);
     return total;
+}
+
+size_t inject_make(quic_conn *conn, quic_level level, uint32_t flags, const uint8_t *frames,
+                   size_t len, uint8_t *out, size_t cap)
+{
+    return make(conn, keys_of(conn, level), level, flags, frames, len, out, cap);
+}
+
+inject_keys *inject_keep_keys(const quic_conn *conn, quic_mem *mem)
+{
+    const quic_keys *tx = conn->spaces[QUIC_SPACE_APP].tx;
+    quic_keys *copy = NULL;
+    quic_rc rc = quic_keys_create(&copy, conn->env->crypto, mem, quic_keys_suite(tx), tx->secret,
+                                  tx->secret_len);
+    QURING_ASSERT(rc == QUIC_OK);
+    return (inject_keys *)copy;
+}
+
+size_t inject_make_kept(quic_conn *conn, inject_keys *keys, uint32_t flags, const uint8_t *frames,
+                        size_t len, uint8_t *out, size_t cap)
+{
+    return make(conn, (quic_keys *)keys, QUIC_LEVEL_APP, flags, frames, len, out, cap);
+}
+
+void inject_free_keys(inject_keys *keys)
+{
+    quic_keys_destroy((quic_keys *)keys);
+}
+
+void inject_set_next_pn(quic_conn *conn, uint64_t pn)
+{
+    quic_sent_map *map = quic_recovery_map(&conn->recovery, QUIC_SPACE_APP);
+    quic_sent_map_clear(map);
+    conn->recovery.in_flight_bytes = 0;
+    map->next_pn = pn;
+    map->base_pn = pn;
+    map->scan_pn = pn;
+    conn->next_skip_pn = pn;
+}
+
+void inject_snapshot(const quic_conn *conn, uint8_t *out)
+{
+    quic_conn copy = *conn;
+    copy.bytes_recv = 0;
+    copy.path.bytes_recv = 0;
+    copy.rx_datagram_len = 0;
+    copy.open_failed_total = 0;
+    memcpy(out, &copy, sizeof(copy));
+}
+
+size_t inject_snapshot_len(void)
+{
+    return sizeof(quic_conn);
 }
 
 bool inject_has_keys(const quic_conn *conn, quic_level level, bool is_write)
@@ -122,39 +199,14 @@ void inject_skip_next(quic_conn *conn)
     QURING_ASSERT(ok);
 }
 
+bool inject_was_skipped(const quic_conn *conn, uint64_t lo, uint64_t hi)
+{
+    return quic_sent_map_has_skipped(&conn->recovery.spaces[QUIC_SPACE_APP].map, lo, hi);
+}
+
 void inject_cid_peer_uses(const quic_conn *conn, uint8_t out[8], uint64_t *out_seq)
 {
     const quic_cid_peer_entry *e = &conn->cids_peer.entries[conn->cids_peer.current];
     memcpy(out, e->cid.bytes, 8);
     *out_seq = e->seq;
-}
-
-size_t inject_make_early(quic_conn *conn, const uint8_t *frames, size_t len, uint8_t *out,
-                         size_t cap)
-{
-    quic_sent_map *map = quic_recovery_map(&conn->recovery, QUIC_SPACE_APP);
-    const uint64_t pn = quic_sent_map_next_pn(map);
-    if (conn->early == NULL || conn->early->keys == NULL) {
-        return 0;
-    }
-    quic_long_header_spec spec;
-    memset(&spec, 0, sizeof(spec));
-    spec.type = QUIC_PACKET_0RTT;
-    spec.version = QUIC_VERSION_1;
-    spec.dcid = quic_cid_peer_current(&conn->cids_peer);
-    spec.scid = &conn->initial_scid;
-    spec.pn = pn;
-    spec.pn_len = PN_LEN;
-    size_t len_off = 0;
-    const size_t hdr = quic_header_encode_long(out, cap, &len_off, &spec);
-    const size_t total = hdr + len + QUIC_AEAD_TAG_LEN;
-    QURING_ASSERT(hdr > 0 && total <= cap);
-    memcpy(out + hdr, frames, len);
-    quic_header_patch_len(out, len_off, PN_LEN + len + QUIC_AEAD_TAG_LEN);
-    quic_keys_seal(conn->early->keys, pn, out, hdr, out + hdr, len);
-    quic_sent_packet *sent = quic_sent_map_add(map, pn);
-    QURING_ASSERT(sent != NULL);
-    quic_recovery_on_sent(&conn->recovery, QUIC_SPACE_APP, sent, (uint32_t)total, 0,
-                          conn->env->now);
-    return total;
 }

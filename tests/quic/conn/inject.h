@@ -3,6 +3,7 @@
 #ifndef TESTS_QUIC_CONN_INJECT_H
 #define TESTS_QUIC_CONN_INJECT_H
 
+#include "quic/base/mem.h"
 #include "quic/conn/conn.h"
 
 #ifdef __cplusplus
@@ -18,16 +19,26 @@ enum {
     INJECT_OTHER_SCID = 1u << 4, /* long header: not the SCID of the packets before */
 };
 
-/* inject_make seals `frames` (may be empty) as the next packet of `conn` at `level` (not EARLY) into
+/* inject_make seals `frames` (may be empty) as the next packet of `conn` at `level` into
  * out[0..cap). The packet number takes 4 bytes; packets with an Initial are padded to 1200 bytes. The
- * connection takes it for a packet of its own that was lost or arrived. Returns its length, 0 without
- * keys. Only for connections with the shim provider: header protection is none there. */
+ * connection takes it for a packet of its own that was lost or arrived. Returns its length; 0 without keys,
+ * when the connection is closed or nothing more can be in flight. */
 size_t inject_make(quic_conn *conn, quic_level level, uint32_t flags, const uint8_t *frames,
                    size_t len, uint8_t *out, size_t cap);
 
-/* inject_make_early does the same for a 0-RTT packet of a client. */
-size_t inject_make_early(quic_conn *conn, const uint8_t *frames, size_t len, uint8_t *out,
-                         size_t cap);
+/* inject_keep_keys copies the present 1-RTT send keys; inject_make_kept seals with them what
+ * inject_make would, after the connection has moved on. Free them with inject_free_keys. */
+typedef struct inject_keys inject_keys;
+inject_keys *inject_keep_keys(const quic_conn *conn, quic_mem *mem);
+size_t inject_make_kept(quic_conn *conn, inject_keys *keys, uint32_t flags, const uint8_t *frames,
+                        size_t len, uint8_t *out, size_t cap);
+void inject_free_keys(inject_keys *keys);
+/* inject_set_next_pn goes on with packet number `pn`; what was sent is forgotten. */
+void inject_set_next_pn(quic_conn *conn, uint64_t pn);
+/* inject_snapshot copies the connection's own state, but for the counts of bytes received and of
+ * packets that failed to open; two of inject_snapshot_len() bytes can be compared. */
+void inject_snapshot(const quic_conn *conn, uint8_t *out);
+size_t inject_snapshot_len(void);
 
 /* inject_has_keys tells whether packets of `level` can be sent (is_write) or opened. */
 bool inject_has_keys(const quic_conn *conn, quic_level level, bool is_write);
@@ -44,6 +55,8 @@ void inject_forget_forbidden(quic_conn *conn);
  * out on purpose (UINT64_MAX: none yet; RFC 9000 21.4). inject_skip_next leaves the next one out. */
 uint64_t inject_next_pn(const quic_conn *conn);
 void inject_skip_next(quic_conn *conn);
+/* inject_was_skipped: whether a number in lo..hi was left out lately. */
+bool inject_was_skipped(const quic_conn *conn, uint64_t lo, uint64_t hi);
 /* inject_scid: the connection ID that `conn` calls itself by in 1-RTT packets to it. */
 void inject_cid_peer_uses(const quic_conn *conn, uint8_t out[8], uint64_t *out_seq);
 

@@ -132,35 +132,6 @@ TEST(Limits, ResetsAreRateLimited)
     EXPECT_EQ(net.sent.size(), 20u);
 }
 
-TEST(Limits, GarbageCostsNoMemory)
-{
-    Net net;
-    ASSERT_TRUE(net.handshake());
-    net.run_for(100 * kMs);
-    uint64_t server_bytes = net.server.alloc.bytes();
-    uint64_t server_conns = quic_endpoint_conn_count(net.server.ep);
-    quic_rng_seeded_state st{99};
-    quic_rng rng = quic_rng_seeded(&st);
-    net.keep_sent = false;
-    for (int i = 0; i < 65535; i++) {
-        uint64_t dice = quic_rng_u64(&rng);
-        size_t len = dice % 4 == 0 ? 1200 + dice / 7 % 200 : 1 + dice / 7 % 100;
-        Bytes p(len);
-        quic_rng_fill(&rng, p.data(), p.size());
-        if (dice % 3 == 0) { /* looks like an Initial of version 1 */
-            const uint8_t head[] = {0xc1, 0, 0, 0, 1, 8};
-            std::copy(head, head + std::min(len, sizeof(head)), p.begin());
-        }
-        net.inject(net.server, p);
-        net.now += 10 * QUIC_NS_PER_US;
-    }
-    EXPECT_EQ(quic_endpoint_conn_count(net.server.ep), server_conns);
-    /* only what the CID table and the handle table keep as capacity */
-    EXPECT_LE(net.server.alloc.bytes(), server_bytes + 8192);
-    net.write(net.client, "still fine");
-    ASSERT_TRUE(net.run_until([&] { return net.server.streams[0].fin; }));
-}
-
 /* Whichever allocation fails: no crash, no leak, no wrong byte; the connection works or ends. With
  * losses, so that gaps have to be remembered too. */
 TEST(Limits, AnySingleAllocationMayFail)

@@ -133,7 +133,7 @@ void Net::make(Side &side, uint8_t host)
 void Net::listen(const quic_early_gate *gate, const quring_limits &limits, bool tickets)
 {
     quic_accept_config accept{};
-    accept.tls = lying<1>(identity_.vtable(), &lie_to_server);
+    accept.tls = server_tls != nullptr ? server_tls : lying<1>(identity_.vtable(), &lie_to_server);
     accept.tls_config = identity_.server_config();
     accept.limits = limits;
     accept.retry = options.retry;
@@ -196,8 +196,9 @@ void Net::restart_server()
 quic_conn *Net::connect(uint16_t port)
 {
     quic_connect_config config{};
-    config.tls = lying<0>(identity_.vtable(), &lie_to_client);
-    config.tls_config = identity_.client_config();
+    config.tls = client_tls != nullptr ? client_tls : lying<0>(identity_.vtable(), &lie_to_client);
+    config.tls_config =
+        client_tls_config != nullptr ? client_tls_config : identity_.client_config();
     config.server_name = "localhost";
     config.limits = options.clients[0].limits;
     config.path.local = client.addr;

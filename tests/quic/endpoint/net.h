@@ -113,6 +113,11 @@ class Net
     /* restart replaces the server by one with the same root secret and no memory. */
     void restart_server();
 
+    /* In place of what the options say, from the next connect or serve on. */
+    const quic_tls_vtable *client_tls = nullptr;
+    const void *client_tls_config = nullptr;
+    const quic_tls_vtable *server_tls = nullptr;
+
     Side server;
     Side client;
     sim::Options options;

@@ -82,6 +82,8 @@ TEST(ConfigCheck, NamesTheBadField)
         BAD(limits.streams_bidi_max, (1u << 20) + 1),
         BAD(limits.streams_uni_max, UINT32_MAX),
         BAD(limits.reassembly_gaps_max, 0),
+        BAD(limits.reassembly_gaps_conn_max, 0),
+        BAD(limits.glitch_burst, 15),
         BAD(limits.crypto_buf_bytes, 4095),
         BAD(limits.undecryptable_packets_max, 1025),
         BAD(limits.sent_packets_max, 1000),

@@ -1,0 +1,64 @@
+/* quic/conn/glitch.h: what a peer's packets cost that bring nothing.
+ *
+ * A packet is useful when at least one of its frames brought something: new stream or CRYPTO bytes,
+ * an acknowledgement of something that was not acknowledged, a state that changed. Useless packets run
+ * up a debt; time pays it off, and so does useful work: what an honest peer repeats or acknowledges
+ * twice under loss and reordering is never more than what it brought. A debt above the limit is a peer
+ * that keeps us busy on purpose.
+ *
+ * Shape:  a leaky bucket per connection, in points; a useless packet is one point, and so are
+ *         QUIC_GLITCH_FRAMES useless frames beyond the first few of any packet.
+ * Owner:  the connection; time is an argument; no locks.    Spec: RFC 9000 21.9.
+ */
+#ifndef QUIC_CONN_GLITCH_H
+#define QUIC_CONN_GLITCH_H
+
+#include "quic/base/types.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* So many useless frames are worth a point; a useful packet may hold one less for nothing. */
+#define QUIC_GLITCH_FRAMES 16u
+/* Useless frames that a PATH_RESPONSE to nothing counts as: nobody sends one by accident. */
+#define QUIC_GLITCH_WRONG_RESPONSE 64u
+
+typedef struct quic_glitch {
+    uint32_t debt;    /* points */
+    uint32_t useless; /* frames of the packet at hand that brought nothing */
+    quic_ns last_ns;  /* the debt is that of this moment */
+} quic_glitch;
+
+/* quic_glitch_is_clean: nothing to settle: the packet path's one question. */
+static inline bool quic_glitch_is_clean(const quic_glitch *g)
+{
+    return (g->debt | g->useless) == 0;
+}
+
+/* quic_glitch_note says that `frames` frames' worth of the packet at hand brought nothing. */
+static inline void quic_glitch_note(quic_glitch *g, uint32_t frames)
+{
+    g->useless += frames;
+}
+
+/* quic_glitch_pay takes `points` off the debt: so much useful work was done. */
+static inline void quic_glitch_pay(quic_glitch *g, uint64_t points)
+{
+    g->debt = points < g->debt ? (uint32_t)(g->debt - points) : 0;
+}
+
+/* quic_glitch_settle ends a packet of `frames` frames (>= 1).
+ *
+ *   debt_max   points; 0: there is no limit
+ *   per_s      points that a second pays off
+ *
+ * Returns false when the debt is above the limit now. */
+QUIC_NODISCARD bool quic_glitch_settle(quic_glitch *g, uint32_t frames, uint32_t debt_max,
+                                       uint32_t per_s, quic_ns now);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* QUIC_CONN_GLITCH_H */
