@@ -124,7 +124,13 @@ TEST(HostileB, Row32AcksOfManyRanges)
         EXPECT_EQ(liar.close_on_wire(), kViolation); /* never sent */
         expect_sound(liar.net);
     }
-    Liar liar(false, [](sim::Options &o) { o.server.limits.mtu_probe_max_bytes = 0; });
+    Liar liar(false, [](sim::Options &o) {
+        o.server.limits.mtu_probe_max_bytes = 0;
+        o.clients[0].limits.stream_recv_window_bytes = 8 << 20; /* it will not grow */
+        o.clients[0].limits.stream_recv_window_max_bytes = 8 << 20;
+        o.clients[0].limits.conn_recv_window_bytes = 8 << 20;
+        o.clients[0].limits.conn_recv_window_max_bytes = 8 << 20;
+    });
     liar.establish();
     liar.net.filter = [](Packet &) { return false; };
     const uint64_t first = inject_next_pn(liar.net.server.conn);
