@@ -52,7 +52,7 @@ void check_retry(World &w, fuzz::Input *in)
     quic_ns issued = in->spread() >> 8;
     quic_cid odcid{};
     quic_cid scid{};
-    std::vector<uint8_t> bytes = in->bytes(8 + in->u8() % 13);
+    fuzz::Exact bytes(in->bytes(8 + in->u8() % 13));
     quic_cid_set(&odcid, bytes.data(), bytes.size());
     scid.len = 8;
     std::vector<uint8_t> token(QUIC_TOKEN_RETRY_LEN);
@@ -108,11 +108,12 @@ void check_new(World &w, fuzz::Input *in)
 void check_ticket(World &w, fuzz::Input *in)
 {
     std::vector<uint8_t> session = in->bytes(in->u8());
+    fuzz::Exact sealed(session);
     quic_ticket_stamp stamp{in->u64(), in->spread()};
     std::vector<uint8_t> ticket(session.size() + QUIC_TICKET_OVERHEAD);
     size_t n = 0;
-    FUZZ_CHECK(quic_ticket_seal(&w.tickets, ticket.data(), &n, ticket.size(), &stamp,
-                                session.data(), session.size(), &w.rng) == QUIC_OK);
+    FUZZ_CHECK(quic_ticket_seal(&w.tickets, ticket.data(), &n, ticket.size(), &stamp, sealed.data(),
+                                sealed.size(), &w.rng) == QUIC_OK);
     FUZZ_CHECK(n == ticket.size());
     bool spoiled = spoil(in, &ticket);
     fuzz::Exact exact(ticket);
@@ -131,11 +132,12 @@ void check_ticket(World &w, fuzz::Input *in)
 void check_retry_tag(fuzz::Input *in)
 {
     quic_cid odcid{};
-    std::vector<uint8_t> bytes = in->bytes(in->u8() % 21);
+    fuzz::Exact bytes(in->bytes(in->u8() % 21));
     quic_cid_set(&odcid, bytes.data(), bytes.size());
     std::vector<uint8_t> packet = in->bytes(in->u16() % 600);
+    fuzz::Exact untagged(packet);
     uint8_t tag[16];
-    FUZZ_CHECK(quic_retry_tag_make(tag, &odcid, packet.data(), packet.size()) == QUIC_OK);
+    FUZZ_CHECK(quic_retry_tag_make(tag, &odcid, untagged.data(), untagged.size()) == QUIC_OK);
     packet.insert(packet.end(), tag, tag + sizeof(tag));
     bool spoiled = spoil(in, &packet);
     fuzz::Exact exact(packet);

@@ -394,7 +394,7 @@ void Net::deliver(Packet &p)
 {
     quic_rx_unit unit{};
     auto data = std::make_unique<uint8_t[]>(p.bytes.size());
-    memcpy(data.get(), p.bytes.data(), p.bytes.size());
+    std::copy(p.bytes.begin(), p.bytes.end(), data.get());
     unit.data = data.get();
     unit.len = static_cast<uint32_t>(p.bytes.size());
     unit.seg_len = unit.len;

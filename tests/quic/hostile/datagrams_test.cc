@@ -342,16 +342,17 @@ TEST(HostileA, Row12CoalescedPackets)
         expect_nothing_left(net);
     }
     {
-        Net net; /* a good one behind one that does not open */
-        spec.pn = 0;
+        Net net; /* a good one behind one that does not open, for a connection that is there */
+        net.inject(net.server, forge_initial(initial_of(1)));
+        spec.pn = 1;
         Bytes bad = forge_initial(spec);
         bad.back() ^= 1;
-        spec.pn = 1;
+        spec.pn = 2;
         spec.pad_to = 1200;
         append(&bad, forge_initial(spec));
         net.inject(net.server, bad);
         EXPECT_EQ(counters(net.server).drop_undecryptable, 1u);
-        EXPECT_EQ(counters(net.server).packets_recv, 1u);
+        EXPECT_EQ(counters(net.server).packets_recv, 2u);
         EXPECT_EQ(quic_endpoint_conn_count(net.server.ep), 1u);
         expect_sound(net);
         expect_nothing_left(net);
