@@ -25,8 +25,8 @@ struct qs_port {
     bool is_auto;
 };
 
-/* `admin` orders what changes ports and may wait for workers; `lists` guards the lists and is all that a
- * worker takes. */
+/* `admin` orders what changes ports and may wait for workers; `lists` guards who listens and the counts,
+ * and is all that a worker takes. */
 static pthread_mutex_t qs_admin_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_mutex_t qs_lists_lock = PTHREAD_MUTEX_INITIALIZER;
 static qs_port *qs_ports;
@@ -43,14 +43,17 @@ quring_addr qs_port_addr(const qs_port *port)
 
 /* ---- binding ---------------------------------------------------------------------------------------- */
 
-static void qs_ports_sweep(uint64_t now)
+/* All but `keep`, which is about to be used. */
+static void qs_ports_sweep(uint64_t now, const qs_port *keep)
 {
     qs_port **at = &qs_ports;
     uint32_t idle = 0;
     while (*at != NULL) {
         qs_port *port = *at;
-        bool old = port->refs == 0 &&
+        pthread_mutex_lock(&qs_lists_lock);
+        bool old = port->refs == 0 && port != keep &&
                    (now - port->idle_since_ns > QS_PORT_GRACE_NS || ++idle > QS_IDLE_PORTS_MAX);
+        pthread_mutex_unlock(&qs_lists_lock);
         if (!old) {
             at = &port->next;
             continue;
@@ -117,11 +120,13 @@ static int qs_port_get(qs_port **out, const quring_addr *addr, bool is_auto)
 {
     pthread_mutex_lock(&qs_admin_lock);
     qs_port *port = qs_port_find(addr, is_auto);
-    qs_ports_sweep(port != NULL ? port->idle_since_ns : qs_now_ns());
+    qs_ports_sweep(qs_now_ns(), port);
     int rc = port != NULL ? 0 : qs_port_make(&port, addr);
     if (rc == 0) {
         port->is_auto = port->is_auto || is_auto;
+        pthread_mutex_lock(&qs_lists_lock);
         port->refs++;
+        pthread_mutex_unlock(&qs_lists_lock);
         *out = port;
     }
     pthread_mutex_unlock(&qs_admin_lock);
@@ -143,10 +148,10 @@ int qs_port_auto(qs_sock *s, uint8_t family)
 
 void qs_port_drop(qs_port *port)
 {
-    pthread_mutex_lock(&qs_admin_lock);
+    pthread_mutex_lock(&qs_lists_lock); /* workers come here, too */
     port->refs--;
     port->idle_since_ns = qs_now_ns();
-    pthread_mutex_unlock(&qs_admin_lock);
+    pthread_mutex_unlock(&qs_lists_lock);
 }
 
 /* ---- listening ---------------------------------------------------------------------------------------- */

@@ -17,6 +17,8 @@
 #include <unistd.h>
 
 /* X(result, name, parameters) */
+struct mmsghdr;
+
 #define QF_LIBC(X)                                                                                 \
     X(int, socket, (int, int, int))                                                                \
     X(int, socketpair, (int, int, int, int *))                                                     \
