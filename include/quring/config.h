@@ -88,15 +88,16 @@ typedef struct quring_limits {
                                            IPv6 20 less; 0 = no search, as with udp_payload_bytes
                                            above 1200 */
     uint32_t
-        datagram_max_bytes;  /* max_datagram_frame_size we advertise (RFC 9221 3): the peer may send
+        datagram_max_bytes; /* max_datagram_frame_size we advertise (RFC 9221 3): the peer may send
                                     datagrams, and the application reads them; 65535 = as large as
                                     packets are; 0 = not offered */
-    bool ecn;                /* mark packets ECT(0) where the path allows (RFC 9000 13.4) */
-    bool disable_active_migration; /* server: tell clients not to move (RFC 9000 18.2), and drop what
+    bool ecn;               /* mark packets ECT(0) where the path allows (RFC 9000 13.4) */
+    bool
+        disable_active_migration; /* server: tell clients not to move (RFC 9000 18.2), and drop what
                                       those send that do; a NAT may still move them */
     bool ignore_preferred_address; /* client: stay when a server would rather be met at another
                                       address (RFC 9000 9.6) */
-    uint64_t cwnd_max_bytes; /* congestion window never grows beyond */
+    uint64_t cwnd_max_bytes;       /* congestion window never grows beyond */
     bool ack_frequency;    /* ask peers that can (draft-ietf-quic-ack-frequency) to acknowledge bulk
                                 data less often: eight times per window at least. Off by default: fewer
                                 ACK frames save CPU on both sides and capacity of the way back, but the

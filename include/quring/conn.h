@@ -44,9 +44,9 @@ typedef enum quring_event_type {
     QURING_EV_DATAGRAM_READABLE, /* quring/datagram.h: datagrams wait; told again only after a read said
                                     QURING_E_AGAIN or all were consumed */
     QURING_EV_DATAGRAM_WRITABLE, /* quring/datagram.h: room again after QURING_E_AGAIN */
-    QURING_EV_PATH_CHANGED,   /* the peer, or we, moved, and the new path is proved (RFC 9000 9):
+    QURING_EV_PATH_CHANGED,      /* the peer, or we, moved, and the new path is proved (RFC 9000 9):
                                quring_conn_get_info has its addresses */
-    QURING_EV_PATH_FAILED,    /* client: nobody answered on the path quring_conn_migrate tried; the
+    QURING_EV_PATH_FAILED, /* client: nobody answered on the path quring_conn_migrate tried; the
                                connection goes on where it was */
 } quring_event_type;
 

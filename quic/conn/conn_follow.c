@@ -19,6 +19,16 @@ static uint64_t cid_for_rx(quic_conn *conn)
     return quic_conn_claim_cid(conn);
 }
 
+/* Each answer of a peer behind a NAT that shows another port to every packet comes from yet another path:
+ * without a pause between challenges the two would keep each other busy for ever. */
+static void start_validation(quic_conn *conn, quic_validate *v, quic_ns now)
+{
+    quic_validate_start(v, quic_conn_validate_pto(conn), now);
+    if (v->next_ns < conn->move->challenge_at) {
+        v->next_ns = conn->move->challenge_at;
+    }
+}
+
 quic_side_path *quic_conn_side_of_rx(quic_conn *conn, quic_ns now)
 {
     if (quic_conn_move_get(conn) == NULL) {
@@ -41,9 +51,8 @@ quic_side_path *quic_conn_side_of_rx(quic_conn *conn, quic_ns now)
     side->tx_seq = tx_seq;
     side->rx_cid = conn->rx_cid;
     /* RFC 9000 9.6.3 asks for it, and it spares a peer that comes the time under the limit. */
-    quic_ns pto = quic_conn_validate_pto(conn);
-    quic_validate_start(&side->validate, pto, now);
-    side->until_ns = now + 2 * QUIC_PATH_TIMEOUT_PTOS * pto;
+    start_validation(conn, &side->validate, now);
+    side->until_ns = now + 2 * QUIC_PATH_TIMEOUT_PTOS * quic_conn_validate_pto(conn);
     quic_conn_mark_dirty(conn);
     return side;
 }
@@ -119,7 +128,11 @@ static void change_to(quic_conn *conn, quic_side_path *side, quic_ns now)
         }
         move->has_saved = false;
         /* RFC 9000 9.3.3: if somebody only copied the peer's packets, the peer answers from there */
-        quic_validate_start(&side->validate, quic_conn_validate_pto(conn), now);
+        if (now >= move->challenge_at) {
+            quic_validate_start(&side->validate, quic_conn_validate_pto(conn), now);
+        } else {
+            quic_validate_init(&side->validate);
+        }
     }
     change_measures(conn, &old.path, &conn->path, back, now);
     if (back) {
@@ -129,7 +142,7 @@ static void change_to(quic_conn *conn, quic_side_path *side, quic_ns now)
             quic_conn_path_changed(conn);
         }
     } else if (!conn->path.validated && !quic_validate_is_active(&move->validate)) {
-        quic_validate_start(&move->validate, quic_conn_validate_pto(conn), now);
+        start_validation(conn, &move->validate, now);
     } else if (conn->path.validated) {
         quic_conn_path_changed(conn);
         if (!quic_validate_is_active(&move->validate)) {

@@ -222,12 +222,12 @@ struct quic_conn {
     quic_conn_move *move;          /* NULL: there is no other path */
     const quic_path_addr *rx_from; /* of the datagrams being taken */
     uint32_t rx_bytes;             /* of all of them */
-    bool rx_immediate_ack;         /* an IMMEDIATE_ACK frame was seen */
     uint32_t path_changes;         /* that the application was told of */
     uint64_t rx_cid;      /* with rx_other_path, server: the connection ID of ours they came to */
     uint64_t path_rx_cid; /* the one the peer uses on `path` */
     quic_preferred_address *preferred; /* server: to be offered; client: to be tried; or NULL */
     bool rx_other_path;                /* they came on another path than `path` */
+    bool rx_immediate_ack;             /* an IMMEDIATE_ACK frame was seen */
     bool rx_non_probing;     /* a frame was seen that only a moved peer sends (RFC 9000 9.1) */
     bool peer_forbids_moves; /* disable_active_migration, for the address of the handshake */
     bool gave_preferred;     /* server: a preferred address */
@@ -245,8 +245,7 @@ struct quic_conn {
     quic_ns rx_prev_until;
     uint64_t rx_phase_first_pn; /* lowest packet number opened with spaces[APP].rx */
     uint64_t tx_phase_first_pn;
-    bool rx_phase;
-    bool tx_phase;
+    bool rx_phase, tx_phase;
     bool key_update_unacked; /* our last update waits for an acknowledgement in the new phase */
     bool rx_phase_unacked;   /* we have acknowledged nothing since rx_phase changed */
     uint32_t key_updates;    /* we began */

@@ -43,6 +43,7 @@ typedef struct quic_path_measures {
 
 struct quic_conn_move {
     quic_validate validate; /* of conn->path */
+    quic_ns challenge_at;   /* a peer that moves with every packet is not challenged before */
     quic_side_path side[QUIC_SIDE_PATHS_MAX];
     bool has_saved;
     quic_path_measures saved; /* of the fallback, while the path in use leads to another host */

@@ -22,6 +22,12 @@ static void set_unit(quic_conn *conn, quic_tx_unit *unit, quic_path *path, size_
     quic_path_on_sent(path, len);
 }
 
+static void on_challenge_sent(quic_conn *conn, quic_validate *v, size_t len, quic_ns now)
+{
+    conn->move->challenge_at = now + quic_recovery_pto_ns(&conn->recovery, QUIC_SPACE_APP);
+    quic_validate_on_sent(v, len >= QUIC_MIN_INITIAL_LEN, now);
+}
+
 static bool challenge_is_due(const quic_validate *v, quic_ns now)
 {
     return quic_validate_is_active(v) && quic_validate_is_due(v, now);
@@ -73,7 +79,7 @@ static bool send_side(quic_conn *conn, quic_side_path *side, quic_tx_unit *unit,
         return false;
     }
     if (challenge) {
-        quic_validate_on_sent(&side->validate, len >= QUIC_MIN_INITIAL_LEN, now);
+        on_challenge_sent(conn, &side->validate, len, now);
         if (side->kind == QUIC_SIDE_FALLBACK) {
             quic_validate_cancel(
                 &side->validate); /* RFC 9000 9.3.3: to hear of it once is enough */
@@ -100,7 +106,7 @@ static bool send_challenge(quic_conn *conn, quic_tx_unit *unit, quic_ns now)
     b.mtu_probe = true; /* its loss tells that nobody is there, not that there is congestion */
     size_t len = quic_packet_finish(conn, &b, size, now);
     quic_packet_protect(conn, &b);
-    quic_validate_on_sent(v, len >= QUIC_MIN_INITIAL_LEN, now);
+    on_challenge_sent(conn, v, len, now);
     set_unit(conn, unit, &conn->path, len);
     return true;
 }

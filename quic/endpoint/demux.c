@@ -71,7 +71,7 @@ static void recv_tiny(quic_endpoint *ep, const quic_rx_unit *unit, uint8_t *data
         len < 1 + cid_len ? NULL : quic_cid_table_find(&ep->env.cids, data + 1, cid_len);
     if (conn != NULL && len >= conn_len_min(ep, conn, data[0]) &&
         is_short(data[0], quic_conn_fixed_bit(conn)) &&
-        quic_conn_recv_datagrams(conn, 1, len, &unit->path)) {
+        quic_conn_recv_datagrams(conn, len, &unit->path, data + 1)) {
         quic_conn_recv_short(conn, data, 1, len, len, unit->ecn, now);
         quic_conn_recv_done(conn, now);
     } else if (conn != NULL || len < 5 + QUIC_RESET_TOKEN_LEN) {

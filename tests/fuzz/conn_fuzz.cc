@@ -164,7 +164,7 @@ class World
             (void)quic_conn_ping(s.conn);
             break;
         case 5:
-            sim_inspect_update_keys(s.conn);
+            (void)quic_conn_update_keys(s.conn);
             break;
         case 6:
             (void)sim_inspect_rotate_cid(s.conn);

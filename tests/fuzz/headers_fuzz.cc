@@ -17,7 +17,7 @@ bool inside(const uint8_t *view, size_t len, const uint8_t *data, size_t total)
     return len == 0 || (view >= data && view + len <= data + total);
 }
 
-void check_known(const quic_long_header &h, const uint8_t *data, uint32_t versions, bool any_fixed)
+void check_known(const quic_long_header &h, const uint8_t *data, uint32_t versions)
 {
     FUZZ_CHECK(h.pn_offset + h.payload_len == h.packet_len);
     FUZZ_CHECK(h.payload_len >= QUIC_PN_LEN_MAX + QUIC_AEAD_TAG_LEN);
@@ -42,8 +42,7 @@ void check_known(const quic_long_header &h, const uint8_t *data, uint32_t versio
     FUZZ_CHECK(quic_header_encode_long(out.data(), need, &len_at, &spec) == need);
     quic_header_patch_len(out.data(), len_at, h.payload_len);
     quic_long_header again;
-    FUZZ_CHECK(quic_header_decode_long_ext(&again, out.data(), out.size(), versions, any_fixed) ==
-               QUIC_OK);
+    FUZZ_CHECK(quic_header_decode_long(&again, out.data(), out.size(), versions) == QUIC_OK);
     FUZZ_CHECK(again.type == h.type && again.version == h.version);
     FUZZ_CHECK(again.payload_len == h.payload_len && again.token_len == h.token_len);
     FUZZ_CHECK(quic_cid_is(&dcid, again.dcid, again.dcid_len));
@@ -93,7 +92,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     fuzz::Input in(data, len);
     uint8_t flags = in.u8();
     uint32_t versions = flags & QUIC_VERSIONS_ALL;
-    bool any_fixed = (flags & 0x80) != 0;
     if ((flags & 0x40) != 0) {
         check_packet_numbers(&in);
     }
@@ -112,14 +110,14 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
             }
             break;
         }
-        if (quic_header_decode_long_ext(&h, p, left, versions, any_fixed) != QUIC_OK) {
+        if (quic_header_decode_long(&h, p, left, versions) != QUIC_OK) {
             break;
         }
         FUZZ_CHECK(h.packet_len >= 7 && h.packet_len <= left);
         FUZZ_CHECK(inside(h.dcid, h.dcid_len, p, left) && inside(h.scid, h.scid_len, p, left));
         FUZZ_CHECK(inside(h.token, h.token_len, p, left));
         if (h.type <= QUIC_PACKET_HANDSHAKE) {
-            check_known(h, p, versions, any_fixed);
+            check_known(h, p, versions);
         } else if (h.type == QUIC_PACKET_VN) {
             check_vn(h);
         } else {

@@ -109,7 +109,9 @@ void check_ticket(World &w, fuzz::Input *in)
 {
     std::vector<uint8_t> session = in->bytes(in->u8());
     fuzz::Exact sealed(session);
-    quic_ticket_stamp stamp{in->u64(), in->spread()};
+    quic_ticket_stamp stamp{};
+    stamp.register_id = in->u64();
+    stamp.issued = in->spread();
     std::vector<uint8_t> ticket(session.size() + QUIC_TICKET_OVERHEAD);
     size_t n = 0;
     FUZZ_CHECK(quic_ticket_seal(&w.tickets, ticket.data(), &n, ticket.size(), &stamp, sealed.data(),
@@ -132,16 +134,18 @@ void check_ticket(World &w, fuzz::Input *in)
 void check_retry_tag(fuzz::Input *in)
 {
     quic_cid odcid{};
+    uint32_t version = (in->u8() & 1) != 0 ? QUIC_VERSION_2 : QUIC_VERSION_1;
     fuzz::Exact bytes(in->bytes(in->u8() % 21));
     quic_cid_set(&odcid, bytes.data(), bytes.size());
     std::vector<uint8_t> packet = in->bytes(in->u16() % 600);
     fuzz::Exact untagged(packet);
     uint8_t tag[16];
-    FUZZ_CHECK(quic_retry_tag_make(tag, &odcid, untagged.data(), untagged.size()) == QUIC_OK);
+    FUZZ_CHECK(quic_retry_tag_make(tag, version, &odcid, untagged.data(), untagged.size()) ==
+               QUIC_OK);
     packet.insert(packet.end(), tag, tag + sizeof(tag));
     bool spoiled = spoil(in, &packet);
     fuzz::Exact exact(packet);
-    FUZZ_CHECK(quic_retry_tag_check(&odcid, exact.data(), exact.size()) == !spoiled);
+    FUZZ_CHECK(quic_retry_tag_check(version, &odcid, exact.data(), exact.size()) == !spoiled);
 }
 
 void check_anything(World &w, fuzz::Input *in)

@@ -78,8 +78,9 @@ class World:
         for namespace, device, which in (SERVER_NS, "veth0", 0), (CLIENT_NS, "veth1", 1):
             # Else an interface that goes down forgets its IPv6 addresses, and one whose first IPv4
             # address is taken away the others of that network.
-            subprocess.run(inside(namespace, "sysctl", "-qw", "net.ipv6.conf.all.keep_addr_on_down=1",
-                                  "net.ipv4.conf.all.promote_secondaries=1"), check=True)
+            subprocess.run(inside(namespace, "sh", "-c",
+                                  "echo 1 >/proc/sys/net/ipv6/conf/all/keep_addr_on_down && "
+                                  "echo 1 >/proc/sys/net/ipv4/conf/all/promote_secondaries"), check=True)
             ip("-n", namespace, "link", "set", device, "mtu", str(self.mtu))
             for family in ADDRESSES:
                 self.address("add", namespace, device, family, which)

@@ -279,6 +279,7 @@ void draw_extensions(Options &o)
         c.datagram_every_ns = r.chance(0.3) ? 0 : r.log_range(10 * QUIC_NS_PER_US, 50 * kMs);
         c.datagram_ttl_ns = r.chance(0.5) ? 0 : r.log_range(kMs, kS);
     }
+}
 
 /* Clients that move, and servers that prefer another address. Drawn apart, too. */
 void draw_moves(Options &o)

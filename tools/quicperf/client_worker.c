@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "tools/quicperf/asked.h"
+#include "tools/quicperf/close_text.h"
 #include "tools/quicperf/dgram.h"
 #include "tools/quicperf/setup.h"
 #include "tools/quicperf/units.h"
@@ -166,50 +167,6 @@ static void qp_cworker_open_more(qp_cworker *w)
     }
 }
 
-void qp_close_text(char *out, size_t cap, const quring_close_info *close,
-                   const qp_client_plan *plan)
-{
-    char peer[64];
-    char after[32];
-    const char *reason = close->reason[0] != '\0' ? close->reason : "no reason given";
-    quring_addr_format(&plan->remote, peer, sizeof(peer));
-    qp_format_time(after, sizeof(after), (double)plan->options->timeout_ns);
-    bool is_tls = close->code >= 0x100 && close->code <= 0x1ff; /* RFC 9001 4.8 */
-    switch ((int)close->kind) {
-    case QURING_CLOSE_HANDSHAKE_TIMEOUT:
-        (void)snprintf(out, cap, "no answer from %s within %s (--timeout changes that)", peer,
-                       after);
-        break;
-    case QURING_CLOSE_IDLE_TIMEOUT:
-    case QURING_CLOSE_UNREACHABLE:
-        (void)snprintf(out, cap, "%s does not answer any more", peer);
-        break;
-    case QURING_CLOSE_STATELESS_RESET:
-        (void)snprintf(out, cap, "%s has forgotten the connection (stateless reset)", peer);
-        break;
-    case QURING_CLOSE_VERSION:
-        (void)snprintf(out, cap, "%s speaks no QUIC version of ours", peer);
-        break;
-    case QURING_CLOSE_LOCAL_TRANSPORT:
-        (void)snprintf(out, cap,
-                       is_tls ? "TLS handshake with %s failed: %s (alert %" PRIu64
-                                "; --ca FILE names whom to trust, --insecure skips the check)"
-                              : "%s broke the protocol: %s (error 0x%" PRIx64 ")",
-                       peer, reason, is_tls ? close->code - 0x100 : close->code);
-        break;
-    case QURING_CLOSE_PEER_TRANSPORT:
-        (void)snprintf(out, cap,
-                       is_tls ? "%s refused the TLS handshake: %s (alert %" PRIu64 ")"
-                              : "%s closed the connection: %s (error 0x%" PRIx64 ")",
-                       peer, reason, is_tls ? close->code - 0x100 : close->code);
-        break;
-    default:
-        (void)snprintf(out, cap, "connection to %s ended: %s (code %" PRIu64 ")", peer, reason,
-                       close->code);
-        break;
-    }
-}
-
 /* A CONNECTION_CLOSE from the server after we have stopped is the end we wanted. */
 static void qp_cconn_closed(qp_cconn *c, const quring_close_info *close)
 {
@@ -219,7 +176,7 @@ static void qp_cconn_closed(qp_cconn *c, const quring_close_info *close)
     w->opening -= c->established ? 0 : 1;
     if (!c->closing && !w->stopped) {
         char text[1024];
-        qp_close_text(text, sizeof(text), close, w->plan);
+        qp_close_text(text, sizeof(text), close, &w->plan->remote, w->plan->options->timeout_ns);
         w->errors++;
         qp_cworker_fail(w, text);
     }
@@ -318,7 +275,7 @@ static void qp_cconn_connected(qp_cconn *c)
 
 /* ---- moving ------------------------------------------------------------------------------------ */
 
-static void qp_cconn_moved(qp_cconn *c)
+static void qp_cconn_went(qp_cconn *c)
 {
     qp_cworker *w = c->worker;
     quring_conn_info info;
@@ -572,7 +529,7 @@ static void qp_cconn_event(const quring_event *ev)
     } else if (ev->type == QURING_EV_CLOSED) {
         qp_cconn_closed(c, ev->close);
     } else if (ev->type == QURING_EV_PATH_CHANGED) {
-        qp_cconn_moved(c);
+        qp_cconn_went(c);
     } else if (ev->type == QURING_EV_PATH_FAILED) {
         c->moving = false;
     } else if (ev->type == QURING_EV_SESSION) {

@@ -113,10 +113,6 @@ void qp_cworker_sample(void *ctx);
 void qp_cworker_stop(void *ctx);
 void qp_cworker_close(void *ctx);
 
-/* qp_close_text says in one line why a connection to `remote` failed. */
-void qp_close_text(char *out, size_t cap, const quring_close_info *close,
-                   const qp_client_plan *plan);
-
 #ifdef __cplusplus
 }
 #endif

@@ -110,8 +110,8 @@ inject_keys *inject_keep_keys(const quic_conn *conn, quic_mem *mem)
 {
     const quic_keys *tx = conn->spaces[QUIC_SPACE_APP].tx;
     quic_keys *copy = NULL;
-    quic_rc rc = quic_keys_create(&copy, conn->env->crypto, mem, quic_keys_suite(tx), tx->secret,
-                                  tx->secret_len);
+    quic_rc rc = quic_keys_create(&copy, conn->env->crypto, mem, conn->version.current,
+                                  quic_keys_suite(tx), tx->secret, tx->secret_len);
     QURING_ASSERT(rc == QUIC_OK);
     return (inject_keys *)copy;
 }
@@ -143,7 +143,7 @@ void inject_snapshot(const quic_conn *conn, uint8_t *out)
     quic_conn copy = *conn;
     copy.bytes_recv = 0;
     copy.path.bytes_recv = 0;
-    copy.rx_datagram_len = 0;
+    copy.rx_bytes = 0;
     copy.open_failed_total = 0;
     memcpy(out, &copy, sizeof(copy));
 }

@@ -33,11 +33,17 @@ Frames &add_challenge(Frames &f, uint8_t fill)
 
 /* ---- 82: the connection ID of a path is retired while it is in use ---------------------------------- */
 
+/* Room for the lie beside what the server goes on to issue. */
+void room_for_more(sim::Options &o)
+{
+    o.clients[0].limits.cids_active_max = 8;
+}
+
 TEST(Paths, H82_RetiredInThePacketThatMustBeAnswered)
 {
-    Liar liar(true);
+    Liar liar(true, room_for_more);
     liar.establish();
-    Frames f = new_cid(4, 4, 0x77);
+    Frames f = new_cid(40, 4, 0x77);
     liar.say(add_challenge(f, 1));
     EXPECT_EQ(liar.count_frames(0x1b), 1u);
     EXPECT_EQ(liar.count_frames(0x19), 4u) << "0 to 3 are given back";
@@ -51,10 +57,10 @@ TEST(Paths, H82_RetiredInThePacketThatMustBeAnswered)
 
 TEST(Paths, H82_APathOnTrialGetsAnother)
 {
-    Liar liar(true);
+    Liar liar(true, room_for_more);
     liar.establish();
     ASSERT_EQ(liar.net.migrate(7000), QUIC_OK); /* with number 1 */
-    liar.say(new_cid(4, 2, 0x77));              /* 2 is used where 0 was, 3 is left for it */
+    liar.say(new_cid(40, 2, 0x77));             /* 2 is used where 0 was, 3 is left for it */
     ASSERT_TRUE(liar.net.run_until(
         [&] { return liar.net.client.count(QURING_EV_PATH_CHANGED) == 1; }, 5 * kS));
     EXPECT_EQ(info_of(liar.net.client).local.port, 7000);
@@ -64,10 +70,10 @@ TEST(Paths, H82_APathOnTrialGetsAnother)
 
 TEST(Paths, H82_APathOnTrialWithoutAnyIsGivenUp)
 {
-    Liar liar(true);
+    Liar liar(true, room_for_more);
     liar.establish();
     ASSERT_EQ(liar.net.migrate(7000), QUIC_OK);
-    liar.say(new_cid(4, 4, 0x77));
+    liar.say(new_cid(40, 4, 0x77));
     EXPECT_TRUE(
         liar.net.run_until([&] { return liar.net.client.count(QURING_EV_PATH_FAILED) == 1; }, kMs));
     EXPECT_TRUE(liar.alive());
@@ -142,14 +148,14 @@ TEST(Paths, AFloodOfChallengesFromElsewhereKeepsToTheLimit)
 }
 
 /* RFC 9000 19.18 */
-TEST(Paths, AnAnswerToNoChallengeIsAViolation)
+TEST(Paths, AnAnswerToNoChallengeEndsNothing)
 {
     for (bool by_server : {false, true}) {
         Liar liar(by_server);
         liar.establish();
         Frames answer{0x1b};
         liar.say(answer.fill(8, 9));
-        EXPECT_EQ(liar.close_on_wire(), static_cast<uint64_t>(QUIC_V_PROTOCOL_VIOLATION));
+        EXPECT_EQ(liar.close_on_wire(), UINT64_MAX);
     }
 }
 

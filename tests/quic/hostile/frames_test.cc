@@ -70,10 +70,15 @@ class FromClient : public testing::TestWithParam<Case>
 {
 };
 
+void without_datagrams(sim::Options &o)
+{
+    o.server.limits.datagram_max_bytes = 0;
+}
+
 TEST_P(FromClient, EndsTheConnection)
 {
     std::optional<Row> row = row_of(GetParam());
-    Liar liar;
+    Liar liar(false, without_datagrams);
     liar.establish();
     liar.say(QUIC_LEVEL_APP, GetParam().frames, GetParam().flags);
     EXPECT_EQ(liar.close_on_wire(), GetParam().code);

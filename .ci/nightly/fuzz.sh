@@ -18,10 +18,11 @@ tools/bazel build --config=fuzz --curses=no --color=no --noshow_progress \
 bin=$(tools/bazel info --config=fuzz bazel-bin 2>/dev/null)
 
 fuzz_one() {
-    local corpus=tests/fuzz/corpus/$1
+    local corpus=()
+    [ ! -d "tests/fuzz/corpus/$1" ] || corpus=("tests/fuzz/corpus/$1")
     mkdir -p "$dir/$1"
     if ! "$bin/tests/fuzz/$1" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=2048 \
-        -print_final_stats=1 -artifact_prefix="$dir/$1-" "$dir/$1" "$corpus" >"$dir/$1.log" 2>&1; then
+        -print_final_stats=1 -artifact_prefix="$dir/$1-" "$dir/$1" "${corpus[@]}" >"$dir/$1.log" 2>&1; then
         tail -n 40 "$dir/$1.log"
         echo "$1: FINDING, input in $dir"
         return 1
