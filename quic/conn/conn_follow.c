@@ -21,11 +21,16 @@ static uint64_t cid_for_rx(quic_conn *conn)
 
 /* Each answer of a peer behind a NAT that shows another port to every packet comes from yet another path:
  * without a pause between challenges the two would keep each other busy for ever. */
+static bool must_pause(const quic_conn *conn, quic_ns now)
+{
+    return conn->move->challenges >= QUIC_CHALLENGES_MAX && now < conn->move->challenge_until;
+}
+
 static void start_validation(quic_conn *conn, quic_validate *v, quic_ns now)
 {
     quic_validate_start(v, quic_conn_validate_pto(conn), now);
-    if (v->next_ns < conn->move->challenge_at) {
-        v->next_ns = conn->move->challenge_at;
+    if (must_pause(conn, now)) {
+        v->next_ns = conn->move->challenge_until;
     }
 }
 
@@ -128,7 +133,7 @@ static void change_to(quic_conn *conn, quic_side_path *side, quic_ns now)
         }
         move->has_saved = false;
         /* RFC 9000 9.3.3: if somebody only copied the peer's packets, the peer answers from there */
-        if (now >= move->challenge_at) {
+        if (!must_pause(conn, now)) {
             quic_validate_start(&side->validate, quic_conn_validate_pto(conn), now);
         } else {
             quic_validate_init(&side->validate);

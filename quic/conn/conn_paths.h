@@ -41,9 +41,13 @@ typedef struct quic_path_measures {
     quic_mtu mtu;
 } quic_path_measures;
 
+/* Challenges within a probe timeout; a peer that moves with every packet waits for more. */
+#define QUIC_CHALLENGES_MAX 4u
+
 struct quic_conn_move {
-    quic_validate validate; /* of conn->path */
-    quic_ns challenge_at;   /* a peer that moves with every packet is not challenged before */
+    quic_validate validate;  /* of conn->path */
+    quic_ns challenge_until; /* end of the time in which `challenges` were sent */
+    uint32_t challenges;
     quic_side_path side[QUIC_SIDE_PATHS_MAX];
     bool has_saved;
     quic_path_measures saved; /* of the fallback, while the path in use leads to another host */

@@ -24,7 +24,12 @@ static void set_unit(quic_conn *conn, quic_tx_unit *unit, quic_path *path, size_
 
 static void on_challenge_sent(quic_conn *conn, quic_validate *v, size_t len, quic_ns now)
 {
-    conn->move->challenge_at = now + quic_recovery_pto_ns(&conn->recovery, QUIC_SPACE_APP);
+    quic_conn_move *move = conn->move;
+    if (now >= move->challenge_until) {
+        move->challenge_until = now + quic_recovery_pto_ns(&conn->recovery, QUIC_SPACE_APP);
+        move->challenges = 0;
+    }
+    move->challenges++;
     quic_validate_on_sent(v, len >= QUIC_MIN_INITIAL_LEN, now);
 }
 

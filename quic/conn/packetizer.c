@@ -66,6 +66,10 @@ bool quic_packet_begin(quic_conn *conn, quic_packet_build *b, quic_space space, 
     }
     b->pn = quic_sent_map_next_pn(map);
     b->pn_len = quic_pn_encode_len(b->pn, conn->recovery.spaces[space].largest_acked_pn);
+    if (QUIC_UNLIKELY(conn->unencrypted) && space == QUIC_SPACE_APP) {
+        b->pn_len =
+            QUIC_PN_LEN_MAX; /* no tag would tell that a late packet's number was taken for another */
+    }
     if (!begin_header(conn, b, space, buf, room)) {
         return false;
     }
