@@ -73,8 +73,10 @@ static void qs_sock_free(qs_sock *s)
     }
     quring_tls_session_destroy(s->session);
     free(s->token_blob.data);
-    explicit_bzero(s->ticket.data, s->ticket.data != NULL ? s->ticket.len : 0);
-    free(s->ticket.data);
+    if (s->ticket.data != NULL) {
+        explicit_bzero(s->ticket.data, s->ticket.len);
+        free(s->ticket.data);
+    }
     pthread_mutex_destroy(&s->lock);
     free(s);
 }

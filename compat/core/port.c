@@ -30,6 +30,7 @@ struct qs_port {
 static pthread_mutex_t qs_admin_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_mutex_t qs_lists_lock = PTHREAD_MUTEX_INITIALIZER;
 static qs_port *qs_ports;
+static qs_port *qs_ports_closed;
 
 quring_listener *qs_port_listener(const qs_port *port)
 {
@@ -60,8 +61,10 @@ static void qs_ports_sweep(uint64_t now, const qs_port *keep)
         }
         *at = port->next;
         quring_listener_close(port->listener); /* its sockets stay while connections need them */
-        /* The engine's callbacks may still name the port: it is kept, small and few. */
+        /* The engine's callbacks may still name the port: it is kept. */
         port->listener = NULL;
+        port->next = qs_ports_closed;
+        qs_ports_closed = port;
     }
 }
 

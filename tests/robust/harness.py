@@ -142,6 +142,9 @@ def median(values):
 def main(tests):
     """Runs each (name, function), prints one line per result; exit status 1 when one failed."""
     failed = 0
+    if not tests:
+        print("FAIL  nothing could be tested: the program does not run here", flush=True)
+        sys.exit(1)
     for name, test in tests:
         began = time.time()
         try:
