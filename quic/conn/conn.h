@@ -67,7 +67,7 @@ bool quic_conn_peer_certificate(const quic_conn *conn, const uint8_t **out, size
 
 /* An event for the runtime alone: the server's preferred address (RFC 9000 9.6) is of the family `level`
  * (4, 6), and the connection's socket is not: quic_conn_give_socket. */
-#define QUIC_EV_WANT_SOCKET ((quring_event_type)0x1000)
+#define QUIC_EV_WANT_SOCKET ((quring_event_type)31) /* within five bits, as all of them (C++) */
 
 /* quic_conn_give_socket answers it: where a socket of that family is (`remote` is not looked at), or NULL
  * when there is none; then the connection stays where it is. */
