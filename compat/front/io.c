@@ -22,50 +22,41 @@ ssize_t qf_recv(const qf_entry *entry, struct msghdr *msg, int flags)
     return (ssize_t)qf_result(qf_engine()->recvmsg(entry->sock, msg, flags));
 }
 
-static ssize_t qf_send_bytes(qf_entry *entry, const void *data, size_t len, int flags)
+static struct msghdr qf_msg_of(const struct iovec *iov, int count)
 {
-    struct iovec iov = {(void *)(uintptr_t)data, len};
     struct msghdr msg;
     memset(&msg, 0, sizeof(msg));
-    msg.msg_iov = &iov;
-    msg.msg_iovlen = 1;
+    msg.msg_iov = (struct iovec *)(uintptr_t)iov;
+    msg.msg_iovlen = (size_t)count;
+    return msg;
+}
+
+static ssize_t qf_send_iov(qf_entry *entry, const struct iovec *iov, int count, int flags)
+{
+    struct msghdr msg = qf_msg_of(iov, count);
     ssize_t rc = qf_send(entry, &msg, flags);
     qf_put(entry);
     return rc;
 }
 
-static ssize_t qf_send_iov(qf_entry *entry, const struct iovec *iov, int count)
+static ssize_t qf_recv_iov(qf_entry *entry, const struct iovec *iov, int count, int flags)
 {
-    struct msghdr msg;
-    memset(&msg, 0, sizeof(msg));
-    msg.msg_iov = (struct iovec *)(uintptr_t)iov;
-    msg.msg_iovlen = (size_t)count;
-    ssize_t rc = qf_send(entry, &msg, 0);
-    qf_put(entry);
-    return rc;
-}
-
-static ssize_t qf_recv_bytes(qf_entry *entry, void *data, size_t len, int flags)
-{
-    struct iovec iov = {data, len};
-    struct msghdr msg;
-    memset(&msg, 0, sizeof(msg));
-    msg.msg_iov = &iov;
-    msg.msg_iovlen = 1;
+    struct msghdr msg = qf_msg_of(iov, count);
     ssize_t rc = qf_recv(entry, &msg, flags);
     qf_put(entry);
     return rc;
 }
 
-static ssize_t qf_recv_iov(qf_entry *entry, const struct iovec *iov, int count)
+static ssize_t qf_send_bytes(qf_entry *entry, const void *data, size_t len, int flags)
 {
-    struct msghdr msg;
-    memset(&msg, 0, sizeof(msg));
-    msg.msg_iov = (struct iovec *)(uintptr_t)iov;
-    msg.msg_iovlen = (size_t)count;
-    ssize_t rc = qf_recv(entry, &msg, 0);
-    qf_put(entry);
-    return rc;
+    struct iovec iov = {(void *)(uintptr_t)data, len};
+    return qf_send_iov(entry, &iov, 1, flags);
+}
+
+static ssize_t qf_recv_bytes(qf_entry *entry, void *data, size_t len, int flags)
+{
+    struct iovec iov = {data, len};
+    return qf_recv_iov(entry, &iov, 1, flags);
 }
 
 /* `engine` gives the entry back. */
@@ -98,7 +89,7 @@ QF_EXPORT ssize_t write(int fd, const void *data, size_t len)
 
 QF_EXPORT ssize_t writev(int fd, const struct iovec *iov, int count)
 {
-    QF_IO(fd, qf_send_iov(entry, iov, count), QF_REAL(writev)(fd, iov, count));
+    QF_IO(fd, qf_send_iov(entry, iov, count, 0), QF_REAL(writev)(fd, iov, count));
 }
 
 QF_EXPORT ssize_t recv(int fd, void *data, size_t len, int flags)
@@ -113,7 +104,7 @@ QF_EXPORT ssize_t read(int fd, void *data, size_t len)
 
 QF_EXPORT ssize_t readv(int fd, const struct iovec *iov, int count)
 {
-    QF_IO(fd, qf_recv_iov(entry, iov, count), QF_REAL(readv)(fd, iov, count));
+    QF_IO(fd, qf_recv_iov(entry, iov, count, 0), QF_REAL(readv)(fd, iov, count));
 }
 
 static ssize_t qf_recv_from(qf_entry *entry, void *data, size_t len, int flags, socklen_t *addr_len)
