@@ -62,15 +62,17 @@ void check_retry(World &w, fuzz::Input *in)
     bool other = (in->u8() & 3) == 1;
     from.port = static_cast<uint16_t>(from.port + (other ? 1 : 0));
     quic_ns age = in->spread() >> 8;
+    const uint8_t type = token[0];
     bool spoiled = spoil(in, &token);
     quic_token_retry out;
     fuzz::Exact exact(token);
     quic_rc rc = quic_token_retry_open(&w.tokens, &out, exact.data(), exact.size(), &from, life,
                                        issued + age);
-    if (spoiled) {
+    if (token.size() != QUIC_TOKEN_RETRY_LEN || token[0] != type) {
         FUZZ_CHECK(rc == QUIC_E_DROP);
-    } else if (other || age > life + QUIC_NS_PER_S) {
-        FUZZ_CHECK(rc == QUIC_V_INVALID_TOKEN);
+    } else if (spoiled || other || age > life + QUIC_NS_PER_S) {
+        FUZZ_CHECK(rc ==
+                   QUIC_V_INVALID_TOKEN); /* RFC 9000 8.1.2: one of ours, but not as we made it */
     } else if (age < life) {
         FUZZ_CHECK(rc == QUIC_OK);
         FUZZ_CHECK(quic_cid_equal(&out.original_dcid, &odcid));
