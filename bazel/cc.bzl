@@ -30,7 +30,6 @@ _C_COPTS = _WARNINGS + [
 # Tests spend their time in what they test: -O1 halves the compile time of googletest's templates.
 _TEST_COPTS = _WARNINGS + [
     "-Wno-missing-field-initializers",
-    "-O1",
     "-g1",
 ]
 

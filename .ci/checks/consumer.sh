@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # A program outside the workspace, in C and in C++, compiles against include/ and links with the
 # engine alone: the public headers and libquring.so are all it takes. The example programs too, by
-# the very commands the README gives.
+# the very commands the README gives. A program of the sockets links with libquic.so alone.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
-tools/bazel build --curses=no --color=no --noshow_progress //runtime:libquring.so
+tools/bazel build --curses=no --color=no --noshow_progress //runtime:libquring.so //compat:quic
 engine=$(tools/bazel info bazel-bin 2>/dev/null)/runtime
 work=$(mktemp -d)
 server=
@@ -39,13 +39,33 @@ g++ -std=c++17 -Wall -Wextra -Werror -Iinclude "$work/program.cc" -o "$work/cxx"
 [ "$("$work/cxx")" = 127.0.0.1:4433 ]
 echo 'a C and a C++ program link with libquring.so'
 
+cat >"$work/program.c" <<'SOURCE'
+#include <netinet/quic.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+int main(void)
+{
+    int fd = socket(AF_INET, SOCK_DGRAM, IPPROTO_QUIC);
+    struct quic_transport_param params = {0};
+    socklen_t len = sizeof(params);
+    if (fd < 0 || getsockopt(fd, SOL_QUIC, QUIC_SOCKOPT_TRANSPORT_PARAM, &params, &len) != 0) {
+        perror("QUIC socket");
+        return 1;
+    }
+    puts("a QUIC socket");
+    return close(fd);
+}
+SOURCE
+
 # Runs the README's cc lines in a directory that looks like the root of the workspace.
 build_as_the_readme_says() {
     ln -s "$PWD/include" "$PWD/examples" "$work/"
     ln -s "${engine%/runtime}" "$work/bazel-bin"
     local commands
     commands=$(sed -n 's/^    \(cc .*\)$/\1/p' README.md)
-    [ "$(grep -c . <<<"$commands")" -eq 2 ]
+    [ "$(grep -c . <<<"$commands")" -eq 3 ]
     (cd "$work" && set -x && eval "$commands")
 }
 build_as_the_readme_says
@@ -55,6 +75,7 @@ for _ in $(seq 100); do
     [ -s "$work/said" ] && break
     sleep 0.1
 done
+[ "$("$work/program")" = 'a QUIC socket' ]
 at=$(sed 's/^listening on //' "$work/said")
 [ "$("$work/echo_client" "$at" 'hello there' --insecure)" = 'hello there' ]
 kill -INT "$server"
