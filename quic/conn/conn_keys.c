@@ -241,10 +241,14 @@ void quic_conn_hold_packet(quic_conn *conn, const uint8_t *data, size_t len, siz
     conn->held_count++;
 }
 
+/* Keys that are late because the peer's packets were lost come within a few timeouts or the packets
+ * come again. How long a TLS outside takes has nothing to do with the round trip: what it must not lose
+ * is 0-RTT packets, and the time limit of the handshake is the only one. */
 quic_ns quic_conn_held_deadline(const quic_conn *conn)
 {
-    return conn->held == NULL ? QUIC_NS_NEVER
-                              : conn->held->recv_ns + quic_conn_closing_period(conn);
+    return conn->held == NULL || conn->external
+               ? QUIC_NS_NEVER
+               : conn->held->recv_ns + quic_conn_closing_period(conn);
 }
 
 void quic_conn_expire_held(quic_conn *conn, quic_ns now)
