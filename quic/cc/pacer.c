@@ -144,7 +144,8 @@ quic_ns quic_pacer_next_send(quic_pacer *p, quic_ns now)
         return now;
     }
     uint64_t missing = (uint64_t)((int64_t)p->refill_bytes - p->tokens);
-    u128 wait = (((u128)missing << RATE_SHIFT) + p->rate_fp - 1) / p->rate_fp;
+    /* exact, so that it is the same moment whenever it is asked for */
+    u128 wait = (((u128)missing << RATE_SHIFT) - p->fraction + p->rate_fp - 1) / p->rate_fp;
     quic_ns wait_ns = wait > 10 * QUIC_NS_PER_S ? 10 * QUIC_NS_PER_S : (quic_ns)wait;
     quic_ns at_ns = p->updated_ns + wait_ns;
     return at_ns > now ? at_ns : now + 1;

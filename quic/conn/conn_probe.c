@@ -3,13 +3,24 @@
 #include "quic/conn/conn_paths.h"
 #include "quic/wire/frame_encode.h"
 
-/* Less is no packet worth sending. */
-#define PATH_DATAGRAM_MIN (QUIC_AEAD_TAG_LEN + 64u)
+/* A header of any size, one PATH_CHALLENGE or PATH_RESPONSE, the tag. */
+#define PATH_DATAGRAM_MIN                                                                          \
+    (1u + QUIC_CID_LEN_MAX + QUIC_PN_LEN_MAX + 1u + QUIC_PATH_CHALLENGE_LEN + QUIC_AEAD_TAG_LEN)
 
 /* RFC 9000 8.1 limits servers; a client's probes are few. */
 static uint64_t credit_of(const quic_conn *conn, const quic_path *path)
 {
     return conn->role == QUIC_CLIENT ? UINT64_MAX : quic_path_credit(path);
+}
+
+static size_t room_of(uint64_t credit)
+{
+    return credit < QUIC_MIN_INITIAL_LEN ? (size_t)credit : QUIC_MIN_INITIAL_LEN;
+}
+
+static bool has_room(uint64_t credit, const quic_tx_unit *unit)
+{
+    return credit >= PATH_DATAGRAM_MIN && room_of(credit) <= unit->cap;
 }
 
 static void set_unit(quic_conn *conn, quic_tx_unit *unit, quic_path *path, size_t len)
@@ -45,9 +56,9 @@ static size_t build_side(quic_conn *conn, quic_side_path *side, quic_tx_unit *un
 {
     quic_packet_build b;
     uint8_t data[QUIC_PATH_DATA_LEN];
-    size_t size = quic_validate_pad_len(credit_of(conn, &side->path));
-    if (size < PATH_DATAGRAM_MIN || size > unit->cap ||
-        !quic_packet_begin(conn, &b, QUIC_SPACE_APP, unit->buf, size)) {
+    uint64_t credit = credit_of(conn, &side->path);
+    if (!has_room(credit, unit) ||
+        !quic_packet_begin(conn, &b, QUIC_SPACE_APP, unit->buf, room_of(credit))) {
         return 0;
     }
     if (challenge) {
@@ -58,7 +69,7 @@ static size_t build_side(quic_conn *conn, quic_side_path *side, quic_tx_unit *un
            quic_path_pop_response(&side->path, data)) {
         b.p += quic_frame_encode_path_response(b.p, (size_t)(b.end - b.p), data);
     }
-    size_t len = quic_packet_finish_elsewhere(conn, &b, size, now);
+    size_t len = quic_packet_finish_elsewhere(conn, &b, quic_validate_pad_len(credit), now);
     quic_packet_protect(conn, &b);
     return len;
 }
@@ -100,16 +111,16 @@ static bool send_challenge(quic_conn *conn, quic_tx_unit *unit, quic_ns now)
 {
     quic_packet_build b;
     quic_validate *v = &conn->move->validate;
-    size_t size = quic_validate_pad_len(credit_of(conn, &conn->path));
-    if (!challenge_is_due(v, now) || size < PATH_DATAGRAM_MIN || size > unit->cap ||
-        !quic_packet_begin(conn, &b, QUIC_SPACE_APP, unit->buf, size)) {
+    uint64_t credit = credit_of(conn, &conn->path);
+    if (!challenge_is_due(v, now) || !has_room(credit, unit) ||
+        !quic_packet_begin(conn, &b, QUIC_SPACE_APP, unit->buf, room_of(credit))) {
         return false;
     }
     b.p += quic_frame_encode_path_challenge(b.p, (size_t)(b.end - b.p),
                                             quic_validate_next(v, conn->env->rng));
     b.eliciting = true;
     b.mtu_probe = true; /* its loss tells that nobody is there, not that there is congestion */
-    size_t len = quic_packet_finish(conn, &b, size, now);
+    size_t len = quic_packet_finish(conn, &b, quic_validate_pad_len(credit), now);
     quic_packet_protect(conn, &b);
     on_challenge_sent(conn, v, len, now);
     set_unit(conn, unit, &conn->path, len);

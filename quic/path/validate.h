@@ -85,10 +85,11 @@ static inline quic_ns quic_validate_deadline(const quic_validate *v)
 quic_validate_fact quic_validate_on_timeout(quic_validate *v, quic_ns now);
 
 /* quic_validate_pad_len: how large a datagram with PATH_CHALLENGE or PATH_RESPONSE has to be: 1200
- * bytes, but no more than the address's credit (RFC 9000 8.2.1, 8.2.2). */
+ * bytes, where the address's credit allows it (RFC 9000 8.2.1, 8.2.2). Where it does not, padding would
+ * prove nothing, and use up what the next challenge or an acknowledgement needs. */
 static inline uint32_t quic_validate_pad_len(uint64_t credit)
 {
-    return credit < QUIC_MIN_INITIAL_LEN ? (uint32_t)credit : QUIC_MIN_INITIAL_LEN;
+    return credit < QUIC_MIN_INITIAL_LEN ? 0 : QUIC_MIN_INITIAL_LEN;
 }
 
 #ifdef __cplusplus

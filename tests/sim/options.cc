@@ -289,9 +289,6 @@ void draw_moves(Options &o)
         return;
     }
     o.preferred = static_cast<uint8_t>(r.chance(0.2) ? (r.chance(0.5) ? 4 : 6) : 0);
-    if (o.attack.forge > 0 || o.attack.replay > 0) {
-        o.preferred = 0; /* not understood yet: some clients fall silent under both */
-    }
     bool rotates = false;
     for (ConnPlan &c : o.conns) {
         c.migrations = r.chance(0.15) ? static_cast<uint32_t>(r.range(1, 4)) : 0;

@@ -45,13 +45,6 @@ void World::on_closed(App *app)
     }
     bool done = app->is_done() && other != nullptr && other->is_done();
     bool planned_silence = c->plan.never_close && done;
-    /* An attacker's copy that overtakes the first packet from a new address takes the server to the
-     * attacker, and from there back to the old address; a client with nothing to say is not found
-     * again (RFC 9000 9.3.3, RFC 9308 3.2). */
-    bool copied = options_.attack.forge > 0 || options_.attack.replay > 0;
-    for (const RebindPlan &r : options_.rebinds) {
-        planned_silence = planned_silence || (copied && r.client == c->plan.client);
-    }
     if (info.kind == QURING_CLOSE_IDLE_TIMEOUT && !planned_silence && !peer_gone &&
         !options_.harsh && !options_.may_run_out && !c->victim) {
         fail("connection " + std::to_string(c->index) + ": idle timeout without a reason");

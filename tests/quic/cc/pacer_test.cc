@@ -124,4 +124,23 @@ TEST(Pacer, SlowRatesKeepTheirFractions)
     EXPECT_NEAR((double)now, 1e10, 1e7); /* 3000 bytes, a quarter of the bucket */
 }
 
+/* Whoever asks early, late or often hears of the same moment. */
+TEST(Pacer, TheNextMomentDoesNotDependOnWhoAsksWhen)
+{
+    for (uint64_t cwnd : {2400u, 25675u, 1000000u}) {
+        quic_pacer p;
+        quic_pacer_init(&p, true, kMss, 0);
+        quic_pacer_update(&p, cwnd, 1313 * kMs, true, kMss, 0);
+        while (quic_pacer_budget(&p, 0) > 0) {
+            quic_pacer_on_sent(&p, kMss);
+        }
+        quic_ns next = quic_pacer_next_send(&p, 0);
+        for (quic_ns now = 1; now < next; now += next / 97 + 1) {
+            EXPECT_EQ(quic_pacer_budget(&p, now), 0u);
+            EXPECT_EQ(quic_pacer_next_send(&p, now), next) << cwnd << " at " << now;
+        }
+        EXPECT_GT(quic_pacer_budget(&p, next), 0u);
+    }
+}
+
 } // namespace

@@ -119,6 +119,31 @@ TEST_F(MoveTest, IdleConnectionSurvivesARebinding)
     EXPECT_EQ(path_changes(net.server), 5u);
 }
 
+/* RFC 9000 8.2.1: a challenge is padded where the limit allows 1200 bytes and only there. A client that
+ * was moved and has nothing to say brings credit for some hundred bytes: the first challenge may be lost. */
+TEST_F(MoveTest, ASilentClientIsFoundAgainWhenTheFirstChallengeIsLost)
+{
+    ASSERT_TRUE(net.handshake());
+    net.run_for(5 * kS);
+    nat.active = true;
+    std::vector<size_t> small;
+    auto through = net.filter;
+    net.filter = [&](Packet &p) {
+        if (p.to_server || p.to.port != nat.outside) {
+            return through(p);
+        }
+        small.push_back(p.bytes.size());
+        return small.size() > 1 && through(p);
+    };
+    ASSERT_EQ(quic_conn_ping(net.client.conn), QUIC_OK);
+    net.run_for(2 * kS);
+    ASSERT_GE(small.size(), 2u);
+    EXPECT_LT(small[0], 64u);
+    EXPECT_EQ(info_of(net.server).remote.port, nat.outside);
+    uint64_t back = net.write(net.server, "there you are", true);
+    EXPECT_TRUE(net.run_until([&] { return net.client.streams[back].fin; }, 5 * kS));
+}
+
 /* RFC 9000 9.3.2, 9.3.3: an attacker on the side sends a copy of a client's packet from elsewhere,
  * ahead of the original. The real client is heard of again and the connection stays with it. */
 TEST_F(MoveTest, CopiesFromElsewhereDoNotStealTheConnection)

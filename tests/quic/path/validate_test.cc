@@ -125,7 +125,7 @@ TEST_F(Validate, PaddingStopsAtTheCredit)
 {
     EXPECT_EQ(quic_validate_pad_len(UINT64_MAX), 1200u);
     EXPECT_EQ(quic_validate_pad_len(1200), 1200u);
-    EXPECT_EQ(quic_validate_pad_len(300), 300u);
+    EXPECT_EQ(quic_validate_pad_len(1199), 0u);
     EXPECT_EQ(quic_validate_pad_len(0), 0u);
 }
 
