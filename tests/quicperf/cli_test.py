@@ -82,6 +82,9 @@ class Wrong(unittest.TestCase):
         self.check(["serve"], 2, "serve", "server, client, demo, limit")
         self.check(["client"], 2, "HOST:PORT")
         self.check(["client", "localhost", "fast"], 2, "fast", "tput|rr|crr")
+        self.check(["client", "localhost", "latency"], 2, "-R")
+        self.check(["client", "localhost", "rr", "-R", "5"], 2, "latency")
+        self.check(["client", "localhost", "hps", "--0rtt"], 2, "--resume")
         self.check(["client", "localhost", "--frob"], 2, "--frob", "--payload")
         self.check(["client", "localhost", "--payload", "99"], 2, "99", "1200..65507")
         self.check(["client", "localhost", "-t", "soon"], 2, "soon", "1ms..24h")
@@ -155,9 +158,9 @@ class Wrong(unittest.TestCase):
         holder = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)  # swallows what it gets
         holder.bind(("127.0.0.1", 0))
         target = "127.0.0.1:%d" % holder.getsockname()[1]
-        for mode in "tput", "rr", "crr":
+        for mode in ["tput"], ["rr"], ["crr"], ["hps"], ["latency", "-R", "5"]:
             began = time.time()
-            self.check(["client", target, mode, "--timeout", "1s"], 1, target)
+            self.check(["client", target, *mode, "--timeout", "1s"], 1, target)
             self.assertLess(time.time() - began, 8)
         holder.close()
         self.check(["client", target, "--timeout", "1s"], 1, target)
@@ -284,6 +287,51 @@ class Runs(unittest.TestCase):
             self.assertGreaterEqual(run["summary"]["handshakes_per_s"], 1)
             run = self.client(server.port, "idle", "-c", "20", "-t", "200ms", "-w", "2")
             self.assertEqual(run["summary"]["connections"], 20)
+
+    def test_idle_says_when_all_are_open(self):
+        with Server() as server:
+            done = quicperf("client", "127.0.0.1:%d" % server.port, "idle", "-c", "7", "-t", "100ms")
+            self.assertEqual(done.stdout.splitlines()[0], "holding 7 connections")
+
+    def test_idle_outlives_the_idle_timeout(self):
+        with Server("--idle-timeout", "700ms") as server:
+            run = self.client(server.port, "idle", "-c", "3", "-t", "2s", "--idle-timeout", "700ms")
+            self.assertEqual(run["summary"]["errors"], 0)
+
+    def test_handshakes(self):
+        with Server() as server:
+            run = self.client(server.port, "hps", "-n", "30", "-c", "4", "-w", "2")
+            self.assertEqual(run["summary"]["connections"], 30)
+            self.assertEqual(run["summary"]["requests"], 0)
+            self.assertGreater(run["latency_us"]["p50"], 0)
+            self.assertFalse(run["summary"]["resumed"])
+            run = self.client(server.port, "hps", "-t", "300ms", "--resume")
+            self.assertTrue(run["summary"]["resumed"])
+            self.assertEqual(run["summary"]["resumed_connections"], run["summary"]["connections"])
+
+    def test_latency_counts_the_wait(self):
+        with Server() as server:
+            run = self.client(server.port, "latency", "-R", "200", "-n", "50", "-c", "2", "-s", "4")
+            self.assertEqual(run["summary"]["requests"], 50)
+            self.assertEqual(run["summary"]["offered_per_s"], 200)
+            self.assertEqual(run["summary"]["requests_unsent"], 0)
+            # 49 intervals of 5 ms are waited for, however fast the answers come.
+            self.assertGreaterEqual(run["summary"]["seconds"], 0.240)
+            # A million a second on one stream at a time: most never get a turn, and those that do
+            # have waited since they were due.
+            run = self.client(server.port, "latency", "-R", "1000000", "-t", "400ms")
+            self.assertGreater(run["summary"]["requests_unsent"], run["summary"]["requests"])
+            self.assertGreater(run["latency_us"]["max"], 200000)
+
+    def test_fair(self):
+        with Server() as server:
+            for direction in "down", "up":
+                run = self.client(server.port, "fair", "-c", "3", "-t", "400ms", "-d", direction)
+                summary = run["summary"]
+                self.assertGreater(summary["jain_index"], 1 / 3)
+                self.assertLessEqual(summary["jain_index"], 1)
+                self.assertLessEqual(summary["least_bytes"] * 3, summary["bytes"])
+                self.assertGreaterEqual(summary["most_bytes"] * 3, summary["bytes"])
 
     def test_ipv6(self):
         try:

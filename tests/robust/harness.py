@@ -120,6 +120,19 @@ def start_client(quicperf, target, *args):
                             stderr=subprocess.DEVNULL)
 
 
+def hold_connections(quicperf, target, count, *args):
+    """A client with that many idle connections, all of them open."""
+    client = subprocess.Popen([quicperf, "client", target, "idle", "-c", str(count), "-i", "0", *args],
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              universal_newlines=True)
+    said = client.stdout.readline()
+    if said != "holding %d connections\n" % count:
+        client.kill()
+        client.wait()
+        raise Failed("the client said: " + said.strip())
+    return client
+
+
 def fresh_client(quicperf, target):
     """A newcomer is served, both ways, to the last byte."""
     for direction in "down", "up":

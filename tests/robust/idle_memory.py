@@ -45,10 +45,10 @@ def one_run(quicperf, io, conns, quiet_s):
         alone = server.rss_kib()
         empty_wakes = worker_wakes(server, 2)
     with harness.Server(quicperf, *common) as server:
-        client = harness.start_client(quicperf, server.target, "idle", "-c", str(conns), "-t",
-                                      "100s", "--idle-timeout", "120s", "--timeout", "60s")
+        client = harness.hold_connections(quicperf, server.target, conns, "-t", "100s",
+                                          "--idle-timeout", "120s", "--keep-alive", "110s",
+                                          "--timeout", "60s")
         try:
-            time.sleep(2)
             wait_for_idle(server, client, 60)
             time.sleep(2)
             full = server.rss_kib()

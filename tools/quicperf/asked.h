@@ -1,4 +1,4 @@
-/* tools/quicperf/asked.h: whether connections became what the options ask for.
+/* tools/quicperf/asked.h: whether a run became what its options ask for.
  */
 #ifndef TOOLS_QUICPERF_ASKED_H
 #define TOOLS_QUICPERF_ASKED_H
@@ -17,8 +17,9 @@ extern "C" {
 /* qp_asked_version: whether a connection in `version` (QURING_QUIC_*) is what --version asks for. */
 bool qp_asked_version(const qp_options *options, uint32_t version);
 
-/* qp_asked_but_missed says in one line what --version or --disable-encryption did not get; false when
- * they got what they asked for. */
+/* qp_asked_but_missed says in one line which option of a client's run that ended well did not get what
+ * it asked for, and why; false when all of them did. A figure is worth nothing when the run was not
+ * the one that was asked for. */
 bool qp_asked_but_missed(char *out, size_t cap, const qp_options *options, const qp_result *result);
 
 #ifdef __cplusplus

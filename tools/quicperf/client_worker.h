@@ -17,6 +17,7 @@
 #include "tools/quicperf/hist.h"
 #include "tools/quicperf/options.h"
 #include "tools/quicperf/proto.h"
+#include "tools/quicperf/shares.h"
 #include "tools/quicperf/tickets.h"
 
 #ifdef __cplusplus
@@ -51,6 +52,18 @@ typedef struct qp_sample {
 } qp_sample;
 
 typedef struct qp_cconn qp_cconn;
+struct qp_slot;
+
+/* latency: request k is due at t0_ns + k * interval_ns, whatever became of those before it. */
+typedef struct qp_load {
+    double interval_ns;
+    uint64_t t0_ns;
+    uint64_t planned;     /* requests that got a slot: k of the next one */
+    struct qp_slot *free; /* slots without a request */
+    bool armed;           /* a timer will look */
+    uint64_t unsent;      /* at the end: due, and no slot was free */
+    uint64_t unanswered;  /* sent */
+} qp_load;
 
 typedef struct qp_cworker {
     qp_client_plan *plan;
@@ -58,7 +71,9 @@ typedef struct qp_cworker {
     bool limited;   /* ends by itself after `quota` (-n) */
     uint64_t quota; /* bytes or requests of this worker in all */
     uint8_t *scratch;
-    qp_hist *latency;        /* rr, crr */
+    qp_hist *latency;        /* rr, crr, hps, latency */
+    qp_load load;            /* latency */
+    qp_shares shares;        /* fair */
     qp_cconn *list;          /* every connection not yet CLOSED */
     uint32_t opening;        /* handshakes under way */
     uint32_t to_open;        /* connections still to be begun */

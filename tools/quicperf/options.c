@@ -87,19 +87,21 @@ static const qp_rule qp_rules[] = {
     {"--insecure", NULL, QP_C, QP_FLAG, QP_AT(insecure), 0, 0, NULL,
      "do not verify the server (loopback peers are not verified without --ca)"},
     {"-d", "--direction", QP_C, QP_CHOICE, QP_AT(direction), 0, 0, "down|up",
-     "tput, dgram: who sends; default down"},
+     "tput, fair, dgram: who sends; default down"},
     {"-n", "--amount", QP_C, QP_SIZE, QP_AT(amount), 1, 1ull << 50, "1..1024T",
-     "end after so many bytes (tput) or requests (rr, crr) in all"},
+     "end after so many bytes (tput), requests (rr, crr, latency) or handshakes (hps) in all"},
     {"-t", "--time", QP_C | QP_D | QP_L, QP_TIME, QP_AT(duration_ns), 1000000, 24 * QP_HOUR,
      "1ms..24h", "length of a run; default 10s (demo and limit: 3s)"},
     {"-c", "--conns", QP_C, QP_U32, QP_AT(conns), 1, 1000000, "1..1000000",
      "connections; default 1"},
     {"-s", "--streams", QP_C, QP_U32, QP_AT(streams), 1, 65536, "1..65536",
      "streams, or outstanding requests, per connection; default 1"},
+    {"-R", "--request-rate", QP_C, QP_U32, QP_AT(request_rate), 1, 100000000, "1..100000000",
+     "latency: requests per second in all, each measured from when it was due"},
     {"--req", NULL, QP_C, QP_SIZE, QP_AT(request_bytes), 0, 1ull << 40, "0..1T",
-     "rr, crr: request bytes after the 8-byte header; default 64"},
+     "rr, crr, latency: request bytes after the 8-byte header; default 64"},
     {"--resp", NULL, QP_C, QP_SIZE, QP_AT(response_bytes), 0, 1ull << 40, "0..1T",
-     "rr, crr: response bytes; default 1K"},
+     "rr, crr, latency: response bytes; default 1K"},
     {"--dgram-size", NULL, QP_C, QP_U32, QP_AT(dgram_bytes), 8, 65527, "8..65527",
      "dgram: payload bytes; default: the most that a packet carries"},
     {"--dgram-rate", NULL, QP_C, QP_U32, QP_AT(dgram_rate), 1, 100000000, "1..100000000",
@@ -110,6 +112,8 @@ static const qp_rule qp_rules[] = {
      "give up on a handshake after this; default 10s"},
     {"--idle-timeout", NULL, QP_S | QP_C, QP_TIME, QP_AT(idle_timeout_ns), 1000000, 24 * QP_HOUR,
      "1ms..24h", "give up on a silent peer after this; default 30s"},
+    {"--keep-alive", NULL, QP_C, QP_TIME, QP_AT(keep_alive_ns), 1000000, 24 * QP_HOUR, "1ms..24h",
+     "PING after so much silence; default never (idle: half of --idle-timeout)"},
     {"-w", "--workers", QP_S | QP_C, QP_U32, QP_AT(workers), 1, QURING_WORKERS_MAX, "1..64",
      "worker threads; default one per CPU of --cpu, else 1"},
     {"--cpu", NULL, QP_RUNS, QP_CPUS, 0, 0, 0, "CPU numbers such as 0,2-3",
@@ -180,7 +184,7 @@ static const struct {
     {"-V", QP_CMD_VERSION},
 };
 
-#define QP_MODES "tput|rr|crr|idle|dgram"
+#define QP_MODES "tput|rr|crr|idle|dgram|hps|latency|fair"
 
 typedef struct qp_parser {
     qp_options *out;
@@ -218,7 +222,8 @@ static int qp_word_index(const char *words, const char *word)
 
 const char *qp_mode_name(uint32_t mode)
 {
-    static const char *const names[] = {"tput", "rr", "crr", "idle", "dgram"};
+    static const char *const names[] = {"tput",  "rr",  "crr",     "idle",
+                                        "dgram", "hps", "latency", "fair"};
     return mode < sizeof(names) / sizeof(names[0]) ? names[mode] : "?";
 }
 
@@ -407,7 +412,14 @@ static bool qp_check(qp_parser *p)
     if ((o->impair.asked & 1u << QP_IMPAIR_QUEUE) != 0 && o->impair.link.rate_bits_per_s == 0) {
         return qp_wrong(p, "--queue waits for --rate: allowed are both or --rate alone");
     }
-    if (o->amount != 0 && (o->mode == QP_MODE_IDLE || o->mode == QP_MODE_DGRAM)) {
+    if ((o->mode == QP_MODE_LATENCY) != (o->request_rate != 0)) {
+        return qp_wrong(p, "latency and -R go together: allowed are both or neither");
+    }
+    if (o->mode == QP_MODE_HPS && o->zero_rtt) {
+        return qp_wrong(p, "hps sends nothing that could go in 0-RTT: allowed is --resume");
+    }
+    if (o->amount != 0 &&
+        (o->mode == QP_MODE_IDLE || o->mode == QP_MODE_DGRAM || o->mode == QP_MODE_FAIR)) {
         return qp_wrong(p, "%s takes no -n: allowed is -t", qp_mode_name(o->mode));
     }
     if (o->command == QP_CMD_CLIENT && o->port == 0) {
@@ -436,6 +448,9 @@ static void qp_options_finish(qp_options *o)
 {
     if (o->duration_ns == 0) {
         o->duration_ns = o->command == QP_CMD_CLIENT ? 10 * QP_NS_PER_S : 3 * QP_NS_PER_S;
+    }
+    if (o->mode == QP_MODE_IDLE && o->keep_alive_ns == 0) {
+        o->keep_alive_ns = o->idle_timeout_ns / 2;
     }
     if (!o->interval_set) {
         o->interval_ns = o->command == QP_CMD_SERVER ? 0 : QP_NS_PER_S;
@@ -514,6 +529,10 @@ void qp_options_usage(FILE *to)
         "      crr    a new connection for every request, -c at once\n"
         "      idle   open -c connections and keep them\n"
         "      dgram  unreliable datagrams over -c connections (RFC 9221)\n"
+        "      hps    handshakes and nothing else, -c at once (--resume: resumed ones)\n"
+        "      latency  -R requests per second at fixed times; one that waits for those before it\n"
+        "             counts from when it was due\n"
+        "      fair   tput for -t, and how evenly the -c connections shared it (Jain's index)\n"
         "  quicperf demo [options]    server and client in this process: limit, down, up, rr\n"
         "  quicperf limit [options]   the ceiling: encryption and UDP I/O between two threads\n"
         "  quicperf --help | --version\n"

@@ -33,11 +33,14 @@ typedef enum qp_command {
 } qp_command;
 
 typedef enum qp_mode {
-    QP_MODE_TPUT = 0,  /* bulk transfer */
-    QP_MODE_RR = 1,    /* requests over standing connections */
-    QP_MODE_CRR = 2,   /* a connection for each request */
-    QP_MODE_IDLE = 3,  /* connections that do nothing */
-    QP_MODE_DGRAM = 4, /* datagrams */
+    QP_MODE_TPUT = 0,    /* bulk transfer */
+    QP_MODE_RR = 1,      /* requests over standing connections */
+    QP_MODE_CRR = 2,     /* a connection for each request */
+    QP_MODE_IDLE = 3,    /* connections that do nothing */
+    QP_MODE_DGRAM = 4,   /* datagrams */
+    QP_MODE_HPS = 5,     /* handshakes and nothing else */
+    QP_MODE_LATENCY = 6, /* requests at fixed times, whatever became of those before */
+    QP_MODE_FAIR = 7,    /* tput, and how the connections share it */
 } qp_mode;
 
 typedef enum qp_version {
@@ -99,6 +102,7 @@ typedef struct qp_options {
     uint64_t amount;      /* bytes (tput) or requests (rr, crr); 0: not given */
     uint32_t conns;
     uint32_t streams;       /* per connection */
+    uint32_t request_rate;  /* latency: per second in all; 0: not given */
     uint64_t request_bytes; /* after the 8 bytes that say how much to answer */
     uint64_t response_bytes;
     bool ack_frequency;        /* ask the peer to acknowledge less often */
@@ -107,6 +111,8 @@ typedef struct qp_options {
     uint32_t dgram_rate;       /* per second and connection; 0: as fast as can be */
     uint64_t timeout_ns;       /* handshake */
     uint64_t idle_timeout_ns;
+    uint64_t
+        keep_alive_ns; /* client: PING after so much silence; 0: never (idle: half of idle_timeout) */
     uint32_t max_streams; /* server: streams a client may have open */
 
     qp_impair_options impair; /* client: the network before the server */

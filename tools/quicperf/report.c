@@ -190,6 +190,21 @@ void qp_report_final(qp_out *out, const qp_result *r)
     if (r->latency != NULL && r->latency->count > 0) {
         qp_report_latency(out, r->latency);
     }
+    if (r->unsent > 0 || r->unanswered > r->requests / 100 + 1) {
+        (void)fprintf(out->text,
+                      "overload: %" PRIu64 " requests were due and had no stream, %" PRIu64
+                      " were not answered in time: the latencies are of those that were\n",
+                      r->unsent, r->unanswered);
+    }
+    if (r->shares.count > 0 && r->seconds > 0) {
+        char least[32];
+        char most[32];
+        double bits = 8 / r->seconds;
+        (void)fprintf(out->text, "shares: least %s  most %s  Jain's index %.4f\n",
+                      qp_format_rate(least, sizeof(least), (double)r->shares.min * bits),
+                      qp_format_rate(most, sizeof(most), (double)r->shares.max * bits),
+                      qp_shares_jain(&r->shares));
+    }
     (void)fflush(out->text);
 }
 
@@ -244,6 +259,16 @@ static void qp_report_summary(qp_json *json, const qp_result *r)
     qp_json_u64(json, "datagrams_lost", r->datagrams_lost);
     qp_json_u64(json, "migrations", r->migrations);
     qp_json_u64(json, "preferred_connections", r->preferred_count);
+    if (r->offered_per_s > 0) {
+        qp_json_u64(json, "offered_per_s", r->offered_per_s);
+        qp_json_u64(json, "requests_unsent", r->unsent);
+        qp_json_u64(json, "requests_unanswered", r->unanswered);
+    }
+    if (r->shares.count > 0) {
+        qp_json_double(json, "jain_index", qp_shares_jain(&r->shares));
+        qp_json_u64(json, "least_bytes", r->shares.min);
+        qp_json_u64(json, "most_bytes", r->shares.max);
+    }
     qp_json_double(json, "rtt_us", (double)r->rtt_ns / 1e3);
     qp_json_double(json, "min_rtt_us", (double)r->min_rtt_ns / 1e3);
     qp_json_u64(json, "cwnd_bytes", r->cwnd_bytes);

@@ -8,11 +8,13 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "quring/base.h"
 #include "quring/impair.h"
 
 #include "tools/quicperf/hist.h"
 #include "tools/quicperf/json.h"
 #include "tools/quicperf/options.h"
+#include "tools/quicperf/shares.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -33,7 +35,7 @@ typedef struct qp_interval {
 } qp_interval;
 
 typedef struct qp_result {
-    const char *mode;      /* "tput", "rr", "crr", "idle", "server" */
+    const char *mode;      /* of qp_mode_name, or "server" */
     const char *direction; /* "down", "up"; NULL where it means nothing */
     char backend[16];      /* copies: the runtime is gone when the report is written */
     char backend_why[128];
@@ -54,7 +56,9 @@ typedef struct qp_result {
     uint64_t retry_count;       /* connections that did */
     uint64_t token_count;       /* connections that showed a token and were spared it */
     uint64_t migrations;        /* moves to another local port */
-    uint64_t preferred_count;   /* connections that went to the server's preferred address */
+    quring_status
+        move_refused;         /* why the last one was not even begun; QURING_OK: none was refused */
+    uint64_t preferred_count; /* connections that went to the server's preferred address */
 
     double seconds;
     uint64_t bytes;
@@ -62,6 +66,10 @@ typedef struct qp_result {
     uint64_t connections; /* handshakes completed */
     uint64_t errors;      /* connections or requests that failed */
     double handshakes_per_s;
+    uint32_t offered_per_s; /* latency: requests that were due per second */
+    uint64_t unsent;        /* latency: due, but every slot was taken until the end */
+    uint64_t unanswered;    /* latency: sent, and not answered before the end */
+    qp_shares shares;       /* fair */
     uint64_t key_updates;   /* of both sides, on all connections */
     uint64_t ack_frequency; /* ACK_FREQUENCY frames sent and received */
     uint64_t acks_sent;     /* ACK frames */

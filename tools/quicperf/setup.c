@@ -46,6 +46,7 @@ static void qp_limits_from(quring_limits *limits, const qp_options *o)
     }
     limits->handshake_timeout_ns = o->timeout_ns;
     limits->idle_timeout_ns = o->idle_timeout_ns;
+    limits->keep_alive_ns = o->keep_alive_ns;
     limits->disable_1rtt_encryption = o->disable_encryption;
     qp_versions_from(limits, o);
     if (o->impair.rebind_ns != 0) {
