@@ -78,8 +78,8 @@ class Wrong(unittest.TestCase):
         return run
 
     def test_arguments(self):
-        self.check([], 2, "server, client, demo, limit")
-        self.check(["serve"], 2, "serve", "server, client, demo, limit")
+        self.check([], 2, "server, client, demo, compare, limit")
+        self.check(["serve"], 2, "serve", "server, client, demo, compare, limit")
         self.check(["client"], 2, "HOST:PORT")
         self.check(["client", "localhost", "fast"], 2, "fast", "tput|rr|crr")
         self.check(["client", "localhost", "latency"], 2, "-R")
@@ -153,6 +153,38 @@ class Wrong(unittest.TestCase):
                     self.skipTest("openssl cannot make certificates here")
             self.check(["server", "-p", "0", "--cert", path("a.pem"), "--key", path("b.key")], 1,
                        "b.key")
+
+    def test_tcp_control_refused(self):
+        with Server() as server:
+            target = "127.0.0.1:%d" % server.port
+            self.check(["client", target, "--tcp", "-t", "200ms"], 1, "TCP", target)
+        for args in ["crr"], ["-n", "1M"], ["-s", "2"], ["idle"]:
+            self.check(["client", "localhost", "--tcp", *args], 2, "--tcp")
+        self.check(["compare", "--rounds", "0"], 2, "1..100")
+        self.check(["compare", "--cpu", "0,1,2"], 2, "one or two")
+
+    def test_tcp_control_verifies(self):
+        with tempfile.TemporaryDirectory() as folder:
+            cert, key, other = (os.path.join(folder, name) for name in ("cert", "key", "other"))
+            try:
+                make_certificate(cert, key, "localhost")
+                make_certificate(other, os.path.join(folder, "other.key"), "localhost")
+            except (OSError, subprocess.CalledProcessError):
+                self.skipTest("openssl cannot make certificates here")
+            with Server("--tcp", "--cert", cert, "--key", key) as server:
+                target = "localhost:%d" % server.port
+                done = quicperf("client", target, "--tcp", "-t", "200ms", "--ca", cert)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                self.check(["client", target, "--tcp", "-t", "200ms", "--ca", other], 1,
+                           "CERTIFICATE_VERIFY_FAILED")
+            self.check(["server", "-p", "0", "--tcp", "--cert", cert, "--key", other], 1)
+
+    def test_tcp_port_in_use(self):
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as holder:
+            holder.bind(("127.0.0.1", 0))
+            holder.listen(1)
+            port = holder.getsockname()[1]
+            self.check(["server", "-p", str(port), "--tcp"], 1, "TCP port %d" % port)
 
     def test_unreachable(self):
         holder = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)  # swallows what it gets
@@ -243,7 +275,7 @@ class Runs(unittest.TestCase):
         for key in "backend", "aead", "payload_bytes", "intervals":
             self.assertIn(key, document)
         self.assertIsNone(document["summary"]["cpu_remote_s"])
-        self.assertIn(document["summary"]["version"], (1, 2))
+        self.assertIn(document["summary"]["version"], (None,) if "--tcp" in args else (1, 2))
         self.assertEqual(document["summary"]["errors"], 0)
         self.assertIn("done:", run.stderr)
         return document
@@ -332,6 +364,34 @@ class Runs(unittest.TestCase):
                 self.assertLessEqual(summary["jain_index"], 1)
                 self.assertLessEqual(summary["least_bytes"] * 3, summary["bytes"])
                 self.assertGreaterEqual(summary["most_bytes"] * 3, summary["bytes"])
+
+    def test_tcp_control(self):
+        with Server("--tcp", "-w", "2") as server:
+            for args in [], ["-d", "up", "-c", "3", "-w", "2"], ["rr", "-c", "2"], \
+                    ["rr", "--req", "100K", "--resp", "300K"], ["rr", "--resp", "0"]:
+                run = self.client(server.port, "--tcp", "-t", "200ms", *args)
+                summary = run["summary"]
+                self.assertEqual(run["backend"], "tcp", args)
+                self.assertGreater(summary["bytes"] if run["direction"] else summary["requests"], 0)
+                self.assertTrue(summary["cipher"].startswith("TLS_"), args)
+                self.assertIsNone(summary["version"])
+            self.client(server.port, "-n", "100K")
+
+    def test_compare(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "compare.json")
+            done = quicperf("compare", "-t", "100ms", "--rounds", "2", "--json", path)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn("QUIC is", done.stdout)
+            with open(path, encoding="utf-8") as file:
+                run = json.load(file)
+            self.assertEqual(run["rounds"], 2)
+            for kind in "down", "up", "rr":
+                self.assertGreater(run[kind]["ratio"]["median"], 0)
+                self.assertLessEqual(run[kind]["ratio"]["min"], run[kind]["ratio"]["max"])
+                for side in "quic", "tcp":
+                    self.assertEqual(run[kind][side]["last"]["backend"] == "tcp", side == "tcp")
+            self.assertGreater(run["rr"]["tcp"]["p50_us"]["median"], 0)
 
     def test_ipv6(self):
         try:

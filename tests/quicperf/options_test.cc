@@ -129,8 +129,8 @@ TEST(Options, SaysWhatIsWrongAndWhatIsAllowed)
         const char *wrong;
         const char *allowed;
     } rows[] = {
-        {"", "command", "server, client, demo, limit"},
-        {"serve", "serve", "server, client, demo, limit"},
+        {"", "command", "server, client, demo, compare, limit"},
+        {"serve", "serve", "server, client, demo, compare, limit"},
         {"server --frob", "--frob", "--cert"},
         {"server -d up", "-d", "-p"},
         {"client", "host", "HOST:PORT"},

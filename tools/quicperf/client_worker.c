@@ -101,6 +101,15 @@ static void qp_cconn_sample_dgrams(const qp_cconn *c, qp_sample *s)
     }
 }
 
+/* fair: what each connection got. */
+static void qp_cworker_count_shares(qp_cworker *w)
+{
+    memset(&w->shares, 0, sizeof(w->shares));
+    for (const qp_cconn *c = w->list; c != NULL; c = c->next) {
+        qp_shares_add(&w->shares, c->bytes);
+    }
+}
+
 void qp_cworker_sample(void *ctx)
 {
     qp_cworker *w = ctx;
@@ -132,16 +141,11 @@ void qp_cworker_sample(void *ctx)
         s->min_rtt_ns = w->info.min_rtt_ns;
         s->cwnd_bytes = w->info.cwnd_bytes;
     }
+    if (w->plan->options->mode == QP_MODE_FAIR) {
+        qp_cworker_count_shares(w);
+    }
     atomic_fetch_add(&w->samples_taken, 1);
     qp_cworker_wake(w);
-}
-
-/* fair: what each connection got. */
-static void qp_cworker_count_shares(qp_cworker *w)
-{
-    for (const qp_cconn *c = w->list; c != NULL; c = c->next) {
-        qp_shares_add(&w->shares, c->bytes);
-    }
 }
 
 void qp_cworker_stop(void *ctx)
@@ -151,9 +155,6 @@ void qp_cworker_stop(void *ctx)
         qp_load_stop(w);
     }
     qp_cworker_sample(w);
-    if (w->plan->options->mode == QP_MODE_FAIR) {
-        qp_cworker_count_shares(w);
-    }
     w->measuring = false;
     w->stopped = true;
     for (qp_cconn *c = w->list; c != NULL; c = c->next) {

@@ -9,10 +9,11 @@
 extern "C" {
 #endif
 
-int qp_run_server(const qp_options *options); /* run_server.c */
-int qp_run_client(const qp_options *options); /* run_client.c */
-int qp_run_demo(const qp_options *options);   /* run_demo.c */
-int qp_run_limit(const qp_options *options);  /* run_limit.c */
+int qp_run_server(const qp_options *options);  /* run_server.c */
+int qp_run_client(const qp_options *options);  /* run_client.c */
+int qp_run_demo(const qp_options *options);    /* run_demo.c */
+int qp_run_compare(const qp_options *options); /* run_compare.c */
+int qp_run_limit(const qp_options *options);   /* run_limit.c */
 
 #ifdef __cplusplus
 }

@@ -34,6 +34,8 @@ int main(int argc, char **argv)
         return qp_flush(qp_run_client(&options));
     case QP_CMD_DEMO:
         return qp_flush(qp_run_demo(&options));
+    case QP_CMD_COMPARE:
+        return qp_flush(qp_run_compare(&options));
     case QP_CMD_LIMIT:
         return qp_flush(qp_run_limit(&options));
     case QP_CMD_HELP:

@@ -11,7 +11,8 @@
 #define QP_C    QP_CMD_CLIENT
 #define QP_D    QP_CMD_DEMO
 #define QP_L    QP_CMD_LIMIT
-#define QP_RUNS (QP_S | QP_C | QP_D | QP_L)
+#define QP_X    QP_CMD_COMPARE
+#define QP_RUNS (QP_S | QP_C | QP_D | QP_L | QP_X)
 
 typedef enum qp_kind {
     QP_FLAG,
@@ -90,9 +91,15 @@ static const qp_rule qp_rules[] = {
      "tput, fair, dgram: who sends; default down"},
     {"-n", "--amount", QP_C, QP_SIZE, QP_AT(amount), 1, 1ull << 50, "1..1024T",
      "end after so many bytes (tput), requests (rr, crr, latency) or handshakes (hps) in all"},
-    {"-t", "--time", QP_C | QP_D | QP_L, QP_TIME, QP_AT(duration_ns), 1000000, 24 * QP_HOUR,
-     "1ms..24h", "length of a run; default 10s (demo and limit: 3s)"},
-    {"-c", "--conns", QP_C, QP_U32, QP_AT(conns), 1, 1000000, "1..1000000",
+    {"--tcp", NULL, QP_S, QP_FLAG, QP_AT(tcp), 0, 0, NULL,
+     "serve perf over TCP and TLS 1.3, too, on the TCP port of the same number"},
+    {"--tcp", NULL, QP_C, QP_FLAG, QP_AT(tcp), 0, 0, NULL,
+     "tput, rr: TCP and TLS 1.3 instead of QUIC (a quicperf server needs --tcp)"},
+    {"--rounds", NULL, QP_X, QP_U32, QP_AT(rounds), 1, 100, "1..100",
+     "how often QUIC and TCP take turns; default 3"},
+    {"-t", "--time", QP_C | QP_D | QP_L | QP_X, QP_TIME, QP_AT(duration_ns), 1000000, 24 * QP_HOUR,
+     "1ms..24h", "length of a run; default 10s (demo, limit, compare: 3s)"},
+    {"-c", "--conns", QP_C | QP_X, QP_U32, QP_AT(conns), 1, 1000000, "1..1000000",
      "connections; default 1"},
     {"-s", "--streams", QP_C, QP_U32, QP_AT(streams), 1, 65536, "1..65536",
      "streams, or outstanding requests, per connection; default 1"},
@@ -125,17 +132,17 @@ static const qp_rule qp_rules[] = {
      "UDP payload bytes of full packets"},
     {"--mtu-probe", NULL, QP_S | QP_C, QP_U32, QP_AT(mtu_probe), 1200, 65507, "1200..65507",
      "largest UDP payload to search for (RFC 8899); default 1472"},
-    {"--cc", NULL, QP_S | QP_C | QP_D, QP_CHOICE, QP_AT(cc), 0, 0, "cubic|reno|bbr",
+    {"--cc", NULL, QP_S | QP_C | QP_D | QP_X, QP_CHOICE, QP_AT(cc), 0, 0, "cubic|reno|bbr",
      "congestion control"},
     {"--ack-frequency", NULL, QP_S | QP_C, QP_FLAG, QP_AT(ack_frequency), 0, 0, NULL,
      "ask the peer to acknowledge bulk data less often"},
-    {"--no-pacing", NULL, QP_S | QP_C | QP_D, QP_FLAG, QP_AT(no_pacing), 0, 0, NULL,
+    {"--no-pacing", NULL, QP_S | QP_C | QP_D | QP_X, QP_FLAG, QP_AT(no_pacing), 0, 0, NULL,
      "send as fast as the window allows"},
     {"--no-gso", NULL, QP_S | QP_C | QP_D, QP_FLAG, QP_AT(no_gso), 0, 0, NULL,
      "no UDP segmentation offload"},
     {"--no-gro", NULL, QP_S | QP_C | QP_D, QP_FLAG, QP_AT(no_gro), 0, 0, NULL,
      "no UDP receive offload"},
-    {"--spin", NULL, QP_S | QP_C | QP_D, QP_U32, QP_AT(spin_us), 0, 1000000, "0..1000000",
+    {"--spin", NULL, QP_S | QP_C | QP_D | QP_X, QP_U32, QP_AT(spin_us), 0, 1000000, "0..1000000",
      "microseconds to poll before sleeping; default 0"},
     {"--window", NULL, QP_RUNS, QP_SIZE, QP_AT(window_bytes), 65536, 1ull << 32, "64K..4G",
      "largest receive window per stream (limit: bytes in flight)"},
@@ -178,10 +185,10 @@ static const struct {
     const char *name;
     qp_command command;
 } qp_commands[] = {
-    {"server", QP_CMD_SERVER}, {"client", QP_CMD_CLIENT},   {"demo", QP_CMD_DEMO},
-    {"limit", QP_CMD_LIMIT},   {"help", QP_CMD_HELP},       {"--help", QP_CMD_HELP},
-    {"-h", QP_CMD_HELP},       {"version", QP_CMD_VERSION}, {"--version", QP_CMD_VERSION},
-    {"-V", QP_CMD_VERSION},
+    {"server", QP_CMD_SERVER},     {"client", QP_CMD_CLIENT},   {"demo", QP_CMD_DEMO},
+    {"limit", QP_CMD_LIMIT},       {"compare", QP_CMD_COMPARE}, {"help", QP_CMD_HELP},
+    {"--help", QP_CMD_HELP},       {"-h", QP_CMD_HELP},         {"version", QP_CMD_VERSION},
+    {"--version", QP_CMD_VERSION}, {"-V", QP_CMD_VERSION},
 };
 
 #define QP_MODES "tput|rr|crr|idle|dgram|hps|latency|fair"
@@ -425,7 +432,11 @@ static bool qp_check(qp_parser *p)
     if (o->command == QP_CMD_CLIENT && o->port == 0) {
         return qp_wrong(p, "-p 0 is not possible for client: allowed are 1..65535");
     }
-    if ((o->command & (QP_CMD_DEMO | QP_CMD_LIMIT)) != 0 && o->cpu_count > 2) {
+    if (o->command == QP_CMD_CLIENT && o->tcp &&
+        (o->amount != 0 || o->streams != 1 || (o->mode != QP_MODE_TPUT && o->mode != QP_MODE_RR))) {
+        return qp_wrong(p, "--tcp takes tput or rr with -t, and one stream per connection");
+    }
+    if ((o->command & (QP_CMD_DEMO | QP_CMD_LIMIT | QP_CMD_COMPARE)) != 0 && o->cpu_count > 2) {
         return qp_wrong(p, "--cpu lists %zu CPUs: allowed are one or two", o->cpu_count);
     }
     return true;
@@ -442,6 +453,7 @@ static void qp_options_init(qp_options *o)
     o->timeout_ns = 10 * QP_NS_PER_S;
     o->idle_timeout_ns = 30 * QP_NS_PER_S;
     o->max_streams = 100;
+    o->rounds = 3;
 }
 
 static void qp_options_finish(qp_options *o)
@@ -468,8 +480,9 @@ bool qp_options_parse(qp_options *out, char *message, size_t message_cap, int ar
     bool only_operands = false;
     qp_options_init(out);
     if (argc < 2) {
-        return qp_wrong(&p, "a command is missing: allowed are server, client, demo, limit, "
-                            "--help, --version");
+        return qp_wrong(&p,
+                        "a command is missing: allowed are server, client, demo, compare, limit, "
+                        "--help, --version");
     }
     for (size_t i = 0; i < sizeof(qp_commands) / sizeof(qp_commands[0]); i++) {
         if (strcmp(argv[1], qp_commands[i].name) == 0) {
@@ -477,10 +490,11 @@ bool qp_options_parse(qp_options *out, char *message, size_t message_cap, int ar
         }
     }
     if (out->command == 0) {
-        return qp_wrong(&p,
-                        "%s is no command: allowed are server, client, demo, limit, --help, "
-                        "--version",
-                        argv[1]);
+        return qp_wrong(
+            &p,
+            "%s is no command: allowed are server, client, demo, compare, limit, --help, "
+            "--version",
+            argv[1]);
     }
     for (int i = 2; i < argc && (out->command & QP_RUNS) != 0; i++) {
         bool is_option = !only_operands && argv[i][0] == '-' && argv[i][1] != '\0';
@@ -512,9 +526,10 @@ static void qp_usage_rule(FILE *to, const qp_rule *rule)
     (void)snprintf(left, sizeof(left), "%s%s%s%s%s", rule->name, rule->alias == NULL ? "" : ", ",
                    rule->alias == NULL ? "" : rule->alias, value,
                    rule->kind == QP_CHOICE ? rule->words : "");
-    (void)fprintf(to, "  %-32s %s [%s%s%s%s]\n", left, rule->help,
+    (void)fprintf(to, "  %-32s %s [%s%s%s%s%s]\n", left, rule->help,
                   (rule->commands & QP_S) != 0 ? "s" : "", (rule->commands & QP_C) != 0 ? "c" : "",
-                  (rule->commands & QP_D) != 0 ? "d" : "", (rule->commands & QP_L) != 0 ? "l" : "");
+                  (rule->commands & QP_D) != 0 ? "d" : "", (rule->commands & QP_L) != 0 ? "l" : "",
+                  (rule->commands & QP_X) != 0 ? "x" : "");
 }
 
 void qp_options_usage(FILE *to)
@@ -534,12 +549,14 @@ void qp_options_usage(FILE *to)
         "             counts from when it was due\n"
         "      fair   tput for -t, and how evenly the -c connections shared it (Jain's index)\n"
         "  quicperf demo [options]    server and client in this process: limit, down, up, rr\n"
+        "  quicperf compare [options] the same, QUIC and TCP with TLS 1.3 in turns: medians, "
+        "spread, ratio\n"
         "  quicperf limit [options]   the ceiling: encryption and UDP I/O between two threads\n"
         "  quicperf --help | --version\n"
         "\n"
         "Sizes: K, M, G, T are powers of 1024. Times: us, ms, s, m; a bare number is seconds.\n"
         "Rates count bytes read by the application (down) or acknowledged by the peer (up).\n"
-        "Options, in brackets who takes them: server, client, demo, limit\n",
+        "Options, in brackets who takes them: server, client, demo, limit, x: compare\n",
         to);
     for (size_t i = 0; i < QP_RULE_COUNT; i++) {
         qp_usage_rule(to, &qp_rules[i]);

@@ -30,6 +30,7 @@ typedef enum qp_command {
     QP_CMD_LIMIT = 1 << 3,
     QP_CMD_HELP = 1 << 4,
     QP_CMD_VERSION = 1 << 5,
+    QP_CMD_COMPARE = 1 << 6,
 } qp_command;
 
 typedef enum qp_mode {
@@ -121,7 +122,10 @@ typedef struct qp_options {
     uint64_t interval_ns;
     bool interval_set;
     bool quiet;
-    bool one; /* server: end when one connection has ended */
+    bool
+        tcp; /* server: TCP and TLS 1.3 too, on the port of the same number; client: instead of QUIC */
+    uint32_t rounds; /* compare */
+    bool one;        /* server: end when one connection has ended */
 } qp_options;
 
 /* qp_options_parse fills `out` from the command line. Returns true; false with one line in `message`

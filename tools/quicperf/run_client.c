@@ -6,6 +6,7 @@
 #include "tools/quicperf/json.h"
 #include "tools/quicperf/report.h"
 #include "tools/quicperf/setup.h"
+#include "tools/quicperf/tcp/client.h"
 
 static bool qp_write_client_json(qp_json_file *file, const qp_result *result)
 {
@@ -45,7 +46,7 @@ int qp_run_client(const qp_options *options)
         qp_json_file_drop(&file);
         return qp_fail("cannot watch for signals");
     }
-    rc = qp_client_measure(&result, &run);
+    rc = options->tcp ? qp_tcp_measure(&result, &run, NULL) : qp_client_measure(&result, &run);
     if (result.seconds > 0) {
         qp_report_final(&out, &result);
     }

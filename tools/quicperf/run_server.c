@@ -14,6 +14,7 @@
 #include "tools/quicperf/report.h"
 #include "tools/quicperf/server.h"
 #include "tools/quicperf/setup.h"
+#include "tools/quicperf/tcp/server.h"
 #include "tools/quicperf/units.h"
 
 /* What the last interval line has seen. */
@@ -186,10 +187,10 @@ static void qp_server_hello(qp_out *out, const qp_server *server, const qp_optio
 {
     quring_runtime_info info;
     quring_runtime_get_info(qp_server_runtime(server), &info);
-    qp_out_line(out, "listening on %s port %u  (%u worker%s, %s: %s, %s%s)",
+    qp_out_line(out, "listening on %s port %u  (%u worker%s, %s: %s, %s%s%s)",
                 o->bind != NULL ? o->bind : "loopback", port, info.workers,
                 info.workers == 1 ? "" : "s", info.backend, info.backend_why, info.aead,
-                o->cert == NULL ? ", self-signed certificate" : "");
+                o->cert == NULL ? ", self-signed certificate" : "", o->tcp ? ", TCP too" : "");
 }
 
 int qp_run_server(const qp_options *options)
@@ -231,10 +232,21 @@ int qp_run_server(const qp_options *options)
         qp_json_file_drop(&file);
         return qp_server_failed(options, &err, status);
     }
+    qp_tcp_server *tcp = NULL;
+    if (options->tcp) {
+        char why[160];
+        tcp = qp_tcp_server_open(options, port, why, sizeof(why));
+        if (tcp == NULL) {
+            qp_server_close(server);
+            qp_json_file_drop(&file);
+            return qp_fail("%s", why);
+        }
+    }
     qp_server_hello(&out, server, options, port);
     qp_server_loop(server, options, &out, wake_fd, signal_fd);
     qp_signals_exit_on_next();
     qp_server_result(&result, server, &config, began_ns);
+    qp_tcp_server_close(tcp);
     qp_server_close(server);
     qp_server_summary(&out, &result);
     return qp_write_server_json(&file, &result) ? QP_EXIT_OK : QP_EXIT_FAILED;

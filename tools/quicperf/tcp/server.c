@@ -1,0 +1,343 @@
+#define _GNU_SOURCE
+#include "tools/quicperf/tcp/server.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "tools/quicperf/proto.h"
+#include "tools/quicperf/tcp/link.h"
+#include "tools/quicperf/tcp/thread.h"
+
+#define QP_LISTENERS_MAX 2u /* both loopback addresses */
+#define QP_EVENTS_MAX    64
+#define QP_TURN_BYTES    (4u * 1024 * 1024) /* of one connection before the others get a turn */
+
+typedef enum qp_peer_state {
+    QP_PEER_SHAKES,
+    QP_PEER_ASKS,
+    QP_PEER_SENDS,
+    QP_PEER_READS
+} qp_peer_state;
+
+typedef struct qp_peer qp_peer;
+typedef struct qp_tcp_worker qp_tcp_worker;
+
+struct qp_peer {
+    qp_tcp_link link;
+    qp_tcp_worker *worker;
+    qp_peer *next;
+    qp_peer *prev;
+    qp_peer_state state;
+    uint32_t events;
+    uint8_t header[QP_TCP_HEADER_LEN];
+    uint8_t header_len;
+    uint64_t payload_left;
+    uint64_t answer_left;
+};
+
+struct qp_tcp_worker {
+    qp_tcp_server *server;
+    pthread_t thread;
+    bool started;
+    int epoll;
+    int listeners[QP_LISTENERS_MAX];
+    uint32_t listener_events[QP_LISTENERS_MAX];
+    qp_peer *list;
+    uint8_t scratch[QP_TCP_BUFFER];
+};
+
+struct qp_tcp_server {
+    qp_tcp_tls *tls;
+    int stop_fd;
+    uint32_t worker_count;
+    qp_tcp_worker *workers;
+    uint8_t pattern[QP_TCP_BUFFER];
+};
+
+/* ---- one connection ------------------------------------------------------------------------------ */
+
+static void qp_peer_free(qp_peer *peer)
+{
+    if (peer->prev != NULL) {
+        peer->prev->next = peer->next;
+    } else {
+        peer->worker->list = peer->next;
+    }
+    if (peer->next != NULL) {
+        peer->next->prev = peer->prev;
+    }
+    qp_tcp_link_close(&peer->link);
+    free(peer);
+}
+
+static uint64_t qp_load_be64(const uint8_t *at)
+{
+    uint64_t value = 0;
+    for (int i = 0; i < 8; i++) {
+        value = value << 8 | at[i];
+    }
+    return value;
+}
+
+static qp_tcp_rc qp_peer_ask(qp_peer *peer)
+{
+    size_t got = 0;
+    qp_tcp_rc rc = qp_tcp_link_read(&peer->link, &got, peer->header + peer->header_len,
+                                    QP_TCP_HEADER_LEN - peer->header_len);
+    peer->header_len = (uint8_t)(peer->header_len + got);
+    if (peer->header_len == QP_TCP_HEADER_LEN) {
+        peer->answer_left = qp_load_be64(peer->header);
+        peer->payload_left = qp_load_be64(peer->header + 8);
+        peer->header_len = 0;
+        peer->state = peer->payload_left > 0 ? QP_PEER_READS : QP_PEER_SENDS;
+    }
+    return rc;
+}
+
+/* Payload is read and forgotten. */
+static qp_tcp_rc qp_peer_read(qp_peer *peer, size_t *moved)
+{
+    size_t cap = peer->payload_left < QP_TCP_BUFFER ? (size_t)peer->payload_left : QP_TCP_BUFFER;
+    size_t got = 0;
+    qp_tcp_rc rc = qp_tcp_link_read(&peer->link, &got, peer->worker->scratch, cap);
+    *moved += got;
+    if (peer->payload_left != QP_ENDLESS) {
+        peer->payload_left -= got;
+        peer->state = peer->payload_left == 0 ? QP_PEER_SENDS : QP_PEER_READS;
+    }
+    return rc;
+}
+
+static qp_tcp_rc qp_peer_send(qp_peer *peer, size_t *moved)
+{
+    size_t len = peer->answer_left < QP_TCP_BUFFER ? (size_t)peer->answer_left : QP_TCP_BUFFER;
+    size_t taken = 0;
+    qp_tcp_rc rc = qp_tcp_link_write(&peer->link, &taken, peer->worker->server->pattern, len);
+    *moved += taken;
+    peer->answer_left -= peer->answer_left != QP_ENDLESS ? taken : 0;
+    if (rc == QP_TCP_OK && peer->answer_left == 0) {
+        rc = qp_tcp_link_flush(&peer->link);
+        peer->state = rc == QP_TCP_OK ? QP_PEER_ASKS : QP_PEER_SENDS;
+    }
+    return rc;
+}
+
+/* As far as the socket lets it, or a turn's worth. */
+static void qp_peer_step(qp_peer *peer)
+{
+    size_t moved = 0;
+    qp_tcp_rc rc = QP_TCP_OK;
+    while (rc == QP_TCP_OK && moved < QP_TURN_BYTES) { /* each turn moves bytes or the state */
+        switch (peer->state) {
+        case QP_PEER_SHAKES:
+            rc = qp_tcp_link_handshake(&peer->link);
+            peer->state = rc == QP_TCP_OK ? QP_PEER_ASKS : QP_PEER_SHAKES;
+            break;
+        case QP_PEER_ASKS:
+            rc = qp_peer_ask(peer);
+            moved += QP_TCP_HEADER_LEN;
+            break;
+        case QP_PEER_READS:
+            rc = qp_peer_read(peer, &moved);
+            break;
+        case QP_PEER_SENDS:
+            rc = qp_peer_send(peer, &moved);
+            break;
+        }
+    }
+    /* OK: the turn is over, not the work; what TLS has buffered would not make the socket readable. */
+    bool sends = peer->link.wants_write || rc == QP_TCP_OK;
+    if ((rc != QP_TCP_OK && rc != QP_TCP_AGAIN) ||
+        !qp_epoll_set(peer->worker->epoll, peer->link.fd, &peer->events, sends ? EPOLLOUT : EPOLLIN,
+                      peer)) {
+        qp_peer_free(peer);
+    }
+}
+
+static void qp_peer_accept(qp_tcp_worker *w, int listener)
+{
+    int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    qp_peer *peer = fd < 0 ? NULL : calloc(1, sizeof(*peer));
+    if (peer == NULL || !qp_tcp_link_open(&peer->link, w->server->tls, fd, NULL)) {
+        if (peer == NULL && fd >= 0) {
+            (void)close(fd);
+        }
+        free(peer);
+        return;
+    }
+    peer->worker = w;
+    peer->next = w->list;
+    if (peer->next != NULL) {
+        peer->next->prev = peer;
+    }
+    w->list = peer;
+    qp_peer_step(peer);
+}
+
+/* ---- workers ------------------------------------------------------------------------------------- */
+
+static void *qp_tcp_worker_main(void *ctx)
+{
+    qp_tcp_worker *w = ctx;
+    struct epoll_event events[QP_EVENTS_MAX];
+    for (;;) {
+        int count = epoll_wait(w->epoll, events, QP_EVENTS_MAX, -1);
+        for (int i = 0; i < count; i++) {
+            void *who = events[i].data.ptr;
+            if (who == w->server) {
+                return NULL;
+            }
+            if (who == &w->listeners[0] || who == &w->listeners[1]) {
+                qp_peer_accept(w, *(int *)who);
+            } else {
+                qp_peer_step(who);
+            }
+        }
+        if (count < 0 && errno != EINTR) {
+            return NULL;
+        }
+    }
+}
+
+static int qp_listen(const quring_addr *addr)
+{
+    struct sockaddr_storage at;
+    socklen_t len = qp_sockaddr_from(&at, addr);
+    int one = 1;
+    int fd = socket(at.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) == 0 &&
+        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)) == 0 &&
+        bind(fd, (const struct sockaddr *)&at, len) == 0 && listen(fd, SOMAXCONN) == 0) {
+        return fd;
+    }
+    int why = errno;
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    errno = why;
+    return -1;
+}
+
+/* As the QUIC server: -B, or both loopback addresses, of which IPv6's may be missing. */
+static uint32_t qp_listen_addrs(quring_addr out[QP_LISTENERS_MAX], const qp_options *o,
+                                uint16_t port)
+{
+    if (o->bind != NULL) {
+        return quring_addr_parse(&out[0], o->bind, port, NULL) == QURING_OK ? 1 : 0;
+    }
+    return quring_addr_parse(&out[0], "127.0.0.1", port, NULL) == QURING_OK &&
+                   quring_addr_parse(&out[1], "::1", port, NULL) == QURING_OK
+               ? 2
+               : 0;
+}
+
+static bool qp_tcp_worker_open(qp_tcp_worker *w, const qp_options *o, uint16_t port)
+{
+    quring_addr addrs[QP_LISTENERS_MAX];
+    struct epoll_event stop = {.events = EPOLLIN, .data = {.ptr = w->server}};
+    uint32_t count = qp_listen_addrs(addrs, o, port);
+    w->epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (w->epoll < 0 || epoll_ctl(w->epoll, EPOLL_CTL_ADD, w->server->stop_fd, &stop) != 0) {
+        return false;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        addrs[i].port = port;
+        w->listeners[i] = qp_listen(&addrs[i]);
+        if (w->listeners[i] < 0 && i > 0) {
+            continue;
+        }
+        if (w->listeners[i] < 0 || !qp_epoll_set(w->epoll, w->listeners[i], &w->listener_events[i],
+                                                 EPOLLIN, &w->listeners[i])) {
+            return false;
+        }
+    }
+    return count > 0;
+}
+
+qp_tcp_server *qp_tcp_server_open(const qp_options *options, uint16_t port, char *error, size_t cap)
+{
+    qp_tcp_server *server = calloc(1, sizeof(*server));
+    if (server == NULL) {
+        (void)snprintf(error, cap, "out of memory");
+        return NULL;
+    }
+    server->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    server->workers = calloc(options->workers, sizeof(server->workers[0]));
+    server->tls = qp_tcp_tls_create(options, NULL, error, cap);
+    if (server->tls == NULL) {
+        qp_tcp_server_close(server);
+        return NULL;
+    }
+    bool ok = server->stop_fd >= 0 && server->workers != NULL;
+    for (uint32_t i = 0; ok && i < options->workers; i++) {
+        qp_tcp_worker *w = &server->workers[i];
+        w->server = server;
+        w->epoll = w->listeners[0] = w->listeners[1] = -1;
+        server->worker_count++;
+        errno = 0;
+        ok = qp_tcp_worker_open(w, options, port) &&
+             qp_thread_start(&w->thread, options, i, qp_tcp_worker_main, w);
+        w->started = ok;
+    }
+    if (!ok) {
+        (void)snprintf(error, cap, "cannot listen on TCP port %u: %s", port, strerror(errno));
+        qp_tcp_server_close(server);
+        return NULL;
+    }
+    return server;
+}
+
+double qp_tcp_server_cpu_s(const qp_tcp_server *server)
+{
+    double seconds = 0;
+    for (uint32_t i = 0; i < server->worker_count; i++) {
+        seconds += qp_thread_cpu_s(server->workers[i].thread);
+    }
+    return seconds;
+}
+
+static void qp_tcp_worker_close(qp_tcp_worker *w)
+{
+    if (w->started) {
+        (void)pthread_join(w->thread, NULL);
+    }
+    while (w->list != NULL) {
+        qp_peer_free(w->list);
+    }
+    for (uint32_t i = 0; i < QP_LISTENERS_MAX; i++) {
+        if (w->listeners[i] >= 0) {
+            (void)close(w->listeners[i]);
+        }
+    }
+    if (w->epoll >= 0) {
+        (void)close(w->epoll);
+    }
+}
+
+void qp_tcp_server_close(qp_tcp_server *server)
+{
+    uint64_t one = 1;
+    if (server == NULL) {
+        return;
+    }
+    if (server->stop_fd >= 0) {
+        (void)!write(server->stop_fd, &one, sizeof(one));
+    }
+    for (uint32_t i = 0; i < server->worker_count; i++) {
+        qp_tcp_worker_close(&server->workers[i]);
+    }
+    if (server->stop_fd >= 0) {
+        (void)close(server->stop_fd);
+    }
+    qp_tcp_tls_free(server->tls);
+    free(server->workers);
+    free(server);
+}
