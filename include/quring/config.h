@@ -98,6 +98,8 @@ typedef struct quring_limits {
     bool ignore_preferred_address; /* client: stay when a server would rather be met at another
                                       address (RFC 9000 9.6) */
     uint64_t cwnd_max_bytes;       /* congestion window never grows beyond */
+    uint32_t congestion_control;   /* 1 + a quring_cc; 0 = that of quring_config.cc */
+    uint64_t initial_rtt_ns; /* assumed before the first measurement; 0 = 333 ms (RFC 9002 6.2.2) */
     bool ack_frequency;    /* ask peers that can (draft-ietf-quic-ack-frequency) to acknowledge bulk
                                 data less often: eight times per window at least. Off by default: fewer
                                 ACK frames save CPU on both sides and capacity of the way back, but the

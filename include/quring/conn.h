@@ -48,6 +48,11 @@ typedef enum quring_event_type {
                                quring_conn_get_info has its addresses */
     QURING_EV_PATH_FAILED, /* client: nobody answered on the path quring_conn_migrate tried; the
                                connection goes on where it was */
+    QURING_EV_STREAM_SIZE_KNOWN, /* the end of `stream` overtook bytes before it, which are still missing
+                                    (RFC 9000 3.2): it is at `offset` */
+    QURING_EV_STREAM_RESET_ACKED, /* our reset of `stream` arrived (RFC 9000 3.1, "Reset Recvd") */
+    QURING_EV_KEYS_UPDATED, /* both directions have new keys (RFC 9001 6), whoever began: `level` is
+                                     their phase, 0 or 1 */
 } quring_event_type;
 
 /* Who ended a connection, and how. */
@@ -78,11 +83,12 @@ typedef struct quring_event {
     void *conn_ctx;       /* listener's or connect's ctx, or what quring_conn_set_ctx put there */
     quring_stream stream; /* STREAM_* events */
     uint64_t stream_id;
-    void *stream_ctx;               /* what quring_stream_set_ctx put there, else NULL */
-    uint64_t app_error;             /* STREAM_RESET, STREAM_STOPPED */
-    uint64_t offset;                /* STREAM_RELEASED: bytes */
+    void *stream_ctx;   /* what quring_stream_set_ctx put there, else NULL */
+    uint64_t app_error; /* STREAM_RESET, STREAM_STOPPED */
+    uint64_t offset;    /* STREAM_RELEASED: bytes; STREAM_RESET, STREAM_SIZE_KNOWN: the final size
+                        (RFC 9000 4.5) */
     const quring_close_info *close; /* CLOSED; valid during the callback */
-    uint8_t level;                  /* HANDSHAKE_DATA: quring_level of the bytes */
+    uint8_t level;                  /* HANDSHAKE_DATA: quring_level of the bytes; KEYS_UPDATED */
     quring_bytes data;              /* HANDSHAKE_*, SESSION, TOKEN: borrowed during the callback */
 } quring_event;
 
@@ -193,6 +199,12 @@ QURING_EXPORT quring_status quring_conn_peer_certificate(quring_conn conn,
  * QURING_E_INVAL (no address of the server's is of `local`'s family; or it is the one in use);
  * QURING_E_OS (no socket there); QURING_E_NOMEM; QURING_E_THREAD. */
 QURING_EXPORT quring_status quring_conn_migrate(quring_conn conn, const quring_addr *local);
+
+/* quring_conn_give_token sends a client one more NEW_TOKEN frame (RFC 9000 8.1.3), beyond those of
+ * limits.new_tokens. Returns QURING_OK; QURING_E_AGAIN (QURING_TOKENS_WAITING_MAX wait to leave
+ * already); QURING_E_STATE (a client's connection, not established, or closed); QURING_E_THREAD. */
+#define QURING_TOKENS_WAITING_MAX 8u
+QURING_EXPORT quring_status quring_conn_give_token(quring_conn conn);
 
 /* quring_conn_ping sends a PING. Returns QURING_OK; QURING_E_STATE; QURING_E_THREAD. */
 QURING_EXPORT quring_status quring_conn_ping(quring_conn conn);

@@ -85,6 +85,15 @@ QURING_EXPORT quring_status quring_handshake_set_peer_params(quring_conn conn, c
 QURING_EXPORT quring_status quring_handshake_set_limits(quring_conn conn,
                                                         const quring_limits *limits);
 
+/* quring_handshake_set_preferred offers a client `v4` and `v6` (NULL or family 0: none) to go to once the
+ * handshake is over (RFC 9000 9.6), as quring_listen_options does for all of a listener's clients. A
+ * listener of this runtime has to be at each of them, which may be a paused one.
+ * Returns QURING_OK; QURING_E_INVAL (no address, or one without a port); QURING_E_STATE (a client's
+ * connection, addresses are offered already, or too late: its parameters were asked for);
+ * QURING_E_NOMEM; QURING_E_THREAD. */
+QURING_EXPORT quring_status quring_handshake_set_preferred(quring_conn conn, const quring_addr *v4,
+                                                           const quring_addr *v6);
+
 /* Transport parameters as numbers (RFC 9000 18.2, RFC 9221 3): what an application may want to know of a
  * peer, and what a client remembers of a server for 0-RTT. Absent ones have the RFC's default. */
 typedef struct quring_transport_params {

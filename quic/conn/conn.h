@@ -57,6 +57,7 @@ quic_conn *quic_stream_conn(const quic_stream *stream);
 quic_rc quic_conn_close(quic_conn *conn, uint64_t app_error, const char *reason);
 quic_rc quic_conn_ping(quic_conn *conn);
 quic_rc quic_conn_update_keys(quic_conn *conn);
+quic_rc quic_conn_give_token(quic_conn *conn);
 void quic_conn_get_info(const quic_conn *conn, quring_conn_info *out);
 /* The DER of the certificate the peer showed, and whether its chain was verified; false: none. Valid
  * until the connection closes. */
@@ -132,6 +133,7 @@ quic_rc quic_conn_hs_send(quic_conn *conn, quic_level level, const uint8_t *data
 quic_rc quic_conn_hs_install_secret(quic_conn *conn, quic_level level, bool is_write,
                                     uint16_t cipher_suite, const uint8_t *secret, size_t len);
 quic_rc quic_conn_hs_set_limits(quic_conn *conn, const quring_limits *limits);
+quic_rc quic_conn_hs_set_preferred(quic_conn *conn, const quic_addr *v4, const quic_addr *v6);
 quic_rc quic_conn_hs_get_params(quic_conn *conn, uint8_t *buf, size_t *out_len, size_t buf_len);
 quic_rc quic_conn_hs_set_peer_params(quic_conn *conn, const uint8_t *data, size_t len);
 /* The server's parameters as an application sees them. */

@@ -19,6 +19,9 @@ void quic_conn_apply_send_facts(quic_conn *conn, quic_stream *s,
     if (facts->finished) {
         events |= QUIC_STREAM_EV_FINISHED;
     }
+    if (QUIC_UNLIKELY(facts->done && s->send_state == QUIC_SEND_RESET_RECVD)) {
+        events |= QUIC_STREAM_EV_RESET_ACKED;
+    }
     if (events != 0) {
         quic_conn_raise_stream(conn, s, events);
     }
@@ -204,7 +207,7 @@ static void requeue_frame(quic_conn *conn, quic_space space, const quic_sent_fra
         }
         break;
     case QUIC_SF_NEW_TOKEN:
-        quic_conn_give_tokens(conn, 1);
+        (void)quic_conn_give_token(conn);
         break;
     case QUIC_SF_ACK_FREQUENCY:
         quic_conn_ack_frequency_lost(conn, frame);

@@ -7,12 +7,14 @@ static const struct {
     quring_event_type type;
 } stream_events[] = {
     {QUIC_STREAM_EV_OPENED, QURING_EV_STREAM_OPENED},
+    {QUIC_STREAM_EV_SIZE_KNOWN, QURING_EV_STREAM_SIZE_KNOWN},
     {QUIC_STREAM_EV_READABLE, QURING_EV_STREAM_READABLE},
     {QUIC_STREAM_EV_RESET, QURING_EV_STREAM_RESET},
     {QUIC_STREAM_EV_STOPPED, QURING_EV_STREAM_STOPPED},
     {QUIC_STREAM_EV_RELEASED, QURING_EV_STREAM_RELEASED},
     {QUIC_STREAM_EV_WRITABLE, QURING_EV_STREAM_WRITABLE},
     {QUIC_STREAM_EV_FINISHED, QURING_EV_STREAM_FINISHED},
+    {QUIC_STREAM_EV_RESET_ACKED, QURING_EV_STREAM_RESET_ACKED},
     {QUIC_STREAM_EV_CLOSED, QURING_EV_STREAM_CLOSED},
 };
 #define STREAM_EVENT_COUNT (sizeof(stream_events) / sizeof(stream_events[0]))
@@ -27,9 +29,13 @@ static void fill_stream_event(quic_conn *conn, quic_stream *s, uint32_t bit, qur
     switch (bit) {
     case QUIC_STREAM_EV_RESET:
         out->app_error = s->peer_reset_error;
+        out->offset = s->recv.final_size;
         if (quic_stream_on_reset_read(s)) {
             quic_conn_maybe_closed_stream(conn, s);
         }
+        break;
+    case QUIC_STREAM_EV_SIZE_KNOWN:
+        out->offset = s->recv.final_size;
         break;
     case QUIC_STREAM_EV_STOPPED:
         out->app_error = s->peer_stop_error;
@@ -166,6 +172,10 @@ bool quic_conn_poll_event(quic_conn *conn, quic_event *out, quic_ns now)
     }
     if (take(conn, QUIC_CONN_EV_PATH_CHANGED, QURING_EV_PATH_CHANGED, out) ||
         take(conn, QUIC_CONN_EV_PATH_FAILED, QURING_EV_PATH_FAILED, out)) {
+        return true;
+    }
+    if (take(conn, QUIC_CONN_EV_KEYS_UPDATED, QURING_EV_KEYS_UPDATED, out)) {
+        out->level = conn->rx_phase ? 1 : 0;
         return true;
     }
     if (take(conn, QUIC_CONN_EV_WANT_SOCKET, QUIC_EV_WANT_SOCKET, out)) {

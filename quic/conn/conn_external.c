@@ -100,6 +100,15 @@ quic_rc quic_conn_hs_set_limits(quic_conn *conn, const quring_limits *limits)
     return QUIC_OK;
 }
 
+quic_rc quic_conn_hs_set_preferred(quic_conn *conn, const quic_addr *v4, const quic_addr *v6)
+{
+    if (!driven(conn) || conn->role != QUIC_SERVER || conn->params_shown || conn->params_applied ||
+        conn->preferred != NULL) {
+        return QUIC_E_STATE;
+    }
+    return quic_conn_offer_preferred(conn, v4, v6);
+}
+
 quic_rc quic_conn_hs_get_params(quic_conn *conn, uint8_t *buf, size_t *out_len, size_t buf_len)
 {
     if (!driven(conn)) {

@@ -31,11 +31,14 @@ static void init_transport(quic_conn *conn, quic_ns now)
         quic_ack_tracker_init(&conn->spaces[space].acks, &conn->mem, lim->ack_ranges_max,
                               space == QUIC_SPACE_APP ? lim->ack_delay_ns : 0);
     }
-    quic_recovery_init(&conn->recovery, &conn->mem, lim->sent_packets_max, QUIC_INITIAL_RTT_NS,
+    quic_recovery_init(&conn->recovery, &conn->mem, lim->sent_packets_max,
+                       lim->initial_rtt_ns != 0 ? lim->initial_rtt_ns : QUIC_INITIAL_RTT_NS,
                        conn->role == QUIC_CLIENT);
-    const quic_cc_vtable *cc = conn->env->cc == QURING_CC_NEWRENO ? &quic_newreno_vtable
-                               : conn->env->cc == QURING_CC_BBR   ? &quic_bbr_vtable
-                                                                  : &quic_cubic_vtable;
+    const uint32_t choice =
+        lim->congestion_control != 0 ? lim->congestion_control - 1 : (uint32_t)conn->env->cc;
+    const quic_cc_vtable *cc = choice == QURING_CC_NEWRENO ? &quic_newreno_vtable
+                               : choice == QURING_CC_BBR   ? &quic_bbr_vtable
+                                                           : &quic_cubic_vtable;
     quic_cc_init(&conn->cc, cc, datagram, lim->cwnd_max_bytes, conn->env->pacing);
     quic_pacer_init(&conn->pacer, conn->env->pacing, datagram, now);
     quic_flow_send_init(&conn->flow_send, 0);

@@ -25,6 +25,7 @@
 #include "quic/conn/conn_ack_freq.h"
 #include "quic/conn/conn_datagram.h"
 #include "quic/conn/conn_env.h"
+#include "quic/conn/conn_notes.h"
 #include "quic/conn/conn_version.h"
 #include "quic/conn/glitch.h"
 #include "quic/path/cid_local.h"
@@ -84,38 +85,6 @@ enum {
     QUIC_SF_ACK_FREQUENCY, /* id: sequence number; off: the delay asked for, in microseconds */
 };
 #define QUIC_SF_FIN 1u
-
-/* Events of the connection (quic_conn.events) and of a stream (quic_stream.events). */
-enum {
-    QUIC_CONN_EV_HS_PENDING = 1u << 0,
-    QUIC_CONN_EV_HS_DATA = 1u << 1,
-    QUIC_CONN_EV_CONNECTED = 1u << 2,
-    QUIC_CONN_EV_STREAMS_AVAILABLE = 1u << 3,
-    QUIC_CONN_EV_CLOSED = 1u << 4,
-    QUIC_CONN_EV_STREAM_LIMIT = 1u << 5,
-    QUIC_CONN_EV_EARLY_READY = 1u << 8,
-    QUIC_CONN_EV_EARLY_REJECTED = 1u << 9,
-    QUIC_CONN_EV_SESSION = 1u << 10,
-    QUIC_CONN_EV_TOKEN = 1u << 11,
-    QUIC_CONN_EV_DATAGRAM_READABLE = 1u << 12,
-    QUIC_CONN_EV_DATAGRAM_WRITABLE = 1u << 13,
-    QUIC_CONN_EV_WANT_SOCKET = 1u << 16,
-    QUIC_CONN_EV_PATH_CHANGED = 1u << 17,
-    QUIC_CONN_EV_PATH_FAILED = 1u << 18,
-};
-enum {
-    QUIC_STREAM_EV_OPENED = 1u << 0,
-    QUIC_STREAM_EV_READABLE = 1u << 1,
-    QUIC_STREAM_EV_RESET = 1u << 2,
-    QUIC_STREAM_EV_STOPPED = 1u << 3,
-    QUIC_STREAM_EV_WRITABLE = 1u << 4,
-    QUIC_STREAM_EV_RELEASED = 1u << 5,
-    QUIC_STREAM_EV_FINISHED = 1u << 6,
-    QUIC_STREAM_EV_CLOSED = 1u << 7,
-};
-/* quic_stream.events_seen: what the application was told and has not used up. */
-#define QUIC_STREAM_TOLD_READABLE (1u << 0)
-#define QUIC_STREAM_TOLD_CLOSED   (1u << 1)
 
 /* RFC 9001 6.6 allows 2^23 packets with one AES-GCM key and 2^21.5 with one of AES-CCM; we change it
  * after so many, and after half of its limit at the latest. */

@@ -121,6 +121,7 @@ quic_rc quic_conn_on_opened(quic_conn *conn, const quic_keys *keys, uint64_t pn,
     conn->rx_phase = !conn->rx_phase;
     conn->rx_phase_first_pn = pn;
     conn->rx_phase_unacked = true;
+    quic_conn_raise(conn, QUIC_CONN_EV_KEYS_UPDATED);
     quic_conn_derive_next(conn);
     return QUIC_OK;
 }

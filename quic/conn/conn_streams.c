@@ -154,6 +154,12 @@ void quic_conn_apply_recv_facts(quic_conn *conn, quic_stream *s,
         s->events_seen |= QUIC_STREAM_TOLD_READABLE;
         events |= QUIC_STREAM_EV_READABLE;
     }
+    if (QUIC_UNLIKELY(facts->size_known)) {
+        events |= QUIC_STREAM_EV_SIZE_KNOWN;
+    }
+    if (facts->all_received || facts->reset) {
+        s->events &= ~(uint32_t)QUIC_STREAM_EV_SIZE_KNOWN; /* no longer true */
+    }
     if (QUIC_UNLIKELY(facts->reset)) {
         s->events &= ~(uint32_t)QUIC_STREAM_EV_READABLE; /* unread bytes are gone */
         events |= QUIC_STREAM_EV_RESET;

@@ -23,6 +23,20 @@ void quic_conn_give_tokens(quic_conn *conn, uint8_t count)
     conn->pending |= QUIC_PEND_NEW_TOKEN;
 }
 
+quic_rc quic_conn_give_token(quic_conn *conn)
+{
+    if (conn->role != QUIC_SERVER || conn->state != QUIC_CONN_ESTABLISHED) {
+        return QUIC_E_STATE;
+    }
+    if (conn->new_tokens_due >= QURING_TOKENS_WAITING_MAX) {
+        return QUIC_E_AGAIN;
+    }
+    conn->new_tokens_due++;
+    conn->pending |= QUIC_PEND_NEW_TOKEN;
+    quic_conn_mark_dirty(conn);
+    return QUIC_OK;
+}
+
 /* A lost frame is replaced by one with a fresh token: each is for the address in use when it leaves. */
 bool quic_packet_add_new_tokens(quic_conn *conn, quic_packet_build *b)
 {

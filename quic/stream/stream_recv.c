@@ -95,6 +95,7 @@ quic_rc quic_stream_on_data(quic_stream *s, quic_flow_recv *conn_flow, uint64_t 
         quic_recv_buf_set_final(&s->recv, end);
         quic_stream_set_recv_state(s, QUIC_RECV_SIZE_KNOWN);
         s->ctrl_pending &= (uint8_t)~QUIC_STREAM_CTRL_MAX_DATA; /* no more credit needed, 3.2 */
+        facts->size_known = !quic_recv_buf_all_received(&s->recv);
     }
     note_arrival(s, facts);
     return QUIC_OK;

@@ -19,6 +19,7 @@ extern "C" {
 /* What a frame or a read means for the connection. */
 typedef struct quic_stream_recv_facts {
     bool readable;        /* bytes or the end can be read now */
+    bool size_known;      /* the end came before bytes that lie before it */
     bool all_received;    /* DATA_RECVD was entered */
     bool reset;           /* the peer abandoned the stream, and the application should hear it
                              (peer_reset_error) */

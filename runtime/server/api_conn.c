@@ -75,6 +75,13 @@ quring_status quring_conn_ping(quring_conn conn)
     return status == QURING_OK ? rt_status_of(quic_conn_ping(c)) : status;
 }
 
+quring_status quring_conn_give_token(quring_conn conn)
+{
+    quic_conn *c = NULL;
+    quring_status status = rt_local_conn(&c, conn);
+    return status == QURING_OK ? rt_status_of(quic_conn_give_token(c)) : status;
+}
+
 quring_status quring_conn_update_keys(quring_conn conn)
 {
     quic_conn *c = NULL;

@@ -1,6 +1,9 @@
+#include <string.h>
+
 #include "quring/handshake.h"
 
 #include "quic/conn/conn.h"
+#include "runtime/server/addr.h"
 #include "runtime/server/config_check.h"
 #include "runtime/server/error.h"
 #include "runtime/server/local.h"
@@ -84,6 +87,33 @@ quring_status quring_handshake_set_limits(quring_conn conn, const quring_limits 
     quic_conn *c = NULL;
     quring_status status = rt_local_conn(&c, conn);
     return status == QURING_OK ? rt_status_of(quic_conn_hs_set_limits(c, limits)) : status;
+}
+
+static bool rt_is_place(const quring_addr *addr)
+{
+    return addr != NULL && addr->family != 0;
+}
+
+quring_status quring_handshake_set_preferred(quring_conn conn, const quring_addr *v4,
+                                             const quring_addr *v6)
+{
+    quic_addr places[2];
+    memset(places, 0, sizeof(places));
+    if ((!rt_is_place(v4) && !rt_is_place(v6)) ||
+        (rt_is_place(v4) && (v4->family != 4 || v4->port == 0)) ||
+        (rt_is_place(v6) && (v6->family != 6 || v6->port == 0))) {
+        return QURING_E_INVAL;
+    }
+    if (rt_is_place(v4)) {
+        places[0] = rt_addr_to_core(v4);
+    }
+    if (rt_is_place(v6)) {
+        places[1] = rt_addr_to_core(v6);
+    }
+    quic_conn *c = NULL;
+    quring_status status = rt_local_conn(&c, conn);
+    return status == QURING_OK ? rt_status_of(quic_conn_hs_set_preferred(c, &places[0], &places[1]))
+                               : status;
 }
 
 quring_status quring_handshake_get_params(quring_conn conn, uint8_t *buf, size_t *out_len,

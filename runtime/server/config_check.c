@@ -66,6 +66,8 @@ static const rt_limit_rule rt_limit_rules[] = {
     RT_RULE(mtu_probe_max_bytes, true, 1200, 65507),
     RT_RULE(datagram_max_bytes, true, 2, 65535),      /* RFC 9221 3: the whole frame */
     RT_RULE(cwnd_max_bytes, false, 2 * 1200, RT_TIB), /* RFC 9002 7.2: two datagrams at least */
+    RT_RULE(congestion_control, false, 0, 1 + (uint64_t)QURING_CC_BBR),
+    RT_RULE(initial_rtt_ns, true, QUIC_NS_PER_MS / 10, 60 * QUIC_NS_PER_S),
     RT_RULE(versions, false, 1, QURING_SPEAKS_V1 | QURING_SPEAKS_V2),
     RT_RULE(ack_delay_ns, false, 0, 16383 * QUIC_NS_PER_MS), /* RFC 9000 18.2: below 2^14 ms */
 };

@@ -132,6 +132,8 @@ void quring_limits_init(quring_limits *limits)
     limits->datagram_max_bytes = 0; /* RFC 9221 3: for applications that use datagrams */
     limits->ecn = true;
     limits->cwnd_max_bytes = RT_DEFAULT_CWND_MAX;
+    limits->congestion_control = 0;
+    limits->initial_rtt_ns = 0;
     limits->ack_delay_ns = RT_DEFAULT_ACK_DELAY;
 
     limits->versions = QURING_SPEAKS_V1 | QURING_SPEAKS_V2;

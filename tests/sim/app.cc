@@ -96,7 +96,13 @@ void App::on_event(const quic_event &ev)
         open_more();
         break;
     case QURING_EV_STREAM_LIMIT:
-        break; /* STREAMS_AVAILABLE says it to who waits */
+        break;                   /* STREAMS_AVAILABLE says it to who waits */
+    case QURING_EV_KEYS_UPDATED: /* the phases take turns, RFC 9001 6 */
+        if (ev.level == key_phase_) {
+            fail(nullptr, "new keys in the phase of the old ones");
+        }
+        key_phase_ = ev.level;
+        break;
     case QURING_EV_DATAGRAM_READABLE:
         read_datagrams();
         break;
@@ -176,6 +182,16 @@ void App::on_stream_event(const quic_event &ev)
             fail(st, "FINISHED out of place");
         }
         st->finished = true;
+        break;
+    case QURING_EV_STREAM_SIZE_KNOWN:
+        if (!st->can_recv() || st->fin_read || ev.offset <= st->read) {
+            fail(st, "SIZE_KNOWN out of place");
+        }
+        break;
+    case QURING_EV_STREAM_RESET_ACKED:
+        if (!st->reset_sent && !st->stopped) {
+            fail(st, "RESET_ACKED of what was not reset");
+        }
         break;
     case QURING_EV_STREAM_CLOSED:
         on_stream_closed(st);

@@ -172,6 +172,7 @@ class App
     bool connected_ = false;
     bool early_ = false; /* streams may be used before CONNECTED */
     bool closed_ = false;
+    uint8_t key_phase_ = 0;
     bool close_called_ = false;
     quring_close_info close_info_{};
     std::vector<std::unique_ptr<AppStream>> streams_;

@@ -63,6 +63,29 @@ TEST(Address, ServerSendsNoSmallInitialThatElicits)
     EXPECT_LE(liar.net.bytes_to_client, 3u * 1290u);
 }
 
+/* ---- streams ------------------------------------------------------------------------------------------ */
+
+/* RFC 9000 3.2 "Size Known": told once, when the end is there and bytes before it are not. */
+TEST(Streams, AnEndThatOvertakesBytesIsTold)
+{
+    Liar liar;
+    liar.establish();
+    const Side &server = liar.net.server;
+    liar.say(Frames{0x0f}.v(0).v(5).v(3).str("end")); /* OFF, LEN, FIN */
+    liar.net.run_for(kMs);
+    EXPECT_EQ(server.count(QURING_EV_STREAM_SIZE_KNOWN), 1u);
+    EXPECT_FALSE(liar.net.server.streams[0].fin);
+    liar.say(Frames{0x0e}.v(0).v(0).v(5).str("begin"));
+    liar.net.run_for(kMs);
+    EXPECT_TRUE(liar.net.server.streams[0].fin);
+    EXPECT_EQ(liar.net.server.streams[0].bytes, "beginend");
+    liar.say(Frames{0x0f}.v(4).v(0).v(2).str("ok")); /* in order: nothing to tell */
+    liar.net.run_for(kMs);
+    EXPECT_TRUE(liar.net.server.streams[4].fin);
+    EXPECT_EQ(server.count(QURING_EV_STREAM_SIZE_KNOWN), 1u);
+    EXPECT_TRUE(liar.alive());
+}
+
 /* ---- keys -------------------------------------------------------------------------------------------- */
 
 /* RFC 9001 6.6: no update possible, so the connection ends before the limit of its key. */
