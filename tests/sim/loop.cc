@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <map>
 #include <memory>
 #include <vector>
 
@@ -123,7 +124,8 @@ class LoopWorld : public AppHost
     std::vector<rt_worker *> peers_;
     std::vector<std::unique_ptr<ConnState>> conns_;
     std::vector<std::unique_ptr<Start>> starts_;
-    std::vector<rt_worker *> server_of_; /* per connection: the worker that has it */
+    std::vector<rt_worker *> server_of_;            /* per connection: the worker that has it */
+    std::map<Tick *, std::unique_ptr<Tick>> ticks_; /* timers and mail hold the address */
     std::vector<Tick *> unposted_;
     quic_ns now_ = kS;
     quic_ns last_start_ = 0;
@@ -195,9 +197,6 @@ LoopWorld::~LoopWorld()
         rt_worker_destroy(node->worker);
         rt_io_destroy(node->io);
     }
-    for (Tick *tick : unposted_) {
-        delete tick;
-    }
     rt_sim_net_destroy(net_);
 }
 
@@ -239,9 +238,10 @@ void LoopWorld::bind(Node &node, const quic_addr &local, uint32_t group)
 
 void LoopWorld::on_tick(void *ctx)
 {
-    std::unique_ptr<Tick> tick(static_cast<Tick *>(ctx));
-    tick->app->ticks.erase(tick->at);
-    tick->app->on_tick();
+    const Tick tick = *static_cast<Tick *>(ctx);
+    tick.world->ticks_.erase(static_cast<Tick *>(ctx));
+    tick.app->ticks.erase(tick.at);
+    tick.app->on_tick();
 }
 
 void LoopWorld::on_posted_tick(void *ctx)
@@ -255,7 +255,6 @@ void LoopWorld::add_timer(rt_worker *worker, Tick *tick)
     uint64_t id = 0;
     if (rt_worker_timer_add(worker, &id, tick->at, on_tick, tick) != QUIC_OK) {
         fail("no timer");
-        delete tick;
     }
 }
 
@@ -270,6 +269,7 @@ void LoopWorld::wake_app(App *app, quic_ns at)
         return;
     }
     Tick *tick = new Tick{this, app, at};
+    ticks_[tick].reset(tick);
     if (worker == rt_worker_self()) {
         add_timer(worker, tick);
     } else if (rt_worker_post(worker, on_posted_tick, tick) != QUIC_OK) {
@@ -403,7 +403,7 @@ quic_ns LoopWorld::step()
     for (Tick *tick : unposted) {
         tick->app->ticks.erase(tick->at);
         wake_app(tick->app, std::max(tick->at, now_));
-        delete tick;
+        ticks_.erase(tick);
     }
     if (rng_.chance(options_.flood)) {
         flood();

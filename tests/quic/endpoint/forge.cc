@@ -1,5 +1,6 @@
 #include "tests/quic/endpoint/forge.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 
@@ -54,7 +55,7 @@ quic_cid make_cid(uint64_t value)
 Bytes forge_initial(const InitialSpec &spec)
 {
     InitialKeys keys(spec.key_dcid, spec.version);
-    Bytes out(spec.frames.size() + spec.token.size() + 1500);
+    Bytes out(std::max<size_t>(spec.frames.size() + spec.token.size() + 1500, spec.pad_to));
     quic_long_header_spec h{};
     h.type = QUIC_PACKET_INITIAL;
     h.version = spec.version;

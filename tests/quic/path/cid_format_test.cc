@@ -21,7 +21,7 @@ quic_cid_format_config lb_config(uint8_t server_id_len, uint8_t nonce_len, bool 
     for (uint8_t i = 0; i < 16; i++) {
         c.lb.key[i] = static_cast<uint8_t>(i * 11 + 1);
     }
-    for (uint8_t i = 0; i < server_id_len; i++) {
+    for (uint8_t i = 0; i < server_id_len && i < sizeof(c.server_id); i++) {
         c.server_id[i] = static_cast<uint8_t>(0xa0 + i);
     }
     return c;
