@@ -1,0 +1,284 @@
+// Moves bulk data between two endpoints in memory, as the runtime would hand it to them: trains of 44
+// full datagrams, one ACK for each. The parts are functions of their own, so that callgrind can count the
+// instructions of one of them (packet_cost_test.py), without those of encryption.
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <vector>
+
+#include "quic/conn/conn.h"
+#include "quic/crypto/crypto.h"
+#include "quic/endpoint/endpoint.h"
+#include "tests/sim/alloc.h"
+#include "tests/sim/identity.h"
+#include "tests/sim/options.h"
+
+/* Not counted: a real one costs what it costs. */
+extern "C" {
+
+__attribute__((noinline)) void free_seal(void *, uint8_t *dst, const uint8_t *src, size_t len,
+                                         const uint8_t *, const uint8_t *, size_t)
+{
+    if (dst != src) {
+        memcpy(dst, src, len);
+    }
+    memset(dst + len, 0, QUIC_AEAD_TAG_LEN);
+}
+
+__attribute__((noinline)) bool free_open(void *, uint8_t *dst, const uint8_t *src, size_t len,
+                                         const uint8_t *, const uint8_t *, size_t)
+{
+    if (dst != src) {
+        memcpy(dst, src, len);
+    }
+    return true;
+}
+
+} // extern "C"
+
+namespace
+{
+
+constexpr quic_ns kMs = QUIC_NS_PER_MS;
+constexpr uint32_t kTrain = 44; // datagrams of 1452 bytes in 64 KB
+constexpr uint32_t kPayload = 1452;
+
+/* The shim without its hash. */
+const quic_crypto *free_crypto()
+{
+    static quic_crypto crypto;
+    static quic_crypto_suite suites[QUIC_SUITE_COUNT];
+    crypto = *quic_crypto_shim();
+    for (size_t i = 0; i < QUIC_SUITE_COUNT; i++) {
+        suites[i] = *crypto.suites[i];
+        suites[i].seal = free_seal;
+        suites[i].open = free_open;
+        crypto.suites[i] = &suites[i];
+    }
+    return &crypto;
+}
+
+struct Side {
+    quic_endpoint *ep = nullptr;
+    sim::Alloc alloc;
+    quic_rng_seeded_state rng{};
+    quic_addr addr{};
+    quic_conn *conn = nullptr;
+    quic_stream *stream = nullptr;
+    std::vector<uint8_t> buf = std::vector<uint8_t>(65536);
+};
+
+Side g_server;
+Side g_client;
+quic_ns g_now = 1000 * kMs;
+uint64_t g_received;
+uint64_t g_packets; // of bulk data
+std::vector<uint8_t> g_data(256 * 1024, 'q');
+
+[[noreturn]] void fail(const char *what)
+{
+    fprintf(stderr, "packet_cost: %s\n", what);
+    exit(1);
+}
+
+void make(Side &side, uint8_t host, const sim::Options &o)
+{
+    quic_endpoint_config config{};
+    config.worker_count = 1;
+    config.allocator = side.alloc.table();
+    config.rng = quic_rng_seeded(&side.rng);
+    config.crypto = free_crypto();
+    config.limits = o.server.limits;
+    config.pacing = false;
+    side.rng.s = host;
+    side.addr.family = 4;
+    side.addr.ip[0] = 10;
+    side.addr.ip[3] = host;
+    side.addr.port = 443;
+    if (quic_endpoint_create(&side.ep, &config) != QUIC_OK) {
+        fail("no endpoint");
+    }
+}
+
+/* A unit as it was sent is a unit as it is received: the kernel splits and coalesces. */
+quic_rx_unit received(const quic_tx_unit &tx)
+{
+    quic_rx_unit rx{};
+    rx.data = tx.buf;
+    rx.len = tx.len;
+    rx.seg_len = tx.seg_len;
+    rx.ecn = tx.ecn;
+    rx.path.local = tx.path.remote;
+    rx.path.remote = tx.path.local;
+    return rx;
+}
+
+bool pull(Side &from, quic_tx_unit &unit)
+{
+    unit = quic_tx_unit{};
+    unit.buf = from.buf.data();
+    unit.cap = kTrain * kPayload;
+    unit.seg_max = kTrain;
+    return quic_endpoint_send(from.ep, &unit, g_now);
+}
+
+} // namespace
+
+extern "C" {
+
+__attribute__((noinline)) void cost_write()
+{
+    size_t accepted = 0;
+    do {
+        if (quic_conn_stream_write(g_server.conn, g_server.stream, g_data.data(), g_data.size(),
+                                   QUIC_WRITE_LEND, &accepted) != QUIC_OK) {
+            return;
+        }
+    } while (accepted == g_data.size());
+}
+
+__attribute__((noinline)) bool cost_send(quic_tx_unit *unit)
+{
+    return pull(g_server, *unit);
+}
+
+__attribute__((noinline)) void cost_recv(quic_rx_unit *unit)
+{
+    quic_endpoint_recv(g_client.ep, unit, g_now);
+}
+
+__attribute__((noinline)) void cost_read()
+{
+    quic_event ev;
+    while (quic_endpoint_poll_event(g_client.ep, &ev, g_now)) {
+        if (ev.type == QURING_EV_CONNECTED) {
+            g_client.conn = ev.conn;
+        }
+        if (ev.type != QURING_EV_STREAM_READABLE) {
+            continue;
+        }
+        quic_span spans[2] = {};
+        bool fin = false;
+        while (quic_conn_stream_peek(ev.conn, ev.stream, spans, &fin) == QUIC_OK &&
+               spans[0].len + spans[1].len > 0) {
+            size_t n = spans[0].len + spans[1].len;
+            g_received += n;
+            (void)quic_conn_stream_consume(ev.conn, ev.stream, n);
+        }
+    }
+}
+
+__attribute__((noinline)) bool cost_ack_send(quic_tx_unit *unit)
+{
+    return pull(g_client, *unit);
+}
+
+__attribute__((noinline)) void cost_ack_recv(quic_rx_unit *unit)
+{
+    quic_endpoint_recv(g_server.ep, unit, g_now);
+    quic_event ev;
+    while (quic_endpoint_poll_event(g_server.ep, &ev, g_now)) {
+        if (ev.type == QURING_EV_CONNECTED) {
+            g_server.conn = ev.conn;
+        }
+    }
+}
+
+} // extern "C"
+
+namespace
+{
+
+/* Everything both sides have to say now. */
+void exchange()
+{
+    quic_tx_unit tx;
+    bool again = true;
+    for (int i = 0; again; i++) {
+        again = false;
+        if (i > 1000) {
+            fail("no end to what they say");
+        }
+        while (cost_send(&tx)) {
+            quic_rx_unit rx = received(tx);
+            g_packets += (tx.len + tx.seg_len - 1) / tx.seg_len;
+            g_now += kMs / 100;
+            cost_recv(&rx);
+            cost_read();
+            again = true;
+            while (cost_ack_send(&tx)) {
+                quic_rx_unit ack = received(tx);
+                cost_ack_recv(&ack);
+            }
+        }
+        while (cost_ack_send(&tx)) {
+            quic_rx_unit rx = received(tx);
+            cost_ack_recv(&rx);
+            again = true;
+        }
+        cost_read();
+    }
+}
+
+void handshake(const sim::Options &o, const sim::Identity &identity)
+{
+    quic_accept_config accept{};
+    accept.tls = identity.vtable();
+    accept.tls_config = identity.server_config();
+    accept.limits = o.server.limits;
+    quic_connect_config config{};
+    config.tls = identity.vtable();
+    config.tls_config = identity.client_config();
+    config.server_name = "localhost";
+    config.limits = o.server.limits;
+    config.path.local = g_client.addr;
+    config.path.remote = g_server.addr;
+    quic_conn *conn = nullptr;
+    if (quic_endpoint_listen(g_server.ep, 0, &accept) != QUIC_OK ||
+        quic_endpoint_connect(g_client.ep, &conn, &config, g_now) != QUIC_OK) {
+        fail("no connection");
+    }
+    exchange();
+    if (g_server.conn == nullptr || g_client.conn == nullptr ||
+        quic_conn_stream_open(g_server.conn, true, &g_server.stream) != QUIC_OK) {
+        fail("no handshake");
+    }
+}
+
+} // namespace
+
+/* packet_cost BYTES: prints how many datagrams carried them. */
+int main(int argc, char **argv)
+{
+    uint64_t want = argc > 1 ? strtoull(argv[1], nullptr, 10) : 20000000;
+    sim::Options o;
+    o.server.limits = sim::sim_limits();
+    o.server.limits.udp_payload_bytes = kPayload;
+    o.server.limits.udp_payload_max_bytes = kPayload;
+    o.server.limits.mtu_probe_max_bytes = 0;
+    o.server.limits.stream_recv_window_bytes = 4u << 20;
+    o.server.limits.stream_recv_window_max_bytes = 4u << 20;
+    o.server.limits.conn_recv_window_bytes = 8u << 20;
+    o.server.limits.conn_recv_window_max_bytes = 8u << 20;
+    o.clients.resize(1);
+    sim::Identity identity(o);
+    make(g_server, 1, o);
+    make(g_client, 2, o);
+    handshake(o, identity);
+    g_packets = 0;
+    for (uint64_t before = g_received; g_received < want; before = g_received) {
+        cost_write();
+        exchange();
+        if (g_received == before) {
+            g_now += 100 * kMs;
+            quic_endpoint_on_timeout(g_server.ep, g_now);
+            quic_endpoint_on_timeout(g_client.ep, g_now);
+        }
+    }
+    printf("%llu bytes in %llu datagrams\n", static_cast<unsigned long long>(g_received),
+           static_cast<unsigned long long>(g_packets));
+    quic_endpoint_destroy(g_server.ep);
+    quic_endpoint_destroy(g_client.ep);
+    return 0;
+}
