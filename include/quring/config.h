@@ -68,6 +68,10 @@ typedef struct quring_limits {
 
     uint64_t stream_recv_window_bytes;     /* first MAX_STREAM_DATA we give, RFC 9000 4 */
     uint64_t stream_recv_window_max_bytes; /* auto-tuning never goes beyond */
+    uint64_t
+        stream_recv_window_local_bytes; /* of that first one, on bidirectional streams that we open
+                                                (initial_max_stream_data_bidi_local) ... */
+    uint64_t stream_recv_window_uni_bytes; /* ... and on unidirectional ones; 0 = the same */
     uint64_t conn_recv_window_bytes;       /* first MAX_DATA */
     uint64_t conn_recv_window_max_bytes;
     uint64_t stream_send_buf_bytes; /* unacknowledged plus unsent bytes a stream may hold */

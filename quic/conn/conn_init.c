@@ -13,6 +13,8 @@ void quic_conn_apply_limits(quic_conn *conn)
     quic_stream_limits stream_limits = {
         .send_buf_bytes = lim->stream_send_buf_bytes,
         .recv_window_bytes = lim->stream_recv_window_bytes,
+        .recv_window_local_bytes = lim->stream_recv_window_local_bytes,
+        .recv_window_uni_bytes = lim->stream_recv_window_uni_bytes,
         .recv_window_max_bytes = lim->stream_recv_window_max_bytes,
         .streams_bidi_max = lim->streams_bidi_max,
         .streams_uni_max = lim->streams_uni_max,

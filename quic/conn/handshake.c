@@ -104,9 +104,12 @@ void quic_conn_our_params(const quic_conn *conn, quic_transport_params *p)
     p->max_idle_timeout_ms = lim->idle_timeout_ns / QUIC_NS_PER_MS;
     p->max_udp_payload_size = lim->udp_payload_max_bytes;
     p->initial_max_data = lim->conn_recv_window_bytes;
-    p->initial_max_stream_data_bidi_local = lim->stream_recv_window_bytes;
-    p->initial_max_stream_data_bidi_remote = lim->stream_recv_window_bytes;
-    p->initial_max_stream_data_uni = lim->stream_recv_window_bytes;
+    const uint64_t window = lim->stream_recv_window_bytes;
+    p->initial_max_stream_data_bidi_local =
+        lim->stream_recv_window_local_bytes != 0 ? lim->stream_recv_window_local_bytes : window;
+    p->initial_max_stream_data_bidi_remote = window;
+    p->initial_max_stream_data_uni =
+        lim->stream_recv_window_uni_bytes != 0 ? lim->stream_recv_window_uni_bytes : window;
     p->initial_max_streams_bidi = lim->streams_bidi_max;
     p->initial_max_streams_uni = lim->streams_uni_max;
     p->max_ack_delay_ms = lim->ack_delay_ns / QUIC_NS_PER_MS;

@@ -125,6 +125,15 @@ static quic_stream *object_acquire(quic_stream_table *table, uint64_t id)
     return s;
 }
 
+/* RFC 9000 18.2: the peer knows a first limit for each kind of stream. */
+static uint64_t recv_window(const quic_stream_limits *limits, uint64_t id, bool local)
+{
+    uint64_t special = quic_stream_id_is_uni(id) ? limits->recv_window_uni_bytes
+                       : local                   ? limits->recv_window_local_bytes
+                                                 : 0;
+    return QUIC_UNLIKELY(special != 0) ? special : limits->recv_window_bytes;
+}
+
 /* Makes the object of `id`, with the halves its type has (RFC 9000 2.1, 3.4). */
 static quic_stream *stream_create(quic_stream_table *table, uint64_t id)
 {
@@ -143,7 +152,7 @@ static quic_stream *stream_create(quic_stream_table *table, uint64_t id)
     }
     if (!local || !quic_stream_id_is_uni(id)) {
         s->recv_state = QUIC_RECV_RECV;
-        quic_flow_recv_init(&s->recv_flow, table->limits.recv_window_bytes,
+        quic_flow_recv_init(&s->recv_flow, recv_window(&table->limits, id, local),
                             table->limits.recv_window_max_bytes);
     }
     slots_put(table, s);

@@ -27,9 +27,12 @@ extern "C" {
 /* The bounds of a stream, ours. */
 typedef struct quic_stream_limits {
     uint64_t send_buf_bytes;
-    uint64_t recv_window_bytes;     /* initial_max_stream_data_* we advertise, all three */
-    uint64_t recv_window_max_bytes; /* auto-tuning */
-    uint32_t streams_bidi_max;      /* the peer may have open at once */
+    uint64_t
+        recv_window_bytes; /* initial_max_stream_data_* we advertise, all three but where ... */
+    uint64_t recv_window_local_bytes; /* ... bidi_local or ... */
+    uint64_t recv_window_uni_bytes;   /* ... uni are not 0 */
+    uint64_t recv_window_max_bytes;   /* auto-tuning */
+    uint32_t streams_bidi_max;        /* the peer may have open at once */
     uint32_t streams_uni_max;
     uint32_t gaps_max; /* ranges out of order per stream */
 } quic_stream_limits;

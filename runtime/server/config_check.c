@@ -46,6 +46,8 @@ static const rt_limit_rule rt_limit_rules[] = {
     RT_RULE(keep_alive_ns, true, QUIC_NS_PER_MS, 365 * RT_DAY_NS),
     RT_RULE(stream_recv_window_bytes, false, 1024, RT_TIB),
     RT_RULE(stream_recv_window_max_bytes, false, 1024, RT_TIB),
+    RT_RULE(stream_recv_window_local_bytes, true, 1024, RT_TIB),
+    RT_RULE(stream_recv_window_uni_bytes, true, 1024, RT_TIB),
     RT_RULE(conn_recv_window_bytes, false, 1024, RT_TIB),
     RT_RULE(conn_recv_window_max_bytes, false, 1024, RT_TIB),
     RT_RULE(stream_send_buf_bytes, false, 1024, RT_TIB),
@@ -143,9 +145,20 @@ quring_status rt_limits_check(const quring_limits *limits, quring_error *err)
                             "limits.sent_packets_max is %u, allowed are powers of two, 64..1048576",
                             (unsigned)limits->sent_packets_max);
     }
+    const uint64_t window_max = limits->stream_recv_window_max_bytes;
     quring_status status =
-        rt_limit_at_least(err, "stream_recv_window_max_bytes", limits->stream_recv_window_max_bytes,
+        rt_limit_at_least(err, "stream_recv_window_max_bytes", window_max,
                           "stream_recv_window_bytes", limits->stream_recv_window_bytes);
+    if (status == QURING_OK) {
+        status = rt_limit_at_least(err, "stream_recv_window_max_bytes", window_max,
+                                   "stream_recv_window_local_bytes",
+                                   limits->stream_recv_window_local_bytes);
+    }
+    if (status == QURING_OK) {
+        status =
+            rt_limit_at_least(err, "stream_recv_window_max_bytes", window_max,
+                              "stream_recv_window_uni_bytes", limits->stream_recv_window_uni_bytes);
+    }
     if (status != QURING_OK) {
         return status;
     }

@@ -57,6 +57,27 @@ class StreamTable : public ::testing::Test
     bool opened_ = false;
 };
 
+/* RFC 9000 18.2: initial_max_stream_data_bidi_local, _bidi_remote and _uni. */
+TEST(StreamTableWindows, EachKindOfStreamHasItsFirstLimit)
+{
+    Memory memory;
+    quic_stream_limits limits = Limits(8, 4);
+    limits.recv_window_local_bytes = 1500;
+    limits.recv_window_uni_bytes = 1700;
+    quic_stream_table table;
+    quic_stream_table_init(&table, &memory.mem, QUIC_SERVER, &limits, 12345);
+    (void)quic_stream_table_set_peer_limits(&table, &kPeer);
+    quic_stream *s = nullptr;
+    bool opened = false;
+    ASSERT_EQ(QUIC_OK, quic_stream_table_on_frame(&table, &s, &opened, 0, QUIC_STREAM_SIDE_RECV));
+    EXPECT_EQ(2000u, s->recv_flow.limit);
+    ASSERT_EQ(QUIC_OK, quic_stream_table_on_frame(&table, &s, &opened, 2, QUIC_STREAM_SIDE_RECV));
+    EXPECT_EQ(1700u, s->recv_flow.limit);
+    ASSERT_EQ(QUIC_OK, quic_stream_table_open(&table, &s, false));
+    EXPECT_EQ(1500u, s->recv_flow.limit);
+    quic_stream_table_deinit(&table);
+}
+
 TEST_F(StreamTable, CreatesWhatThePeerOpens)
 {
     quic_stream_table_set_peer_limits(&table_, &kPeer);
