@@ -3,8 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "compat/core/layout.h"
-#include "compat/core/sock.h"
+#include "compat/core/opts.h"
 
 #define QS_CLOSE_PATIENCE_NS QS_NS_PER_S /* without an acknowledgement, after close */
 
@@ -27,6 +26,7 @@ static void qs_learn_info(qs_sock *s)
         memcpy(s->alpn, info.alpn, len + 1);
         s->alpn_len = (uint32_t)len;
     }
+    s->settings.version = info.version; /* the one that was agreed on (RFC 9368) */
 }
 
 static void qs_on_connected(qs_sock *s)
@@ -41,6 +41,8 @@ static void qs_on_connected(qs_sock *s)
     }
     s->may_send = true;
     qs_learn_info(s);
+    qs_params_learned(s);
+    qs_dgram_push(s);
     qs_ready_update(s);
     qs_wake(s);
 }
@@ -66,6 +68,14 @@ static void qs_on_more_streams(qs_sock *s)
 /* draft section 5.1.3 and 6.1.2: what ended it, for the event and the option */
 static void qs_on_closed(qs_sock *s, const quring_close_info *info)
 {
+    uint32_t version = s->settings.version;
+    if (info->kind == QURING_CLOSE_VERSION && s->handshaking && version != QURING_QUIC_V1 &&
+        version != QURING_QUIC_V2) {
+        s->version_refused = true; /* whoever does the handshake begins again (qs_op_handshake) */
+        s->conn.handle = 0;
+        qs_wake(s);
+        return;
+    }
     s->close_info = *info;
     s->conn_over = true;
     s->conn.handle = 0;
@@ -127,16 +137,17 @@ static void qs_on_stream_opened(qs_sock *s, const quring_event *ev)
     }
 }
 
-static void qs_on_reset(qs_sock *s, qs_stream *st, uint64_t code)
+static void qs_on_reset(qs_sock *s, qs_stream *st, uint64_t code, uint64_t final_size)
 {
     st->rx_blocked = false;
     st->recv_state = QS_RECV_RESET_RECVD;
-    qs_stream_update(s, st, QS_RECV_RESET_RECVD, (uint32_t)code, st->rx_total);
+    qs_stream_update(s, st, QS_RECV_RESET_RECVD, (uint32_t)code, final_size);
 }
 
 static void qs_on_stopped(qs_sock *s, qs_stream *st, uint64_t code)
 {
     st->send_state = QS_SEND_RESET_SENT;
+    st->reset_code = (uint32_t)code;
     if (s->active_id == st->id) {
         s->active_id = QS_STREAM_ANY;
     }
@@ -176,13 +187,21 @@ static void qs_on_stream_event(qs_sock *s, const quring_event *ev)
         qs_tx_released(s, st, ev->offset);
         break;
     case QURING_EV_STREAM_RESET:
-        qs_on_reset(s, st, ev->app_error);
+        qs_on_reset(s, st, ev->app_error, ev->offset);
         break;
     case QURING_EV_STREAM_STOPPED:
         qs_on_stopped(s, st, ev->app_error);
         break;
     case QURING_EV_STREAM_FINISHED:
         qs_on_finished(s, st);
+        break;
+    case QURING_EV_STREAM_RESET_ACKED:
+        st->send_state = QS_SEND_RESET_RECVD;
+        qs_stream_update(s, st, QS_SEND_RESET_RECVD, st->reset_code, 0);
+        break;
+    case QURING_EV_STREAM_SIZE_KNOWN:
+        st->recv_state = QS_RECV_SIZE_KNOWN;
+        qs_stream_update(s, st, QS_RECV_SIZE_KNOWN, 0, ev->offset);
         break;
     case QURING_EV_STREAM_CLOSED:
         st->closed = true;
@@ -247,7 +266,8 @@ void qs_on_event(const quring_event *ev)
         }
         break;
     case QURING_EV_TOKEN:
-        if (qs_blob_set(&s->token_blob, ev->data.data, ev->data.len) == 0) {
+        if (ev->data.len <= QS_TOKEN_LEN_MAX &&
+            qs_blob_set(&s->token_blob, ev->data.data, ev->data.len) == 0) {
             s->token_came = true;
             qs_rx_push_event(s, QS_EVENT_NEW_TOKEN, ev->data.data, (uint32_t)ev->data.len);
             qs_ready_arrival(s);
@@ -256,6 +276,21 @@ void qs_on_event(const quring_event *ev)
         break;
     case QURING_EV_STREAM_LIMIT:
         qs_on_more_streams(s);
+        break;
+    case QURING_EV_DATAGRAM_READABLE:
+        qs_dgram_pull(s);
+        break;
+    case QURING_EV_DATAGRAM_WRITABLE:
+        qs_dgram_push(s);
+        break;
+    case QURING_EV_PATH_CHANGED:
+        qs_on_path_changed(s);
+        break;
+    case QURING_EV_PATH_FAILED:
+        s->moving = false;
+        break;
+    case QURING_EV_KEYS_UPDATED:
+        qs_on_keys_updated(s, ev->level);
         break;
     case QURING_EV_CLOSED:
         qs_on_closed(s, ev->close);
@@ -387,6 +422,9 @@ void qs_work(qs_sock *s)
         if ((asked & (QS_ASK_TX | QS_ASK_CLOSE)) != 0) {
             qs_work_streams(s);
         }
+        if ((asked & QS_ASK_DATAGRAM) != 0) {
+            qs_dgram_push(s);
+        }
         if ((asked & QS_ASK_RX) != 0) {
             qs_work_blocked(s);
         }
@@ -395,7 +433,7 @@ void qs_work(qs_sock *s)
         }
     }
     if (!s->may_send) {
-        s->asked |= asked & QS_ASK_TX; /* when the handshake is complete */
+        s->asked |= asked & (QS_ASK_TX | QS_ASK_DATAGRAM); /* when the handshake is complete */
     }
     pthread_mutex_unlock(&s->lock);
 }

@@ -4,8 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "compat/core/layout.h"
-#include "compat/core/sock.h"
+#include "compat/core/opts.h"
 
 #define QS_ALPN_COUNT_MAX 10u
 #define QS_ALPN_NONE      "quic-socket" /* what a client that has set nothing offers */
@@ -244,6 +243,7 @@ static int qs_make_tls(qs_sock *s, quring_tls **out, const qs_handshake_args *ar
     pthread_mutex_lock(&s->lock);
     memcpy(text, s->alpn, sizeof(text));
     uint8_t request = s->settings.certificate_request;
+    options.cipher_suite = qs_suite_of(s->settings.payload_cipher_type);
     pthread_mutex_unlock(&s->lock);
     if (args->alpn != NULL) {
         if (strlen(args->alpn) > QS_ALPN_LEN_MAX) {
@@ -263,7 +263,13 @@ static int qs_make_tls(qs_sock *s, quring_tls **out, const qs_handshake_args *ar
     quring_status status;
     if (args->is_server) {
         status = quring_tls_create_server(out, &options, &err);
+        if (status == QURING_E_NOT_SUPPORTED && options.cipher_suite != 0) {
+            qs_say(1, "payload_cipher_type is not one this TLS library can be told to use");
+            options.cipher_suite = 0;
+            status = quring_tls_create_server(out, &options, &err);
+        }
     } else {
+        options.cipher_suite = 0; /* the server decides */
         options.verify = request == 3                ? QURING_VERIFY_NONE
                          : args->server_name != NULL ? QURING_VERIFY_PEER
                                                      : QURING_VERIFY_CHAIN;
@@ -291,6 +297,9 @@ static int qs_hs_errno(qs_sock *s)
     if (info.kind == QURING_CLOSE_PEER_TRANSPORT && info.code >= 0x100 && info.code <= 0x1ff) {
         uint64_t alert = info.code - 0x100; /* 42..48 and 116 are about certificates */
         return (alert >= 42 && alert <= 48) || alert == 116 ? -EKEYREJECTED : -EPROTO;
+    }
+    if (info.kind == QURING_CLOSE_VERSION) {
+        return -EPROTONOSUPPORT;
     }
     return -ECONNRESET;
 }
@@ -439,6 +448,20 @@ static int qs_tls_drive(qs_tls_run *run, const qs_handshake_args *args, quring_t
     return rc;
 }
 
+/* RFC 9000 6.2: the version was one that asks the server for its list; with version 1 there is a new
+ * connection and a new ClientHello. */
+static bool qs_begin_again(qs_sock *s)
+{
+    pthread_mutex_lock(&s->lock);
+    bool again = s->state == QS_CONNECTING && s->version_refused;
+    if (again) {
+        s->version_refused = false;
+        s->settings.version = QURING_QUIC_V1;
+    }
+    pthread_mutex_unlock(&s->lock);
+    return again;
+}
+
 int qs_op_handshake(qs_sock *s, const qs_handshake_args *args)
 {
     quring_tls *tls = NULL;
@@ -456,6 +479,11 @@ int qs_op_handshake(qs_sock *s, const qs_handshake_args *args)
     qs_ref(s);
     int rc = qs_make_tls(s, &tls, args);
     rc = rc == 0 ? qs_tls_drive(&run, args, tls) : rc;
+    if (rc == -EPROTONOSUPPORT && qs_begin_again(s)) {
+        quring_tls_session_destroy(run.session);
+        run = (qs_tls_run){s, NULL, false, false, run.deadline};
+        rc = qs_tls_drive(&run, args, tls);
+    }
     quring_tls_release(tls);
     pthread_mutex_lock(&s->lock);
     s->handshaking = false;

@@ -149,9 +149,9 @@ typedef struct qs_wire_secret_draft {
 } qs_wire_secret_draft;
 
 typedef struct qs_wire_secret_kernel {
-    uint16_t send;
+    uint8_t send;
     uint8_t level;
-    uint8_t reserved;
+    uint16_t reserved;
     uint32_t type;
     uint8_t secret[48];
 } qs_wire_secret_kernel;

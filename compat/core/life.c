@@ -65,8 +65,12 @@ static void qs_sock_free(qs_sock *s)
     pthread_mutex_unlock(&qs_all_lock);
     qs_rx_drop_all(s);
     qs_streams_free(s);
+    qs_dgram_free(s);
     if (s->port != NULL) {
         qs_port_drop(s->port);
+    }
+    if (s->preferred_port != NULL) {
+        qs_port_drop(s->preferred_port);
     }
     if (s->bell_fd >= 0) {
         close(s->bell_fd);

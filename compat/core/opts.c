@@ -1,19 +1,16 @@
 /* Socket options (draft section 6), in both layouts. */
+#include "compat/core/opts.h"
+
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/time.h>
-
-#include "compat/core/layout.h"
-#include "compat/core/sock.h"
+#include <sys/random.h>
 
 #define QS_WINDOW_DEFAULT    (65536u * 32u)
 #define QS_STREAM_DEFAULT    (65536u * 4u)
 #define QS_IDLE_DEFAULT_US   30000000u
-#define QS_BUF_MAX           (256u << 20)
 #define QS_OPTION_LEN_MAX    4096u
-#define QS_PARAMS_EXT_MAX    512u
 #define QS_SERVER_TICKET_LEN 64u
 
 /* ---- defaults ---------------------------------------------------------------------------------------- */
@@ -49,7 +46,11 @@ void qs_opts_inherit(qs_sock *s, const qs_sock *listener)
     s->tx_limit = listener->tx_limit;
     s->rcvtimeo_ns = listener->rcvtimeo_ns;
     s->sndtimeo_ns = listener->sndtimeo_ns;
+    s->sndbuf_set = listener->sndbuf_set;
     s->v6only = listener->v6only;
+    if (listener->ticket.len > 0) {
+        (void)qs_blob_set(&s->ticket, listener->ticket.data, listener->ticket.len);
+    }
 }
 
 int qs_blob_set(qs_blob *blob, const void *data, size_t len)
@@ -143,6 +144,36 @@ static int qs_get_close(const qs_sock *s, void *value, socklen_t *len)
     return 0;
 }
 
+/* draft section 6.1.6: what seals tickets at servers whose TLS comes from outside: the same for all sockets of
+ * the process that have not been given another. */
+static int qs_get_ticket_key(void *value, socklen_t *len)
+{
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    static uint8_t key[QS_SERVER_TICKET_LEN];
+    static bool made;
+    pthread_mutex_lock(&lock);
+    made = made || getrandom(key, sizeof(key), 0) == (ssize_t)sizeof(key);
+    bool there = made;
+    pthread_mutex_unlock(&lock);
+    return there ? qs_get_bytes(key, sizeof(key), value, len) : -EAGAIN;
+}
+
+static int qs_get_ticket(const qs_sock *s, void *value, socklen_t *len)
+{
+    if (s->is_server && s->ticket.len == 0) {
+        return qs_get_ticket_key(value, len);
+    }
+    return qs_get_bytes(s->ticket.data, s->ticket.len, value, len);
+}
+
+static int qs_set_ticket(qs_sock *s, const void *value, size_t len)
+{
+    if (len == 0 || len > QS_TICKET_LEN_MAX || (s->is_server && len != QS_SERVER_TICKET_LEN)) {
+        return -EINVAL;
+    }
+    return qs_blob_set(&s->ticket, value, len);
+}
+
 static int qs_set_alpn(qs_sock *s, const void *value, size_t len)
 {
     if (s->state == QS_LISTENING || s->state >= QS_ESTABLISHED) {
@@ -159,7 +190,7 @@ static int qs_set_alpn(qs_sock *s, const void *value, size_t len)
     return 0;
 }
 
-static int qs_get_bytes(const void *data, size_t have, void *value, socklen_t *len)
+int qs_get_bytes(const void *data, size_t have, void *value, socklen_t *len)
 {
     if (*len < have) {
         return -EINVAL;
@@ -203,70 +234,6 @@ static int qs_set_errinfo(qs_sock *s, bool stop, const void *value, size_t len)
     return 0;
 }
 
-/* ---- the raw handshake ------------------------------------------------------------------------------------- */
-
-/* The number of TLS 1.3 of a TLS_CIPHER_* type, and the length of its secrets; 0: none. */
-static uint16_t qs_suite_of(uint32_t type, size_t *secret_len)
-{
-    *secret_len = type == 52 ? 48 : 32;
-    switch (type) {
-    case 51:
-        return 0x1301;
-    case 52:
-        return 0x1302;
-    case 53:
-        return 0x1304;
-    case 54:
-        return 0x1303;
-    default:
-        return 0;
-    }
-}
-
-static int qs_set_secret(qs_sock *s, const void *value, size_t len)
-{
-    uint8_t level;
-    bool send;
-    uint32_t type;
-    const uint8_t *secret = (const uint8_t *)value + 8;
-    if (len != sizeof(qs_wire_secret_draft)) {
-        return -EINVAL;
-    }
-    if (s->protocol == QS_PROTO_KERNEL) {
-        qs_wire_secret_kernel w;
-        memcpy(&w, value, sizeof(w));
-        level = w.level, send = w.send != 0, type = w.type;
-    } else {
-        qs_wire_secret_draft w;
-        memcpy(&w, value, sizeof(w));
-        level = w.level, send = w.send != 0, type = w.type;
-    }
-    static const int levels[] = {[QS_LEVEL_APP] = QURING_LEVEL_APP,
-                                 [QS_LEVEL_INITIAL] = -1,
-                                 [QS_LEVEL_HANDSHAKE] = QURING_LEVEL_HANDSHAKE,
-                                 [QS_LEVEL_EARLY] = QURING_LEVEL_EARLY};
-    size_t secret_len = 0;
-    uint16_t suite = qs_suite_of(type, &secret_len);
-    if (level > QS_LEVEL_EARLY || levels[level] < 0 || suite == 0) {
-        return -EINVAL;
-    }
-    return qs_hs_secret(s, (quring_level)levels[level], send ? QURING_DIR_WRITE : QURING_DIR_READ,
-                        suite, secret, secret_len);
-}
-
-/* Options that wait for the worker, or for the peer; no lock held. */
-static int qs_set_waiting(qs_sock *s, qs_opt opt, const void *value, size_t len)
-{
-    pthread_mutex_lock(&s->lock);
-    bool connecting = s->state == QS_CONNECTING;
-    pthread_mutex_unlock(&s->lock);
-    if (!connecting) {
-        return -EINVAL;
-    }
-    return opt == QS_OPT_CRYPTO_SECRET ? qs_set_secret(s, value, len)
-                                       : qs_hs_set_params(s, value, len);
-}
-
 /* ---- QUIC's own level ------------------------------------------------------------------------------------------ */
 
 static int qs_set_quic(qs_sock *s, qs_opt opt, const void *value, size_t len)
@@ -281,7 +248,10 @@ static int qs_set_quic(qs_sock *s, qs_opt opt, const void *value, size_t len)
     case QS_OPT_CONNECTION_CLOSE:
         return qs_set_close(s, value, len);
     case QS_OPT_TRANSPORT_PARAM:
-        return s->protocol == QS_PROTO_DRAFT ? qs_set_param_draft(s, value, len) : -EOPNOTSUPP;
+        return s->protocol == QS_PROTO_DRAFT ? qs_set_param_draft(s, value, len)
+                                             : qs_set_param_kernel(s, value, len);
+    case QS_OPT_CONFIG:
+        return qs_set_config(s, value, len);
     case QS_OPT_TOKEN:
         if (s->is_server || len == 0 || len > QS_TOKEN_LEN_MAX) {
             return -EINVAL;
@@ -290,10 +260,7 @@ static int qs_set_quic(qs_sock *s, qs_opt opt, const void *value, size_t len)
     case QS_OPT_ALPN:
         return qs_set_alpn(s, value, len);
     case QS_OPT_SESSION_TICKET:
-        return len == 0 || len > QS_TICKET_LEN_MAX ? -EINVAL : qs_blob_set(&s->ticket, value, len);
-    case QS_OPT_KEY_UPDATE:
-    case QS_OPT_CONNECTION_MIGRATION:
-        return -EOPNOTSUPP;
+        return qs_set_ticket(s, value, len);
     default:
         return -ENOPROTOOPT;
     }
@@ -307,14 +274,17 @@ static int qs_get_quic(qs_sock *s, qs_opt opt, void *value, socklen_t *len)
     case QS_OPT_CONNECTION_CLOSE:
         return qs_get_close(s, value, len);
     case QS_OPT_TRANSPORT_PARAM:
-        return s->protocol == QS_PROTO_DRAFT ? qs_get_param_draft(s, value, len) : -EOPNOTSUPP;
+        return s->protocol == QS_PROTO_DRAFT ? qs_get_param_draft(s, value, len)
+                                             : qs_get_param_kernel(s, value, len);
+    case QS_OPT_CONFIG:
+        return qs_get_config(s, value, len);
     case QS_OPT_TOKEN:
         return s->is_server ? -EINVAL
                             : qs_get_bytes(s->token_blob.data, s->token_blob.len, value, len);
     case QS_OPT_ALPN:
         return qs_get_bytes(s->alpn, s->alpn_len, value, len);
     case QS_OPT_SESSION_TICKET:
-        return qs_get_bytes(s->ticket.data, s->ticket.len, value, len);
+        return qs_get_ticket(s, value, len);
     default:
         return -ENOPROTOOPT;
     }
@@ -333,144 +303,6 @@ static int qs_get_stream_open(qs_sock *s, void *value, const socklen_t *len)
         memcpy(value, &w, sizeof(w));
     }
     return rc;
-}
-
-static int qs_get_params_ext(qs_sock *s, void *value, socklen_t *len)
-{
-    uint8_t buf[QS_PARAMS_EXT_MAX];
-    size_t have = 0;
-    int rc = qs_hs_get_params(s, buf, &have, sizeof(buf));
-    return rc != 0 ? rc : qs_get_bytes(buf, have, value, len);
-}
-
-/* ---- the socket level -------------------------------------------------------------------------------------------- */
-
-static int qs_get_int(int have, void *value, socklen_t *len)
-{
-    memcpy(value, &have, *len < sizeof(have) ? *len : sizeof(have));
-    *len = *len < sizeof(have) ? *len : (socklen_t)sizeof(have);
-    return 0;
-}
-
-static int qs_set_time(uint64_t *to, const void *value, size_t len)
-{
-    struct timeval tv;
-    if (len < sizeof(tv)) {
-        return -EINVAL;
-    }
-    memcpy(&tv, value, sizeof(tv));
-    if (tv.tv_usec < 0 || tv.tv_usec >= 1000000) {
-        return -EDOM;
-    }
-    *to = tv.tv_sec < 0 ? 0 : (uint64_t)tv.tv_sec * QS_NS_PER_S + (uint64_t)tv.tv_usec * 1000;
-    return 0;
-}
-
-static int qs_get_time(uint64_t ns, void *value, socklen_t *len)
-{
-    struct timeval tv = {(time_t)(ns / QS_NS_PER_S), (suseconds_t)(ns % QS_NS_PER_S / 1000)};
-    return qs_get_bytes(&tv, sizeof(tv), value, len);
-}
-
-static int qs_set_socket(qs_sock *s, int name, const void *value, size_t len)
-{
-    int number = 0;
-    if (name == SO_RCVTIMEO) {
-        return qs_set_time(&s->rcvtimeo_ns, value, len);
-    }
-    if (name == SO_SNDTIMEO) {
-        return qs_set_time(&s->sndtimeo_ns, value, len);
-    }
-    if (len < sizeof(number)) {
-        return -EINVAL;
-    }
-    memcpy(&number, value, sizeof(number));
-    switch (name) {
-    case SO_RCVBUF:
-        s->rx.limit = number < 1152                       ? 2304
-                      : 2 * (uint64_t)number > QS_BUF_MAX ? QS_BUF_MAX
-                                                          : 2 * (uint64_t)number;
-        return 0;
-    case SO_SNDBUF:
-        s->tx_limit = number < 2304                       ? 4608
-                      : 2 * (uint64_t)number > QS_BUF_MAX ? QS_BUF_MAX
-                                                          : 2 * (uint64_t)number;
-        return 0;
-    case SO_REUSEPORT:
-        s->reuseport = number != 0;
-        return 0;
-    case SO_LINGER: {
-        struct linger linger;
-        if (len < sizeof(linger)) {
-            return -EINVAL;
-        }
-        memcpy(&linger, value, sizeof(linger));
-        s->linger_on = linger.l_onoff != 0;
-        s->linger_s = linger.l_linger < 0 ? 0 : (uint32_t)linger.l_linger;
-        return 0;
-    }
-    case SO_REUSEADDR:
-    case SO_KEEPALIVE:
-    case SO_PRIORITY:
-    case SO_MARK:
-    case SO_DONTROUTE:
-    case SO_BUSY_POLL:
-        return 0;
-    default:
-        return -ENOPROTOOPT;
-    }
-}
-
-static int qs_get_socket(const qs_sock *s, int name, void *value, socklen_t *len)
-{
-    switch (name) {
-    case SO_TYPE:
-        return qs_get_int(s->type, value, len);
-    case SO_DOMAIN:
-        return qs_get_int(s->domain, value, len);
-    case SO_PROTOCOL:
-        return qs_get_int(s->protocol, value, len);
-    case SO_ACCEPTCONN:
-        return qs_get_int(s->state == QS_LISTENING, value, len);
-    case SO_ERROR:
-        return qs_get_int(0, value, len);
-    case SO_RCVBUF:
-        return qs_get_int((int)s->rx.limit, value, len);
-    case SO_SNDBUF:
-        return qs_get_int((int)s->tx_limit, value, len);
-    case SO_REUSEPORT:
-        return qs_get_int(s->reuseport, value, len);
-    case SO_RCVTIMEO:
-        return qs_get_time(s->rcvtimeo_ns, value, len);
-    case SO_SNDTIMEO:
-        return qs_get_time(s->sndtimeo_ns, value, len);
-    case SO_LINGER: {
-        struct linger linger = {s->linger_on, (int)s->linger_s};
-        return qs_get_bytes(&linger, sizeof(linger), value, len);
-    }
-    case SO_REUSEADDR:
-    case SO_KEEPALIVE:
-        return qs_get_int(0, value, len);
-    default:
-        return -ENOPROTOOPT;
-    }
-}
-
-static int qs_set_ip(qs_sock *s, int level, int name, const void *value, size_t len)
-{
-    int number = 0;
-    if (len < sizeof(number)) {
-        return len >= 1 ? 0 : -EINVAL; /* some IP options take a byte */
-    }
-    memcpy(&number, value, sizeof(number));
-    if (level == IPPROTO_IPV6 && name == IPV6_V6ONLY) {
-        if (s->bound || s->domain != AF_INET6) {
-            return -EINVAL;
-        }
-        s->v6only = number != 0;
-        return 0;
-    }
-    return 0; /* TOS, TTL, MTU discovery: the engine's sockets are shared and have their own */
 }
 
 /* ---- the calls ---------------------------------------------------------------------------------------------------- */
@@ -492,12 +324,26 @@ int qs_op_setsockopt(qs_sock *s, int level, int name, const void *value, socklen
         if (value == NULL && (len > 0 || !takes_none)) {
             return len > 0 ? -EFAULT : -EINVAL;
         }
-        if (opt == QS_OPT_CRYPTO_SECRET || opt == QS_OPT_TRANSPORT_PARAM_EXT) {
-            return qs_set_waiting(s, opt, value, len);
+        switch (opt) { /* those that wait for the worker */
+        case QS_OPT_CRYPTO_SECRET:
+        case QS_OPT_TRANSPORT_PARAM_EXT:
+            return qs_set_handshake_opt(s, opt, value, len);
+        case QS_OPT_KEY_UPDATE:
+            return qs_verb_update_keys(s);
+        case QS_OPT_CONNECTION_MIGRATION:
+            return qs_verb_migrate(s, value, len);
+        case QS_OPT_TOKEN:
+            if (len == 0 && s->is_server) {
+                return qs_verb_give_token(s);
+            }
+            break;
+        default:
+            break;
         }
         pthread_mutex_lock(&s->lock);
         int rc = qs_set_quic(s, opt, value, len);
-        bool tell = rc == 0 && opt == QS_OPT_TRANSPORT_PARAM && s->state == QS_LISTENING;
+        bool tell = rc == 0 && (opt == QS_OPT_TRANSPORT_PARAM || opt == QS_OPT_CONFIG) &&
+                    s->state == QS_LISTENING;
         pthread_mutex_unlock(&s->lock);
         return tell ? qs_port_apply(s->port) : rc;
     }

@@ -2,34 +2,77 @@
 #include <errno.h>
 #include <string.h>
 
-#include "compat/core/layout.h"
-#include "compat/core/sock.h"
+#include "compat/core/opts.h"
+
+#define QS_WINDOW_MIN  1024u
+#define QS_WINDOW_MAX  (1ull << 40)
+#define QS_IDLE_MAX_US (86400ull * 1000000ull)
+
+static uint64_t qs_between(uint64_t value, uint64_t min, uint64_t max)
+{
+    return value < min ? min : value > max ? max : value;
+}
+
+/* RFC 9368: the first try, the wish, and what else is spoken. */
+static void qs_versions_of(const qs_sock *s, quring_limits *out)
+{
+    uint32_t version = s->settings.version;
+    bool known = version == QURING_QUIC_V1 || version == QURING_QUIC_V2;
+    if (s->params.disable_compatible_version && known) {
+        out->versions = version == QURING_QUIC_V1 ? QURING_SPEAKS_V1 : QURING_SPEAKS_V2;
+    }
+    if (s->is_server) {
+        out->version_preferred = version == QURING_QUIC_V2 ? version : 0;
+    } else if (version != QURING_QUIC_V1) {
+        out->version_first = version;
+    }
+}
 
 /* What the engine is told of these settings. */
 void qs_limits_of(const qs_sock *s, quring_limits *out)
 {
     const qs_params *p = &s->params;
     quring_limits_init(out);
-    out->idle_timeout_ns = p->max_idle_timeout_us * 1000;
-    out->udp_payload_max_bytes =
-        p->max_udp_payload_size > 65527 ? 65527 : (uint32_t)p->max_udp_payload_size;
-    out->conn_recv_window_bytes = p->max_data;
-    out->conn_recv_window_max_bytes = p->max_data > out->conn_recv_window_max_bytes
-                                          ? p->max_data
-                                          : out->conn_recv_window_max_bytes;
-    uint64_t stream = p->max_stream_data_bidi_remote;
-    stream = p->max_stream_data_bidi_local > stream ? p->max_stream_data_bidi_local : stream;
-    stream = p->max_stream_data_uni > stream ? p->max_stream_data_uni : stream;
-    out->stream_recv_window_bytes = stream;
-    out->stream_recv_window_max_bytes =
-        stream > out->stream_recv_window_max_bytes ? stream : out->stream_recv_window_max_bytes;
-    out->streams_bidi_max = (uint32_t)p->max_streams_bidi;
-    out->streams_uni_max = (uint32_t)p->max_streams_uni;
-    out->ack_delay_ns = p->max_ack_delay_us * 1000;
-    out->cids_active_max = (uint32_t)p->active_connection_id_limit;
+    out->idle_timeout_ns = p->max_idle_timeout_us == 0
+                               ? 0
+                               : qs_between(p->max_idle_timeout_us, 1000, QS_IDLE_MAX_US) * 1000;
+    out->udp_payload_max_bytes = (uint32_t)qs_between(p->max_udp_payload_size, 1200, 65527);
+    out->conn_recv_window_bytes = qs_between(p->max_data, QS_WINDOW_MIN, QS_WINDOW_MAX);
+    if (out->conn_recv_window_bytes > out->conn_recv_window_max_bytes) {
+        out->conn_recv_window_max_bytes = out->conn_recv_window_bytes;
+    }
+    const uint64_t local = qs_between(p->max_stream_data_bidi_local, QS_WINDOW_MIN, QS_WINDOW_MAX);
+    const uint64_t remote =
+        qs_between(p->max_stream_data_bidi_remote, QS_WINDOW_MIN, QS_WINDOW_MAX);
+    const uint64_t uni = qs_between(p->max_stream_data_uni, QS_WINDOW_MIN, QS_WINDOW_MAX);
+    out->stream_recv_window_bytes = remote;
+    out->stream_recv_window_local_bytes = local;
+    out->stream_recv_window_uni_bytes = uni;
+    uint64_t most = local > remote ? local : remote;
+    most = uni > most ? uni : most;
+    if (most > out->stream_recv_window_max_bytes) {
+        out->stream_recv_window_max_bytes = most;
+    }
+    out->streams_bidi_max = (uint32_t)qs_between(p->max_streams_bidi, 0, 1u << 20);
+    out->streams_uni_max = (uint32_t)qs_between(p->max_streams_uni, 0, 1u << 20);
+    out->ack_delay_ns = qs_between(p->max_ack_delay_us, 0, 16383000) * 1000;
+    out->cids_active_max = (uint32_t)qs_between(p->active_connection_id_limit, 2, 8);
+    out->datagram_max_bytes = (uint32_t)qs_between(p->max_datagram_frame_size, 0, 65535);
+    out->disable_active_migration = p->disable_active_migration != 0;
+    out->grease_quic_bit = p->grease_quic_bit != 0;
+    out->disable_1rtt_encryption = p->disable_1rtt_encryption != 0;
     out->stream_send_buf_bytes = s->tx_limit + QS_CHUNK_BYTES;
     out->conn_send_buf_bytes = s->tx_limit + QS_CHUNK_BYTES;
-    out->keep_alive_ns = (uint64_t)s->settings.keepalive_us * 1000;
+    const qs_settings *c = &s->settings;
+    static const uint32_t controls[] = {1 + QURING_CC_NEWRENO, 1 + QURING_CC_CUBIC,
+                                        1 + QURING_CC_BBR};
+    out->congestion_control = controls[c->congestion_control < 3 ? c->congestion_control : 0];
+    out->initial_rtt_ns = qs_between(c->initial_smoothed_rtt_us, 100, 60000000) * 1000;
+    out->keep_alive_ns = (uint64_t)c->keepalive_us * 1000;
+    if (out->keep_alive_ns != 0 && out->keep_alive_ns < QS_NS_PER_MS) {
+        out->keep_alive_ns = QS_NS_PER_MS;
+    }
+    qs_versions_of(s, out);
 }
 
 void qs_params_from(qs_params *out, const quring_transport_params *in)
@@ -50,6 +93,14 @@ void qs_params_from(qs_params *out, const quring_transport_params *in)
     out->max_stream_data_uni = in->initial_max_stream_data_uni;
     out->max_streams_bidi = in->initial_max_streams_bidi;
     out->max_streams_uni = in->initial_max_streams_uni;
+}
+
+void qs_params_learned(qs_sock *s)
+{
+    uint64_t window = s->remote_params.max_data;
+    if (s->remote_known && !s->sndbuf_set && window > 0) {
+        s->tx_limit = qs_between(2 * window, 4608, QS_BUF_MAX);
+    }
 }
 
 void qs_params_to(quring_transport_params *out, const qs_params *in)
@@ -87,6 +138,10 @@ int qs_set_param_draft(qs_sock *s, const void *value, size_t len)
         w.max_streams_uni > 1u << 16 ||
         (w.max_udp_payload_size != 0 && w.max_udp_payload_size < 1200)) {
         return -EINVAL; /* RFC 9000 18.2 */
+    }
+    if (w.congestion_control_alg > 2 || w.certificate_request > 3 ||
+        (w.payload_cipher_type != 0 && qs_suite_of(w.payload_cipher_type) == 0)) {
+        return -EINVAL;
     }
     QS_TAKE(p->disable_active_migration, w.disable_active_migration);
     QS_TAKE(p->grease_quic_bit, w.grease_quic_bit);

@@ -141,6 +141,11 @@ int qs_port_bind(qs_sock *s, const quring_addr *addr)
     return qs_port_get(&s->port, addr, false);
 }
 
+int qs_port_take(qs_port **out, const quring_addr *addr)
+{
+    return qs_port_get(out, addr, false);
+}
+
 int qs_port_auto(qs_sock *s, uint8_t family)
 {
     quring_addr any;

@@ -73,6 +73,8 @@ void qs_rx_push_event(qs_sock *s, uint8_t type, const void *payload, uint32_t le
     }
     item->len = 1 + len;
     qs_rx_insert_event(rx, item);
+    qs_ready_arrival(s);
+    qs_wake(s);
 }
 
 /* Takes the head off; it was read. */
@@ -438,8 +440,8 @@ qs_item *qs_rx_take_crypto(qs_sock *s, uint64_t deadline_ns, int *out_rc)
     *out_rc = 0;
     pthread_mutex_lock(&s->lock);
     while ((item = qs_rx_remove_crypto(s)) == NULL && *out_rc == 0) {
-        if (s->state == QS_CLOSED) {
-            *out_rc = -ECONNRESET;
+        if (s->state == QS_CLOSED || s->version_refused) {
+            *out_rc = s->state == QS_CLOSED ? -ECONNRESET : -EPROTONOSUPPORT;
             break;
         }
         int rc = qs_wait(s, deadline_ns);

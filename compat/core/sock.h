@@ -9,6 +9,7 @@
  *          streams    stream numbers and states          opts      socket options
  *          handshake  TLS in the calling thread          ready     the program's descriptor
  *          params     transport parameters               layout    both layouts' numbers
+ *          dgram      datagrams                          verbs     moving, new keys, tokens
  */
 #ifndef COMPAT_CORE_SOCK_H
 #define COMPAT_CORE_SOCK_H
@@ -34,7 +35,7 @@ extern "C" {
 #define QS_EVENTS_MAX     256u  /* waiting in one queue; the oldest updates of streams give way */
 #define QS_CHUNK_BYTES    (64u * 1024u)
 #define QS_ALPN_LEN_MAX   128u
-#define QS_TOKEN_LEN_MAX  512u
+#define QS_TOKEN_LEN_MAX  120u
 #define QS_TICKET_LEN_MAX 4096u
 #define QS_PHRASE_LEN_MAX 80u
 #define QS_STREAM_ANY     UINT64_MAX
@@ -194,13 +195,18 @@ typedef struct qs_blob {
 /* ---- the socket ----------------------------------------------------------------------------------- */
 
 enum {
-    QS_ASK_TX = 1u << 0,    /* streams are in the work queue */
-    QS_ASK_RX = 1u << 1,    /* there is room again */
-    QS_ASK_CLOSE = 1u << 2, /* send CONNECTION_CLOSE when everything sent is acknowledged */
-    QS_ASK_ABORT = 1u << 3, /* send it now */
+    QS_ASK_TX = 1u << 0,       /* streams are in the work queue */
+    QS_ASK_RX = 1u << 1,       /* there is room again */
+    QS_ASK_CLOSE = 1u << 2,    /* send CONNECTION_CLOSE when everything sent is acknowledged */
+    QS_ASK_ABORT = 1u << 3,    /* send it now */
+    QS_ASK_DATAGRAM = 1u << 5, /* datagrams wait */
 };
 
+/* Wishes that wait for the handshake to be confirmed (qs_sock.later). */
+enum { QS_LATER_KEYS = 1u << 0, QS_LATER_MOVE = 1u << 1 };
+
 struct qs_port;
+typedef struct qs_dgram qs_dgram;
 
 struct qs_sock {
     qs_kind kind;  /* first */
@@ -274,6 +280,19 @@ struct qs_sock {
     uint64_t streams_max[2]; /* how many of ours the peer allows */
     uint64_t peer_next_id[2];
 
+    qs_dgram *dgram_head; /* datagrams that wait for the engine */
+    qs_dgram *dgram_tail;
+    uint32_t dgram_max; /* what fitted into a packet when it was looked at last */
+
+    /* moving and new keys */
+    struct qs_port *preferred_port; /* server: where clients shall go */
+    quring_addr move_to;
+    uint32_t later; /* QS_LATER_* */
+    uint64_t later_until_ns;
+    bool later_runs;
+    bool moving;
+    bool keys_pending;
+
     /* options */
     uint32_t event_mask;
     qs_params params; /* ours */
@@ -295,6 +314,10 @@ struct qs_sock {
     uint64_t sndtimeo_ns;
     bool linger_on;
     uint32_t linger_s;
+    bool sndbuf_set; /* by the program: the peer's max_data does not change it */
+    bool reuseaddr;  /* kept and shown, as is ... */
+    bool keepalive;
+    bool version_refused; /* the server has sent its list: see qs_op_handshake */
 };
 
 /* ---- runtime.c ------------------------------------------------------------------------------------ */
@@ -352,6 +375,8 @@ typedef struct qs_port qs_port;
 int qs_port_bind(qs_sock *s, const quring_addr *addr);
 /* The port that connections without a bound address share. */
 int qs_port_auto(qs_sock *s, uint8_t family);
+/* Another address for a socket; given up with qs_port_drop. */
+int qs_port_take(qs_port **out, const quring_addr *addr);
 void qs_port_drop(qs_port *port);
 int qs_port_listen(qs_sock *s);
 void qs_port_unlisten(qs_sock *s);
@@ -390,6 +415,22 @@ void qs_tx_free(qs_sock *s, qs_stream *st);
 bool qs_tx_has_room(const qs_sock *s);
 int qs_stream_open_opt(qs_sock *s, uint64_t *id, uint32_t flags);
 
+/* ---- dgram.c ----------------------------------------------------------------------------------- */
+ssize_t qs_dgram_send(qs_sock *s, const struct msghdr *msg, size_t len, bool dontwait);
+/* On the worker, lock held: what waits goes to the engine; what came is taken from it. */
+void qs_dgram_push(qs_sock *s);
+void qs_dgram_pull(qs_sock *s);
+void qs_dgram_free(qs_sock *s);
+
+/* ---- verbs.c ----------------------------------------------------------------------------------- */
+/* Options without a value of their own; no lock held. 0 or -errno. */
+int qs_verb_update_keys(qs_sock *s);
+int qs_verb_migrate(qs_sock *s, const void *value, size_t len);
+int qs_verb_give_token(qs_sock *s);
+/* On the worker, lock held. */
+void qs_on_keys_updated(qs_sock *s, uint8_t phase);
+void qs_on_path_changed(qs_sock *s);
+
 /* ---- streams.c --------------------------------------------------------------------------------------------- */
 qs_stream *qs_stream_find(const qs_sock *s, uint64_t id);
 qs_stream *qs_stream_add(qs_sock *s, uint64_t id);
@@ -415,10 +456,6 @@ static inline bool qs_id_receives(const qs_sock *s, uint64_t id)
 }
 void qs_stream_update(qs_sock *s, const qs_stream *st, uint32_t state, uint32_t errcode,
                       uint64_t final_size);
-
-/* ---- params.c ---------------------------------------------------------------------------------- */
-int qs_set_param_draft(qs_sock *s, const void *value, size_t len);
-int qs_get_param_draft(const qs_sock *s, void *value, socklen_t *len);
 
 /* ---- opts.c ------------------------------------------------------------------------------------------------- */
 void qs_opts_defaults(qs_sock *s);

@@ -469,7 +469,7 @@ ssize_t qs_op_sendmsg(qs_sock *s, const struct msghdr *msg, int flags)
         return qs_send_handshake(s, msg, total, args.level);
     }
     if ((args.flags & QS_MSG_DATAGRAM) != 0) {
-        return -EINVAL; /* the peer has not offered any */
+        return qs_dgram_send(s, msg, total, args.dontwait);
     }
     return qs_send_stream(s, msg, total, &args);
 }

@@ -179,9 +179,9 @@ struct quic_errinfo {
 /* QUIC_SOCKOPT_CRYPTO_SECRET; the two layouts differ in the order of their first members */
 struct quic_crypto_secret {
 #if QUIC_SOCKET_API == 2
-    uint16_t send;
+    uint8_t send;
     uint8_t level;
-    uint8_t reserved;
+    uint16_t reserved;
 #else
     uint8_t level; /* enum quic_crypto_level: APP, HANDSHAKE or EARLY */
     uint16_t send; /* 0: to receive with, else to send with */

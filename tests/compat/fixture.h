@@ -15,13 +15,10 @@
 #define QUIC_NO_GNUTLS
 #include <netinet/quic.h>
 
+#include "tests/compat/identity.h"
+
 namespace compat
 {
-
-/* Files with a self-signed pair for localhost, 127.0.0.1 and ::1; SSL_CERT_FILE names it, so that clients
- * trust it. */
-const char *cert_file();
-const char *key_file();
 
 /* A descriptor that closes itself. */
 class Fd

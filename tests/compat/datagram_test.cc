@@ -1,0 +1,139 @@
+/* Datagrams: draft section 4.2.1, RFC 9221. */
+#include <cerrno>
+#include <cstring>
+#include <poll.h>
+#include <thread>
+#include <unistd.h>
+
+#include <gtest/gtest.h>
+
+#include "tests/compat/message.h"
+
+using namespace compat;
+
+static void offer(int fd, uint64_t size = 1400)
+{
+    quic_transport_param p = {};
+    p.max_datagram_frame_size = size;
+    ASSERT_EQ(0, set_option(fd, QUIC_SOCKOPT_TRANSPORT_PARAM, p));
+}
+
+static Pair datagram_pair()
+{
+    PairOptions options;
+    options.listener = [](int fd) { offer(fd); };
+    options.client = [](int fd) { offer(fd); };
+    return make_pair(options);
+}
+
+static ssize_t send_datagram(int fd, const std::string &bytes)
+{
+    return send(fd, bytes.data(), bytes.size(), MSG_DATAGRAM);
+}
+
+TEST(Datagram, C114_OneCallOneMessage)
+{
+    Pair pair = datagram_pair();
+    for (size_t len : {size_t{1}, size_t{100}, size_t{1100}}) {
+        const std::string bytes = pattern(len, static_cast<uint32_t>(len));
+        ASSERT_EQ(static_cast<ssize_t>(len), send_datagram(pair.client, bytes));
+        Message m = receive(pair.server);
+        EXPECT_EQ(bytes, m.bytes);
+        EXPECT_NE(0, m.msg_flags & MSG_DATAGRAM);
+        EXPECT_NE(0, m.msg_flags & MSG_EOR);
+        EXPECT_TRUE(m.has_info);
+        EXPECT_EQ(uint32_t{QUIC_STREAM_FLAG_DATAGRAM | QUIC_STREAM_FLAG_FIN}, m.flags);
+    }
+}
+
+TEST(Datagram, C114_BothWaysAndByTheDraftsCalls)
+{
+    Pair pair = datagram_pair();
+    ASSERT_EQ(4, quic_sendmsg(pair.server, "back", 4, 0, QUIC_STREAM_FLAG_DATAGRAM));
+    char buf[16];
+    uint64_t id = 7;
+    uint32_t flags = 0;
+    ASSERT_EQ(4, quic_recvmsg(pair.client, buf, sizeof(buf), &id, &flags));
+    EXPECT_EQ(0, memcmp("back", buf, 4));
+    EXPECT_NE(0u, flags & QUIC_STREAM_FLAG_DATAGRAM);
+}
+
+TEST(Datagram, C114_NextToStreams)
+{
+    Pair pair = datagram_pair();
+    ASSERT_NE(UINT64_MAX, send_stream(pair.client, "stream"));
+    Message m = receive(pair.server);
+    EXPECT_EQ("stream", m.bytes);
+    ASSERT_EQ(4, send_datagram(pair.client, "gram"));
+    m = receive(pair.server);
+    EXPECT_EQ("gram", m.bytes);
+    EXPECT_NE(0, m.msg_flags & MSG_DATAGRAM);
+}
+
+TEST(Datagram, C115_WhoHasNotOfferedGetsNone)
+{
+    PairOptions options;
+    options.listener = [](int fd) { offer(fd); };
+    Pair pair = make_pair(options); /* the client offers nothing */
+    EXPECT_ERRNO(EINVAL, send_datagram(pair.server, "x"));
+    EXPECT_EQ(1, send_datagram(pair.client, "x")) << "each direction stands for itself";
+    EXPECT_EQ("x", receive(pair.server).bytes);
+}
+
+TEST(Datagram, C116_TooLargeOrEmpty)
+{
+    Pair pair = datagram_pair();
+    EXPECT_ERRNO(EMSGSIZE, send_datagram(pair.client, std::string(1400, 'x')));
+    EXPECT_ERRNO(EMSGSIZE, send_datagram(pair.client, std::string(60000, 'x')));
+    EXPECT_ERRNO(EMSGSIZE, send_datagram(pair.client, ""));
+    ASSERT_EQ(5, send_datagram(pair.client, "after"));
+    EXPECT_EQ("after", receive(pair.server).bytes) << "nothing of the others was sent";
+}
+
+TEST(Datagram, C117_WithoutRoomTheyAreLostAndStreamsAreNot)
+{
+    PairOptions options;
+    options.client = [](int fd) { offer(fd); };
+    options.listener = [](int fd) {
+        offer(fd);
+        int small = 8192;
+        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+    };
+    Pair pair = make_pair(options);
+    for (int i = 0; i < 200; i++) {
+        ASSERT_EQ(1000, send_datagram(pair.client, std::string(1000, 'd')));
+        if (i % 20 == 19) {
+            usleep(1000); /* they leave, or the sender would be the one to drop them */
+        }
+    }
+    const std::string data = pattern(100000);
+    std::thread writer([&] {
+        ASSERT_EQ(static_cast<ssize_t>(data.size()),
+                  send(pair.client, data.data(), data.size(), MSG_SYN | MSG_FIN));
+    });
+    std::string stream;
+    int grams = 0;
+    while (stream.size() < data.size()) {
+        Message m = receive(pair.server);
+        ASSERT_GE(m.rc, 0) << strerror(m.error);
+        if ((m.msg_flags & MSG_DATAGRAM) != 0) {
+            grams++;
+        } else {
+            stream += m.bytes;
+        }
+    }
+    writer.join();
+    EXPECT_EQ(data, stream);
+    EXPECT_GT(grams, 0);
+    EXPECT_LE(grams, 16) << "as many as SO_RCVBUF holds";
+}
+
+TEST(Datagram, BeforeTheConnectionAndAfter)
+{
+    Fd fresh = quic_socket();
+    EXPECT_ERRNO(EPIPE, send(fresh, "x", 1, MSG_DATAGRAM | MSG_NOSIGNAL));
+    Pair pair = datagram_pair();
+    pair.client.reset();
+    ASSERT_TRUE(poll_for(pair.server, POLLHUP));
+    EXPECT_ERRNO(EPIPE, send(pair.server, "x", 1, MSG_DATAGRAM | MSG_NOSIGNAL));
+}

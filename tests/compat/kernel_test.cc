@@ -1,0 +1,295 @@
+/* Sockets of protocol 261: the numbers and structures of the kernel implementation, written down here as
+ * they are in binaries that were compiled against its header. */
+#include <arpa/inet.h>
+#include <cerrno>
+#include <cstring>
+#include <thread>
+#include <unistd.h>
+
+#include <gtest/gtest.h>
+
+#define QUIC_SOCKET_API 2
+#include "tests/compat/kernel_fixture.h"
+
+using namespace kernel;
+
+TEST(Kernel, TypeAndProtocol)
+{
+    Fd fd(socket(AF_INET, SOCK_STREAM, 261));
+    ASSERT_GE(fd.get(), 0);
+    int value = 0;
+    socklen_t len = sizeof(value);
+    ASSERT_EQ(0, getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &value, &len));
+    EXPECT_EQ(261, value);
+}
+
+TEST(Kernel, C142_ParametersHaveRanges)
+{
+    Fd fd(socket(AF_INET, SOCK_STREAM, 261));
+    struct Row {
+        size_t offset;
+        size_t size;
+        uint64_t value;
+        bool fine;
+    };
+    const Row rows[] = {
+        {10, 2, 1199, false},      {10, 2, 1200, true}, /* max_udp_payload_size */
+        {10, 2, 65528, false},     {10, 2, 65527, true},
+        {7, 1, 21, false},         {7, 1, 20, true},        /* ack_delay_exponent */
+        {16, 4, 16384000, false},  {16, 4, 16383999, true}, /* max_ack_delay */
+        {6, 1, 1, false},          {6, 1, 9, false},        /* active_connection_id_limit */
+        {6, 1, 2, true},           {6, 1, 8, true},
+        {12, 4, 999999, false},    {12, 4, 1000000, true}, /* max_idle_timeout */
+        {8, 2, 1199, false},       {8, 2, 1200, true},     /* max_datagram_frame_size */
+        {24, 8, 1199, false},      {24, 8, 1200, true},    /* max_data */
+        {24, 8, 536870912, false}, {24, 8, 536870911, true},
+        {32, 8, 1199, false},      {32, 8, 268435456, false}, /* max_stream_data_bidi_local */
+        {32, 8, 268435455, true},  {40, 8, 268435456, false}, /* ... bidi_remote */
+        {48, 8, 268435456, false}, {48, 8, 1200, true},       /* ... uni */
+        {20, 2, 4097, false},      {20, 2, 4096, true},       /* max_streams_bidi */
+        {22, 2, 4097, false},      {22, 2, 4096, true},       /* max_streams_uni */
+    };
+    for (const Row &row : rows) {
+        uint8_t param[56] = {};
+        memcpy(param + row.offset, &row.value, row.size); /* little-endian, as the machine */
+        int rc = setsockopt(fd, SOL_QUIC, 8, param, sizeof(param));
+        EXPECT_EQ(row.fine ? 0 : -1, rc) << row.offset << ": " << row.value;
+        if (!row.fine) {
+            EXPECT_EQ(EINVAL, errno);
+            continue;
+        }
+        uint8_t now[56] = {};
+        socklen_t len = sizeof(now);
+        ASSERT_EQ(0, getsockopt(fd, SOL_QUIC, 8, now, &len));
+        EXPECT_EQ(56u, len);
+        EXPECT_EQ(0, memcmp(now + row.offset, param + row.offset, row.size)) << row.offset;
+    }
+}
+
+TEST(Kernel, StructuresAreCutAndFilledUp)
+{
+    Fd fd(socket(AF_INET, SOCK_STREAM, 261));
+    uint8_t param[56] = {};
+    uint32_t idle = 5000000;
+    memcpy(param + 12, &idle, sizeof(idle));
+    ASSERT_EQ(0, setsockopt(fd, SOL_QUIC, 8, param, 16)) << "as if zeros followed";
+    uint8_t now[64] = {};
+    socklen_t len = sizeof(now);
+    ASSERT_EQ(0, getsockopt(fd, SOL_QUIC, 8, now, &len));
+    EXPECT_EQ(56u, len);
+    EXPECT_EQ(0, memcmp(now + 12, &idle, sizeof(idle)));
+    uint64_t max_data = 0;
+    memcpy(&max_data, now + 24, sizeof(max_data));
+    EXPECT_EQ(65536u * 32, max_data) << "untouched";
+    len = 16;
+    memset(now, 0, sizeof(now));
+    ASSERT_EQ(0, getsockopt(fd, SOL_QUIC, 8, now, &len));
+    EXPECT_EQ(16u, len);
+    EXPECT_EQ(0, memcmp(now + 12, &idle, sizeof(idle)));
+}
+
+TEST(Kernel, Config)
+{
+    Fd fd(socket(AF_INET, SOCK_STREAM, 261));
+    quic_config config = {};
+    socklen_t len = sizeof(config);
+    ASSERT_EQ(0, getsockopt(fd, SOL_QUIC, 9, &config, &len));
+    EXPECT_EQ(28u, len);
+    EXPECT_EQ(1u, config.version);
+    EXPECT_EQ(333000u, config.initial_smoothed_rtt);
+    EXPECT_EQ(0, config.congestion_control_algo);
+    config = {};
+    config.congestion_control_algo = 1;
+    config.payload_cipher_type = 54;
+    config.keepalive_probe_interval = 10000000;
+    config.plpmtud_probe_interval = 5000000;
+    ASSERT_EQ(0, setsockopt(fd, SOL_QUIC, 9, &config, sizeof(config)));
+    quic_config now = {};
+    ASSERT_EQ(0, getsockopt(fd, SOL_QUIC, 9, &now, &len));
+    EXPECT_EQ(1, now.congestion_control_algo);
+    EXPECT_EQ(54u, now.payload_cipher_type);
+    EXPECT_EQ(10000000u, now.keepalive_probe_interval);
+    EXPECT_EQ(5000000u, now.plpmtud_probe_interval);
+    config = {};
+    config.plpmtud_probe_interval = 4999999;
+    EXPECT_EQ(-1, setsockopt(fd, SOL_QUIC, 9, &config, sizeof(config)));
+    config = {};
+    config.payload_cipher_type = 50;
+    EXPECT_EQ(-1, setsockopt(fd, SOL_QUIC, 9, &config, sizeof(config)));
+}
+
+TEST(Kernel, WhatCloseWillSay)
+{
+    Fd fd(socket(AF_INET, SOCK_STREAM, 261));
+    quic_connection_close info = {};
+    info.errcode = 10;
+    strcpy(reinterpret_cast<char *>(info.phrase), "this is app err");
+    ASSERT_EQ(0, setsockopt(fd, SOL_QUIC, 5, &info, sizeof(info)));
+    memset(&info, 0, sizeof(info));
+    socklen_t len = sizeof(info);
+    ASSERT_EQ(0, getsockopt(fd, SOL_QUIC, 5, &info, &len));
+    EXPECT_EQ(72u, len);
+    EXPECT_EQ(10u, info.errcode);
+    EXPECT_STREQ("this is app err", reinterpret_cast<const char *>(info.phrase));
+    memset(info.phrase, 'x', sizeof(info.phrase));
+    EXPECT_EQ(-1, setsockopt(fd, SOL_QUIC, 5, &info, sizeof(info))) << "not ended";
+}
+
+TEST(Kernel, AnEchoWithTheCallsOfToday)
+{
+    Pair pair = make_pair();
+    ASSERT_EQ(5,
+              quic_sendmsg(pair.client, "hello", 5, -1, MSG_QUIC_STREAM_NEW | MSG_QUIC_STREAM_FIN));
+    char buf[100];
+    int64_t id = -1;
+    uint32_t flags = 0;
+    ASSERT_EQ(5, quic_recvmsg(pair.server, buf, sizeof(buf), &id, &flags));
+    EXPECT_EQ(0, id);
+    EXPECT_EQ(uint32_t{MSG_QUIC_STREAM_FIN}, flags & MSG_QUIC_STREAM_FIN);
+    EXPECT_EQ(0u, flags & MSG_EOR) << "that ends datagrams and events only";
+    ASSERT_EQ(5, quic_sendmsg(pair.server, buf, 5, id, MSG_QUIC_STREAM_FIN));
+    ASSERT_EQ(5, quic_recvmsg(pair.client, buf, sizeof(buf), &id, &flags));
+    EXPECT_EQ(0, memcmp("hello", buf, 5));
+    char alpn[16];
+    socklen_t len = sizeof(alpn);
+    ASSERT_EQ(0, getsockopt(pair.server, SOL_QUIC, 11, alpn, &len));
+    EXPECT_EQ("sample", std::string(alpn, len));
+}
+
+TEST(Kernel, AncillaryDataOfLevel288)
+{
+    Pair pair = make_pair();
+    for (int level : {288, 261}) { /* what is sent may name either */
+        alignas(cmsghdr) char control[CMSG_SPACE(16)] = {};
+        char text[] = "text";
+        iovec iov = {text, 4};
+        msghdr msg = {};
+        msg.msg_iov = &iov;
+        msg.msg_iovlen = 1;
+        msg.msg_control = control;
+        msg.msg_controllen = sizeof(control);
+        cmsghdr *c = CMSG_FIRSTHDR(&msg);
+        c->cmsg_level = level;
+        c->cmsg_type = 0;
+        c->cmsg_len = CMSG_LEN(16);
+        int64_t id = level == 288 ? 2 : 6;
+        uint32_t stream_flags = 0x400 | 0x200;
+        memcpy(CMSG_DATA(c), &id, sizeof(id));
+        memcpy(CMSG_DATA(c) + 8, &stream_flags, sizeof(stream_flags));
+        ASSERT_EQ(4, sendmsg(pair.client, &msg, 0)) << level;
+        memset(control, 0, sizeof(control));
+        msg.msg_controllen = sizeof(control);
+        ASSERT_EQ(4, recvmsg(pair.server, &msg, 0));
+        c = CMSG_FIRSTHDR(&msg);
+        ASSERT_NE(nullptr, c);
+        EXPECT_EQ(288, c->cmsg_level);
+        EXPECT_EQ(0, c->cmsg_type);
+        EXPECT_EQ(CMSG_LEN(16), c->cmsg_len);
+        int64_t got = -1;
+        uint32_t got_flags = 0;
+        memcpy(&got, CMSG_DATA(c), sizeof(got));
+        memcpy(&got_flags, CMSG_DATA(c) + 8, sizeof(got_flags));
+        EXPECT_EQ(id, got);
+        EXPECT_EQ(0x200u, got_flags);
+    }
+}
+
+TEST(Kernel, EventsInTheirOwnNumbers)
+{
+    Pair pair = make_pair([](int fd) {
+        for (uint8_t type : {1, 5}) {
+            uint8_t option[2] = {type, 1};
+            ASSERT_EQ(0, setsockopt(fd, SOL_QUIC, 0, option, sizeof(option)));
+        }
+    });
+    ASSERT_EQ(3,
+              quic_sendmsg(pair.client, "abc", 3, -1, MSG_QUIC_STREAM_NEW | MSG_QUIC_STREAM_FIN));
+    uint8_t event[100];
+    uint32_t flags = 0;
+    for (uint8_t state : {6, 8}) { /* RECV comes before RECVD, also in one frame */
+        flags = 0;
+        ASSERT_EQ(25, quic_recvmsg(pair.server, event, sizeof(event), nullptr, &flags));
+        EXPECT_NE(0u, flags & MSG_QUIC_NOTIFICATION);
+        EXPECT_NE(0u, flags & MSG_EOR);
+        EXPECT_EQ(1, event[0]);
+        EXPECT_EQ(state, event[1 + 8]);
+        uint32_t errcode = 1;
+        uint64_t final_size = 0;
+        memcpy(&errcode, event + 1 + 12, sizeof(errcode));
+        memcpy(&final_size, event + 1 + 16, sizeof(final_size));
+        EXPECT_EQ(0u, errcode);
+        EXPECT_EQ(state == 8 ? 3u : 0u, final_size);
+    }
+    pair.client.reset();
+    for (;;) {
+        flags = 0;
+        ssize_t n = quic_recvmsg(pair.server, event, sizeof(event), nullptr, &flags);
+        ASSERT_GE(n, 0) << strerror(errno);
+        if ((flags & MSG_QUIC_NOTIFICATION) != 0 && event[0] == 5) {
+            EXPECT_EQ(73, n) << "type and 72 bytes";
+            break;
+        }
+    }
+}
+
+TEST(Kernel, Datagrams)
+{
+    auto offer = [](int fd) {
+        uint8_t param[56] = {};
+        uint16_t size = 1400;
+        memcpy(param + 8, &size, sizeof(size));
+        ASSERT_EQ(0, setsockopt(fd, SOL_QUIC, 8, param, sizeof(param)));
+    };
+    Pair pair = make_pair(offer, offer);
+    ASSERT_EQ(4, send(pair.client, "gram", 4, 0x1000));
+    alignas(cmsghdr) char control[CMSG_SPACE(16)] = {};
+    char buf[16];
+    iovec iov = {buf, sizeof(buf)};
+    msghdr msg = {};
+    msg.msg_iov = &iov;
+    msg.msg_iovlen = 1;
+    msg.msg_control = control;
+    msg.msg_controllen = sizeof(control);
+    ASSERT_EQ(4, recvmsg(pair.server, &msg, 0));
+    EXPECT_NE(0, msg.msg_flags & 0x1000);
+    EXPECT_NE(0, msg.msg_flags & MSG_EOR);
+    EXPECT_EQ(0u, msg.msg_controllen) << "no ancillary data";
+}
+
+TEST(Kernel, KeyUpdateAndMigration)
+{
+    Fd fd(socket(AF_INET, SOCK_STREAM, 261));
+    EXPECT_EQ(-1, setsockopt(fd, SOL_QUIC, 7, nullptr, 0));
+    EXPECT_EQ(EPIPE, errno);
+    Pair pair = make_pair();
+    EXPECT_EQ(0, setsockopt(pair.client, SOL_QUIC, 7, nullptr, 0));
+    sockaddr_in at = {};
+    at.sin_family = AF_INET;
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    EXPECT_EQ(-1, setsockopt(pair.client, SOL_QUIC, 6, &at, sizeof(at))) << "no port";
+    EXPECT_EQ(EINVAL, errno);
+}
+
+/* What is the kernel's own: connection IDs are the engine's business. */
+TEST(Kernel, ConnectionIdsAreNotForPrograms)
+{
+    Pair pair = make_pair();
+    quic_connection_id_info info = {};
+    socklen_t len = sizeof(info);
+    EXPECT_EQ(-1, getsockopt(pair.client, SOL_QUIC, 4, &info, &len));
+    EXPECT_EQ(ENOPROTOOPT, errno);
+    EXPECT_EQ(-1, setsockopt(pair.client, SOL_QUIC, 4, &info, sizeof(info)));
+    EXPECT_EQ(ENOPROTOOPT, errno);
+}
+
+/* Both kinds of socket are QUIC: they talk to each other. */
+TEST(Kernel, ADraftSocketAtTheOtherEnd)
+{
+    Pair pair = make_pair(nullptr, nullptr, 288);
+    ASSERT_EQ(2, send(pair.client, "hi", 2, MSG_SYN | MSG_FIN));
+    char buf[8];
+    int64_t id = -1;
+    uint32_t flags = 0;
+    ASSERT_EQ(2, quic_recvmsg(pair.server, buf, sizeof(buf), &id, &flags));
+    EXPECT_EQ(0, id);
+}
