@@ -25,7 +25,8 @@ void visit_path_frames(const uint8_t *data, size_t len, uint8_t type, Visit visi
         if (p.type != QUIC_PACKET_SHORT) {
             continue;
         }
-        visit_frames(data + p.at + p.header_len, p.payload_len(),
+        /* What a tag looks like is no challenge that anybody answers. */
+        visit_frames(data + p.at + p.header_len, p.body_len(),
                      [&](const quic_frame &frame, const uint8_t *, size_t) {
                          if (frame.type == type) {
                              uint64_t word;

@@ -16,7 +16,7 @@ size_t split_packets(const uint8_t *data, size_t len, WirePacket out[kWirePacket
         if (!quic_header_is_long(data[off])) {
             const size_t pn_off =
                 1 + QUIC_CID_FORMAT_LEN_MIN; /* whatever the QUIC bit is: RFC 9287 */
-            if (len - off < pn_off + QUIC_PN_LEN_MAX + QUIC_AEAD_TAG_LEN) {
+            if (len - off < pn_off + QUIC_PN_LEN_MAX) {
                 break;
             }
             p.type = QUIC_PACKET_SHORT;
@@ -34,7 +34,7 @@ size_t split_packets(const uint8_t *data, size_t len, WirePacket out[kWirePacket
             p.len = h.packet_len;
             p.header_len = h.pn_offset + quic_header_pn_len(data[off]);
         }
-        if (p.len < p.header_len + QUIC_AEAD_TAG_LEN) {
+        if (p.type != QUIC_PACKET_SHORT && p.len < p.header_len + QUIC_AEAD_TAG_LEN) {
             break;
         }
         off += p.len;

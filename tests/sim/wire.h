@@ -22,9 +22,10 @@ struct WirePacket {
     size_t header_len; /* packet number included */
     uint8_t first;
 
-    size_t payload_len() const /* without the tag */
+    /* With the tag, which a 1-RTT packet has only where packets are protected. */
+    size_t body_len() const
     {
-        return len - header_len - QUIC_AEAD_TAG_LEN;
+        return len - header_len;
     }
 };
 
