@@ -78,6 +78,10 @@ void App::on_event(const quic_event &ev)
         fail(nullptr, "an event after CLOSED");
         return;
     }
+    if (state_->plan.byzantine.is_on) {
+        on_lenient_event(ev);
+        return;
+    }
     switch (ev.type) {
     case QURING_EV_CONNECTED:
         on_connected();
@@ -279,6 +283,10 @@ void App::release(AppStream *st, uint64_t offset)
 void App::on_tick()
 {
     if (closed_ || (!connected_ && !early_)) {
+        return;
+    }
+    if (state_->plan.byzantine.is_on) {
+        on_lenient_tick();
         return;
     }
     if (host_->now() >= next_ping_ns_) {

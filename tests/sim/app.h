@@ -26,6 +26,7 @@ constexpr uint64_t kResetCode = 2000; /* + direction: what a planned reset says 
 constexpr uint64_t kStopCode = 3000;
 
 class App;
+class Byzantine;
 
 /* What both ends of a connection share, and the world watches. */
 struct ConnState {
@@ -34,6 +35,8 @@ struct ConnState {
     bool victim = false; /* one of its hosts crashed, or was down when it began */
     std::unique_ptr<App> client;
     std::unique_ptr<App> server;
+    std::shared_ptr<Byzantine> byzantine; /* what one of them is */
+    uint32_t spoken = 0;                  /* times it had something to say */
 };
 
 /* What an App asks of the world. */
@@ -145,6 +148,9 @@ class App
 
   private:
     void fail(const AppStream *st, const char *what);
+    void on_lenient_event(const quic_event &ev);
+    void on_lenient_tick();
+    void write_lenient(quic_stream *stream);
     void on_connected();
     void on_closed(const quic_event &ev);
     void on_stream_event(const quic_event &ev);
@@ -181,6 +187,7 @@ class App
     size_t opened_[2] = {0, 0};
     size_t seen_[2] = {0, 0};
     uint32_t open_now_ = 0;
+    uint32_t lenient_chunks_ = 16; /* left to write, when nothing is judged */
     uint32_t closed_count_ = 0;
     quic_ns connected_ns_ = 0;
     quic_ns done_ns_ = QUIC_NS_NEVER;

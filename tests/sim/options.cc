@@ -376,6 +376,7 @@ Options draw_options(uint64_t seed, Tls tls)
     draw_extensions(o);
     draw_versions(o);
     draw_moves(o);
+    draw_byzantine(o);
     return o;
 }
 

@@ -101,6 +101,44 @@ struct StreamPlan {
     bool late_fin = false; /* the end is written alone */
 };
 
+/* What a rude peer adds to its packets. */
+enum class Rude : uint8_t {
+    kOnlyRewrites,
+    kPings,
+    kPadding,
+    kFragments,     /* one byte of a stream, one byte missing */
+    kOpenReset,     /* streams opened and reset, as many as are allowed */
+    kStopAll,       /* STOP_SENDING for every stream */
+    kTrickle,       /* credit that never grows, BLOCKED frames */
+    kChallenges,    /* PATH_CHALLENGE */
+    kConnectionIds, /* NEW_CONNECTION_ID, each retiring those before */
+    kAcks,          /* the same acknowledgement again and again */
+    kNoise,         /* frames that are none */
+};
+constexpr uint64_t kRudeCount = 11;
+
+/* One end breaks one rule, or is rude: byzantine.h. */
+struct ByzantinePlan {
+    bool is_on = false;
+    bool by_server = false;
+    int violation = -1; /* which of violations(), modulo their number; -1: rude */
+    quic_ns every_ns = 10 * QUIC_NS_PER_MS;
+    uint32_t burst = 1; /* datagrams each time */
+    uint32_t count = 0; /* times, at most */
+    Rude rude = Rude::kOnlyRewrites;
+    bool no_acks = false;
+    bool tiny_acks = false;
+    bool no_credit = false;
+    bool shuffle = false;
+    double drop = 0;   /* frames left out */
+    double repeat = 0; /* frames sent twice in a packet */
+
+    bool rewrites() const
+    {
+        return no_acks || tiny_acks || no_credit || shuffle || drop > 0 || repeat > 0;
+    }
+};
+
 struct ConnPlan {
     uint64_t seed = 0;
     uint32_t client = 0;
@@ -121,6 +159,7 @@ struct ConnPlan {
     uint32_t key_updates = 0; /* asked for while it runs */
     uint32_t cid_rotations = 0;
     uint32_t migrations = 0; /* moves of the client on its own account */
+    ByzantinePlan byzantine;
 };
 
 struct Options {
@@ -163,6 +202,9 @@ struct Options {
 
 /* sim_limits: modest bounds that tests can reach. */
 quring_limits sim_limits();
+
+/* draw_byzantine makes one more connection, with a peer that breaks a rule or is rude. */
+void draw_byzantine(Options &o);
 
 /* draw_adversity adds attackers, rebindings and crashes to what draw_options has drawn. */
 void draw_adversity(Options &o);

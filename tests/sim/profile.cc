@@ -87,6 +87,33 @@ bool run(const Profile &p)
     return ok;
 }
 
+/* Fault seeds: small worlds with everything in them. */
+bool run_seeds()
+{
+    constexpr uint64_t kSeeds = 3000;
+    uint64_t datagrams = 0;
+    double conn_seconds = 0;
+    bool ok = true;
+    clock_t start = clock();
+    for (uint64_t seed = 0; seed < kSeeds && ok; seed++) {
+        SeedGuard guard(seed, Tls::kScript);
+        Stats stats;
+        std::string failure;
+        ok = run_seed(seed, Tls::kScript, &stats, &failure);
+        datagrams += stats.datagrams;
+        conn_seconds += stats.conn_seconds;
+        if (!ok) {
+            printf("FAILED %s\n%s\n", failure.c_str(), replay_command(seed, Tls::kScript).c_str());
+        }
+    }
+    double cpu = static_cast<double>(clock() - start) / CLOCKS_PER_SEC;
+    printf(
+        "%-11s %s: %.0f seeds, %.0f thousand datagrams and %.1f connection hours per CPU minute\n",
+        "fault seeds", ok ? "passed" : "FAILED", kSeeds / cpu * 60,
+        static_cast<double>(datagrams) / cpu * 60 / 1000, conn_seconds / 3600 / cpu * 60);
+    return ok;
+}
+
 } // namespace
 
 bool run_profiles()
@@ -100,7 +127,7 @@ bool run_profiles()
     for (const Profile &p : profiles) {
         ok = run(p) && ok;
     }
-    return ok;
+    return run_seeds() && ok;
 }
 
 } // namespace sim

@@ -3,6 +3,7 @@
  *   sim --seed 17 [--tls=script|boring]      one seed, with a report
  *   sim --seeds 0..10000 [--jobs 2]          many; the first failure ends it with exit code 1
  *   sim --sweep[=SCENARIO:HOST:K:COUNT]      every allocation of the fixed scenarios fails, or one
+ *   sim --shrink 17                          what is left of a failing seed
  *   sim --profile [--jobs 1]                 how much simulated time one minute of CPU buys
  */
 #include <csignal>
@@ -17,6 +18,7 @@
 
 #include "tests/sim/guard.h"
 #include "tests/sim/profile.h"
+#include "tests/sim/shrink.h"
 #include "tests/sim/sweep.h"
 #include "tests/sim/world.h"
 
@@ -28,6 +30,7 @@ struct Args {
     uint64_t to = 1;
     bool one = false;
     bool profile = false;
+    bool shrink = false;
     bool sweep = false;
     std::string sweep_point;
     uint32_t jobs = 1;
@@ -38,7 +41,7 @@ struct Args {
 
 struct Sum {
     uint64_t seeds = 0, failed = 0, datagrams = 0, bytes = 0, conns = 0, done = 0;
-    uint64_t rebinds = 0, path_changes = 0, resets = 0;
+    uint64_t rebinds = 0, path_changes = 0, resets = 0, violations = 0, rude = 0;
     double conn_seconds = 0, cpu_seconds = 0;
 };
 
@@ -59,6 +62,8 @@ bool run_one(const Args &args, uint64_t seed, Sum *sum)
     sum->rebinds += stats.rebinds;
     sum->path_changes += stats.path_changes;
     sum->resets += stats.resets;
+    sum->violations += stats.violations;
+    sum->rude += stats.rude;
     sum->conn_seconds += stats.conn_seconds;
     if (!ok) {
         sum->failed++;
@@ -128,6 +133,8 @@ int run_jobs(const Args &args, Sum *total)
             total->rebinds += sum.rebinds;
             total->path_changes += sum.path_changes;
             total->resets += sum.resets;
+            total->violations += sum.violations;
+            total->rude += sum.rude;
             total->conn_seconds += sum.conn_seconds;
             total->cpu_seconds += sum.cpu_seconds;
         }
@@ -137,9 +144,9 @@ int run_jobs(const Args &args, Sum *total)
 
 int usage()
 {
-    fprintf(stderr,
-            "usage: sim --seed N | --seeds A..B | --sweep | --profile [--tls=script|boring] "
-            "[--jobs N] [--keep-going]\n");
+    fprintf(stderr, "usage: sim --seed N | --seeds A..B | --shrink N | --sweep | --profile "
+                    "[--tls=script|boring] "
+                    "[--jobs N] [--keep-going]\n");
     return 2;
 }
 
@@ -183,6 +190,10 @@ bool parse(Args *args, int argc, char **argv)
             args->tls = value == "boring" ? sim::Tls::kBoring : sim::Tls::kScript;
         } else if (a == "--jobs" && !value.empty()) {
             args->jobs = static_cast<uint32_t>(strtoul(value.c_str(), nullptr, 0));
+        } else if (a == "--shrink" && !value.empty()) {
+            args->from = strtoull(value.c_str(), nullptr, 0);
+            args->to = args->from + 1;
+            args->shrink = true;
         } else if (a == "--profile") {
             args->profile = true;
         } else if (a == "--sweep") {
@@ -205,6 +216,9 @@ int main(int argc, char **argv)
     if (!parse(&args, argc, argv)) {
         return usage();
     }
+    if (args.shrink) {
+        return sim::shrink_seed(args.from, args.tls) ? 0 : 1;
+    }
     if (args.sweep) {
         return run_sweep(args.sweep_point);
     }
@@ -217,7 +231,8 @@ int main(int argc, char **argv)
     if (!args.one) {
         printf("%llu seeds (%s), %llu failed, %llu datagrams, %llu stream bytes, %llu of %llu "
                "connections ran to their end, %.1f connection hours, %llu rebindings, %llu path "
-               "changes, %llu stateless resets, %.1f CPU s, %lld s\n",
+               "changes, %llu stateless resets, %llu violations answered, %llu rude datagrams, "
+               "%.1f CPU s, %lld s\n",
                static_cast<unsigned long long>(sum.seeds),
                args.tls == sim::Tls::kScript ? "script" : "boring",
                static_cast<unsigned long long>(sum.failed),
@@ -227,7 +242,9 @@ int main(int argc, char **argv)
                static_cast<unsigned long long>(sum.conns), sum.conn_seconds / 3600,
                static_cast<unsigned long long>(sum.rebinds),
                static_cast<unsigned long long>(sum.path_changes),
-               static_cast<unsigned long long>(sum.resets), sum.cpu_seconds,
+               static_cast<unsigned long long>(sum.resets),
+               static_cast<unsigned long long>(sum.violations),
+               static_cast<unsigned long long>(sum.rude), sum.cpu_seconds,
                static_cast<long long>(time(nullptr) - start));
     }
     return rc;

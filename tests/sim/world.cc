@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "quic/crypto/anti_replay.h"
+#include "tests/sim/byzantine.h"
 #include "tests/sim/host.h"
 #include "tests/sim/inspect.h"
 
@@ -152,6 +153,11 @@ void World::add_conn(const ConnPlan &plan, quic_ns at)
     c->index = static_cast<uint32_t>(conns_.size());
     last_start_ = at > last_start_ ? at : last_start_;
     schedule(at, Kind::kConnect, c->index, nullptr);
+    if (plan.byzantine.is_on) {
+        c->byzantine = std::make_shared<Byzantine>(plan.byzantine, plan.seed);
+        byzantine_.push_back(c->index);
+        schedule(at + plan.byzantine.every_ns, Kind::kByzantine, c->index, nullptr);
+    }
     conns_.push_back(std::move(c));
     stats_.conns++;
 }
@@ -249,6 +255,9 @@ void World::dispatch(const Event &ev)
         break;
     case Kind::kCrash:
         crash(options_.crashes[ev.a]);
+        break;
+    case Kind::kByzantine:
+        speak(static_cast<uint32_t>(ev.a));
         break;
     }
 }
@@ -375,6 +384,9 @@ void World::hand_event(Host &host, const quic_event &ev)
         return;
     }
     const quring_close_info *info = quic_conn_close_info(ev.conn);
+    if (answers_violation(*info)) {
+        return;
+    }
     EndFacts facts;
     facts.peer_gone = true;
     facts.secret_lost = hosts_[0]->secret != 0;

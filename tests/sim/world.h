@@ -39,9 +39,12 @@ struct Stats {
     double conn_seconds = 0; /* virtual time connections were open (client's view) */
     uint32_t conns = 0;
     uint32_t conns_done = 0; /* everything of their plan came to its end */
+    uint32_t violations = 0; /* that were said and answered as they must be */
+    uint32_t rude = 0;       /* datagrams a rude peer made up */
     uint32_t resets = 0;     /* connections that ended by a stateless reset */
     uint32_t rebinds = 0;    /* that took place */
     uint64_t path_changes = 0;
+    quic_ns last_done_ns = 0; /* when the last of them closed */
     uint64_t trace_hash = 0;
     quic_ns end_ns = 0;
 };
@@ -85,7 +88,17 @@ class World : public AppHost
     }
 
   private:
-    enum class Kind : uint8_t { kArrive, kRx, kTimer, kApp, kConnect, kHeal, kRebind, kCrash };
+    enum class Kind : uint8_t {
+        kArrive,
+        kRx,
+        kTimer,
+        kApp,
+        kConnect,
+        kHeal,
+        kRebind,
+        kCrash,
+        kByzantine
+    };
     struct Event {
         quic_ns at;
         uint64_t order;
@@ -113,7 +126,17 @@ class World : public AppHost
     void crash(const CrashPlan &plan);
     void reconnect(const ConnState &c);
     void lie_about_size(Host &host);
+    void speak(uint32_t index);
+    void speak_early(Host &host);
+    bool say(ConnState &c, bool early);
+    void rewrite(Host &host, Datagram &d);
+    bool answers_violation(const quring_close_info &info);
+    void judge_byzantine(const ConnState &c, bool by_server, const quring_close_info &info);
     /* Who a server's connection is: the name asked for says it, or the client's port. */
+    bool has_byzantine() const
+    {
+        return !byzantine_.empty();
+    }
     bool by_name() const
     {
         return identity_.scripted() && options_.resume == Resume::kNever;
@@ -163,6 +186,7 @@ class World : public AppHost
     Attacker attacker_;
     std::vector<Datagram> forged_;
     std::vector<std::unique_ptr<ConnState>> conns_;
+    std::vector<uint32_t> byzantine_; /* the connections with such a peer */
     std::priority_queue<Event> queue_;
     std::vector<Datagram> pool_;
     std::vector<size_t> pool_free_;

@@ -22,7 +22,8 @@ void World::check_pairs()
     for (const auto &c : conns_) {
         const App *ends[2] = {c->client.get(), c->server.get()};
         for (int i = 0; i < 2 && ends[0] != nullptr && ends[1] != nullptr; i++) {
-            if (ends[0]->conn() == nullptr || ends[1]->conn() == nullptr) {
+            if (ends[0]->conn() == nullptr || ends[1]->conn() == nullptr ||
+                c->byzantine != nullptr) {
                 break;
             }
             const char *wrong = sim_inspect_pair(ends[i]->conn(), ends[1 - i]->conn());
@@ -42,6 +43,10 @@ void World::on_closed(App *app)
     if (!app->is_server()) {
         open_clients_--;
         stats_.conn_seconds += static_cast<double>(now_) / 1e9;
+    }
+    if (c->byzantine != nullptr) {
+        judge_byzantine(*c, app->is_server(), info);
+        return;
     }
     bool done = app->is_done() && other != nullptr && other->is_done();
     bool planned_silence = c->plan.never_close && done;
@@ -66,6 +71,7 @@ void World::on_closed(App *app)
     }
     if (!app->is_server() && done) {
         stats_.conns_done++;
+        stats_.last_done_ns = now_;
     } else if (!app->is_server() && c->victim && !app->closed_itself() &&
                info.kind != QURING_CLOSE_PEER_APP) {
         reconnect(*c);

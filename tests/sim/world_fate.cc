@@ -105,7 +105,7 @@ void World::crash(const CrashPlan &plan)
 
 void World::reconnect(const ConnState &c)
 {
-    if (now_ > options_.heal_ns + options_.liveness_ns / 2) {
+    if (now_ > options_.heal_ns + options_.liveness_ns / 2 || c.byzantine != nullptr) {
         return;
     }
     Host &host = *hosts_[c.plan.client + 1];

@@ -124,6 +124,7 @@ void World::turn(Host &host)
     host.in_turn = true;
     host.turns++;
     lie_about_size(host);
+    speak_early(host);
     for (uint32_t i = 0; i < host.workers.size(); i++) {
         uint32_t steps = 0;
         bool again = true;
@@ -211,6 +212,9 @@ void World::send_unit(Host &host, const quic_tx_unit &unit)
         d.from = unit.path.local;
         d.to = unit.path.remote;
         d.ecn = unit.ecn;
+        if (has_byzantine()) {
+            rewrite(host, d);
+        }
         transmit(host, std::move(d));
     }
 }
