@@ -73,7 +73,7 @@ TEST(Datagram, LengthBeyondThePacket)
 }
 
 /* A flood that nobody reads: the newest stay, 64 of them or 64 KiB, and the rest is counted. */
-TEST(Datagram, FloodKeepsTheNewestWithinTheBound)
+TEST(Datagram, H68_FloodKeepsTheNewestWithinTheBound)
 {
     for (size_t len : {size_t{10}, size_t{1100}}) {
         Liar liar;

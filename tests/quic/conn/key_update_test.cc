@@ -199,7 +199,7 @@ TEST(KeyUpdateRules, BothAtOnce)
 }
 
 /* RFC 9001 6.6: keys change by themselves when half of what one may seal is used up. */
-TEST(KeyLimits, AnUpdateComesInTime)
+TEST(KeyLimits, H54_AnUpdateComesInTime)
 {
     Net net([](sim::Options &o) { o.seal_limit = 2000; });
     net.keep_sent = false;
@@ -217,7 +217,7 @@ TEST(KeyLimits, AnUpdateComesInTime)
 }
 
 /* Nothing leaves with a worn-out key, whoever is to blame. */
-TEST(KeyLimits, WithoutAnUpdateTheConnectionEnds)
+TEST(KeyLimits, H54_WithoutAnUpdateTheConnectionEnds)
 {
     Liar liar(true, [](sim::Options &o) { o.seal_limit = 1000; });
     liar.establish();
@@ -233,7 +233,7 @@ TEST(KeyLimits, WithoutAnUpdateTheConnectionEnds)
 }
 
 /* RFC 9001 6.6: forgeries are counted over the connection, across its keys. */
-TEST_P(KeyRules, TooManyForgeriesEndTheConnection)
+TEST_P(KeyRules, H54_TooManyForgeriesEndTheConnection)
 {
     Liar liar(GetParam(), [](sim::Options &o) { o.open_limit = 1000; });
     liar.establish();

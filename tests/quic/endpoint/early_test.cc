@@ -210,7 +210,7 @@ TEST_F(Early, AnotherRegisterRefuses)
 }
 
 /* RFC 9000 7.4.1: the server itself refuses when its limits are not those of the ticket. */
-TEST_F(Early, OtherLimitsRefuse)
+TEST_F(Early, H47_OtherLimitsRefuse)
 {
     Net net;
     Ticket(net);
@@ -289,7 +289,7 @@ TEST_F(Early, PacketsBeforeTheirKeysAreHeld)
 }
 
 /* RFC 9000 7.4.1: a server that accepts 0-RTT may not allow less than the client remembers. */
-TEST_F(Early, AcceptedUnderSmallerLimitsIsAViolation)
+TEST_F(Early, H47_AcceptedUnderSmallerLimitsIsAViolation)
 {
     using Field = uint64_t quic_transport_params::*;
     for (Field field :

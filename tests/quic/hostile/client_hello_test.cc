@@ -147,6 +147,38 @@ TEST(HostileB, Row26UnknownParametersAreIgnoredUpToABound)
     }
 }
 
+/* RFC 9368 3: a list of versions may be as long as its parameter; what is kept of it is short. */
+TEST(HostileD, Row64ListsOfAThousandVersions)
+{
+    Row row("D", 64);
+    auto bytes_held = [](size_t count) {
+        hostile::Lie lie;
+        lie.params = [count](Bytes *params) {
+            Bytes list = {0, 0, 0, 1};
+            for (size_t i = 0; i < count; i++) {
+                const uint8_t version[] = {0x5a, static_cast<uint8_t>(i >> 8),
+                                           static_cast<uint8_t>(i), 0x01};
+                list.insert(list.end(), version, version + sizeof(version));
+            }
+            list.insert(list.end(), {0, 0, 0, 1});
+            hostile::remove_param(params, 0x11);
+            hostile::add_param(params, 0x11, list);
+        };
+        hostile::LyingTls tls(quic_tls_boring(), lie);
+        Net net([](sim::Options &o) { o.tls = sim::Tls::kBoring; });
+        net.client_tls = tls.vtable();
+        EXPECT_NE(net.connect(), nullptr);
+        net.run_for(2 * kS);
+        EXPECT_EQ(net.server.count(QURING_EV_CONNECTED), 1u) << count;
+        uint64_t held = net.server.alloc.bytes();
+        expect_sound(net);
+        expect_nothing_left(net);
+        return held;
+    };
+    uint64_t few = bytes_held(8);
+    EXPECT_LE(bytes_held(1000), few + 1024);
+}
+
 /* What a server may not say about the connection IDs of the handshake. */
 struct ServerLie {
     const char *name;
@@ -237,8 +269,31 @@ TEST(ClientHello, WithNoCommonProtocolIsRefused)
 }
 
 /* RFC 9001 8.4 */
-TEST(ClientHello, WithALegacySessionIdIsRefused)
+/* RFC 9001 4.2 */
+TEST(HostileC, Row57WithoutTls13IsRefused)
 {
+    Row row("C", 57);
+    constexpr uint16_t kSupportedVersions = 43; /* without it TLS 1.2 is offered (RFC 8446 4.2.1) */
+    hostile::Lie lie;
+    lie.crypto = [](quic_level level, Bytes *data) {
+        if (level == QUIC_LEVEL_INITIAL) {
+            EXPECT_TRUE(hostile::remove_extension(data, kSupportedVersions));
+        }
+    };
+    hostile::LyingTls tls(quic_tls_boring(), lie);
+    Net net([](sim::Options &o) { o.tls = sim::Tls::kBoring; });
+    net.client_tls = tls.vtable();
+    ASSERT_NE(net.connect(), nullptr);
+    net.run_for(2 * kS);
+    EXPECT_EQ(net.client.close_code(), 0x146u); /* protocol_version */
+    EXPECT_EQ(net.server.count(QURING_EV_CONNECTED), 0u);
+    expect_sound(net);
+    expect_nothing_left(net);
+}
+
+TEST(HostileC, Row49ALegacySessionIdIsRefused)
+{
+    Row row("C", 49);
     Hello h;
     h.session_id = true;
     EXPECT_EQ(answer_to(h), static_cast<uint64_t>(QUIC_V_PROTOCOL_VIOLATION));

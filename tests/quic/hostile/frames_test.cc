@@ -16,6 +16,10 @@ using hostile::expect_sound;
 using hostile::Row;
 
 const hostile::Rows kRows("B", 20, 46);
+/* As far as ClientHellos are the matter. */
+const hostile::Rows kRows49("C", 49, 49);
+const hostile::Rows kRows57("C", 57, 57);
+const hostile::Rows kRows64("D", 64, 64);
 
 constexpr uint64_t kMax = (1ull << 62) - 1;
 /* RFC 9221 3 */

@@ -23,8 +23,9 @@ constexpr uint64_t kClosingBytes = 6000;
 const hostile::Rows kRows("C", 47, 59, {47, 48, 49, 51, 52, 54, 55, 57, 58, 59});
 
 /* RFC 9001 8.3: EndOfEarlyData is not for QUIC. */
-TEST(Handshake, EndOfEarlyDataEndsTheConnection)
+TEST(HostileC, Row49EndOfEarlyDataEndsTheConnection)
 {
+    Row row("C", 49);
     Liar liar;
     liar.start_handshake();
     liar.say(QUIC_LEVEL_HANDSHAKE, Frames{0x06, 0x00, 0x04, 0x05, 0x00, 0x00, 0x00});

@@ -15,8 +15,8 @@ using hostile::expect_nothing_left;
 using hostile::expect_sound;
 using hostile::Row;
 
-/* 64: extensions of frames do not exist yet; parameters are row 26. 68: tests of DATAGRAM. */
-const hostile::Rows kRows("D", 60, 69, {64, 68});
+/* 68: tests of DATAGRAM. */
+const hostile::Rows kRows("D", 60, 69, {68});
 const hostile::Rows kRows75("D", 75, 75);
 
 Frames new_cid(uint64_t seq, uint64_t retire_prior_to)
@@ -252,6 +252,34 @@ TEST_P(FloodTest, Row65EndsTheConnection)
 }
 
 INSTANTIATE_TEST_SUITE_P(HostileD, FloodTest, testing::ValuesIn(kFloods), flood_name);
+
+/* Frames of extensions (draft-ietf-quic-ack-frequency), each of which says something new. */
+TEST(HostileD, Row64FloodsOfExtensionFrames)
+{
+    Row row("D", 64);
+    for (bool one_each : {true, false}) {
+        Liar liar(false, [](sim::Options &o) { o.server.limits.ack_frequency = true; });
+        liar.establish();
+        uint64_t bytes = liar.net.server.alloc.bytes();
+        uint64_t taken = 0;
+        for (uint64_t seq = 0; taken < 3000 && liar.closes().empty(); taken++) {
+            Frames f;
+            do { /* a threshold, a delay and a reordering threshold that change all the time */
+                f.b({0x40, 0xaf}).v(seq).v(seq % 7).v(25000 + seq % 1000).v(seq % 5).b({0x1f});
+                seq++;
+            } while (!one_each && f.bytes().size() < 1000);
+            liar.say(f);
+            liar.net.now += 10 * QUIC_NS_PER_US;
+        }
+        EXPECT_LE(taken, 1010u);
+        EXPECT_EQ(liar.close_on_wire(), static_cast<uint64_t>(QUIC_V_PROTOCOL_VIOLATION));
+        EXPECT_STREQ(liar.net.server.find(QURING_EV_CLOSED)->close.reason,
+                     "excessive useless frames");
+        EXPECT_LE(liar.net.server.alloc.bytes(), bytes + 65536);
+        expect_sound(liar.net);
+        expect_nothing_left(liar.net);
+    }
+}
 
 /* The same at a rate that an idle application might have: for ever. */
 TEST(HostileD, Row65ALittleOfItIsFine)
