@@ -1,0 +1,192 @@
+/* One port and several processes: a port belongs to the process that bound it first (docs/sockets.md says
+ * why). Every process here is a child that has seen no QUIC socket before. */
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <functional>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <gtest/gtest.h>
+
+#include "tests/compat/message.h"
+
+using namespace compat;
+
+/* A process that tells and is told numbers. */
+class Child
+{
+  public:
+    explicit Child(const std::function<int(Child *)> &run)
+    {
+        int up[2];
+        int down[2];
+        EXPECT_EQ(0, pipe(up));
+        EXPECT_EQ(0, pipe(down));
+        pid_ = fork();
+        if (pid_ == 0) {
+            alarm(30);
+            to_ = up[1];
+            from_ = down[0];
+            _exit(run(this));
+        }
+        close(up[1]);
+        close(down[0]);
+        to_ = down[1];
+        from_ = up[0];
+    }
+    Child(const Child &) = delete;
+    Child &operator=(const Child &) = delete;
+    ~Child()
+    {
+        finish(SIGKILL);
+        close(to_);
+        close(from_);
+    }
+    void tell(int number)
+    {
+        EXPECT_EQ(static_cast<ssize_t>(sizeof(number)), write(to_, &number, sizeof(number)));
+    }
+    int hear()
+    {
+        int number = -1;
+        return read(from_, &number, sizeof(number)) == sizeof(number) ? number : -1;
+    }
+    /* Waits for the end, after a signal if it is one; its exit status, or -1. */
+    int finish(int signal = 0)
+    {
+        int status = 0;
+        if (pid_ <= 0) {
+            return -1;
+        }
+        if (signal != 0) {
+            kill(pid_, signal);
+        }
+        pid_t got = waitpid(pid_, &status, 0);
+        bool exited = got == pid_ && WIFEXITED(status);
+        pid_ = -1;
+        return exited ? WEXITSTATUS(status) : -1;
+    }
+
+  private:
+    pid_t pid_ = -1;
+    int to_ = -1;
+    int from_ = -1;
+};
+
+/* 0, or the errno of binding to the port. */
+static int bind_error(int port, bool reuseport = false, const char *alpn = nullptr)
+{
+    Fd fd = quic_socket();
+    int on = 1;
+    if (reuseport && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) != 0) {
+        return errno;
+    }
+    if (alpn != nullptr && setsockopt(fd, SOL_QUIC, QUIC_SOCKOPT_ALPN, alpn,
+                                      static_cast<socklen_t>(strlen(alpn))) != 0) {
+        return errno;
+    }
+    Address at = loopback(static_cast<uint16_t>(port));
+    return bind(fd, at.ptr(), at.len) == 0 ? 0 : errno;
+}
+
+/* Listens, says where, and serves one connection: a stream is sent back. */
+static int serve(Child *self, int port = 0, const char *alpn = nullptr)
+{
+    Fd fd = quic_socket();
+    int on = 1;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+    if (alpn != nullptr) {
+        setsockopt(fd, SOL_QUIC, QUIC_SOCKOPT_ALPN, alpn, static_cast<socklen_t>(strlen(alpn)));
+    }
+    Address at = loopback(static_cast<uint16_t>(port));
+    if (bind(fd, at.ptr(), at.len) != 0 || listen(fd, 4) != 0) {
+        self->tell(-errno);
+        return 1;
+    }
+    self->tell(name_of(fd).port());
+    Fd conn(accept(fd, nullptr, nullptr));
+    if (conn < 0 || quic_server_handshake(conn, key_file(), cert_file()) != 0) {
+        return 2;
+    }
+    const std::string got = read_bytes(conn, 4);
+    if (send(conn, got.data(), got.size(), MSG_SYN | MSG_FIN) != 4) {
+        return 3;
+    }
+    char c;
+    while (recv(conn, &c, 1, 0) >= 0) {
+    }
+    return 0;
+}
+
+/* Connects and says when; waits for the end of the connection unless it ends it itself. */
+static int ask(Child *self, int port, bool stay)
+{
+    Fd fd = quic_socket();
+    quic_transport_param p = {};
+    p.max_idle_timeout = 1000000;
+    p.certificate_request = 3;
+    Address to = loopback(static_cast<uint16_t>(port));
+    if (set_option(fd, QUIC_SOCKOPT_TRANSPORT_PARAM, p) != 0 ||
+        connect(fd, to.ptr(), to.len) != 0 || quic_client_handshake(fd, nullptr, nullptr) != 0) {
+        return 1;
+    }
+    if (send(fd, "ping", 4, MSG_SYN | MSG_FIN) != 4 || read_bytes(fd, 4) != "ping") {
+        return 2;
+    }
+    self->tell(0);
+    char c;
+    while (stay && recv(fd, &c, 1, 0) >= 0) {
+    }
+    return stay && errno != ENOTCONN ? 3 : 0;
+}
+
+TEST(Share, C017_APortBelongsToOneProcess)
+{
+    Child first([](Child *self) { return serve(self); });
+    const int port = first.hear();
+    ASSERT_GT(port, 0);
+    Child second([=](Child *) { return bind_error(port); });
+    EXPECT_EQ(EADDRINUSE, second.finish()) << "at once, not when it listens";
+}
+
+TEST(Share, C206_C207_AlsoWithReusePortAndAnotherProtocol)
+{
+    Child first([](Child *self) { return serve(self, 0, "a"); });
+    const int port = first.hear();
+    ASSERT_GT(port, 0);
+    Child second([=](Child *) { return bind_error(port, true, "b"); });
+    EXPECT_EQ(EADDRINUSE, second.finish());
+    Child third([=](Child *) { return bind_error(port, true, "a"); });
+    EXPECT_EQ(EADDRINUSE, third.finish());
+}
+
+TEST(Share, C208_TheNextOneServesWhenTheFirstHasDied)
+{
+    Child first([](Child *self) { return serve(self); });
+    const int port = first.hear();
+    ASSERT_GT(port, 0);
+    Child client([=](Child *self) { return ask(self, port, true); });
+    ASSERT_EQ(0, client.hear());
+    first.finish(SIGKILL);
+    Child second([=](Child *self) { return serve(self, port); });
+    EXPECT_EQ(port, second.hear());
+    Child other([=](Child *self) { return ask(self, port, false); });
+    EXPECT_EQ(0, other.hear());
+    EXPECT_EQ(0, other.finish());
+    EXPECT_EQ(0, second.finish());
+    EXPECT_EQ(0, client.finish()) << "the dead one's clients end by their idle timeout";
+}
+
+TEST(Share, C209_AClientOfAnotherProcessTakesAnotherPort)
+{
+    Child server([](Child *self) { return serve(self); });
+    const int port = server.hear();
+    ASSERT_GT(port, 0);
+    Child bound([=](Child *) { return bind_error(port); });
+    EXPECT_EQ(EADDRINUSE, bound.finish());
+    Child client([=](Child *self) { return ask(self, port, false); });
+    EXPECT_EQ(0, client.hear());
+    EXPECT_EQ(0, client.finish());
+    EXPECT_EQ(0, server.finish());
+}
