@@ -90,27 +90,20 @@ static void qs_later_run(void *ctx)
     }
 }
 
-static void qs_later_start(void *ctx)
+/* Lock held. 0, or -EAGAIN: the worker's mailbox is full. */
+static int qs_do_later(qs_sock *s, uint32_t what)
 {
-    qs_later_run(ctx);
-}
-
-/* Lock held. */
-static void qs_do_later(qs_sock *s, uint32_t what)
-{
-    s->later |= what;
     s->later_until_ns = qs_now_ns() + QS_LATER_PATIENCE_NS;
-    if (s->later_runs) {
-        return;
+    if (!s->later_runs) {
+        qs_ref(s);
+        if (quring_post(qs_runtime_if_any(), s->worker, qs_later_run, s) != QURING_OK) {
+            qs_unref(s);
+            return -EAGAIN;
+        }
+        s->later_runs = true;
     }
-    s->later_runs = true;
-    qs_ref(s);
-    int os_errno = 0;
-    if (quring_post(qs_runtime(&os_errno), s->worker, qs_later_start, s) != QURING_OK) {
-        s->later = 0;
-        s->later_runs = false;
-        qs_unref(s);
-    }
+    s->later |= what;
+    return 0;
 }
 
 /* draft section 6.3.4 */
@@ -128,12 +121,9 @@ int qs_verb_update_keys(qs_sock *s)
         return rc;
     }
     pthread_mutex_lock(&s->lock);
-    if (status == QURING_E_AGAIN) {
-        qs_do_later(s, QS_LATER_KEYS); /* not confirmed, or the last keys are still kept */
-    } else {
-        s->keys_pending = false;
-        rc = -EINVAL;
-    }
+    /* AGAIN: not confirmed, or the last keys are still kept */
+    rc = status == QURING_E_AGAIN ? qs_do_later(s, QS_LATER_KEYS) : -EINVAL;
+    s->keys_pending = rc == 0;
     pthread_mutex_unlock(&s->lock);
     return rc;
 }
@@ -172,12 +162,11 @@ static int qs_move(qs_sock *s, const quring_addr *to)
         return rc;
     }
     pthread_mutex_lock(&s->lock);
-    if (status == QURING_E_AGAIN) {
-        qs_do_later(s, QS_LATER_MOVE);
-    } else {
-        s->moving = false;
-        rc = status == QURING_E_OS ? -EADDRNOTAVAIL : status == QURING_E_NOMEM ? -ENOMEM : -EINVAL;
-    }
+    rc = status == QURING_E_AGAIN   ? qs_do_later(s, QS_LATER_MOVE)
+         : status == QURING_E_OS    ? -EADDRNOTAVAIL
+         : status == QURING_E_NOMEM ? -ENOMEM
+                                    : -EINVAL;
+    s->moving = rc == 0;
     pthread_mutex_unlock(&s->lock);
     return rc;
 }
@@ -203,9 +192,16 @@ static int qs_prefer(qs_sock *s, const quring_addr *to)
         return rc;
     }
     pthread_mutex_lock(&s->lock);
-    s->preferred_port = port; /* as long as the socket lives */
-    s->move_to = *to;
+    able = s->preferred_port == NULL;
+    if (able) {
+        s->preferred_port = port; /* as long as the socket lives */
+        s->move_to = *to;
+    }
     pthread_mutex_unlock(&s->lock);
+    if (!able) {
+        qs_port_drop(port); /* another thread was faster */
+        return -EINVAL;
+    }
     rc = qs_verb(s, qs_try_prefer, &status);
     return rc != 0 ? rc : -qs_errno_of(status);
 }

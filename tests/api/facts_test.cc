@@ -138,6 +138,27 @@ TEST_P(Facts, AServerGivesTokensWhenItIsTold)
     ASSERT_TRUE(OnClient([&] { EXPECT_EQ(quring_conn_give_token(conn), QURING_E_STATE); }));
 }
 
+/* RFC 9000 9.6: only a server whose handshake comes from outside, and only before its parameters were asked
+ * for, has a say in it connection by connection. */
+TEST_P(Facts, WhoMayPreferAnAddress)
+{
+    QURING_START();
+    const quring_conn conn = Connect();
+    const quring_conn server_conn = ServerConn();
+    const quring_addr v4 = quring_test::Addr("127.0.0.1:4433");
+    const quring_addr v6 = quring_test::Addr("[::1]:4433");
+    const quring_addr no_port = quring_test::Addr("127.0.0.1:0");
+    EXPECT_EQ(quring_handshake_set_preferred(server_conn, &v4, nullptr), QURING_E_THREAD);
+    ASSERT_TRUE(OnServer([&] {
+        EXPECT_EQ(quring_handshake_set_preferred(server_conn, nullptr, nullptr), QURING_E_INVAL);
+        EXPECT_EQ(quring_handshake_set_preferred(server_conn, &v6, nullptr), QURING_E_INVAL);
+        EXPECT_EQ(quring_handshake_set_preferred(server_conn, &no_port, nullptr), QURING_E_INVAL);
+        EXPECT_EQ(quring_handshake_set_preferred(server_conn, &v4, &v6), QURING_E_STATE);
+    }));
+    ASSERT_TRUE(OnClient(
+        [&] { EXPECT_EQ(quring_handshake_set_preferred(conn, &v4, nullptr), QURING_E_STATE); }));
+}
+
 /* limits.congestion_control goes before quring_config.cc, connection by connection. */
 TEST_P(Facts, AConnectionsOwnCongestionControl)
 {
