@@ -96,6 +96,25 @@ Message next_event(int fd, uint8_t type)
     return next_matching(fd, [&](const Message &m) { return m.type() == type; });
 }
 
+std::string read_with_event(int fd, size_t len, uint8_t type, Message *event)
+{
+    set_recv_timeout(fd, 5000);
+    std::string bytes;
+    event->rc = -1;
+    while (bytes.size() < len || event->rc < 0) {
+        Message m = receive(fd);
+        if (m.rc < 0) {
+            return event->rc < 0 ? "" : bytes;
+        }
+        if (m.is_event() && m.type() == type) {
+            *event = m;
+        } else if (!m.is_event()) {
+            bytes += m.bytes;
+        }
+    }
+    return bytes;
+}
+
 quic_stream_update next_update(int fd, uint32_t state)
 {
     Message m = next_matching(fd, [&](const Message &e) {

@@ -60,6 +60,9 @@ uint64_t send_stream(int fd, const std::string &bytes, uint32_t flags = 0);
 void enable(int fd, uint8_t event, bool on = true);
 /* The next event of a type; data and others before it are thrown away. rc -1: none within 5 seconds. */
 Message next_event(int fd, uint8_t type);
+/* Reads until `len` bytes of streams and an event of `type` have come, in any order; gives the bytes, and
+ * less than `len` when one of both does not come. */
+std::string read_with_event(int fd, size_t len, uint8_t type, Message *event);
 /* The next change of a stream to `state`. */
 quic_stream_update next_update(int fd, uint32_t state);
 
