@@ -299,10 +299,11 @@ void qs_on_event(const quring_event *ev)
     default:
         break;
     }
+    bool asked = s->asked != 0;
     pthread_mutex_unlock(&s->lock);
     if (over) {
         qs_unref(s); /* the connection's */
-    } else if (s->asked != 0) {
+    } else if (asked) {
         qs_work(s);
     }
 }

@@ -504,7 +504,9 @@ void qs_op_exit(void)
         busy = false;
         pthread_mutex_lock(&qs_all_lock);
         for (qs_sock *s = qs_all; s != NULL && !busy; s = s->all_next) {
+            pthread_mutex_lock(&s->lock);
             busy = s->conn.handle != 0;
+            pthread_mutex_unlock(&s->lock);
         }
         pthread_mutex_unlock(&qs_all_lock);
         if (busy) {

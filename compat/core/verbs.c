@@ -237,9 +237,11 @@ void qs_on_path_changed(qs_sock *s)
     s->remote = info.remote;
     if (!any) {
         s->local = info.local;
-    } else {
-        s->local.port = info.local.port;
+    } else if (info.local.family != s->local.family) {
+        quring_addr source; /* of the socket's address only the port is known */
+        s->local = qs_addr_route(&source, &info.remote) == 0 ? source : info.local;
     }
+    s->local.port = info.local.port;
     s->moving = false;
     qs_rx_push_event(s, QS_EVENT_CONNECTION_MIGRATION, &ours, sizeof(ours));
 }

@@ -232,6 +232,25 @@ TEST(Kernel, EventsInTheirOwnNumbers)
     }
 }
 
+TEST(Kernel, C171_TicketsAsEvents)
+{
+    Pair pair = make_pair(nullptr, [](int fd) {
+        uint8_t option[2] = {9, 1};
+        ASSERT_EQ(0, setsockopt(fd, SOL_QUIC, 0, option, sizeof(option)));
+    });
+    char event[5000];
+    uint32_t flags = 0;
+    ssize_t n = quic_recvmsg(pair.client, event, sizeof(event), nullptr, &flags);
+    ASSERT_GT(n, 64);
+    EXPECT_NE(0u, flags & MSG_QUIC_NOTIFICATION);
+    EXPECT_EQ(9, event[0]);
+    char ticket[4096];
+    socklen_t len = sizeof(ticket);
+    ASSERT_EQ(0, getsockopt(pair.client, SOL_QUIC, 12, ticket, &len));
+    EXPECT_LE(64u, len);
+    EXPECT_EQ(std::string(event + 1, static_cast<size_t>(n) - 1), std::string(ticket, len));
+}
+
 TEST(Kernel, Datagrams)
 {
     auto offer = [](int fd) {

@@ -266,11 +266,12 @@ TEST(Verb, C146_AServerThatWantsNobodyToMove)
 }
 
 /* Server and client with `prefer` as the server's preferred address. */
-static void connect_preferring(const Address &prefer, Fd *listen_fd, Fd *client, Fd *server)
+static void connect_preferring(const Address &prefer, Fd *listen_fd, Fd *client, Fd *server,
+                               int family = AF_INET)
 {
-    *listen_fd = listener();
+    *listen_fd = listener(16, family);
     enable(*listen_fd, QUIC_EVENT_CONNECTION_MIGRATION);
-    *client = quic_socket();
+    *client = quic_socket(family);
     enable(*client, QUIC_EVENT_CONNECTION_MIGRATION);
     Address to = name_of(*listen_fd);
     ASSERT_EQ(0, connect(*client, to.ptr(), to.len));
@@ -298,6 +299,22 @@ TEST(Verb, C160_AServerPrefersAnotherAddress)
     EXPECT_EQ("at the new one", read_with_event(server, 14, QUIC_EVENT_CONNECTION_MIGRATION, &m));
     EXPECT_EQ(prefer.text(), name_of(server).text());
     EXPECT_ERRNO(EINVAL, migrate(server, free_address())); /* too late */
+}
+
+TEST(Verb, C160_OneOfTheOtherFamily)
+{
+    const Address prefer = free_address(AF_INET);
+    Fd listen_fd;
+    Fd client;
+    Fd server;
+    connect_preferring(prefer, &listen_fd, &client, &server, AF_INET6);
+    ASSERT_EQ(2, next_event(client, QUIC_EVENT_CONNECTION_MIGRATION).rc);
+    EXPECT_EQ(prefer.text(), peer_of(client).text());
+    EXPECT_EQ(AF_INET, name_of(client).storage.ss_family);
+    ASSERT_NE(UINT64_MAX, send_stream(client, "over IPv4"));
+    Message m;
+    EXPECT_EQ("over IPv4", read_with_event(server, 9, QUIC_EVENT_CONNECTION_MIGRATION, &m));
+    EXPECT_EQ(prefer.text(), name_of(server).text());
 }
 
 TEST(Verb, C160_NoAddressToPrefer)
