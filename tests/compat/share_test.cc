@@ -100,7 +100,13 @@ static int serve(Child *self, int port = 0, const char *alpn = nullptr)
         setsockopt(fd, SOL_QUIC, QUIC_SOCKOPT_ALPN, alpn, static_cast<socklen_t>(strlen(alpn)));
     }
     Address at = loopback(static_cast<uint16_t>(port));
-    if (bind(fd, at.ptr(), at.len) != 0 || listen(fd, 4) != 0) {
+    int rc = bind(fd, at.ptr(), at.len);
+    /* The kernel takes down the ring of a process that was killed in its own time. */
+    for (int i = 0; i < 500 && rc != 0 && errno == EADDRINUSE && port != 0; i++) {
+        usleep(10000);
+        rc = bind(fd, at.ptr(), at.len);
+    }
+    if (rc != 0 || listen(fd, 4) != 0) {
         self->tell(-errno);
         return 1;
     }
