@@ -62,19 +62,17 @@ quic_side_path *quic_conn_side_of_rx(quic_conn *conn, quic_ns now)
     return side;
 }
 
-/* The path in use is proved: the one before is forgotten, but not at once when both have one connection
- * ID: somebody may have copied packets and passes on the answers, and the real peer is heard of again. */
+/* The path in use is proved: the one before is forgotten, and its connection ID retired (RFC 9000 9.5), but
+ * not at once. Packets with it are still on their way, and a peer may take them for a violation once it was
+ * retired; and when both have one connection ID, somebody may have copied packets and passes on the
+ * answers, and the real peer is heard of again. */
 static void release_fallback(quic_conn *conn, quic_ns now)
 {
     quic_side_path *fallback = quic_conn_side_of(conn, QUIC_SIDE_FALLBACK);
     if (fallback == NULL) {
         return;
     }
-    if (fallback->tx_seq != quic_cid_peer_current_seq(&conn->cids_peer)) {
-        quic_conn_side_free(conn, fallback); /* RFC 9000 9.5 */
-    } else {
-        fallback->until_ns = now + QUIC_PATH_TIMEOUT_PTOS * quic_conn_validate_pto(conn);
-    }
+    fallback->until_ns = now + QUIC_PATH_TIMEOUT_PTOS * quic_conn_validate_pto(conn);
 }
 
 void quic_conn_on_path_proved(quic_conn *conn, bool size_too, quic_ns now)

@@ -235,10 +235,23 @@ void quic_conn_release_cid(quic_conn *conn, uint64_t seq)
     }
 }
 
+/* None is left for another path: a path that was only waited for gives its own back, so that the peer
+ * issues one. */
+static void give_up_fallback(quic_conn *conn)
+{
+    quic_side_path *side = quic_conn_side_of(conn, QUIC_SIDE_FALLBACK);
+    if (side != NULL && conn->path.validated && side->until_ns != QUIC_NS_NEVER &&
+        side->tx_seq != QUIC_SEQ_NONE &&
+        side->tx_seq != quic_cid_peer_current_seq(&conn->cids_peer)) {
+        quic_conn_side_free(conn, side);
+    }
+}
+
 uint64_t quic_conn_claim_cid(quic_conn *conn)
 {
     const quic_cid_peer_entry *entry = quic_cid_peer_reserve(&conn->cids_peer);
     if (entry == NULL) {
+        give_up_fallback(conn);
         return QUIC_SEQ_NONE;
     }
     if (entry->has_token) { /* RFC 9000 10.3.1: of connection IDs in use */

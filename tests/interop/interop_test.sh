@@ -249,7 +249,7 @@ networks quring
 networks quiche
 endings quring
 endings quiche
-interop 'versions told on an unknown one' quring '' - --unknown-version 'versions 1'
+interop 'versions told on an unknown one' quring '' - --unknown-version '1,6b3343cf'
 interop 'no common version' quiche --refuse-version - '--down 10' 'closed version'
 interop 'a challenge on a second path is answered' quring '' 'closed peer_app 7' '--down 5000000 --migrate' \
     'migrated

@@ -173,4 +173,21 @@ TEST(Paths, OnlyPacketsThatAreNoProbesMove)
     EXPECT_EQ(quic_endpoint_counters(liar.net.server.ep)->path_changes, 1u);
 }
 
+/* RFC 9000 9.5, 19.16: a peer whose sockets are read in any order may see the retirement before the last
+ * packets to its old address, and take those for a violation. */
+TEST(Paths, TheConnectionIdOfThePathLeftIsRetiredLater)
+{
+    Liar liar;
+    liar.establish();
+    ASSERT_EQ(liar.net.migrate(7000), QUIC_OK);
+    ASSERT_TRUE(liar.net.run_until(
+        [&] { return liar.net.client.count(QURING_EV_PATH_CHANGED) == 1; }, 5 * kS));
+    liar.net.run_for(500 * kMs);
+    EXPECT_EQ(info_of(liar.net.server).remote.port, 7000);
+    EXPECT_EQ(liar.count_frames(0x19), 0u);
+    liar.net.run_for(5 * kS);
+    EXPECT_EQ(liar.count_frames(0x19), 1u);
+    EXPECT_TRUE(liar.alive());
+}
+
 } // namespace
