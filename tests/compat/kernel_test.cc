@@ -289,6 +289,26 @@ TEST(Kernel, KeyUpdateAndMigration)
     EXPECT_EQ(EINVAL, errno);
 }
 
+/* send, level, two bytes of nothing, type, secret. */
+TEST(Kernel, C161_SecretsOfAHandshake)
+{
+    Pair pair = make_pair(); /* for a server to connect to */
+    sockaddr_in at = {};
+    socklen_t len = sizeof(at);
+    ASSERT_EQ(0, getsockname(pair.listen, reinterpret_cast<sockaddr *>(&at), &len));
+    Fd fd(socket(AF_INET, SOCK_STREAM, 261));
+    ASSERT_EQ(0, connect(fd, reinterpret_cast<sockaddr *>(&at), len));
+    uint8_t secret[56] = {1, 2, 0, 0, 52};
+    EXPECT_EQ(0, setsockopt(fd, SOL_QUIC, 13, secret, sizeof(secret)));
+    EXPECT_EQ(-1, setsockopt(fd, SOL_QUIC, 13, secret, sizeof(secret))) << "it is there";
+    secret[0] = 0; /* to receive with */
+    EXPECT_EQ(0, setsockopt(fd, SOL_QUIC, 13, secret, sizeof(secret)));
+    secret[1] = 1; /* Initial */
+    EXPECT_EQ(-1, setsockopt(fd, SOL_QUIC, 13, secret, sizeof(secret)));
+    EXPECT_EQ(EINVAL, errno);
+    EXPECT_EQ(-1, getsockopt(fd, SOL_QUIC, 13, secret, &len)) << "not to be read";
+}
+
 /* What is the kernel's own: connection IDs are the engine's business. */
 TEST(Kernel, ConnectionIdsAreNotForPrograms)
 {
