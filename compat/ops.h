@@ -19,7 +19,7 @@
 extern "C" {
 #endif
 
-#define QS_OPS_VERSION 1u
+#define QS_OPS_VERSION 2u
 
 /* Protocol numbers, which name the layouts a socket speaks. */
 #define QS_PROTO_DRAFT  288 /* the draft's */
@@ -36,13 +36,23 @@ typedef struct qs_handshake_args {
     uint32_t timeout_ms;     /* 0: none */
 } qs_handshake_args;
 
+/* What the engine object asks of the front. `cookie` is attach's. */
+typedef struct qs_host {
+    /* The kernel says that no descriptor of the socket is left. */
+    void (*gone)(void *cookie, qs_sock *s);
+    /* The thread was cancelled while it waited in a call: its count of calls under way ends. */
+    void (*cancelled)(void *cookie);
+} qs_host;
+
 typedef struct qs_ops {
     uint32_t version; /* QS_OPS_VERSION */
+
+    void (*start)(const qs_host *host); /* once, before everything else; `host` stays */
 
     /* create makes a socket; attach gives it the engine's end of its pair of descriptors and the
      * program's. A socket that accept gave is attached in the same way. */
     int (*create)(qs_sock **out, int domain, int type, int protocol);
-    void (*attach)(qs_sock *s, int engine_fd, int app_fd);
+    void (*attach)(qs_sock *s, int engine_fd, int app_fd, void *cookie);
     /* The program's descriptor that stands for the socket changed (dup, close of one of several). */
     void (*set_fd)(qs_sock *s, int app_fd);
     /* close: the last descriptor is gone; who waits in a call leaves it. release: so has everybody. */
@@ -77,6 +87,9 @@ typedef struct qs_ops {
     void (*fix_all)(void);
     /* 0 when fix_all has nothing to do. Read without a call. */
     const uint32_t *fix_count;
+
+    /* Whether a descriptor is the engine's own: nobody closes it for the program. */
+    bool (*owns_fd)(int fd);
 
     /* exit: the process ends: what was sent leaves, connections are closed; bounded in time.
      * forked: in the child; nothing of the parent's is touched any more. */

@@ -119,10 +119,15 @@ static int qs_dgram_check(qs_sock *s, size_t len)
 
 static int qs_dgram_await(qs_sock *s, size_t len, bool dontwait)
 {
+    const qs_hold hold = {NULL, false};
     uint64_t deadline = s->sndtimeo_ns != 0 ? qs_now_ns() + s->sndtimeo_ns : 0;
     int rc = qs_dgram_check(s, len);
     while (rc == 0 && !qs_tx_has_room(s)) {
-        rc = dontwait || s->nonblock ? -EAGAIN : qs_wait(s, deadline);
+        qs_uncork_all(s); /* what is held back makes no room */
+        rc = dontwait || s->nonblock ? -EAGAIN : qs_wait(s, deadline, &hold);
+        if (rc == -EAGAIN) {
+            qs_fix_now(s); /* and the room that comes makes an edge */
+        }
         rc = rc == 0 ? qs_dgram_check(s, len) : rc;
     }
     return rc;

@@ -356,6 +356,16 @@ static void qs_work_streams(qs_sock *s)
     }
 }
 
+static void qs_work_limit(qs_sock *s)
+{
+    for (unsigned uni = 0; uni < 2; uni++) {
+        if (s->limit_asked[uni]) {
+            s->limit_asked[uni] = false;
+            (void)quring_streams_blocked(s->conn, uni != 0 ? QURING_STREAM_UNI : 0);
+        }
+    }
+}
+
 static void qs_work_blocked(qs_sock *s)
 {
     for (size_t i = 0; i < QS_STREAM_HASH; i++) {
@@ -401,6 +411,8 @@ static void qs_close_later(void *ctx)
 /* draft section 3.1.6: gracefully: what was accepted from the program is delivered first. */
 static void qs_work_close(qs_sock *s, bool at_once)
 {
+    qs_uncork_all(s);
+    qs_work_streams(s);
     if (at_once || s->tx_bytes == 0 || !s->may_send) {
         qs_close_now(s);
         return;
@@ -425,6 +437,9 @@ void qs_work(qs_sock *s)
         }
         if ((asked & QS_ASK_DATAGRAM) != 0) {
             qs_dgram_push(s);
+        }
+        if ((asked & QS_ASK_LIMIT) != 0) {
+            qs_work_limit(s);
         }
         if ((asked & QS_ASK_RX) != 0) {
             qs_work_blocked(s);

@@ -367,7 +367,7 @@ static int qs_tls_finish(qs_tls_run *run)
     /* CONNECTED is told at the end of the worker's turn. */
     pthread_mutex_lock(&s->lock);
     while (s->state == QS_CONNECTING && rc == 0) {
-        rc = qs_wait(s, run->deadline);
+        rc = qs_wait(s, run->deadline, NULL);
         rc = rc == -EINTR ? 0 : rc == -EAGAIN ? -ETIMEDOUT : rc;
     }
     pthread_mutex_unlock(&s->lock);
@@ -386,7 +386,7 @@ static void qs_tls_await_ticket(qs_tls_run *run)
     while (waiting && !(s->ticket_came && s->token_came)) {
         qs_item *item = qs_rx_remove_crypto(s);
         if (item == NULL) {
-            waiting = s->state == QS_ESTABLISHED && qs_wait(s, until) != -EAGAIN;
+            waiting = s->state == QS_ESTABLISHED && qs_wait(s, until, NULL) != -EAGAIN;
             continue;
         }
         uint8_t alert = 0;

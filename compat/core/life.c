@@ -1,12 +1,7 @@
 /* The life of a socket: created, bound, connected or accepted, closed. */
-#define _GNU_SOURCE
 #include <errno.h>
-#include <linux/futex.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "compat/core/sock.h"
@@ -55,6 +50,15 @@ void qs_ref(qs_sock *s)
     __atomic_add_fetch(&s->refs, 1, __ATOMIC_RELAXED);
 }
 
+bool qs_ref_if_live(qs_sock *s)
+{
+    uint32_t refs = __atomic_load_n(&s->refs, __ATOMIC_RELAXED);
+    while (refs != 0 && !__atomic_compare_exchange_n(&s->refs, &refs, refs + 1, true,
+                                                     __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
+    }
+    return refs != 0;
+}
+
 static void qs_sock_free(qs_sock *s)
 {
     pthread_mutex_lock(&qs_all_lock);
@@ -73,7 +77,7 @@ static void qs_sock_free(qs_sock *s)
         qs_port_drop(s->preferred_port);
     }
     if (s->bell_fd >= 0) {
-        close(s->bell_fd);
+        qs_watch_close(s->bell_fd);
     }
     quring_tls_session_destroy(s->session);
     free(s->token_blob.data);
@@ -89,41 +93,6 @@ void qs_unref(qs_sock *s)
 {
     if (__atomic_sub_fetch(&s->refs, 1, __ATOMIC_ACQ_REL) == 0) {
         qs_sock_free(s);
-    }
-}
-
-/* ---- waiting ------------------------------------------------------------------------------------------- */
-
-int qs_wait(qs_sock *s, uint64_t deadline_ns)
-{
-    struct timespec left;
-    struct timespec *timeout = NULL;
-    if (deadline_ns != 0) {
-        uint64_t now = qs_now_ns();
-        if (now >= deadline_ns) {
-            return -EAGAIN;
-        }
-        left.tv_sec = (time_t)((deadline_ns - now) / QS_NS_PER_S);
-        left.tv_nsec = (long)((deadline_ns - now) % QS_NS_PER_S);
-        timeout = &left;
-    }
-    uint32_t seen = s->seq;
-    s->waiters++;
-    pthread_mutex_unlock(&s->lock);
-    /* Without a time limit the kernel restarts the wait after a handler with SA_RESTART and returns
-     * EINTR after others; with one it always returns EINTR: what socket calls do. */
-    long rc = syscall(SYS_futex, &s->seq, FUTEX_WAIT_PRIVATE, seen, timeout, NULL, 0);
-    int error = rc == 0 ? 0 : errno;
-    pthread_mutex_lock(&s->lock);
-    s->waiters--;
-    return error == EINTR ? -EINTR : error == ETIMEDOUT ? -EAGAIN : 0;
-}
-
-void qs_wake(qs_sock *s)
-{
-    __atomic_add_fetch(&s->seq, 1, __ATOMIC_RELEASE);
-    if (s->waiters > 0) {
-        syscall(SYS_futex, &s->seq, FUTEX_WAKE_PRIVATE, INT32_MAX, NULL, NULL, 0);
     }
 }
 
@@ -255,6 +224,7 @@ int qs_op_listen(qs_sock *s, int backlog)
         s->state = QS_FRESH;
     }
     qs_ready_update(s);
+    qs_fix_now(s); /* a listener is never writable */
     pthread_mutex_unlock(&s->lock);
     return rc;
 }
@@ -262,12 +232,16 @@ int qs_op_listen(qs_sock *s, int backlog)
 int qs_op_accept(qs_sock *s, qs_sock **out, struct sockaddr *addr, socklen_t *len)
 {
     pthread_mutex_lock(&s->lock);
+    const qs_hold hold = {NULL, false};
     uint64_t deadline = s->rcvtimeo_ns != 0 ? qs_now_ns() + s->rcvtimeo_ns : 0;
     int rc = 0;
     while (rc == 0 && s->accept_head == NULL) {
         rc = s->state != QS_LISTENING || s->app_closed ? -EINVAL
              : s->nonblock                             ? -EAGAIN
-                                                       : qs_wait(s, deadline);
+                                                       : qs_wait(s, deadline, &hold);
+    }
+    if (rc == -EAGAIN) {
+        qs_fix_now(s);
     }
     qs_sock *conn = rc == 0 ? s->accept_head : NULL;
     if (conn != NULL) {
@@ -481,7 +455,7 @@ void qs_op_close(qs_sock *s)
     }
     if (s->linger_on && s->linger_s > 0) {
         uint64_t deadline = qs_now_ns() + (uint64_t)s->linger_s * QS_NS_PER_S;
-        while (!s->conn_over && s->conn.handle != 0 && qs_wait(s, deadline) != -EAGAIN) {
+        while (!s->conn_over && s->conn.handle != 0 && qs_wait(s, deadline, NULL) != -EAGAIN) {
         }
     }
     qs_wake(s);
@@ -519,6 +493,14 @@ void qs_op_exit(void)
     }
 }
 
+/* Threads are not copied and what they held is in no known state: nothing of it is used again, its memory
+ * goes with the child. */
 void qs_op_forked(void)
 {
+    pthread_mutex_init(&qs_all_lock, NULL);
+    qs_all = NULL;
+    qs_watch_forked();
+    qs_ready_forked();
+    qs_ports_forked();
+    qs_runtime_forked();
 }

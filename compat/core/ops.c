@@ -28,8 +28,16 @@ static int qs_op_outq(qs_sock *s, bool unsent)
     return bytes > INT32_MAX ? INT32_MAX : (int)bytes;
 }
 
+const qs_host *qs_the_host;
+
+static void qs_op_start(const qs_host *host)
+{
+    qs_the_host = host;
+}
+
 static const qs_ops qs_the_ops = {
     .version = QS_OPS_VERSION,
+    .start = qs_op_start,
     .create = qs_op_create,
     .attach = qs_op_attach,
     .set_fd = qs_op_set_fd,
@@ -54,6 +62,7 @@ static const qs_ops qs_the_ops = {
     .fix = qs_op_fix,
     .fix_all = qs_op_fix_all,
     .fix_count = &qs_fix_count,
+    .owns_fd = qs_op_owns_fd,
     .exit = qs_op_exit,
     .forked = qs_op_forked,
 };

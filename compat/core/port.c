@@ -125,6 +125,11 @@ static int qs_port_get(qs_port **out, const quring_addr *addr, bool is_auto)
     qs_port *port = qs_port_find(addr, is_auto);
     qs_ports_sweep(qs_now_ns(), port);
     int rc = port != NULL ? 0 : qs_port_make(&port, addr);
+    if (rc == -ENOSPC) { /* all places taken, some by ports that nobody uses any more */
+        qs_ports_sweep(UINT64_MAX, NULL);
+        rc = qs_port_make(&port, addr);
+        rc = rc == -ENOSPC ? -ENOBUFS : rc;
+    }
     if (rc == 0) {
         port->is_auto = port->is_auto || is_auto;
         pthread_mutex_lock(&qs_lists_lock);
@@ -375,4 +380,12 @@ void qs_port_on_pending(qs_port *port, quring_conn conn)
     }
     (void)quring_conn_set_ctx(conn, s);
     (void)quring_handshake_accept(conn);
+}
+
+void qs_ports_forked(void)
+{
+    pthread_mutex_init(&qs_admin_lock, NULL);
+    pthread_mutex_init(&qs_lists_lock, NULL);
+    qs_ports = NULL;
+    qs_ports_closed = NULL;
 }

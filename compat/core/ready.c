@@ -1,25 +1,29 @@
 /* The program's descriptor: one end of a pair of UNIX sockets. It is readable while a byte waits there,
- * unwritable while it is filled, hung up when our end is shut: so poll, select and epoll need nothing
- * of ours. The first byte after silence is always sent; what went stale is taken back before the
- * next wait. */
+ * unwritable while it is filled, hung up when our end is closed: so poll, select and epoll need nothing
+ * of ours. The first byte after silence is always sent; what went stale is taken back before the next
+ * wait, and by a call that says EAGAIN, so that it is true then for pollers that nobody interposes, too. */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <poll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "compat/core/sock.h"
 
-#define QS_FILL_SENDS 8 /* tries; two 1-byte messages fill the smallest buffer */
+#define QS_FILL_MAX   8  /* bytes that fill the smallest buffer, at most */
+#define QS_TOKENS_MAX 64 /* edges that wait; more would fill the pair */
 
 static pthread_mutex_t qs_fix_lock = PTHREAD_MUTEX_INITIALIZER;
 static qs_sock *qs_fix_list;
 uint32_t qs_fix_count;
+static uint32_t qs_fill_bytes; /* what it takes beside the first byte; 0: not tried yet */
 
 static bool qs_is_readable(const qs_sock *s)
 {
     return s->state == QS_LISTENING ? s->accept_count > 0
-                                    : s->rx.head != NULL || s->state == QS_CLOSED;
+                                    : s->rx.head != NULL || s->state == QS_CLOSED || s->shut_rd;
 }
 
 static bool qs_is_writable(const qs_sock *s)
@@ -57,43 +61,61 @@ static bool qs_put_byte(int fd)
     return syscall(SYS_sendto, fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL, NULL, 0) == 1;
 }
 
-static void qs_take_bytes(int fd)
+static void qs_take_bytes(int fd, size_t count)
 {
-    char sink[64];
-    while (syscall(SYS_recvfrom, fd, sink, sizeof(sink), MSG_DONTWAIT, NULL, NULL) > 0) {
-    }
+    char sink[QS_TOKENS_MAX * 2];
+    count = count < sizeof(sink) ? count : sizeof(sink);
+    (void)syscall(SYS_recvfrom, fd, sink, count, MSG_DONTWAIT, NULL, NULL);
 }
+
+static bool qs_kernel_writable(int fd)
+{
+    struct pollfd p = {fd, POLLOUT, 0};
+    return poll(&p, 1, 0) == 1 && (p.revents & POLLOUT) != 0;
+}
+
+/* ---- the worker's side ---------------------------------------------------------------------------- */
 
 void qs_ready_update(qs_sock *s)
 {
-    if (s->bell_fd < 0 || s->hung_up) {
+    if (s->bell_fd < 0) {
         return;
     }
     bool readable = qs_is_readable(s);
     bool writable = qs_is_writable(s);
-    if (readable && !s->token) {
-        s->token = qs_put_byte(s->bell_fd);
+    if (readable && s->tokens == 0 && qs_put_byte(s->bell_fd)) {
+        s->tokens = 1;
     }
-    if (writable && s->filled) {
-        qs_take_bytes(s->bell_fd);
-        s->filled = false;
+    if (writable && s->filled > 0) {
+        qs_take_bytes(s->bell_fd, s->filled);
+        s->filled = 0;
     }
-    if ((!readable && s->token) || (!writable && !s->filled)) {
+    if ((!readable && s->tokens > 0) || (!writable && s->filled == 0)) {
         qs_needs_fix(s);
     }
+    if (s->shut_rd && !s->hung_up) {
+        s->hung_up = true; /* as after TCP's shutdown: POLLRDHUP */
+        (void)shutdown(s->bell_fd, SHUT_WR);
+    }
     if (s->state == QS_CLOSED) {
-        s->hung_up = true;
-        (void)shutdown(s->bell_fd, SHUT_RDWR);
+        int fd = s->bell_fd;
+        s->bell_fd = -1;
+        qs_watch_close(fd);
     }
 }
 
 void qs_ready_arrival(qs_sock *s)
 {
-    if (s->edges && s->token && s->bell_fd >= 0 && !s->hung_up) {
-        (void)qs_put_byte(s->bell_fd); /* full: it is ready anyway */
+    if (s->edges && s->bell_fd >= 0 && s->tokens > 0 && s->tokens < QS_TOKENS_MAX) {
+        s->tokens += qs_put_byte(s->bell_fd) ? 1 : 0;
+    }
+    if (s->tokens > QS_TOKENS_MAX / 2) {
+        qs_needs_fix(s);
     }
     qs_ready_update(s);
 }
+
+/* ---- the program's side --------------------------------------------------------------------------- */
 
 void qs_op_watch_edges(qs_sock *s)
 {
@@ -102,23 +124,46 @@ void qs_op_watch_edges(qs_sock *s)
     pthread_mutex_unlock(&s->lock);
 }
 
-/* Lock held, in a thread of the program. */
-static void qs_fix_now(qs_sock *s)
+/* Somebody may have closed the descriptor behind our back, and its number be another's now. */
+static bool qs_is_ours(const qs_sock *s)
 {
-    if (s->bell_fd < 0 || s->app_fd < 0 || s->hung_up) {
+    struct stat st;
+    return fstat(s->app_fd, &st) == 0 && st.st_ino == s->app_ino && st.st_dev == s->app_dev;
+}
+
+/* How many bytes make a descriptor unwritable depends on the kernel: seen once, on the first socket. */
+static void qs_learn_fill(int engine_fd, int app_fd)
+{
+    uint32_t bytes = 0;
+    while (bytes < QS_FILL_MAX && qs_kernel_writable(app_fd) && qs_put_byte(app_fd)) {
+        bytes++;
+    }
+    qs_take_bytes(engine_fd, bytes);
+    __atomic_store_n(&qs_fill_bytes, bytes > 0 ? bytes : 1, __ATOMIC_RELAXED);
+}
+
+void qs_ready_trim(qs_sock *s)
+{
+    if (s->tokens > QS_TOKENS_MAX / 2 && s->app_fd >= 0 && qs_is_ours(s)) {
+        qs_take_bytes(s->app_fd, s->tokens - 1);
+        s->tokens = 1;
+    }
+}
+
+void qs_fix_now(qs_sock *s)
+{
+    qs_ready_trim(s);
+    bool drain = s->tokens > 0 && !qs_is_readable(s);
+    bool fill = s->filled == 0 && !qs_is_writable(s);
+    if ((!drain && !fill) || s->bell_fd < 0 || s->app_fd < 0 || !qs_is_ours(s)) {
         return;
     }
-    if (s->token && !qs_is_readable(s)) {
-        qs_take_bytes(s->app_fd);
-        s->token = false;
+    if (drain) {
+        qs_take_bytes(s->app_fd, s->tokens);
+        s->tokens = 0;
     }
-    if (!s->filled && !qs_is_writable(s)) {
-        for (int i = 0; i < QS_FILL_SENDS; i++) {
-            if (!qs_put_byte(s->app_fd)) {
-                break;
-            }
-        }
-        s->filled = true;
+    while (fill && s->filled < qs_fill_bytes && qs_put_byte(s->app_fd)) {
+        s->filled++;
     }
 }
 
@@ -138,8 +183,8 @@ void qs_op_fix_all(void)
     pthread_mutex_unlock(&qs_fix_lock);
     while (list != NULL) {
         qs_sock *s = list;
-        list = s->fix_next;
         pthread_mutex_lock(&s->lock);
+        list = s->fix_next;
         s->in_fix = false;
         qs_fix_now(s);
         pthread_mutex_unlock(&s->lock);
@@ -147,11 +192,23 @@ void qs_op_fix_all(void)
     }
 }
 
-void qs_op_attach(qs_sock *s, int engine_fd, int app_fd)
+void qs_op_attach(qs_sock *s, int engine_fd, int app_fd, void *cookie)
 {
+    struct stat st;
     pthread_mutex_lock(&s->lock);
+    s->cookie = cookie;
     s->bell_fd = engine_fd;
     s->app_fd = app_fd;
+    if (fstat(app_fd, &st) == 0) {
+        s->app_ino = st.st_ino;
+        s->app_dev = st.st_dev;
+    }
+    /* Stays unread: the close of our end is an error to the program's then, as a reset is for TCP. */
+    (void)qs_put_byte(app_fd);
+    if (__atomic_load_n(&qs_fill_bytes, __ATOMIC_RELAXED) == 0) {
+        qs_learn_fill(engine_fd, app_fd);
+    }
+    qs_watch_add(s, engine_fd);
     qs_ready_update(s);
     pthread_mutex_unlock(&s->lock);
 }
@@ -161,4 +218,11 @@ void qs_op_set_fd(qs_sock *s, int app_fd)
     pthread_mutex_lock(&s->lock);
     s->app_fd = app_fd;
     pthread_mutex_unlock(&s->lock);
+}
+
+void qs_ready_forked(void)
+{
+    pthread_mutex_init(&qs_fix_lock, NULL);
+    qs_fix_list = NULL;
+    qs_fix_count = 0;
 }

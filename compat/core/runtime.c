@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <linux/futex.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -94,7 +95,14 @@ quring_runtime *qs_runtime(int *out_errno)
         config.io = io != NULL && strcmp(io, "epoll") == 0   ? QURING_IO_EPOLL
                     : io != NULL && strcmp(io, "uring") == 0 ? QURING_IO_URING
                                                              : QURING_IO_AUTO;
-        if (quring_runtime_create(&qs_the_runtime, &config, &err) != QURING_OK) {
+        sigset_t all;
+        sigset_t old;
+        sigfillset(&all);
+        pthread_sigmask(SIG_SETMASK, &all,
+                        &old); /* the workers inherit it: no handler runs there */
+        quring_status status = quring_runtime_create(&qs_the_runtime, &config, &err);
+        pthread_sigmask(SIG_SETMASK, &old, NULL);
+        if (status != QURING_OK) {
             qs_the_runtime = NULL;
             *out_errno = err.os_errno != 0 ? err.os_errno : qs_errno_of(err.status);
         } else {
@@ -151,14 +159,58 @@ int qs_call(uint32_t worker, void (*fn)(void *ctx), void *ctx)
     return 0;
 }
 
-static void qs_kick_run(void *ctx)
+/* Kicks that found a mailbox full. They are made under a socket's lock, which the worker may be about to
+ * take: they cannot wait. Every later task of the worker looks here. */
+static pthread_mutex_t qs_late_lock = PTHREAD_MUTEX_INITIALIZER;
+static qs_sock *qs_late[QURING_WORKERS_MAX];
+
+static void qs_kick_one(qs_sock *s)
 {
-    qs_sock *s = (qs_sock *)ctx;
     pthread_mutex_lock(&s->lock);
     s->kicked = false;
     pthread_mutex_unlock(&s->lock);
     qs_work(s);
     qs_unref(s);
+}
+
+static void qs_run_late(uint32_t worker)
+{
+    if (QS_LIKELY(__atomic_load_n(&qs_late[worker], __ATOMIC_RELAXED) == NULL)) {
+        return;
+    }
+    pthread_mutex_lock(&qs_late_lock);
+    qs_sock *list = qs_late[worker];
+    __atomic_store_n(&qs_late[worker], NULL, __ATOMIC_RELAXED);
+    pthread_mutex_unlock(&qs_late_lock);
+    while (list != NULL) {
+        qs_sock *s = list;
+        list = s->late_next;
+        qs_kick_one(s);
+    }
+}
+
+static void qs_kick_run(void *ctx)
+{
+    qs_sock *s = (qs_sock *)ctx;
+    uint32_t worker = s->worker;
+    qs_kick_one(s);
+    qs_run_late(worker);
+}
+
+static void qs_late_run(void *ctx)
+{
+    qs_run_late((uint32_t)(uintptr_t)ctx);
+}
+
+static void qs_kick_late(qs_sock *s)
+{
+    uint32_t worker = s->worker;
+    pthread_mutex_lock(&qs_late_lock);
+    s->late_next = qs_late[worker];
+    __atomic_store_n(&qs_late[worker], s, __ATOMIC_RELAXED);
+    pthread_mutex_unlock(&qs_late_lock);
+    /* Still full now: one of those in it comes after this and looks. */
+    (void)!quring_post(qs_the_runtime, worker, qs_late_run, (void *)(uintptr_t)worker);
 }
 
 void qs_kick(qs_sock *s, uint32_t asked)
@@ -169,12 +221,20 @@ void qs_kick(qs_sock *s, uint32_t asked)
     }
     s->kicked = true;
     qs_ref(s);
-    quring_status status;
-    while ((status = quring_post(qs_the_runtime, s->worker, qs_kick_run, s)) == QURING_E_AGAIN) {
-        sched_yield();
-    }
-    if (status != QURING_OK) {
+    quring_status status = quring_post(qs_the_runtime, s->worker, qs_kick_run, s);
+    if (status == QURING_E_AGAIN) {
+        qs_kick_late(s);
+    } else if (status != QURING_OK) {
         s->kicked = false;
         qs_unref(s);
     }
+}
+
+void qs_runtime_forked(void)
+{
+    pthread_mutex_init(&qs_runtime_lock, NULL);
+    pthread_mutex_init(&qs_late_lock, NULL);
+    memset(qs_late, 0, sizeof(qs_late));
+    qs_the_runtime = NULL;
+    quring_abandon();
 }

@@ -95,10 +95,21 @@ static void qs_rx_pop(qs_sock *s)
 
 void qs_rx_drop_all(qs_sock *s)
 {
-    while (s->rx.head != NULL && !s->rx.busy) {
+    qs_rx *rx = &s->rx;
+    qs_item *kept = rx->busy ? rx->head : NULL; /* its reader takes it off */
+    if (kept != NULL) {
+        rx->head = kept->next;
+    }
+    while (rx->head != NULL) {
         qs_rx_pop(s);
     }
-    s->rx.bytes = 0;
+    rx->bytes = 0;
+    if (kept != NULL) {
+        kept->next = NULL;
+        rx->head = kept;
+        rx->tail = kept;
+        rx->bytes = qs_counts(kept) ? kept->len - kept->off : 0;
+    }
 }
 
 /* ---- on the worker ------------------------------------------------------------------------------- */
@@ -255,6 +266,7 @@ static size_t qs_copy_out(qs_copy *c, const uint8_t *data, size_t len)
 /* Waits for an item; lock held. */
 static int qs_rx_await(qs_sock *s, bool dontwait)
 {
+    const qs_hold hold = {NULL, false};
     uint64_t deadline = s->rcvtimeo_ns != 0 ? qs_now_ns() + s->rcvtimeo_ns : 0;
     for (;;) {
         if (s->state == QS_LISTENING || s->state == QS_FRESH || s->shut_rd) {
@@ -269,10 +281,10 @@ static int qs_rx_await(qs_sock *s, bool dontwait)
         if (s->rx.head == NULL && s->state == QS_CLOSED) {
             return -ENOTCONN;
         }
-        if (dontwait || s->nonblock) {
-            return -EAGAIN;
+        int rc = dontwait || s->nonblock ? -EAGAIN : qs_wait(s, deadline, &hold);
+        if (rc == -EAGAIN) {
+            qs_fix_now(s);
         }
-        int rc = qs_wait(s, deadline);
         if (rc != 0) {
             return rc;
         }
@@ -334,6 +346,7 @@ static void qs_rx_after(qs_sock *s)
         qs_kick(s, QS_ASK_RX);
     }
     qs_ready_update(s);
+    qs_ready_trim(s);
 }
 
 static ssize_t qs_rx_deliver(qs_sock *s, struct msghdr *msg, int flags)
@@ -402,6 +415,9 @@ ssize_t qs_op_recvmsg(qs_sock *s, struct msghdr *msg, int flags)
     if ((flags & MSG_ERRQUEUE) != 0) {
         return -EAGAIN;
     }
+    if (msg->msg_iovlen > QS_IOV_MAX) {
+        return -EMSGSIZE;
+    }
     msg->msg_flags = 0;
     msg->msg_namelen = 0;
     pthread_mutex_lock(&s->lock);
@@ -444,7 +460,7 @@ qs_item *qs_rx_take_crypto(qs_sock *s, uint64_t deadline_ns, int *out_rc)
             *out_rc = s->state == QS_CLOSED ? -ECONNRESET : -EPROTONOSUPPORT;
             break;
         }
-        int rc = qs_wait(s, deadline_ns);
+        int rc = qs_wait(s, deadline_ns, NULL);
         *out_rc = rc == -EAGAIN ? -ETIMEDOUT : rc == -EINTR ? 0 : rc;
     }
     qs_ready_update(s);

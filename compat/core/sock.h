@@ -10,6 +10,7 @@
  *          handshake  TLS in the calling thread          ready     the program's descriptor
  *          params     transport parameters               layout    both layouts' numbers
  *          dgram      datagrams                          verbs     moving, new keys, tokens
+ *          wait       threads that wait in a call        watch     descriptors closed behind our back
  */
 #ifndef COMPAT_CORE_SOCK_H
 #define COMPAT_CORE_SOCK_H
@@ -19,6 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
+#include <sys/types.h>
 
 #include "quring/quring.h"
 
@@ -27,6 +29,8 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+#define QS_LIKELY(x) __builtin_expect(!!(x), 1)
 
 #define QS_NS_PER_MS 1000000ull
 #define QS_NS_PER_S  1000000000ull
@@ -39,7 +43,9 @@ extern "C" {
 #define QS_TICKET_LEN_MAX 4096u
 #define QS_PHRASE_LEN_MAX 80u
 #define QS_STREAM_ANY     UINT64_MAX
+#define QS_IOV_MAX        1024u
 #define QS_STREAM_HASH    64u /* buckets, a power of two */
+#define QS_FD_LOW         512 /* our descriptors are above, out of the program's way */
 
 /* Flags of a message, one space for all (netinet/quic.h). */
 enum {
@@ -139,10 +145,12 @@ typedef struct qs_stream {
     uint8_t send_state; /* qs_send_state */
     uint8_t recv_state; /* qs_recv_state */
     bool in_work;
+    bool corked; /* MSG_MORE: waits for the call without it */
     bool fin_queued;
     bool fin_given;
-    bool tx_busy;   /* a thread is copying into it */
-    uint16_t users; /* threads inside a call on it: it stays until they leave */
+    bool tx_busy;    /* a thread is in the middle of a message, */
+    bool tx_copying; /* and copies into the last chunk */
+    uint16_t users;  /* threads inside a call on it: it stays until they leave */
     bool reset_asked;
     bool stop_asked;
     bool rx_blocked; /* more waits in the engine: there was no room */
@@ -199,6 +207,7 @@ enum {
     QS_ASK_RX = 1u << 1,       /* there is room again */
     QS_ASK_CLOSE = 1u << 2,    /* send CONNECTION_CLOSE when everything sent is acknowledged */
     QS_ASK_ABORT = 1u << 3,    /* send it now */
+    QS_ASK_LIMIT = 1u << 4,    /* tell the peer that its limit of streams holds us back */
     QS_ASK_DATAGRAM = 1u << 5, /* datagrams wait */
 };
 
@@ -233,10 +242,13 @@ struct qs_sock {
     /* the descriptor pair */
     int bell_fd; /* ours, -1: none */
     int app_fd;
-    bool token;  /* a byte waits at the program's end: it is readable */
-    bool filled; /* the program's end is not writable */
-    bool hung_up;
-    bool edges; /* watched edge-triggered: every arrival sends a byte */
+    ino_t app_ino; /* of the program's descriptor */
+    dev_t app_dev;
+    void *cookie;    /* the front's */
+    uint32_t tokens; /* bytes that wait at the program's end: it is readable */
+    uint32_t filled; /* bytes that wait at ours: the program's is not writable */
+    bool hung_up;    /* ours sends no more */
+    bool edges;      /* watched edge-triggered: every arrival sends a byte */
     bool in_fix;
     struct qs_sock *fix_next;
 
@@ -250,6 +262,7 @@ struct qs_sock {
     uint32_t worker;
     uint32_t asked;             /* QS_ASK_* */
     bool kicked;                /* a post is under way */
+    struct qs_sock *late_next;  /* its mailbox was full */
     bool conn_over;             /* CLOSED was told */
     uint64_t close_deadline_ns; /* closing: patience ends */
     bool may_send;              /* connected, or 0-RTT is possible */
@@ -278,7 +291,7 @@ struct qs_sock {
     uint64_t next_id[2];     /* ours: bidirectional, unidirectional */
     uint64_t opened_id[2];   /* next one the engine opens */
     uint64_t streams_max[2]; /* how many of ours the peer allows */
-    uint64_t peer_next_id[2];
+    bool limit_asked[2];
 
     qs_dgram *dgram_head; /* datagrams that wait for the engine */
     qs_dgram *dgram_tail;
@@ -337,11 +350,9 @@ void qs_say(int level, const char *fmt, ...) __attribute__((format(printf, 2, 3)
 /* ---- life.c ---------------------------------------------------------------------------------------- */
 qs_sock *qs_sock_new(int domain, int type, int protocol);
 void qs_ref(qs_sock *s);
+/* Where no reference keeps it but a lock that its end takes; false when the end has begun. */
+bool qs_ref_if_live(qs_sock *s);
 void qs_unref(qs_sock *s);
-/* Waits until something changes, at most until `deadline_ns` (0: for ever); lock held, given up while
- * waiting. 0; -EINTR; -EAGAIN when the time is over. */
-int qs_wait(qs_sock *s, uint64_t deadline_ns);
-void qs_wake(qs_sock *s);
 /* The engine's connection of a client, made when it is first needed. 0 or -errno. No lock held. */
 int qs_ensure_conn(qs_sock *s);
 void qs_limits_of(const qs_sock *s, quring_limits *out);
@@ -359,6 +370,18 @@ int qs_op_shutdown(qs_sock *s, int how);
 int qs_op_getname(qs_sock *s, bool peer, struct sockaddr *addr, socklen_t *len);
 void qs_op_exit(void);
 void qs_op_forked(void);
+
+/* ---- wait.c ---------------------------------------------------------------------------------------- */
+/* What a call holds while it waits, to be given back when its thread is cancelled there. */
+typedef struct qs_hold {
+    qs_stream *stream; /* `users` was counted up; NULL: none */
+    bool is_sending;   /* tx_busy is ours */
+} qs_hold;
+/* Waits until something changes, at most until `deadline_ns` (0: for ever); lock held, given up while
+ * waiting. With `hold` it is a point of cancellation. 0; -EINTR; -EAGAIN when the time is over. */
+int qs_wait(qs_sock *s, uint64_t deadline_ns, const qs_hold *hold);
+void qs_wake(qs_sock *s);
+extern const qs_host *qs_the_host;
 
 /* ---- addr.c ----------------------------------------------------------------------------------------- */
 /* 0; -EINVAL (too short), -EAFNOSUPPORT. A v4-mapped address becomes an IPv4 one. */
@@ -413,6 +436,8 @@ void qs_tx_push(qs_sock *s, qs_stream *st);
 void qs_tx_released(qs_sock *s, qs_stream *st, uint64_t offset);
 void qs_tx_free(qs_sock *s, qs_stream *st);
 bool qs_tx_has_room(const qs_sock *s);
+/* What MSG_MORE holds back is sent; lock held. */
+void qs_uncork_all(qs_sock *s);
 int qs_stream_open_opt(qs_sock *s, uint64_t *id, uint32_t flags);
 
 /* ---- dgram.c ----------------------------------------------------------------------------------- */
@@ -437,6 +462,8 @@ qs_stream *qs_stream_add(qs_sock *s, uint64_t id);
 void qs_stream_remove(qs_sock *s, qs_stream *st);
 void qs_streams_free(qs_sock *s);
 void qs_stream_queue(qs_sock *s, qs_stream *st); /* for the worker */
+/* A call on the stream ends. */
+void qs_stream_leave(qs_sock *s, qs_stream *st);
 static inline bool qs_id_is_ours(const qs_sock *s, uint64_t id)
 {
     return (id & 1) == (s->is_server ? 1u : 0u);
@@ -478,14 +505,29 @@ void qs_hs_late(qs_sock *s, quring_level level, const uint8_t *data, size_t len)
 /* ---- ready.c ---------------------------------------------------------------------------------------------------- */
 /* Lock held: the truth may have changed. */
 void qs_ready_update(qs_sock *s);
-void qs_op_attach(qs_sock *s, int engine_fd, int app_fd);
+void qs_op_attach(qs_sock *s, int engine_fd, int app_fd, void *cookie);
 void qs_op_set_fd(qs_sock *s, int app_fd);
 void qs_op_watch_edges(qs_sock *s);
 void qs_op_fix(qs_sock *s);
 /* Something arrived; lock held. */
 void qs_ready_arrival(qs_sock *s);
 void qs_op_fix_all(void);
+/* Lock held, in a thread of the program: what the descriptor says too much is taken back; of many edges
+ * that wait, one is left. */
+void qs_fix_now(qs_sock *s);
+void qs_ready_trim(qs_sock *s);
 extern uint32_t qs_fix_count;
+
+/* ---- watch.c ---------------------------------------------------------------------------------------------------- */
+void qs_watch_add(qs_sock *s, int fd);
+void qs_watch_close(int fd);
+bool qs_op_owns_fd(int fd);
+
+/* ---- in a child after fork: what was the parent's is forgotten ------------------------------------------- */
+void qs_watch_forked(void);
+void qs_ready_forked(void);
+void qs_ports_forked(void);
+void qs_runtime_forked(void);
 
 #ifdef __cplusplus
 }

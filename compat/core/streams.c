@@ -92,6 +92,15 @@ void qs_stream_queue(qs_sock *s, qs_stream *st)
     }
 }
 
+void qs_stream_leave(qs_sock *s, qs_stream *st)
+{
+    st->users--;
+    if (st->closed && st->users == 0) {
+        qs_stream_queue(s, st); /* the worker removes it */
+        qs_kick(s, QS_ASK_TX);
+    }
+}
+
 void qs_stream_update(qs_sock *s, const qs_stream *st, uint32_t state, uint32_t errcode,
                       uint64_t final_size)
 {

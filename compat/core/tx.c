@@ -1,6 +1,7 @@
 /* What waits to be sent: bytes are copied once, into chunks that are lent to the engine until the peer
  * has acknowledged them. */
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
@@ -9,6 +10,7 @@
 #include "compat/core/sock.h"
 
 #define QS_CRYPTO_SEND_MAX (64u * 1024u)
+#define QS_CALL_MAX        0x7ffff000u
 
 /* What the ancillary data and the flags of a call say together. */
 typedef struct qs_send_args {
@@ -29,7 +31,8 @@ bool qs_tx_has_room(const qs_sock *s)
 
 void qs_tx_push(qs_sock *s, qs_stream *st)
 {
-    if (st->handle.handle == 0 || st->fin_given || st->send_state >= QS_SEND_RESET_SENT) {
+    if (st->handle.handle == 0 || st->fin_given || st->corked ||
+        st->send_state >= QS_SEND_RESET_SENT) {
         return;
     }
     for (qs_chunk *chunk = st->tx_head; chunk != NULL; chunk = chunk->next) {
@@ -60,7 +63,8 @@ void qs_tx_released(qs_sock *s, qs_stream *st, uint64_t offset)
 {
     bool had_room = qs_tx_has_room(s);
     while (st->tx_head != NULL && st->tx_head->start + st->tx_head->lent <= offset &&
-           st->tx_head->lent == st->tx_head->len && !(st->tx_busy && st->tx_head->next == NULL)) {
+           st->tx_head->lent == st->tx_head->len &&
+           !(st->tx_copying && st->tx_head->next == NULL)) {
         qs_chunk *chunk = st->tx_head;
         st->tx_head = chunk->next;
         if (st->tx_head == NULL) {
@@ -91,11 +95,14 @@ void qs_tx_free(qs_sock *s, qs_stream *st)
 
 static int qs_parse_control(const qs_sock *s, const struct msghdr *msg, qs_send_args *args)
 {
-    /* Walked by hand: CMSG_NXTHDR does not say why it stops. */
-    struct msghdr m = *msg;
-    for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c != NULL; c = CMSG_NXTHDR(&m, c)) {
-        if (c->cmsg_len < CMSG_LEN(0) ||
-            (size_t)((uint8_t *)c - (uint8_t *)m.msg_control) + c->cmsg_len > m.msg_controllen) {
+    if (msg->msg_control == NULL) {
+        return -EFAULT;
+    }
+    /* Walked by hand: CMSG_NXTHDR passes over a header that is too long. */
+    const struct cmsghdr *c;
+    for (size_t at = 0; at + sizeof(*c) <= msg->msg_controllen; at += CMSG_ALIGN(c->cmsg_len)) {
+        c = (const struct cmsghdr *)(const void *)((const uint8_t *)msg->msg_control + at);
+        if (c->cmsg_len < CMSG_LEN(0) || c->cmsg_len > msg->msg_controllen - at) {
             return -EINVAL;
         }
         if (c->cmsg_level != QS_SOL_QUIC && c->cmsg_level != s->protocol &&
@@ -179,6 +186,7 @@ static qs_stream *qs_open_up_to(qs_sock *s, uint64_t id)
 /* Waits until the peer allows the stream; lock held. */
 static int qs_await_limit(qs_sock *s, uint64_t id, const qs_send_args *args)
 {
+    const qs_hold hold = {NULL, false};
     uint64_t deadline = s->sndtimeo_ns != 0 ? qs_now_ns() + s->sndtimeo_ns : 0;
     bool uni = qs_id_is_uni(id);
     while (id >> 2 >= s->streams_max[uni]) {
@@ -191,10 +199,13 @@ static int qs_await_limit(qs_sock *s, uint64_t id, const qs_send_args *args)
         if (s->state != QS_ESTABLISHED) {
             return -EINVAL; /* beyond what was remembered for 0-RTT */
         }
+        /* RFC 9000 19.14: the peer gives more, by one or many, as soon as it can. */
+        s->limit_asked[uni] = true;
+        qs_kick(s, QS_ASK_LIMIT);
         if (args->dontwait || s->nonblock || (args->flags & QS_MSG_ASYNC) != 0) {
             return -EAGAIN;
         }
-        int rc = qs_wait(s, deadline);
+        int rc = qs_wait(s, deadline, &hold);
         if (rc != 0) {
             return rc;
         }
@@ -208,11 +219,14 @@ static int qs_pick_any(const qs_sock *s, const qs_send_args *args, uint64_t *id)
     if (s->active_id != QS_STREAM_ANY) {
         const qs_stream *active = qs_stream_find(s, s->active_id);
         if (active != NULL && !active->fin_queued && active->send_state < QS_SEND_SENT) {
-            if ((args->flags & QS_MSG_NEW) != 0 && active->send_state != QS_SEND_READY) {
+            bool is_new = (args->flags & QS_MSG_NEW) != 0;
+            if (is_new && active->send_state != QS_SEND_READY) {
                 return -EINVAL; /* the last one is not finished */
             }
-            *id = s->active_id;
-            return 0;
+            if (!is_new || qs_id_is_uni(s->active_id) == ((args->flags & QS_MSG_UNI) != 0)) {
+                *id = s->active_id;
+                return 0;
+            }
         }
     }
     *id = s->next_id[(args->flags & QS_MSG_UNI) != 0];
@@ -325,10 +339,24 @@ static qs_chunk *qs_chunk_room(qs_stream *st, size_t want)
     return chunk;
 }
 
+void qs_uncork_all(qs_sock *s)
+{
+    for (size_t i = 0; i < QS_STREAM_HASH; i++) {
+        for (qs_stream *st = s->streams[i]; st != NULL; st = st->hash_next) {
+            if (st->corked) {
+                st->corked = false;
+                qs_stream_queue(s, st);
+                qs_kick(s, QS_ASK_TX);
+            }
+        }
+    }
+}
+
 /* Waits for room in the send buffer, and for another thread in the middle of a message; lock held. */
-static int qs_await_room(qs_sock *s, const qs_stream *st, const qs_send_args *args, bool mine,
+static int qs_await_room(qs_sock *s, qs_stream *st, const qs_send_args *args, bool mine,
                          uint64_t deadline)
 {
+    const qs_hold hold = {st, mine};
     for (;;) {
         if (s->state == QS_CLOSED || s->shut_wr || s->app_closed) {
             return -EPIPE;
@@ -339,10 +367,13 @@ static int qs_await_room(qs_sock *s, const qs_stream *st, const qs_send_args *ar
         if (qs_tx_has_room(s) && (mine || !st->tx_busy)) {
             return 0;
         }
-        if (args->dontwait || s->nonblock) {
-            return -EAGAIN;
+        if (!qs_tx_has_room(s)) {
+            qs_uncork_all(s); /* what is held back makes no room */
         }
-        int rc = qs_wait(s, deadline);
+        int rc = args->dontwait || s->nonblock ? -EAGAIN : qs_wait(s, deadline, &hold);
+        if (rc == -EAGAIN) {
+            qs_fix_now(s); /* and the room that comes makes an edge */
+        }
         if (rc != 0) {
             return rc;
         }
@@ -371,16 +402,19 @@ static ssize_t qs_send_bytes(qs_sock *s, qs_stream *st, const struct msghdr *msg
         n = n < total - done ? n : total - done;
         uint64_t room = s->tx_limit - s->tx_bytes;
         n = n < room ? n : (size_t)room;
+        st->tx_copying = true;
         pthread_mutex_unlock(&s->lock);
         qs_copy_in(&from, chunk->data + chunk->len, n);
         pthread_mutex_lock(&s->lock);
+        st->tx_copying = false;
         chunk->len += (uint32_t)n;
         st->tx_next += n;
         s->tx_bytes += n;
         done += n;
         st->send_state = QS_SEND_SEND;
-        qs_stream_queue(s, st);
-        if (!args->more || s->tx_bytes >= QS_CHUNK_BYTES) {
+        st->corked = args->more && s->tx_bytes < QS_CHUNK_BYTES;
+        if (!st->corked) {
+            qs_stream_queue(s, st);
             qs_kick(s, QS_ASK_TX);
         }
     }
@@ -391,12 +425,9 @@ static ssize_t qs_send_bytes(qs_sock *s, qs_stream *st, const struct msghdr *msg
         if (s->active_id == st->id) {
             s->active_id = QS_STREAM_ANY;
         }
-    }
-    if (done > 0 || total == 0) {
+        st->corked = false;
         qs_stream_queue(s, st);
-        if (!args->more || st->fin_queued) {
-            qs_kick(s, QS_ASK_TX);
-        }
+        qs_kick(s, QS_ASK_TX);
     }
     qs_ready_update(s);
     qs_wake(s); /* a thread may wait for this one to end */
@@ -412,18 +443,16 @@ static ssize_t qs_send_stream(qs_sock *s, const struct msghdr *msg, size_t total
     if (s->state < QS_CONNECTING || s->state == QS_CLOSED || s->shut_wr) {
         result = -EPIPE;
     } else if (total == 0 && (args->flags & QS_MSG_FIN) == 0) {
-        result = -EMSGSIZE;
+        result = s->protocol == QS_PROTO_DRAFT ? 0 : -EMSGSIZE;
+        pthread_mutex_unlock(&s->lock);
+        return result;
     } else {
         result = qs_pick_stream(s, args, &st);
     }
     if (result == 0) {
         st->users++;
         result = qs_send_bytes(s, st, msg, total, args);
-        st->users--;
-        if (st->closed && st->users == 0) {
-            qs_stream_queue(s, st);
-            qs_kick(s, QS_ASK_TX);
-        }
+        qs_stream_leave(s, st);
     }
     pthread_mutex_unlock(&s->lock);
     return result;
@@ -451,6 +480,30 @@ static ssize_t qs_send_handshake(qs_sock *s, const struct msghdr *msg, size_t to
     return rc == 0 ? (ssize_t)total : rc;
 }
 
+/* The bytes of a message; what the kernel finds wrong with its parts is wrong here. */
+static int qs_total(const struct msghdr *msg, size_t *out)
+{
+    size_t total = 0;
+    if (msg->msg_iovlen > QS_IOV_MAX) {
+        return -EMSGSIZE;
+    }
+    if (msg->msg_iovlen > 0 && msg->msg_iov == NULL) {
+        return -EFAULT;
+    }
+    for (size_t i = 0; i < msg->msg_iovlen; i++) {
+        const struct iovec *iov = &msg->msg_iov[i];
+        if (iov->iov_len > (size_t)SSIZE_MAX - total) {
+            return -EINVAL;
+        }
+        if (iov->iov_base == NULL && iov->iov_len > 0) {
+            return -EFAULT;
+        }
+        total += iov->iov_len;
+    }
+    *out = total;
+    return 0;
+}
+
 ssize_t qs_op_sendmsg(qs_sock *s, const struct msghdr *msg, int flags)
 {
     qs_send_args args;
@@ -459,11 +512,13 @@ ssize_t qs_op_sendmsg(qs_sock *s, const struct msghdr *msg, int flags)
         return rc;
     }
     size_t total = 0;
-    for (size_t i = 0; i < msg->msg_iovlen; i++) {
-        if (msg->msg_iov[i].iov_len > (size_t)INT32_MAX - total) {
-            return -EINVAL;
-        }
-        total += msg->msg_iov[i].iov_len;
+    rc = qs_total(msg, &total);
+    if (rc != 0) {
+        return rc;
+    }
+    if (total > QS_CALL_MAX) { /* as Linux: one call takes no more, the end is not reached */
+        total = QS_CALL_MAX;
+        args.flags &= ~(uint32_t)QS_MSG_FIN;
     }
     if (args.level >= 0) {
         return qs_send_handshake(s, msg, total, args.level);

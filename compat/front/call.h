@@ -25,9 +25,7 @@ static inline qf_entry *qf_enter(int fd, long *result)
     qf_entry *entry = qf_get(fd, &dead);
     *result = 0;
     if (dead) {
-        qf_say_forked();
-        errno = EBADF;
-        *result = -1;
+        *result = -1; /* errno is set */
     }
     return entry;
 }

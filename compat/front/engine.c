@@ -30,7 +30,7 @@ static void qf_at_exit(void)
     }
 }
 
-static void qf_in_child(void)
+void qf_engine_in_child(void)
 {
     const qs_ops *ops = qf_engine();
     pthread_mutex_init(&qf_load_lock, NULL);
@@ -103,8 +103,10 @@ const qs_ops *qf_engine_load(void)
     if (ops == NULL) {
         ops = qf_load();
         if (ops != NULL) {
+            ops->start(&qf_host);
             atomic_store_explicit(&qf_ops, ops, memory_order_release);
-            pthread_atfork(NULL, NULL, qf_in_child);
+            atomic_fetch_add(&qf_in_use, 1); /* from now on the engine has descriptors */
+            pthread_atfork(NULL, NULL, qf_engine_in_child);
             atexit(qf_at_exit);
         }
     }

@@ -8,5 +8,7 @@
  * written to stderr. qf_engine gives what qf_engine_load gave, NULL before. */
 const qs_ops *qf_engine_load(void);
 const qs_ops *qf_engine(void);
+/* In a child after fork. */
+void qf_engine_in_child(void);
 
 #endif /* COMPAT_FRONT_ENGINE_H */

@@ -1,15 +1,20 @@
 /* send and recv in all their forms, and read and write. */
 #include "compat/front/io.h"
 
+#include <fcntl.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/sendfile.h>
 
 #include "compat/front/call.h"
+#include "compat/front/fd.h"
 
 /* draft section 3.1.8; as for TCP a closed connection also raises SIGPIPE. */
 ssize_t qf_send(const qf_entry *entry, const struct msghdr *msg, int flags)
 {
+    if (msg == NULL) {
+        return (ssize_t)qf_result(-EFAULT);
+    }
     ssize_t rc = qf_engine()->sendmsg(entry->sock, msg, flags);
     if (rc == -EPIPE && (flags & MSG_NOSIGNAL) == 0) {
         (void)raise(SIGPIPE);
@@ -19,6 +24,9 @@ ssize_t qf_send(const qf_entry *entry, const struct msghdr *msg, int flags)
 
 ssize_t qf_recv(const qf_entry *entry, struct msghdr *msg, int flags)
 {
+    if (msg == NULL) {
+        return (ssize_t)qf_result(-EFAULT);
+    }
     return (ssize_t)qf_result(qf_engine()->recvmsg(entry->sock, msg, flags));
 }
 
@@ -34,7 +42,7 @@ static struct msghdr qf_msg_of(const struct iovec *iov, int count)
 static ssize_t qf_send_iov(qf_entry *entry, const struct iovec *iov, int count, int flags)
 {
     struct msghdr msg = qf_msg_of(iov, count);
-    ssize_t rc = qf_send(entry, &msg, flags);
+    ssize_t rc = count < 0 ? (ssize_t)qf_result(-EINVAL) : qf_send(entry, &msg, flags);
     qf_put(entry);
     return rc;
 }
@@ -42,7 +50,7 @@ static ssize_t qf_send_iov(qf_entry *entry, const struct iovec *iov, int count, 
 static ssize_t qf_recv_iov(qf_entry *entry, const struct iovec *iov, int count, int flags)
 {
     struct msghdr msg = qf_msg_of(iov, count);
-    ssize_t rc = qf_recv(entry, &msg, flags);
+    ssize_t rc = count < 0 ? (ssize_t)qf_result(-EINVAL) : qf_recv(entry, &msg, flags);
     qf_put(entry);
     return rc;
 }
@@ -127,6 +135,9 @@ QF_EXPORT ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
     long rc = 0;
     qf_entry *entry = qf_is_quic(fd) ? qf_enter(fd, &rc) : NULL;
     if (entry == NULL) {
+        if (qf_any() && rc == 0) {
+            qf_rights_sent(msg);
+        }
         return rc != 0 ? -1 : QF_REAL(sendmsg)(fd, msg, flags);
     }
     ssize_t sent = qf_send(entry, msg, flags);
@@ -139,7 +150,11 @@ QF_EXPORT ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
     long rc = 0;
     qf_entry *entry = qf_is_quic(fd) ? qf_enter(fd, &rc) : NULL;
     if (entry == NULL) {
-        return rc != 0 ? -1 : QF_REAL(recvmsg)(fd, msg, flags);
+        ssize_t n = rc != 0 ? -1 : QF_REAL(recvmsg)(fd, msg, flags);
+        if (qf_any() && n >= 0) {
+            qf_rights_received(msg);
+        }
+        return n;
     }
     ssize_t got = qf_recv(entry, msg, flags);
     qf_put(entry);
@@ -151,6 +166,9 @@ QF_EXPORT int sendmmsg(int fd, struct mmsghdr *msgs, unsigned count, int flags)
     long rc = 0;
     qf_entry *entry = qf_is_quic(fd) ? qf_enter(fd, &rc) : NULL;
     if (entry == NULL) {
+        for (unsigned i = 0; qf_any() && rc == 0 && i < count; i++) {
+            qf_rights_sent(&msgs[i].msg_hdr);
+        }
         return rc != 0 ? -1 : QF_REAL(sendmmsg)(fd, msgs, count, flags);
     }
     unsigned done = 0;
@@ -171,7 +189,11 @@ QF_EXPORT int recvmmsg(int fd, struct mmsghdr *msgs, unsigned count, int flags,
     long rc = 0;
     qf_entry *entry = qf_is_quic(fd) ? qf_enter(fd, &rc) : NULL;
     if (entry == NULL) {
-        return rc != 0 ? -1 : QF_REAL(recvmmsg)(fd, msgs, count, flags, timeout);
+        int n = rc != 0 ? -1 : QF_REAL(recvmmsg)(fd, msgs, count, flags, timeout);
+        for (int i = 0; qf_any() && i < n; i++) {
+            qf_rights_received(&msgs[i].msg_hdr);
+        }
+        return n;
     }
     unsigned done = 0;
     for (; done < count; done++) {
@@ -224,7 +246,70 @@ static ssize_t qf_sendfile(qf_entry *entry, int from, off_t *offset, size_t coun
 
 QF_EXPORT ssize_t sendfile(int fd, int from, off_t *offset, size_t count)
 {
+    if (qf_is_quic(from)) {
+        errno = EINVAL; /* as from any socket */
+        return -1;
+    }
     QF_IO(fd, qf_sendfile(entry, from, offset, count), QF_REAL(sendfile)(fd, from, offset, count));
+}
+
+/* Without pages to move: EINVAL, as for files that cannot; never the pair underneath. */
+QF_EXPORT ssize_t splice(int from, off_t *from_at, int to, off_t *to_at, size_t len, unsigned flags)
+{
+    if (qf_is_quic(from) || qf_is_quic(to)) {
+        errno = EINVAL;
+        return -1;
+    }
+    return QF_REAL(splice)(from, from_at, to, to_at, len, flags);
+}
+
+/* Offset -1 is readv and writev; sockets have no other. */
+static ssize_t qf_recv_at(qf_entry *entry, const struct iovec *iov, int count, off_t at, int flags)
+{
+    int error = at != -1 ? ESPIPE : flags != 0 ? EOPNOTSUPP : 0;
+    if (error != 0) {
+        qf_put(entry);
+        return (ssize_t)qf_result(-error);
+    }
+    return qf_recv_iov(entry, iov, count, 0);
+}
+
+static ssize_t qf_send_at(qf_entry *entry, const struct iovec *iov, int count, off_t at, int flags)
+{
+    int error = at != -1 ? ESPIPE : flags != 0 ? EOPNOTSUPP : 0;
+    if (error != 0) {
+        qf_put(entry);
+        return (ssize_t)qf_result(-error);
+    }
+    return qf_send_iov(entry, iov, count, 0);
+}
+
+QF_EXPORT ssize_t preadv2(int fd, const struct iovec *iov, int count, off_t at, int flags)
+{
+    QF_IO(fd, qf_recv_at(entry, iov, count, at, flags),
+          QF_REAL(preadv2)(fd, iov, count, at, flags));
+}
+
+QF_EXPORT ssize_t pwritev2(int fd, const struct iovec *iov, int count, off_t at, int flags)
+{
+    QF_IO(fd, qf_send_at(entry, iov, count, at, flags),
+          QF_REAL(pwritev2)(fd, iov, count, at, flags));
+}
+
+/* The names that programs with 64-bit file offsets use; off_t has them anyway. */
+QF_EXPORT ssize_t sendfile64(int fd, int from, off64_t *offset, size_t count)
+{
+    return sendfile(fd, from, offset, count);
+}
+
+QF_EXPORT ssize_t preadv64v2(int fd, const struct iovec *iov, int count, off64_t at, int flags)
+{
+    return preadv2(fd, iov, count, at, flags);
+}
+
+QF_EXPORT ssize_t pwritev64v2(int fd, const struct iovec *iov, int count, off64_t at, int flags)
+{
+    return pwritev2(fd, iov, count, at, flags);
 }
 
 /* ---- what fortified programs call ------------------------------------------------------------------------ */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 qf_libc qf_real_table;
+pid_t (*qf_real_vfork)(void);
 
 void qf_libc_resolve(void)
 {
@@ -13,6 +14,8 @@ void qf_libc_resolve(void)
     memcpy(&qf_real_table.name, &found, sizeof(found));
     QF_LIBC(X)
 #undef X
+    found = dlsym(RTLD_NEXT, "vfork");
+    memcpy(&qf_real_vfork, &found, sizeof(found));
 }
 
 __attribute__((constructor)) static void qf_libc_init(void)

@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/select.h>
 #include <sys/socket.h>
@@ -61,6 +62,11 @@ struct mmsghdr;
     X(int, epoll_pwait2,                                                                           \
       (int, struct epoll_event *, int, const struct timespec *, const sigset_t *))                 \
     X(ssize_t, sendfile, (int, int, off_t *, size_t))                                              \
+    X(ssize_t, splice, (int, off_t *, int, off_t *, size_t, unsigned))                             \
+    X(ssize_t, preadv2, (int, const struct iovec *, int, off_t, int))                              \
+    X(ssize_t, pwritev2, (int, const struct iovec *, int, off_t, int))                             \
+    X(FILE *, fdopen, (int, const char *))                                                         \
+    X(pid_t, _Fork, (void))                                                                        \
     X(int, close_range, (unsigned, unsigned, int))
 
 typedef struct qf_libc {
@@ -70,6 +76,7 @@ typedef struct qf_libc {
 } qf_libc;
 
 extern qf_libc qf_real_table;
+extern pid_t (*qf_real_vfork)(void); /* beside it: jumped to, not called */
 void qf_libc_resolve(void);
 
 /* The real function; resolves everything when it is called before the constructor of this object. */

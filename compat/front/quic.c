@@ -1,5 +1,6 @@
 /* The functions of netinet/quic.h, for both sets of names. */
 #define QUIC_NO_GNUTLS
+#include <fcntl.h>
 #include <netinet/quic.h>
 #include <stdint.h>
 #include <string.h>
@@ -129,7 +130,7 @@ static int qf_handshake(int sd, const qs_handshake_args *args)
     qf_entry *entry = qf_enter(sd, &rc);
     if (entry == NULL) {
         if (rc == 0) {
-            errno = ENOTSOCK;
+            errno = QF_REAL(fcntl)(sd, F_GETFD) < 0 ? EBADF : ENOTSOCK;
         }
         return -errno;
     }

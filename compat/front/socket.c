@@ -1,4 +1,4 @@
-/* socket, bind, listen, accept, connect, shutdown, close, names, options, dup, fcntl, ioctl. */
+/* socket, bind, listen, accept, connect, shutdown, names, options, ioctl. */
 #include <fcntl.h>
 #include <linux/sockios.h>
 #include <stdarg.h>
@@ -44,13 +44,17 @@ static int qf_publish(qs_sock *sock, int flags)
     if (qf_make_pair(pair, flags) != 0) {
         return -1;
     }
-    qf_engine()->attach(sock, pair[1], pair[0]);
-    qf_engine()->set_nonblock(sock, (flags & SOCK_NONBLOCK) != 0);
-    if (!qf_new(pair[0], sock)) {
+    qf_entry *entry = qf_new(pair[0], sock);
+    if (entry == NULL) {
+        int error = errno;
         QF_REAL(close)(pair[0]);
-        errno = (uint32_t)pair[0] >= QF_FDS_MAX ? EMFILE : ENOMEM;
+        QF_REAL(close)(pair[1]);
+        errno = error;
         return -1;
     }
+    qf_engine()->set_nonblock(sock, (flags & SOCK_NONBLOCK) != 0);
+    qf_engine()->attach(sock, pair[1], pair[0], entry);
+    qf_show(entry, pair[0]);
     return pair[0];
 }
 
@@ -90,107 +94,6 @@ QF_EXPORT int socketpair(int domain, int type, int protocol, int fds[2])
         return -1;
     }
     return QF_REAL(socketpair)(domain, type, protocol, fds);
-}
-
-QF_EXPORT int close(int fd)
-{
-    if (__builtin_expect(atomic_load_explicit(&qf_in_use, memory_order_relaxed) != 0, 0)) {
-        qf_forget(fd);
-    }
-    return QF_REAL(close)(fd);
-}
-
-QF_EXPORT int close_range(unsigned first, unsigned last, int flags)
-{
-    if (atomic_load_explicit(&qf_in_use, memory_order_relaxed) != 0 && flags == 0) {
-        for (unsigned fd = first; fd <= last && fd < QF_FDS_MAX; fd++) {
-            qf_forget((int)fd);
-        }
-    }
-    if (qf_real_table.close_range == NULL) {
-        qf_libc_resolve();
-    }
-    if (QF_REAL(close_range) == NULL) {
-        errno = ENOSYS;
-        return -1;
-    }
-    return QF_REAL(close_range)(first, last, flags);
-}
-
-/* A copy of a QUIC socket's descriptor is a QUIC socket. */
-static int qf_copied(int from, int to)
-{
-    bool dead = false;
-    if (to < 0 || to == from || atomic_load_explicit(&qf_in_use, memory_order_relaxed) == 0) {
-        return to;
-    }
-    qf_entry *entry = qf_get(from, &dead);
-    if (entry != NULL) {
-        if ((uint32_t)to < QF_FDS_MAX) {
-            qf_add(entry, to);
-        }
-        qf_put(entry);
-    }
-    return to;
-}
-
-QF_EXPORT int dup(int fd)
-{
-    return qf_copied(fd, QF_REAL(dup)(fd));
-}
-
-QF_EXPORT int dup2(int from, int to)
-{
-    if (from != to && QF_REAL(fcntl)(from, F_GETFD) >= 0) {
-        qf_forget(to);
-    }
-    return qf_copied(from, QF_REAL(dup2)(from, to));
-}
-
-QF_EXPORT int dup3(int from, int to, int flags)
-{
-    if (from != to && QF_REAL(fcntl)(from, F_GETFD) >= 0) {
-        qf_forget(to);
-    }
-    return qf_copied(from, QF_REAL(dup3)(from, to, flags));
-}
-
-static int qf_fcntl(int fd, int command, void *arg)
-{
-    int rc = QF_REAL(fcntl)(fd, command, arg);
-    if (rc < 0 || !qf_is_quic(fd)) {
-        return rc;
-    }
-    if (command == F_DUPFD || command == F_DUPFD_CLOEXEC) {
-        return qf_copied(fd, rc);
-    }
-    if (command == F_SETFL) {
-        bool dead = false;
-        qf_entry *entry = qf_get(fd, &dead);
-        if (entry != NULL) {
-            qf_engine()->set_nonblock(entry->sock, ((long)(intptr_t)arg & O_NONBLOCK) != 0);
-            qf_put(entry);
-        }
-    }
-    return rc;
-}
-
-QF_EXPORT int fcntl(int fd, int command, ...)
-{
-    va_list args;
-    va_start(args, command);
-    void *arg = va_arg(args, void *);
-    va_end(args);
-    return qf_fcntl(fd, command, arg);
-}
-
-QF_EXPORT int fcntl64(int fd, int command, ...)
-{
-    va_list args;
-    va_start(args, command);
-    void *arg = va_arg(args, void *);
-    va_end(args);
-    return qf_fcntl(fd, command, arg);
 }
 
 static int qf_ioctl(qf_entry *entry, int fd, unsigned long request, void *arg)

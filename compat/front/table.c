@@ -1,10 +1,15 @@
 #include "compat/front/table.h"
 
+#include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "compat/front/engine.h"
+
+#define QF_SPINS 4096 /* turns while another thread is between our close and the kernel's */
 
 _Atomic(qf_entry *) qf_table[QF_FDS_MAX];
 _Atomic uint32_t qf_in_use;
@@ -12,35 +17,28 @@ uint32_t qf_generation;
 
 static pthread_mutex_t qf_lock = PTHREAD_MUTEX_INITIALIZER;
 static qf_entry *qf_free_list;
+static qf_entry *qf_all; /* ever made; for those that come over UNIX sockets */
+static int qf_highest;   /* descriptor in the table so far */
 
-qf_entry *qf_get(int fd, bool *out_dead)
+/* Stands in the table for a descriptor that is being closed. */
+static qf_entry qf_leaving;
+
+/* ---- look-up ------------------------------------------------------------------------------------------ */
+
+static bool qf_is_its(const qf_entry *entry, int fd)
 {
-    *out_dead = false;
-    if ((uint32_t)fd >= QF_FDS_MAX) {
-        return NULL;
+    struct stat st;
+    return fstat(fd, &st) == 0 && st.st_ino == entry->ino && st.st_dev == entry->dev;
+}
+
+static bool qf_ref(qf_entry *entry)
+{
+    uint32_t refs = atomic_load_explicit(&entry->refs, memory_order_relaxed);
+    while (refs != 0 &&
+           !atomic_compare_exchange_weak_explicit(&entry->refs, &refs, refs + 1,
+                                                  memory_order_acquire, memory_order_relaxed)) {
     }
-    for (;;) {
-        qf_entry *entry = atomic_load_explicit(&qf_table[fd], memory_order_acquire);
-        if (entry == NULL) {
-            return NULL;
-        }
-        if (entry->generation != qf_generation) {
-            *out_dead = true;
-            return NULL;
-        }
-        uint32_t refs = atomic_load_explicit(&entry->refs, memory_order_relaxed);
-        while (refs != 0 &&
-               !atomic_compare_exchange_weak_explicit(&entry->refs, &refs, refs + 1,
-                                                      memory_order_acquire, memory_order_relaxed)) {
-        }
-        if (refs == 0) {
-            continue; /* on its way out; the table says so in a moment */
-        }
-        if (atomic_load_explicit(&qf_table[fd], memory_order_acquire) == entry) {
-            return entry;
-        }
-        qf_put(entry); /* it had become another socket's */
-    }
+    return refs != 0;
 }
 
 void qf_put(qf_entry *entry)
@@ -49,50 +47,18 @@ void qf_put(qf_entry *entry)
         return;
     }
     qf_engine()->release(entry->sock);
-    entry->sock = NULL;
-    atomic_fetch_sub_explicit(&qf_in_use, 1, memory_order_relaxed);
     pthread_mutex_lock(&qf_lock);
+    entry->sock = NULL;
     entry->free_next = qf_free_list;
     qf_free_list = entry;
     pthread_mutex_unlock(&qf_lock);
+    atomic_fetch_sub_explicit(&qf_in_use, 1, memory_order_relaxed);
 }
 
-bool qf_new(int fd, qs_sock *sock)
-{
-    if ((uint32_t)fd >= QF_FDS_MAX) {
-        return false;
-    }
-    pthread_mutex_lock(&qf_lock);
-    qf_entry *entry = qf_free_list;
-    if (entry != NULL) {
-        qf_free_list = entry->free_next;
-    }
-    pthread_mutex_unlock(&qf_lock);
-    if (entry == NULL) {
-        entry = calloc(1, sizeof(*entry));
-    }
-    if (entry == NULL) {
-        return false;
-    }
-    entry->sock = sock;
-    entry->generation = qf_generation;
-    atomic_store_explicit(&entry->fds, 1, memory_order_relaxed);
-    atomic_store_explicit(&entry->refs, 1, memory_order_release);
-    atomic_fetch_add_explicit(&qf_in_use, 1, memory_order_relaxed);
-    atomic_store_explicit(&qf_table[fd], entry, memory_order_release);
-    return true;
-}
-
-void qf_add(qf_entry *entry, int fd)
-{
-    atomic_fetch_add_explicit(&entry->fds, 1, memory_order_relaxed);
-    atomic_store_explicit(&qf_table[fd], entry, memory_order_release);
-}
-
-/* Another descriptor that stands for the entry, for the engine to drain; -1: none. */
+/* Another descriptor that stands for the entry, for the engine to drain; -1: none. Lock held. */
 static int qf_other_fd(const qf_entry *entry)
 {
-    for (int fd = 0; fd < QF_FDS_MAX; fd++) {
+    for (int fd = 0; fd <= qf_highest; fd++) {
         if (atomic_load_explicit(&qf_table[fd], memory_order_relaxed) == entry) {
             return fd;
         }
@@ -100,22 +66,296 @@ static int qf_other_fd(const qf_entry *entry)
     return -1;
 }
 
-void qf_forget(int fd)
+/* One descriptor less. Returns whether it was the last: the caller calls qf_last without the lock. */
+static bool qf_less(qf_entry *entry, bool look_for_other)
 {
-    if (!qf_is_quic(fd)) {
-        return;
+    entry->fds--;
+    if (entry->fds > 0) {
+        if (look_for_other) {
+            qf_engine()->set_fd(entry->sock, qf_other_fd(entry));
+        }
+        return false;
     }
-    qf_entry *entry = atomic_exchange_explicit(&qf_table[fd], NULL, memory_order_acq_rel);
-    if (entry == NULL || entry->generation != qf_generation) {
-        return; /* a parent's: nothing of it is touched */
+    if (entry->closed || (entry->travels && !entry->gone)) {
+        return false; /* done; or the kernel will say */
     }
-    if (atomic_fetch_sub_explicit(&entry->fds, 1, memory_order_acq_rel) != 1) {
-        qf_engine()->set_fd(entry->sock, qf_other_fd(entry));
-        return;
-    }
+    entry->closed = true;
+    return true;
+}
+
+static void qf_last(qf_entry *entry)
+{
     qf_engine()->close(entry->sock);
     qf_put(entry);
 }
+
+/* The number is another file's by now. */
+static void qf_drop_stale(qf_entry *entry, int fd)
+{
+    bool last = false;
+    pthread_mutex_lock(&qf_lock);
+    qf_entry *expected = entry;
+    if (atomic_compare_exchange_strong(&qf_table[fd], &expected, NULL) &&
+        entry->generation == qf_generation) {
+        last = qf_less(entry, true);
+    }
+    pthread_mutex_unlock(&qf_lock);
+    if (last) {
+        qf_last(entry);
+    }
+}
+
+qf_entry *qf_get(int fd, bool *out_dead)
+{
+    *out_dead = false;
+    if ((uint32_t)fd >= QF_FDS_MAX) {
+        return NULL;
+    }
+    for (int spins = 0;; spins++) {
+        qf_entry *entry = atomic_load_explicit(&qf_table[fd], memory_order_acquire);
+        if (entry == NULL) {
+            return NULL;
+        }
+        if (entry == &qf_leaving) {
+            if (spins == QF_SPINS) { /* in a handler that interrupted the close itself */
+                *out_dead = true;
+                errno = EBADF;
+                return NULL;
+            }
+            sched_yield();
+            continue;
+        }
+        if (entry->generation != qf_generation) {
+            if (!qf_is_its(entry, fd)) {
+                qf_drop_stale(entry, fd);
+                continue;
+            }
+            *out_dead = true;
+            qf_say_forked();
+            errno = EBADF;
+            return NULL;
+        }
+        if (!qf_ref(entry)) {
+            continue; /* on its way out; the table says so in a moment */
+        }
+        if (atomic_load_explicit(&qf_table[fd], memory_order_acquire) != entry) {
+            qf_put(entry); /* it had become another socket's */
+            continue;
+        }
+        if (qf_is_its(entry, fd)) {
+            return entry;
+        }
+        qf_drop_stale(entry, fd);
+        qf_put(entry);
+    }
+}
+
+/* ---- making and copying --------------------------------------------------------------------------------- */
+
+qf_entry *qf_new(int fd, qs_sock *sock)
+{
+    struct stat st;
+    if ((uint32_t)fd >= QF_FDS_MAX || fstat(fd, &st) != 0) {
+        errno = EMFILE;
+        return NULL;
+    }
+    pthread_mutex_lock(&qf_lock);
+    qf_entry *entry = qf_free_list;
+    if (entry != NULL) {
+        qf_free_list = entry->free_next;
+    } else if ((entry = calloc(1, sizeof(*entry))) != NULL) {
+        entry->all_next = qf_all;
+        qf_all = entry;
+    }
+    if (entry != NULL) {
+        entry->sock = sock;
+        entry->generation = qf_generation;
+        entry->fds = 0;
+        entry->leaving = 0;
+        entry->travels = false;
+        entry->gone = false;
+        entry->closed = false;
+        entry->ino = st.st_ino;
+        entry->dev = st.st_dev;
+        atomic_store_explicit(&entry->refs, 1, memory_order_release);
+        atomic_fetch_add_explicit(&qf_in_use, 1, memory_order_relaxed);
+    }
+    pthread_mutex_unlock(&qf_lock);
+    if (entry == NULL) {
+        errno = ENOMEM;
+    }
+    return entry;
+}
+
+/* Lock held. An entry that stood there was of a descriptor closed behind our back. */
+static qf_entry *qf_put_in(qf_entry *entry, int fd, bool *out_last)
+{
+    qf_entry *old = atomic_exchange_explicit(&qf_table[fd], entry, memory_order_acq_rel);
+    qf_highest = fd > qf_highest ? fd : qf_highest;
+    *out_last = old != NULL && old != &qf_leaving && old->generation == qf_generation &&
+                qf_less(old, old != entry);
+    return old;
+}
+
+void qf_show(qf_entry *entry, int fd)
+{
+    bool last = false;
+    pthread_mutex_lock(&qf_lock);
+    entry->fds++;
+    qf_entry *old = qf_put_in(entry, fd, &last);
+    pthread_mutex_unlock(&qf_lock);
+    if (last) {
+        qf_last(old);
+    }
+}
+
+qf_entry *qf_copy_begin(int fd)
+{
+    bool dead = false;
+    qf_entry *entry = qf_is_quic(fd) ? qf_get(fd, &dead) : NULL;
+    if (entry != NULL) {
+        pthread_mutex_lock(&qf_lock);
+        entry->fds++; /* a close meanwhile is not the last */
+        pthread_mutex_unlock(&qf_lock);
+    }
+    return entry;
+}
+
+void qf_copy_end(qf_entry *entry, int fd)
+{
+    bool last = false;
+    bool old_last = false;
+    qf_entry *old = NULL;
+    pthread_mutex_lock(&qf_lock);
+    if ((uint32_t)fd < QF_FDS_MAX) {
+        old = qf_put_in(entry, fd, &old_last);
+        qf_engine()->set_fd(entry->sock, fd);
+    } else {
+        last = qf_less(entry, true);
+    }
+    pthread_mutex_unlock(&qf_lock);
+    if (old_last) {
+        qf_last(old);
+    }
+    if (last) {
+        qf_last(entry);
+    }
+    qf_put(entry);
+}
+
+/* ---- closing ---------------------------------------------------------------------------------------------- */
+
+qf_entry *qf_hide(int fd)
+{
+    bool dead = false;
+    qf_entry *entry = qf_is_quic(fd) ? qf_get(fd, &dead) : NULL;
+    if (entry == NULL) {
+        if (dead && qf_is_quic(fd)) { /* the parent's: nothing of it is touched */
+            atomic_store_explicit(&qf_table[fd], NULL, memory_order_release);
+        }
+        return NULL;
+    }
+    pthread_mutex_lock(&qf_lock);
+    qf_entry *expected = entry;
+    bool mine = atomic_compare_exchange_strong(&qf_table[fd], &expected, &qf_leaving);
+    if (mine) {
+        entry->leaving++;
+        qf_engine()->set_fd(entry->sock, entry->fds > 1 ? qf_other_fd(entry) : -1);
+    }
+    pthread_mutex_unlock(&qf_lock);
+    if (!mine) {
+        qf_put(entry); /* another thread was faster */
+        return NULL;
+    }
+    return entry;
+}
+
+void qf_hidden(qf_entry *entry, int fd, bool closed)
+{
+    pthread_mutex_lock(&qf_lock);
+    qf_entry *expected = &qf_leaving;
+    (void)atomic_compare_exchange_strong(&qf_table[fd], &expected, closed ? NULL : entry);
+    if (!closed) {
+        qf_engine()->set_fd(entry->sock, fd);
+    }
+    entry->leaving--;
+    entry->fds = closed && entry->gone ? 1 : entry->fds;
+    bool last = closed && qf_less(entry, false);
+    pthread_mutex_unlock(&qf_lock);
+    if (last) {
+        qf_last(entry);
+    }
+    qf_put(entry);
+}
+
+static void qf_on_gone(void *cookie, qs_sock *sock)
+{
+    qf_entry *entry = cookie;
+    bool last = false;
+    pthread_mutex_lock(&qf_lock);
+    bool ours = entry->sock == sock && entry->generation == qf_generation && !entry->closed;
+    if (ours && entry->leaving > 0) {
+        entry->gone = true; /* the call that closes it ends it */
+    } else if (ours) {
+        for (int fd = 0; fd <= qf_highest; fd++) {
+            qf_entry *expected = entry;
+            (void)atomic_compare_exchange_strong(&qf_table[fd], &expected, NULL);
+        }
+        entry->closed = true;
+        last = true;
+    }
+    pthread_mutex_unlock(&qf_lock);
+    if (last) {
+        qf_last(entry);
+    }
+}
+
+static void qf_on_cancelled(void *cookie)
+{
+    qf_put(cookie);
+}
+
+const qs_host qf_host = {qf_on_gone, qf_on_cancelled};
+
+/* ---- over UNIX sockets -------------------------------------------------------------------------------------- */
+
+void qf_sent(int fd)
+{
+    bool dead = false;
+    qf_entry *entry = qf_is_quic(fd) ? qf_get(fd, &dead) : NULL;
+    if (entry != NULL) {
+        pthread_mutex_lock(&qf_lock);
+        entry->travels = true;
+        pthread_mutex_unlock(&qf_lock);
+        qf_put(entry);
+    }
+}
+
+void qf_received(int fd)
+{
+    struct stat st;
+    if ((uint32_t)fd >= QF_FDS_MAX || fstat(fd, &st) != 0 || !S_ISSOCK(st.st_mode)) {
+        return;
+    }
+    bool old_last = false;
+    qf_entry *old = NULL;
+    pthread_mutex_lock(&qf_lock);
+    for (qf_entry *entry = qf_all; entry != NULL; entry = entry->all_next) {
+        if (entry->sock != NULL && !entry->closed && entry->generation == qf_generation &&
+            entry->ino == st.st_ino && entry->dev == st.st_dev) {
+            entry->fds++;
+            old = qf_put_in(entry, fd, &old_last);
+            qf_engine()->set_fd(entry->sock, fd);
+            break;
+        }
+    }
+    pthread_mutex_unlock(&qf_lock);
+    if (old_last) {
+        qf_last(old);
+    }
+}
+
+/* ---- fork ------------------------------------------------------------------------------------------------------ */
 
 void qf_say_forked(void)
 {
@@ -133,5 +373,10 @@ void qf_forked(void)
     qf_generation++;
     pthread_mutex_init(&qf_lock, NULL);
     qf_free_list = NULL;
+    qf_all = NULL;
     atomic_store(&qf_in_use, 1); /* dead entries must still be recognized */
+    for (int fd = 0; fd <= qf_highest; fd++) {
+        qf_entry *expected = &qf_leaving; /* nobody is left to finish that */
+        (void)atomic_compare_exchange_strong(&qf_table[fd], &expected, NULL);
+    }
 }

@@ -2,6 +2,9 @@
  *
  * Shape:  an array by descriptor; an entry counts its descriptors (dup) and the calls under way. Entries
  *         are never freed, only used again, so that a look-up needs no lock.
+ * Truth:  the kernel's. A descriptor can be closed, and its number given to another file, without our
+ *         knowledge (fclose inside libc, a raw system call): every look-up of an entry compares the
+ *         inode, and what does not fit is taken off the table.
  * Fork:   entries belong to the process that made them; in a child they are dead: EBADF.
  */
 #ifndef COMPAT_FRONT_TABLE_H
@@ -11,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "compat/ops.h"
 
@@ -18,14 +22,21 @@
 
 typedef struct qf_entry {
     struct qf_entry *free_next;
+    struct qf_entry *all_next;
     qs_sock *sock;
     _Atomic uint32_t refs; /* calls under way, and one while there are descriptors; 0: unused */
-    _Atomic uint32_t fds;  /* descriptors */
-    uint32_t generation;   /* of the process */
+    uint32_t fds;          /* descriptors in the table, and copies under way; table lock */
+    _Atomic uint32_t generation; /* of the process */
+    uint32_t leaving;            /* closes under way */
+    bool travels; /* a copy was sent over a UNIX socket: the kernel says when the last is gone */
+    bool gone;    /* so the kernel says; told during a close */
+    bool closed;
+    ino_t ino;
+    dev_t dev;
 } qf_entry;
 
 extern _Atomic(qf_entry *) qf_table[QF_FDS_MAX];
-/* Entries in use: 0 lets every call pass at once. */
+/* Not 0 while there may be entries in the table: 0 lets every call pass at once. */
 extern _Atomic uint32_t qf_in_use;
 extern uint32_t qf_generation;
 
@@ -36,17 +47,39 @@ static inline bool qf_is_quic(int fd)
            atomic_load_explicit(&qf_table[fd], memory_order_relaxed) != NULL;
 }
 
+static inline bool qf_any(void)
+{
+    return __builtin_expect(atomic_load_explicit(&qf_in_use, memory_order_relaxed) != 0, 0);
+}
+
 /* qf_get gives the entry of a descriptor and counts the call; NULL: not a QUIC socket. *out_dead: it was
- * the parent's. qf_put ends the call. */
+ * the parent's, or is being closed at this moment. qf_put ends the call. */
 qf_entry *qf_get(int fd, bool *out_dead);
 void qf_put(qf_entry *entry);
 
-/* qf_new makes an entry for a socket with the descriptor `fd`; false without memory, or fd too large.
- * qf_add gives it another descriptor. */
-bool qf_new(int fd, qs_sock *sock);
-void qf_add(qf_entry *entry, int fd);
-/* What close(fd) means to the table; closes the socket with its last descriptor. */
-void qf_forget(int fd);
+/* qf_new makes an entry for a socket and the program's descriptor `fd`; NULL, with errno: without memory, or
+ * fd too large. qf_show lets the program's calls find it. */
+qf_entry *qf_new(int fd, qs_sock *sock);
+void qf_show(qf_entry *entry, int fd);
+
+/* Closing a descriptor: qf_hide takes it off the table (calls that look for it meanwhile fail with EBADF)
+ * and returns what it stood for, NULL for nothing of ours; then comes the real call; qf_hidden ends it, and
+ * closes the socket with its last descriptor. With `closed` false nothing has happened after all. */
+qf_entry *qf_hide(int fd);
+void qf_hidden(qf_entry *entry, int fd, bool closed);
+
+/* Copying one: qf_copy_begin before the kernel is asked, qf_copy_end with what it gave (-1: nothing).
+ * NULL: not ours. */
+qf_entry *qf_copy_begin(int fd);
+void qf_copy_end(qf_entry *entry, int fd);
+
+/* UNIX sockets carry descriptors: qf_sent notes one that is sent, qf_received looks at one that came. */
+void qf_sent(int fd);
+void qf_received(int fd);
+
+/* What the engine tells. */
+extern const qs_host qf_host;
+
 /* In a child after fork. qf_say_forked tells once why the parent's sockets do not work there. */
 void qf_forked(void);
 void qf_say_forked(void);

@@ -35,6 +35,20 @@ QURING_EXPORT void quring_runtime_drain(quring_runtime *rt);
 QURING_EXPORT void quring_runtime_stop(quring_runtime *rt, uint64_t app_error, uint64_t timeout_ns);
 QURING_EXPORT void quring_runtime_destroy(quring_runtime *rt);
 
+/* ---- descriptors, and fork -------------------------------------------------------------------- */
+
+/* A runtime's descriptors are closed by exec and have numbers from 512 on where the process may have as
+ * many. quring_owns_fd tells whether `fd` is one, of any runtime of this process, or of one that a forked
+ * child has from its parent: who closes everything for a program leaves them out. Any thread. */
+QURING_EXPORT bool quring_owns_fd(int fd);
+
+/* quring_abandon is for a child after fork, as a handler of pthread_atfork or before anything else of this
+ * library: threads are not copied, so that no runtime of the parent's works here. It closes their
+ * descriptors, so that their ports are free when the parent ends, and touches nothing that both
+ * processes see; the parent goes on. Memory stays until exec or exit. All handles are dead, and none
+ * may be used, not even to destroy it; new runtimes may be created. */
+QURING_EXPORT void quring_abandon(void);
+
 /* What the runtime chose, for logs and reports. Pointers live as long as the runtime. */
 typedef struct quring_runtime_info {
     const char *backend; /* "io_uring" or "epoll" */

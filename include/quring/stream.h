@@ -28,6 +28,12 @@ enum {
 QURING_EXPORT QURING_NODISCARD quring_status quring_stream_open(quring_stream *out,
                                                                 quring_conn conn, uint32_t flags);
 
+/* quring_streams_blocked tells the peer that we want more streams of a kind (QURING_STREAM_UNI or 0) than it
+ * allows (RFC 9000 19.14), once for each limit; a peer of ours gives one for every one that ends then,
+ * instead of many at a time. quring_stream_open does it by itself when it says AGAIN. Returns QURING_OK;
+ * QURING_E_STATE (not connected); QURING_E_INVAL; QURING_E_THREAD. */
+QURING_EXPORT quring_status quring_streams_blocked(quring_conn conn, uint32_t flags);
+
 /* quring_stream_set_ctx sets the pointer that events carry as stream_ctx; quring_stream_get_ctx gives
  * it back, NULL for a dead handle or off the owning worker. set returns QURING_OK; QURING_E_STATE;
  * QURING_E_THREAD. */

@@ -100,6 +100,8 @@ typedef struct quic_span {
 
 /* Results as in quring/stream.h, with QUIC_E_* for QURING_E_*. */
 quic_rc quic_conn_stream_open(quic_conn *conn, bool uni, quic_stream **out);
+/* More streams are wanted than the peer allows: says so, once for each limit. QUIC_E_STATE. */
+quic_rc quic_conn_streams_blocked(quic_conn *conn, bool uni);
 quic_rc quic_conn_stream_write(quic_conn *conn, quic_stream *stream, const uint8_t *data,
                                size_t len, uint32_t flags, size_t *out_accepted);
 quic_rc quic_conn_stream_peek(quic_conn *conn, quic_stream *stream, quic_span out[2],

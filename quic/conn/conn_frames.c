@@ -151,6 +151,15 @@ static void on_max_streams(quic_conn *conn, const quic_frame_max_streams *frame)
     quic_conn_raise(conn, events);
 }
 
+/* RFC 9000 19.14: a peer that waits for streams need not wait for many. */
+static void on_streams_blocked(quic_conn *conn, const quic_frame_max_streams *frame)
+{
+    if (quic_stream_table_on_peer_blocked(&conn->streams, frame->uni, frame->max)) {
+        conn->pending |= frame->uni ? QUIC_PEND_MAX_STREAMS_UNI : QUIC_PEND_MAX_STREAMS_BIDI;
+        quic_conn_mark_dirty(conn);
+    }
+}
+
 static quic_rc on_crypto(const frame_ctx *ctx, const quic_frame_crypto *frame)
 {
     quic_conn *conn = ctx->conn;
@@ -193,8 +202,6 @@ static quic_rc on_frame(const frame_ctx *ctx, const quic_frame *frame)
     case QUIC_FRAME_PADDING:
     case QUIC_FRAME_PING:
     case QUIC_FRAME_DATA_BLOCKED:
-    case QUIC_FRAME_STREAMS_BLOCKED_BIDI:
-    case QUIC_FRAME_STREAMS_BLOCKED_UNI:
         quic_glitch_note(&conn->glitch, 1); /* there is nothing to do but acknowledge */
         return QUIC_OK;
     case QUIC_FRAME_ACK:
@@ -217,6 +224,11 @@ static quic_rc on_frame(const frame_ctx *ctx, const quic_frame *frame)
     case QUIC_FRAME_MAX_STREAMS_UNI:
         quic_glitch_note(&conn->glitch, 1);
         on_max_streams(conn, &frame->max_streams);
+        return QUIC_OK;
+    case QUIC_FRAME_STREAMS_BLOCKED_BIDI:
+    case QUIC_FRAME_STREAMS_BLOCKED_UNI:
+        quic_glitch_note(&conn->glitch, 1);
+        on_streams_blocked(conn, &frame->streams_blocked);
         return QUIC_OK;
     case QUIC_FRAME_STREAM_DATA_BLOCKED:
         quic_glitch_note(&conn->glitch, 1);

@@ -187,6 +187,19 @@ static bool usable(const quic_conn *conn)
            quic_conn_is_early(conn);
 }
 
+/* RFC 9000 19.14 */
+quic_rc quic_conn_streams_blocked(quic_conn *conn, bool uni)
+{
+    if (!usable(conn)) {
+        return QUIC_E_STATE;
+    }
+    if (quic_stream_table_blocked_due(&conn->streams, uni)) {
+        conn->pending |= uni ? QUIC_PEND_STREAMS_BLOCKED_UNI : QUIC_PEND_STREAMS_BLOCKED_BIDI;
+        quic_conn_mark_dirty(conn);
+    }
+    return QUIC_OK;
+}
+
 quic_rc quic_conn_stream_open(quic_conn *conn, bool uni, quic_stream **out)
 {
     if (!usable(conn)) {
@@ -195,10 +208,7 @@ quic_rc quic_conn_stream_open(quic_conn *conn, bool uni, quic_stream **out)
     quic_rc rc = quic_stream_table_open(&conn->streams, out, uni);
     if (rc == QUIC_E_AGAIN) {
         conn->open_refused = true;
-        if (quic_stream_table_blocked_due(&conn->streams, uni)) {
-            conn->pending |= uni ? QUIC_PEND_STREAMS_BLOCKED_UNI : QUIC_PEND_STREAMS_BLOCKED_BIDI;
-            quic_conn_mark_dirty(conn);
-        }
+        (void)quic_conn_streams_blocked(conn, uni);
     }
     if (rc != QUIC_OK) {
         return rc;

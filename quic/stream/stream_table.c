@@ -314,7 +314,7 @@ bool quic_stream_table_on_max_streams(quic_stream_table *table, bool uni, uint64
 bool quic_stream_table_blocked_due(quic_stream_table *table, bool uni)
 {
     quic_stream_type_state *type = type_state(table, true, uni);
-    if (type->opened < type->max || type->blocked_at == type->max + 1) {
+    if (type->blocked_at == type->max + 1) {
         return false;
     }
     type->blocked_at = type->max + 1;
@@ -324,7 +324,7 @@ bool quic_stream_table_blocked_due(quic_stream_table *table, bool uni)
 bool quic_stream_table_is_blocked(const quic_stream_table *table, bool uni)
 {
     const quic_stream_type_state *type = type_state_const(table, true, uni);
-    return type->opened >= type->max && type->blocked_at == type->max + 1;
+    return type->blocked_at == type->max + 1;
 }
 
 uint64_t quic_stream_table_local_max(const quic_stream_table *table, bool uni)
@@ -418,7 +418,17 @@ bool quic_stream_table_max_streams_due(const quic_stream_table *table, bool uni)
 {
     const quic_stream_type_state *type = type_state_const(table, false, uni);
     uint64_t gained = quic_stream_table_next_max_streams(table, uni) - type->max;
-    return gained != 0 && gained >= type->window / 4;
+    return gained != 0 && (gained >= type->window / 4 || type->blocked_at == type->max + 1);
+}
+
+bool quic_stream_table_on_peer_blocked(quic_stream_table *table, bool uni, uint64_t limit)
+{
+    quic_stream_type_state *type = type_state(table, false, uni);
+    if (limit != type->max) {
+        return false; /* of old, or made up */
+    }
+    type->blocked_at = limit + 1;
+    return quic_stream_table_max_streams_due(table, uni);
 }
 
 uint64_t quic_stream_table_next_max_streams(const quic_stream_table *table, bool uni)

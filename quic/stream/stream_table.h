@@ -47,11 +47,12 @@ typedef struct quic_stream_peer_limits {
 } quic_stream_peer_limits;
 
 typedef struct quic_stream_type_state {
-    uint64_t opened;        /* streams of this type opened so far (sequence numbers below exist) */
-    uint64_t max;           /* the limit: ours from the peer, or the one we advertised */
-    uint64_t closed;        /* streams forgotten */
-    uint64_t window;        /* peer's types: open at once */
-    uint64_t blocked_at;    /* our types: 1 + limit STREAMS_BLOCKED was queued for, 0 none */
+    uint64_t opened; /* streams of this type opened so far (sequence numbers below exist) */
+    uint64_t max;    /* the limit: ours from the peer, or the one we advertised */
+    uint64_t closed; /* streams forgotten */
+    uint64_t window; /* peer's types: open at once */
+    uint64_t
+        blocked_at; /* 1 + limit that STREAMS_BLOCKED was queued (our types), or came for; 0 none */
     uint64_t send_limit;    /* initial send credit of a stream of this type */
     quic_range_set waiting; /* peer's types: opened implicitly, no object yet */
 } quic_stream_type_state;
@@ -139,13 +140,17 @@ bool quic_stream_table_close(quic_stream_table *table, quic_stream *s);
  * the limit grew. Values beyond 2^60 are the decoder's to refuse (RFC 9000 19.11). */
 bool quic_stream_table_on_max_streams(quic_stream_table *table, bool uni, uint64_t max);
 
-/* quic_stream_table_max_streams_due: a quarter of the peer's streams closed since the last limit.
+/* quic_stream_table_on_peer_blocked: the peer wants more streams than `limit` (RFC 9000 19.14): from now on
+ * one that ends is enough for a new limit. Returns whether one is due.
+ * quic_stream_table_max_streams_due: a quarter of the peer's streams closed since the last limit; one, if the
+ * peer waits for it.
  * next_max_streams gives the value to send, on_max_streams_sent notes it. */
+bool quic_stream_table_on_peer_blocked(quic_stream_table *table, bool uni, uint64_t limit);
 bool quic_stream_table_max_streams_due(const quic_stream_table *table, bool uni);
 uint64_t quic_stream_table_next_max_streams(const quic_stream_table *table, bool uni);
 void quic_stream_table_on_max_streams_sent(quic_stream_table *table, bool uni, uint64_t max);
 
-/* quic_stream_table_blocked_due: true once per limit after open said AGAIN; STREAMS_BLOCKED with
+/* quic_stream_table_blocked_due: true once per limit that is not enough; STREAMS_BLOCKED with
  * quic_stream_table_local_max is to be sent. is_blocked says whether a lost one is worth
  * repeating. */
 bool quic_stream_table_blocked_due(quic_stream_table *table, bool uni);

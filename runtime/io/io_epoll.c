@@ -11,6 +11,7 @@
 #include "quic/base/check.h"
 #include "runtime/io/io_sock.h"
 #include "runtime/io/tx_arena.h"
+#include "runtime/udp/own_fd.h"
 
 #define RX_BUF_BYTES 65536u
 #define TX_BATCH     32u
@@ -368,7 +369,7 @@ static void epoll_destroy(rt_io *io)
         }
     }
     if (e->epoll_fd >= 0) {
-        (void)close(e->epoll_fd);
+        rt_fd_close(e->epoll_fd);
     }
     rt_wake_deinit(&io->wake);
     rt_tx_arena_deinit(&e->tx);
@@ -410,7 +411,7 @@ static bool make_rx(rt_io_epoll *e, uint32_t count)
 
 static int make_epoll(rt_io_epoll *e)
 {
-    e->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    e->epoll_fd = rt_fd_keep(epoll_create1(EPOLL_CLOEXEC));
     if (e->epoll_fd < 0) {
         return -errno;
     }

@@ -1,3 +1,5 @@
+#define _GNU_SOURCE 1 /* madvise */
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,6 +39,7 @@ int rt_uring_rx_setup(rt_uring *u, uint32_t count)
     if (ring == MAP_FAILED) {
         return -ENOMEM;
     }
+    (void)madvise(ring, count * sizeof(struct io_uring_buf), MADV_DONTFORK);
     u->rx_count = count;
     u->rx_ring = ring;
     struct io_uring_buf_reg reg = {

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "runtime/io/uring_internal.h"
+#include "runtime/udp/own_fd.h"
 
 #define SQ_SPARE 128u /* entries beside the sends: receives, polls, cancels */
 
@@ -34,6 +35,10 @@ static int make_ring(rt_uring *u, const rt_io_config *config)
         return rc;
     }
     u->ring_ready = true;
+    u->ring.ring_fd = rt_fd_keep(u->ring.ring_fd);
+    u->ring.enter_ring_fd = u->ring.ring_fd;
+    /* A child's mapping would keep the ring, and with it the sockets, beyond this process. */
+    (void)io_uring_ring_dontfork(&u->ring);
     return 0;
 }
 
@@ -79,6 +84,7 @@ void rt_uring_teardown(rt_uring *u)
 {
     if (u->ring_ready) {
         rt_uring_rx_teardown(u);
+        rt_fd_forget(u->ring.ring_fd);
         io_uring_queue_exit(&u->ring);
         u->ring_ready = false;
     }

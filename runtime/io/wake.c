@@ -4,6 +4,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "runtime/udp/own_fd.h"
+
 int rt_wake_init(rt_wake *wake, bool without_fd)
 {
     wake->sleeping = 0;
@@ -13,13 +15,17 @@ int rt_wake_init(rt_wake *wake, bool without_fd)
         return 0;
     }
     wake->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    return wake->fd < 0 ? -errno : 0;
+    if (wake->fd < 0) {
+        return -errno;
+    }
+    wake->fd = rt_fd_keep(wake->fd);
+    return 0;
 }
 
 void rt_wake_deinit(rt_wake *wake)
 {
     if (wake->fd >= 0) {
-        (void)close(wake->fd);
+        rt_fd_close(wake->fd);
         wake->fd = -1;
     }
 }

@@ -27,6 +27,19 @@ quring_status quring_stream_open(quring_stream *out, quring_conn conn, uint32_t 
     return status;
 }
 
+quring_status quring_streams_blocked(quring_conn conn, uint32_t flags)
+{
+    if ((flags & ~(uint32_t)QURING_STREAM_UNI) != 0) {
+        return QURING_E_INVAL;
+    }
+    quic_conn *c = NULL;
+    quring_status status = rt_local_conn(&c, conn);
+    if (status != QURING_OK) {
+        return status;
+    }
+    return rt_status_of(quic_conn_streams_blocked(c, (flags & QURING_STREAM_UNI) != 0));
+}
+
 /* ---- names ------------------------------------------------------------------------------------- */
 
 quring_status quring_stream_set_ctx(quring_stream stream, void *ctx)

@@ -31,6 +31,13 @@ void rt_tag_release(uint32_t tag)
     }
 }
 
+void rt_tag_release_all(void)
+{
+    for (uint32_t tag = 1; tag < RT_TAG_COUNT; tag++) {
+        rt_tag_release(tag);
+    }
+}
+
 uint32_t rt_tag_worker(uint32_t tag)
 {
     uint8_t entry = tag < RT_TAG_COUNT ? atomic_load(&rt_tags[tag]) : 0;

@@ -50,6 +50,8 @@ extern __thread rt_local *rt_local_self __attribute__((tls_model("initial-exec")
  * 0 is a no-op. Any thread. */
 uint32_t rt_tag_acquire(uint32_t worker_index);
 void rt_tag_release(uint32_t tag);
+/* In a child after fork: none of the parent's workers is there. */
+void rt_tag_release_all(void);
 /* rt_tag_worker gives the worker index a tag was acquired for. */
 uint32_t rt_tag_worker(uint32_t tag);
 

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "runtime/udp/own_fd.h"
 #include "runtime/udp/sockaddr.h"
 
 static bool set_int(int fd, int level, int name, int value)
@@ -118,9 +119,10 @@ int rt_udp_open(rt_udp_socket *out, const rt_udp_options *options)
     if (sock.fd < 0) {
         return -errno;
     }
+    sock.fd = rt_fd_keep(sock.fd);
     int rc = configure(sock.fd, &sock, options);
     if (rc != 0) {
-        (void)close(sock.fd);
+        rt_fd_close(sock.fd);
         return rc;
     }
     *out = sock;
@@ -130,7 +132,7 @@ int rt_udp_open(rt_udp_socket *out, const rt_udp_options *options)
 void rt_udp_close(rt_udp_socket *sock)
 {
     if (sock->fd >= 0) {
-        (void)close(sock->fd);
+        rt_fd_close(sock->fd);
         sock->fd = -1;
     }
 }

@@ -142,6 +142,26 @@ TEST_F(StreamTable, OpensLowerIdsImplicitlyAndLazily) // RFC 9000 3.2
     EXPECT_TRUE(opened_);
 }
 
+/* RFC 9000 19.14: who says that he waits gets single streams. */
+TEST_F(StreamTable, GivesOneBackToAPeerThatWaits)
+{
+    for (uint64_t seq = 0; seq < 8; seq++) {
+        ASSERT_EQ(QUIC_OK, Frame(seq * 4));
+    }
+    EXPECT_FALSE(quic_stream_table_on_peer_blocked(&table_, false, 7)); // of before
+    EXPECT_FALSE(quic_stream_table_on_peer_blocked(&table_, false, 9)); // made up
+    EXPECT_FALSE(quic_stream_table_close(&table_, quic_stream_table_find(&table_, 0)));
+    EXPECT_TRUE(quic_stream_table_on_peer_blocked(&table_, false, 8));
+    EXPECT_EQ(9u, quic_stream_table_next_max_streams(&table_, false));
+    quic_stream_table_on_max_streams_sent(&table_, false, 9);
+    EXPECT_FALSE(quic_stream_table_close(&table_, quic_stream_table_find(&table_, 4)));
+    EXPECT_FALSE(quic_stream_table_on_peer_blocked(&table_, true, 8));
+    EXPECT_TRUE(quic_stream_table_on_peer_blocked(&table_, false, 9));
+    quic_stream_table_on_max_streams_sent(&table_, false, 10);
+    EXPECT_FALSE(quic_stream_table_on_peer_blocked(&table_, false, 10));
+    EXPECT_TRUE(quic_stream_table_close(&table_, quic_stream_table_find(&table_, 8)));
+}
+
 TEST_F(StreamTable, GivesStreamsBackByTheQuarter)
 {
     for (uint64_t seq = 0; seq < 8; seq++) {

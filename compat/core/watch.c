@@ -1,0 +1,137 @@
+/* The engine's ends of the pairs: when the last of the program's descriptors is gone, by whatever way, the
+ * kernel hangs ours up. One thread waits for that; it costs nothing while nothing of the kind happens.
+ * The interposed close is faster and does not wait for it. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "compat/core/sock.h"
+
+#define QS_BELLS_MAX   65536 /* higher descriptors are not watched */
+#define QS_BATCH       64
+#define QS_STACK_BYTES (256u * 1024u)
+
+static pthread_mutex_t qs_watch_lock = PTHREAD_MUTEX_INITIALIZER;
+static qs_sock *qs_bell_owner[QS_BELLS_MAX]; /* by descriptor; written under the lock */
+static int qs_watch_fd = -1;
+
+/* A reference to the socket whose program's end is gone; NULL when it is not so any more. */
+static qs_sock *qs_watch_take(int fd)
+{
+    pthread_mutex_lock(&qs_watch_lock);
+    qs_sock *s = qs_bell_owner[fd];
+    struct pollfd p = {fd, 0, 0};
+    if (s != NULL && (poll(&p, 1, 0) != 1 || (p.revents & POLLHUP) == 0 || !qs_ref_if_live(s))) {
+        s = NULL;
+    }
+    pthread_mutex_unlock(&qs_watch_lock);
+    return s;
+}
+
+static void *qs_watch_main(void *arg)
+{
+    int epoll = *(int *)arg; /* static */
+    struct epoll_event events[QS_BATCH];
+    (void)pthread_setname_np(pthread_self(), "quic-watch");
+    for (;;) {
+        int count = epoll_wait(epoll, events, QS_BATCH, -1);
+        if (count < 0 && errno != EINTR) {
+            return NULL;
+        }
+        for (int i = 0; i < count; i++) {
+            qs_sock *s = qs_watch_take(events[i].data.fd);
+            if (s != NULL) {
+                qs_the_host->gone(s->cookie, s);
+                qs_unref(s);
+            }
+        }
+    }
+}
+
+static void qs_watch_start(void)
+{
+    int fd = epoll_create1(EPOLL_CLOEXEC);
+    int high = fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, QS_FD_LOW) : -1;
+    if (high >= 0) {
+        close(fd);
+        fd = high;
+    }
+    if (fd < 0) {
+        return; /* the next socket tries again */
+    }
+    sigset_t all;
+    sigset_t old;
+    pthread_t thread;
+    pthread_attr_t attr;
+    qs_watch_fd = fd;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old); /* no handler of the program's runs there */
+    pthread_attr_init(&attr);
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    pthread_attr_setstacksize(&attr, QS_STACK_BYTES);
+    if (pthread_create(&thread, &attr, qs_watch_main, &qs_watch_fd) != 0) {
+        close(fd);
+        qs_watch_fd = -1;
+    }
+    pthread_attr_destroy(&attr);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+}
+
+void qs_watch_add(qs_sock *s, int fd)
+{
+    if (fd < 0 || fd >= QS_BELLS_MAX) {
+        return;
+    }
+    pthread_mutex_lock(&qs_watch_lock);
+    if (qs_watch_fd < 0) {
+        qs_watch_start();
+    }
+    __atomic_store_n(&qs_bell_owner[fd], s, __ATOMIC_RELAXED);
+    if (qs_watch_fd >= 0) {
+        /* Hang-ups are always told; once is enough. */
+        struct epoll_event event = {.events = EPOLLET, .data.fd = fd};
+        (void)epoll_ctl(qs_watch_fd, EPOLL_CTL_ADD, fd, &event);
+    }
+    pthread_mutex_unlock(&qs_watch_lock);
+}
+
+void qs_watch_close(int fd)
+{
+    pthread_mutex_lock(&qs_watch_lock);
+    if (fd >= 0 && fd < QS_BELLS_MAX) {
+        __atomic_store_n(&qs_bell_owner[fd], NULL, __ATOMIC_RELAXED);
+    }
+    /* A child that has not run its handlers yet may still hold a copy: the program's end must hang up
+     * now. What it had sent is unread: that is what makes it show an error, too. */
+    (void)shutdown(fd, SHUT_RDWR);
+    (void)close(fd);
+    pthread_mutex_unlock(&qs_watch_lock);
+}
+
+bool qs_op_owns_fd(int fd)
+{
+    bool bell = fd >= 0 && fd < QS_BELLS_MAX &&
+                __atomic_load_n(&qs_bell_owner[fd], __ATOMIC_RELAXED) != NULL;
+    return bell || (fd >= 0 && fd == qs_watch_fd) || quring_owns_fd(fd);
+}
+
+void qs_watch_forked(void)
+{
+    pthread_mutex_init(&qs_watch_lock, NULL);
+    for (int fd = 0; fd < QS_BELLS_MAX; fd++) {
+        if (qs_bell_owner[fd] != NULL) {
+            qs_bell_owner[fd] = NULL;
+            (void)close(fd);
+        }
+    }
+    if (qs_watch_fd >= 0) {
+        (void)close(qs_watch_fd);
+        qs_watch_fd = -1;
+    }
+}

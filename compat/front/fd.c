@@ -1,0 +1,212 @@
+/* close, dup, fcntl and their kin; descriptors that travel over UNIX sockets. */
+#include "compat/front/fd.h"
+
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "compat/front/call.h"
+
+#define QF_OWN_MAX 65536u /* the engine knows its descriptors up to here */
+
+/* ---- close ---------------------------------------------------------------------------------------------- */
+
+/* The engine's descriptors are not the program's: programs that close all they do not know leave them. */
+static bool qf_is_internal(int fd)
+{
+    const qs_ops *ops = qf_engine();
+    return ops != NULL && ops->owns_fd(fd);
+}
+
+static int qf_close(int fd)
+{
+    qf_entry *entry = qf_hide(fd);
+    if (entry == NULL) {
+        if (qf_is_internal(fd)) {
+            errno = EBADF;
+            return -1;
+        }
+        return QF_REAL(close)(fd);
+    }
+    int rc = QF_REAL(close)(fd);
+    int error = errno;
+    qf_hidden(entry, fd, true);
+    errno = error;
+    return rc;
+}
+
+QF_EXPORT int close(int fd)
+{
+    return qf_any() ? qf_close(fd) : QF_REAL(close)(fd);
+}
+
+/* What lies between the engine's descriptors. */
+static int qf_close_gaps(unsigned first, unsigned last, int flags)
+{
+    unsigned from = first;
+    int rc = 0;
+    for (unsigned fd = first; fd <= last && fd < QF_OWN_MAX && rc == 0; fd++) {
+        if (qf_is_internal((int)fd)) {
+            rc = fd > from ? QF_REAL(close_range)(from, fd - 1, flags) : 0;
+            from = fd + 1;
+        }
+    }
+    return rc == 0 && from <= last ? QF_REAL(close_range)(from, last, flags) : rc;
+}
+
+QF_EXPORT int close_range(unsigned first, unsigned last, int flags)
+{
+    if (qf_real_table.close_range == NULL) {
+        qf_libc_resolve();
+    }
+    if (qf_real_table.close_range == NULL) {
+        errno = ENOSYS;
+        return -1;
+    }
+    if (!qf_any() || first > last || (flags & (int)CLOSE_RANGE_CLOEXEC) != 0) {
+        return QF_REAL(close_range)(first, last, flags);
+    }
+    for (unsigned fd = first; fd <= last && fd < QF_FDS_MAX; fd++) {
+        if (qf_is_quic((int)fd)) {
+            (void)qf_close((int)fd);
+        }
+    }
+    return qf_close_gaps(first, last, flags);
+}
+
+QF_EXPORT void closefrom(int low)
+{
+    unsigned first = low < 0 ? 0 : (unsigned)low;
+    if (close_range(first, ~0u, 0) != 0) {
+        for (unsigned fd = first; fd < QF_OWN_MAX; fd++) { /* a kernel of before */
+            (void)close((int)fd);
+        }
+    }
+}
+
+/* ---- copies --------------------------------------------------------------------------------------------- */
+
+/* A copy of a QUIC socket's descriptor is a QUIC socket. */
+#define QF_COPY(from, call)                                                                        \
+    do {                                                                                           \
+        qf_entry *entry = qf_any() ? qf_copy_begin(from) : NULL;                                   \
+        int copy = (call);                                                                         \
+        if (entry != NULL) {                                                                       \
+            int error = errno;                                                                     \
+            qf_copy_end(entry, copy);                                                              \
+            errno = error;                                                                         \
+        }                                                                                          \
+        return copy;                                                                               \
+    } while (0)
+
+QF_EXPORT int dup(int fd)
+{
+    QF_COPY(fd, QF_REAL(dup)(fd));
+}
+
+static int qf_dup_over(int from, int to, bool with_flags, int flags)
+{
+    if (from != to && qf_is_internal(to)) {
+        errno = EBUSY;
+        return -1;
+    }
+    qf_entry *source = from != to ? qf_copy_begin(from) : NULL;
+    qf_entry *target = from != to ? qf_hide(to) : NULL;
+    int rc = with_flags ? QF_REAL(dup3)(from, to, flags) : QF_REAL(dup2)(from, to);
+    int error = errno;
+    if (target != NULL) {
+        qf_hidden(target, to, rc >= 0);
+    }
+    if (source != NULL) {
+        qf_copy_end(source, rc);
+    }
+    errno = error;
+    return rc;
+}
+
+QF_EXPORT int dup2(int from, int to)
+{
+    return qf_any() ? qf_dup_over(from, to, false, 0) : QF_REAL(dup2)(from, to);
+}
+
+QF_EXPORT int dup3(int from, int to, int flags)
+{
+    return qf_any() ? qf_dup_over(from, to, true, flags) : QF_REAL(dup3)(from, to, flags);
+}
+
+static int qf_fcntl_dup(int fd, int command, void *arg)
+{
+    QF_COPY(fd, QF_REAL(fcntl)(fd, command, arg));
+}
+
+static int qf_fcntl(int fd, int command, void *arg)
+{
+    if (!qf_is_quic(fd)) {
+        return QF_REAL(fcntl)(fd, command, arg);
+    }
+    if (command == F_DUPFD || command == F_DUPFD_CLOEXEC) {
+        return qf_fcntl_dup(fd, command, arg);
+    }
+    int rc = QF_REAL(fcntl)(fd, command, arg);
+    if (rc == 0 && command == F_SETFL) {
+        bool dead = false;
+        qf_entry *entry = qf_get(fd, &dead);
+        if (entry != NULL) {
+            qf_engine()->set_nonblock(entry->sock, ((long)(intptr_t)arg & O_NONBLOCK) != 0);
+            qf_put(entry);
+        }
+    }
+    return rc;
+}
+
+QF_EXPORT int fcntl(int fd, int command, ...)
+{
+    va_list args;
+    va_start(args, command);
+    void *arg = va_arg(args, void *);
+    va_end(args);
+    return qf_fcntl(fd, command, arg);
+}
+
+QF_EXPORT int fcntl64(int fd, int command, ...)
+{
+    va_list args;
+    va_start(args, command);
+    void *arg = va_arg(args, void *);
+    va_end(args);
+    return qf_fcntl(fd, command, arg);
+}
+
+/* ---- over UNIX sockets -------------------------------------------------------------------------------------- */
+
+static void qf_each_right(const struct msghdr *msg, void (*look)(int fd))
+{
+    struct msghdr m = *msg;
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c != NULL; c = CMSG_NXTHDR(&m, c)) {
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS ||
+            c->cmsg_len < CMSG_LEN(0)) {
+            continue;
+        }
+        size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        for (size_t i = 0; i < count; i++) {
+            int fd;
+            memcpy(&fd, CMSG_DATA(c) + i * sizeof(fd), sizeof(fd));
+            look(fd);
+        }
+    }
+}
+
+void qf_rights_sent(const struct msghdr *msg)
+{
+    if (msg != NULL && msg->msg_control != NULL) {
+        qf_each_right(msg, qf_sent);
+    }
+}
+
+void qf_rights_received(const struct msghdr *msg)
+{
+    if (msg->msg_control != NULL) {
+        qf_each_right(msg, qf_received);
+    }
+}

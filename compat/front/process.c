@@ -1,0 +1,33 @@
+/* fork in its less usual forms. fork itself is seen by pthread_atfork. */
+#include "compat/front/call.h"
+
+/* No handlers run after _Fork: ours does. */
+QF_EXPORT pid_t _Fork(void)
+{
+    pid_t pid = QF_REAL(_Fork)();
+    if (pid == 0) {
+        qf_engine_in_child();
+    }
+    return pid;
+}
+
+/* The child of vfork shares our memory: what it closes would be closed for the parent. While there are QUIC
+ * sockets it is a child of fork, as POSIX allows; otherwise libc's, which must be jumped to: it
+ * returns twice into the caller's frame. */
+#if defined(__x86_64__)
+__asm__(".text\n"
+        ".globl vfork\n"
+        ".type vfork, @function\n"
+        "vfork:\n"
+        "    cmpl $0, qf_in_use(%rip)\n"
+        "    jne fork@PLT\n"
+        "    cmpq $0, qf_real_vfork(%rip)\n"
+        "    je fork@PLT\n"
+        "    jmp *qf_real_vfork(%rip)\n"
+        ".size vfork, . - vfork\n");
+#else
+QF_EXPORT pid_t vfork(void)
+{
+    return fork();
+}
+#endif

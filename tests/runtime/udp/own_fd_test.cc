@@ -1,0 +1,79 @@
+#include <cerrno>
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <gtest/gtest.h>
+
+#include "runtime/udp/own_fd.h"
+
+static bool is_open(int fd)
+{
+    return fcntl(fd, F_GETFD) >= 0;
+}
+
+static int some_fd()
+{
+    return open("/dev/null", O_RDONLY);
+}
+
+TEST(OwnFd, MovesKnowsAndCloses)
+{
+    int low = some_fd();
+    int fd = rt_fd_keep(low);
+    EXPECT_GE(fd, RT_FD_LOW);
+    EXPECT_FALSE(is_open(low));
+    EXPECT_EQ(FD_CLOEXEC, fcntl(fd, F_GETFD));
+    EXPECT_TRUE(rt_fd_is_ours(fd));
+    EXPECT_FALSE(rt_fd_is_ours(low));
+    rt_fd_close(fd);
+    EXPECT_FALSE(rt_fd_is_ours(fd));
+    EXPECT_FALSE(is_open(fd));
+}
+
+TEST(OwnFd, ForgottenIsTheCallers)
+{
+    int fd = rt_fd_keep(some_fd());
+    rt_fd_forget(fd);
+    EXPECT_FALSE(rt_fd_is_ours(fd));
+    EXPECT_TRUE(is_open(fd));
+    close(fd);
+}
+
+TEST(OwnFd, NoNumbers)
+{
+    EXPECT_EQ(-1, rt_fd_keep(-1));
+    rt_fd_close(-1);
+    rt_fd_forget(-1);
+    rt_fd_forget(RT_FD_MAX);
+    EXPECT_FALSE(rt_fd_is_ours(-1));
+    EXPECT_FALSE(rt_fd_is_ours(RT_FD_MAX));
+}
+
+TEST(OwnFd, StaysWhereTheLimitIsLow)
+{
+    rlimit old{};
+    ASSERT_EQ(0, getrlimit(RLIMIT_NOFILE, &old));
+    rlimit low = {64, old.rlim_max};
+    ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &low));
+    int before = some_fd();
+    int fd = rt_fd_keep(before);
+    EXPECT_EQ(before, fd);
+    EXPECT_TRUE(rt_fd_is_ours(fd));
+    rt_fd_close(fd);
+    EXPECT_FALSE(is_open(before));
+    setrlimit(RLIMIT_NOFILE, &old);
+}
+
+TEST(OwnFd, AbandonClosesAll)
+{
+    int a = rt_fd_keep(some_fd());
+    int b = rt_fd_keep(some_fd());
+    int other = some_fd();
+    rt_fd_abandon();
+    EXPECT_FALSE(is_open(a));
+    EXPECT_FALSE(is_open(b));
+    EXPECT_TRUE(is_open(other));
+    EXPECT_FALSE(rt_fd_is_ours(a));
+    close(other);
+}
