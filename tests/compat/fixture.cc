@@ -219,4 +219,24 @@ void set_recv_timeout(int fd, int ms)
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
 }
 
+bool alive(Pair &pair)
+{
+    static int n;
+    const std::string text = "alive " + std::to_string(n++);
+    return send(pair.client, text.data(), text.size(), MSG_SYN | MSG_FIN | MSG_NOSIGNAL) ==
+               static_cast<ssize_t>(text.size()) &&
+           read_bytes(pair.server, text.size()) == text;
+}
+
+bool hears_close(Pair &pair)
+{
+    return poll_for(pair.client, POLLHUP);
+}
+
+bool hears_nothing(Pair &pair)
+{
+    usleep(200000);
+    return (poll_now(pair.client) & POLLHUP) == 0;
+}
+
 } // namespace compat

@@ -6,6 +6,7 @@
 #define TESTS_COMPAT_FIXTURE_H
 
 #include <arpa/inet.h>
+#include <cstring>
 #include <functional>
 #include <netinet/in.h>
 #include <string>
@@ -108,6 +109,48 @@ std::string pattern(size_t len, uint32_t seed = 1);
 bool poll_for(int fd, short mask, int timeout_ms = 5000);
 short poll_now(int fd);
 void set_recv_timeout(int fd, int ms);
+/* Whether bytes come through a pair; whether the client's side is told that the server's is gone, or is told
+ * nothing for a while. */
+bool alive(Pair &pair);
+bool hears_close(Pair &pair);
+bool hears_nothing(Pair &pair);
+
+/* sendmsg with one QUIC_STREAM_INFO, whose parts a test may spoil. */
+struct Outgoing {
+    char control[256] = {};
+    msghdr msg{};
+    iovec iov{};
+    char byte = 'm';
+    msghdr *ptr()
+    {
+        return &msg;
+    }
+    explicit Outgoing(uint64_t sid = UINT64_MAX, uint32_t flags = 0)
+    {
+        iov = {&byte, 1};
+        msg.msg_iov = &iov;
+        msg.msg_iovlen = 1;
+        msg.msg_control = control;
+        add(SOL_QUIC, QUIC_STREAM_INFO, sid, flags);
+    }
+    cmsghdr *add(int level, int type, uint64_t sid, uint32_t flags)
+    {
+        quic_stream_info info{};
+        info.stream_id = sid;
+        info.stream_flag = flags;
+        auto *c = reinterpret_cast<cmsghdr *>(control + msg.msg_controllen);
+        c->cmsg_level = level;
+        c->cmsg_type = type;
+        c->cmsg_len = CMSG_LEN(sizeof(info));
+        memcpy(CMSG_DATA(c), &info, sizeof(info));
+        msg.msg_controllen += CMSG_SPACE(sizeof(info));
+        return c;
+    }
+    cmsghdr *first()
+    {
+        return reinterpret_cast<cmsghdr *>(control);
+    }
+};
 
 } // namespace compat
 

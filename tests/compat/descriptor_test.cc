@@ -1,0 +1,181 @@
+/* Descriptors: copies, numbers that become another file's, closing behind our back. */
+#include <cerrno>
+#include <climits>
+#include <csignal>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/syscall.h>
+#include <thread>
+#include <unistd.h>
+
+#include <gtest/gtest.h>
+
+#include "tests/compat/fixture.h"
+
+using namespace compat;
+
+namespace
+{
+
+/* Where no interposed call sees it. */
+void close_unseen(int fd)
+{
+    syscall(SYS_close, fd);
+}
+
+} // namespace
+
+TEST(Descriptor, C210_DuplicatesAreTheSocket)
+{
+    Pair pair = make_pair();
+    Fd a(dup(pair.server));
+    Fd b(fcntl(pair.server, F_DUPFD_CLOEXEC, 100));
+    Fd c(dup2(pair.server, 77));
+    Fd d(dup3(pair.server, 78, O_CLOEXEC));
+    EXPECT_GE(b.get(), 100);
+    EXPECT_EQ(77, c.get());
+    EXPECT_EQ(FD_CLOEXEC, fcntl(d, F_GETFD));
+    EXPECT_ERRNO(EINVAL, dup3(pair.server, pair.server, 0));
+    EXPECT_EQ(pair.server.get(), dup2(pair.server, pair.server));
+    int n = 0;
+    for (int fd : {pair.server.get(), a.get(), b.get(), c.get(), d.get()}) {
+        ASSERT_EQ(1, send(pair.client, "x", 1, n++ == 0 ? MSG_SYN : 0));
+        EXPECT_EQ("x", read_bytes(fd, 1)) << fd;
+    }
+    pair.server.reset();
+    a.reset();
+    b.reset();
+    c.reset();
+    EXPECT_TRUE(hears_nothing(pair));
+    ASSERT_EQ(1, send(d, "y", 1, MSG_SYN));
+    EXPECT_EQ("y", read_bytes(pair.client, 1));
+    d.reset();
+    EXPECT_TRUE(hears_close(pair));
+}
+
+TEST(Descriptor, C211_DupOverASocket)
+{
+    Pair one = make_pair();
+    Pair two = make_pair();
+    int number = two.server;
+    ASSERT_EQ(number, dup2(one.server, number));
+    EXPECT_TRUE(hears_close(two));
+    ASSERT_EQ(2, send(one.client, "hi", 2, MSG_SYN));
+    EXPECT_EQ("hi", read_bytes(number, 2));
+    /* And something else over one. */
+    int pipes[2];
+    ASSERT_EQ(0, pipe(pipes));
+    one.server.reset();
+    ASSERT_EQ(number, dup2(pipes[1], number));
+    EXPECT_TRUE(hears_close(one));
+    ASSERT_EQ(1, write(number, "p", 1));
+    char c = 0;
+    ASSERT_EQ(1, read(pipes[0], &c, 1));
+    EXPECT_EQ('p', c);
+    close(pipes[0]);
+    close(pipes[1]);
+    EXPECT_ERRNO(EBADF, dup2(9999, number));
+    EXPECT_ERRNO(EPIPE, write(number, "q", 1)); /* still the pipe */
+}
+
+TEST(Descriptor, ClosedBehindOurBack)
+{
+    Pair pair = make_pair();
+    close_unseen(pair.server.release());
+    EXPECT_TRUE(hears_close(pair)); /* the kernel says so */
+}
+
+/* The call that closes and the kernel's word for it come at the same time. */
+TEST(Descriptor, ManyThatComeAndGo)
+{
+    std::vector<std::thread> threads;
+    for (int i = 0; i < 4; i++) {
+        threads.emplace_back([] {
+            for (int n = 0; n < 2000; n++) {
+                Fd fd = quic_socket();
+            }
+        });
+    }
+    for (std::thread &thread : threads) {
+        thread.join();
+    }
+    Pair pair = make_pair();
+    EXPECT_TRUE(alive(pair));
+}
+
+TEST(Descriptor, ANumberThatIsAnothersNow)
+{
+    for (int i = 0; i < 20; i++) {
+        Pair pair = make_pair();
+        int number = pair.server.release();
+        int pipes[2];
+        ASSERT_EQ(0, pipe(pipes));
+        close_unseen(number);
+        ASSERT_EQ(number, syscall(SYS_dup2, pipes[1], number));
+        ASSERT_EQ(3, write(number, "new", 3)); /* at once, whoever has noticed */
+        char buf[8];
+        ASSERT_EQ(3, read(pipes[0], buf, sizeof(buf)));
+        pollfd p = {number, POLLOUT, 0};
+        EXPECT_EQ(1, poll(&p, 1, 0));
+        ASSERT_EQ(0, close(number));
+        close(pipes[0]);
+        close(pipes[1]);
+        EXPECT_TRUE(hears_close(pair));
+    }
+}
+
+TEST(Descriptor, AStreamOfStdio)
+{
+    Pair pair = make_pair();
+    FILE *to = fdopen(pair.client.release(), "w");
+    FILE *from = fdopen(pair.server.release(), "r");
+    ASSERT_NE(nullptr, to);
+    ASSERT_NE(nullptr, from);
+    fprintf(to, "line %d\nand another\n", 1);
+    ASSERT_EQ(0, fflush(to));
+    char line[64];
+    ASSERT_NE(nullptr, fgets(line, sizeof(line), from));
+    EXPECT_STREQ("line 1\n", line);
+    ASSERT_NE(nullptr, fgets(line, sizeof(line), from));
+    EXPECT_STREQ("and another\n", line);
+    EXPECT_EQ(0, fclose(to));
+    EXPECT_EQ(nullptr, fgets(line, sizeof(line), from)); /* the connection ended */
+    EXPECT_EQ(0, fclose(from));
+}
+
+TEST(Descriptor, F091_WrongDescriptors)
+{
+    Pair pair = make_pair();
+    Fd null(open("/dev/null", O_RDWR));
+    char c = 0;
+    for (int bad : {-1, 4000, 1 << 20, INT32_MAX, INT32_MIN}) {
+        SCOPED_TRACE(bad);
+        EXPECT_ERRNO(EBADF, send(bad, &c, 1, 0));
+        EXPECT_ERRNO(EBADF, recv(bad, &c, 1, 0));
+        EXPECT_ERRNO(EBADF, listen(bad, 1));
+        EXPECT_ERRNO(EBADF, close(bad));
+        EXPECT_ERRNO(EBADF, dup(bad));
+        EXPECT_ERRNO(EBADF, fcntl(bad, F_GETFL));
+        EXPECT_EQ(-EBADF, quic_client_handshake(bad, nullptr, nullptr)) << bad;
+    }
+    EXPECT_ERRNO(ENOTSOCK, send(null, &c, 1, 0));
+    EXPECT_ERRNO(ENOTSOCK, quic_sendmsg(null, &c, 1, 0, 0));
+    EXPECT_EQ(-ENOTSOCK, quic_client_handshake(null, nullptr, nullptr));
+    Fd tcp(socket(AF_INET, SOCK_STREAM, 0));
+    EXPECT_ERRNO(ENOPROTOOPT, setsockopt(tcp, SOL_QUIC, QUIC_SOCKOPT_EVENT, &c, 1));
+    /* A number that was a QUIC socket's. */
+    int number = pair.server.release();
+    ASSERT_EQ(0, close(number));
+    Fd again(fcntl(null, F_DUPFD, number));
+    ASSERT_EQ(number, again.get());
+    EXPECT_ERRNO(ENOTSOCK, recv(again, &c, 1, 0));
+    EXPECT_EQ(0, read(again, &c, 1));
+    EXPECT_TRUE(hears_close(pair));
+}
+
+int main(int argc, char **argv)
+{
+    signal(SIGPIPE, SIG_IGN);
+    testing::InitGoogleTest(&argc, argv);
+    return RUN_ALL_TESTS();
+}
