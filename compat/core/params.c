@@ -4,9 +4,10 @@
 
 #include "compat/core/opts.h"
 
-#define QS_WINDOW_MIN  1024u
-#define QS_WINDOW_MAX  (1ull << 40)
-#define QS_IDLE_MAX_US (86400ull * 1000000ull)
+#define QS_HANDSHAKE_MIN_NS (20 * QS_NS_PER_S) /* more than quic_client_handshake waits */
+#define QS_WINDOW_MIN       1024u
+#define QS_WINDOW_MAX       (1ull << 40)
+#define QS_IDLE_MAX_US      (86400ull * 1000000ull)
 
 static uint64_t qs_between(uint64_t value, uint64_t min, uint64_t max)
 {
@@ -36,6 +37,9 @@ void qs_limits_of(const qs_sock *s, quring_limits *out)
     out->idle_timeout_ns = p->max_idle_timeout_us == 0
                                ? 0
                                : qs_between(p->max_idle_timeout_us, 1000, QS_IDLE_MAX_US) * 1000;
+    /* How long a handshake may take is for its caller to say; the idle timeout is the other limit. */
+    out->handshake_timeout_ns =
+        out->idle_timeout_ns > QS_HANDSHAKE_MIN_NS ? out->idle_timeout_ns : QS_HANDSHAKE_MIN_NS;
     out->udp_payload_max_bytes = (uint32_t)qs_between(p->max_udp_payload_size, 1200, 65527);
     out->conn_recv_window_bytes = qs_between(p->max_data, QS_WINDOW_MIN, QS_WINDOW_MAX);
     if (out->conn_recv_window_bytes > out->conn_recv_window_max_bytes) {

@@ -167,7 +167,7 @@ TEST(Share, C206_C207_AlsoWithReusePortAndAnotherProtocol)
     EXPECT_EQ(EADDRINUSE, third.finish());
 }
 
-TEST(Share, C208_TheNextOneServesWhenTheFirstHasDied)
+TEST(Share, C072_C208_TheNextOneServesWhenTheFirstHasDied)
 {
     Child first([](Child *self) { return serve(self); });
     const int port = first.hear();
