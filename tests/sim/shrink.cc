@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <functional>
 #include <string>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <vector>
@@ -14,7 +15,7 @@ namespace sim
 namespace
 {
 
-constexpr unsigned kSecondsPerTry = 20;
+constexpr time_t kCpuSecondsPerTry = 20;
 
 using Change = std::function<bool(Options &)>; /* false: there is nothing to change */
 
@@ -24,7 +25,8 @@ bool fails(const Options &options, bool loud)
     fflush(stdout);
     pid_t pid = fork();
     if (pid == 0) {
-        alarm(kSecondsPerTry);
+        const struct itimerval limit = {{0, 0}, {kCpuSecondsPerTry, 0}};
+        (void)setitimer(ITIMER_PROF, &limit, nullptr);
         World world(options);
         bool ok = world.run();
         if (!ok && loud) {
