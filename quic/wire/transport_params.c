@@ -234,10 +234,14 @@ static bool read_version_info(quic_reader *r, quic_transport_params *out, quic_r
         if (version == 0) {
             return false;
         }
-        listed = listed || version == vi->chosen;
-        if (!quic_version_is_reserved(version) && vi->available_count < QUIC_TP_VERSIONS_MAX) {
-            vi->available[vi->available_count++] = version;
+        if (!quic_version_is_reserved(version)) {
+            if (vi->available_count < QUIC_TP_VERSIONS_MAX) {
+                vi->available[vi->available_count++] = version;
+            } else if (version == vi->chosen && !listed) { /* however long the list: it is kept */
+                vi->available[QUIC_TP_VERSIONS_MAX - 1] = version;
+            }
         }
+        listed = listed || version == vi->chosen;
     }
     out->has_version_info = true;
     return listed || sender == QUIC_SERVER;

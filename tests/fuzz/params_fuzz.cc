@@ -4,6 +4,7 @@
 
 #include "quic/wire/transport_params.h"
 #include "quic/wire/varint.h"
+#include "quic/wire/version.h"
 #include "tests/fuzz/fuzz.h"
 
 namespace
@@ -91,6 +92,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     }
     FUZZ_CHECK(!must_refuse(bytes.data(), bytes.size(), sender));
     check_bounds(params);
+    if (params.has_version_info && quic_version_is_reserved(params.version_info.chosen)) {
+        return 0; /* of its list reserved versions are not kept, and we would choose none */
+    }
     uint8_t out[QUIC_TP_ENCODED_MAX];
     for (uint64_t grease : {uint64_t{0}, UINT64_MAX}) {
         size_t n = quic_transport_params_encode(out, sizeof(out), &params, sender, grease);

@@ -326,7 +326,7 @@ TEST(TransportParams, VersionInformation)
     EXPECT_EQ(Decode("1108000000016b3343cf", QUIC_CLIENT), QUIC_V_TRANSPORT_PARAMETER)
         << "a client's chosen version is available";
     EXPECT_EQ(Decode("110400000001", QUIC_CLIENT), QUIC_V_TRANSPORT_PARAMETER);
-    /* 40 versions, of which the first are kept; the last one is the chosen one */
+    /* 40 versions, of which the first are kept, and the chosen one, which comes last */
     std::string many = "1140a8"
                        "00000001";
     for (int i = 0; i < 40; i++) {
@@ -334,7 +334,8 @@ TEST(TransportParams, VersionInformation)
     }
     EXPECT_EQ(Decode(many + "00000001", QUIC_CLIENT, &p), QUIC_OK);
     EXPECT_EQ(p.version_info.available_count, QUIC_TP_VERSIONS_MAX);
-    EXPECT_EQ(p.version_info.available[15], 0xffu);
+    EXPECT_EQ(p.version_info.available[14], 0xfeu);
+    EXPECT_EQ(p.version_info.available[15], 1u);
 }
 
 TEST(TransportParams, ExtensionsAreWrittenOnlyWhenSet)
