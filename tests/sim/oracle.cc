@@ -40,7 +40,7 @@ void visit_path_frames(const uint8_t *data, size_t len, uint8_t type, Visit visi
 
 } // namespace
 
-bool Amplification::validates(const Account &a, const uint8_t *data, size_t len) const
+bool Amplification::validates(const uint8_t *data, size_t len) const
 {
     WirePacket packets[kWirePacketsMax];
     size_t n = split_packets(data, len, packets);
@@ -56,21 +56,24 @@ bool Amplification::validates(const Account &a, const uint8_t *data, size_t len)
             return true;
         }
     }
-    bool answered = false;
-    if (readable_ && !a.challenges.empty()) {
-        visit_path_frames(data, len, QUIC_FRAME_PATH_RESPONSE, [&](uint64_t word) {
-            answered = answered || a.challenges.count(word) > 0;
-        });
-    }
-    return answered;
+    return false;
 }
 
 void Amplification::on_server_recv(const quic_addr &from, const uint8_t *data, size_t len)
 {
     Account &a = accounts_[key_of(from)];
     a.received += len;
-    if (!a.validated && !is_attackers(from)) {
-        a.validated = validates(a, data, len);
+    if (is_attackers(from)) {
+        return;
+    }
+    a.validated = a.validated || validates(data, len);
+    if (readable_ && !challenges_.empty()) {
+        visit_path_frames(data, len, QUIC_FRAME_PATH_RESPONSE, [&](uint64_t word) {
+            auto it = challenges_.find(word);
+            if (it != challenges_.end()) {
+                accounts_[it->second].validated = true;
+            }
+        });
     }
 }
 
@@ -83,7 +86,7 @@ bool Amplification::on_server_send(const quic_addr &to, const uint8_t *data, siz
     }
     if (readable_) {
         visit_path_frames(data, len, QUIC_FRAME_PATH_CHALLENGE,
-                          [&](uint64_t word) { a.challenges.insert(word); });
+                          [&](uint64_t word) { challenges_[word] = key_of(to); });
     }
     return a.sent <= 3 * a.received;
 }

@@ -5,7 +5,6 @@
 
 #include <cstdint>
 #include <map>
-#include <set>
 #include <string>
 
 #include "quring/conn.h"
@@ -18,7 +17,8 @@ namespace sim
 
 /* RFC 9000 8.1, 9.3.1: before an address is validated it gets at most three times what came from it. A
  * first address is validated by a Handshake packet or an Initial with a token, one that a client moved to
- * by the answer to a challenge that was sent there, an attacker's never. */
+ * by the answer to a challenge that was sent there, wherever the answer comes from (8.2.3), an attacker's
+ * never. */
 class Amplification
 {
   public:
@@ -35,6 +35,7 @@ class Amplification
     void on_server_restart()
     {
         accounts_.clear();
+        challenges_.clear();
     }
 
   private:
@@ -42,12 +43,12 @@ class Amplification
         uint64_t received = 0;
         uint64_t sent = 0;
         bool validated = false;
-        std::set<uint64_t> challenges;
     };
-    bool validates(const Account &a, const uint8_t *data, size_t len) const;
+    bool validates(const uint8_t *data, size_t len) const;
 
     bool readable_;
     std::map<uint64_t, Account> accounts_;
+    std::map<uint64_t, uint64_t> challenges_; /* their data: the account each was sent to */
 };
 
 /* What was going on when a connection ended. */
