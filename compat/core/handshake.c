@@ -8,6 +8,7 @@
 
 #define QS_ALPN_COUNT_MAX 10u
 #define QS_ALPN_NONE      "quic-socket" /* what a client that has set nothing offers */
+#define QS_ANCHORS        "/etc/ssl/certs/ca-certificates.crt"
 #define QS_PARAMS_MAX     512u
 #define QS_TICKET_WAIT_NS (3 * QS_NS_PER_S)
 
@@ -233,6 +234,17 @@ static size_t qs_split_alpn(char *text, const char **names)
     return count;
 }
 
+/* draft section 6.1.3: what a client shows leads to one of the anchors that clients of this system trust. */
+static void qs_ask_clients(quring_tls_options *options, uint8_t request)
+{
+    if (request != 1 && request != 2) {
+        return;
+    }
+    const char *anchors = getenv("SSL_CERT_FILE");
+    options->client_cert = request == 1 ? QURING_CLIENT_CERT_REQUEST : QURING_CLIENT_CERT_REQUIRE;
+    options->ca_file = anchors != NULL ? anchors : QS_ANCHORS;
+}
+
 static int qs_make_tls(qs_sock *s, quring_tls **out, const qs_handshake_args *args)
 {
     char text[QS_ALPN_LEN_MAX + 1];
@@ -262,6 +274,7 @@ static int qs_make_tls(qs_sock *s, quring_tls **out, const qs_handshake_args *ar
     options.key_file = args->key_file;
     quring_status status;
     if (args->is_server) {
+        qs_ask_clients(&options, request);
         status = quring_tls_create_server(out, &options, &err);
         if (status == QURING_E_NOT_SUPPORTED && options.cipher_suite != 0) {
             qs_say(1, "payload_cipher_type is not one this TLS library can be told to use");
@@ -291,6 +304,9 @@ static int qs_hs_errno(qs_sock *s)
     if (info.kind == QURING_CLOSE_PEER_TRANSPORT && info.code == 0x02) {
         return -ECONNREFUSED;
     }
+    if (info.kind == QURING_CLOSE_LOCAL_TRANSPORT) {
+        return -EPROTO; /* we found something wrong with the peer */
+    }
     if (info.kind == QURING_CLOSE_HANDSHAKE_TIMEOUT || info.kind == QURING_CLOSE_IDLE_TIMEOUT) {
         return -ETIMEDOUT;
     }
@@ -304,6 +320,18 @@ static int qs_hs_errno(qs_sock *s)
     return -ECONNRESET;
 }
 
+/* The connection took no more. What ended it is told at the end of the worker's turn. */
+static int qs_hs_broken(qs_sock *s)
+{
+    uint64_t until = qs_now_ns() + QS_NS_PER_S;
+    pthread_mutex_lock(&s->lock);
+    while (s->state != QS_CLOSED && qs_wait(s, until, NULL) != -EAGAIN) {
+    }
+    bool closed = s->state == QS_CLOSED;
+    pthread_mutex_unlock(&s->lock);
+    return closed ? qs_hs_errno(s) : -EPROTO;
+}
+
 static int qs_tls_result(qs_tls_run *run, quring_status status, uint8_t alert,
                          const quring_error *err)
 {
@@ -315,10 +343,7 @@ static int qs_tls_result(qs_tls_run *run, quring_status status, uint8_t alert,
         qs_hs_fail(run->s, alert);
         return (alert >= 42 && alert <= 48) || alert == 116 ? -EKEYREJECTED : -EPROTO;
     }
-    pthread_mutex_lock(&run->s->lock);
-    bool closed = run->s->state == QS_CLOSED;
-    pthread_mutex_unlock(&run->s->lock);
-    return closed ? qs_hs_errno(run->s) : -EPROTO;
+    return qs_hs_broken(run->s);
 }
 
 /* The next CRYPTO bytes, into TLS; the peer's parameters, as soon as they are known, to the connection. */
@@ -342,7 +367,7 @@ static int qs_tls_step(qs_tls_run *run)
             (void)qs_hs_early_answer(run->s, quring_tls_session_is_early_accepted(run->session));
         }
         rc = qs_hs_set_params(run->s, params.data, params.len);
-        rc = rc == 0 ? 0 : -EPROTO;
+        rc = rc == 0 ? 0 : qs_hs_broken(run->s);
     }
     return rc;
 }
@@ -362,7 +387,7 @@ static int qs_tls_finish(qs_tls_run *run)
     }
     int rc = qs_hs_complete(s);
     if (rc != 0) {
-        return -EPROTO;
+        return qs_hs_broken(s);
     }
     /* CONNECTED is told at the end of the worker's turn. */
     pthread_mutex_lock(&s->lock);
