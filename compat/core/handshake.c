@@ -11,6 +11,7 @@
 #define QS_ANCHORS        "/etc/ssl/certs/ca-certificates.crt"
 #define QS_PARAMS_MAX     512u
 #define QS_TICKET_WAIT_NS (3 * QS_NS_PER_S)
+#define QS_HS_WAIT_NS     QS_NS_PER_S
 
 /* ---- on the worker ------------------------------------------------------------------------------------- */
 
@@ -104,6 +105,19 @@ static int qs_hs_complete(qs_sock *s)
     return qs_hs_call(s, &task);
 }
 
+/* CONNECTED is told at the end of the worker's turn: only then can the program send. */
+static int qs_hs_await(qs_sock *s, uint64_t deadline)
+{
+    int rc = 0;
+    pthread_mutex_lock(&s->lock);
+    while (s->state == QS_CONNECTING && rc == 0) {
+        rc = qs_wait(s, deadline, NULL);
+        rc = rc == -EINTR ? 0 : rc == -EAGAIN ? -ETIMEDOUT : rc;
+    }
+    pthread_mutex_unlock(&s->lock);
+    return rc;
+}
+
 static int qs_hs_install(qs_sock *s, quring_level level, quring_direction dir, uint16_t suite,
                          const uint8_t *secret, size_t len)
 {
@@ -128,7 +142,8 @@ int qs_hs_secret(qs_sock *s, quring_level level, quring_direction dir, uint16_t 
     *(dir == QURING_DIR_READ ? &s->app_read_secret : &s->app_write_secret) = true;
     bool both = s->app_read_secret && s->app_write_secret;
     pthread_mutex_unlock(&s->lock);
-    return both ? qs_hs_complete(s) : 0;
+    rc = both ? qs_hs_complete(s) : 0;
+    return both && rc == 0 ? qs_hs_await(s, qs_now_ns() + QS_HS_WAIT_NS) : rc;
 }
 
 int qs_hs_get_params(qs_sock *s, uint8_t *buf, size_t *len, size_t cap)
@@ -389,14 +404,7 @@ static int qs_tls_finish(qs_tls_run *run)
     if (rc != 0) {
         return qs_hs_broken(s);
     }
-    /* CONNECTED is told at the end of the worker's turn. */
-    pthread_mutex_lock(&s->lock);
-    while (s->state == QS_CONNECTING && rc == 0) {
-        rc = qs_wait(s, run->deadline, NULL);
-        rc = rc == -EINTR ? 0 : rc == -EAGAIN ? -ETIMEDOUT : rc;
-    }
-    pthread_mutex_unlock(&s->lock);
-    return rc;
+    return qs_hs_await(s, run->deadline);
 }
 
 /* draft section 6.1.3: the call ends when a ticket is there; without one after a while it ends all the
