@@ -212,9 +212,6 @@ void World::send_unit(Host &host, const quic_tx_unit &unit)
         d.from = unit.path.local;
         d.to = unit.path.remote;
         d.ecn = unit.ecn;
-        if (has_byzantine()) {
-            rewrite(host, d);
-        }
         transmit(host, std::move(d));
     }
 }
@@ -265,11 +262,14 @@ void World::forge_versions(uint32_t client, const Datagram &d)
 
 void World::transmit(Host &host, Datagram d)
 {
-    trace(d);
     bool to_server = !host.is_server();
     if (!to_server && !amplification_.on_server_send(d.to, d.bytes.data(), d.bytes.size())) {
         fail("amplification: more than three times what came from an unvalidated address");
     }
+    if (has_byzantine()) {
+        rewrite(host, d); /* what a liar adds is not the core's fault */
+    }
+    trace(d);
     if (is_attackers(d.to)) {
         return;
     }
