@@ -127,8 +127,12 @@ void add_conn_changes(std::vector<Change> &all, const Options &o)
             });
         }
         all.push_back([i](Options &now) {
-            return i < now.conns.size() && (clear(&now.conns[i].key_updates, 0u) |
-                                            clear(&now.conns[i].cid_rotations, 0u)) != 0;
+            if (i >= now.conns.size()) {
+                return false;
+            }
+            bool keys = clear(&now.conns[i].key_updates, 0u);
+            bool cids = clear(&now.conns[i].cid_rotations, 0u);
+            return keys || cids;
         });
     }
 }
@@ -139,8 +143,11 @@ std::vector<Change> changes_of(const Options &o)
     add_conn_changes(all, o);
     all.push_back([](Options &now) {
         AttackOptions &a = now.attack;
-        return (clear(&a.forge, 0.0) | clear(&a.replay, 0.0) | clear(&a.filter, 0.0) |
-                clear(&a.too_big, 0.0)) != 0;
+        bool any = false;
+        for (double *fault : {&a.forge, &a.replay, &a.filter, &a.too_big}) {
+            any = clear(fault, 0.0) || any;
+        }
+        return any;
     });
     all.push_back([](Options &now) {
         bool any = !now.rebinds.empty();
