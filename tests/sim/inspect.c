@@ -243,6 +243,11 @@ const char *sim_inspect_pair(const quic_conn *from, const quic_conn *to)
                : "one end seals with keys that the other will never have";
 }
 
+bool sim_inspect_validated(const quic_conn *conn)
+{
+    return conn->path.validated;
+}
+
 bool sim_inspect_confirmed(const quic_conn *conn)
 {
     return conn->handshake_confirmed;

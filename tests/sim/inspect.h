@@ -33,6 +33,8 @@ void sim_inspect_state(const quic_conn *conn, char *out, size_t cap);
 
 /* sim_inspect_confirmed: RFC 9001 4.1.2; sim_inspect_first_remote: where its first packet came from. */
 bool sim_inspect_confirmed(const quic_conn *conn);
+/* sim_inspect_validated: RFC 9000 8.1, of the path in use. */
+bool sim_inspect_validated(const quic_conn *conn);
 const quic_addr *sim_inspect_first_remote(const quic_conn *conn);
 
 /* Facts for scenario tests. */
