@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "compat/core/sock.h"
@@ -68,10 +69,16 @@ static void qs_take_bytes(int fd, size_t count)
     (void)syscall(SYS_recvfrom, fd, sink, count, MSG_DONTWAIT, NULL, NULL);
 }
 
+short qs_poll_now(int fd, short events)
+{
+    const struct timespec at_once = {0, 0};
+    struct pollfd p = {fd, events, 0};
+    return syscall(SYS_ppoll, &p, 1, &at_once, NULL, 0) == 1 ? p.revents : 0;
+}
+
 static bool qs_kernel_writable(int fd)
 {
-    struct pollfd p = {fd, POLLOUT, 0};
-    return poll(&p, 1, 0) == 1 && (p.revents & POLLOUT) != 0;
+    return (qs_poll_now(fd, POLLOUT) & POLLOUT) != 0;
 }
 
 /* ---- the worker's side ---------------------------------------------------------------------------- */

@@ -505,6 +505,10 @@ void qs_hs_late(qs_sock *s, quring_level level, const uint8_t *data, size_t len)
 /* ---- ready.c ---------------------------------------------------------------------------------------------------- */
 /* Lock held: the truth may have changed. */
 void qs_ready_update(qs_sock *s);
+
+/* What poll says of `fd` now, for `events`: revents, 0 for none. Straight to the kernel, as the interposed
+ * poll may share a program with this code and would take locks that the caller has. */
+short qs_poll_now(int fd, short events);
 void qs_op_attach(qs_sock *s, int engine_fd, int app_fd, void *cookie);
 void qs_op_set_fd(qs_sock *s, int app_fd);
 void qs_op_watch_edges(qs_sock *s);

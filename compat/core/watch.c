@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "compat/core/sock.h"
@@ -26,8 +27,7 @@ static qs_sock *qs_watch_take(int fd)
 {
     pthread_mutex_lock(&qs_watch_lock);
     qs_sock *s = qs_bell_owner[fd];
-    struct pollfd p = {fd, 0, 0};
-    if (s != NULL && (poll(&p, 1, 0) != 1 || (p.revents & POLLHUP) == 0 || !qs_ref_if_live(s))) {
+    if (s != NULL && ((qs_poll_now(fd, 0) & POLLHUP) == 0 || !qs_ref_if_live(s))) {
         s = NULL;
     }
     pthread_mutex_unlock(&qs_watch_lock);
@@ -40,7 +40,7 @@ static void *qs_watch_main(void *arg)
     struct epoll_event events[QS_BATCH];
     (void)pthread_setname_np(pthread_self(), "quic-watch");
     for (;;) {
-        int count = epoll_wait(epoll, events, QS_BATCH, -1);
+        int count = (int)syscall(SYS_epoll_pwait, epoll, events, QS_BATCH, -1, NULL, 0);
         if (count < 0 && errno != EINTR) {
             return NULL;
         }
