@@ -235,7 +235,9 @@ TEST(H71, MalformedInitialsLeaveNothingBehind)
 Bytes short_packet(size_t len, uint8_t tag)
 {
     Bytes p(len, 0x41);
-    p[3] = tag;
+    if (len > 3) {
+        p[3] = tag;
+    }
     return p;
 }
 
