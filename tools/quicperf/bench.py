@@ -112,6 +112,8 @@ class Bench:
                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                              universal_newlines=True, timeout=LIMIT_S, check=False)
         server.wait(timeout=LIMIT_S)
+        if run.returncode != 0:
+            raise Failed("iperf3 on port 5299: " + run.stdout.strip()[-200:])
         return json.loads(run.stdout)["end"]["sum_received"]["bits_per_second"]
 
     def rss_with(self, conns):

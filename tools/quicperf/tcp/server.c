@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -18,6 +19,7 @@
 
 #define QP_LISTENERS_MAX 2u /* both loopback addresses */
 #define QP_EVENTS_MAX    64
+#define QP_PEERS_MAX     4096u              /* of one worker; more are closed at once */
 #define QP_TURN_BYTES    (4u * 1024 * 1024) /* of one connection before the others get a turn */
 
 typedef enum qp_peer_state {
@@ -51,6 +53,7 @@ struct qp_tcp_worker {
     int listeners[QP_LISTENERS_MAX];
     uint32_t listener_events[QP_LISTENERS_MAX];
     qp_peer *list;
+    uint32_t count; /* of the list */
     uint8_t scratch[QP_TCP_BUFFER];
 };
 
@@ -58,6 +61,7 @@ struct qp_tcp_server {
     qp_tcp_tls *tls;
     int stop_fd;
     uint32_t worker_count;
+    uint32_t peers_max; /* of one worker */
     qp_tcp_worker *workers;
     uint8_t pattern[QP_TCP_BUFFER];
 };
@@ -74,6 +78,7 @@ static void qp_peer_free(qp_peer *peer)
     if (peer->next != NULL) {
         peer->next->prev = peer->prev;
     }
+    peer->worker->count--;
     qp_tcp_link_close(&peer->link);
     free(peer);
 }
@@ -165,7 +170,7 @@ static void qp_peer_step(qp_peer *peer)
 static void qp_peer_accept(qp_tcp_worker *w, int listener)
 {
     int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    qp_peer *peer = fd < 0 ? NULL : calloc(1, sizeof(*peer));
+    qp_peer *peer = fd < 0 || w->count >= w->server->peers_max ? NULL : calloc(1, sizeof(*peer));
     if (peer == NULL || !qp_tcp_link_open(&peer->link, w->server->tls, fd, NULL)) {
         if (peer == NULL && fd >= 0) {
             (void)close(fd);
@@ -179,6 +184,7 @@ static void qp_peer_accept(qp_tcp_worker *w, int listener)
         peer->next->prev = peer;
     }
     w->list = peer;
+    w->count++;
     qp_peer_step(peer);
 }
 
@@ -262,6 +268,18 @@ static bool qp_tcp_worker_open(qp_tcp_worker *w, const qp_options *o, uint16_t p
     return count > 0;
 }
 
+/* Half of the descriptors there are, so that accept never runs out of them: a listener that cannot accept
+ * stays ready and would keep its thread busy. */
+static uint32_t qp_peers_max(uint32_t workers)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0) {
+        return QP_PEERS_MAX;
+    }
+    rlim_t share = files.rlim_cur / 2 / workers;
+    return share < QP_PEERS_MAX ? (uint32_t)share : QP_PEERS_MAX;
+}
+
 qp_tcp_server *qp_tcp_server_open(const qp_options *options, uint16_t port, char *error, size_t cap)
 {
     qp_tcp_server *server = calloc(1, sizeof(*server));
@@ -269,6 +287,7 @@ qp_tcp_server *qp_tcp_server_open(const qp_options *options, uint16_t port, char
         (void)snprintf(error, cap, "out of memory");
         return NULL;
     }
+    server->peers_max = qp_peers_max(options->workers);
     server->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     server->workers = calloc(options->workers, sizeof(server->workers[0]));
     server->tls = qp_tcp_tls_create(options, NULL, error, cap);
