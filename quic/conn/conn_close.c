@@ -1,4 +1,6 @@
 /* The end of a connection in all its forms (RFC 9000 10). Nobody else decides that one ends. */
+#include <stddef.h>
+
 #include "quic/conn/conn_internal.h"
 
 quic_ns quic_conn_closing_period(const quic_conn *conn)
@@ -141,4 +143,47 @@ void quic_conn_maybe_dead(quic_conn *conn, quic_ns now)
     quic_list_remove(&conn->events_node);
     quic_heap_remove(&conn->env->timers, &conn->timer);
     quic_list_push_back(&conn->env->dead, &conn->dirty_node);
+}
+
+/* All connection IDs that the peer may send to. */
+static void list_cids(const quic_conn *conn, quic_conn_remains *out)
+{
+    if (conn->initial_dcid_registered) {
+        out->cids[out->cid_count++] = conn->initial_dcid;
+    }
+    for (uint32_t i = 0; i < QUIC_CID_LOCAL_MAX; i++) {
+        const quic_cid_local_entry *entry = &conn->cids_local.entries[i];
+        if (entry->used) {
+            quic_cid_set(&out->cids[out->cid_count++], entry->bytes, conn->cids_local.len);
+        }
+    }
+}
+
+/* One more CONNECTION_CLOSE, for later: RFC 9000 10.2.1 lets the same packet be sent again. */
+static bool keep_close(quic_conn *conn, quic_conn_remains *out, quic_ns now)
+{
+    quic_tx_unit unit = {.buf = out->close, .cap = sizeof(out->close), .seg_max = 1};
+    const uint64_t packets = conn->env->counters->packets_sent;
+    if (conn->role == QUIC_CLIENT && !conn->handshake_confirmed) {
+        return false; /* its Initials fill a whole datagram */
+    }
+    conn->close_to_send = true;
+    bool ready = quic_conn_send(conn, &unit, now);
+    conn->env->counters->packets_sent = packets; /* counted when it leaves */
+    out->close_len = ready ? unit.len : 0;
+    return ready;
+}
+
+bool quic_conn_take_remains(quic_conn *conn, quic_conn_remains *out, quic_ns now)
+{
+    if (!quic_conn_has_ended(conn) || conn->state == QUIC_CONN_DEAD || quic_conn_is_busy(conn) ||
+        now >= conn->close_deadline_ns) {
+        return false;
+    }
+    memset(out, 0, offsetof(quic_conn_remains, close));
+    out->until_ns = conn->close_deadline_ns;
+    out->recv_count = conn->close_recv_count;
+    out->recv_next = conn->close_recv_next;
+    list_cids(conn, out);
+    return conn->state == QUIC_CONN_DRAINING || keep_close(conn, out, now);
 }

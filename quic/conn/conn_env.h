@@ -23,6 +23,7 @@
 #include "quic/crypto/tls.h"
 #include "quic/crypto/token.h"
 #include "quic/path/cid_format.h"
+#include "quic/path/cid_local.h"
 #include "quic/path/cid_table.h"
 #include "quic/wire/header.h"
 
@@ -142,11 +143,30 @@ quic_ns quic_conn_next_timeout(const quic_conn *conn, quic_ns now);
 bool quic_conn_poll_event(quic_conn *conn, quic_event *out, quic_ns now);
 void quic_conn_on_send_too_big(quic_conn *conn, uint32_t len);
 
+/* What an endpoint needs of a connection that has ended, once its application knows: RFC 9000 10.2 allows
+ * to forget everything else. */
+#define QUIC_CONN_CIDS_MAX      (QUIC_CID_LOCAL_MAX + 1u) /* and the client's first choice */
+#define QUIC_CONN_CLOSE_LEN_MAX 512u
+typedef struct quic_conn_remains {
+    quic_ns until_ns;    /* the end of the closing or draining period */
+    uint32_t recv_count; /* packets since the end */
+    uint32_t recv_next;  /* which of them is answered next */
+    uint32_t cid_count;
+    quic_cid cids[QUIC_CONN_CIDS_MAX];
+    size_t close_len; /* 0: draining, nothing is answered */
+    uint8_t close
+        [QUIC_CONN_CLOSE_LEN_MAX]; /* a datagram with CONNECTION_CLOSE, as it goes to the wire */
+} quic_conn_remains;
+/* quic_conn_take_remains fills *out; the connection is to be destroyed then. False: it still has something to do
+ * or to say, or its CONNECTION_CLOSE is too long to be kept; nothing has changed. */
+bool quic_conn_take_remains(quic_conn *conn, quic_conn_remains *out, quic_ns now);
+
 /* Facts for the endpoint's accounting. */
 bool quic_conn_is_authentic(const quic_conn *conn); /* at least one packet was opened */
 bool quic_conn_is_server(const quic_conn *conn);
 bool quic_conn_is_half_open(const quic_conn *conn); /* server, handshake not complete */
 bool quic_conn_is_busy(const quic_conn *conn);
+bool quic_conn_has_ended(const quic_conn *conn); /* and its application knows */
 /* True once, at the moment a connection stops being half-open or dies: see admission.h. */
 bool quic_conn_take_established(quic_conn *conn);
 const quic_path_addr *quic_conn_path(const quic_conn *conn);

@@ -377,6 +377,11 @@ bool quic_conn_is_busy(const quic_conn *conn)
            !conn->closed_reported;
 }
 
+bool quic_conn_has_ended(const quic_conn *conn)
+{
+    return conn->closed_reported && !quic_list_is_linked(&conn->events_node);
+}
+
 static const char *cipher_name(uint16_t suite)
 {
     switch (suite) {

@@ -44,8 +44,14 @@ static void on_unknown_short(quic_endpoint *ep, const quic_rx_unit *unit, const 
             return;
         }
     }
-    ep->counters.drop_unknown_cid++;
     const uint8_t cid_len = ep->env.cid_format.len;
+    quic_tombstone *stone =
+        len > cid_len ? quic_tombstones_find(&ep->tombstones, data + 1, cid_len) : NULL;
+    ep->counters.drop_unknown_cid++;
+    if (stone != NULL) {
+        quic_endpoint_answer_closed(ep, &unit->path, stone, len);
+        return;
+    }
     if (len >= 1u + cid_len && is_ours(ep, data + 1, cid_len) &&
         quic_endpoint_may_answer(ep, &unit->path, now)) {
         quic_endpoint_answer_reset(ep, &unit->path, data + 1, len, now);
@@ -222,6 +228,13 @@ static void recv_long(quic_endpoint *ep, quic_rx_unit *unit, uint8_t *data, uint
     }
     if (conn != NULL) {
         recv_for_conn(ep, conn, unit, data, len, &h, now);
+        return;
+    }
+    quic_tombstone *stone =
+        rc == QUIC_OK ? quic_tombstones_find(&ep->tombstones, h.dcid, h.dcid_len) : NULL;
+    if (stone != NULL) {
+        ep->counters.drop_unknown_cid++;
+        quic_endpoint_answer_closed(ep, &unit->path, stone, len);
         return;
     }
     if (!version_is_served(ep, unit, data, len, rc == QUIC_OK ? h.version : 0, now)) {

@@ -28,7 +28,7 @@ static void init_env(quic_endpoint *ep)
 {
     const quring_limits *lim = &ep->config.limits;
     quic_conn_env *env = &ep->env;
-    uint8_t keys[3][16];
+    uint8_t keys[4][16];
     quic_rng_fill(&ep->config.rng, keys, sizeof(keys));
     env->mem = &ep->mem;
     env->rng = &ep->config.rng;
@@ -49,6 +49,7 @@ static void init_env(quic_endpoint *ep)
     env->wall_offset_ns = ep->config.wall_offset_ns;
     init_secrets(ep);
     quic_admission_init(&ep->admission, lim, keys[2]);
+    quic_tombstones_init(&ep->tombstones, &ep->mem, lim->connections_max, keys[3]);
 }
 
 quic_rc quic_endpoint_create(quic_endpoint **out, const quic_endpoint_config *config)
@@ -110,6 +111,7 @@ void quic_endpoint_destroy(quic_endpoint *ep)
     while ((node = quic_list_front(&ep->env.all)) != NULL) {
         quic_endpoint_drop_conn(ep, quic_conn_of_all(node));
     }
+    quic_tombstones_deinit(&ep->tombstones);
     quic_cid_table_deinit(&ep->env.cids);
     quic_cid_table_deinit(&ep->env.reset_tokens);
     quic_handles_deinit(&ep->env.conn_handles);
@@ -176,7 +178,7 @@ void quic_endpoint_close_all(quic_endpoint *ep, uint64_t app_error, const char *
 
 uint32_t quic_endpoint_conn_count(const quic_endpoint *ep)
 {
-    return ep->conn_count;
+    return ep->conn_count + ep->tombstones.count;
 }
 
 uint32_t quic_endpoint_busy_count(const quic_endpoint *ep)
@@ -197,9 +199,24 @@ static void reap_dead(quic_endpoint *ep)
     }
 }
 
+/* One that has ended and that nobody asks any more leaves a tombstone, if there is room for it. */
+static bool bury(quic_endpoint *ep, quic_conn *conn, quic_ns now)
+{
+    quic_conn_remains remains;
+    if (!quic_conn_take_remains(conn, &remains, now) ||
+        quic_tombstones_add(&ep->tombstones, &remains) != QUIC_OK) {
+        return false;
+    }
+    quic_endpoint_drop_conn(ep, conn);
+    return true;
+}
+
 /* A connection that has nothing to send for now: its deadline is exact from here on. */
 static void settle(quic_endpoint *ep, quic_conn *conn, quic_ns now)
 {
+    if (QUIC_UNLIKELY(quic_conn_has_ended(conn)) && bury(ep, conn, now)) {
+        return;
+    }
     if (quic_conn_take_established(conn)) {
         quic_admission_established(&ep->admission, quic_conn_admitted(conn));
     }
@@ -218,6 +235,7 @@ void quic_endpoint_on_timeout(quic_endpoint *ep, quic_ns now)
         quic_conn *conn = quic_conn_of_timer(quic_heap_pop(&ep->env.timers));
         quic_conn_on_timeout(conn, now); /* puts itself on the dirty list, which sets the timer */
     }
+    quic_tombstones_expire(&ep->tombstones, now);
     reap_dead(ep);
 }
 
@@ -270,7 +288,9 @@ quic_ns quic_endpoint_next_timeout(quic_endpoint *ep)
         !quic_list_is_empty(&ep->env.with_events)) {
         return 0;
     }
-    return quic_heap_next_key(&ep->env.timers);
+    quic_ns conns = quic_heap_next_key(&ep->env.timers);
+    quic_ns stones = quic_tombstones_next_timeout(&ep->tombstones);
+    return conns < stones ? conns : stones;
 }
 
 void quic_endpoint_on_send_too_big(quic_endpoint *ep, const quic_path_addr *path, uint32_t len)

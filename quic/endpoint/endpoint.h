@@ -107,6 +107,7 @@ QUIC_NODISCARD quic_rc quic_endpoint_connect(quic_endpoint *ep, quic_conn **out,
  * quic_endpoint_close_all closes every connection with an application error. */
 void quic_endpoint_refuse_new(quic_endpoint *ep);
 void quic_endpoint_close_all(quic_endpoint *ep, uint64_t app_error, const char *reason);
+/* Connections, those in their closing or draining period included. */
 uint32_t quic_endpoint_conn_count(const quic_endpoint *ep);
 /* Connections with something still to send or say: not yet draining or reaped. */
 uint32_t quic_endpoint_busy_count(const quic_endpoint *ep);

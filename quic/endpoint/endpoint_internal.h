@@ -5,6 +5,7 @@
 #include "quic/conn/conn_env.h"
 #include "quic/endpoint/admission.h"
 #include "quic/endpoint/endpoint.h"
+#include "quic/endpoint/tombstones.h"
 #include "quic/wire/header.h"
 
 #define QUIC_ENDPOINT_LISTENERS_MAX  256u
@@ -32,6 +33,7 @@ struct quic_endpoint {
     quic_counters counters;
     quic_conn_env env;
     quic_admission admission;
+    quic_tombstones tombstones;
     quic_reset_key previous_reset_key; /* with config.has_previous_secret */
     quic_listener_entry *listeners;    /* QUIC_ENDPOINT_LISTENERS_MAX of them */
     quic_answer *answers;              /* ring of QUIC_ENDPOINT_ANSWERS_MAX */
@@ -62,6 +64,8 @@ void quic_endpoint_answer_close(quic_endpoint *ep, const quic_path_addr *path,
                                 const quic_long_header *h, uint64_t error);
 void quic_endpoint_answer_reset(quic_endpoint *ep, const quic_path_addr *path, const uint8_t *dcid,
                                 size_t datagram_len, quic_ns now);
+void quic_endpoint_answer_closed(quic_endpoint *ep, const quic_path_addr *path,
+                                 quic_tombstone *stone, size_t datagram_len);
 bool quic_endpoint_pop_answer(quic_endpoint *ep, quic_tx_unit *unit);
 
 #endif /* QUIC_ENDPOINT_ENDPOINT_INTERNAL_H */

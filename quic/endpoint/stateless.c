@@ -1,4 +1,4 @@
-/* Answers that need no connection: Version Negotiation, Retry, stateless reset, refusal. */
+/* Answers that need no connection: Version Negotiation, Retry, stateless reset, refusal, a repeated close. */
 #include "quic/base/check.h"
 #include "quic/crypto/reset_token.h"
 #include "quic/crypto/retry.h"
@@ -191,4 +191,17 @@ void quic_endpoint_answer_reset(quic_endpoint *ep, const quic_path_addr *path, c
                      answer->bytes + len - QUIC_RESET_TOKEN_LEN, dcid, ep->env.cid_format.len);
     answer->len = (uint32_t)len;
     ep->counters.sent_stateless_reset++;
+}
+
+void quic_endpoint_answer_closed(quic_endpoint *ep, const quic_path_addr *path,
+                                 quic_tombstone *stone, size_t datagram_len)
+{
+    size_t len = 0;
+    const uint8_t *close = quic_tombstone_on_recv(stone, datagram_len, &len);
+    quic_answer *answer = close != NULL ? push_answer(ep, path) : NULL;
+    if (answer != NULL) {
+        memcpy(answer->bytes, close, len);
+        answer->len = (uint32_t)len;
+        ep->counters.packets_sent++;
+    }
 }

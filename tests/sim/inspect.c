@@ -193,7 +193,9 @@ uint64_t sim_inspect_idle_bytes(const quic_endpoint *ep)
            (uint64_t)env->reset_tokens.cap * sizeof(*env->reset_tokens.slots) +
            (uint64_t)env->conn_handles.cap * sizeof(*env->conn_handles.slots) +
            (uint64_t)env->stream_handles.cap * sizeof(*env->stream_handles.slots) +
-           (uint64_t)env->timers.cap * sizeof(*env->timers.entries);
+           (uint64_t)env->timers.cap * sizeof(*env->timers.entries) +
+           (uint64_t)ep->tombstones.cids.cap * sizeof(*ep->tombstones.cids.slots) +
+           (uint64_t)ep->tombstones.timers.cap * sizeof(*ep->tombstones.timers.entries);
 }
 
 const char *sim_inspect_flow_settled(const quic_conn *from, const quic_conn *to)

@@ -10,6 +10,7 @@ Nothing but this repository is needed; iperf3 is measured, too, where it is inst
 """
 
 import argparse
+import contextlib
 import json
 import os
 import platform
@@ -117,7 +118,7 @@ class Bench:
         return json.loads(run.stdout)["end"]["sum_received"]["bits_per_second"]
 
     def rss_with(self, conns):
-        process, port, _ = self.start_server("--idle-timeout", "300s", "-q")
+        process, port, _ = self.start_server("--idle-timeout", "300s")
         client = subprocess.Popen(
             [self.quicperf, "client", "127.0.0.1:%d" % port, "idle", "-c", str(conns), "-t", "200s",
              "-i", "0", "--idle-timeout", "300s", "--timeout", "60s"],
@@ -185,7 +186,7 @@ def bulk(bench, payload, backends):
     limits = values["limit"]
     rows = []
     for name, found in values.items():
-        rates = [f if isinstance(f, float) else f["goodput_bps"] for f in found]
+        rates = [f["goodput_bps"] if isinstance(f, dict) else f for f in found]
         rest = ["-", "-", "-"]
         if isinstance(found[0], dict) and "TCP" not in name:
             tls = values["TCP+TLS 1.3, " + name.split(",")[0]]
@@ -317,26 +318,31 @@ minute: compare ratios, not rates. `limit` is what encryption and UDP alone allo
 """
 
 
-def page(bench, quick):
+def parts(bench, quick):
+    """The page, part by part, as they are measured."""
     backends = ["uring", "epoll"]
-    payloads = [1452] if quick else [1200, 1452, 4000, 8900]
-    parts = [INTRO, "## The machine\n", machine(bench), "## One connection, one stream\n"]
-    parts += [bulk(bench, payload, backends) for payload in payloads]
-    parts += ["## Many connections, down, payload 1452\n",
-              many(bench, [1, 10] if quick else [1, 10, 100, 1000, 10000])]
-    parts += ["## Handshakes, 64 at once\n", handshakes(bench)]
-    parts += ["## Requests\n", requests(bench)]
-    parts += ["Requests at fixed times over 10 connections (an open loop: one that waits for those "
-              "before it counts from when it was due):\n",
-              open_loop(bench, [1000, 10000] if quick else [1000, 10000, 50000, 100000])]
+    yield INTRO
+    yield "## The machine\n"
+    yield machine(bench)
+    yield "## One connection, one stream\n"
+    for payload in [1452] if quick else [1200, 1452, 4000, 8900]:
+        yield bulk(bench, payload, backends)
+    yield "## Many connections, down, payload 1452\n"
+    yield many(bench, [1, 10] if quick else [1, 10, 100, 1000, 10000])
+    yield "## Handshakes, 64 at once\n"
+    yield handshakes(bench)
+    yield "## Requests\n"
+    yield requests(bench)
+    yield ("Requests at fixed times over 10 connections (an open loop: one that waits for those "
+           "before it counts from when it was due):\n")
+    yield open_loop(bench, [1000, 10000] if quick else [1000, 10000, 50000, 100000])
     if not quick:
         say("idle connections")
         alone = bench.rss_with(1)
         full = bench.rss_with(IDLE_CONNECTIONS)
-        parts += ["## Memory\n",
-                  "%d idle connections take %.2f KiB of the server each (one run).\n"
-                  % (IDLE_CONNECTIONS, (full - alone) / IDLE_CONNECTIONS)]
-    return "\n".join(parts)
+        yield "## Memory\n"
+        yield ("%d idle connections take %.2f KiB of the server each (one run).\n"
+               % (IDLE_CONNECTIONS, (full - alone) / IDLE_CONNECTIONS))
 
 
 def main():
@@ -352,17 +358,19 @@ def main():
     bench = Bench(options.quicperf, options)
     if len(bench.cpus) < 2:
         say("only one CPU: server and client share it, figures are low")
+    at = None
+    if options.out != "-":
+        at = os.path.join(os.environ.get("BUILD_WORKING_DIRECTORY", "."), options.out)
     try:
-        text = page(bench, options.quick)
-    except Failed as why:
+        # What was measured is on the page even if the rest fails.
+        with open(at, "w", encoding="utf-8") if at else contextlib.nullcontext(sys.stdout) as file:
+            for number, part in enumerate(parts(bench, options.quick)):
+                file.write(("\n" if number > 0 else "") + part)
+                file.flush()
+    except (Failed, OSError) as why:
         sys.exit("bench: %s" % why)
-    if options.out == "-":
-        print(text)
-        return
-    at = os.path.join(os.environ.get("BUILD_WORKING_DIRECTORY", "."), options.out)
-    with open(at, "w", encoding="utf-8") as file:
-        file.write(text)
-    say("written to " + at)
+    if at:
+        say("written to " + at)
 
 
 if __name__ == "__main__":

@@ -16,12 +16,17 @@ extern "C" {
 
 typedef struct test_mem {
     quic_mem mem;
-    bool refuse; /* every allocation fails */
+    bool refuse;      /* every allocation fails */
+    uint32_t fail_in; /* n: the n-th allocation from now fails; 0: none */
 } test_mem;
 
 static inline void *test_mem_alloc(void *ctx, size_t size)
 {
-    return ((test_mem *)ctx)->refuse ? NULL : malloc(size);
+    test_mem *tm = (test_mem *)ctx;
+    if (tm->refuse || (tm->fail_in > 0 && --tm->fail_in == 0)) {
+        return NULL;
+    }
+    return malloc(size);
 }
 
 static inline void test_mem_free(void *ctx, void *ptr, size_t size)
@@ -38,6 +43,7 @@ static inline void test_mem_init(test_mem *tm)
     allocator.free = test_mem_free;
     allocator.ctx = tm;
     tm->refuse = false;
+    tm->fail_in = 0;
     quic_mem_init_root(&tm->mem, &allocator, 1ull << 30);
 }
 

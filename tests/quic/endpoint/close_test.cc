@@ -8,6 +8,19 @@
 namespace
 {
 
+std::vector<quic_conn *> conns_of(const Side &side)
+{
+    std::vector<quic_conn *> conns;
+    quic_endpoint_each_conn(
+        side.ep,
+        [](quic_conn *c, void *ctx) {
+            static_cast<std::vector<quic_conn *> *>(ctx)->push_back(c);
+            return true;
+        },
+        &conns);
+    return conns;
+}
+
 TEST(Close, CodeAndPhraseReachThePeer)
 {
     for (bool by_server : {false, true}) {
@@ -79,6 +92,64 @@ TEST(Close, ClosingAnswersNowAndThenDrainingNever)
     EXPECT_EQ(net.client.close_kind(), QURING_CLOSE_PEER_APP);
     net.inject(net.client, close);
     EXPECT_TRUE(net.sent.empty());
+}
+
+/* RFC 9000 10.2: everything but the connection IDs and the CONNECTION_CLOSE may be forgotten. */
+TEST(Close, WhatHasEndedTakesLittleRoomForThreeProbeTimeouts)
+{
+    constexpr uint64_t kStone = 512;
+    constexpr uint32_t kConns = 20;
+    Net net;
+    for (uint32_t i = 0; i < kConns; i++) {
+        ASSERT_NE(net.connect(static_cast<uint16_t>(5000 + i)), nullptr);
+    }
+    ASSERT_TRUE(net.run_until([&] { return net.server.count(QURING_EV_CONNECTED) == kConns; }));
+    net.run_for(100 * kMs);
+    for (quic_conn *conn : conns_of(net.server)) {
+        ASSERT_EQ(quic_conn_close(conn, 1, "a phrase"), QUIC_OK);
+    }
+    net.run_for(20 * kMs);
+    for (Side *s : {&net.server, &net.client}) { /* closing, draining */
+        EXPECT_EQ(quic_endpoint_conn_count(s->ep), kConns);
+        EXPECT_LE(quic_endpoint_mem(s->ep)->used_bytes,
+                  sim_inspect_idle_bytes(s->ep) + kConns * kStone);
+    }
+    net.run_for(2 * kS);
+    for (Side *s : {&net.server, &net.client}) {
+        EXPECT_EQ(quic_endpoint_conn_count(s->ep), 0u);
+        EXPECT_EQ(quic_endpoint_mem(s->ep)->used_bytes, sim_inspect_idle_bytes(s->ep));
+    }
+}
+
+/* A late Initial of a connection that has ended opens no second one, and hears why the first one ended. */
+TEST(Close, ALateInitialIsThatOfTheClosedConnection)
+{
+    Net net;
+    Bytes initial;
+    quic_conn *conn = net.connect();
+    net.filter = [&](Packet &p) {
+        if (p.to_server && initial.empty()) {
+            initial = p.bytes;
+        }
+        return true;
+    };
+    net.run_for(15 * kMs); /* the server's flight is under way */
+    ASSERT_FALSE(initial.empty());
+    net.filter = [](Packet &) { return false; };
+    ASSERT_EQ(quic_conn_close(conn, 1, nullptr), QUIC_OK);
+    ASSERT_EQ(conns_of(net.server).size(), 1u);
+    ASSERT_EQ(quic_conn_close(conns_of(net.server)[0], 7, nullptr), QUIC_OK);
+    net.run_for(kMs);
+    net.sent.clear();
+    const uint64_t accepted = quic_endpoint_counters(net.server.ep)->conns_opened;
+    net.inject(net.server, initial);
+    EXPECT_EQ(quic_endpoint_counters(net.server.ep)->conns_opened, accepted);
+    ASSERT_EQ(net.sent.size(), 1u);
+    EXPECT_LE(net.sent[0].bytes.size(), 512u);
+    EXPECT_TRUE(quic_header_is_long(net.sent[0].bytes[0]));
+    net.inject(net.server, initial);
+    net.inject(net.server, initial);
+    EXPECT_EQ(net.sent.size(), 2u); /* to the 1st and the 2nd */
 }
 
 TEST(Close, IdleTimeoutIsTheSmallerOfTheTwo)
