@@ -32,6 +32,13 @@ static bool is_from_peer(const quic_conn *conn, const quic_rx_unit *unit)
                                         memcmp(peer->ip, any, sizeof(any)) == 0);
 }
 
+/* The connection that has ended and that a short header is addressed to; NULL: none. */
+static quic_tombstone *stone_of_short(const quic_endpoint *ep, const uint8_t *data, uint32_t len)
+{
+    const size_t cid_len = ep->env.cid_format.len;
+    return len > cid_len ? quic_tombstones_find(&ep->tombstones, data + 1, cid_len) : NULL;
+}
+
 static void on_unknown_short(quic_endpoint *ep, const quic_rx_unit *unit, const uint8_t *data,
                              uint32_t len, quic_ns now)
 {
@@ -45,8 +52,7 @@ static void on_unknown_short(quic_endpoint *ep, const quic_rx_unit *unit, const 
         }
     }
     const uint8_t cid_len = ep->env.cid_format.len;
-    quic_tombstone *stone =
-        len > cid_len ? quic_tombstones_find(&ep->tombstones, data + 1, cid_len) : NULL;
+    quic_tombstone *stone = stone_of_short(ep, data, len);
     ep->counters.drop_unknown_cid++;
     if (stone != NULL) {
         quic_endpoint_answer_closed(ep, &unit->path, stone, len);
@@ -80,7 +86,8 @@ static void recv_tiny(quic_endpoint *ep, const quic_rx_unit *unit, uint8_t *data
         quic_conn_recv_datagrams(conn, len, &unit->path, data + 1)) {
         quic_conn_recv_short(conn, data, 1, len, len, unit->ecn, now);
         quic_conn_recv_done(conn, now);
-    } else if (conn != NULL || len < 5 + QUIC_RESET_TOKEN_LEN) {
+    } else if (conn != NULL ||
+               (len < 5 + QUIC_RESET_TOKEN_LEN && stone_of_short(ep, data, len) == NULL)) {
         ep->counters.drop_malformed++;
     } else {
         on_unknown_short(ep, unit, data, len, now);
