@@ -57,6 +57,23 @@ TEST(Options, HasDefaults)
     EXPECT_EQ(Parse("demo")->options.duration_ns, 3000000000u);
 }
 
+/* What a program of sockets cannot do is refused, not forgotten. */
+TEST(Options, SocketsTakeLess)
+{
+    auto p = Parse("client h rr -c 3 -s 2 --cc bbr --api sockets --quic-lib x.so");
+    ASSERT_TRUE(p->ok) << p->message;
+    EXPECT_EQ(p->options.api, static_cast<uint32_t>(QP_API_SOCKETS));
+    EXPECT_STREQ(p->options.quic_lib, "x.so");
+    for (const char *line :
+         {"client h --api sockets --resume", "client h --api sockets --mtu-probe 1400",
+          "client h --api sockets latency -R 5", "server --api sockets --client-cert none",
+          "client h --api sockets --cipher auto", "client h --quic-lib x.so"}) {
+        EXPECT_FALSE(Parse(line)->ok) << line;
+        EXPECT_NE(std::string::npos, Parse(line)->message.find("--api sockets")) << line;
+    }
+    EXPECT_TRUE(Parse("server --api sockets --cipher aes128gcm --retry -1")->ok);
+}
+
 /* One name, for each side what it can mean there. */
 TEST(Options, VersionsDependOnTheCommand)
 {

@@ -71,6 +71,9 @@ def outside_refuses(path, header, quoted):
     if path.startswith("tools/quicperf/tcp/") and (KERNEL.match(header) or
                                                    header.startswith("openssl/")):
         return None  # what QUIC is compared with
+    if path.startswith("tools/quicperf/sockets/") and (KERNEL.match(header) or
+                                                       header == "netinet/quic.h"):
+        return None  # a program of sockets
     if KERNEL.match(header) or LIBRARIES.match(header):
         return "only runtime/ meets sockets, threads and libraries"
     return None
@@ -151,6 +154,7 @@ GOOD_INCLUDES = {
     "tools/quicperf/main.c": '#include "quring/quring.h"\n#include "tools/quicperf/hist.h"\n'
                              "#include <stdio.h>\n#include <sys/signalfd.h>\n",
     "tools/quicperf/tcp/link.c": "#include <openssl/ssl.h>\n#include <sys/socket.h>\n",
+    "tools/quicperf/sockets/lib.c": "#include <netinet/quic.h>\n#include <pthread.h>\n",
     "compat/core/a.c": '#include "quring/quring.h"\n#include "compat/ops.h"\n#include <sys/socket.h>\n',
     "include/netinet/a.h": "#include <sys/socket.h>\n#include <stdint.h>\n",
     "tests/quic/wire/t.cc": '#include "quic/conn/conn_internal.h"\n#include <sys/socket.h>\n',
@@ -169,6 +173,7 @@ BAD_INCLUDES = [
     ("tools/quicperf/a.c", '"runtime/server/log.h"'), ("compat/a.c", '"runtime/core/a.h"'),
     ("compat/a.c", "<openssl/ssl.h>"), ("tools/quicperf/a.c", "<openssl/ssl.h>"),
     ("tools/quicperf/tcp/a.c", "<liburing.h>"), ("tools/quicperf/tcp/a.c", '"runtime/udp/u.h"'),
+    ("tools/quicperf/sockets/a.c", "<openssl/ssl.h>"), ("tools/quicperf/a.c", "<netinet/quic.h>"),
     ("include/netinet/a.h", "<stdio.h>"),
 ]
 

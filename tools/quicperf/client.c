@@ -539,13 +539,7 @@ static int qp_client_run_all(qp_client *cl)
 
 int qp_client_measure(qp_result *result, const qp_client_run *run)
 {
-    const qp_options *o = run->options;
-    memset(result, 0, sizeof(*result));
-    result->mode = qp_mode_name(o->mode);
-    bool one_way = o->mode == QP_MODE_TPUT || o->mode == QP_MODE_DGRAM || o->mode == QP_MODE_FAIR;
-    result->offered_per_s = o->request_rate;
-    result->direction = !one_way ? NULL : o->direction == QP_UP ? "up" : "down";
-    result->cpu_remote_s = QP_UNKNOWN_S;
+    qp_result_begin(result, run->options);
     qp_client *cl = calloc(1, sizeof(*cl));
     if (cl == NULL) {
         (void)snprintf(result->error, sizeof(result->error), "out of memory");

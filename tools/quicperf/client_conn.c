@@ -94,10 +94,19 @@ void qp_cworker_open_more(qp_cworker *w)
     }
 }
 
+/* What an upload had delivered when its connection ended counts. */
+static void qp_cconn_keep_bytes(qp_cconn *c)
+{
+    for (uint32_t i = 0; i < c->slot_count && qp_is_up(c->worker); i++) {
+        c->worker->bytes += c->slots[i].live ? qp_slot_acked(&c->slots[i]) : 0;
+    }
+}
+
 /* A CONNECTION_CLOSE from the server after we have stopped is the end we wanted. */
 static void qp_cconn_closed(qp_cconn *c, const quring_close_info *close)
 {
     qp_cworker *w = c->worker;
+    qp_cconn_keep_bytes(c);
     qp_cconn_unlink(c);
     qp_dgram_stop(&c->dgram);
     w->opening -= c->established ? 0 : 1;

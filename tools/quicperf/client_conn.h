@@ -121,6 +121,10 @@ void qp_slot_event(const quring_event *ev, qp_slot *slot);
 /* qp_slot_stop ends what is under way: down by STOP_SENDING, up by the end of the stream. */
 void qp_slot_stop(qp_slot *slot);
 
+/* qp_slot_acked is how many payload bytes of slot's stream the server has acknowledged; 0 for a stream that
+ * the library knows no more. */
+uint64_t qp_slot_acked(const qp_slot *slot);
+
 /* qp_cconn_moved: --key-update, after `bytes` more on this connection. */
 void qp_cconn_moved(qp_cconn *c, uint64_t bytes);
 

@@ -106,19 +106,23 @@ static void qp_slot_request_done(qp_slot *slot)
     }
 }
 
+uint64_t qp_slot_acked(const qp_slot *slot)
+{
+    quring_stream_info info;
+    bool known = quring_stream_get_info(slot->stream, &info) == QURING_OK;
+    return known && info.bytes_acked > QP_HEADER_LEN ? info.bytes_acked - QP_HEADER_LEN : 0;
+}
+
 /* tput: this slot's transfer is over. */
 static void qp_slot_transfer_done(qp_slot *slot)
 {
     qp_cworker *w = slot->conn->worker;
-    quring_stream_info info;
     if (slot->counted) {
         return;
     }
     slot->counted = true;
     slot->live = false;
-    if (qp_is_up(w) && quring_stream_get_info(slot->stream, &info) == QURING_OK) {
-        w->bytes += info.bytes_acked > QP_HEADER_LEN ? info.bytes_acked - QP_HEADER_LEN : 0;
-    }
+    w->bytes += qp_is_up(w) ? qp_slot_acked(slot) : 0;
     if (--w->active == 0) {
         qp_cworker_done(w);
     }

@@ -123,12 +123,7 @@ void qp_cworker_sample(void *ctx)
     for (qp_cconn *c = w->list; c != NULL && qp_is_up(w); c = c->next) {
         c->bytes = 0;
         for (uint32_t i = 0; i < c->slot_count; i++) {
-            quring_stream_info info;
-            if (c->slots[i].live &&
-                quring_stream_get_info(c->slots[i].stream, &info) == QURING_OK &&
-                info.bytes_acked > QP_HEADER_LEN) {
-                c->bytes += info.bytes_acked - QP_HEADER_LEN;
-            }
+            c->bytes += c->slots[i].live ? qp_slot_acked(&c->slots[i]) : 0;
         }
         s->bytes += c->bytes;
     }

@@ -5,52 +5,26 @@
 
 #include "tools/quicperf/impair_options.h"
 #include "tools/quicperf/lb.h"
+#include "tools/quicperf/option_rules.h"
 #include "tools/quicperf/units.h"
-
-#define QP_S    QP_CMD_SERVER
-#define QP_C    QP_CMD_CLIENT
-#define QP_D    QP_CMD_DEMO
-#define QP_L    QP_CMD_LIMIT
-#define QP_X    QP_CMD_COMPARE
-#define QP_RUNS (QP_S | QP_C | QP_D | QP_L | QP_X)
-
-typedef enum qp_kind {
-    QP_FLAG,
-    QP_TEXT,
-    QP_U32,
-    QP_SIZE,
-    QP_TIME,
-    QP_CHOICE,
-    QP_CPUS,
-    QP_LB,
-    QP_IMPAIR
-} qp_kind;
-
-typedef struct qp_rule {
-    const char *name; /* with its dashes */
-    const char *alias;
-    unsigned commands;
-    qp_kind kind;
-    size_t offset;
-    uint64_t min;
-    uint64_t max;
-    const char
-        *words; /* QP_CHOICE: "auto|uring|epoll", the index is the value; else what is allowed */
-    const char *help;
-} qp_rule;
 
 #define QP_AT(field) offsetof(qp_options, field)
 #define QP_HOUR      (3600 * QP_NS_PER_S)
 
-static const qp_rule qp_rules[] = {
-    {"-p", "--port", QP_S | QP_C, QP_U32, QP_AT(port), 0, 65535, "0..65535",
+const qp_rule qp_rules[] = {
+    {"--api", NULL, QP_S | QP_C | QP_SOCK, QP_CHOICE, QP_AT(api), 0, 0, "native|sockets",
+     "what does the work: libquring, or a program of QUIC sockets on libquic.so"},
+    {"--quic-lib", NULL, QP_S | QP_C | QP_SOCK, QP_TEXT, QP_AT(quic_lib), 0, 0, NULL,
+     "sockets: the file of libquic.so; default: beside quicperf, or by LD_LIBRARY_PATH"},
+    {"-p", "--port", QP_S | QP_C | QP_SOCK, QP_U32, QP_AT(port), 0, 65535, "0..65535",
      "UDP port (server: 0 lets the kernel pick); default 4433"},
-    {"-B", "--bind", QP_S | QP_C, QP_TEXT, QP_AT(bind), 0, 0, NULL,
+    {"-B", "--bind", QP_S | QP_C | QP_SOCK_S, QP_TEXT, QP_AT(bind), 0, 0, NULL,
      "local address; server default: 127.0.0.1 and ::1 (use -B :: for everywhere)"},
-    {"--cert", NULL, QP_S | QP_C, QP_TEXT, QP_AT(cert), 0, 0, NULL,
+    {"--cert", NULL, QP_S | QP_C | QP_SOCK_S, QP_TEXT, QP_AT(cert), 0, 0, NULL,
      "PEM certificate chain; server default: self-signed, made in memory; client: to show"},
-    {"--key", NULL, QP_S | QP_C, QP_TEXT, QP_AT(key), 0, 0, NULL, "PEM private key of --cert"},
-    {"--retry", NULL, QP_S, QP_FLAG, QP_AT(retry), 0, 0, NULL,
+    {"--key", NULL, QP_S | QP_C | QP_SOCK_S, QP_TEXT, QP_AT(key), 0, 0, NULL,
+     "PEM private key of --cert"},
+    {"--retry", NULL, QP_S | QP_SOCK_S, QP_FLAG, QP_AT(retry), 0, 0, NULL,
      "validate addresses with Retry first"},
     {"--secret", NULL, QP_S, QP_TEXT, QP_AT(secret), 0, 0, NULL,
      "file (mode 0600) with the root secret: tokens, tickets and resets outlive a restart"},
@@ -67,29 +41,30 @@ static const qp_rule qp_rules[] = {
      "server: accept 0-RTT; client: --resume, and send requests in 0-RTT"},
     {"--version", NULL, QP_S, QP_CHOICE, QP_AT(version), 0, 0, "both|1|2",
      "versions of QUIC served; both: what the client likes best"},
-    {"--version", NULL, QP_C, QP_CHOICE, QP_AT(version), 0, 0, "any|1|2|upgrade",
+    {"--version", NULL, QP_C | QP_SOCK_C, QP_CHOICE, QP_AT(version), 0, 0, "any|1|2|upgrade",
      "version of QUIC to use; upgrade: begin in 1, go on in 2"},
-    {"--disable-encryption", NULL, QP_S | QP_C | QP_D, QP_FLAG, QP_AT(disable_encryption), 0, 0,
-     NULL, "DANGER: 1-RTT packets in the clear, if both sides ask for it"},
+    {"--disable-encryption", NULL, QP_S | QP_C | QP_D | QP_SOCK, QP_FLAG, QP_AT(disable_encryption),
+     0, 0, NULL, "DANGER: 1-RTT packets in the clear, if both sides ask for it"},
     {"--preferred", NULL, QP_S, QP_TEXT, QP_AT(preferred), 0, 0, NULL,
      "ADDR:PORT where clients shall go after the handshake (RFC 9000 9.6)"},
     {"--migrate", NULL, QP_C, QP_TIME, QP_AT(migrate_ns), 1000000, QP_HOUR, "1ms..1h",
      "move each connection to another local port every so often"},
-    {"-1", "--one", QP_S, QP_FLAG, QP_AT(one), 0, 0, NULL, "exit after one connection has ended"},
-    {"--max-streams", NULL, QP_S, QP_U32, QP_AT(max_streams), 1, 65536, "1..65536",
+    {"-1", "--one", QP_S | QP_SOCK_S, QP_FLAG, QP_AT(one), 0, 0, NULL,
+     "exit after one connection has ended"},
+    {"--max-streams", NULL, QP_S | QP_SOCK_S, QP_U32, QP_AT(max_streams), 1, 65536, "1..65536",
      "streams of each kind a client may have open; default 100"},
-    {"--ca", NULL, QP_S | QP_C, QP_TEXT, QP_AT(ca), 0, 0, NULL,
+    {"--ca", NULL, QP_S | QP_C | QP_SOCK_C, QP_TEXT, QP_AT(ca), 0, 0, NULL,
      "PEM trust anchors; client: verifies even on loopback; server: for --client-cert"},
     {"--client-cert", NULL, QP_S, QP_CHOICE, QP_AT(client_cert), 0, 0, "none|request|require",
      "ask clients for a certificate that --ca verifies"},
-    {"--cipher", NULL, QP_S | QP_C, QP_CHOICE, QP_AT(cipher), 0, 0,
+    {"--cipher", NULL, QP_S | QP_C | QP_SOCK_S, QP_CHOICE, QP_AT(cipher), 0, 0,
      "auto|aes128gcm|aes256gcm|chacha20|aes128ccm",
      "insist on a cipher suite (BoringSSL chooses by CPU: see the message)"},
-    {"--insecure", NULL, QP_C, QP_FLAG, QP_AT(insecure), 0, 0, NULL,
+    {"--insecure", NULL, QP_C | QP_SOCK_C, QP_FLAG, QP_AT(insecure), 0, 0, NULL,
      "do not verify the server (loopback peers are not verified without --ca)"},
-    {"-d", "--direction", QP_C, QP_CHOICE, QP_AT(direction), 0, 0, "down|up",
+    {"-d", "--direction", QP_C | QP_SOCK_C, QP_CHOICE, QP_AT(direction), 0, 0, "down|up",
      "tput, fair, dgram: who sends; default down"},
-    {"-n", "--amount", QP_C, QP_SIZE, QP_AT(amount), 1, 1ull << 50, "1..1024T",
+    {"-n", "--amount", QP_C | QP_SOCK_C, QP_SIZE, QP_AT(amount), 1, 1ull << 50, "1..1024T",
      "end after so many bytes (tput), requests (rr, crr, latency) or handshakes (hps) in all"},
     {"--tcp", NULL, QP_S, QP_FLAG, QP_AT(tcp), 0, 0, NULL,
      "serve perf over TCP and TLS 1.3, too, on the TCP port of the same number"},
@@ -97,17 +72,17 @@ static const qp_rule qp_rules[] = {
      "tput, rr: TCP and TLS 1.3 instead of QUIC (a quicperf server needs --tcp)"},
     {"--rounds", NULL, QP_X, QP_U32, QP_AT(rounds), 1, 100, "1..100",
      "how often QUIC and TCP take turns; default 3"},
-    {"-t", "--time", QP_C | QP_D | QP_L | QP_X, QP_TIME, QP_AT(duration_ns), 1000000, 24 * QP_HOUR,
-     "1ms..24h", "length of a run; default 10s (demo, limit, compare: 3s)"},
-    {"-c", "--conns", QP_C | QP_X, QP_U32, QP_AT(conns), 1, 1000000, "1..1000000",
+    {"-t", "--time", QP_C | QP_D | QP_L | QP_X | QP_SOCK_C, QP_TIME, QP_AT(duration_ns), 1000000,
+     24 * QP_HOUR, "1ms..24h", "length of a run; default 10s (demo, limit, compare: 3s)"},
+    {"-c", "--conns", QP_C | QP_X | QP_SOCK_C, QP_U32, QP_AT(conns), 1, 1000000, "1..1000000",
      "connections; default 1"},
-    {"-s", "--streams", QP_C, QP_U32, QP_AT(streams), 1, 65536, "1..65536",
+    {"-s", "--streams", QP_C | QP_SOCK_C, QP_U32, QP_AT(streams), 1, 65536, "1..65536",
      "streams, or outstanding requests, per connection; default 1"},
     {"-R", "--request-rate", QP_C, QP_U32, QP_AT(request_rate), 1, 100000000, "1..100000000",
      "latency: requests per second in all, each measured from when it was due"},
-    {"--req", NULL, QP_C, QP_SIZE, QP_AT(request_bytes), 0, 1ull << 40, "0..1T",
+    {"--req", NULL, QP_C | QP_SOCK_C, QP_SIZE, QP_AT(request_bytes), 0, 1ull << 40, "0..1T",
      "rr, crr, latency: request bytes after the 8-byte header; default 64"},
-    {"--resp", NULL, QP_C, QP_SIZE, QP_AT(response_bytes), 0, 1ull << 40, "0..1T",
+    {"--resp", NULL, QP_C | QP_SOCK_C, QP_SIZE, QP_AT(response_bytes), 0, 1ull << 40, "0..1T",
      "rr, crr, latency: response bytes; default 1K"},
     {"--dgram-size", NULL, QP_C, QP_U32, QP_AT(dgram_bytes), 8, 65527, "8..65527",
      "dgram: payload bytes; default: the most that a packet carries"},
@@ -115,25 +90,26 @@ static const qp_rule qp_rules[] = {
      "dgram: datagrams per second and connection; default: as fast as can be"},
     {"--key-update", NULL, QP_C, QP_SIZE, QP_AT(key_update_bytes), 1, 1ull << 50, "1..1024T",
      "update the keys of a connection each time so many bytes have moved on it"},
-    {"--timeout", NULL, QP_S | QP_C, QP_TIME, QP_AT(timeout_ns), 1000000, QP_HOUR, "1ms..1h",
-     "give up on a handshake after this; default 10s"},
-    {"--idle-timeout", NULL, QP_S | QP_C, QP_TIME, QP_AT(idle_timeout_ns), 1000000, 24 * QP_HOUR,
-     "1ms..24h", "give up on a silent peer after this; default 30s"},
+    {"--timeout", NULL, QP_S | QP_C | QP_SOCK_C, QP_TIME, QP_AT(timeout_ns), 1000000, QP_HOUR,
+     "1ms..1h", "give up on a handshake after this; default 10s"},
+    {"--idle-timeout", NULL, QP_S | QP_C | QP_SOCK, QP_TIME, QP_AT(idle_timeout_ns), 1000000,
+     24 * QP_HOUR, "1ms..24h", "give up on a silent peer after this; default 30s"},
     {"--keep-alive", NULL, QP_C, QP_TIME, QP_AT(keep_alive_ns), 1000000, 24 * QP_HOUR, "1ms..24h",
      "PING after so much silence; default never (idle: half of --idle-timeout)"},
-    {"-w", "--workers", QP_S | QP_C, QP_U32, QP_AT(workers), 1, QURING_WORKERS_MAX, "1..64",
-     "worker threads; default one per CPU of --cpu, else 1"},
-    {"--cpu", NULL, QP_RUNS, QP_CPUS, 0, 0, 0, "CPU numbers such as 0,2-3",
+    {"-w", "--workers", QP_S | QP_C | QP_SOCK, QP_U32, QP_AT(workers), 1, QURING_WORKERS_MAX,
+     "1..64", "worker threads; default one per CPU of --cpu, else 1"},
+    {"--cpu", NULL, QP_RUNS | QP_SOCK, QP_CPUS, 0, 0, 0, "CPU numbers such as 0,2-3",
      "pin the workers, in turn (demo, limit: sender,receiver)"},
-    {"--io", NULL, QP_RUNS, QP_CHOICE, QP_AT(io), 0, 0, "auto|uring|epoll", "I/O back end"},
+    {"--io", NULL, QP_RUNS | QP_SOCK, QP_CHOICE, QP_AT(io), 0, 0, "auto|uring|epoll",
+     "I/O back end"},
     {"--aead", NULL, QP_RUNS, QP_CHOICE, QP_AT(aead), 0, 0, "auto|boringssl|ipsec-mb",
      "who encrypts packets"},
     {"--payload", NULL, QP_RUNS, QP_U32, QP_AT(payload), 1200, 65507, "1200..65507",
      "UDP payload bytes of full packets"},
     {"--mtu-probe", NULL, QP_S | QP_C, QP_U32, QP_AT(mtu_probe), 1200, 65507, "1200..65507",
      "largest UDP payload to search for (RFC 8899); default 1472"},
-    {"--cc", NULL, QP_S | QP_C | QP_D | QP_X, QP_CHOICE, QP_AT(cc), 0, 0, "cubic|reno|bbr",
-     "congestion control"},
+    {"--cc", NULL, QP_S | QP_C | QP_D | QP_X | QP_SOCK, QP_CHOICE, QP_AT(cc), 0, 0,
+     "cubic|reno|bbr", "congestion control"},
     {"--ack-frequency", NULL, QP_S | QP_C, QP_FLAG, QP_AT(ack_frequency), 0, 0, NULL,
      "ask the peer to acknowledge bulk data less often"},
     {"--no-pacing", NULL, QP_S | QP_C | QP_D | QP_X, QP_FLAG, QP_AT(no_pacing), 0, 0, NULL,
@@ -144,8 +120,8 @@ static const qp_rule qp_rules[] = {
      "no UDP receive offload"},
     {"--spin", NULL, QP_S | QP_C | QP_D | QP_X, QP_U32, QP_AT(spin_us), 0, 1000000, "0..1000000",
      "microseconds to poll before sleeping; default 0"},
-    {"--window", NULL, QP_RUNS, QP_SIZE, QP_AT(window_bytes), 65536, 1ull << 32, "64K..4G",
-     "largest receive window per stream (limit: bytes in flight)"},
+    {"--window", NULL, QP_RUNS | QP_SOCK, QP_SIZE, QP_AT(window_bytes), 65536, 1ull << 32,
+     "64K..4G", "largest receive window per stream (limit: bytes in flight)"},
     {"--loss", NULL, QP_C, QP_IMPAIR, QP_AT(impair), QP_IMPAIR_LOSS, 0, "0..100%[,RUN]",
      "lose so many datagrams each way, RUN in a row at most"},
     {"--burst-loss", NULL, QP_C, QP_IMPAIR, QP_AT(impair), QP_IMPAIR_BURST, 0,
@@ -172,14 +148,18 @@ static const qp_rule qp_rules[] = {
      "another port before the server every so often, as behind a NAT"},
     {"--seed", NULL, QP_C, QP_IMPAIR, QP_AT(impair), QP_IMPAIR_SEED, 0, "0..18446744073709551615",
      "of what happens by chance to datagrams; default 1"},
-    {"-i", "--interval", QP_RUNS, QP_TIME, QP_AT(interval_ns), 0, QP_HOUR, "0 (off)..1h",
+    {"-i", "--interval", QP_RUNS | QP_SOCK, QP_TIME, QP_AT(interval_ns), 0, QP_HOUR, "0 (off)..1h",
      "a line every so often; default 1s (server: off)"},
-    {"-q", "--quiet", QP_RUNS, QP_FLAG, QP_AT(quiet), 0, 0, NULL, "only the last line"},
-    {"--json", NULL, QP_RUNS, QP_TEXT, QP_AT(json), 0, 0, NULL,
+    {"-q", "--quiet", QP_RUNS | QP_SOCK, QP_FLAG, QP_AT(quiet), 0, 0, NULL, "only the last line"},
+    {"--json", NULL, QP_RUNS | QP_SOCK, QP_TEXT, QP_AT(json), 0, 0, NULL,
      "write one JSON document to this file; - is stdout, text then goes to stderr"},
 };
 
 #define QP_RULE_COUNT (sizeof(qp_rules) / sizeof(qp_rules[0]))
+
+_Static_assert(QP_RULE_COUNT <= QP_RULES_MAX, "room for what was given");
+
+const size_t qp_rule_count = QP_RULE_COUNT;
 
 static const struct {
     const char *name;
@@ -191,17 +171,7 @@ static const struct {
     {"--version", QP_CMD_VERSION}, {"-V", QP_CMD_VERSION},
 };
 
-#define QP_MODES "tput|rr|crr|idle|dgram|hps|latency|fair"
-
-typedef struct qp_parser {
-    qp_options *out;
-    char *message;
-    size_t message_cap;
-} qp_parser;
-
-static bool qp_wrong(qp_parser *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-
-static bool qp_wrong(qp_parser *p, const char *fmt, ...)
+bool qp_wrong(qp_parser *p, const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
@@ -348,6 +318,7 @@ static bool qp_parse_option(qp_parser *p, int *at, int argc, char *const *argv)
     if (rule == NULL) {
         return qp_unknown_option(p, arg);
     }
+    p->given[rule - qp_rules] = true;
     if (rule->kind == QP_FLAG) {
         return value == NULL ? qp_set(p, rule, NULL)
                              : qp_wrong(p, "%s takes no value, but has \"%s\"", rule->name, value);
@@ -389,59 +360,6 @@ static bool qp_parse_operand(qp_parser *p, unsigned *count, const char *arg)
     }
 }
 
-/* What only the whole line shows to be wrong. */
-static bool qp_check(qp_parser *p)
-{
-    qp_options *o = p->out;
-    if (o->command == QP_CMD_CLIENT && o->target == NULL) {
-        return qp_wrong(p,
-                        "client needs a host: quicperf client HOST:PORT [" QP_MODES "] [options]");
-    }
-    if (o->cert != NULL && o->key == NULL) {
-        return qp_wrong(p, "--cert needs --key: allowed are both or neither");
-    }
-    if (o->key != NULL && o->cert == NULL) {
-        return qp_wrong(p, "--key needs --cert: allowed are both or neither");
-    }
-    if (o->payload != 0 && o->mtu_probe != 0) {
-        return qp_wrong(p, "--payload and --mtu-probe contradict each other: allowed is one of "
-                           "them");
-    }
-    if (o->command == QP_CMD_SERVER && (o->ca != NULL) != (o->client_cert != 0)) {
-        return qp_wrong(p, "--client-cert and --ca go together: allowed are both or neither");
-    }
-    if (o->ca != NULL && o->insecure) {
-        return qp_wrong(p, "--ca and --insecure contradict each other: allowed is one of them");
-    }
-    if (o->amount != 0 && o->duration_ns != 0) {
-        return qp_wrong(p, "-n and -t contradict each other: allowed is one of them");
-    }
-    if ((o->impair.asked & 1u << QP_IMPAIR_QUEUE) != 0 && o->impair.link.rate_bits_per_s == 0) {
-        return qp_wrong(p, "--queue waits for --rate: allowed are both or --rate alone");
-    }
-    if ((o->mode == QP_MODE_LATENCY) != (o->request_rate != 0)) {
-        return qp_wrong(p, "latency and -R go together: allowed are both or neither");
-    }
-    if (o->mode == QP_MODE_HPS && o->zero_rtt) {
-        return qp_wrong(p, "hps sends nothing that could go in 0-RTT: allowed is --resume");
-    }
-    if (o->amount != 0 &&
-        (o->mode == QP_MODE_IDLE || o->mode == QP_MODE_DGRAM || o->mode == QP_MODE_FAIR)) {
-        return qp_wrong(p, "%s takes no -n: allowed is -t", qp_mode_name(o->mode));
-    }
-    if (o->command == QP_CMD_CLIENT && o->port == 0) {
-        return qp_wrong(p, "-p 0 is not possible for client: allowed are 1..65535");
-    }
-    if (o->command == QP_CMD_CLIENT && o->tcp &&
-        (o->amount != 0 || o->streams != 1 || (o->mode != QP_MODE_TPUT && o->mode != QP_MODE_RR))) {
-        return qp_wrong(p, "--tcp takes tput or rr with -t, and one stream per connection");
-    }
-    if ((o->command & (QP_CMD_DEMO | QP_CMD_LIMIT | QP_CMD_COMPARE)) != 0 && o->cpu_count > 2) {
-        return qp_wrong(p, "--cpu lists %zu CPUs: allowed are one or two", o->cpu_count);
-    }
-    return true;
-}
-
 static void qp_options_init(qp_options *o)
 {
     memset(o, 0, sizeof(*o));
@@ -475,7 +393,7 @@ static void qp_options_finish(qp_options *o)
 bool qp_options_parse(qp_options *out, char *message, size_t message_cap, int argc,
                       char *const *argv)
 {
-    qp_parser p = {out, message, message_cap};
+    qp_parser p = {.out = out, .message = message, .message_cap = message_cap};
     unsigned operands = 0;
     bool only_operands = false;
     qp_options_init(out);
@@ -505,61 +423,9 @@ bool qp_options_parse(qp_options *out, char *message, size_t message_cap, int ar
             return false;
         }
     }
-    if (!qp_check(&p)) {
+    if (!qp_options_check(&p)) {
         return false;
     }
     qp_options_finish(out);
     return true;
-}
-
-static void qp_usage_rule(FILE *to, const qp_rule *rule)
-{
-    char left[64];
-    const char *value = rule->kind == QP_FLAG     ? ""
-                        : rule->kind == QP_TEXT   ? " TEXT"
-                        : rule->kind == QP_CHOICE ? " "
-                        : rule->kind == QP_TIME   ? " TIME"
-                        : rule->kind == QP_CPUS   ? " LIST"
-                        : rule->kind == QP_LB     ? " TEXT"
-                        : rule->kind == QP_SIZE   ? " SIZE"
-                                                  : " N";
-    (void)snprintf(left, sizeof(left), "%s%s%s%s%s", rule->name, rule->alias == NULL ? "" : ", ",
-                   rule->alias == NULL ? "" : rule->alias, value,
-                   rule->kind == QP_CHOICE ? rule->words : "");
-    (void)fprintf(to, "  %-32s %s [%s%s%s%s%s]\n", left, rule->help,
-                  (rule->commands & QP_S) != 0 ? "s" : "", (rule->commands & QP_C) != 0 ? "c" : "",
-                  (rule->commands & QP_D) != 0 ? "d" : "", (rule->commands & QP_L) != 0 ? "l" : "",
-                  (rule->commands & QP_X) != 0 ? "x" : "");
-}
-
-void qp_options_usage(FILE *to)
-{
-    (void)fputs(
-        "quicperf: measures QUIC with the \"perf\" protocol (draft-banks-quic-performance-00)\n"
-        "\n"
-        "  quicperf server [options]\n"
-        "  quicperf client HOST:PORT [MODE] [options]   IPv6 as [::1]:4433\n"
-        "      tput   bulk transfer over -c connections with -s streams each (default)\n"
-        "      rr     requests over standing connections, one outstanding per stream slot\n"
-        "      crr    a new connection for every request, -c at once\n"
-        "      idle   open -c connections and keep them\n"
-        "      dgram  unreliable datagrams over -c connections (RFC 9221)\n"
-        "      hps    handshakes and nothing else, -c at once (--resume: resumed ones)\n"
-        "      latency  -R requests per second at fixed times; one that waits for those before it\n"
-        "             counts from when it was due\n"
-        "      fair   tput for -t, and how evenly the -c connections shared it (Jain's index)\n"
-        "  quicperf demo [options]    server and client in this process: limit, down, up, rr\n"
-        "  quicperf compare [options] the same, QUIC and TCP with TLS 1.3 in turns: medians, "
-        "spread, ratio\n"
-        "  quicperf limit [options]   the ceiling: encryption and UDP I/O between two threads\n"
-        "  quicperf --help | --version\n"
-        "\n"
-        "Sizes: K, M, G, T are powers of 1024. Times: us, ms, s, m; a bare number is seconds.\n"
-        "Rates count bytes read by the application (down) or acknowledged by the peer (up).\n"
-        "Options, in brackets who takes them: server, client, demo, limit, x: compare\n",
-        to);
-    for (size_t i = 0; i < QP_RULE_COUNT; i++) {
-        qp_usage_rule(to, &qp_rules[i]);
-    }
-    (void)fputs("Exit status: 0 fine, 1 the run failed, 2 wrong arguments, 130 interrupted.\n", to);
 }

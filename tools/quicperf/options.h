@@ -59,11 +59,20 @@ typedef enum qp_direction {
 /* Bounds on strangers: none to speak of, or the library's for a server on the Internet. */
 typedef enum qp_limits { QP_LIMITS_LOOPBACK = 0, QP_LIMITS_INTERNET = 1 } qp_limits;
 
+/* What does the work. */
+typedef enum qp_api {
+    QP_API_NATIVE = 0,  /* libquring */
+    QP_API_SOCKETS = 1, /* QUIC sockets: libquic.so */
+} qp_api;
+
 typedef struct qp_options {
     qp_command command;
     const char *target; /* client: HOST:PORT as typed */
     uint32_t mode;      /* qp_mode */
     uint32_t direction; /* qp_direction */
+
+    uint32_t api;         /* qp_api */
+    const char *quic_lib; /* sockets: the library; NULL: where it is found */
 
     uint32_t port;
     const char *bind; /* NULL: server both loopback addresses, client any */

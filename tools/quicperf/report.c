@@ -7,12 +7,20 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "quring/base.h"
-
-#include "tools/quicperf/setup.h"
 #include "tools/quicperf/units.h"
 
 #define QP_INTERVALS_MAX 1000000u
+
+void qp_result_begin(qp_result *result, const qp_options *o)
+{
+    bool one_way = o->mode == QP_MODE_TPUT || o->mode == QP_MODE_DGRAM || o->mode == QP_MODE_FAIR;
+    memset(result, 0, sizeof(*result));
+    result->mode = qp_mode_name(o->mode);
+    result->direction = !one_way ? NULL : o->direction == QP_UP ? "up" : "down";
+    result->api = "native";
+    result->offered_per_s = o->request_rate;
+    result->cpu_remote_s = QP_UNKNOWN_S;
+}
 
 void qp_result_deinit(qp_result *result)
 {
@@ -208,172 +216,13 @@ void qp_report_final(qp_out *out, const qp_result *r)
     (void)fflush(out->text);
 }
 
-/* ---- JSON -------------------------------------------------------------------------------------- */
-
-static void qp_json_seconds(qp_json *json, const char *key, double seconds)
+void qp_report_server(qp_out *out, const qp_result *r)
 {
-    if (seconds < 0) {
-        qp_json_null(json, key);
-    } else {
-        qp_json_double(json, key, seconds);
-    }
-}
-
-static void qp_report_summary(qp_json *json, const qp_result *r)
-{
-    qp_json_object_begin(json, "summary");
-    qp_json_double(json, "goodput_bps", qp_result_goodput(r));
-    qp_json_u64(json, "bytes", r->bytes);
-    qp_json_double(json, "seconds", r->seconds);
-    qp_json_u64(json, "lost_packets", r->lost_packets);
-    qp_json_u64(json, "kernel_drops", r->kernel_drops);
-    qp_json_double(json, "handshakes_per_s", r->handshakes_per_s);
-    qp_json_u64(json, "requests", r->requests);
-    qp_json_double(json, "requests_per_s", r->seconds > 0 ? (double)r->requests / r->seconds : 0);
-    qp_json_u64(json, "connections", r->connections);
-    qp_json_u64(json, "errors", r->errors);
-    qp_json_seconds(json, "cpu_local_s", r->cpu_local_s);
-    qp_json_seconds(json, "cpu_remote_s", r->cpu_remote_s);
-    if (r->version != 0) {
-        qp_json_u64(json, "version", r->version);
-    } else {
-        qp_json_null(json, "version");
-    }
-    qp_json_bool(json, "unencrypted", r->unencrypted_count > 0);
-    qp_json_string(json, "cipher", r->cipher[0] != '\0' ? r->cipher : NULL);
-    qp_json_string(json, "cc", r->cc[0] != '\0' ? r->cc : NULL);
-    qp_json_bool(json, "resumed", r->resumed);
-    qp_json_u64(json, "resumed_connections", r->resumed_count);
-    qp_json_bool(json, "client_cert", r->client_cert);
-    qp_json_u64(json, "client_cert_connections", r->client_cert_count);
-    qp_json_u64(json, "zero_rtt_connections", r->zero_rtt_count);
-    qp_json_u64(json, "zero_rtt_bytes", r->zero_rtt_bytes);
-    qp_json_bool(json, "retry", r->retry);
-    qp_json_u64(json, "retry_connections", r->retry_count);
-    qp_json_u64(json, "token_connections", r->token_count);
-    qp_json_u64(json, "key_updates", r->key_updates);
-    qp_json_u64(json, "ack_frequency", r->ack_frequency);
-    qp_json_u64(json, "acks_sent", r->acks_sent);
-    qp_json_u64(json, "acks_recv", r->acks_recv);
-    qp_json_u64(json, "datagrams", r->datagrams);
-    qp_json_u64(json, "datagrams_lost", r->datagrams_lost);
-    qp_json_u64(json, "migrations", r->migrations);
-    qp_json_u64(json, "preferred_connections", r->preferred_count);
-    if (r->offered_per_s > 0) {
-        qp_json_u64(json, "offered_per_s", r->offered_per_s);
-        qp_json_u64(json, "requests_unsent", r->unsent);
-        qp_json_u64(json, "requests_unanswered", r->unanswered);
-    }
-    if (r->shares.count > 0) {
-        qp_json_double(json, "jain_index", qp_shares_jain(&r->shares));
-        qp_json_u64(json, "least_bytes", r->shares.min);
-        qp_json_u64(json, "most_bytes", r->shares.max);
-    }
-    qp_json_double(json, "rtt_us", (double)r->rtt_ns / 1e3);
-    qp_json_double(json, "min_rtt_us", (double)r->min_rtt_ns / 1e3);
-    qp_json_u64(json, "cwnd_bytes", r->cwnd_bytes);
-    qp_json_u64(json, "packets_sent", r->packets_sent);
-    qp_json_u64(json, "packets_recv", r->packets_recv);
-    qp_json_u64(json, "io_syscalls", r->io_syscalls);
-    if (r->proxied) {
-        qp_json_u64(json, "proxy_dropped", quring_impair_dropped(&r->proxy));
-    } else {
-        qp_json_null(json, "proxy_dropped");
-    }
-    qp_json_bool(json, "interrupted", r->interrupted);
-    qp_json_object_end(json);
-}
-
-static void qp_report_pair(qp_json *json, const char *key, const uint64_t pair[2])
-{
-    qp_json_object_begin(json, key);
-    qp_json_u64(json, "to_server", pair[0]);
-    qp_json_u64(json, "to_client", pair[1]);
-    qp_json_object_end(json);
-}
-
-/* null without a proxy. */
-static void qp_report_proxy(qp_json *json, const qp_result *r)
-{
-    static const char *const fates[QURING_IMPAIR_FATES] = {
-        "passed",    "lost",      "lost_burst",  "lost_queue", "lost_mtu",
-        "lost_hole", "lost_list", "lost_memory", "lost_send",
-    };
-    const quring_impair_counts *c = &r->proxy;
-    if (!r->proxied) {
-        qp_json_null(json, "proxy");
-        return;
-    }
-    qp_json_object_begin(json, "proxy");
-    qp_json_u64(json, "dropped", quring_impair_dropped(c));
-    qp_json_u64(json, "rebinds", c->rebinds);
-    qp_json_u64(json, "clients", c->flows);
-    qp_report_pair(json, "received", c->received);
-    for (int i = 0; i < QURING_IMPAIR_FATES; i++) {
-        qp_report_pair(json, fates[i], (const uint64_t[2]){c->fates[0][i], c->fates[1][i]});
-    }
-    qp_report_pair(json, "corrupted", c->corrupted);
-    qp_report_pair(json, "duplicated", c->duplicated);
-    qp_report_pair(json, "reordered", c->reordered);
-    qp_json_object_end(json);
-}
-
-static void qp_report_latency_json(qp_json *json, const qp_hist *latency)
-{
-    static const double percents[] = {50, 90, 99, 99.9};
-    static const char *const names[] = {"p50", "p90", "p99", "p999"};
-    bool any = latency != NULL && latency->count > 0;
-    qp_json_object_begin(json, "latency_us");
-    for (size_t i = 0; i < sizeof(percents) / sizeof(percents[0]); i++) {
-        if (any) {
-            qp_json_double(json, names[i], (double)qp_hist_percentile(latency, percents[i]) / 1e3);
-        } else {
-            qp_json_null(json, names[i]);
-        }
-    }
-    if (any) {
-        qp_json_double(json, "min", (double)latency->min / 1e3);
-        qp_json_double(json, "mean", qp_hist_mean(latency) / 1e3);
-        qp_json_double(json, "max", (double)latency->max / 1e3);
-    }
-    qp_json_object_end(json);
-}
-
-static void qp_report_interval_json(qp_json *json, const qp_interval *interval)
-{
-    double seconds = interval->t1_s - interval->t0_s;
-    qp_json_object_begin(json, NULL);
-    qp_json_double(json, "t0", interval->t0_s);
-    qp_json_double(json, "t1", interval->t1_s);
-    qp_json_u64(json, "bytes", interval->bytes);
-    qp_json_double(json, "goodput_bps", seconds > 0 ? (double)interval->bytes * 8 / seconds : 0);
-    qp_json_u64(json, "requests", interval->requests);
-    qp_json_u64(json, "lost_packets", interval->lost_packets);
-    qp_json_double(json, "rtt_us", (double)interval->rtt_ns / 1e3);
-    qp_json_u64(json, "cwnd_bytes", interval->cwnd_bytes);
-    qp_json_double(json, "cpu_local_s", interval->cpu_local_s);
-    qp_json_object_end(json);
-}
-
-void qp_report_json(qp_json *json, const qp_result *r)
-{
-    char version[32];
-    (void)snprintf(version, sizeof(version), "%d.%d.%d", QURING_VERSION_MAJOR, QURING_VERSION_MINOR,
-                   QURING_VERSION_PATCH);
-    qp_json_string(json, "quring_version", version);
-    qp_json_string(json, "mode", r->mode);
-    qp_json_string(json, "direction", r->direction);
-    qp_report_summary(json, r);
-    qp_report_proxy(json, r);
-    qp_report_latency_json(json, r->latency);
-    qp_json_string(json, "backend", r->backend[0] != '\0' ? r->backend : NULL);
-    qp_json_string(json, "backend_why", r->backend_why[0] != '\0' ? r->backend_why : NULL);
-    qp_json_string(json, "aead", r->aead[0] != '\0' ? r->aead : NULL);
-    qp_json_u64(json, "payload_bytes", r->payload_bytes);
-    qp_json_string(json, "error", r->error[0] != '\0' ? r->error : NULL);
-    qp_json_array_begin(json, "intervals");
-    for (size_t i = 0; i < r->interval_count; i++) {
-        qp_report_interval_json(json, &r->intervals[i]);
-    }
-    qp_json_array_end(json);
+    char bytes[32];
+    qp_out_line(out,
+                "done: %.2f s  connections %" PRIu64 "  requests %" PRIu64
+                "  %s moved  cpu %.2f s  lost %" PRIu64 " packets  failed handshakes %" PRIu64,
+                r->seconds, r->connections, r->requests,
+                qp_format_size(bytes, sizeof(bytes), (double)r->bytes), r->cpu_local_s,
+                r->lost_packets, r->errors);
 }

@@ -37,6 +37,7 @@ typedef struct qp_interval {
 typedef struct qp_result {
     const char *mode;      /* of qp_mode_name, or "server" */
     const char *direction; /* "down", "up"; NULL where it means nothing */
+    const char *api;       /* what the work was done with: "native", "sockets", "tcp", "limit" */
     char backend[16];      /* copies: the runtime is gone when the report is written */
     char backend_why[128];
     char aead[16];
@@ -97,6 +98,9 @@ typedef struct qp_result {
     size_t interval_cap;
 } qp_result;
 
+/* qp_result_begin makes the result of a client's run that has not begun. */
+void qp_result_begin(qp_result *result, const qp_options *options);
+
 /* qp_result_deinit frees intervals and latency. */
 void qp_result_deinit(qp_result *result);
 
@@ -122,8 +126,9 @@ void qp_out_line(qp_out *out, const char *fmt, ...) __attribute__((format(printf
 
 void qp_report_interval(qp_out *out, const qp_result *result, const qp_interval *interval);
 
-/* qp_report_final prints the summary, also when quiet. */
+/* qp_report_final prints the summary, also when quiet; qp_report_server a server's, unless quiet. */
 void qp_report_final(qp_out *out, const qp_result *result);
+void qp_report_server(qp_out *out, const qp_result *result);
 
 /* qp_report_json adds the members of `result` to the open object: summary, latency_us, backend, ... */
 void qp_report_json(qp_json *json, const qp_result *result);
@@ -143,6 +148,9 @@ typedef struct qp_json_file {
 bool qp_json_file_open(qp_json_file *out, const char *path);
 bool qp_json_file_write(qp_json_file *out, const qp_json *json);
 void qp_json_file_drop(qp_json_file *out);
+
+/* qp_report_write writes the document of one run. */
+bool qp_report_write(qp_json_file *file, const qp_result *result);
 
 #ifdef __cplusplus
 }

@@ -3,21 +3,17 @@
 
 #include "tools/quicperf/client.h"
 #include "tools/quicperf/commands.h"
-#include "tools/quicperf/json.h"
 #include "tools/quicperf/report.h"
 #include "tools/quicperf/setup.h"
+#include "tools/quicperf/sockets/client.h"
 #include "tools/quicperf/tcp/client.h"
 
-static bool qp_write_client_json(qp_json_file *file, const qp_result *result)
+static int qp_measure(qp_result *result, const qp_client_run *run)
 {
-    qp_json json;
-    qp_json_init(&json);
-    qp_json_object_begin(&json, NULL);
-    qp_report_json(&json, result);
-    qp_json_object_end(&json);
-    bool ok = qp_json_file_write(file, &json);
-    qp_json_deinit(&json);
-    return ok;
+    const qp_options *o = run->options;
+    return o->api == QP_API_SOCKETS ? qp_sock_measure(result, run)
+           : o->tcp                 ? qp_tcp_measure(result, run, NULL)
+                                    : qp_client_measure(result, run);
 }
 
 int qp_run_client(const qp_options *options)
@@ -46,14 +42,14 @@ int qp_run_client(const qp_options *options)
         qp_json_file_drop(&file);
         return qp_fail("cannot watch for signals");
     }
-    rc = options->tcp ? qp_tcp_measure(&result, &run, NULL) : qp_client_measure(&result, &run);
+    rc = qp_measure(&result, &run);
     if (result.seconds > 0) {
         qp_report_final(&out, &result);
     }
-    if (rc == QP_EXIT_FAILED) {
+    if (rc == QP_EXIT_FAILED || rc == QP_EXIT_USAGE) {
         (void)qp_fail("%s", result.error);
     }
-    if (!qp_write_client_json(&file, &result) && rc == QP_EXIT_OK) {
+    if (!qp_report_write(&file, &result) && rc == QP_EXIT_OK) {
         rc = QP_EXIT_FAILED;
     }
     qp_result_deinit(&result);

@@ -49,6 +49,7 @@ static void qp_limit_result(qp_result *out, const quring_limit_result *r, uint32
 {
     memset(out, 0, sizeof(*out));
     out->mode = "limit";
+    out->api = "limit";
     (void)snprintf(out->backend, sizeof(out->backend), "%s", r->backend);
     (void)snprintf(out->aead, sizeof(out->aead), "%s", r->aead);
     out->payload_bytes = payload_bytes;
@@ -84,6 +85,7 @@ static int qp_limit_failed(qp_json_file *file, const quring_error *err, quring_s
     qp_result result;
     memset(&result, 0, sizeof(result));
     result.mode = "limit";
+    result.api = "limit";
     result.cpu_local_s = result.cpu_remote_s = QP_UNKNOWN_S;
     (void)snprintf(result.error, sizeof(result.error), "limit: %.1000s",
                    err->message[0] != '\0' ? err->message : quring_status_text(status));

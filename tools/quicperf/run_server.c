@@ -10,10 +10,10 @@
 #include "quring/quring.h"
 
 #include "tools/quicperf/commands.h"
-#include "tools/quicperf/json.h"
 #include "tools/quicperf/report.h"
 #include "tools/quicperf/server.h"
 #include "tools/quicperf/setup.h"
+#include "tools/quicperf/sockets/server.h"
 #include "tools/quicperf/tcp/server.h"
 #include "tools/quicperf/units.h"
 
@@ -118,6 +118,7 @@ static void qp_server_result(qp_result *r, const qp_server *server, const quring
     qp_server_totals_get(server, &totals);
     quring_runtime_get_info(rt, &info);
     r->mode = "server";
+    r->api = "native";
     (void)snprintf(r->backend, sizeof(r->backend), "%s", info.backend);
     (void)snprintf(r->backend_why, sizeof(r->backend_why), "%s", info.backend_why);
     (void)snprintf(r->aead, sizeof(r->aead), "%s", info.aead);
@@ -147,29 +148,6 @@ static void qp_server_result(qp_result *r, const qp_server *server, const quring
         r->io_syscalls = stats.io_syscalls;
         r->errors = stats.handshakes_failed;
     }
-}
-
-static void qp_server_summary(qp_out *out, const qp_result *r)
-{
-    char bytes[32];
-    qp_out_line(out,
-                "done: %.2f s  connections %" PRIu64 "  requests %" PRIu64
-                "  %s moved  cpu %.2f s  lost %" PRIu64 " packets  failed handshakes %" PRIu64,
-                r->seconds, r->connections, r->requests,
-                qp_format_size(bytes, sizeof(bytes), (double)r->bytes), r->cpu_local_s,
-                r->lost_packets, r->errors);
-}
-
-static bool qp_write_server_json(qp_json_file *file, const qp_result *result)
-{
-    qp_json json;
-    qp_json_init(&json);
-    qp_json_object_begin(&json, NULL);
-    qp_report_json(&json, result);
-    qp_json_object_end(&json);
-    bool ok = qp_json_file_write(file, &json);
-    qp_json_deinit(&json);
-    return ok;
 }
 
 static int qp_server_failed(const qp_options *o, const quring_error *err, quring_status status)
@@ -202,6 +180,9 @@ int qp_run_server(const qp_options *options)
     qp_result result;
     qp_out out;
     uint16_t port;
+    if (options->api == QP_API_SOCKETS) {
+        return qp_sock_serve(options);
+    }
     memset(&err, 0, sizeof(err));
     qp_config_from(&config, options);
     if (options->secret != NULL &&
@@ -248,6 +229,6 @@ int qp_run_server(const qp_options *options)
     qp_server_result(&result, server, &config, began_ns);
     qp_tcp_server_close(tcp);
     qp_server_close(server);
-    qp_server_summary(&out, &result);
-    return qp_write_server_json(&file, &result) ? QP_EXIT_OK : QP_EXIT_FAILED;
+    qp_report_server(&out, &result);
+    return qp_report_write(&file, &result) ? QP_EXIT_OK : QP_EXIT_FAILED;
 }

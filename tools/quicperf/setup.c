@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tools/quicperf/proto.h"
@@ -237,6 +238,14 @@ size_t qp_cpus_allowed(int32_t *out, size_t cap)
         }
     }
     return count;
+}
+
+double qp_process_cpu_s(void)
+{
+    struct timespec now;
+    return clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now) == 0
+               ? (double)now.tv_sec + (double)now.tv_nsec / 1e9
+               : 0;
 }
 
 /* ---- messages and signals ---------------------------------------------------------------------- */

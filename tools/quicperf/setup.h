@@ -48,6 +48,9 @@ bool qp_host_name(char *out, size_t cap, const char *target);
 /* qp_cpus_allowed writes up to `cap` CPUs this process may run on. Returns how many. */
 size_t qp_cpus_allowed(int32_t *out, size_t cap);
 
+/* qp_process_cpu_s is the CPU time of this process, all threads. */
+double qp_process_cpu_s(void);
+
 /* qp_fail prints "quicperf: " and one line to stderr and returns QP_EXIT_FAILED. */
 int qp_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 

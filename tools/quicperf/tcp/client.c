@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -13,11 +12,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "tools/quicperf/meter.h"
 #include "tools/quicperf/proto.h"
 #include "tools/quicperf/setup.h"
 #include "tools/quicperf/tcp/link.h"
 #include "tools/quicperf/tcp/thread.h"
-#include "tools/quicperf/units.h"
 
 #define QP_EVENTS_MAX 64
 #define QP_TURN_BYTES (4u * 1024 * 1024) /* of one connection before the others get a turn */
@@ -49,13 +48,12 @@ typedef struct qp_tconn {
 typedef struct qp_tclient {
     const qp_options *options;
     qp_result *result;
-    const qp_client_run *run;
     const qp_tcp_server *peer;
     quring_addr server;
     char host[QP_HOST_MAX];
     bool has_name;
     qp_tcp_tls *tls;
-    int wake_fd; /* read by the main thread */
+    qp_meter meter;
     _Atomic int running;
     _Atomic int stop;
     _Atomic uint32_t ready;
@@ -64,7 +62,6 @@ typedef struct qp_tclient {
     char error[512];
     uint32_t worker_count;
     qp_tworker *workers;
-    bool interrupted;
 } qp_tclient;
 
 struct qp_tworker {
@@ -83,12 +80,6 @@ struct qp_tworker {
 
 static uint8_t qp_tcp_pattern[QP_TCP_BUFFER];
 
-static void qp_tclient_wake(const qp_tclient *tc)
-{
-    uint64_t one = 1;
-    (void)!write(tc->wake_fd, &one, sizeof(one));
-}
-
 static void qp_tclient_fail(qp_tclient *tc, const char *text)
 {
     if (atomic_exchange(&tc->error_taken, 1) == 0) {
@@ -97,7 +88,7 @@ static void qp_tclient_fail(qp_tclient *tc, const char *text)
                        quring_addr_format(&tc->server, peer, sizeof(peer)), text);
         atomic_store(&tc->failed, 1);
     }
-    qp_tclient_wake(tc);
+    qp_meter_wake(&tc->meter);
 }
 
 static bool qp_tcp_is_up(const qp_options *o)
@@ -142,7 +133,7 @@ static qp_tcp_rc qp_tconn_shake(qp_tconn *c)
     if (rc == QP_TCP_OK) {
         c->state = QP_TCONN_READY;
         if (atomic_fetch_add(&tc->ready, 1) + 1 == tc->options->conns) {
-            qp_tclient_wake(tc);
+            qp_meter_wake(&tc->meter);
         }
         if (atomic_load(&tc->running) != 0) {
             qp_tconn_begin(c);
@@ -330,25 +321,16 @@ static void qp_tclient_post(qp_tclient *tc)
     }
 }
 
-/* Until `count` connections are ready, something broke, or it is time. */
-static void qp_tclient_wait(qp_tclient *tc, uint32_t count, uint64_t until_ns)
+static bool qp_tclient_is_ready(void *ctx)
 {
-    while (atomic_load(&tc->failed) == 0 && !tc->interrupted && atomic_load(&tc->ready) < count) {
-        uint64_t now = quring_now_ns();
-        if (now >= until_ns) {
-            return;
-        }
-        struct pollfd fds[2] = {{.fd = tc->wake_fd, .events = POLLIN},
-                                {.fd = tc->run->signal_fd, .events = POLLIN}};
-        uint64_t left = until_ns - now < QP_NS_PER_S ? until_ns - now : QP_NS_PER_S;
-        (void)poll(fds, 2, (int)((left + 999999) / 1000000));
-        uint64_t drained;
-        if ((fds[0].revents & POLLIN) != 0) {
-            (void)!read(tc->wake_fd, &drained, sizeof(drained));
-        }
-        tc->interrupted =
-            (fds[1].revents & POLLIN) != 0 && qp_signals_take(tc->run->signal_fd) != 0;
-    }
+    qp_tclient *tc = ctx;
+    return atomic_load(&tc->ready) == tc->options->conns;
+}
+
+static bool qp_tclient_is_over(void *ctx)
+{
+    qp_tclient *tc = ctx;
+    return atomic_load(&tc->failed) != 0;
 }
 
 static double qp_tclient_cpu_s(const qp_tclient *tc)
@@ -393,48 +375,26 @@ static uint64_t qp_tclient_requests(const qp_tclient *tc)
     return requests;
 }
 
+static void qp_tclient_read(void *ctx, qp_reading *out)
+{
+    const qp_tclient *tc = ctx;
+    qp_tcp_facts facts;
+    qp_tcp_link_facts(qp_tclient_first(tc), &facts);
+    *out = (qp_reading){.bytes = qp_tclient_bytes(tc),
+                        .requests = qp_tclient_requests(tc),
+                        .rtt_ns = facts.rtt_ns,
+                        .cwnd_bytes = facts.cwnd_bytes,
+                        .cpu_s = qp_tclient_cpu_s(tc)};
+}
+
 static void qp_tclient_transfer(qp_tclient *tc)
 {
-    const qp_options *o = tc->options;
-    qp_result *r = tc->result;
-    double cpu0 = qp_tclient_cpu_s(tc);
     double peer0 = tc->peer != NULL ? qp_tcp_server_cpu_s(tc->peer) : 0;
-    double cpu_last = cpu0;
-    uint64_t t0 = quring_now_ns();
-    uint64_t end = t0 + o->duration_ns;
-    uint64_t step = o->interval_ns != 0 ? o->interval_ns : o->duration_ns;
-    qp_interval interval = {.t1_s = 0};
     atomic_store(&tc->running, 1);
     qp_tclient_post(tc);
-    for (uint64_t next = t0 + step;; next += step) {
-        qp_tclient_wait(tc, UINT32_MAX, next < end ? next : end);
-        uint64_t now = quring_now_ns();
-        uint64_t bytes = qp_tclient_bytes(tc);
-        uint64_t requests = qp_tclient_requests(tc);
-        double cpu = qp_tclient_cpu_s(tc);
-        qp_tcp_facts facts;
-        qp_tcp_link_facts(qp_tclient_first(tc), &facts);
-        interval = (qp_interval){.t0_s = interval.t1_s,
-                                 .t1_s = (double)(now - t0) / 1e9,
-                                 .bytes = bytes - r->bytes,
-                                 .requests = requests - r->requests,
-                                 .rtt_ns = facts.rtt_ns,
-                                 .cwnd_bytes = facts.cwnd_bytes,
-                                 .cpu_local_s = cpu - cpu_last};
-        cpu_last = cpu;
-        r->bytes = bytes;
-        r->requests = requests;
-        if (o->interval_ns != 0) {
-            qp_result_add_interval(r, &interval);
-            qp_report_interval(tc->run->out, r, &interval);
-        }
-        if (now >= end || tc->interrupted || atomic_load(&tc->failed) != 0) {
-            break;
-        }
-    }
-    r->seconds = interval.t1_s;
-    r->cpu_local_s = cpu_last - cpu0;
-    r->cpu_remote_s = tc->peer != NULL ? qp_tcp_server_cpu_s(tc->peer) - peer0 : QP_UNKNOWN_S;
+    qp_meter_run(&tc->meter);
+    tc->result->cpu_remote_s =
+        tc->peer != NULL ? qp_tcp_server_cpu_s(tc->peer) - peer0 : QP_UNKNOWN_S;
 }
 
 static void qp_tclient_conclude(qp_tclient *tc)
@@ -451,7 +411,7 @@ static void qp_tclient_conclude(qp_tclient *tc)
             (void)snprintf(r->cipher, sizeof(r->cipher), "%s", facts.cipher);
         }
     }
-    r->interrupted = tc->interrupted;
+    r->interrupted = tc->meter.interrupted;
     if (tc->options->mode == QP_MODE_RR && (r->latency = malloc(sizeof(*r->latency))) != NULL) {
         qp_hist_init(r->latency);
         for (uint32_t i = 0; i < tc->worker_count; i++) {
@@ -480,9 +440,8 @@ static int qp_tclient_open(qp_tclient *tc)
     if (tc->tls == NULL) {
         return qp_tclient_error(tc, why);
     }
-    tc->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     tc->workers = calloc(o->workers, sizeof(tc->workers[0]));
-    if (tc->wake_fd < 0 || tc->workers == NULL) {
+    if (!qp_meter_open(&tc->meter) || tc->workers == NULL) {
         return qp_tclient_error(tc, "out of memory or descriptors");
     }
     uint32_t left = o->conns;
@@ -513,11 +472,11 @@ static int qp_tclient_run(qp_tclient *tc)
     if (rc != QP_EXIT_OK) {
         return rc;
     }
-    qp_tclient_wait(tc, o->conns, began + o->timeout_ns * (1 + o->conns / 64));
+    qp_meter_wait(&tc->meter, qp_tclient_is_ready, began + o->timeout_ns * (1 + o->conns / 64));
     if (atomic_load(&tc->failed) != 0) {
         return qp_tclient_error(tc, tc->error);
     }
-    if (tc->interrupted) {
+    if (tc->meter.interrupted) {
         return QP_EXIT_INTERRUPTED;
     }
     if (atomic_load(&tc->ready) < o->conns) {
@@ -531,18 +490,14 @@ static int qp_tclient_run(qp_tclient *tc)
     if (atomic_load(&tc->failed) != 0) {
         return qp_tclient_error(tc, tc->error);
     }
-    return tc->interrupted ? QP_EXIT_INTERRUPTED : QP_EXIT_OK;
+    return tc->meter.interrupted ? QP_EXIT_INTERRUPTED : QP_EXIT_OK;
 }
 
 int qp_tcp_measure(qp_result *result, const qp_client_run *run, const qp_tcp_server *peer)
 {
     qp_tclient *tc = calloc(1, sizeof(*tc));
-    memset(result, 0, sizeof(*result));
-    result->mode = qp_mode_name(run->options->mode);
-    result->direction = run->options->mode != QP_MODE_TPUT ? NULL
-                        : run->options->direction == QP_UP ? "up"
-                                                           : "down";
-    result->cpu_remote_s = QP_UNKNOWN_S;
+    qp_result_begin(result, run->options);
+    result->api = "tcp";
     (void)snprintf(result->backend, sizeof(result->backend), "tcp");
     (void)snprintf(result->backend_why, sizeof(result->backend_why), "asked for");
     (void)snprintf(result->aead, sizeof(result->aead), "boringssl");
@@ -552,9 +507,15 @@ int qp_tcp_measure(qp_result *result, const qp_client_run *run, const qp_tcp_ser
     }
     tc->options = run->options;
     tc->result = result;
-    tc->run = run;
     tc->peer = peer;
-    tc->wake_fd = -1;
+    tc->meter = (qp_meter){.options = run->options,
+                           .result = result,
+                           .out = run->out,
+                           .signal_fd = run->signal_fd,
+                           .ctx = tc,
+                           .read = qp_tclient_read,
+                           .is_over = qp_tclient_is_over,
+                           .wake_fd = -1};
     int rc = qp_tclient_run(tc);
     atomic_store(&tc->stop, 1);
     qp_tclient_post(tc);
@@ -571,9 +532,7 @@ int qp_tcp_measure(qp_result *result, const qp_client_run *run, const qp_tcp_ser
     }
     free(tc->workers);
     qp_tcp_tls_free(tc->tls);
-    if (tc->wake_fd >= 0) {
-        (void)close(tc->wake_fd);
-    }
+    qp_meter_close(&tc->meter);
     free(tc);
     return rc;
 }

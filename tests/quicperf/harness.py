@@ -1,0 +1,60 @@
+"""What the tests of the quicperf binary share: running it, a server, certificates.
+
+The binary is the first argument of the test.
+"""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+
+QUICPERF = os.path.abspath(sys.argv.pop(1)) if len(sys.argv) > 1 else "quicperf"
+LIMIT_S = 60
+
+SUMMARY_KEYS = {
+    "goodput_bps", "bytes", "seconds", "lost_packets", "handshakes_per_s", "requests_per_s",
+    "connections", "cpu_local_s", "cpu_remote_s", "version", "cipher", "cc", "resumed",
+    "client_cert", "client_cert_connections", "resumed_connections", "zero_rtt_connections",
+    "zero_rtt_bytes", "retry", "retry_connections", "token_connections", "unencrypted",
+    "migrations", "preferred_connections",
+}
+
+
+def quicperf(*args, **kwargs):
+    return subprocess.run([QUICPERF, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          universal_newlines=True, timeout=LIMIT_S, **kwargs)
+
+
+def make_certificate(cert, key, name):
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                    "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=" + name, "-addext",
+                    "subjectAltName=DNS:localhost,IP:127.0.0.1", "-days", "2", "-keyout", key,
+                    "-out", cert], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+
+
+class Server:
+    """A server on a free loopback port; says where and ends with the block."""
+
+    def __init__(self, *args):
+        self.process = subprocess.Popen([QUICPERF, "server", "-p", "0", *args],
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                        universal_newlines=True)
+        line = self.process.stdout.readline()
+        found = re.search(r" port (\d+)", line)
+        if not found:
+            self.process.kill()
+            raise AssertionError("server said %r, %r" % (line, self.process.communicate()))
+        self.port = int(found.group(1))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *unused):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+        try:
+            self.out, self.err = self.process.communicate(timeout=20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.out, self.err = self.process.communicate()

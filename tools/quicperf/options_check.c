@@ -1,0 +1,84 @@
+#include "tools/quicperf/impair_options.h"
+#include "tools/quicperf/option_rules.h"
+
+#define QP_SOCK_THREADS_MAX 4096u
+
+/* A program of sockets can do less: the rows say what. */
+static bool qp_check_sockets(qp_parser *p)
+{
+    const qp_options *o = p->out;
+    unsigned able = o->command == QP_CMD_SERVER ? QP_SOCK_S : QP_SOCK_C;
+    if (o->api != QP_API_SOCKETS) {
+        return o->quic_lib == NULL || qp_wrong(p, "--quic-lib is for --api sockets");
+    }
+    for (size_t i = 0; i < qp_rule_count; i++) {
+        if (p->given[i] && (qp_rules[i].commands & able) == 0) {
+            return qp_wrong(p, "--api sockets does not take %s", qp_rules[i].name);
+        }
+    }
+    if (o->mode == QP_MODE_DGRAM || o->mode == QP_MODE_LATENCY || o->mode == QP_MODE_FAIR) {
+        return qp_wrong(p, "--api sockets takes tput, rr, crr, hps and idle, not %s",
+                        qp_mode_name(o->mode));
+    }
+    if (o->command == QP_CMD_CLIENT && o->version == QP_VERSION_UPGRADE) {
+        return qp_wrong(p, "--api sockets takes --version any, 1 and 2");
+    }
+    if (o->conns > QP_SOCK_THREADS_MAX && o->mode != QP_MODE_IDLE) {
+        return qp_wrong(p, "--api sockets has a thread for each connection: -c is at most %u",
+                        QP_SOCK_THREADS_MAX);
+    }
+    return true;
+}
+
+/* What only the whole line shows to be wrong. */
+bool qp_options_check(qp_parser *p)
+{
+    qp_options *o = p->out;
+    if (o->command == QP_CMD_CLIENT && o->target == NULL) {
+        return qp_wrong(p,
+                        "client needs a host: quicperf client HOST:PORT [" QP_MODES "] [options]");
+    }
+    if (o->cert != NULL && o->key == NULL) {
+        return qp_wrong(p, "--cert needs --key: allowed are both or neither");
+    }
+    if (o->key != NULL && o->cert == NULL) {
+        return qp_wrong(p, "--key needs --cert: allowed are both or neither");
+    }
+    if (o->payload != 0 && o->mtu_probe != 0) {
+        return qp_wrong(p, "--payload and --mtu-probe contradict each other: allowed is one of "
+                           "them");
+    }
+    if (o->command == QP_CMD_SERVER && (o->ca != NULL) != (o->client_cert != 0)) {
+        return qp_wrong(p, "--client-cert and --ca go together: allowed are both or neither");
+    }
+    if (o->ca != NULL && o->insecure) {
+        return qp_wrong(p, "--ca and --insecure contradict each other: allowed is one of them");
+    }
+    if (o->amount != 0 && o->duration_ns != 0) {
+        return qp_wrong(p, "-n and -t contradict each other: allowed is one of them");
+    }
+    if ((o->impair.asked & 1u << QP_IMPAIR_QUEUE) != 0 && o->impair.link.rate_bits_per_s == 0) {
+        return qp_wrong(p, "--queue waits for --rate: allowed are both or --rate alone");
+    }
+    if ((o->mode == QP_MODE_LATENCY) != (o->request_rate != 0)) {
+        return qp_wrong(p, "latency and -R go together: allowed are both or neither");
+    }
+    if (o->mode == QP_MODE_HPS && o->zero_rtt) {
+        return qp_wrong(p, "hps sends nothing that could go in 0-RTT: allowed is --resume");
+    }
+    if (o->amount != 0 &&
+        (o->mode == QP_MODE_IDLE || o->mode == QP_MODE_DGRAM || o->mode == QP_MODE_FAIR)) {
+        return qp_wrong(p, "%s takes no -n: allowed is -t", qp_mode_name(o->mode));
+    }
+    if (o->command == QP_CMD_CLIENT && o->port == 0) {
+        return qp_wrong(p, "-p 0 is not possible for client: allowed are 1..65535");
+    }
+    if (o->command == QP_CMD_CLIENT && o->tcp &&
+        (o->amount != 0 || o->streams != 1 || (o->mode != QP_MODE_TPUT && o->mode != QP_MODE_RR))) {
+        return qp_wrong(p, "--tcp takes tput or rr with -t, and one stream per connection");
+    }
+    if ((o->command & (QP_CMD_DEMO | QP_CMD_LIMIT | QP_CMD_COMPARE)) != 0 && o->cpu_count > 2) {
+        return qp_wrong(p, "--cpu lists %zu CPUs: allowed are one or two", o->cpu_count);
+    }
+    return qp_check_sockets(p);
+}
