@@ -6,6 +6,7 @@
  *   REQUESTS    client: URLs, https://HOST:PORT/FILE
  *   WWW, DOWNLOADS, CERTS   folders (/www, /downloads, /certs)
  *   LISTEN      server: address ([::]:443)
+ *   PREFERRED   server, connectionmigration: the address it would rather be met at (RFC 9000 9.6)
  *   IO          uring | epoll; else whichever works
  *
  * Both print JSON, one object per line: one for each connection that ended, and last one about the run.
@@ -29,6 +30,8 @@ typedef enum hq_case {
     HQ_MULTICONNECT,
     HQ_ECN,
     HQ_V2,
+    HQ_KEY_UPDATE,
+    HQ_MIGRATION,
     HQ_UNSUPPORTED,
 } hq_case;
 
@@ -40,6 +43,7 @@ typedef struct hq_env {
     const char *downloads;
     const char *certs;
     const char *listen;
+    const char *preferred;
     quring_io_backend io;
 } hq_env;
 

@@ -21,7 +21,9 @@ struct hq_conn {
     size_t count;
     size_t opened;
     size_t done;
-    bool wants_ticket; /* ends only when there is one */
+    uint64_t read;        /* bytes */
+    uint32_t key_updates; /* begun */
+    bool wants_ticket;    /* ends only when there is one */
     bool has_ticket;
 };
 
@@ -110,6 +112,16 @@ static void open_streams(quring_conn conn, hq_conn *c)
     }
 }
 
+/* Two within the first megabyte: only after packets with the new keys have come back is a second one
+ * allowed (RFC 9001 6.1). */
+static void update_keys(quring_conn conn, hq_conn *c)
+{
+    bool due = c->key_updates < 2 && c->read >= c->key_updates * (256u << 10);
+    if (the.env->testcase == HQ_KEY_UPDATE && due && quring_conn_update_keys(conn) == QURING_OK) {
+        c->key_updates++;
+    }
+}
+
 static void take_body(const quring_event *ev, hq_get *get)
 {
     char buf[65536];
@@ -119,6 +131,8 @@ static void take_body(const quring_event *ev, hq_get *get)
         if (fwrite(buf, 1, n, get->file) != n) {
             give_up("cannot write a file");
         }
+        get->conn->read += n;
+        update_keys(ev->conn, get->conn);
     }
     if (fin) {
         hq_conn *c = get->conn;

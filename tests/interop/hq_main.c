@@ -19,6 +19,8 @@ static const struct {
     {"ecn", HQ_ECN},
     {"multiconnect", HQ_MULTICONNECT},
     {"v2", HQ_V2},
+    {"keyupdate", HQ_KEY_UPDATE},
+    {"connectionmigration", HQ_MIGRATION},
 };
 
 static const char *env_or(const char *name, const char *otherwise)
@@ -45,6 +47,7 @@ bool hq_env_read(hq_env *env)
     env->downloads = env_or("DOWNLOADS", "/downloads");
     env->certs = env_or("CERTS", "/certs");
     env->listen = env_or("LISTEN", "[::]:443");
+    env->preferred = env_or("PREFERRED", "");
     env->io = strcmp(io, "uring") == 0   ? QURING_IO_URING
               : strcmp(io, "epoll") == 0 ? QURING_IO_EPOLL
                                          : QURING_IO_AUTO;
@@ -78,14 +81,17 @@ void hq_config(quring_config *config, const hq_env *env)
 
 void hq_print_conn(const quring_event *ev, const quring_conn_info *info)
 {
-    (void)printf("{\"closed\": %d, \"code\": %" PRIu64 ", \"reason\": \"%s\", \"version\": %" PRIu32
-                 ", \"alpn\": \"%s\", \"retry\": %s, \"resumed\": %s, \"early\": %s, "
-                 "\"zero_rtt_bytes\": %" PRIu64 ", \"ecn_acked\": %" PRIu64 ", \"ecn_ce\": %" PRIu64
-                 ", \"packets_lost\": %" PRIu64 ", \"ptos\": %" PRIu64 "}\n",
-                 (int)ev->close->kind, ev->close->code, ev->close->reason, info->version,
-                 info->alpn, info->retry_used ? "true" : "false", info->resumed ? "true" : "false",
-                 info->early_accepted ? "true" : "false", info->zero_rtt_bytes, info->ecn_acked,
-                 info->ecn_ce, info->packets_lost, info->pto_count_total);
+    (void)printf(
+        "{\"closed\": %d, \"code\": %" PRIu64 ", \"reason\": \"%s\", \"version\": %" PRIu32
+        ", \"alpn\": \"%s\", \"retry\": %s, \"resumed\": %s, \"early\": %s, "
+        "\"zero_rtt_bytes\": %" PRIu64 ", \"ecn_acked\": %" PRIu64 ", \"ecn_ce\": %" PRIu64
+        ", \"packets_lost\": %" PRIu64 ", \"ptos\": %" PRIu64 ", \"key_updates\": %" PRIu32
+        ", \"key_updates_peer\": %" PRIu32 ", \"path_changes\": %" PRIu32 ", \"preferred\": %s}\n",
+        (int)ev->close->kind, ev->close->code, ev->close->reason, info->version, info->alpn,
+        info->retry_used ? "true" : "false", info->resumed ? "true" : "false",
+        info->early_accepted ? "true" : "false", info->zero_rtt_bytes, info->ecn_acked,
+        info->ecn_ce, info->packets_lost, info->pto_count_total, info->key_updates,
+        info->key_updates_peer, info->path_changes, info->at_preferred_address ? "true" : "false");
 }
 
 int main(void)

@@ -122,6 +122,19 @@ static void on_event(const quring_event *ev)
     }
 }
 
+static bool read_preferred(quring_listen_options *l, const hq_env *env, quring_error *err)
+{
+    quring_addr at;
+    if (env->testcase != HQ_MIGRATION) {
+        return true;
+    }
+    if (quring_addr_parse(&at, env->preferred, 0, err) != QURING_OK) { /* port 0: that of LISTEN */
+        return false;
+    }
+    *(at.family == 6 ? &l->preferred_v6 : &l->preferred_v4) = at;
+    return true;
+}
+
 int hq_serve(const hq_env *env, quring_runtime *rt)
 {
     char cert[4096];
@@ -141,6 +154,7 @@ int hq_serve(const hq_env *env, quring_runtime *rt)
     l.flags = (env->testcase == HQ_RETRY ? QURING_LISTEN_RETRY : 0u) |
               (env->testcase == HQ_ZERO_RTT ? QURING_LISTEN_ZERO_RTT : 0u);
     if (quring_addr_parse(&l.local, env->listen, 443, &err) != QURING_OK ||
+        !read_preferred(&l, env, &err) ||
         quring_tls_create_server(&l.tls, &tls, &err) != QURING_OK ||
         quring_listen(rt, &listener, &l, &err) != QURING_OK) {
         (void)fprintf(stderr, "hq: %s\n", err.message);
