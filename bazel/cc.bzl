@@ -1,9 +1,10 @@
 """Rules for this project's own C and its C++ tests: warnings, visibility, header checks.
 
 quring_cc_library   one .h/.c pair of C11; also checks that each header compiles alone
-quring_cc_test      a googletest in C++17; brings its own main
+quring_cc_test      a googletest in C++17; brings its own main and a precompiled header
 quring_cc_fuzz      a libFuzzer target; without --config=fuzz a test that replays its corpus
 quring_cc_binary    a C program
+quring_cc_test_cases  the tests of several quring_cc_test that differ in how they are run
 core_archives       the archives of a package subtree, for tests that look into them
 """
 
@@ -27,11 +28,22 @@ _C_COPTS = _WARNINGS + [
     "-fvisibility=hidden",
 ]
 
-# Tests spend their time in what they test: -O1 halves the compile time of googletest's templates.
-_TEST_COPTS = _WARNINGS + [
+TEST_COPTS = _WARNINGS + [
     "-Wno-missing-field-initializers",
     "-g1",
 ]
+
+# The precompiled header of tests is gcc's.
+_TEST_PCH = select({
+    "//bazel:clang": [],
+    "//bazel:fuzz": [],
+    "//conditions:default": ["//bazel:test_pch"],
+})
+_TEST_PCH_OPTS = select({
+    "//bazel:clang": [],
+    "//bazel:fuzz": [],
+    "//conditions:default": ["-include", "bazel/test_pch.h"],
+})
 
 _PUBLIC_INCLUDE = "include/"
 
@@ -98,16 +110,28 @@ def quring_cc_library(
     )
     _header_check(name, hdrs, testonly, tags)
 
-def quring_cc_test(name, srcs, deps = [], copts = [], size = "small", **kwargs):
+def quring_cc_test(name, srcs = [], deps = [], copts = [], size = "small", **kwargs):
     """A googletest; takes what cc_test takes."""
     native.cc_test(
         name = name,
         size = size,
         srcs = srcs,
-        copts = _TEST_COPTS + copts,
+        copts = TEST_COPTS + copts + _TEST_PCH_OPTS,
         linkstatic = True,
-        deps = deps + ["//bazel/third_party:gtest_main"],
+        deps = deps + ["//bazel/third_party:gtest_main"] + _TEST_PCH,
         **kwargs
+    )
+
+def quring_cc_test_cases(name, srcs, deps = [], copts = []):
+    """Tests that several quring_cc_test run, each in its own way: compiled once."""
+    native.cc_library(
+        name = name,
+        testonly = True,
+        srcs = srcs,
+        copts = TEST_COPTS + copts + _TEST_PCH_OPTS,
+        linkstatic = True,
+        alwayslink = True,
+        deps = deps + ["//bazel/third_party:gtest_main"] + _TEST_PCH,
     )
 
 def quring_cc_fuzz(name, srcs, corpus = [], deps = [], copts = [], size = "small", **kwargs):
@@ -120,7 +144,7 @@ def quring_cc_fuzz(name, srcs, corpus = [], deps = [], copts = [], size = "small
             "//bazel:fuzz": ["-runs=0"],
             "//conditions:default": [],
         }) + ["$(locations %s)" % label for label in corpus],
-        copts = _TEST_COPTS + copts,
+        copts = TEST_COPTS + copts,
         data = corpus,
         linkopts = select({
             "//bazel:fuzz": ["-fsanitize=fuzzer"],
