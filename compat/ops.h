@@ -19,7 +19,7 @@
 extern "C" {
 #endif
 
-#define QS_OPS_VERSION 2u
+#define QS_OPS_VERSION 3u
 
 /* Protocol numbers, which name the layouts a socket speaks. */
 #define QS_PROTO_DRAFT  288 /* the draft's */
@@ -50,9 +50,9 @@ typedef struct qs_ops {
     void (*start)(const qs_host *host); /* once, before everything else; `host` stays */
 
     /* create makes a socket; attach gives it the engine's end of its pair of descriptors and the
-     * program's. A socket that accept gave is attached in the same way. */
+     * program's. A socket that accept gave is attached in the same way. Whether `gone` will be told. */
     int (*create)(qs_sock **out, int domain, int type, int protocol);
-    void (*attach)(qs_sock *s, int engine_fd, int app_fd, void *cookie);
+    bool (*attach)(qs_sock *s, int engine_fd, int app_fd, void *cookie);
     /* The program's descriptor that stands for the socket changed (dup, close of one of several). */
     void (*set_fd)(qs_sock *s, int app_fd);
     /* close: the last descriptor is gone; who waits in a call leaves it. release: so has everybody. */

@@ -53,7 +53,7 @@ void qs_dgram_push(qs_sock *s)
     }
     if (had_room || qs_tx_has_room(s)) {
         qs_ready_update(s);
-        qs_wake(s);
+        qs_wake(s, QS_WAIT_TX);
     }
 }
 
@@ -77,7 +77,7 @@ void qs_dgram_pull(qs_sock *s)
     }
     if (came) {
         qs_ready_arrival(s);
-        qs_wake(s);
+        qs_wake(s, QS_WAIT_RX);
     }
 }
 
@@ -90,7 +90,7 @@ static void qs_dgram_ask(void *ctx)
     if (s->conn.handle != 0) {
         qs_dgram_learn(s);
     }
-    pthread_mutex_unlock(&s->lock);
+    qs_unlock(s);
 }
 
 /* Whether one of `len` bytes can be sent at all; lock held. */
@@ -111,7 +111,7 @@ static int qs_dgram_check(qs_sock *s, size_t len)
     }
     /* Packets may have grown since it was looked at. */
     uint32_t worker = s->worker;
-    pthread_mutex_unlock(&s->lock);
+    qs_unlock(s);
     int rc = qs_call(worker, qs_dgram_ask, s);
     pthread_mutex_lock(&s->lock);
     return rc != 0 ? -EPIPE : len <= s->dgram_max ? 0 : -EMSGSIZE;
@@ -124,7 +124,7 @@ static int qs_dgram_await(qs_sock *s, size_t len, bool dontwait)
     int rc = qs_dgram_check(s, len);
     while (rc == 0 && !qs_tx_has_room(s)) {
         qs_uncork_all(s); /* what is held back makes no room */
-        rc = dontwait || s->nonblock ? -EAGAIN : qs_wait(s, deadline, &hold);
+        rc = dontwait || s->nonblock ? -EAGAIN : qs_wait(s, QS_WAIT_TX, deadline, &hold);
         if (rc == -EAGAIN) {
             qs_fix_now(s); /* and the room that comes makes an edge */
         }
@@ -159,6 +159,6 @@ ssize_t qs_dgram_send(qs_sock *s, const struct msghdr *msg, size_t len, bool don
         qs_ready_update(s);
         qs_kick(s, QS_ASK_DATAGRAM);
     }
-    pthread_mutex_unlock(&s->lock);
+    qs_unlock(s);
     return rc == 0 ? (ssize_t)len : rc;
 }

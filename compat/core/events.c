@@ -44,7 +44,7 @@ static void qs_on_connected(qs_sock *s)
     qs_params_learned(s);
     qs_dgram_push(s);
     qs_ready_update(s);
-    qs_wake(s);
+    qs_wake(s, QS_WAIT_ALL);
 }
 
 static void qs_on_more_streams(qs_sock *s)
@@ -62,7 +62,7 @@ static void qs_on_more_streams(qs_sock *s)
         }
     }
     qs_ready_update(s);
-    qs_wake(s);
+    qs_wake(s, QS_WAIT_TX);
 }
 
 /* draft section 5.1.3 and 6.1.2: what ended it, for the event and the option */
@@ -73,7 +73,7 @@ static void qs_on_closed(qs_sock *s, const quring_close_info *info)
         version != QURING_QUIC_V2) {
         s->version_refused = true; /* whoever does the handshake begins again (qs_op_handshake) */
         s->conn.handle = 0;
-        qs_wake(s);
+        qs_wake(s, QS_WAIT_ALL);
         return;
     }
     s->close_info = *info;
@@ -101,7 +101,7 @@ static void qs_on_closed(qs_sock *s, const quring_close_info *info)
     s->state = QS_CLOSED;
     qs_streams_free(s);
     qs_ready_update(s);
-    qs_wake(s);
+    qs_wake(s, QS_WAIT_ALL);
 }
 
 /* ---- streams -------------------------------------------------------------------------------------- */
@@ -152,7 +152,7 @@ static void qs_on_stopped(qs_sock *s, qs_stream *st, uint64_t code)
         s->active_id = QS_STREAM_ANY;
     }
     qs_stream_update(s, st, QS_SEND_RESET_SENT, (uint32_t)code, 0);
-    qs_wake(s);
+    qs_wake(s, QS_WAIT_TX);
 }
 
 static void qs_on_finished(qs_sock *s, qs_stream *st)
@@ -166,17 +166,17 @@ static void qs_on_stream_event(qs_sock *s, const quring_event *ev)
     pthread_mutex_lock(&s->lock);
     if (ev->type == QURING_EV_STREAM_OPENED) {
         qs_on_stream_opened(s, ev);
-        pthread_mutex_unlock(&s->lock);
+        qs_unlock(s);
         return;
     }
     qs_stream *st = qs_stream_of(s, ev);
     if (st == NULL) {
-        pthread_mutex_unlock(&s->lock);
+        qs_unlock(s);
         return;
     }
     switch (ev->type) {
     case QURING_EV_STREAM_READABLE:
-        pthread_mutex_unlock(&s->lock);
+        qs_unlock(s);
         qs_rx_pull(s, st); /* only this thread removes streams */
         pthread_mutex_lock(&s->lock);
         break;
@@ -211,7 +211,7 @@ static void qs_on_stream_event(qs_sock *s, const quring_event *ev)
         break;
     }
     qs_maybe_remove(s, st);
-    pthread_mutex_unlock(&s->lock);
+    qs_unlock(s);
 }
 
 /* ---- the connection ----------------------------------------------------------------------------------- */
@@ -231,7 +231,7 @@ static void qs_on_crypto(qs_sock *s, const quring_event *ev)
     item->level = ev->level;
     qs_rx_push(s, item);
     qs_ready_arrival(s);
-    qs_wake(s);
+    qs_wake(s, QS_WAIT_RX);
 }
 
 void qs_on_event(const quring_event *ev)
@@ -271,7 +271,7 @@ void qs_on_event(const quring_event *ev)
             s->token_came = true;
             qs_rx_push_event(s, QS_EVENT_NEW_TOKEN, ev->data.data, (uint32_t)ev->data.len);
             qs_ready_arrival(s);
-            qs_wake(s);
+            qs_wake(s, QS_WAIT_ALL);
         }
         break;
     case QURING_EV_STREAM_LIMIT:
@@ -300,7 +300,7 @@ void qs_on_event(const quring_event *ev)
         break;
     }
     bool asked = s->asked != 0;
-    pthread_mutex_unlock(&s->lock);
+    qs_unlock(s);
     if (over) {
         qs_unref(s); /* the connection's */
     } else if (asked) {
@@ -376,7 +376,7 @@ static void qs_work_blocked(qs_sock *s)
                 continue;
             }
             st->rx_blocked = false;
-            pthread_mutex_unlock(&s->lock);
+            qs_unlock(s);
             qs_rx_pull(s, st);
             pthread_mutex_lock(&s->lock);
             qs_maybe_remove(s, st);
@@ -401,7 +401,7 @@ static void qs_close_later(void *ctx)
         qs_close_now(s);
         over = true;
     }
-    pthread_mutex_unlock(&s->lock);
+    qs_unlock(s);
     uint64_t id = 0;
     if (over || quring_timer(&id, qs_now_ns() + 2 * QS_NS_PER_MS, qs_close_later, s) != QURING_OK) {
         qs_unref(s);
@@ -451,5 +451,5 @@ void qs_work(qs_sock *s)
     if (!s->may_send) {
         s->asked |= asked & (QS_ASK_TX | QS_ASK_DATAGRAM); /* when the handshake is complete */
     }
-    pthread_mutex_unlock(&s->lock);
+    qs_unlock(s);
 }

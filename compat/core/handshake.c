@@ -73,7 +73,7 @@ static void qs_hs_run(void *ctx)
     qs_hs_task *task = (qs_hs_task *)ctx;
     pthread_mutex_lock(&task->s->lock);
     quring_conn conn = task->s->conn;
-    pthread_mutex_unlock(&task->s->lock);
+    qs_unlock(task->s);
     task->status = conn.handle == 0 ? QURING_E_STATE : qs_hs_do(task, conn);
 }
 
@@ -95,7 +95,7 @@ int qs_hs_send(qs_sock *s, quring_level level, const uint8_t *data, size_t len)
     qs_hs_task task = {.verb = QS_HS_SEND, .level = level, .data = data, .len = len};
     pthread_mutex_lock(&s->lock);
     bool able = s->state == QS_CONNECTING || s->state == QS_ESTABLISHED;
-    pthread_mutex_unlock(&s->lock);
+    qs_unlock(s);
     return able ? qs_hs_call(s, &task) : -EPIPE;
 }
 
@@ -111,10 +111,10 @@ static int qs_hs_await(qs_sock *s, uint64_t deadline)
     int rc = 0;
     pthread_mutex_lock(&s->lock);
     while (s->state == QS_CONNECTING && rc == 0) {
-        rc = qs_wait(s, deadline, NULL);
+        rc = qs_wait(s, QS_WAIT_ALL, deadline, NULL);
         rc = rc == -EINTR ? 0 : rc == -EAGAIN ? -ETIMEDOUT : rc;
     }
-    pthread_mutex_unlock(&s->lock);
+    qs_unlock(s);
     return rc;
 }
 
@@ -141,7 +141,7 @@ int qs_hs_secret(qs_sock *s, quring_level level, quring_direction dir, uint16_t 
     pthread_mutex_lock(&s->lock);
     *(dir == QURING_DIR_READ ? &s->app_read_secret : &s->app_write_secret) = true;
     bool both = s->app_read_secret && s->app_write_secret;
-    pthread_mutex_unlock(&s->lock);
+    qs_unlock(s);
     rc = both ? qs_hs_complete(s) : 0;
     return both && rc == 0 ? qs_hs_await(s, qs_now_ns() + QS_HS_WAIT_NS) : rc;
 }
@@ -151,7 +151,7 @@ int qs_hs_get_params(qs_sock *s, uint8_t *buf, size_t *len, size_t cap)
     qs_hs_task task = {.verb = QS_HS_GET, .out = buf, .cap = cap};
     pthread_mutex_lock(&s->lock);
     qs_limits_of(s, &task.limits);
-    pthread_mutex_unlock(&s->lock);
+    qs_unlock(s);
     int rc = qs_hs_call(s, &task);
     *len = task.out_len;
     return rc;
@@ -166,7 +166,7 @@ int qs_hs_set_params(qs_sock *s, const uint8_t *data, size_t len)
         pthread_mutex_lock(&s->lock);
         qs_params_from(&s->remote_params, &params);
         s->remote_known = true;
-        pthread_mutex_unlock(&s->lock);
+        qs_unlock(s);
     }
     return rc;
 }
@@ -176,7 +176,7 @@ static int qs_hs_remember(qs_sock *s)
     qs_hs_task task = {.verb = QS_HS_REMEMBER};
     pthread_mutex_lock(&s->lock);
     qs_params_to(&task.params, &s->remote_params);
-    pthread_mutex_unlock(&s->lock);
+    qs_unlock(s);
     return qs_hs_call(s, &task);
 }
 
@@ -229,9 +229,9 @@ static void qs_sink_session(void *ctx, const uint8_t *data, size_t len)
         s->ticket_came = true;
         qs_rx_push_event(s, QS_EVENT_NEW_SESSION_TICKET, data, (uint32_t)len);
         qs_ready_update(s);
-        qs_wake(s);
+        qs_wake(s, QS_WAIT_ALL);
     }
-    pthread_mutex_unlock(&s->lock);
+    qs_unlock(s);
 }
 
 /* The protocols of a comma separated list; `text` is changed and must live on. */
@@ -271,7 +271,7 @@ static int qs_make_tls(qs_sock *s, quring_tls **out, const qs_handshake_args *ar
     memcpy(text, s->alpn, sizeof(text));
     uint8_t request = s->settings.certificate_request;
     options.cipher_suite = qs_suite_of(s->settings.payload_cipher_type);
-    pthread_mutex_unlock(&s->lock);
+    qs_unlock(s);
     if (args->alpn != NULL) {
         if (strlen(args->alpn) > QS_ALPN_LEN_MAX) {
             return -EINVAL;
@@ -315,7 +315,7 @@ static int qs_hs_errno(qs_sock *s)
 {
     pthread_mutex_lock(&s->lock);
     quring_close_info info = s->close_info;
-    pthread_mutex_unlock(&s->lock);
+    qs_unlock(s);
     if (info.kind == QURING_CLOSE_PEER_TRANSPORT && info.code == 0x02) {
         return -ECONNREFUSED;
     }
@@ -340,10 +340,10 @@ static int qs_hs_broken(qs_sock *s)
 {
     uint64_t until = qs_now_ns() + QS_NS_PER_S;
     pthread_mutex_lock(&s->lock);
-    while (s->state != QS_CLOSED && qs_wait(s, until, NULL) != -EAGAIN) {
+    while (s->state != QS_CLOSED && qs_wait(s, QS_WAIT_ALL, until, NULL) != -EAGAIN) {
     }
     bool closed = s->state == QS_CLOSED;
-    pthread_mutex_unlock(&s->lock);
+    qs_unlock(s);
     return closed ? qs_hs_errno(s) : -EPROTO;
 }
 
@@ -398,7 +398,7 @@ static int qs_tls_finish(qs_tls_run *run)
         memcpy(s->alpn, alpn.data, alpn.len);
         s->alpn[alpn.len] = 0;
         s->alpn_len = (uint32_t)alpn.len;
-        pthread_mutex_unlock(&s->lock);
+        qs_unlock(s);
     }
     int rc = qs_hs_complete(s);
     if (rc != 0) {
@@ -419,19 +419,19 @@ static void qs_tls_await_ticket(qs_tls_run *run)
     while (waiting && !(s->ticket_came && s->token_came)) {
         qs_item *item = qs_rx_remove_crypto(s);
         if (item == NULL) {
-            waiting = s->state == QS_ESTABLISHED && qs_wait(s, until, NULL) != -EAGAIN;
+            waiting = s->state == QS_ESTABLISHED && qs_wait(s, QS_WAIT_ALL, until, NULL) != -EAGAIN;
             continue;
         }
         uint8_t alert = 0;
         quring_error err;
-        pthread_mutex_unlock(&s->lock);
+        qs_unlock(s);
         waiting = quring_tls_session_provide(run->session, (quring_level)item->level, item->data,
                                              item->len, &alert, &err) == QURING_OK;
         free(item);
         pthread_mutex_lock(&s->lock);
     }
     qs_ready_update(s);
-    pthread_mutex_unlock(&s->lock);
+    qs_unlock(s);
 }
 
 static int qs_tls_drive(qs_tls_run *run, const qs_handshake_args *args, quring_tls *tls)
@@ -491,7 +491,7 @@ static bool qs_begin_again(qs_sock *s)
         s->version_refused = false;
         s->settings.version = QURING_QUIC_V1;
     }
-    pthread_mutex_unlock(&s->lock);
+    qs_unlock(s);
     return again;
 }
 
@@ -501,7 +501,7 @@ int qs_op_handshake(qs_sock *s, const qs_handshake_args *args)
     pthread_mutex_lock(&s->lock);
     bool able = s->state == QS_CONNECTING && s->is_server == args->is_server && !s->handshaking;
     s->handshaking = s->handshaking || able;
-    pthread_mutex_unlock(&s->lock);
+    qs_unlock(s);
     if (!able) {
         return -EINVAL;
     }
@@ -531,7 +531,7 @@ int qs_op_handshake(qs_sock *s, const qs_handshake_args *args)
                    item->len); /* tickets that were fast */
         free(item);
     }
-    pthread_mutex_unlock(&s->lock);
+    qs_unlock(s);
     quring_tls_session_destroy(run.session);
     qs_unref(s);
     return rc;
@@ -547,7 +547,7 @@ void qs_hs_late(qs_sock *s, quring_level level, const uint8_t *data, size_t len)
         return;
     }
     s->session = NULL;
-    pthread_mutex_unlock(&s->lock);
+    qs_unlock(s);
     bool fine = quring_tls_session_provide(session, level, data, len, &alert, &err) == QURING_OK;
     pthread_mutex_lock(&s->lock);
     if (fine && !s->ticket_came) {

@@ -141,7 +141,7 @@ int qs_op_bind(qs_sock *s, const struct sockaddr *addr, socklen_t len)
     if (rc == 0) {
         s->bound = true;
     }
-    pthread_mutex_unlock(&s->lock);
+    qs_unlock(s);
     if (rc != 0) {
         return rc;
     }
@@ -153,7 +153,7 @@ int qs_op_bind(qs_sock *s, const struct sockaddr *addr, socklen_t len)
         want.port = at.port;
         s->local = want; /* the port may be that of all addresses */
     }
-    pthread_mutex_unlock(&s->lock);
+    qs_unlock(s);
     return rc;
 }
 
@@ -164,7 +164,7 @@ static void qs_refuse_queued(qs_sock *s)
     s->accept_head = NULL;
     s->accept_tail = NULL;
     s->accept_count = 0;
-    pthread_mutex_unlock(&s->lock);
+    qs_unlock(s);
     while (list != NULL) {
         qs_sock *next = list->accept_next;
         qs_op_close(list);
@@ -178,12 +178,12 @@ static int qs_stop_listening(qs_sock *s)
     qs_port_unlisten(s);
     pthread_mutex_lock(&s->lock);
     s->state = QS_FRESH;
-    qs_wake(s);
-    pthread_mutex_unlock(&s->lock);
+    qs_wake(s, QS_WAIT_ALL);
+    qs_unlock(s);
     qs_refuse_queued(s);
     pthread_mutex_lock(&s->lock);
     qs_ready_update(s);
-    pthread_mutex_unlock(&s->lock);
+    qs_unlock(s);
     return 0;
 }
 
@@ -196,7 +196,7 @@ int qs_op_listen(qs_sock *s, int backlog)
         s->backlog =
             backlog < 0 || (uint32_t)backlog > QS_BACKLOG_MAX ? QS_BACKLOG_MAX : (uint32_t)backlog;
     }
-    pthread_mutex_unlock(&s->lock);
+    qs_unlock(s);
     if (state == QS_LISTENING) {
         return backlog == 0 ? qs_stop_listening(s) : 0;
     }
@@ -217,7 +217,7 @@ int qs_op_listen(qs_sock *s, int backlog)
         backlog < 0 || (uint32_t)backlog > QS_BACKLOG_MAX ? QS_BACKLOG_MAX : (uint32_t)backlog;
     s->state = QS_LISTENING;
     s->is_server = true;
-    pthread_mutex_unlock(&s->lock);
+    qs_unlock(s);
     int rc = qs_port_listen(s);
     pthread_mutex_lock(&s->lock);
     if (rc != 0) {
@@ -225,7 +225,7 @@ int qs_op_listen(qs_sock *s, int backlog)
     }
     qs_ready_update(s);
     qs_fix_now(s); /* a listener is never writable */
-    pthread_mutex_unlock(&s->lock);
+    qs_unlock(s);
     return rc;
 }
 
@@ -238,7 +238,7 @@ int qs_op_accept(qs_sock *s, qs_sock **out, struct sockaddr *addr, socklen_t *le
     while (rc == 0 && s->accept_head == NULL) {
         rc = s->state != QS_LISTENING || s->app_closed ? -EINVAL
              : s->nonblock                             ? -EAGAIN
-                                                       : qs_wait(s, deadline, &hold);
+                                                       : qs_wait(s, QS_WAIT_RX, deadline, &hold);
     }
     if (rc == -EAGAIN) {
         qs_fix_now(s);
@@ -253,7 +253,7 @@ int qs_op_accept(qs_sock *s, qs_sock **out, struct sockaddr *addr, socklen_t *le
         s->accept_count--;
         qs_ready_update(s);
     }
-    pthread_mutex_unlock(&s->lock);
+    qs_unlock(s);
     if (conn == NULL) {
         return rc;
     }
@@ -274,7 +274,7 @@ void qs_op_unaccept(qs_sock *s, qs_sock *conn)
     }
     s->accept_count++;
     qs_ready_update(s);
-    pthread_mutex_unlock(&s->lock);
+    qs_unlock(s);
 }
 
 /* ---- connect ------------------------------------------------------------------------------------------------- */
@@ -296,7 +296,7 @@ int qs_op_connect(qs_sock *s, const struct sockaddr *addr, socklen_t len)
         rc = -EINVAL;
     }
     bool bound = s->bound;
-    pthread_mutex_unlock(&s->lock);
+    qs_unlock(s);
     if (rc == 0) {
         rc = qs_addr_route(&source, &remote);
     }
@@ -318,7 +318,7 @@ int qs_op_connect(qs_sock *s, const struct sockaddr *addr, socklen_t len)
     s->state = QS_CONNECTING;
     s->worker = __atomic_fetch_add(&qs_next_worker, 1, __ATOMIC_RELAXED) % qs_worker_count();
     qs_ready_update(s);
-    pthread_mutex_unlock(&s->lock);
+    qs_unlock(s);
     return 0;
 }
 
@@ -351,7 +351,7 @@ static void qs_connect_run(void *ctx)
         pthread_mutex_lock(&s->lock);
         s->conn = conn;
         qs_ref(s);
-        pthread_mutex_unlock(&s->lock);
+        qs_unlock(s);
         qs_work(s); /* what was asked for before there was a connection */
     }
 }
@@ -370,7 +370,7 @@ int qs_ensure_conn(qs_sock *s)
     if (task.token_len > 0) {
         memcpy(task.token, s->token_blob.data, task.token_len);
     }
-    pthread_mutex_unlock(&s->lock);
+    qs_unlock(s);
     if (there) {
         return 0;
     }
@@ -394,7 +394,7 @@ int qs_op_getname(qs_sock *s, bool peer, struct sockaddr *addr, socklen_t *len)
         memset(&name, 0, sizeof(name));
         name.family = s->domain == AF_INET6 ? 6 : 4;
     }
-    pthread_mutex_unlock(&s->lock);
+    qs_unlock(s);
     if (rc == 0) {
         qs_addr_out(addr, len, &name);
     }
@@ -410,7 +410,7 @@ int qs_op_shutdown(qs_sock *s, int how)
     }
     pthread_mutex_lock(&s->lock);
     qs_state state = (qs_state)s->state;
-    pthread_mutex_unlock(&s->lock);
+    qs_unlock(s);
     if (state == QS_LISTENING) {
         return how == SHUT_WR ? -ENOTCONN : qs_stop_listening(s);
     }
@@ -431,9 +431,9 @@ int qs_op_shutdown(qs_sock *s, int how)
             qs_kick(s, QS_ASK_CLOSE);
         }
         qs_ready_update(s);
-        qs_wake(s);
+        qs_wake(s, QS_WAIT_ALL);
     }
-    pthread_mutex_unlock(&s->lock);
+    qs_unlock(s);
     return rc;
 }
 
@@ -443,7 +443,7 @@ void qs_op_close(qs_sock *s)
     bool listening = s->state == QS_LISTENING;
     s->app_closed = true;
     s->app_fd = -1;
-    pthread_mutex_unlock(&s->lock);
+    qs_unlock(s);
     if (listening) {
         (void)qs_stop_listening(s);
     }
@@ -455,11 +455,12 @@ void qs_op_close(qs_sock *s)
     }
     if (s->linger_on && s->linger_s > 0) {
         uint64_t deadline = qs_now_ns() + (uint64_t)s->linger_s * QS_NS_PER_S;
-        while (!s->conn_over && s->conn.handle != 0 && qs_wait(s, deadline, NULL) != -EAGAIN) {
+        while (!s->conn_over && s->conn.handle != 0 &&
+               qs_wait(s, QS_WAIT_ALL, deadline, NULL) != -EAGAIN) {
         }
     }
-    qs_wake(s);
-    pthread_mutex_unlock(&s->lock);
+    qs_wake(s, QS_WAIT_ALL);
+    qs_unlock(s);
 }
 
 void qs_op_exit(void)
@@ -471,7 +472,7 @@ void qs_op_exit(void)
         if (s->conn.handle != 0 && !s->shut_wr && !s->app_closed) {
             qs_kick(s, QS_ASK_CLOSE);
         }
-        pthread_mutex_unlock(&s->lock);
+        qs_unlock(s);
     }
     pthread_mutex_unlock(&qs_all_lock);
     for (bool busy = true; busy && qs_now_ns() < deadline;) {
@@ -480,7 +481,7 @@ void qs_op_exit(void)
         for (qs_sock *s = qs_all; s != NULL && !busy; s = s->all_next) {
             pthread_mutex_lock(&s->lock);
             busy = s->conn.handle != 0;
-            pthread_mutex_unlock(&s->lock);
+            qs_unlock(s);
         }
         pthread_mutex_unlock(&qs_all_lock);
         if (busy) {

@@ -5,7 +5,7 @@ static void qs_op_set_nonblock(qs_sock *s, bool on)
 {
     pthread_mutex_lock(&s->lock);
     s->nonblock = on;
-    pthread_mutex_unlock(&s->lock);
+    qs_unlock(s);
 }
 
 static int qs_op_inq(qs_sock *s)
@@ -15,7 +15,7 @@ static int qs_op_inq(qs_sock *s)
     for (const qs_item *item = s->rx.head; item != NULL; item = item->next) {
         bytes += item->len - item->off;
     }
-    pthread_mutex_unlock(&s->lock);
+    qs_unlock(s);
     return bytes > INT32_MAX ? INT32_MAX : (int)bytes;
 }
 
@@ -24,7 +24,7 @@ static int qs_op_outq(qs_sock *s, bool unsent)
     (void)unsent;
     pthread_mutex_lock(&s->lock);
     uint64_t bytes = s->tx_bytes;
-    pthread_mutex_unlock(&s->lock);
+    qs_unlock(s);
     return bytes > INT32_MAX ? INT32_MAX : (int)bytes;
 }
 

@@ -344,14 +344,14 @@ int qs_op_setsockopt(qs_sock *s, int level, int name, const void *value, socklen
         int rc = qs_set_quic(s, opt, value, len);
         bool tell = rc == 0 && (opt == QS_OPT_TRANSPORT_PARAM || opt == QS_OPT_CONFIG) &&
                     s->state == QS_LISTENING;
-        pthread_mutex_unlock(&s->lock);
+        qs_unlock(s);
         return tell ? qs_port_apply(s->port) : rc;
     }
     pthread_mutex_lock(&s->lock);
     int rc = level == SOL_SOCKET                            ? qs_set_socket(s, name, value, len)
              : level == IPPROTO_IP || level == IPPROTO_IPV6 ? qs_set_ip(s, level, name, value, len)
                                                             : -ENOPROTOOPT;
-    pthread_mutex_unlock(&s->lock);
+    qs_unlock(s);
     return rc;
 }
 
@@ -373,7 +373,7 @@ int qs_op_getsockopt(qs_sock *s, int level, int name, void *value, socklen_t *le
         }
         pthread_mutex_lock(&s->lock);
         int rc = qs_get_quic(s, opt, value, len);
-        pthread_mutex_unlock(&s->lock);
+        qs_unlock(s);
         return rc;
     }
     pthread_mutex_lock(&s->lock);
@@ -383,6 +383,6 @@ int qs_op_getsockopt(qs_sock *s, int level, int name, void *value, socklen_t *le
     } else if (level == IPPROTO_IPV6 && name == IPV6_V6ONLY) {
         rc = qs_get_int(s->v6only, value, len);
     }
-    pthread_mutex_unlock(&s->lock);
+    qs_unlock(s);
     return rc;
 }

@@ -58,7 +58,7 @@ int qs_set_handshake_opt(qs_sock *s, qs_opt opt, const void *value, size_t len)
 {
     pthread_mutex_lock(&s->lock);
     bool connecting = s->state == QS_CONNECTING;
-    pthread_mutex_unlock(&s->lock);
+    qs_unlock(s);
     if (!connecting) {
         return -EINVAL;
     }

@@ -350,9 +350,9 @@ static qs_sock *qs_port_enqueue(qs_sock *listener, quring_conn conn,
         listener->accept_count++;
         qs_ref(s); /* the connection's; the queue has the first */
         qs_ready_arrival(listener);
-        qs_wake(listener);
+        qs_wake(listener, QS_WAIT_RX);
     }
-    pthread_mutex_unlock(&listener->lock);
+    qs_unlock(listener);
     if (full) {
         s->conn.handle = 0;
         qs_unref(s);

@@ -128,7 +128,7 @@ void qs_op_watch_edges(qs_sock *s)
 {
     pthread_mutex_lock(&s->lock);
     s->edges = true;
-    pthread_mutex_unlock(&s->lock);
+    qs_unlock(s);
 }
 
 /* Somebody may have closed the descriptor behind our back, and its number be another's now. */
@@ -178,7 +178,7 @@ void qs_op_fix(qs_sock *s)
 {
     pthread_mutex_lock(&s->lock);
     qs_fix_now(s);
-    pthread_mutex_unlock(&s->lock);
+    qs_unlock(s);
 }
 
 void qs_op_fix_all(void)
@@ -194,12 +194,12 @@ void qs_op_fix_all(void)
         list = s->fix_next;
         s->in_fix = false;
         qs_fix_now(s);
-        pthread_mutex_unlock(&s->lock);
+        qs_unlock(s);
         qs_unref(s);
     }
 }
 
-void qs_op_attach(qs_sock *s, int engine_fd, int app_fd, void *cookie)
+bool qs_op_attach(qs_sock *s, int engine_fd, int app_fd, void *cookie)
 {
     struct stat st;
     pthread_mutex_lock(&s->lock);
@@ -215,16 +215,17 @@ void qs_op_attach(qs_sock *s, int engine_fd, int app_fd, void *cookie)
     if (__atomic_load_n(&qs_fill_bytes, __ATOMIC_RELAXED) == 0) {
         qs_learn_fill(engine_fd, app_fd);
     }
-    qs_watch_add(s, engine_fd);
+    bool watched = qs_watch_add(s, engine_fd);
     qs_ready_update(s);
-    pthread_mutex_unlock(&s->lock);
+    qs_unlock(s);
+    return watched;
 }
 
 void qs_op_set_fd(qs_sock *s, int app_fd)
 {
     pthread_mutex_lock(&s->lock);
     s->app_fd = app_fd;
-    pthread_mutex_unlock(&s->lock);
+    qs_unlock(s);
 }
 
 void qs_ready_forked(void)

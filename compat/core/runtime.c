@@ -159,8 +159,8 @@ int qs_call(uint32_t worker, void (*fn)(void *ctx), void *ctx)
     return 0;
 }
 
-/* Kicks that found a mailbox full. They are made under a socket's lock, which the worker may be about to
- * take: they cannot wait. Every later task of the worker looks here. */
+/* Kicks that found a mailbox full. They cannot wait for the worker: some are its own. Every later task of
+ * the worker looks here. */
 static pthread_mutex_t qs_late_lock = PTHREAD_MUTEX_INITIALIZER;
 static qs_sock *qs_late[QURING_WORKERS_MAX];
 
@@ -168,7 +168,7 @@ static void qs_kick_one(qs_sock *s)
 {
     pthread_mutex_lock(&s->lock);
     s->kicked = false;
-    pthread_mutex_unlock(&s->lock);
+    qs_unlock(s);
     qs_work(s);
     qs_unref(s);
 }
@@ -220,12 +220,19 @@ void qs_kick(qs_sock *s, uint32_t asked)
         return; /* under way; or there is no connection: the next event looks at asked */
     }
     s->kicked = true;
+    s->kick_due = true;
     qs_ref(s);
+}
+
+void qs_kick_post(qs_sock *s)
+{
     quring_status status = quring_post(qs_the_runtime, s->worker, qs_kick_run, s);
     if (status == QURING_E_AGAIN) {
         qs_kick_late(s);
     } else if (status != QURING_OK) {
+        pthread_mutex_lock(&s->lock);
         s->kicked = false;
+        qs_unlock(s);
         qs_unref(s);
     }
 }

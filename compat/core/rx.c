@@ -74,7 +74,7 @@ void qs_rx_push_event(qs_sock *s, uint8_t type, const void *payload, uint32_t le
     item->len = 1 + len;
     qs_rx_insert_event(rx, item);
     qs_ready_arrival(s);
-    qs_wake(s);
+    qs_wake(s, QS_WAIT_RX);
 }
 
 /* Takes the head off; it was read. */
@@ -140,7 +140,7 @@ static size_t qs_rx_take(qs_sock *s, const qs_stream *st, const quring_bytes *sp
         bool discard = s->app_closed || s->shut_rd;
         qs_item *item = room > 0 && !discard ? qs_rx_room(s, st, span->len - taken) : NULL;
         bool is_new = item != NULL && item != s->rx.tail;
-        pthread_mutex_unlock(&s->lock);
+        qs_unlock(s);
         if (discard) {
             return span->len;
         }
@@ -162,7 +162,7 @@ static size_t qs_rx_take(qs_sock *s, const qs_stream *st, const quring_bytes *sp
             item = s->rx.tail;
             if (item == NULL || item->kind != QS_ITEM_STREAM || item->stream_id != st->id ||
                 item->fin || item->len >= item->cap) {
-                pthread_mutex_unlock(&s->lock);
+                qs_unlock(s);
                 continue;
             }
             n = n > item->cap - item->len ? item->cap - item->len : n;
@@ -170,7 +170,7 @@ static size_t qs_rx_take(qs_sock *s, const qs_stream *st, const quring_bytes *sp
             item->len += (uint32_t)n;
             s->rx.bytes += n;
         }
-        pthread_mutex_unlock(&s->lock);
+        qs_unlock(s);
         taken += n;
     }
     return taken;
@@ -224,8 +224,8 @@ void qs_rx_pull(qs_sock *s, qs_stream *st)
         st->rx_blocked = taken < shown;
         s->rx.starved = s->rx.starved || st->rx_blocked;
         qs_ready_arrival(s);
-        qs_wake(s);
-        pthread_mutex_unlock(&s->lock);
+        qs_wake(s, QS_WAIT_RX);
+        qs_unlock(s);
         (void)quring_stream_consume(st->handle, taken);
         if (taken < shown || ended) {
             return;
@@ -281,7 +281,7 @@ static int qs_rx_await(qs_sock *s, bool dontwait)
         if (s->rx.head == NULL && s->state == QS_CLOSED) {
             return -ENOTCONN;
         }
-        int rc = dontwait || s->nonblock ? -EAGAIN : qs_wait(s, deadline, &hold);
+        int rc = dontwait || s->nonblock ? -EAGAIN : qs_wait(s, QS_WAIT_RX, deadline, &hold);
         if (rc == -EAGAIN) {
             qs_fix_now(s);
         }
@@ -361,7 +361,7 @@ static ssize_t qs_rx_deliver(qs_sock *s, struct msghdr *msg, int flags)
     for (;;) {
         uint32_t len = item->len - item->off;
         rx->busy = true;
-        pthread_mutex_unlock(&s->lock);
+        qs_unlock(s);
         size_t n = qs_copy_out(&copy, item->data + item->off, len);
         pthread_mutex_lock(&s->lock);
         rx->busy = false;
@@ -403,7 +403,7 @@ static ssize_t qs_rx_deliver(qs_sock *s, struct msghdr *msg, int flags)
         msg->msg_flags |= kind != QS_ITEM_STREAM || s->protocol == QS_PROTO_DRAFT ? MSG_EOR : 0;
     }
     qs_rx_after(s);
-    qs_wake(s); /* another reader may have waited for this one */
+    qs_wake(s, QS_WAIT_RX); /* another reader may have waited for this one */
     return (ssize_t)copy.done;
 }
 
@@ -428,7 +428,7 @@ ssize_t qs_op_recvmsg(qs_sock *s, struct msghdr *msg, int flags)
     } else if (rc == 0) {
         result = qs_rx_deliver(s, msg, flags);
     }
-    pthread_mutex_unlock(&s->lock);
+    qs_unlock(s);
     return result;
 }
 
@@ -460,10 +460,10 @@ qs_item *qs_rx_take_crypto(qs_sock *s, uint64_t deadline_ns, int *out_rc)
             *out_rc = s->state == QS_CLOSED ? -ECONNRESET : -EPROTONOSUPPORT;
             break;
         }
-        int rc = qs_wait(s, deadline_ns, NULL);
+        int rc = qs_wait(s, QS_WAIT_RX, deadline_ns, NULL);
         *out_rc = rc == -EAGAIN ? -ETIMEDOUT : rc == -EINTR ? 0 : rc;
     }
     qs_ready_update(s);
-    pthread_mutex_unlock(&s->lock);
+    qs_unlock(s);
     return item;
 }

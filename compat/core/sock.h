@@ -226,8 +226,11 @@ struct qs_sock {
 
     pthread_mutex_t lock;
     uint32_t seq; /* futex: changes whenever a waiter might want to look again */
-    uint32_t waiters;
-    uint8_t state; /* qs_state */
+    uint16_t rx_waiters;
+    uint16_t tx_waiters;
+    uint8_t wake_due; /* QS_WAIT_*: qs_unlock wakes these */
+    bool kick_due;    /* qs_unlock asks the worker */
+    uint8_t state;    /* qs_state */
     bool is_server;
     bool nonblock;
     bool bound;
@@ -340,7 +343,9 @@ quring_runtime *qs_runtime_if_any(void);
 uint32_t qs_worker_count(void);
 /* qs_call runs fn(ctx) on a worker and waits; no lock may be held. 0, or -ESHUTDOWN. */
 int qs_call(uint32_t worker, void (*fn)(void *ctx), void *ctx);
-/* qs_kick asks the socket's worker to look at `asked`; lock held. */
+/* qs_kick asks the socket's worker to look at `asked`; lock held, and given up with qs_unlock: it is asked
+ * then. qs_kick_post is that part of qs_unlock. */
+void qs_kick_post(qs_sock *s);
 void qs_kick(qs_sock *s, uint32_t asked);
 uint64_t qs_now_ns(void);
 int qs_errno_of(quring_status status);
@@ -377,10 +382,16 @@ typedef struct qs_hold {
     qs_stream *stream; /* `users` was counted up; NULL: none */
     bool is_sending;   /* tx_busy is ours */
 } qs_hold;
-/* Waits until something changes, at most until `deadline_ns` (0: for ever); lock held, given up while
- * waiting. With `hold` it is a point of cancellation. 0; -EINTR; -EAGAIN when the time is over. */
-int qs_wait(qs_sock *s, uint64_t deadline_ns, const qs_hold *hold);
-void qs_wake(qs_sock *s);
+/* What for: something to receive or accept; room to send. Calls about the connection want to know all. */
+enum { QS_WAIT_RX = 1u << 0, QS_WAIT_TX = 1u << 1, QS_WAIT_ALL = QS_WAIT_RX | QS_WAIT_TX };
+/* Waits until something of `what` changes, at most until `deadline_ns` (0: for ever); lock held, given up
+ * while waiting. With `hold` it is a point of cancellation. 0; -EINTR; -EAGAIN when the time is over. */
+int qs_wait(qs_sock *s, uint32_t what, uint64_t deadline_ns, const qs_hold *hold);
+/* Who waits for `what` shall look again; lock held. */
+void qs_wake(qs_sock *s, uint32_t what);
+/* Gives up the lock. What it was held for is told to others only then: a thread that is woken or asked
+ * under it would run into it. */
+void qs_unlock(qs_sock *s);
 extern const qs_host *qs_the_host;
 
 /* ---- addr.c ----------------------------------------------------------------------------------------- */
@@ -509,7 +520,7 @@ void qs_ready_update(qs_sock *s);
 /* What poll says of `fd` now, for `events`: revents, 0 for none. Straight to the kernel, as the interposed
  * poll may share a program with this code and would take locks that the caller has. */
 short qs_poll_now(int fd, short events);
-void qs_op_attach(qs_sock *s, int engine_fd, int app_fd, void *cookie);
+bool qs_op_attach(qs_sock *s, int engine_fd, int app_fd, void *cookie);
 void qs_op_set_fd(qs_sock *s, int app_fd);
 void qs_op_watch_edges(qs_sock *s);
 void qs_op_fix(qs_sock *s);
@@ -523,7 +534,7 @@ void qs_ready_trim(qs_sock *s);
 extern uint32_t qs_fix_count;
 
 /* ---- watch.c ---------------------------------------------------------------------------------------------------- */
-void qs_watch_add(qs_sock *s, int fd);
+bool qs_watch_add(qs_sock *s, int fd);
 void qs_watch_close(int fd);
 bool qs_op_owns_fd(int fd);
 

@@ -77,7 +77,7 @@ void qs_tx_released(qs_sock *s, qs_stream *st, uint64_t offset)
         return; /* TCP's rule: not for every byte */
     }
     qs_ready_update(s);
-    qs_wake(s);
+    qs_wake(s, QS_WAIT_TX);
 }
 
 void qs_tx_free(qs_sock *s, qs_stream *st)
@@ -205,7 +205,7 @@ static int qs_await_limit(qs_sock *s, uint64_t id, const qs_send_args *args)
         if (args->dontwait || s->nonblock || (args->flags & QS_MSG_ASYNC) != 0) {
             return -EAGAIN;
         }
-        int rc = qs_wait(s, deadline, &hold);
+        int rc = qs_wait(s, QS_WAIT_TX, deadline, &hold);
         if (rc != 0) {
             return rc;
         }
@@ -288,7 +288,7 @@ int qs_stream_open_opt(qs_sock *s, uint64_t *id, uint32_t flags)
         *id = want;
         qs_kick(s, QS_ASK_TX);
     }
-    pthread_mutex_unlock(&s->lock);
+    qs_unlock(s);
     return rc;
 }
 
@@ -370,7 +370,7 @@ static int qs_await_room(qs_sock *s, qs_stream *st, const qs_send_args *args, bo
         if (!qs_tx_has_room(s)) {
             qs_uncork_all(s); /* what is held back makes no room */
         }
-        int rc = args->dontwait || s->nonblock ? -EAGAIN : qs_wait(s, deadline, &hold);
+        int rc = args->dontwait || s->nonblock ? -EAGAIN : qs_wait(s, QS_WAIT_TX, deadline, &hold);
         if (rc == -EAGAIN) {
             qs_fix_now(s); /* and the room that comes makes an edge */
         }
@@ -403,7 +403,7 @@ static ssize_t qs_send_bytes(qs_sock *s, qs_stream *st, const struct msghdr *msg
         uint64_t room = s->tx_limit - s->tx_bytes;
         n = n < room ? n : (size_t)room;
         st->tx_copying = true;
-        pthread_mutex_unlock(&s->lock);
+        qs_unlock(s);
         qs_copy_in(&from, chunk->data + chunk->len, n);
         pthread_mutex_lock(&s->lock);
         st->tx_copying = false;
@@ -430,7 +430,7 @@ static ssize_t qs_send_bytes(qs_sock *s, qs_stream *st, const struct msghdr *msg
         qs_kick(s, QS_ASK_TX);
     }
     qs_ready_update(s);
-    qs_wake(s); /* a thread may wait for this one to end */
+    qs_wake(s, QS_WAIT_TX); /* a thread may wait for this one to end */
     return done > 0 || total == 0 ? (ssize_t)done : rc;
 }
 
@@ -444,7 +444,7 @@ static ssize_t qs_send_stream(qs_sock *s, const struct msghdr *msg, size_t total
         result = -EPIPE;
     } else if (total == 0 && (args->flags & QS_MSG_FIN) == 0) {
         result = s->protocol == QS_PROTO_DRAFT ? 0 : -EMSGSIZE;
-        pthread_mutex_unlock(&s->lock);
+        qs_unlock(s);
         return result;
     } else {
         result = qs_pick_stream(s, args, &st);
@@ -454,7 +454,7 @@ static ssize_t qs_send_stream(qs_sock *s, const struct msghdr *msg, size_t total
         result = qs_send_bytes(s, st, msg, total, args);
         qs_stream_leave(s, st);
     }
-    pthread_mutex_unlock(&s->lock);
+    qs_unlock(s);
     return result;
 }
 

@@ -23,7 +23,7 @@ static void qs_verb_run(void *ctx)
     qs_verb_task *task = (qs_verb_task *)ctx;
     pthread_mutex_lock(&task->s->lock);
     quring_conn conn = task->s->conn;
-    pthread_mutex_unlock(&task->s->lock);
+    qs_unlock(task->s);
     task->status = conn.handle == 0 ? QURING_E_STATE : task->fn(task->s, conn);
 }
 
@@ -54,7 +54,7 @@ static quring_status qs_try_move(qs_sock *s, quring_conn conn)
 {
     pthread_mutex_lock(&s->lock);
     quring_addr to = s->move_to;
-    pthread_mutex_unlock(&s->lock);
+    qs_unlock(s);
     quring_status status = quring_conn_migrate(conn, &to);
     bool early = status == QURING_E_STATE && !qs_is_confirmed(conn);
     return early || status == QURING_E_LIMIT ? QURING_E_AGAIN : status;
@@ -67,7 +67,7 @@ static void qs_later_run(void *ctx)
     quring_conn conn = s->conn;
     uint32_t later = s->later;
     bool over = conn.handle == 0 || qs_now_ns() >= s->later_until_ns;
-    pthread_mutex_unlock(&s->lock);
+    qs_unlock(s);
     uint32_t left = 0;
     if ((later & QS_LATER_KEYS) != 0 && !over && qs_try_keys(s, conn) == QURING_E_AGAIN) {
         left |= QS_LATER_KEYS;
@@ -83,7 +83,7 @@ static void qs_later_run(void *ctx)
     s->keys_pending = s->keys_pending && !over;
     bool again = s->later != 0;
     s->later_runs = again;
-    pthread_mutex_unlock(&s->lock);
+    qs_unlock(s);
     uint64_t id = 0;
     if (!again || quring_timer(&id, qs_now_ns() + QS_LATER_STEP_NS, qs_later_run, s) != QURING_OK) {
         qs_unref(s);
@@ -115,7 +115,7 @@ int qs_verb_update_keys(qs_sock *s)
              : s->keys_pending          ? -EINVAL
                                         : 0;
     s->keys_pending = s->keys_pending || rc == 0;
-    pthread_mutex_unlock(&s->lock);
+    qs_unlock(s);
     rc = rc == 0 ? qs_verb(s, qs_try_keys, &status) : rc;
     if (rc != 0 || status == QURING_OK) {
         return rc;
@@ -124,7 +124,7 @@ int qs_verb_update_keys(qs_sock *s)
     /* AGAIN: not confirmed, or the last keys are still kept */
     rc = status == QURING_E_AGAIN ? qs_do_later(s, QS_LATER_KEYS) : -EINVAL;
     s->keys_pending = rc == 0;
-    pthread_mutex_unlock(&s->lock);
+    qs_unlock(s);
     return rc;
 }
 
@@ -156,7 +156,7 @@ static int qs_move(qs_sock *s, const quring_addr *to)
         s->moving = true;
         s->move_to = *to;
     }
-    pthread_mutex_unlock(&s->lock);
+    qs_unlock(s);
     rc = rc == 0 ? qs_verb(s, qs_try_move, &status) : rc;
     if (rc != 0 || status == QURING_OK) {
         return rc;
@@ -167,7 +167,7 @@ static int qs_move(qs_sock *s, const quring_addr *to)
          : status == QURING_E_NOMEM ? -ENOMEM
                                     : -EINVAL;
     s->moving = rc == 0;
-    pthread_mutex_unlock(&s->lock);
+    qs_unlock(s);
     return rc;
 }
 
@@ -185,7 +185,7 @@ static int qs_prefer(qs_sock *s, const quring_addr *to)
     pthread_mutex_lock(&s->lock);
     bool able = s->state == QS_CONNECTING && s->preferred_port == NULL && to->port != 0 &&
                 !qs_addr_is_any(to) && !qs_addr_equal(to, &s->local);
-    pthread_mutex_unlock(&s->lock);
+    qs_unlock(s);
     qs_port *port = NULL;
     int rc = able ? qs_port_take(&port, to) : -EINVAL;
     if (rc != 0) {
@@ -197,7 +197,7 @@ static int qs_prefer(qs_sock *s, const quring_addr *to)
         s->preferred_port = port; /* as long as the socket lives */
         s->move_to = *to;
     }
-    pthread_mutex_unlock(&s->lock);
+    qs_unlock(s);
     if (!able) {
         qs_port_drop(port); /* another thread was faster */
         return -EINVAL;
@@ -222,7 +222,7 @@ int qs_verb_migrate(qs_sock *s, const void *value, size_t len)
     }
     pthread_mutex_lock(&s->lock);
     bool prefer = s->is_server && s->state == QS_CONNECTING;
-    pthread_mutex_unlock(&s->lock);
+    qs_unlock(s);
     return prefer ? qs_prefer(s, &to) : qs_move(s, &to);
 }
 
@@ -260,7 +260,7 @@ int qs_verb_give_token(qs_sock *s)
     quring_status status = QURING_OK;
     pthread_mutex_lock(&s->lock);
     bool able = s->is_server && s->state == QS_ESTABLISHED;
-    pthread_mutex_unlock(&s->lock);
+    qs_unlock(s);
     int rc = able ? qs_verb(s, qs_try_token, &status) : -EINVAL;
     return rc != 0 ? rc : status == QURING_OK ? 0 : status == QURING_E_AGAIN ? -EAGAIN : -EINVAL;
 }

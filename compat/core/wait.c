@@ -10,9 +10,10 @@
 
 typedef struct qs_sleep {
     qs_sock *s;
+    uint32_t what;
     const qs_hold *hold;
     uint32_t seen;
-    struct timespec left;
+    struct timespec until;
     bool has_limit;
 } qs_sleep;
 
@@ -20,9 +21,15 @@ typedef struct qs_sleep {
  * after others; with one it always returns EINTR: what socket calls do. */
 static int qs_sleep_now(qs_sleep *sleep)
 {
-    long rc = syscall(SYS_futex, &sleep->s->seq, FUTEX_WAIT_PRIVATE, sleep->seen,
-                      sleep->has_limit ? &sleep->left : NULL, NULL, 0);
+    long rc = syscall(SYS_futex, &sleep->s->seq, FUTEX_WAIT_BITSET_PRIVATE, sleep->seen,
+                      sleep->has_limit ? &sleep->until : NULL, NULL, sleep->what);
     return rc == 0 ? 0 : errno;
+}
+
+static void qs_count_waiter(qs_sock *s, uint32_t what, int by)
+{
+    s->rx_waiters = (uint16_t)(s->rx_waiters + ((what & QS_WAIT_RX) != 0 ? by : 0));
+    s->tx_waiters = (uint16_t)(s->tx_waiters + ((what & QS_WAIT_TX) != 0 ? by : 0));
 }
 
 /* The thread ends here: what its call held is given back, and the front's reference. */
@@ -31,15 +38,15 @@ static void qs_sleep_cancelled(void *arg)
     const qs_sleep *sleep = (const qs_sleep *)arg;
     qs_sock *s = sleep->s;
     pthread_mutex_lock(&s->lock);
-    s->waiters--;
+    qs_count_waiter(s, sleep->what, -1);
     qs_stream *st = sleep->hold->stream;
     if (st != NULL) {
         st->tx_busy = st->tx_busy && !sleep->hold->is_sending;
         qs_stream_leave(s, st);
-        qs_wake(s);
+        qs_wake(s, QS_WAIT_ALL);
     }
     void *cookie = s->cookie;
-    pthread_mutex_unlock(&s->lock);
+    qs_unlock(s);
     qs_the_host->cancelled(cookie);
 }
 
@@ -57,30 +64,45 @@ static int qs_sleep_cancellable(qs_sleep *sleep)
     return error;
 }
 
-int qs_wait(qs_sock *s, uint64_t deadline_ns, const qs_hold *hold)
+int qs_wait(qs_sock *s, uint32_t what, uint64_t deadline_ns, const qs_hold *hold)
 {
-    qs_sleep sleep = {.s = s, .hold = hold, .has_limit = deadline_ns != 0};
+    qs_sleep sleep = {.s = s, .what = what, .hold = hold, .has_limit = deadline_ns != 0};
     if (deadline_ns != 0) {
-        uint64_t now = qs_now_ns();
-        if (now >= deadline_ns) {
+        if (qs_now_ns() >= deadline_ns) {
             return -EAGAIN;
         }
-        sleep.left.tv_sec = (time_t)((deadline_ns - now) / QS_NS_PER_S);
-        sleep.left.tv_nsec = (long)((deadline_ns - now) % QS_NS_PER_S);
+        sleep.until.tv_sec = (time_t)(deadline_ns / QS_NS_PER_S);
+        sleep.until.tv_nsec = (long)(deadline_ns % QS_NS_PER_S);
     }
     sleep.seen = s->seq;
-    s->waiters++;
-    pthread_mutex_unlock(&s->lock);
+    qs_count_waiter(s, what, 1);
+    qs_unlock(s);
     int error = hold != NULL ? qs_sleep_cancellable(&sleep) : qs_sleep_now(&sleep);
     pthread_mutex_lock(&s->lock);
-    s->waiters--;
+    qs_count_waiter(s, what, -1);
     return error == EINTR ? -EINTR : error == ETIMEDOUT ? -EAGAIN : 0;
 }
 
-void qs_wake(qs_sock *s)
+void qs_wake(qs_sock *s, uint32_t what)
 {
+    uint32_t waiting =
+        (s->rx_waiters > 0 ? QS_WAIT_RX : 0u) | (s->tx_waiters > 0 ? QS_WAIT_TX : 0u);
     __atomic_add_fetch(&s->seq, 1, __ATOMIC_RELEASE);
-    if (s->waiters > 0) {
-        syscall(SYS_futex, &s->seq, FUTEX_WAKE_PRIVATE, INT32_MAX, NULL, NULL, 0);
+    s->wake_due = (uint8_t)(s->wake_due | (what & waiting));
+}
+
+void qs_unlock(qs_sock *s)
+{
+    uint32_t *seq = &s->seq;
+    uint32_t wake = s->wake_due;
+    bool kick = s->kick_due;
+    s->wake_due = 0;
+    s->kick_due = false;
+    pthread_mutex_unlock(&s->lock);
+    if (kick) {
+        qs_kick_post(s); /* with a reference of its own */
+    }
+    if (wake != 0) { /* if the socket is gone by now, nobody waits there */
+        syscall(SYS_futex, seq, FUTEX_WAKE_BITSET_PRIVATE, INT32_MAX, NULL, NULL, wake);
     }
 }

@@ -83,11 +83,12 @@ static void qs_watch_start(void)
     pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
 
-void qs_watch_add(qs_sock *s, int fd)
+bool qs_watch_add(qs_sock *s, int fd)
 {
     if (fd < 0 || fd >= QS_BELLS_MAX) {
-        return;
+        return false;
     }
+    bool watched = false;
     pthread_mutex_lock(&qs_watch_lock);
     if (qs_watch_fd < 0) {
         qs_watch_start();
@@ -96,9 +97,10 @@ void qs_watch_add(qs_sock *s, int fd)
     if (qs_watch_fd >= 0) {
         /* Hang-ups are always told; once is enough. */
         struct epoll_event event = {.events = EPOLLET, .data.fd = fd};
-        (void)epoll_ctl(qs_watch_fd, EPOLL_CTL_ADD, fd, &event);
+        watched = epoll_ctl(qs_watch_fd, EPOLL_CTL_ADD, fd, &event) == 0;
     }
     pthread_mutex_unlock(&qs_watch_lock);
+    return watched;
 }
 
 void qs_watch_close(int fd)

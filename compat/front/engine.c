@@ -106,7 +106,7 @@ const qs_ops *qf_engine_load(void)
             ops->start(&qf_host);
             atomic_store_explicit(&qf_ops, ops, memory_order_release);
             atomic_fetch_add(&qf_in_use, 1); /* from now on the engine has descriptors */
-            pthread_atfork(NULL, NULL, qf_engine_in_child);
+            pthread_atfork(qf_copied, NULL, qf_engine_in_child);
             atexit(qf_at_exit);
         }
     }

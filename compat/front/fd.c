@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/syscall.h>
 
 #include "compat/front/call.h"
 
@@ -83,6 +84,39 @@ QF_EXPORT void closefrom(int low)
             (void)close((int)fd);
         }
     }
+}
+
+/* ---- raw ------------------------------------------------------------------------------------------------ */
+
+/* What would take a number from a socket behind our back; everything else goes on as it came. */
+QF_EXPORT long syscall(long number, ...)
+{
+    long arg[6];
+    va_list args;
+    va_start(args, number);
+    for (int i = 0; i < 6; i++) {
+        arg[i] = va_arg(args, long);
+    }
+    va_end(args);
+    if (qf_any()) {
+        switch (number) {
+        case SYS_close:
+            return close((int)arg[0]);
+#ifdef SYS_dup2
+        case SYS_dup2:
+            return dup2((int)arg[0], (int)arg[1]);
+#endif
+        case SYS_dup3:
+            return dup3((int)arg[0], (int)arg[1], (int)arg[2]);
+#ifdef SYS_close_range
+        case SYS_close_range:
+            return close_range((unsigned)arg[0], (unsigned)arg[1], (int)arg[2]);
+#endif
+        default:
+            break;
+        }
+    }
+    return QF_REAL(syscall)(number, arg[0], arg[1], arg[2], arg[3], arg[4], arg[5]);
 }
 
 /* ---- copies --------------------------------------------------------------------------------------------- */

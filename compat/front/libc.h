@@ -67,7 +67,8 @@ struct mmsghdr;
     X(ssize_t, pwritev2, (int, const struct iovec *, int, off_t, int))                             \
     X(FILE *, fdopen, (int, const char *))                                                         \
     X(pid_t, _Fork, (void))                                                                        \
-    X(int, close_range, (unsigned, unsigned, int))
+    X(int, close_range, (unsigned, unsigned, int))                                                 \
+    X(long, syscall, (long, ...))
 
 typedef struct qf_libc {
 #define X(result, name, parameters) result(*name) parameters;

@@ -4,6 +4,7 @@
 /* No handlers run after _Fork: ours does. */
 QF_EXPORT pid_t _Fork(void)
 {
+    qf_copied();
     pid_t pid = QF_REAL(_Fork)();
     if (pid == 0) {
         qf_engine_in_child();

@@ -53,8 +53,9 @@ static int qf_publish(qs_sock *sock, int flags)
         return -1;
     }
     qf_engine()->set_nonblock(sock, (flags & SOCK_NONBLOCK) != 0);
-    qf_engine()->attach(sock, pair[1], pair[0], entry);
+    bool watched = qf_engine()->attach(sock, pair[1], pair[0], entry);
     qf_show(entry, pair[0]);
+    qf_watched(entry, watched);
     return pair[0];
 }
 

@@ -17,8 +17,9 @@ uint32_t qf_generation;
 
 static pthread_mutex_t qf_lock = PTHREAD_MUTEX_INITIALIZER;
 static qf_entry *qf_free_list;
-static qf_entry *qf_all; /* ever made; for those that come over UNIX sockets */
-static int qf_highest;   /* descriptor in the table so far */
+static qf_entry *qf_all;           /* ever made; for those that come over UNIX sockets */
+static _Atomic bool qf_has_copies; /* this process has forked */
+static int qf_highest;             /* descriptor in the table so far */
 
 /* Stands in the table for a descriptor that is being closed. */
 static qf_entry qf_leaving;
@@ -29,6 +30,32 @@ static bool qf_is_its(const qf_entry *entry, int fd)
 {
     struct stat st;
     return fstat(fd, &st) == 0 && st.st_ino == entry->ino && st.st_dev == entry->dev;
+}
+
+static bool qf_is_sure(const qf_entry *entry)
+{
+    return !atomic_load_explicit(&entry->unsure, memory_order_relaxed) &&
+           !atomic_load_explicit(&qf_has_copies, memory_order_relaxed);
+}
+
+/* After each change of what it looks at; lock held. */
+static void qf_judge(qf_entry *entry)
+{
+    bool unsure = !entry->watched || entry->fds > 1 || entry->travels;
+    atomic_store_explicit(&entry->unsure, unsure, memory_order_relaxed);
+}
+
+void qf_watched(qf_entry *entry, bool watched)
+{
+    (void)pthread_mutex_lock(&qf_lock);
+    entry->watched = watched;
+    qf_judge(entry);
+    (void)pthread_mutex_unlock(&qf_lock);
+}
+
+void qf_copied(void)
+{
+    atomic_store_explicit(&qf_has_copies, true, memory_order_relaxed);
 }
 
 static bool qf_ref(qf_entry *entry)
@@ -70,6 +97,7 @@ static int qf_other_fd(const qf_entry *entry)
 static bool qf_less(qf_entry *entry, bool look_for_other)
 {
     entry->fds--;
+    qf_judge(entry);
     if (entry->fds > 0) {
         if (look_for_other) {
             qf_engine()->set_fd(entry->sock, qf_other_fd(entry));
@@ -142,7 +170,7 @@ qf_entry *qf_get(int fd, bool *out_dead)
             qf_put(entry); /* it had become another socket's */
             continue;
         }
-        if (qf_is_its(entry, fd)) {
+        if (qf_is_sure(entry) || qf_is_its(entry, fd)) {
             return entry;
         }
         qf_drop_stale(entry, fd);
@@ -173,10 +201,12 @@ qf_entry *qf_new(int fd, qs_sock *sock)
         entry->fds = 0;
         entry->leaving = 0;
         entry->travels = false;
+        entry->watched = false;
         entry->gone = false;
         entry->closed = false;
         entry->ino = st.st_ino;
         entry->dev = st.st_dev;
+        qf_judge(entry);
         atomic_store_explicit(&entry->refs, 1, memory_order_release);
         atomic_fetch_add_explicit(&qf_in_use, 1, memory_order_relaxed);
     }
@@ -202,6 +232,7 @@ void qf_show(qf_entry *entry, int fd)
     bool last = false;
     pthread_mutex_lock(&qf_lock);
     entry->fds++;
+    qf_judge(entry);
     qf_entry *old = qf_put_in(entry, fd, &last);
     pthread_mutex_unlock(&qf_lock);
     if (last) {
@@ -216,6 +247,7 @@ qf_entry *qf_copy_begin(int fd)
     if (entry != NULL) {
         pthread_mutex_lock(&qf_lock);
         entry->fds++; /* a close meanwhile is not the last */
+        qf_judge(entry);
         pthread_mutex_unlock(&qf_lock);
     }
     return entry;
@@ -280,6 +312,7 @@ void qf_hidden(qf_entry *entry, int fd, bool closed)
     }
     entry->leaving--;
     entry->fds = closed && entry->gone ? 1 : entry->fds;
+    qf_judge(entry);
     bool last = closed && qf_less(entry, false);
     pthread_mutex_unlock(&qf_lock);
     if (last) {
@@ -326,6 +359,7 @@ void qf_sent(int fd)
     if (entry != NULL) {
         pthread_mutex_lock(&qf_lock);
         entry->travels = true;
+        qf_judge(entry);
         pthread_mutex_unlock(&qf_lock);
         qf_put(entry);
     }
@@ -344,6 +378,7 @@ void qf_received(int fd)
         if (entry->sock != NULL && !entry->closed && entry->generation == qf_generation &&
             entry->ino == st.st_ino && entry->dev == st.st_dev) {
             entry->fds++;
+            qf_judge(entry);
             old = qf_put_in(entry, fd, &old_last);
             qf_engine()->set_fd(entry->sock, fd);
             break;

@@ -3,8 +3,9 @@
  * Shape:  an array by descriptor; an entry counts its descriptors (dup) and the calls under way. Entries
  *         are never freed, only used again, so that a look-up needs no lock.
  * Truth:  the kernel's. A descriptor can be closed, and its number given to another file, without our
- *         knowledge (fclose inside libc, a raw system call): every look-up of an entry compares the
- *         inode, and what does not fit is taken off the table.
+ *         knowledge. While an entry has one descriptor the kernel says when that is gone (`gone` of
+ *         qs_host); with more of them, or copies in other processes, it would not: then every look-up
+ *         compares the inode, and what does not fit is taken off the table.
  * Fork:   entries belong to the process that made them; in a child they are dead: EBADF.
  */
 #ifndef COMPAT_FRONT_TABLE_H
@@ -27,6 +28,8 @@ typedef struct qf_entry {
     _Atomic uint32_t refs; /* calls under way, and one while there are descriptors; 0: unused */
     uint32_t fds;          /* descriptors in the table, and copies under way; table lock */
     _Atomic uint32_t generation; /* of the process */
+    _Atomic bool unsure;         /* the kernel may not say when a descriptor is gone */
+    bool watched;                /* it says when the last one is */
     uint32_t leaving;            /* closes under way */
     bool travels; /* a copy was sent over a UNIX socket: the kernel says when the last is gone */
     bool gone;    /* so the kernel says; told during a close */
@@ -62,6 +65,9 @@ void qf_put(qf_entry *entry);
 qf_entry *qf_new(int fd, qs_sock *sock);
 void qf_show(qf_entry *entry, int fd);
 
+/* qf_watched: attach has said whether the kernel's word on the last descriptor will come. */
+void qf_watched(qf_entry *entry, bool watched);
+
 /* Closing a descriptor: qf_hide takes it off the table (calls that look for it meanwhile fail with EBADF)
  * and returns what it stood for, NULL for nothing of ours; then comes the real call; qf_hidden ends it, and
  * closes the socket with its last descriptor. With `closed` false nothing has happened after all. */
@@ -80,7 +86,9 @@ void qf_received(int fd);
 /* What the engine tells. */
 extern const qs_host qf_host;
 
-/* In a child after fork. qf_say_forked tells once why the parent's sockets do not work there. */
+/* qf_copied: another process may have a copy of every descriptor now. qf_forked: in a child after fork.
+ * qf_say_forked tells once why the parent's sockets do not work there. */
+void qf_copied(void);
 void qf_forked(void);
 void qf_say_forked(void);
 

@@ -4,6 +4,9 @@
 #include <csignal>
 #include <fcntl.h>
 #include <poll.h>
+#include <string>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <thread>
 #include <unistd.h>
@@ -122,6 +125,80 @@ TEST(Descriptor, ANumberThatIsAnothersNow)
         close(pipes[1]);
         EXPECT_TRUE(hears_close(pair));
     }
+}
+
+#if defined(__x86_64__)
+/* Not even through syscall(). With one descriptor the kernel tells; with two every call looks. */
+TEST(Descriptor, ClosedWithoutLibc)
+{
+    auto close_alone = [](int fd) {
+        long rc;
+        __asm__ volatile("syscall" : "=a"(rc) : "a"(SYS_close), "D"(fd) : "rcx", "r11", "memory");
+        return rc;
+    };
+    for (bool two : {false, true}) {
+        Pair pair = make_pair();
+        Fd other(two ? dup(pair.server) : -1);
+        int number = pair.server.release();
+        int pipes[2];
+        ASSERT_EQ(0, pipe(pipes));
+        ASSERT_EQ(0, close_alone(number));
+        EXPECT_TRUE(two || hears_close(pair));
+        ASSERT_EQ(number, fcntl(pipes[1], F_DUPFD, number));
+        ASSERT_EQ(3, write(number, "new", 3));
+        char buf[8];
+        ASSERT_EQ(3, read(pipes[0], buf, sizeof(buf)));
+        EXPECT_EQ(0, close(number));
+        close(pipes[0]);
+        close(pipes[1]);
+        EXPECT_TRUE(!two || hears_nothing(pair));
+    }
+}
+#endif
+
+namespace
+{
+
+/* What PR_SET_SYSCALL_USER_DISPATCH asks before each system call of this thread. */
+volatile char g_dispatch;
+volatile int g_calls;
+
+void on_call(int)
+{
+    g_calls = g_calls + 1;
+    g_dispatch = 0; /* SYSCALL_DISPATCH_FILTER_ALLOW: the rest passes */
+}
+
+} // namespace
+
+TEST(Descriptor, ABusySocketCostsNoSystemCall)
+{
+    Pair pair = make_pair();
+    const std::string text(1000, 'x');
+    ASSERT_EQ(1000, send(pair.client, text.data(), text.size(), MSG_SYN));
+    int waiting = 0;
+    for (int i = 0; i < 1000 && waiting < 1000; i++) {
+        ASSERT_EQ(0, ioctl(pair.server, FIONREAD, &waiting));
+        usleep(1000);
+    }
+    ASSERT_EQ(1000, waiting);
+    struct sigaction act = {};
+    act.sa_handler = on_call;
+    ASSERT_EQ(0, sigaction(SIGSYS, &act, nullptr));
+    if (prctl(59 /* PR_SET_SYSCALL_USER_DISPATCH */, 1, 0, 0, &g_dispatch) != 0) {
+        GTEST_SKIP() << "the kernel is older than 5.11";
+    }
+    char buf[16];
+    ssize_t got = 0;
+    g_dispatch = 1; /* SYSCALL_DISPATCH_FILTER_BLOCK */
+    for (int i = 0; i < 10; i++) {
+        got += recv(pair.server, buf, 10, 0);
+    }
+    g_dispatch = 0;
+    EXPECT_EQ(100, got);
+    EXPECT_EQ(0, g_calls);
+    (void)prctl(59, 0, 0, 0, 0);
+    (void)signal(SIGSYS, SIG_DFL);
 }
 
 TEST(Descriptor, AStreamOfStdio)
