@@ -14,9 +14,9 @@
 #define BODY_OFF   (NONCE_OFF + NONCE_LEN)
 #define IP_FIELD   17u /* family, address */
 #define CID_FIELD  (1u + QUIC_CID_LEN_MAX)
-/* issued (8), address, port (2), two CIDs */
+/* issued (8), address, port (2), version (4), two CIDs */
 #define RETRY_ADDR_OFF 8u
-#define RETRY_CIDS_OFF (RETRY_ADDR_OFF + IP_FIELD + 2u)
+#define RETRY_CIDS_OFF (RETRY_ADDR_OFF + IP_FIELD + 2u + 4u)
 #define RETRY_BODY_LEN (RETRY_CIDS_OFF + 2u * CID_FIELD)
 /* issued (8), address, version (4), id */
 #define NEW_ADDR_OFF 8u
@@ -150,21 +150,29 @@ static bool is_current(quic_ns issued, quic_ns lifetime, quic_ns now)
 
 /* ---- Retry ----------------------------------------------------------------------------------- */
 
+/* What a Retry token is bound to. */
+static void put_client(uint8_t *p, const quic_addr *client, uint32_t version)
+{
+    p = put_ip(p, client);
+    put_be(p, client->port, 2);
+    put_be(p + 2, version, 4);
+}
+
 quic_rc quic_token_retry_make(const quic_token_keys *keys, uint8_t out[QUIC_TOKEN_RETRY_LEN],
-                              const quic_rng *rng, const quic_addr *client,
+                              const quic_rng *rng, const quic_addr *client, uint32_t version,
                               const quic_cid *original_dcid, const quic_cid *retry_scid,
                               quic_ns now)
 {
     uint8_t body[RETRY_BODY_LEN];
     put_be(body, now, 8);
-    put_be(put_ip(body + RETRY_ADDR_OFF, client), client->port, 2);
+    put_client(body + RETRY_ADDR_OFF, client, version);
     put_cid(put_cid(body + RETRY_CIDS_OFF, original_dcid), retry_scid);
     return seal(keys, out, TYPE_RETRY, rng, body, sizeof(body));
 }
 
 quic_rc quic_token_retry_open(const quic_token_keys *keys, quic_token_retry *out,
                               const uint8_t *token, size_t len, const quic_addr *client,
-                              quic_ns lifetime, quic_ns now)
+                              uint32_t version, quic_ns lifetime, quic_ns now)
 {
     uint8_t body[RETRY_BODY_LEN];
     if (len != QUIC_TOKEN_RETRY_LEN || token[0] != TYPE_RETRY) {
@@ -173,12 +181,12 @@ quic_rc quic_token_retry_open(const quic_token_keys *keys, quic_token_retry *out
     if (!unseal(keys, body, sizeof(body), token)) {
         return QUIC_V_INVALID_TOKEN;
     }
-    uint8_t addr[IP_FIELD + 2];
-    put_be(put_ip(addr, client), client->port, 2);
+    uint8_t bound[RETRY_CIDS_OFF - RETRY_ADDR_OFF];
+    put_client(bound, client, version);
     const quic_ns issued = get_be(body, 8);
-    if (CRYPTO_memcmp(addr, body + RETRY_ADDR_OFF, sizeof(addr)) != 0 ||
+    if (CRYPTO_memcmp(bound, body + RETRY_ADDR_OFF, sizeof(bound)) != 0 ||
         !is_current(issued, lifetime, now)) {
-        return QUIC_V_INVALID_TOKEN; /* RFC 9000 8.1.2, 8.1.4 */
+        return QUIC_V_INVALID_TOKEN; /* RFC 9000 8.1.2, 8.1.4; RFC 9369 5 */
     }
     quic_token_retry result = {.issued = issued};
     if (!get_cid(&result.original_dcid, body + RETRY_CIDS_OFF) ||

@@ -22,7 +22,7 @@
 extern "C" {
 #endif
 
-#define QUIC_TOKEN_RETRY_LEN 98u
+#define QUIC_TOKEN_RETRY_LEN 102u
 #define QUIC_TOKEN_NEW_LEN   74u /* another size than Retry's */
 #define QUIC_TOKEN_ID_LEN    16u
 #define QUIC_TOKEN_SKEW_NS   (5 * QUIC_NS_PER_S)
@@ -59,23 +59,25 @@ void quic_token_keys_rotate(quic_token_keys *keys, const uint8_t root_secret[32]
 
 /* ---- Retry ----------------------------------------------------------------------------------- */
 
-/* quic_token_retry_make writes QUIC_TOKEN_RETRY_LEN bytes for the client at `client`.
+/* quic_token_retry_make writes QUIC_TOKEN_RETRY_LEN bytes for the client at `client`, whose Initial is of
+ * `version`.
  * Returns QUIC_OK; QUIC_E_CRYPTO. */
 QUIC_NODISCARD quic_rc quic_token_retry_make(const quic_token_keys *keys,
                                              uint8_t out[QUIC_TOKEN_RETRY_LEN], const quic_rng *rng,
-                                             const quic_addr *client, const quic_cid *original_dcid,
+                                             const quic_addr *client, uint32_t version,
+                                             const quic_cid *original_dcid,
                                              const quic_cid *retry_scid, quic_ns now);
 
-/* quic_token_retry_open checks a token that came from `client`.
+/* quic_token_retry_open checks a token that came from `client` in an Initial of `version`.
  *
  * Returns QUIC_OK with *out filled;
  *   QUIC_E_DROP           no Retry token (size or type): act as if there were none
- *   QUIC_V_INVALID_TOKEN  one, but not of these keys, older than `lifetime`, from the future, or
- *                         another client's: who sends it takes no second Retry (RFC 9000 8.1.2) */
+ *   QUIC_V_INVALID_TOKEN  one, but not of these keys, older than `lifetime`, from the future,
+ *                         another client's, or of another version (RFC 9369 5): who sends it takes no second Retry (RFC 9000 8.1.2) */
 QUIC_NODISCARD quic_rc quic_token_retry_open(const quic_token_keys *keys, quic_token_retry *out,
                                              const uint8_t *token, size_t len,
-                                             const quic_addr *client, quic_ns lifetime,
-                                             quic_ns now);
+                                             const quic_addr *client, uint32_t version,
+                                             quic_ns lifetime, quic_ns now);
 
 /* ---- NEW_TOKEN ------------------------------------------------------------------------------- */
 

@@ -81,7 +81,8 @@ static token_worth judge_token(quic_endpoint *ep, const quic_accept_config *acce
         return TOKEN_NONE;
     }
     quic_rc rc = quic_token_retry_open(&ep->env.token_keys, out_retry, h->token, h->token_len, from,
-                                       QUIC_RETRY_TOKEN_LIFETIME_NS, now + ep->env.wall_offset_ns);
+                                       h->version, QUIC_RETRY_TOKEN_LIFETIME_NS,
+                                       now + ep->env.wall_offset_ns);
     if (rc != QUIC_E_DROP) {
         bool good = rc == QUIC_OK && quic_cid_is(&out_retry->retry_scid, h->dcid, h->dcid_len);
         ep->counters.drop_token += good ? 0 : 1;

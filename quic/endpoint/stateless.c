@@ -97,8 +97,8 @@ void quic_endpoint_answer_retry(quic_endpoint *ep, const quic_path_addr *path,
     quic_cid_set(&client_scid, h->scid, h->scid_len);
     quic_conn_env_make_cid(&ep->env, &retry_scid, true);
     uint8_t token[QUIC_TOKEN_RETRY_LEN];
-    if (quic_token_retry_make(&ep->env.token_keys, token, ep->env.rng, &path->remote, &original,
-                              &retry_scid, now + ep->env.wall_offset_ns) != QUIC_OK) {
+    if (quic_token_retry_make(&ep->env.token_keys, token, ep->env.rng, &path->remote, h->version,
+                              &original, &retry_scid, now + ep->env.wall_offset_ns) != QUIC_OK) {
         return;
     }
     quic_answer *answer = push_answer(ep, path);

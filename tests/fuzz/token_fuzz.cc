@@ -56,8 +56,8 @@ void check_retry(World &w, fuzz::Input *in)
     quic_cid_set(&odcid, bytes.data(), bytes.size());
     scid.len = 8;
     std::vector<uint8_t> token(QUIC_TOKEN_RETRY_LEN);
-    FUZZ_CHECK(quic_token_retry_make(&w.tokens, token.data(), &w.rng, &w.client, &odcid, &scid,
-                                     issued) == QUIC_OK);
+    FUZZ_CHECK(quic_token_retry_make(&w.tokens, token.data(), &w.rng, &w.client, QUIC_VERSION_1,
+                                     &odcid, &scid, issued) == QUIC_OK);
     quic_addr from = w.client;
     bool other = (in->u8() & 3) == 1;
     from.port = static_cast<uint16_t>(from.port + (other ? 1 : 0));
@@ -66,8 +66,8 @@ void check_retry(World &w, fuzz::Input *in)
     bool spoiled = spoil(in, &token);
     quic_token_retry out;
     fuzz::Exact exact(token);
-    quic_rc rc = quic_token_retry_open(&w.tokens, &out, exact.data(), exact.size(), &from, life,
-                                       issued + age);
+    quic_rc rc = quic_token_retry_open(&w.tokens, &out, exact.data(), exact.size(), &from,
+                                       QUIC_VERSION_1, life, issued + age);
     if (token.size() != QUIC_TOKEN_RETRY_LEN || token[0] != type) {
         FUZZ_CHECK(rc == QUIC_E_DROP);
     } else if (spoiled || other || age > life + QUIC_NS_PER_S) {
@@ -162,8 +162,8 @@ void check_anything(World &w, fuzz::Input *in)
     quic_ticket_stamp stamp;
     std::vector<uint8_t> out(exact.size() + 1);
     size_t n = 0;
-    quic_rc rc =
-        quic_token_retry_open(&w.tokens, &retry, exact.data(), exact.size(), &w.client, 1, 1);
+    quic_rc rc = quic_token_retry_open(&w.tokens, &retry, exact.data(), exact.size(), &w.client,
+                                       QUIC_VERSION_1, 1, 1);
     FUZZ_CHECK(rc == QUIC_E_DROP || (rc == QUIC_V_INVALID_TOKEN && /* it looks like one */
                                      exact.size() == QUIC_TOKEN_RETRY_LEN));
     FUZZ_CHECK(quic_token_new_open(&w.tokens, &fresh, exact.data(), exact.size(), &w.client, 1, 1,

@@ -47,14 +47,14 @@ class Token : public ::testing::Test
         quic_token_keys_derive(&keys_, root.data());
         client_ = Addr(1, 5000);
         token_.resize(QUIC_TOKEN_RETRY_LEN);
-        EXPECT_EQ(quic_token_retry_make(&keys_, token_.data(), rng_.get(), &client_, &odcid_,
-                                        &scid_, 1000),
+        EXPECT_EQ(quic_token_retry_make(&keys_, token_.data(), rng_.get(), &client_, QUIC_VERSION_1,
+                                        &odcid_, &scid_, 1000),
                   QUIC_OK);
     }
     quic_rc Open(const Bytes &token, const quic_addr &client, quic_ns now)
     {
-        return quic_token_retry_open(&keys_, &out_, token.data(), token.size(), &client, kLifetime,
-                                     now);
+        return quic_token_retry_open(&keys_, &out_, token.data(), token.size(), &client,
+                                     QUIC_VERSION_1, kLifetime, now);
     }
     TestRng rng_;
     quic_token_keys keys_;
@@ -88,9 +88,9 @@ TEST_F(Token, LongestAndShortestCidsFit)
 {
     quic_cid empty = {};
     quic_cid longest = Cid("000102030405060708090a0b0c0d0e0f10111213");
-    ASSERT_EQ(
-        quic_token_retry_make(&keys_, token_.data(), rng_.get(), &client_, &longest, &empty, 5),
-        QUIC_OK);
+    ASSERT_EQ(quic_token_retry_make(&keys_, token_.data(), rng_.get(), &client_, QUIC_VERSION_1,
+                                    &longest, &empty, 5),
+              QUIC_OK);
     ASSERT_EQ(Open(token_, client_, 5), QUIC_OK);
     EXPECT_TRUE(quic_cid_equal(&out_.original_dcid, &longest));
     EXPECT_EQ(out_.retry_scid.len, 0);
@@ -107,9 +107,9 @@ TEST_F(Token, ExpiresExactlyAfterItsLifetime)
 TEST_F(Token, MayBeFromALittleInTheFuture)
 {
     const quic_ns issued = 100 * QUIC_NS_PER_S;
-    ASSERT_EQ(
-        quic_token_retry_make(&keys_, token_.data(), rng_.get(), &client_, &odcid_, &scid_, issued),
-        QUIC_OK);
+    ASSERT_EQ(quic_token_retry_make(&keys_, token_.data(), rng_.get(), &client_, QUIC_VERSION_1,
+                                    &odcid_, &scid_, issued),
+              QUIC_OK);
     EXPECT_EQ(Open(token_, client_, issued - QUIC_TOKEN_SKEW_NS), QUIC_OK);
     EXPECT_EQ(Open(token_, client_, issued - QUIC_TOKEN_SKEW_NS - 1), QUIC_V_INVALID_TOKEN);
 }
@@ -121,6 +121,14 @@ TEST_F(Token, RefusesAnotherAddressOrPort)
     quic_addr v6 = client_;
     v6.family = 6;
     EXPECT_EQ(Open(token_, v6, 2000), QUIC_V_INVALID_TOKEN);
+}
+
+/* RFC 9369 5 */
+TEST_F(Token, RefusesAnotherVersion)
+{
+    EXPECT_EQ(quic_token_retry_open(&keys_, &out_, token_.data(), token_.size(), &client_,
+                                    QUIC_VERSION_1 + 1, kLifetime, 2000),
+              QUIC_V_INVALID_TOKEN);
 }
 
 TEST_F(Token, RefusesEveryBitFlipAndEveryOtherSize)
@@ -145,9 +153,9 @@ TEST_F(Token, RefusesEveryBitFlipAndEveryOtherSize)
 TEST_F(Token, TwoTokensDiffer)
 {
     Bytes other(QUIC_TOKEN_RETRY_LEN);
-    ASSERT_EQ(
-        quic_token_retry_make(&keys_, other.data(), rng_.get(), &client_, &odcid_, &scid_, 1000),
-        QUIC_OK);
+    ASSERT_EQ(quic_token_retry_make(&keys_, other.data(), rng_.get(), &client_, QUIC_VERSION_1,
+                                    &odcid_, &scid_, 1000),
+              QUIC_OK);
     EXPECT_NE(other, token_);
 }
 
@@ -156,9 +164,9 @@ TEST_F(Token, OpensWithThePreviousRootSecret)
     quic_token_keys_rotate(&keys_, Bytes(32, 0x43).data());
     EXPECT_EQ(Open(token_, client_, 2000), QUIC_OK);
     Bytes fresh(QUIC_TOKEN_RETRY_LEN);
-    ASSERT_EQ(
-        quic_token_retry_make(&keys_, fresh.data(), rng_.get(), &client_, &odcid_, &scid_, 1500),
-        QUIC_OK);
+    ASSERT_EQ(quic_token_retry_make(&keys_, fresh.data(), rng_.get(), &client_, QUIC_VERSION_1,
+                                    &odcid_, &scid_, 1500),
+              QUIC_OK);
     EXPECT_EQ(Open(fresh, client_, 2000), QUIC_OK);
     quic_token_keys_rotate(&keys_, Bytes(32, 0x44).data());
     EXPECT_EQ(Open(fresh, client_, 2000), QUIC_OK);
@@ -266,7 +274,7 @@ TEST_F(NewToken, KindsAreNotMixedUp)
     for (int type = 0; type < 4; type++) {
         padded[0] = token_[0] = static_cast<uint8_t>(type);
         EXPECT_EQ(quic_token_retry_open(&keys_, &retry, padded.data(), padded.size(), &client_,
-                                        kLifetime, 2000),
+                                        QUIC_VERSION_1, kLifetime, 2000),
                   type == 1 ? quic_rc{QUIC_V_INVALID_TOKEN} : quic_rc{QUIC_E_DROP});
         EXPECT_EQ(Open(token_, client_, 2000), type == 2 ? QUIC_OK : QUIC_E_DROP);
     }

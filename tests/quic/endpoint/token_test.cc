@@ -514,9 +514,9 @@ class H73 : public Tokens
         const quic_cid odcid = make_cid(5);
         const quic_cid scid = make_cid(0x1111111111111100u + next_); /* of the next Initial */
         Bytes token(QUIC_TOKEN_RETRY_LEN);
-        EXPECT_EQ(
-            quic_token_retry_make(Keys(secret), token.data(), Rng(), &addr, &odcid, &scid, issued),
-            QUIC_OK);
+        EXPECT_EQ(quic_token_retry_make(Keys(secret), token.data(), Rng(), &addr, QUIC_VERSION_1,
+                                        &odcid, &scid, issued),
+                  QUIC_OK);
         return token;
     }
 
