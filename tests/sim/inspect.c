@@ -260,6 +260,11 @@ const quic_addr *sim_inspect_first_remote(const quic_conn *conn)
     return &conn->admitted;
 }
 
+bool sim_inspect_has_next_keys(const quic_conn *conn)
+{
+    return conn->rx_next != NULL;
+}
+
 bool sim_inspect_key_phase(const quic_conn *conn)
 {
     return conn->tx_phase;

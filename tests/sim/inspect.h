@@ -25,7 +25,9 @@ const char *sim_inspect_flow_settled(const quic_conn *from, const quic_conn *to)
  * key epochs. NULL, or what is wrong. */
 const char *sim_inspect_pair(const quic_conn *from, const quic_conn *to);
 
-/* sim_inspect_key_phase tells the current send phase. */
+/* sim_inspect_key_phase tells the current send phase; sim_inspect_has_next_keys whether the keys to open
+ * packets of the next one are there. */
+bool sim_inspect_has_next_keys(const quic_conn *conn);
 bool sim_inspect_key_phase(const quic_conn *conn);
 
 /* sim_inspect_state prints the connection in one line. */

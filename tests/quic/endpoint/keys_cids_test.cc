@@ -7,6 +7,8 @@
 namespace
 {
 
+using Bytes = std::vector<uint8_t>;
+
 bool phase_of(const Packet &p)
 {
     return quic_header_key_phase(p.bytes[0]); /* scripted: the shim's header protection is none */
@@ -34,6 +36,48 @@ TEST(KeyUpdate, PeerFollowsAndDataGoesOn)
         }
         EXPECT_EQ(net.client.close_kind(), QURING_CLOSE_NONE);
     }
+}
+
+/* RFC 9001 6.3: after a rest, when the keys of the next phase were given back, they are there before any packet
+ * is opened, whatever its Key Phase bit says. */
+TEST(KeyUpdate, ARestTakesTheNextKeysAndTheNextPacketBringsThemBack)
+{
+    for (bool updates : {false, true}) {
+        Net net;
+        ASSERT_TRUE(net.handshake());
+        net.run_for(kS);
+        EXPECT_TRUE(sim_inspect_has_next_keys(net.server.conn));
+        net.run_for(20 * kS);
+        EXPECT_FALSE(sim_inspect_has_next_keys(net.server.conn));
+        if (updates) {
+            ASSERT_EQ(quic_conn_update_keys(net.client.conn), QUIC_OK);
+        }
+        uint64_t id = net.write(net.client, "after a rest", true);
+        ASSERT_TRUE(net.run_until([&] { return net.server.streams[id].fin; }));
+        EXPECT_TRUE(sim_inspect_has_next_keys(net.server.conn));
+        EXPECT_EQ(sim_inspect_key_phase(net.server.conn), updates);
+        EXPECT_EQ(quic_endpoint_counters(net.server.ep)->drop_undecryptable, 0u);
+    }
+}
+
+/* A packet that nobody made brings them back, too: it takes no longer than others. */
+TEST(KeyUpdate, AForgedPacketAfterARestFindsTheNextKeys)
+{
+    Net net;
+    ASSERT_TRUE(net.handshake());
+    net.write(net.client, "x", true);
+    net.run_for(kS);
+    Bytes packet = net.sent.back().bytes;
+    for (const Packet &p : net.sent) {
+        if (p.to_server && !quic_header_is_long(p.bytes[0])) {
+            packet = p.bytes;
+        }
+    }
+    net.run_for(20 * kS);
+    ASSERT_FALSE(sim_inspect_has_next_keys(net.server.conn));
+    packet.back() ^= 1;
+    net.inject(net.server, packet);
+    EXPECT_TRUE(sim_inspect_has_next_keys(net.server.conn));
 }
 
 /* RFC 9001 6.1: not before the last one was acknowledged */
