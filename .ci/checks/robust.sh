@@ -12,5 +12,5 @@ tools/bazel build --curses=no --color=no --noshow_progress //tools/quicperf //te
 bin=$(tools/bazel info bazel-bin 2>/dev/null)
 python3 -B tests/robust/robust_test.py "$bin/tools/quicperf/quicperf" "$bin/tests/robust/flood" \
     --datagrams 1000000 --kills 20 --stop 5
-python3 -B tests/robust/idle_memory.py "$bin/tools/quicperf/quicperf" --runs 1 --max-kib 12 \
+python3 -B tests/robust/idle_memory.py "$bin/tools/quicperf/quicperf" --runs 1 --max-kib 8 \
     --quiet 5

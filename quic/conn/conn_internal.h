@@ -479,7 +479,10 @@ quic_rc quic_conn_open_other_phase(quic_conn *conn, quic_keys **out, uint64_t pn
                                    size_t hdr_len, size_t len);
 /* One of the current phase did not open: spends what one of another phase would have cost. */
 void quic_conn_open_again(quic_conn *conn, uint64_t pn, uint8_t *data, size_t hdr_len, size_t len);
+/* The keys of the next phase; keys while the connection is idle, and before it opens a packet after that. */
 void quic_conn_derive_next(quic_conn *conn);
+void quic_conn_rest_keys(quic_conn *conn);
+QUIC_NODISCARD bool quic_conn_wake_rx(quic_conn *conn);
 /* A packet was opened with `keys`: the peer may have begun a new phase. Returns QUIC_OK; negative;
  * QUIC_V_KEY_UPDATE. */
 quic_rc quic_conn_on_opened(quic_conn *conn, const quic_keys *keys, uint64_t pn, quic_ns now);

@@ -14,6 +14,26 @@ void quic_conn_derive_next(quic_conn *conn)
     }
 }
 
+/* Before packets are opened after a rest: all that may open them, whatever their Key Phase bit says. */
+bool quic_conn_wake_rx(quic_conn *conn)
+{
+    quic_keys *rx = conn->spaces[QUIC_SPACE_APP].rx;
+    quic_conn_derive_next(conn);
+    return rx == NULL || quic_keys_wake(rx) == QUIC_OK;
+}
+
+/* What idle connections do without. */
+void quic_conn_rest_keys(quic_conn *conn)
+{
+    quic_conn_space *app = &conn->spaces[QUIC_SPACE_APP];
+    quic_keys_destroy(conn->rx_next);
+    conn->rx_next = NULL;
+    if (app->rx != NULL && app->tx != NULL) {
+        quic_keys_rest(app->rx);
+        quic_keys_rest(app->tx);
+    }
+}
+
 /* Whether a packet opens with `keys`; leaves it as it is. */
 static bool opens_with(quic_conn *conn, quic_keys *keys, uint64_t pn, const uint8_t *data,
                        size_t hdr_len, size_t len)

@@ -62,8 +62,7 @@ static void trim(quic_conn *conn)
     quic_recovery_trim(&conn->recovery);
     quic_stream_table_trim(&conn->streams);
     quic_conn_trim_datagrams(conn);
-    quic_keys_destroy(conn->rx_next);
-    conn->rx_next = NULL; /* derived again before the next packet is opened */
+    quic_conn_rest_keys(conn);
     if (conn->spaces[QUIC_SPACE_APP].crypto != NULL) {
         quic_crypto_stream_trim(conn->spaces[QUIC_SPACE_APP].crypto);
     }

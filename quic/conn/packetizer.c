@@ -63,6 +63,9 @@ bool quic_packet_begin(quic_conn *conn, quic_packet_build *b, quic_space space, 
             return false;
         }
         b->early = true;
+    } else if (QUIC_UNLIKELY(quic_keys_is_resting(conn->spaces[space].tx)) &&
+               quic_keys_wake(conn->spaces[space].tx) != QUIC_OK) {
+        return false;
     }
     b->pn = quic_sent_map_next_pn(map);
     b->pn_len = quic_pn_encode_len(b->pn, conn->recovery.spaces[space].largest_acked_pn);
@@ -81,7 +84,7 @@ bool quic_packet_begin_closing(quic_conn *conn, quic_packet_build *b, quic_space
                                uint8_t *buf, size_t room)
 {
     memset(b, 0, sizeof(*b));
-    if (conn->spaces[space].tx == NULL) {
+    if (conn->spaces[space].tx == NULL || quic_keys_wake(conn->spaces[space].tx) != QUIC_OK) {
         return false;
     }
     b->pn = conn->close_pn[space];

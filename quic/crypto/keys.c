@@ -49,38 +49,64 @@ static size_t align_up(size_t n)
     return (n + QUIC_CTX_ALIGN - 1) & ~(size_t)(QUIC_CTX_ALIGN - 1);
 }
 
-/* One allocation: slack for alignment, quic_keys, AEAD context, header-protection context. */
-static quic_keys *alloc_keys(quic_mem *mem, const quic_crypto *crypto,
-                             const quic_crypto_suite *suite)
+static size_t ctx_size(const quic_crypto_suite *suite)
 {
-    const size_t aead_off = align_up(sizeof(quic_keys));
-    const size_t hp_off = aead_off + align_up(suite->aead_size);
-    const size_t size = hp_off + suite->hp_size + QUIC_CTX_ALIGN - 16;
-    uint8_t *base = (uint8_t *)quic_mem_alloc(mem, size);
+    return align_up(suite->aead_size) + suite->hp_size + QUIC_CTX_ALIGN - 16;
+}
+
+static void free_ctx(quic_keys *k)
+{
+    if (k->ctx != NULL) {
+        OPENSSL_cleanse(k->ctx, ctx_size(k->suite));
+        quic_mem_free(k->mem, k->ctx, ctx_size(k->suite));
+    }
+    k->ctx = NULL;
+    k->aead = NULL;
+    k->hp = NULL;
+}
+
+/* One allocation: slack for alignment, AEAD context, header-protection context; made from `key` and hp_key. */
+static quic_rc make_ctx(quic_keys *k, const uint8_t *key)
+{
+    const quic_crypto_suite *suite = k->suite;
+    uint8_t *base = (uint8_t *)quic_mem_alloc(k->mem, ctx_size(suite));
     if (base == NULL) {
-        return NULL;
+        return QUIC_E_NOMEM;
     }
     uint8_t *start = base + (-(uintptr_t)base & (QUIC_CTX_ALIGN - 1));
     QURING_ASSERT(start - base <= (ptrdiff_t)(QUIC_CTX_ALIGN - 16));
-    quic_keys *k = (quic_keys *)(void *)start;
-    memset(k, 0, sizeof(*k));
-    k->suite = suite;
-    k->crypto = crypto;
-    k->mem = mem;
-    k->aead = start + aead_off;
-    k->hp = start + hp_off;
-    k->alloc_lead = (uint16_t)(start - base);
-    k->alloc_size = (uint32_t)size;
+    k->ctx = base;
+    k->aead = start;
+    k->hp = start + align_up(suite->aead_size);
+    if (!suite->aead_init(k->aead, key)) {
+        free_ctx(k);
+        return QUIC_E_CRYPTO;
+    }
+    if (!suite->hp_init(k->hp, k->hp_key)) {
+        suite->aead_deinit(k->aead);
+        free_ctx(k);
+        return QUIC_E_CRYPTO;
+    }
+    return QUIC_OK;
+}
+
+static quic_keys *alloc_keys(quic_mem *mem, const quic_crypto *crypto,
+                             const quic_crypto_suite *suite)
+{
+    quic_keys *k = (quic_keys *)quic_mem_zalloc(mem, sizeof(*k));
+    if (k != NULL) {
+        k->suite = suite;
+        k->crypto = crypto;
+        k->mem = mem;
+    }
     return k;
 }
 
 static void free_keys(quic_keys *k)
 {
     quic_mem *mem = k->mem;
-    const size_t size = k->alloc_size;
-    uint8_t *base = (uint8_t *)(void *)k - k->alloc_lead;
-    OPENSSL_cleanse(base, size);
-    quic_mem_free(mem, base, size);
+    OPENSSL_cleanse(k, sizeof(*k));
+    quic_mem_free(mem, k, sizeof(*k));
 }
 
 /* make derives what `secret` gives (RFC 9001 5.1); hp_key NULL: derived too, else copied. */
@@ -109,16 +135,11 @@ static quic_rc make(quic_keys **out, const quic_crypto *crypto, quic_mem *mem,
     }
     quic_kdf_deinit(&kdf);
 
-    const bool aead_ok = suite->aead_init(k->aead, key);
+    const quic_rc rc = make_ctx(k, key);
     OPENSSL_cleanse(key, sizeof(key));
-    if (!aead_ok) {
+    if (rc != QUIC_OK) {
         free_keys(k);
-        return QUIC_E_CRYPTO;
-    }
-    if (!suite->hp_init(k->hp, k->hp_key)) {
-        suite->aead_deinit(k->aead);
-        free_keys(k);
-        return QUIC_E_CRYPTO;
+        return rc;
     }
     *out = k;
     return QUIC_OK;
@@ -197,8 +218,32 @@ quic_rc quic_keys_create_plain(quic_keys **out, const quic_crypto *crypto, quic_
     if (k == NULL) {
         return QUIC_E_NOMEM;
     }
+    k->aead = k; /* never looked at */
+    k->hp = k;
     *out = k;
     return QUIC_OK;
+}
+
+void quic_keys_rest(quic_keys *keys)
+{
+    if (keys->ctx != NULL) {
+        keys->suite->aead_deinit(keys->aead);
+        keys->suite->hp_deinit(keys->hp);
+        free_ctx(keys);
+    }
+}
+
+quic_rc quic_keys_wake(quic_keys *keys)
+{
+    if (!quic_keys_is_resting(keys)) {
+        return QUIC_OK;
+    }
+    uint8_t key[QUIC_AEAD_KEY_LEN_MAX];
+    quic_hkdf_expand_label(keys->suite->hash_len, key, keys->suite->key_len, keys->secret,
+                           keys->secret_len, labels_of[keys->labels].key);
+    const quic_rc rc = make_ctx(keys, key);
+    OPENSSL_cleanse(key, sizeof(key));
+    return rc;
 }
 
 void quic_keys_destroy(quic_keys *keys)
@@ -206,7 +251,6 @@ void quic_keys_destroy(quic_keys *keys)
     if (keys == NULL) {
         return;
     }
-    keys->suite->aead_deinit(keys->aead);
-    keys->suite->hp_deinit(keys->hp);
+    quic_keys_rest(keys);
     free_keys(keys);
 }

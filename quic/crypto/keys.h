@@ -1,7 +1,7 @@
 /* quic/crypto/keys.h: packet protection of one direction at one encryption level.
  *
- * Shape:  one allocation: this struct, the AEAD context, the header-protection context. Sealing,
- *         opening and making masks allocate nothing.
+ * Shape:  two allocations: this struct; the contexts of AEAD and header protection, which keys at rest
+ *         do without. Sealing, opening and making masks allocate nothing.
  * Owner:  a connection (or an endpoint that answers an Initial); one worker; no locks.
  * Spec:   RFC 9001 5.1-5.4, 6.1 (key update), 6.6 (limits); RFC 9369 3.3 (version 2).
  */
@@ -22,7 +22,7 @@ extern "C" {
  * and by keys.c only. */
 typedef struct quic_keys {
     const quic_crypto_suite *suite;
-    void *aead;
+    void *aead; /* NULL: at rest */
     void *hp;
     uint64_t sealed_count;      /* packets sealed with this key */
     uint64_t open_failed_count; /* packets that failed to open; carried over by quic_keys_update */
@@ -30,9 +30,8 @@ typedef struct quic_keys {
 
     uint8_t secret_len;
     uint8_t labels; /* which version's labels derive from `secret`: index into a table of keys.c */
-    uint16_t alloc_lead; /* bytes between the allocation and this struct */
-    uint32_t alloc_size;
     const quic_crypto *crypto;
+    void *ctx;                           /* what `aead` and `hp` lie in; NULL: at rest, or plain */
     quic_mem *mem;                       /* the account that is charged */
     uint8_t secret[QUIC_SECRET_LEN_MAX]; /* traffic secret, for the next key update */
     uint8_t hp_key[QUIC_AEAD_KEY_LEN_MAX];
@@ -66,6 +65,17 @@ QUIC_NODISCARD quic_rc quic_keys_create_plain(quic_keys **out, const quic_crypto
  * same header-protection key; sealed_count starts at 0. `cur` stays usable.
  * Returns QUIC_OK; QUIC_E_NOMEM; QUIC_E_CRYPTO. */
 QUIC_NODISCARD quic_rc quic_keys_update(quic_keys **out_next, const quic_keys *cur, quic_mem *mem);
+
+/* quic_keys_rest wipes and frees the contexts, which are most of the memory: nothing can be sealed or opened
+ * until quic_keys_wake has made them again from the secret. Both are no-ops where there is nothing to do.
+ * quic_keys_wake returns QUIC_OK; QUIC_E_NOMEM, QUIC_E_CRYPTO (still at rest). */
+void quic_keys_rest(quic_keys *keys);
+QUIC_NODISCARD quic_rc quic_keys_wake(quic_keys *keys);
+
+static inline bool quic_keys_is_resting(const quic_keys *k)
+{
+    return k->aead == NULL;
+}
 
 /* quic_keys_destroy wipes and frees; NULL is a no-op. */
 void quic_keys_destroy(quic_keys *keys);
@@ -175,12 +185,6 @@ static inline uint64_t quic_keys_sealed_count(const quic_keys *k)
 static inline uint64_t quic_keys_open_failed_count(const quic_keys *k)
 {
     return k->open_failed_count;
-}
-
-/* quic_keys_alloc_size gives the bytes charged to `mem` for one object. */
-static inline size_t quic_keys_alloc_size(const quic_keys *k)
-{
-    return k->alloc_size;
 }
 
 #ifdef __cplusplus

@@ -265,6 +265,12 @@ bool sim_inspect_has_next_keys(const quic_conn *conn)
     return conn->rx_next != NULL;
 }
 
+bool sim_inspect_keys_rest(const quic_conn *conn)
+{
+    const quic_conn_space *app = &conn->spaces[QUIC_SPACE_APP];
+    return quic_keys_is_resting(app->rx) && quic_keys_is_resting(app->tx);
+}
+
 bool sim_inspect_key_phase(const quic_conn *conn)
 {
     return conn->tx_phase;

@@ -313,13 +313,80 @@ TEST_P(Keys, MemoryRefusalLeavesNothingBehind)
     quic_keys *a = nullptr;
     quic_keys *b = nullptr;
     Initial(&a, &b);
-    mem_.set_limit(mem_.used() + quic_keys_alloc_size(a) + 1); /* one fits, two do not */
+    const uint64_t both = mem_.used();
     quic_keys *c = nullptr;
     quic_keys *d = nullptr;
+    for (uint64_t room = 0; room < both; room += 16) {
+        mem_.set_limit(both + room);
+        ASSERT_EQ(quic_keys_create_initial(&c, &d, GetParam(), mem_.get(), 1, &dcid), QUIC_E_NOMEM);
+        ASSERT_EQ(mem_.used(), both);
+        ASSERT_EQ(c, nullptr);
+        ASSERT_EQ(d, nullptr);
+    }
+}
+
+/* Keys at rest give most of their memory back, and are the same afterwards. */
+TEST_P(Keys, WakeAsTheyWere)
+{
+    for (uint16_t suite : kSuites) {
+        TestRng rng(suite + 9u);
+        const Bytes secret = rng.Take(SecretLen(suite));
+        quic_keys *twin = Make(suite, secret);
+        quic_keys *k = Make(suite, secret);
+        const Bytes hdr = {0x40, 1, 2, 3};
+        for (uint64_t pn = 0; pn < 3; pn++) {
+            Bytes a(100 + 16, 'x');
+            Bytes b = a;
+            quic_keys_seal(twin, pn, hdr.data(), hdr.size(), a.data(), 100);
+            quic_keys_seal(k, pn, hdr.data(), hdr.size(), b.data(), 100);
+            EXPECT_EQ(a, b);
+            uint8_t mask_a[16];
+            uint8_t mask_b[16];
+            quic_keys_hp_mask(twin, a.data(), mask_a);
+            quic_keys_hp_mask(k, a.data(), mask_b);
+            EXPECT_EQ(memcmp(mask_a, mask_b, 5), 0);
+
+            const uint64_t awake = mem_.used();
+            EXPECT_FALSE(quic_keys_is_resting(k));
+            quic_keys_rest(k);
+            quic_keys_rest(k);
+            EXPECT_TRUE(quic_keys_is_resting(k));
+            EXPECT_LT(mem_.used(), awake);
+            const uint64_t resting = mem_.used();
+            mem_.set_limit(resting + 16);
+            EXPECT_EQ(quic_keys_wake(k), QUIC_E_NOMEM);
+            EXPECT_TRUE(quic_keys_is_resting(k));
+            EXPECT_EQ(mem_.used(), resting);
+            mem_.set_limit(UINT64_MAX);
+            ASSERT_EQ(quic_keys_wake(k), QUIC_OK);
+            ASSERT_EQ(quic_keys_wake(k), QUIC_OK);
+            EXPECT_EQ(mem_.used(), awake);
+            EXPECT_TRUE(quic_keys_open(k, pn, hdr.data(), hdr.size(), a.data(), a.size()));
+            EXPECT_EQ(quic_keys_sealed_count(k), pn + 1);
+        }
+        quic_keys_rest(k); /* the next phase comes from keys at rest, too */
+        quic_keys *next = nullptr;
+        quic_keys *twin_next = nullptr;
+        ASSERT_EQ(quic_keys_update(&next, k, mem_.get()), QUIC_OK);
+        made_.push_back(next);
+        ASSERT_EQ(quic_keys_update(&twin_next, twin, mem_.get()), QUIC_OK);
+        made_.push_back(twin_next);
+        Bytes a(20 + 16, 'y');
+        quic_keys_seal(next, 7, hdr.data(), hdr.size(), a.data(), 20);
+        EXPECT_TRUE(quic_keys_open(twin_next, 7, hdr.data(), hdr.size(), a.data(), a.size()));
+    }
+}
+
+TEST_P(Keys, PlainOnesHaveNothingToGiveBack)
+{
+    quic_keys *k = nullptr;
+    ASSERT_EQ(quic_keys_create_plain(&k, GetParam(), mem_.get()), QUIC_OK);
+    made_.push_back(k);
     const uint64_t used = mem_.used();
-    EXPECT_EQ(quic_keys_create_initial(&c, &d, GetParam(), mem_.get(), 1, &dcid), QUIC_E_NOMEM);
+    quic_keys_rest(k);
+    EXPECT_FALSE(quic_keys_is_resting(k));
     EXPECT_EQ(mem_.used(), used);
-    EXPECT_EQ(c, nullptr);
+    EXPECT_EQ(quic_keys_wake(k), QUIC_OK);
 }
 
 TEST_P(Keys, KnowsTheLimitsOfRfc9001)

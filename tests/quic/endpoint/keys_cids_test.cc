@@ -49,12 +49,14 @@ TEST(KeyUpdate, ARestTakesTheNextKeysAndTheNextPacketBringsThemBack)
         EXPECT_TRUE(sim_inspect_has_next_keys(net.server.conn));
         net.run_for(20 * kS);
         EXPECT_FALSE(sim_inspect_has_next_keys(net.server.conn));
+        EXPECT_TRUE(sim_inspect_keys_rest(net.server.conn));
         if (updates) {
             ASSERT_EQ(quic_conn_update_keys(net.client.conn), QUIC_OK);
         }
         uint64_t id = net.write(net.client, "after a rest", true);
         ASSERT_TRUE(net.run_until([&] { return net.server.streams[id].fin; }));
         EXPECT_TRUE(sim_inspect_has_next_keys(net.server.conn));
+        EXPECT_FALSE(sim_inspect_keys_rest(net.server.conn));
         EXPECT_EQ(sim_inspect_key_phase(net.server.conn), updates);
         EXPECT_EQ(quic_endpoint_counters(net.server.ep)->drop_undecryptable, 0u);
     }
@@ -78,6 +80,34 @@ TEST(KeyUpdate, AForgedPacketAfterARestFindsTheNextKeys)
     packet.back() ^= 1;
     net.inject(net.server, packet);
     EXPECT_TRUE(sim_inspect_has_next_keys(net.server.conn));
+}
+
+/* Who speaks first after a rest wakes his own keys. */
+TEST(KeyUpdate, ARestingConnectionIsClosedWithAPacketThatTheOtherCanRead)
+{
+    Net net;
+    ASSERT_TRUE(net.handshake());
+    net.run_for(20 * kS);
+    ASSERT_TRUE(sim_inspect_keys_rest(net.server.conn));
+    ASSERT_EQ(quic_conn_close(net.server.conn, 3, nullptr), QUIC_OK);
+    net.run_for(kS);
+    EXPECT_EQ(net.client.close_kind(), QURING_CLOSE_PEER_APP);
+    EXPECT_EQ(net.client.close_code(), 3u);
+}
+
+/* Without memory to open it a packet is as good as lost. */
+TEST(KeyUpdate, APacketForAConnectionThatCannotWakeIsDropped)
+{
+    Net net;
+    ASSERT_TRUE(net.handshake());
+    net.run_for(20 * kS);
+    uint64_t id = net.write(net.client, "after a rest", true);
+    net.server.alloc.fail_at(1, 3);
+    net.run_for(15 * kMs);
+    EXPECT_EQ(quic_endpoint_counters(net.server.ep)->drop_limit, 1u);
+    EXPECT_TRUE(sim_inspect_keys_rest(net.server.conn));
+    net.server.alloc.fail_at(0);
+    ASSERT_TRUE(net.run_until([&] { return net.server.streams[id].fin; }));
 }
 
 /* RFC 9001 6.1: not before the last one was acknowledged */
