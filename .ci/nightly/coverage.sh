@@ -12,7 +12,7 @@ for tool in clang llvm-cov llvm-profdata; do
 done
 dir=${COVERAGE_DIR:-$(mktemp -d)}
 tests=("$@")
-[ $# -gt 0 ] || tests=(//tests/quic/... //tests/sim:sim_smoke_test //tests/sim:sim_boring_test
+[ $# -gt 0 ] || tests=(//tests/quic/... //tests/api/... //tests/sim:sim_smoke_test //tests/sim:sim_boring_test
     //tests/sim:sweep_test)
 mkdir -p "$dir"
 rm -f "$dir"/*.profraw
@@ -27,6 +27,10 @@ tools/bazel query --output=label "tests(set(${tests[*]}))" 2>/dev/null |
     sed "s|^//|$bin/|; s|:|/|" | while read -r program; do
         [ ! -f "$program" ] || printf -- '-object\n%s\n' "$program"
     done >"$dir/objects"
+# The tests of the API have the core in the shared engine.
+if [[ "${tests[*]}" == *tests/api* ]]; then
+    printf -- '-object\n%s\n' "$bin/runtime/libquring.so" >>"$dir/objects"
+fi
 mapfile -t objects <"$dir/objects"
 llvm-cov report -instr-profile="$dir/profile" "${objects[@]:1}" \
     -ignore-filename-regex='(^|/)(tests|external|bazel|include|usr|runtime)/' >"$dir/report"

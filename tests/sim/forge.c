@@ -15,7 +15,8 @@ bool sim_forge_payload(quic_conn *conn, const uint8_t *packet, size_t len, size_
     uint8_t sealed[2048];
     size_t pn_off = 0;
     quic_keys *keys = conn->spaces[QUIC_SPACE_APP].tx;
-    if (keys == NULL || len > sizeof(sealed) || quic_header_is_long(packet[0]) ||
+    if (keys == NULL || quic_keys_wake(keys) != QUIC_OK || len > sizeof(sealed) ||
+        quic_header_is_long(packet[0]) ||
         quic_header_decode_short(&pn_off, packet, len,
                                  quic_cid_peer_current(&conn->cids_peer)->len) != QUIC_OK) {
         return false;

@@ -62,7 +62,7 @@ static size_t make(quic_conn *conn, quic_keys *keys, quic_level level, uint32_t 
     size_t len_off = 0;
     const bool ahead = (flags & INJECT_AHEAD) != 0;
     const uint64_t pn = quic_sent_map_next_pn(map) + (ahead ? 16 : 0);
-    if (keys == NULL || !quic_conn_is_open(conn)) {
+    if (keys == NULL || !quic_conn_is_open(conn) || quic_keys_wake(keys) != QUIC_OK) {
         return 0;
     }
     quic_sent_packet *sent = ahead ? NULL : quic_sent_map_add(map, pn);
