@@ -101,6 +101,13 @@ def quring_repositories():
     """Declares every outside repository; targets reach them through //bazel/third_party."""
     _boringssl(name = "boringssl")
     _debian_library(
+        name = "gnutls",
+        debian_package = "libgnutls28-dev",
+        headers = ["gnutls"],
+        libraries = ["gnutls"],
+        linkopts = ["-lgnutls"],
+    )
+    _debian_library(
         name = "liburing",
         debian_package = "liburing-dev",
         headers = ["liburing.h", "liburing"],

@@ -6,6 +6,7 @@
 #include "compat/core/opts.h"
 
 #define QS_CLOSE_PATIENCE_NS QS_NS_PER_S /* without an acknowledgement, after close */
+#define QS_CRYPTO_ERROR      0x100u
 
 /* ---- facts --------------------------------------------------------------------------------------- */
 
@@ -40,6 +41,7 @@ static void qs_on_connected(qs_sock *s)
         s->state = QS_ESTABLISHED;
     }
     s->may_send = true;
+    s->asked |= QS_ASK_RX; /* what came in 0-RTT packets */
     qs_learn_info(s);
     qs_params_learned(s);
     qs_dgram_push(s);
@@ -176,6 +178,10 @@ static void qs_on_stream_event(qs_sock *s, const quring_event *ev)
     }
     switch (ev->type) {
     case QURING_EV_STREAM_READABLE:
+        if (s->state == QS_CONNECTING && s->is_server) {
+            st->rx_blocked = true; /* 0-RTT: for the program once the client has proved itself */
+            break;
+        }
         qs_unlock(s);
         qs_rx_pull(s, st); /* only this thread removes streams */
         pthread_mutex_lock(&s->lock);
@@ -222,6 +228,14 @@ static void qs_on_crypto(qs_sock *s, const quring_event *ev)
         qs_hs_late(s, (quring_level)ev->level, ev->data.data, ev->data.len);
         return;
     }
+    if (ev->level == QURING_LEVEL_APP && !s->is_server && !s->handshaking &&
+        !qs_late_is_wanted(s)) {
+        qs_late_ticket(s, ev->data.data, ev->data.len);
+        return;
+    }
+    if (s->early_offered && ev->level == QURING_LEVEL_HANDSHAKE) {
+        s->early_taken = s->early_taken || qs_late_takes_early(ev->data.data, ev->data.len);
+    }
     qs_item *item = qs_item_new(QS_ITEM_CRYPTO, (uint32_t)ev->data.len);
     if (item == NULL) {
         return; /* the handshake times out */
@@ -229,7 +243,7 @@ static void qs_on_crypto(qs_sock *s, const quring_event *ev)
     memcpy(item->data, ev->data.data, ev->data.len);
     item->len = (uint32_t)ev->data.len;
     item->level = ev->level;
-    qs_rx_push(s, item);
+    qs_rx_push_crypto(s, item);
     qs_ready_arrival(s);
     qs_wake(s, QS_WAIT_RX);
 }
@@ -384,8 +398,19 @@ static void qs_work_blocked(qs_sock *s)
     }
 }
 
+/* RFC 9001 4.8: the TLS library of a handshake from outside has an alert. */
+static bool qs_close_is_alert(const qs_sock *s)
+{
+    return s->state == QS_CONNECTING && s->close_errcode >= QS_CRYPTO_ERROR &&
+           s->close_errcode <= QS_CRYPTO_ERROR + UINT8_MAX;
+}
+
 static void qs_close_now(qs_sock *s)
 {
+    if (qs_close_is_alert(s)) {
+        (void)quring_handshake_fail(s->conn, (uint8_t)(s->close_errcode - QS_CRYPTO_ERROR));
+        return;
+    }
     (void)quring_conn_close(s->conn, s->close_errcode,
                             s->close_phrase[0] != 0 ? (const char *)s->close_phrase : NULL);
 }
@@ -413,7 +438,7 @@ static void qs_work_close(qs_sock *s, bool at_once)
 {
     qs_uncork_all(s);
     qs_work_streams(s);
-    if (at_once || s->tx_bytes == 0 || !s->may_send) {
+    if (at_once || s->tx_bytes == 0 || !s->may_send || qs_close_is_alert(s)) {
         qs_close_now(s);
         return;
     }

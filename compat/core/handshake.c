@@ -130,10 +130,41 @@ static int qs_hs_install(qs_sock *s, quring_level level, quring_direction dir, u
     return qs_hs_call(s, &task);
 }
 
+static int qs_hs_remember(qs_sock *s)
+{
+    qs_hs_task task = {.verb = QS_HS_REMEMBER};
+    pthread_mutex_lock(&s->lock);
+    qs_params_to(&task.params, &s->remote_params);
+    qs_unlock(s);
+    return qs_hs_call(s, &task);
+}
+
+/* From outside: a client's 0-RTT packets keep to what the program remembers of the server. */
+static int qs_hs_secret_early(qs_sock *s, quring_direction dir, uint16_t suite,
+                              const uint8_t *secret, size_t len)
+{
+    pthread_mutex_lock(&s->lock);
+    bool offers = !s->is_server && dir == QURING_DIR_WRITE && !s->early_offered;
+    bool able = s->remote_known;
+    qs_unlock(s);
+    if (!offers) {
+        return qs_hs_install(s, QURING_LEVEL_EARLY, dir, suite, secret, len);
+    }
+    int rc = able ? qs_hs_remember(s) : -EINVAL;
+    rc = rc == 0 ? qs_hs_install(s, QURING_LEVEL_EARLY, dir, suite, secret, len) : rc;
+    pthread_mutex_lock(&s->lock);
+    s->early_offered = rc == 0;
+    qs_unlock(s);
+    return rc;
+}
+
 /* From outside: with both secrets of 1-RTT packets there the TLS library is done. */
 int qs_hs_secret(qs_sock *s, quring_level level, quring_direction dir, uint16_t suite,
                  const uint8_t *secret, size_t len)
 {
+    if (level == QURING_LEVEL_EARLY) {
+        return qs_hs_secret_early(s, dir, suite, secret, len);
+    }
     int rc = qs_hs_install(s, level, dir, suite, secret, len);
     if (rc != 0 || level != QURING_LEVEL_APP) {
         return rc;
@@ -157,9 +188,22 @@ int qs_hs_get_params(qs_sock *s, uint8_t *buf, size_t *len, size_t cap)
     return rc;
 }
 
+static int qs_hs_early_answer(qs_sock *s, bool accepted)
+{
+    qs_hs_task task = {.verb = QS_HS_EARLY_ANSWER, .accepted = accepted};
+    return qs_hs_call(s, &task);
+}
+
 int qs_hs_set_params(qs_sock *s, const uint8_t *data, size_t len)
 {
     qs_hs_task task = {.verb = QS_HS_SET, .data = data, .len = len};
+    pthread_mutex_lock(&s->lock);
+    bool offered = s->early_offered;
+    bool taken = s->early_taken;
+    qs_unlock(s);
+    if (offered) { /* RFC 9000 7.4.1: before the new parameters take the place of the remembered ones */
+        (void)qs_hs_early_answer(s, taken);
+    }
     int rc = qs_hs_call(s, &task);
     quring_transport_params params;
     if (rc == 0 && quring_transport_params_decode(&params, data, len, !s->is_server) == QURING_OK) {
@@ -169,21 +213,6 @@ int qs_hs_set_params(qs_sock *s, const uint8_t *data, size_t len)
         qs_unlock(s);
     }
     return rc;
-}
-
-static int qs_hs_remember(qs_sock *s)
-{
-    qs_hs_task task = {.verb = QS_HS_REMEMBER};
-    pthread_mutex_lock(&s->lock);
-    qs_params_to(&task.params, &s->remote_params);
-    qs_unlock(s);
-    return qs_hs_call(s, &task);
-}
-
-static int qs_hs_early_answer(qs_sock *s, bool accepted)
-{
-    qs_hs_task task = {.verb = QS_HS_EARLY_ANSWER, .accepted = accepted};
-    return qs_hs_call(s, &task);
 }
 
 static void qs_hs_fail(qs_sock *s, uint8_t alert)
@@ -310,6 +339,12 @@ static int qs_make_tls(qs_sock *s, quring_tls **out, const qs_handshake_args *ar
     return err.os_errno != 0 ? -err.os_errno : status == QURING_E_NOMEM ? -ENOMEM : -EINVAL;
 }
 
+/* Alerts about certificates (RFC 8446 6.2): 42 to 48, but for illegal_parameter, and certificate_required. */
+static int qs_alert_errno(uint64_t alert)
+{
+    return (alert >= 42 && alert <= 48 && alert != 47) || alert == 116 ? -EKEYREJECTED : -EPROTO;
+}
+
 /* What the end of a connection during the handshake means to who waits for it. */
 static int qs_hs_errno(qs_sock *s)
 {
@@ -326,8 +361,7 @@ static int qs_hs_errno(qs_sock *s)
         return -ETIMEDOUT;
     }
     if (info.kind == QURING_CLOSE_PEER_TRANSPORT && info.code >= 0x100 && info.code <= 0x1ff) {
-        uint64_t alert = info.code - 0x100; /* 42..48 and 116 are about certificates */
-        return (alert >= 42 && alert <= 48) || alert == 116 ? -EKEYREJECTED : -EPROTO;
+        return qs_alert_errno(info.code - 0x100);
     }
     if (info.kind == QURING_CLOSE_VERSION) {
         return -EPROTONOSUPPORT;
@@ -356,7 +390,7 @@ static int qs_tls_result(qs_tls_run *run, quring_status status, uint8_t alert,
     qs_say(2, "handshake: %s", err->message);
     if (status == QURING_E_TLS) {
         qs_hs_fail(run->s, alert);
-        return (alert >= 42 && alert <= 48) || alert == 116 ? -EKEYREJECTED : -EPROTO;
+        return qs_alert_errno(alert);
     }
     return qs_hs_broken(run->s);
 }

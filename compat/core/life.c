@@ -81,6 +81,7 @@ static void qs_sock_free(qs_sock *s)
     }
     quring_tls_session_destroy(s->session);
     free(s->token_blob.data);
+    free(s->late.data);
     if (s->ticket.data != NULL) {
         explicit_bzero(s->ticket.data, s->ticket.len);
         free(s->ticket.data);

@@ -125,12 +125,13 @@ static int qs_get_close(const qs_sock *s, void *value, socklen_t *len)
     size_t head = kernel ? QS_CLOSE_KERNEL_HEAD : QS_CLOSE_DRAFT_HEAD;
     uint8_t w[QS_CLOSE_KERNEL_SIZE + sizeof(s->close_info.reason)];
     memset(w, 0, sizeof(w));
-    uint32_t errcode = s->closed_by_peer ? (uint32_t)s->close_info.code : s->close_errcode;
-    const char *phrase = s->closed_by_peer ? s->close_info.reason : (const char *)s->close_phrase;
+    const bool ended = s->closed_by_peer || s->close_info.kind == QURING_CLOSE_LOCAL_TRANSPORT;
+    uint32_t errcode = ended ? (uint32_t)s->close_info.code : s->close_errcode;
+    const char *phrase = ended ? s->close_info.reason : (const char *)s->close_phrase;
     size_t phrase_len = strlen(phrase);
     phrase_len = kernel && phrase_len > 63 ? 63 : phrase_len;
     memcpy(w, &errcode, 4);
-    w[4] = s->closed_by_peer ? (uint8_t)s->close_info.frame_type : 0;
+    w[4] = ended ? (uint8_t)s->close_info.frame_type : 0;
     memcpy(w + head, phrase, phrase_len);
     size_t size = kernel            ? QS_CLOSE_KERNEL_SIZE
                   : phrase_len == 0 ? QS_CLOSE_DRAFT_SIZE
@@ -171,7 +172,16 @@ static int qs_set_ticket(qs_sock *s, const void *value, size_t len)
     if (len == 0 || len > QS_TICKET_LEN_MAX || (s->is_server && len != QS_SERVER_TICKET_LEN)) {
         return -EINVAL;
     }
-    return qs_blob_set(&s->ticket, value, len);
+    int rc = qs_blob_set(&s->ticket, value, len);
+    if (rc == 0 && s->state == QS_ESTABLISHED) { /* what the TLS library outside waited for */
+        qs_item *item;
+        s->ticket_came = true;
+        while ((item = qs_rx_remove_crypto(s)) != NULL) {
+            free(item);
+        }
+        qs_ready_update(s);
+    }
+    return rc;
 }
 
 static int qs_set_alpn(qs_sock *s, const void *value, size_t len)

@@ -70,6 +70,12 @@ int qs_get_params_ext(qs_sock *s, void *value, socklen_t *len)
 {
     uint8_t buf[QS_PARAMS_EXT_MAX];
     size_t have = 0;
+    pthread_mutex_lock(&s->lock);
+    bool connecting = s->state == QS_CONNECTING;
+    qs_unlock(s);
+    if (!connecting) {
+        return -EINVAL; /* draft section 6.1.8: only for doing handshakes */
+    }
     int rc = qs_hs_get_params(s, buf, &have, sizeof(buf));
     return rc != 0 ? rc : qs_get_bytes(buf, have, value, len);
 }

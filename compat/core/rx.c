@@ -37,10 +37,9 @@ void qs_rx_push(qs_sock *s, qs_item *item)
     rx->bytes += qs_counts(item) ? item->len : 0;
 }
 
-/* Events come before all data, in their own order; not before an item somebody has begun to read. */
-static void qs_rx_insert_event(qs_rx *rx, qs_item *item)
+/* Behind `after`, or in front, but not before an item somebody has begun to read. */
+static void qs_rx_insert(qs_rx *rx, qs_item *after, qs_item *item)
 {
-    qs_item *after = rx->last_event;
     if (after == NULL && rx->head != NULL && (rx->head->off > 0 || rx->busy)) {
         after = rx->head;
     }
@@ -49,6 +48,19 @@ static void qs_rx_insert_event(qs_rx *rx, qs_item *item)
     if (item->next == NULL) {
         rx->tail = item;
     }
+}
+
+/* Whoever does the handshake must not have to take anything else first. */
+void qs_rx_push_crypto(qs_sock *s, qs_item *item)
+{
+    qs_rx_insert(&s->rx, s->rx.last_crypto, item);
+    s->rx.last_crypto = item;
+}
+
+/* Events come before all data, in their own order. */
+static void qs_rx_insert_event(qs_rx *rx, qs_item *item)
+{
+    qs_rx_insert(rx, rx->last_event != NULL ? rx->last_event : rx->last_crypto, item);
     rx->last_event = item;
     rx->event_count++;
 }
@@ -88,6 +100,9 @@ static void qs_rx_pop(qs_sock *s)
     }
     if (rx->last_event == item) {
         rx->last_event = NULL;
+    }
+    if (rx->last_crypto == item) {
+        rx->last_crypto = NULL;
     }
     rx->event_count -= item->kind == QS_ITEM_EVENT ? 1 : 0;
     free(item);
@@ -446,6 +461,9 @@ qs_item *qs_rx_remove_crypto(qs_sock *s)
     *(before == NULL ? &s->rx.head : &before->next) = item->next;
     if (s->rx.tail == item) {
         s->rx.tail = before;
+    }
+    if (s->rx.last_crypto == item) {
+        s->rx.last_crypto = NULL; /* they stand together and are taken from the front */
     }
     return item;
 }

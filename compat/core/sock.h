@@ -11,6 +11,7 @@
  *          params     transport parameters               layout    both layouts' numbers
  *          dgram      datagrams                          verbs     moving, new keys, tokens
  *          wait       threads that wait in a call        watch     descriptors closed behind our back
+ *          late       what a raw handshake leaves to us
  */
 #ifndef COMPAT_CORE_SOCK_H
 #define COMPAT_CORE_SOCK_H
@@ -92,8 +93,9 @@ typedef struct qs_item {
 typedef struct qs_rx {
     qs_item *head;
     qs_item *tail;
-    qs_item *last_event; /* events come first */
-    uint64_t bytes;      /* of streams and datagrams, unread */
+    qs_item *last_crypto; /* TLS messages come first, ... */
+    qs_item *last_event;  /* ... then events */
+    uint64_t bytes;       /* of streams and datagrams, unread */
     uint32_t event_count;
     bool busy;      /* a thread is copying out of the head */
     bool starved;   /* streams wait for room */
@@ -324,6 +326,9 @@ struct qs_sock {
     bool token_came;
     bool app_read_secret; /* raw handshake: the secrets of 1-RTT packets are there */
     bool app_write_secret;
+    bool early_offered; /* raw handshake of a client: the secret of 0-RTT packets is there ... */
+    bool early_taken;   /* ... and the server takes them */
+    qs_blob late;       /* raw handshake, kernel layout: a ticket that has come in part */
     uint32_t close_errcode;
     uint8_t close_phrase[QS_PHRASE_LEN_MAX + 1];
     uint64_t rcvtimeo_ns;
@@ -429,8 +434,9 @@ void qs_work(qs_sock *s);
 /* ---- rx.c ------------------------------------------------------------------------------------------------ */
 bool qs_rx_is_empty(const qs_sock *s);
 qs_item *qs_item_new(qs_item_kind kind, uint32_t cap);
-/* Append, prepend behind earlier events; lock held. */
+/* Append; behind other TLS messages, or other events; lock held. */
 void qs_rx_push(qs_sock *s, qs_item *item);
+void qs_rx_push_crypto(qs_sock *s, qs_item *item);
 void qs_rx_push_event(qs_sock *s, uint8_t type, const void *payload, uint32_t len);
 void qs_rx_drop_all(qs_sock *s);
 /* On the worker: moves a stream's bytes into the queue as far as there is room. */
@@ -512,6 +518,14 @@ int qs_hs_get_params(qs_sock *s, uint8_t *buf, size_t *len, size_t cap);
 int qs_hs_set_params(qs_sock *s, const uint8_t *data, size_t len);
 /* On the worker, lock held: CRYPTO bytes after a handshake of the built-in TLS. */
 void qs_hs_late(qs_sock *s, quring_level level, const uint8_t *data, size_t len);
+
+/* ---- late.c: what a raw handshake leaves to us; on the worker, lock held ------------------------------------- */
+/* A server's messages at the level of 1-RTT packets: whether the program gets them. */
+bool qs_late_is_wanted(const qs_sock *s);
+/* They are a ticket, in the kernel's layout. */
+void qs_late_ticket(qs_sock *s, const uint8_t *data, size_t len);
+/* Whether a message is an EncryptedExtensions that accepts 0-RTT (RFC 8446 4.2.10). */
+bool qs_late_takes_early(const uint8_t *data, size_t len);
 
 /* ---- ready.c ---------------------------------------------------------------------------------------------------- */
 /* Lock held: the truth may have changed. */

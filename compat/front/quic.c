@@ -7,6 +7,11 @@
 
 #include "compat/front/call.h"
 #include "compat/front/io.h"
+#include "compat/gnutls/hook.h"
+
+/* There where a program has linked libquic_gnutls. */
+#pragma weak quic_gnutls_parms
+#pragma weak quic_gnutls_psk
 
 #define QF_HANDSHAKE_MS 15000u
 
@@ -142,13 +147,22 @@ static int qf_handshake(int sd, const qs_handshake_args *args)
     return result;
 }
 
+/* Pre-shared keys: BoringSSL cannot, gnutls can. */
+static int qf_handshake_psk(int sd, bool is_server, const char *psk_file, const char *alpns)
+{
+    if (quic_gnutls_psk == NULL) {
+        errno = ENOSYS;
+        return -ENOSYS;
+    }
+    return quic_gnutls_psk(sd, is_server, psk_file, alpns);
+}
+
 QF_EXPORT int quic_client_handshake(int sd, const char *pkey_file, const char *cert_file)
 {
     qs_handshake_args args = {
         .key_file = pkey_file, .cert_file = cert_file, .timeout_ms = QF_HANDSHAKE_MS};
     if (pkey_file != NULL && cert_file == NULL) {
-        errno = ENOSYS;
-        return -ENOSYS; /* pre-shared keys: BoringSSL cannot */
+        return qf_handshake_psk(sd, false, pkey_file, NULL);
     }
     return qf_handshake(sd, &args);
 }
@@ -159,11 +173,12 @@ QF_EXPORT int quic_server_handshake(int sd, const char *pkey_file, const char *c
                               .key_file = pkey_file,
                               .cert_file = cert_file,
                               .timeout_ms = QF_HANDSHAKE_MS};
-    if (pkey_file == NULL || cert_file == NULL) {
-        errno = pkey_file == NULL ? EINVAL : ENOSYS;
-        return -errno;
+    if (pkey_file == NULL) {
+        errno = EINVAL;
+        return -EINVAL;
     }
-    return qf_handshake(sd, &args);
+    return cert_file != NULL ? qf_handshake(sd, &args)
+                             : qf_handshake_psk(sd, true, pkey_file, NULL);
 }
 
 int quic_client_handshake_2(int sd, const char *pkey_file, const char *hostname, const char *alpns);
@@ -175,11 +190,8 @@ QF_EXPORT int quic_client_handshake_2(int sd, const char *pkey_file, const char 
 {
     qs_handshake_args args = {
         .server_name = hostname, .alpn = alpns, .timeout_ms = QF_HANDSHAKE_MS};
-    if (pkey_file != NULL) {
-        errno = ENOSYS;
-        return -ENOSYS;
-    }
-    return qf_handshake(sd, &args);
+    return pkey_file != NULL ? qf_handshake_psk(sd, false, pkey_file, alpns)
+                             : qf_handshake(sd, &args);
 }
 
 QF_EXPORT int quic_server_handshake_2(int sd, const char *pkey_file, const char *cert_file,
@@ -190,28 +202,32 @@ QF_EXPORT int quic_server_handshake_2(int sd, const char *pkey_file, const char 
                               .cert_file = cert_file,
                               .alpn = alpns,
                               .timeout_ms = QF_HANDSHAKE_MS};
-    if (pkey_file == NULL || cert_file == NULL) {
-        errno = pkey_file == NULL ? EINVAL : ENOSYS;
-        return -errno;
+    if (pkey_file == NULL) {
+        errno = EINVAL;
+        return -EINVAL;
     }
-    return qf_handshake(sd, &args);
+    return cert_file != NULL ? qf_handshake(sd, &args)
+                             : qf_handshake_psk(sd, true, pkey_file, alpns);
 }
 
-/* libquic_gnutls has the real ones. */
+/* libquic_gnutls has the real ones; these are met when it stands behind libquic. */
+static int qf_handshake_parms(int sd, bool is_server, struct quic_handshake_parms *parms)
+{
+    if (quic_gnutls_parms == NULL) {
+        errno = ENOSYS;
+        return -ENOSYS;
+    }
+    return quic_gnutls_parms(sd, is_server, parms);
+}
+
 QF_EXPORT __attribute__((weak)) int quic_client_handshake_parms(int sd,
                                                                 struct quic_handshake_parms *parms)
 {
-    (void)sd;
-    (void)parms;
-    errno = ENOSYS;
-    return -ENOSYS;
+    return qf_handshake_parms(sd, false, parms);
 }
 
 QF_EXPORT __attribute__((weak)) int quic_server_handshake_parms(int sd,
                                                                 struct quic_handshake_parms *parms)
 {
-    (void)sd;
-    (void)parms;
-    errno = ENOSYS;
-    return -ENOSYS;
+    return qf_handshake_parms(sd, true, parms);
 }

@@ -4,9 +4,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <fcntl.h>
-#include <fstream>
 #include <poll.h>
-#include <sstream>
 #include <string>
 #include <sys/time.h>
 #include <thread>
@@ -14,6 +12,7 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/compat/authority.h"
 #include "tests/compat/fixture.h"
 #include "tests/compat/message.h"
 
@@ -21,59 +20,6 @@ using namespace compat;
 
 namespace
 {
-
-std::string scratch(const std::string &name)
-{
-    const char *dir = getenv("TEST_TMPDIR");
-    return std::string(dir != nullptr ? dir : "/tmp") + "/" + std::to_string(getpid()) + name;
-}
-
-/* Self-signed, so that it is its own authority. */
-struct Identity {
-    std::string key;
-    std::string cert;
-    explicit Identity(const std::string &name)
-        : key(scratch(name + ".key.pem")), cert(scratch(name + ".cert.pem"))
-    {
-        const std::string command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 "
-                                    "-nodes -subj /CN=" +
-                                    name + " -addext subjectAltName=DNS:" + name +
-                                    " -days 2 -keyout " + key + " -out " + cert + " 2>/dev/null";
-        EXPECT_EQ(0, system(command.c_str()));
-    }
-};
-
-std::string text_of(const std::string &path)
-{
-    std::ifstream file(path);
-    std::stringstream all;
-    all << file.rdbuf();
-    return all.str();
-}
-
-/* Clients (and servers that ask them) trust these certificates meanwhile. */
-class Trust
-{
-  public:
-    explicit Trust(std::initializer_list<std::string> certs) : path_(scratch("trust.pem"))
-    {
-        cert_file(); /* has set the variable */
-        before_ = getenv("SSL_CERT_FILE");
-        std::ofstream file(path_);
-        for (const std::string &cert : certs) {
-            file << text_of(cert);
-        }
-        setenv("SSL_CERT_FILE", path_.c_str(), 1);
-    }
-    ~Trust()
-    {
-        setenv("SSL_CERT_FILE", before_.c_str(), 1);
-    }
-
-  private:
-    std::string path_;
-    std::string before_;
-};
 
 void request_certificates(int fd, uint8_t level)
 {
@@ -187,6 +133,33 @@ TEST(Handshake, C179_FilesThatAreNone)
     EXPECT_LT(garbage.server_rc, 0);
     Attempt good(listen_fd);
     EXPECT_EQ(0, good.server_rc);
+}
+
+/* What stands between the server's certificate and the authority comes with it. */
+TEST(Handshake, C180_AChain)
+{
+    Chain chain("chained");
+    Trust trust({chain.root.cert});
+    Fd listen_fd = listener();
+    Attempt whole(listen_fd, 0, nullptr, chain.leaf.key.c_str(), chain.leaf.cert.c_str());
+    EXPECT_EQ(0, whole.client_rc);
+    EXPECT_EQ(0, whole.server_rc);
+    EXPECT_TRUE(whole.works());
+    Attempt leaf_only(listen_fd, 0, nullptr, chain.leaf.key.c_str(), chain.leaf_alone.c_str());
+    EXPECT_EQ(-EKEYREJECTED, leaf_only.client_rc);
+}
+
+/* draft sections 3.2.2 and 3.2.3 */
+TEST(Handshake, WhatNeedsTheAdapterIsNotThereWithoutIt)
+{
+    Fd fd = quic_socket();
+    quic_handshake_parms parms = {};
+    EXPECT_EQ(-ENOSYS, quic_client_handshake(fd, key_file(), nullptr));
+    EXPECT_EQ(ENOSYS, errno);
+    EXPECT_EQ(-ENOSYS, quic_server_handshake(fd, key_file(), nullptr));
+    EXPECT_EQ(-ENOSYS, quic_client_handshake_parms(fd, &parms));
+    EXPECT_EQ(-ENOSYS, quic_server_handshake_parms(fd, &parms));
+    EXPECT_EQ(ENOSYS, errno);
 }
 
 TEST(Handshake, C182_WhereThereIsNothingToShake)

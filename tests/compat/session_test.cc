@@ -1,10 +1,8 @@
 /* Tickets, 0-RTT and tokens: draft sections 6.1.3, 6.1.5 and 6.1.7, Appendix B; RFC 9001 4.6. */
-#include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
 #include <memory>
-#include <mutex>
 #include <spawn.h>
 #include <sys/wait.h>
 #include <thread>
@@ -16,6 +14,7 @@
 #include "tests/compat/message.h"
 #include "tests/compat/packets.h"
 #include "tests/compat/relay.h"
+#include "tests/compat/watched.h"
 
 extern char **environ;
 
@@ -78,57 +77,6 @@ Fd second_client(const Address &to, const Session &session)
     EXPECT_EQ(0, set_option(client, QUIC_SOCKOPT_TRANSPORT_PARAM, session.remote));
     return client;
 }
-
-/* Counts packets, records what the client sends, and on demand loses its 1-RTT packets: what arrives all
- * the same came in 0-RTT packets. */
-class Watched
-{
-  public:
-    explicit Watched(int listen_fd) : relay(name_of(listen_fd))
-    {
-        relay.set_filter([this](bool to_server, std::string *datagram) {
-            std::lock_guard<std::mutex> guard(lock_);
-            if (to_server && recording_) {
-                recorded_.push_back(*datagram);
-            }
-            for (const Packet &packet : packets_of(*datagram)) {
-                counts_[static_cast<int>(packet.type)]++;
-                if (to_server && cut && packet.type == PacketType::kShort) {
-                    datagram->resize(packet.at); /* it is the last one */
-                }
-            }
-            return !datagram->empty();
-        });
-    }
-    Address address() const
-    {
-        return relay.address();
-    }
-    int count(PacketType type)
-    {
-        std::lock_guard<std::mutex> guard(lock_);
-        return counts_[static_cast<int>(type)];
-    }
-    /* What the client sends from now on is recorded, or is not. */
-    void record(bool on)
-    {
-        std::lock_guard<std::mutex> guard(lock_);
-        recording_ = on;
-    }
-    std::vector<std::string> recorded()
-    {
-        std::lock_guard<std::mutex> guard(lock_);
-        return recorded_;
-    }
-    std::atomic<bool> cut{false};
-    Relay relay;
-
-  private:
-    std::mutex lock_;
-    int counts_[5] = {};
-    bool recording_ = false;
-    std::vector<std::string> recorded_;
-};
 
 /* ---- a server that is another process, for its end ------------------------------------------------- */
 

@@ -66,6 +66,8 @@ def outside_refuses(path, header, quoted):
     own = "/".join(path.split("/")[:1]) + "/"
     if quoted:
         return None if header.startswith(("quring/", own)) else "programs use the public interface"
+    if header.startswith("gnutls/"):
+        return None if path.startswith("compat/gnutls/") else "only compat/gnutls speaks gnutls"
     if own == "compat/" and not LIBRARIES.match(header):
         return None  # it is the socket calls
     if path.startswith("tools/quicperf/tcp/") and (KERNEL.match(header) or
@@ -156,6 +158,7 @@ GOOD_INCLUDES = {
     "tools/quicperf/tcp/link.c": "#include <openssl/ssl.h>\n#include <sys/socket.h>\n",
     "tools/quicperf/sockets/lib.c": "#include <netinet/quic.h>\n#include <pthread.h>\n",
     "compat/core/a.c": '#include "quring/quring.h"\n#include "compat/ops.h"\n#include <sys/socket.h>\n',
+    "compat/gnutls/a.c": '#include <gnutls/gnutls.h>\n#include <sys/socket.h>\n',
     "include/netinet/a.h": "#include <sys/socket.h>\n#include <stdint.h>\n",
     "tests/quic/wire/t.cc": '#include "quic/conn/conn_internal.h"\n#include <sys/socket.h>\n',
 }
@@ -174,7 +177,8 @@ BAD_INCLUDES = [
     ("compat/a.c", "<openssl/ssl.h>"), ("tools/quicperf/a.c", "<openssl/ssl.h>"),
     ("tools/quicperf/tcp/a.c", "<liburing.h>"), ("tools/quicperf/tcp/a.c", '"runtime/udp/u.h"'),
     ("tools/quicperf/sockets/a.c", "<openssl/ssl.h>"), ("tools/quicperf/a.c", "<netinet/quic.h>"),
-    ("include/netinet/a.h", "<stdio.h>"),
+    ("include/netinet/a.h", "<stdio.h>"), ("compat/core/a.c", "<gnutls/gnutls.h>"),
+    ("compat/gnutls/a.c", "<openssl/ssl.h>"),
 ]
 
 

@@ -1,0 +1,165 @@
+/* Messages to and fro until gnutls is done, then the connection stands. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "compat/gnutls/run.h"
+
+#define QG_CRYPTO_ERROR 0x100u /* RFC 9001 4.8 */
+#define QG_REFUSED      0x02u  /* RFC 9000 20.1, CONNECTION_REFUSED */
+
+/* ---- what went wrong -------------------------------------------------------------------------------------- */
+
+/* As without this library: what is about certificates has an errno of its own. */
+static int errno_of_alert(uint32_t alert)
+{
+    switch (alert) {
+    case GNUTLS_A_BAD_CERTIFICATE:
+    case GNUTLS_A_UNSUPPORTED_CERTIFICATE:
+    case GNUTLS_A_CERTIFICATE_REVOKED:
+    case GNUTLS_A_CERTIFICATE_EXPIRED:
+    case GNUTLS_A_CERTIFICATE_UNKNOWN:
+    case GNUTLS_A_UNKNOWN_CA:
+    case GNUTLS_A_CERTIFICATE_REQUIRED:
+        return -EKEYREJECTED;
+    default:
+        return -EPROTO;
+    }
+}
+
+/* The connection ended by itself. */
+static int errno_of_end(const qg_run *run)
+{
+    uint32_t code = 0;
+    int rc = run->wire->get_close(run->sd, &code);
+    if (rc != 0) {
+        return rc;
+    }
+    if (code == 0) {
+        return -ETIMEDOUT;
+    }
+    if (code == QG_REFUSED) {
+        return -ECONNREFUSED;
+    }
+    return code >= QG_CRYPTO_ERROR && code - QG_CRYPTO_ERROR <= UINT8_MAX
+               ? errno_of_alert(code - QG_CRYPTO_ERROR)
+               : -ECONNRESET;
+}
+
+static int alert_of(const qg_run *run, int ret)
+{
+    int severity = 0;
+    int alert = run->alert != QG_ALERT_NONE ? run->alert : gnutls_error_to_alert(ret, &severity);
+    return alert >= 0 && alert <= UINT8_MAX ? alert : GNUTLS_A_INTERNAL_ERROR;
+}
+
+/* gnutls, or one of its callbacks, has refused to go on: the peer is told why. */
+static int fail(qg_run *run, int ret)
+{
+    int alert = alert_of(run, ret);
+    if (run->broken && qg_is_over(run->sd)) {
+        return errno_of_end(run);
+    }
+    qg_say("handshake: %s (alert %d)", run->rc != 0 ? strerror(-run->rc) : gnutls_strerror(ret),
+           alert);
+    (void)run->wire->set_close(run->sd, QG_CRYPTO_ERROR + (uint32_t)alert);
+    (void)shutdown(run->sd, SHUT_WR);
+    if (run->rc != 0) {
+        return run->rc;
+    }
+    return ret == GNUTLS_E_MEMORY_ERROR ? -ENOMEM : errno_of_alert((uint32_t)alert);
+}
+
+static int refuse(qg_run *run, int alert)
+{
+    run->alert = alert;
+    return fail(run, GNUTLS_E_INTERNAL_ERROR);
+}
+
+/* A call on the socket failed, which most often is because the connection is over. */
+static int socket_failed(qg_run *run, int rc)
+{
+    bool over = rc == -ENOTCONN || ((rc == -EINVAL || rc == -EPIPE) && qg_is_over(run->sd));
+    return over ? errno_of_end(run) : rc;
+}
+
+/* ---- the end ------------------------------------------------------------------------------------------------- */
+
+/* draft section 6.1.5: the protocol agreed on is the option's value; while it can be set. */
+static int settle_alpn(qg_run *run)
+{
+    gnutls_datum_t chosen = {NULL, 0};
+    bool agreed = gnutls_alpn_get_selected_protocol(run->session, &chosen) >= 0;
+    if (run->alpn[0] == '\0') {
+        return 0; /* none was asked for */
+    }
+    if (!agreed || chosen.size > QG_ALPN_MAX) {
+        return refuse(run, GNUTLS_A_NO_APPLICATION_PROTOCOL); /* RFC 9001 8.1 */
+    }
+    return run->wire->set_bytes(run->sd, QG_OPT_ALPN, chosen.data, chosen.size);
+}
+
+static int settle(qg_run *run)
+{
+    if (!run->params_came) {
+        return refuse(run, GNUTLS_A_MISSING_EXTENSION); /* RFC 9001 8.2 */
+    }
+    int rc = settle_alpn(run);
+    for (int send = 1; send >= 0 && rc == 0; send--) {
+        rc = run->wire->set_secret(run->sd, QG_APP, send != 0, run->cipher_type, run->secret[send],
+                                   run->secret_len[send]);
+    }
+    if (rc != 0) {
+        return run->alert != QG_ALERT_NONE ? rc : socket_failed(run, rc);
+    }
+    if (run->is_server) {
+        qg_ticket_send(run);
+    } else if (run->settings.wants_ticket) {
+        qg_ticket_await(run);
+    }
+    return qg_creds_out(run);
+}
+
+/* ---- messages -------------------------------------------------------------------------------------------------- */
+
+static gnutls_record_encryption_level_t gnutls_level_of(int level)
+{
+    static const gnutls_record_encryption_level_t levels[] = {
+        [QG_APP] = GNUTLS_ENCRYPTION_LEVEL_APPLICATION,
+        [QG_INITIAL] = GNUTLS_ENCRYPTION_LEVEL_INITIAL,
+        [QG_HANDSHAKE] = GNUTLS_ENCRYPTION_LEVEL_HANDSHAKE,
+        [QG_EARLY] = GNUTLS_ENCRYPTION_LEVEL_EARLY};
+    return levels[level];
+}
+
+static bool is_over(const qg_run *run, int ret)
+{
+    return ret < 0 && (gnutls_error_is_fatal(ret) != 0 || run->rc != 0);
+}
+
+int qg_drive(qg_run *run)
+{
+    uint8_t *buf = (uint8_t *)malloc(QG_MESSAGE_MAX);
+    int rc = buf == NULL ? -ENOMEM : 0;
+    bool done = false;
+    while (rc == 0 && !done) {
+        int level = QG_INITIAL;
+        size_t len = 0;
+        int ret = gnutls_handshake(run->session);
+        done = ret == GNUTLS_E_SUCCESS;
+        if (done || is_over(run, ret)) {
+            rc = done ? 0 : fail(run, ret);
+            continue;
+        }
+        rc = qg_recv(run->sd, &level, buf, &len, run->deadline_ms);
+        if (rc != 0) {
+            rc = socket_failed(run, rc);
+            continue;
+        }
+        ret = gnutls_handshake_write(run->session, gnutls_level_of(level), buf, len);
+        rc = is_over(run, ret) ? fail(run, ret) : 0;
+    }
+    free(buf);
+    return rc == 0 ? settle(run) : rc;
+}

@@ -1,0 +1,321 @@
+/* A session of gnutls that speaks through a QUIC socket (RFC 9001): no records, its messages, secrets and alerts
+ * come by callbacks. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "compat/gnutls/run.h"
+
+#define QG_EXT_ALPN       16u
+#define QG_EXT_PARAMETERS 0x39u /* RFC 9001 8.2 */
+#define QG_EARLY_MAX      0xffffffffu
+#define QG_ALPN_COUNT_MAX 10u
+/* RFC 9001 8.1 wants a protocol to be agreed on, the draft does not: what clients without one offer. */
+#define QG_ALPN_NONE "quic-socket"
+
+/* RFC 9001 8.4: no compatibility mode. */
+#define QG_PRIORITY "NORMAL:-VERS-ALL:+VERS-TLS1.3:%DISABLE_TLS13_COMPAT_MODE"
+/* RFC 8446 4.2.11: a key is for one hash, that of these suites; with ECDHE where the peer agrees. */
+#define QG_PRIORITY_PSK                                                                            \
+    ":-CIPHER-ALL:+AES-128-GCM:+CHACHA20-POLY1305:+AES-128-CCM:+ECDHE-PSK:+DHE-PSK:+PSK"
+
+static qg_run *run_of(gnutls_session_t session)
+{
+    return (qg_run *)gnutls_session_get_ptr(session);
+}
+
+static int refuse(qg_run *run, int rc, int alert)
+{
+    run->rc = rc;
+    run->alert = alert;
+    return GNUTLS_E_INTERNAL_ERROR;
+}
+
+/* A call on the socket failed. */
+static int broken(qg_run *run, int rc)
+{
+    run->broken = true;
+    return refuse(run, rc, GNUTLS_A_INTERNAL_ERROR);
+}
+
+/* ---- ciphers -------------------------------------------------------------------------------------------- */
+
+static const struct {
+    uint32_t type;
+    gnutls_cipher_algorithm_t cipher;
+    const char *name;
+} qg_ciphers[] = {
+    {QG_AES_GCM_128, GNUTLS_CIPHER_AES_128_GCM, "AES-128-GCM"},
+    {QG_AES_GCM_256, GNUTLS_CIPHER_AES_256_GCM, "AES-256-GCM"},
+    {QG_AES_CCM_128, GNUTLS_CIPHER_AES_128_CCM, "AES-128-CCM"},
+    {QG_CHACHA20_POLY1305, GNUTLS_CIPHER_CHACHA20_POLY1305, "CHACHA20-POLY1305"},
+};
+
+static uint32_t type_of(gnutls_cipher_algorithm_t cipher)
+{
+    for (size_t i = 0; i < sizeof(qg_ciphers) / sizeof(qg_ciphers[0]); i++) {
+        if (qg_ciphers[i].cipher == cipher) {
+            return qg_ciphers[i].type;
+        }
+    }
+    return 0;
+}
+
+static const char *name_of(uint32_t type)
+{
+    for (size_t i = 0; i < sizeof(qg_ciphers) / sizeof(qg_ciphers[0]); i++) {
+        if (qg_ciphers[i].type == type) {
+            return qg_ciphers[i].name;
+        }
+    }
+    return NULL;
+}
+
+static int set_priority(qg_run *run)
+{
+    char text[256];
+    const char *cipher = name_of(run->settings.cipher_type);
+    int n =
+        snprintf(text, sizeof(text), "%s%s%s%s", QG_PRIORITY, qg_is_psk(run) ? QG_PRIORITY_PSK : "",
+                 cipher != NULL ? ":-CIPHER-ALL:+" : "", cipher != NULL ? cipher : "");
+    if (n < 0 || (size_t)n >= sizeof(text)) {
+        return -EINVAL;
+    }
+    int ret = gnutls_priority_set_direct(run->session, text, NULL);
+    if (ret < 0) {
+        qg_say("%s: %s", text, gnutls_strerror(ret));
+        return -EINVAL; /* the system's policy leaves nothing, for instance */
+    }
+    return 0;
+}
+
+/* ---- callbacks -------------------------------------------------------------------------------------------- */
+
+static int level_of(gnutls_record_encryption_level_t level)
+{
+    switch (level) {
+    case GNUTLS_ENCRYPTION_LEVEL_INITIAL:
+        return QG_INITIAL;
+    case GNUTLS_ENCRYPTION_LEVEL_EARLY:
+        return QG_EARLY;
+    case GNUTLS_ENCRYPTION_LEVEL_HANDSHAKE:
+        return QG_HANDSHAKE;
+    default:
+        return QG_APP;
+    }
+}
+
+static int on_message(gnutls_session_t session, gnutls_record_encryption_level_t level,
+                      gnutls_handshake_description_t type, const void *data, size_t len)
+{
+    qg_run *run = run_of(session);
+    if (type == GNUTLS_HANDSHAKE_CHANGE_CIPHER_SPEC) {
+        return 0; /* RFC 9001 8.4 */
+    }
+    int rc = qg_send(run->sd, level_of(level), data, len);
+    return rc == 0 ? 0 : broken(run, rc);
+}
+
+static int give_secret(qg_run *run, int level, bool send, uint32_t type, const void *secret,
+                       size_t len)
+{
+    if (level == QG_APP) { /* not before gnutls has seen everything there is to see */
+        memcpy(run->secret[send], secret, len);
+        run->secret_len[send] = len;
+        run->cipher_type = type;
+        return 0;
+    }
+    return run->wire->set_secret(run->sd, level, send, type, secret, len);
+}
+
+static int on_secret(gnutls_session_t session, gnutls_record_encryption_level_t gnutls_level,
+                     const void *to_read, const void *to_write, size_t len)
+{
+    qg_run *run = run_of(session);
+    int level = level_of(gnutls_level);
+    uint32_t type =
+        type_of(level == QG_EARLY ? gnutls_early_cipher_get(session) : gnutls_cipher_get(session));
+    int rc = type == 0 || len > QG_SECRET_MAX ? -EPROTO : 0;
+    if (rc == 0 && to_write != NULL) {
+        rc = give_secret(run, level, true, type, to_write, len);
+    }
+    if (rc == 0 && to_read != NULL) {
+        rc = give_secret(run, level, false, type, to_read, len);
+    }
+    return rc == 0 ? 0 : broken(run, rc);
+}
+
+static int on_alert(gnutls_session_t session, gnutls_record_encryption_level_t level,
+                    gnutls_alert_level_t severity, gnutls_alert_description_t alert)
+{
+    (void)level;
+    if (severity == GNUTLS_AL_FATAL) {
+        run_of(session)->alert = (int)alert;
+    }
+    return 0;
+}
+
+static int on_params(gnutls_session_t session, const unsigned char *data, size_t len)
+{
+    qg_run *run = run_of(session);
+    int rc = run->wire->set_bytes(run->sd, QG_OPT_PARAMS, data, len);
+    run->params_came = true;
+    return rc == 0 ? 0 : refuse(run, rc == -EINVAL ? -EPROTO : rc, GNUTLS_A_ILLEGAL_PARAMETER);
+}
+
+static int put_params(gnutls_session_t session, gnutls_buffer_t out)
+{
+    qg_run *run = run_of(session);
+    uint8_t params[QG_PARAMS_MAX];
+    size_t len = sizeof(params);
+    int rc = run->wire->get_bytes(run->sd, QG_OPT_PARAMS, params, &len);
+    if (rc == 0 && gnutls_buffer_append_data(out, params, len) < 0) {
+        rc = -ENOMEM;
+    }
+    return rc == 0 ? 0 : broken(run, rc);
+}
+
+/* There is no transport beneath. */
+static ssize_t on_pull(gnutls_transport_ptr_t session, void *buf, size_t len)
+{
+    (void)buf;
+    (void)len;
+    gnutls_transport_set_errno((gnutls_session_t)session, EAGAIN);
+    return -1;
+}
+
+static ssize_t on_push(gnutls_transport_ptr_t session, const void *buf, size_t len)
+{
+    (void)buf;
+    (void)len;
+    gnutls_transport_set_errno((gnutls_session_t)session, EIO);
+    return -1;
+}
+
+static int on_pull_timeout(gnutls_transport_ptr_t session, unsigned ms)
+{
+    (void)session;
+    (void)ms;
+    return 0;
+}
+
+/* ---- protocols ----------------------------------------------------------------------------------------------- */
+
+static int on_extension(void *ctx, unsigned type, const unsigned char *data, unsigned len)
+{
+    gnutls_datum_t *first = (gnutls_datum_t *)ctx;
+    if (type == QG_EXT_ALPN && len > 3 && data[2] > 0 && data[2] <= len - 3) {
+        first->data = (unsigned char *)(uintptr_t)data + 3;
+        first->size = data[2];
+    }
+    return 0;
+}
+
+/* A server that has no list takes what the client likes best. */
+static int on_client_hello(gnutls_session_t session, unsigned type, unsigned when,
+                           unsigned incoming, const gnutls_datum_t *message)
+{
+    gnutls_datum_t first = {NULL, 0};
+    (void)type;
+    (void)when;
+    if (incoming != 0 &&
+        gnutls_ext_raw_parse(&first, on_extension, message, GNUTLS_EXT_RAW_FLAG_TLS_CLIENT_HELLO) >=
+            0 &&
+        first.size > 0) {
+        return gnutls_alpn_set_protocols(session, &first, 1, 0);
+    }
+    return 0;
+}
+
+static int set_alpn(qg_run *run)
+{
+    gnutls_datum_t list[QG_ALPN_COUNT_MAX];
+    char text[QG_ALPN_MAX + 1];
+    unsigned count = 0;
+    char *save = NULL;
+    memcpy(text, run->alpn, sizeof(text));
+    for (char *name = strtok_r(text, ",", &save); name != NULL && count < QG_ALPN_COUNT_MAX;
+         name = strtok_r(NULL, ",", &save)) {
+        name += strspn(name, " ");
+        if (*name != '\0') {
+            list[count].data = (unsigned char *)name;
+            list[count++].size = (unsigned)strlen(name);
+        }
+    }
+    if (count == 0 && run->is_server) {
+        gnutls_handshake_set_hook_function(run->session, GNUTLS_HANDSHAKE_CLIENT_HELLO,
+                                           GNUTLS_HOOK_PRE, on_client_hello);
+        return 0;
+    }
+    if (count == 0) {
+        list[count].data = (unsigned char *)(uintptr_t)QG_ALPN_NONE;
+        list[count++].size = sizeof(QG_ALPN_NONE) - 1;
+    }
+    unsigned flags = run->is_server ? GNUTLS_ALPN_MANDATORY : 0;
+    return gnutls_alpn_set_protocols(run->session, list, count, flags) < 0 ? -EINVAL : 0;
+}
+
+/* ---- open and close --------------------------------------------------------------------------------------------- */
+
+static int set_up(qg_run *run)
+{
+    gnutls_session_t session = run->session;
+    gnutls_session_set_ptr(session, run);
+    gnutls_transport_set_ptr(session, session);
+    gnutls_transport_set_pull_function(session, on_pull);
+    gnutls_transport_set_pull_timeout_function(session, on_pull_timeout);
+    gnutls_transport_set_push_function(session, on_push);
+    gnutls_handshake_set_read_function(session, on_message);
+    gnutls_handshake_set_secret_function(session, on_secret);
+    gnutls_alert_set_read_function(session, on_alert);
+    gnutls_handshake_set_timeout(session, 0); /* ours */
+    int ret = gnutls_session_ext_register(session, "quic_transport_parameters", QG_EXT_PARAMETERS,
+                                          GNUTLS_EXT_TLS, on_params, put_params, NULL, NULL, NULL,
+                                          GNUTLS_EXT_FLAG_TLS | GNUTLS_EXT_FLAG_CLIENT_HELLO |
+                                              GNUTLS_EXT_FLAG_EE);
+    int rc = ret < 0 ? -ENOMEM : set_priority(run);
+    rc = rc == 0 ? qg_creds_use(run) : rc;
+    return rc == 0 ? set_alpn(run) : rc;
+}
+
+static int init(qg_run *run)
+{
+    unsigned flags = GNUTLS_NONBLOCK | GNUTLS_NO_END_OF_EARLY_DATA; /* RFC 9001 8.3 */
+    if (run->is_server) {
+        flags |= GNUTLS_SERVER | GNUTLS_NO_AUTO_SEND_TICKET |
+                 (qg_replay() != NULL ? GNUTLS_ENABLE_EARLY_DATA : 0);
+    } else {
+        flags |= GNUTLS_CLIENT | (run->early ? GNUTLS_ENABLE_EARLY_DATA : 0);
+    }
+    if (gnutls_init(&run->session, flags) < 0) {
+        return -ENOMEM;
+    }
+    return set_up(run);
+}
+
+int qg_session_open(qg_run *run)
+{
+    run->early = !run->is_server && qg_ticket_is_early(run);
+    int rc = init(run);
+    if (rc != 0) {
+        return rc;
+    }
+    if (run->is_server) {
+        gnutls_record_set_max_early_data_size(run->session, QG_EARLY_MAX); /* RFC 9001 4.6.1 */
+        return qg_ticket_serve(run);
+    }
+    if (!qg_ticket_resume(run) &&
+        run->early) { /* the ticket is none: another session, without it */
+        gnutls_deinit(run->session);
+        run->early = false;
+        rc = init(run);
+    }
+    return rc;
+}
+
+void qg_session_close(qg_run *run)
+{
+    if (run->session != NULL) {
+        gnutls_deinit(run->session);
+    }
+}

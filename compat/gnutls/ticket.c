@@ -1,0 +1,143 @@
+/* Tickets: resumption, and 0-RTT with what was remembered of the server. */
+#include <errno.h>
+#include <gnutls/crypto.h>
+#include <string.h>
+#include <time.h>
+
+#include "compat/gnutls/run.h"
+
+#define QG_TICKET_KEY_LEN 64u
+#define QG_TICKET_WAIT_MS 3000u
+#define QG_NAP_MS         1
+
+/* ---- client ----------------------------------------------------------------------------------------- */
+
+static size_t option_len(const qg_run *run, qg_option option)
+{
+    uint8_t bytes[QG_TICKET_MAX];
+    size_t len = sizeof(bytes);
+    return run->wire->get_bytes(run->sd, option, bytes, &len) == 0 ? len : 0;
+}
+
+bool qg_ticket_is_early(const qg_run *run)
+{
+    qg_limits limits;
+    return option_len(run, QG_OPT_TICKET) > 0 &&
+           run->wire->get_limits(run->sd, true, &limits) == 0 && limits.max_data > 0;
+}
+
+bool qg_ticket_resume(qg_run *run)
+{
+    uint8_t ticket[QG_TICKET_MAX];
+    size_t len = sizeof(ticket);
+    if (run->wire->get_bytes(run->sd, QG_OPT_TICKET, ticket, &len) != 0 || len == 0) {
+        return false;
+    }
+    int ret = gnutls_session_set_data(run->session, ticket, len);
+    if (ret < 0) {
+        qg_say("ticket: %s", gnutls_strerror(ret));
+    }
+    return ret >= 0;
+}
+
+/* What gnutls makes of it goes where the program looks for it. */
+static bool keep_ticket(qg_run *run)
+{
+    gnutls_datum_t data = {NULL, 0};
+    if ((gnutls_session_get_flags(run->session) & GNUTLS_SFLAGS_SESSION_TICKET) == 0 ||
+        gnutls_session_get_data2(run->session, &data) < 0) {
+        return false;
+    }
+    int rc = run->wire->set_bytes(run->sd, QG_OPT_TICKET, data.data, data.size);
+    if (rc != 0) {
+        qg_say("a session of %u bytes is not kept: %s", data.size, strerror(-rc));
+    }
+    gnutls_memset(data.data, 0, data.size);
+    gnutls_free(data.data);
+    return true;
+}
+
+/* The next part of the server's message, by the layout's way. */
+static int take_message(const qg_run *run, uint8_t *buf, size_t *len)
+{
+    int level = QG_APP;
+    if (!run->wire->keeps_tickets) {
+        return qg_recv_now(run->sd, &level, buf, len);
+    }
+    *len = QG_TICKET_MAX;
+    int rc = run->wire->get_bytes(run->sd, QG_OPT_TICKET, buf, len);
+    bool is_message = rc == 0 && *len > 4 && buf[0] == GNUTLS_HANDSHAKE_NEW_SESSION_TICKET &&
+                      ((size_t)buf[1] << 16 | (size_t)buf[2] << 8 | buf[3]) == *len - 4;
+    return is_message ? 0 : -EAGAIN;
+}
+
+/* draft section 6.1.3: the call ends when a ticket is there, and the token of Appendix B; without them after a
+ * while it ends all the same. No descriptor tells of either: an event would be the program's. */
+void qg_ticket_await(qg_run *run)
+{
+    static const struct timespec nap = {0, QG_NAP_MS * 1000000};
+    uint8_t buf[QG_MESSAGE_MAX];
+    size_t len = 0;
+    uint64_t until = qg_now_ms() + QG_TICKET_WAIT_MS;
+    until = run->deadline_ms != 0 && run->deadline_ms < until ? run->deadline_ms : until;
+    bool have = false;
+    while (qg_now_ms() < until && !(have && option_len(run, QG_OPT_TOKEN) > 0)) {
+        int rc = have ? -EAGAIN : take_message(run, buf, &len);
+        if (rc == 0) {
+            rc =
+                gnutls_handshake_write(run->session, GNUTLS_ENCRYPTION_LEVEL_APPLICATION, buf, len);
+            if (rc < 0 && gnutls_error_is_fatal(rc) != 0) {
+                qg_say("ticket: %s", gnutls_strerror(rc));
+                return;
+            }
+            have = keep_ticket(run);
+        } else if (rc != -EAGAIN) {
+            return; /* the connection is over: its user will see */
+        } else {
+            nanosleep(&nap, NULL);
+        }
+    }
+}
+
+/* ---- server -------------------------------------------------------------------------------------------- */
+
+/* RFC 9000 7.4.1: who accepts 0-RTT keeps what was promised with the ticket. A socket with other limits, or other
+ * protocols, has another key: it does not know the ticket. */
+int qg_ticket_serve(qg_run *run)
+{
+    struct {
+        qg_limits limits;
+        char alpn[QG_ALPN_MAX + 1];
+    } bound;
+    uint8_t key[QG_TICKET_KEY_LEN];
+    uint8_t own[QG_TICKET_KEY_LEN];
+    size_t len = sizeof(key);
+    memset(&bound, 0, sizeof(bound));
+    memcpy(bound.alpn, run->alpn, sizeof(bound.alpn));
+    int rc = run->wire->get_limits(run->sd, false, &bound.limits);
+    rc = rc == 0 ? run->wire->get_bytes(run->sd, QG_OPT_TICKET, key, &len) : rc;
+    if (rc != 0 || len != sizeof(key)) {
+        return rc != 0 ? rc : -EINVAL;
+    }
+    const gnutls_datum_t from = {key, sizeof(key)};
+    const gnutls_datum_t info = {(unsigned char *)&bound, sizeof(bound)};
+    int ret = gnutls_hkdf_expand(GNUTLS_MAC_SHA256, &from, &info, own, sizeof(own));
+    if (ret >= 0) {
+        const gnutls_datum_t ticket_key = {own, sizeof(own)};
+        ret = gnutls_session_ticket_enable_server(run->session, &ticket_key);
+    }
+    if (ret >= 0 && qg_replay() != NULL) {
+        gnutls_anti_replay_enable(run->session, qg_replay());
+    }
+    gnutls_memset(key, 0, sizeof(key));
+    gnutls_memset(own, 0, sizeof(own));
+    return ret >= 0 ? 0 : -ENOMEM;
+}
+
+void qg_ticket_send(qg_run *run)
+{
+    int ret = gnutls_session_ticket_send(run->session, 1, 0);
+    if (ret < 0) {
+        qg_say("ticket: %s", gnutls_strerror(ret));
+    }
+}

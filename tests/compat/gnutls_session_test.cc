@@ -1,0 +1,226 @@
+/* Tickets and 0-RTT with gnutls at one end or both (draft sections 6.1.3, 6.1.6; RFC 9001 4.6). */
+#include <cerrno>
+#include <thread>
+#include <unistd.h>
+
+#include <gtest/gtest.h>
+
+#include "tests/compat/gnutls_keys.h"
+#include "tests/compat/message.h"
+#include "tests/compat/watched.h"
+
+using namespace compat;
+
+namespace
+{
+
+const Identity &server_identity()
+{
+    static const Identity identity("server.test");
+    return identity;
+}
+
+/* Who does TLS at the client and at the server. */
+struct Libraries {
+    bool gnutls_client;
+    bool gnutls_server;
+};
+constexpr Libraries kAll[] = {{true, true}, {true, false}, {false, true}};
+
+struct Session {
+    std::string ticket;
+    quic_transport_param remote{};
+};
+
+class Connection
+{
+  public:
+    Connection(Libraries libraries, int listen_fd, const Address &to)
+        : libraries_(libraries), listen_fd_(listen_fd)
+    {
+        client = quic_socket();
+        EXPECT_EQ(0, connect(client, to.ptr(), to.len));
+    }
+    void ask_for_ticket() const
+    {
+        quic_transport_param param = {};
+        param.receive_session_ticket = 1;
+        ASSERT_EQ(0, set_option(client, QUIC_SOCKOPT_TRANSPORT_PARAM, param));
+    }
+    void resume(const Session &session) const
+    {
+        ASSERT_EQ(0,
+                  setsockopt(client, SOL_QUIC, QUIC_SOCKOPT_SESSION_TICKET, session.ticket.data(),
+                             static_cast<socklen_t>(session.ticket.size())));
+        ASSERT_EQ(0, set_option(client, QUIC_SOCKOPT_TRANSPORT_PARAM, session.remote));
+    }
+    void shake()
+    {
+        std::thread other([&] {
+            Parms parms;
+            EXPECT_EQ(0, libraries_.gnutls_client
+                             ? quic_client_handshake_parms(client, parms.get())
+                             : quic_client_handshake(client, nullptr, nullptr));
+        });
+        server.reset(accept(listen_fd_, nullptr, nullptr));
+        EXPECT_EQ(0, serve());
+        other.join();
+    }
+    int serve()
+    {
+        Parms parms(server_identity());
+        return libraries_.gnutls_server
+                   ? quic_server_handshake_parms(server, parms.get())
+                   : quic_server_handshake(server, server_identity().key.c_str(),
+                                           server_identity().cert.c_str());
+    }
+    Session session() const
+    {
+        return {get_bytes(client, QUIC_SOCKOPT_SESSION_TICKET), params_of(client, true)};
+    }
+    Fd client;
+    Fd server;
+
+  private:
+    Libraries libraries_;
+    int listen_fd_;
+};
+
+Session first_session(Libraries libraries, int listen_fd, const Address &to)
+{
+    Connection first(libraries, listen_fd, to);
+    first.ask_for_ticket();
+    first.shake();
+    EXPECT_GT(get_bytes(first.client, QUIC_SOCKOPT_TOKEN).size(), 0u);
+    return first.session();
+}
+
+std::string name_of(Libraries libraries)
+{
+    return std::string(libraries.gnutls_client ? "gnutls" : "files") + " to " +
+           (libraries.gnutls_server ? "gnutls" : "files");
+}
+
+} // namespace
+
+TEST(GnutlsSession, C199_C200_DataInEarlyPackets)
+{
+    Trust trust({server_identity().cert});
+    for (Libraries libraries : kAll) {
+        SCOPED_TRACE(name_of(libraries));
+        Fd listen_fd = listener();
+        Watched wire(listen_fd);
+        Session session = first_session(libraries, listen_fd, wire.address());
+        EXPECT_GT(session.ticket.size(), 100u);
+        wire.cut = true;
+        Connection second(libraries, listen_fd, wire.address());
+        second.resume(session);
+        ASSERT_EQ(5, send(second.client, "early", 5, MSG_SYN | MSG_FIN));
+        second.shake();
+        EXPECT_EQ("early", read_bytes(second.server, 5));
+        EXPECT_GT(wire.count(PacketType::kEarly), 0);
+        wire.cut = false;
+        ASSERT_EQ(6, send(second.server, "answer", 6, MSG_SYN | MSG_FIN));
+        EXPECT_EQ("answer", read_bytes(second.client, 6));
+    }
+}
+
+/* A ticket is good for 0-RTT with who gave it, under the limits it was given with, once. */
+TEST(GnutlsSession, C201_RefusedDataComesOnce)
+{
+    Trust trust({server_identity().cert});
+    const std::string text = pattern(5000);
+    for (Libraries libraries : kAll) {
+        SCOPED_TRACE(name_of(libraries));
+        Fd listen_fd = listener();
+        Session session = first_session(libraries, listen_fd, compat::name_of(listen_fd));
+        Fd narrow = listener(16, AF_INET, [](int fd) {
+            quic_transport_param param = {};
+            param.max_data = 100000;
+            param.max_streams_bidi = 3;
+            ASSERT_EQ(0, set_option(fd, QUIC_SOCKOPT_TRANSPORT_PARAM, param));
+        });
+        for (int round = 0; round < 3; round++) {
+            SCOPED_TRACE(round);
+            const int at = round == 0 ? narrow : listen_fd;
+            Connection again(libraries, at, compat::name_of(at));
+            again.resume(session);
+            ASSERT_EQ(5000, send(again.client, text.data(), text.size(), MSG_SYN | MSG_FIN));
+            again.shake();
+            EXPECT_TRUE(read_bytes(again.server, text.size()) == text);
+            again.client.reset();
+            char c;
+            EXPECT_ERRNO(ENOTCONN, recv(again.server, &c, 1, 0)); /* nothing else came */
+        }
+    }
+}
+
+TEST(GnutlsSession, C201_SpoiltTickets)
+{
+    Trust trust({server_identity().cert});
+    Fd listen_fd = listener();
+    const Address to = compat::name_of(listen_fd);
+    for (Libraries libraries : kAll) {
+        SCOPED_TRACE(name_of(libraries));
+        Session session = first_session(libraries, listen_fd, to);
+        Session other = session;
+        other.ticket = "of another library, or of none";
+        Session half = session;
+        half.ticket.resize(half.ticket.size() / 2);
+        for (const Session &spoilt : {other, half}) {
+            Connection again(libraries, listen_fd, to);
+            again.resume(spoilt);
+            ASSERT_EQ(5, send(again.client, "hello", 5, MSG_SYN | MSG_FIN));
+            again.shake();
+            EXPECT_EQ("hello", read_bytes(again.server, 5));
+        }
+    }
+}
+
+/* RFC 8446 8: what an attacker has recorded is not delivered again. */
+TEST(GnutlsSession, C204_AReplayIsNotDelivered)
+{
+    Trust trust({server_identity().cert});
+    const Libraries libraries = {true, true};
+    Fd listen_fd = listener();
+    Watched wire(listen_fd);
+    Session session = first_session(libraries, listen_fd, wire.address());
+    {
+        Connection second(libraries, listen_fd, wire.address());
+        second.resume(session);
+        wire.record(true);
+        ASSERT_EQ(5, send(second.client, "money", 5, MSG_SYN | MSG_FIN));
+        std::thread other([&] {
+            Parms parms;
+            EXPECT_EQ(0, quic_client_handshake_parms(second.client, parms.get()));
+        });
+        second.server.reset(accept(listen_fd, nullptr, nullptr));
+        for (int i = 0; i < 500 && wire.count(PacketType::kEarly) == 0; i++) {
+            usleep(10000); /* the whole first flight */
+        }
+        wire.record(false);
+        EXPECT_EQ(0, second.serve());
+        other.join();
+        EXPECT_EQ("money", read_bytes(second.server, 5));
+    }
+    ASSERT_GT(wire.count(PacketType::kEarly), 0);
+    Fd attacker(socket(AF_INET, SOCK_DGRAM, 0));
+    Address to = compat::name_of(listen_fd);
+    set_recv_timeout(listen_fd, 200);
+    Connection replayed(libraries, listen_fd, to);
+    for (int i = 0; i < 50 && replayed.server < 0;
+         i++) { /* until the connection it was of is forgotten */
+        for (const std::string &datagram : wire.recorded()) {
+            ASSERT_EQ(static_cast<ssize_t>(datagram.size()),
+                      sendto(attacker, datagram.data(), datagram.size(), 0, to.ptr(), to.len));
+        }
+        replayed.server.reset(accept(listen_fd, nullptr, nullptr));
+    }
+    ASSERT_GE(replayed.server.get(), 0) << strerror(errno);
+    std::thread other([&] { EXPECT_NE(0, replayed.serve()); });
+    usleep(300000); /* the early keys would be there by now */
+    char c;
+    EXPECT_ERRNO(EAGAIN, recv(replayed.server, &c, 1, MSG_DONTWAIT));
+    EXPECT_EQ(0, shutdown(replayed.server, SHUT_RDWR));
+    other.join();
+}
