@@ -5,7 +5,8 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
-tools/bazel build --curses=no --color=no --noshow_progress //runtime:libquring.so //compat:quic
+tools/bazel build --curses=no --color=no --noshow_progress //runtime:libquring.so //compat:quic \
+    //compat:quic_gnutls
 engine=$(tools/bazel info bazel-bin 2>/dev/null)/runtime
 work=$(mktemp -d)
 server=
@@ -58,6 +59,38 @@ int main(void)
     return close(fd);
 }
 SOURCE
+
+# Pre-shared keys: there with libquic_gnutls, in either order, and said to be missing without it.
+cat >"$work/psk.c" <<'SOURCE'
+#include <errno.h>
+#include <netinet/quic.h>
+#include <stdio.h>
+#include <sys/socket.h>
+
+int main(int argc, char **argv)
+{
+    struct quic_handshake_parms parms = {0};
+    int fd = socket(AF_INET, SOCK_DGRAM, IPPROTO_QUIC);
+    int by_file = argc > 1 ? quic_client_handshake(fd, argv[1], NULL) : 0;
+    int by_parms = quic_client_handshake_parms(fd, &parms);
+    puts(by_file == -ENOSYS && by_parms == -ENOSYS ? "no adapter" :
+         by_file == -EINVAL && by_parms == -EINVAL ? "not connected" : "?");
+    return 0;
+}
+SOURCE
+echo 'someone:0011223344556677' >"$work/keys.psk"
+sockets=${engine%/runtime}/compat
+for names in '-lquic' '-lquic_gnutls -lquic' '-lquic -lquic_gnutls'; do
+    # shellcheck disable=SC2086  # a list of words
+    gcc -Wall -Wextra -Werror -Iinclude "$work/psk.c" -o "$work/psk" -L"$sockets" -Wl,--no-as-needed \
+        $names -Wl,-rpath,"$sockets"
+    printf '%s: %s\n' "$names" "$("$work/psk" "$work/keys.psk")"
+done >"$work/said"
+diff "$work/said" - <<'SAID'
+-lquic: no adapter
+-lquic_gnutls -lquic: not connected
+-lquic -lquic_gnutls: not connected
+SAID
 
 # Runs the README's cc lines in a directory that looks like the root of the workspace.
 build_as_the_readme_says() {

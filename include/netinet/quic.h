@@ -380,7 +380,7 @@ ssize_t quic_recvmsg(int sd, void *msg, size_t len, uint64_t *sid, uint32_t *fla
  * Client: (NULL, NULL) verifies the server's chain against the system's authorities (SSL_CERT_FILE and
  *         SSL_CERT_DIR name others); with key and certificate files it can show one of its own; with a
  *         key file alone that is a file of pre-shared keys (needs the gnutls adapter).
- * Server: PEM private key and chain; with a key file alone pre-shared keys.
+ * Server: PEM private key and chain; with a key file alone pre-shared keys (the adapter).
  * Return 0; or -errno, with errno set: ETIMEDOUT, ECONNREFUSED, ECONNRESET, EKEYREJECTED (the peer or
  * we do not accept a certificate), EPROTO (another TLS alert), ENOENT, EACCES (files), EINVAL (state,
  * files), ENOSYS (pre-shared keys without the adapter). */
@@ -406,11 +406,12 @@ struct quic_handshake_parms {
     char *peername; /* in: the server's name, asked for and verified; out: the chosen identity */
     char *names[10];
     gnutls_datum_t keys[10]; /* in: pre-shared keys; out: the peer's certificates, to be freed */
-    uint32_t num_keys;
+    uint32_t num_keys;       /* in: above 0 means pre-shared keys; out: certificates in keys[] */
 };
 
-/* quic_client_handshake_parms and quic_server_handshake_parms are provided by libquic_gnutls; without
- * it they return -ENOSYS. Return 0, -errno, or a negative gnutls error. */
+/* quic_client_handshake_parms and quic_server_handshake_parms are provided by libquic_gnutls (link with
+ * -lquic_gnutls -lquic -lgnutls); without it they return -ENOSYS. The key and the certificate stay the
+ * caller's. Return 0; or -errno, with errno set, as above. */
 int quic_client_handshake_parms(int sd, struct quic_handshake_parms *parms);
 int quic_server_handshake_parms(int sd, struct quic_handshake_parms *parms);
 
