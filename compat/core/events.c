@@ -149,6 +149,7 @@ static void qs_on_reset(qs_sock *s, qs_stream *st, uint64_t code, uint64_t final
 static void qs_on_stopped(qs_sock *s, qs_stream *st, uint64_t code)
 {
     st->send_state = QS_SEND_RESET_SENT;
+    qs_credit_reset(s, st);
     st->reset_code = (uint32_t)code;
     if (s->active_id == st->id) {
         s->active_id = QS_STREAM_ANY;
@@ -361,6 +362,7 @@ static void qs_work_streams(qs_sock *s)
         }
         if (st->reset_asked && st->send_state < QS_SEND_RESET_SENT) {
             st->send_state = QS_SEND_RESET_SENT;
+            qs_credit_reset(s, st);
             (void)quring_stream_reset(st->handle, st->reset_code);
         }
         if (st->stop_asked) {

@@ -34,7 +34,7 @@ static bool qs_is_writable(const qs_sock *s)
         return false;
     case QS_CONNECTING:
     case QS_ESTABLISHED:
-        return qs_tx_has_room(s);
+        return qs_tx_has_room(s) && !qs_credit_conn_is_out(s);
     default:
         return true;
     }

@@ -11,7 +11,7 @@
  *          params     transport parameters               layout    both layouts' numbers
  *          dgram      datagrams                          verbs     moving, new keys, tokens
  *          wait       threads that wait in a call        watch     descriptors closed behind our back
- *          late       what a raw handshake leaves to us
+ *          late       what a raw handshake leaves to us  credit    flow control, in the kernel's layout
  */
 #ifndef COMPAT_CORE_SOCK_H
 #define COMPAT_CORE_SOCK_H
@@ -140,6 +140,7 @@ typedef struct qs_stream {
     qs_chunk *tx_head;
     qs_chunk *tx_tail;
     uint64_t tx_next; /* offset of the next byte the program sends */
+    uint64_t tx_max;  /* kernel layout: up to where the peer lets it go; 0: not known */
     uint64_t rx_total;
     uint64_t final_size;
     uint32_t reset_code;
@@ -290,11 +291,13 @@ struct qs_sock {
     qs_stream *streams[QS_STREAM_HASH];
     qs_stream *work_head;
     qs_stream *work_tail;
-    uint64_t tx_bytes;       /* taken from the program and not acknowledged */
-    uint64_t tx_limit;       /* SO_SNDBUF */
-    uint64_t active_id;      /* the latest stream opened and not finished; QS_STREAM_ANY: none */
-    uint64_t next_id[2];     /* ours: bidirectional, unidirectional */
-    uint64_t opened_id[2];   /* next one the engine opens */
+    uint64_t tx_bytes;     /* taken from the program and not acknowledged */
+    uint64_t tx_limit;     /* SO_SNDBUF */
+    uint64_t tx_total;     /* kernel layout: bytes of all streams, and how many the peer allows; */
+    uint64_t tx_total_max; /* 0: not known */
+    uint64_t active_id;    /* the latest stream opened and not finished; QS_STREAM_ANY: none */
+    uint64_t next_id[2];   /* ours: bidirectional, unidirectional */
+    uint64_t opened_id[2]; /* next one the engine opens */
     uint64_t streams_max[2]; /* how many of ours the peer allows */
     bool limit_asked[2];
 
@@ -472,6 +475,18 @@ int qs_verb_give_token(qs_sock *s);
 /* On the worker, lock held. */
 void qs_on_keys_updated(qs_sock *s, uint8_t phase);
 void qs_on_path_changed(qs_sock *s);
+
+/* ---- credit.c: the peer's flow control as the kernel implementation shows it; lock held --------------------- */
+/* No more bytes of the stream, or of the connection, are taken now. */
+bool qs_credit_stream_is_out(const qs_sock *s, const qs_stream *st);
+bool qs_credit_conn_is_out(const qs_sock *s);
+/* How many of `len` bytes are. */
+size_t qs_credit_take(const qs_sock *s, const qs_stream *st, size_t len);
+/* A new stream has what the peer's transport parameters say. */
+void qs_credit_begin(qs_sock *s, qs_stream *st);
+/* On the worker: what the engine knows; what is not sent of a stream that is reset will never be. */
+void qs_credit_learn(qs_sock *s, qs_stream *st);
+void qs_credit_reset(qs_sock *s, qs_stream *st);
 
 /* ---- streams.c --------------------------------------------------------------------------------------------- */
 qs_stream *qs_stream_find(const qs_sock *s, uint64_t id);

@@ -28,6 +28,7 @@ qs_stream *qs_stream_add(qs_sock *s, uint64_t id)
     st->id = id;
     st->send_state = QS_SEND_READY;
     st->recv_state = QS_RECV_RECV;
+    qs_credit_begin(s, st);
     qs_stream **bucket = &s->streams[qs_bucket(id)];
     st->hash_next = *bucket;
     *bucket = st;

@@ -62,6 +62,7 @@ void qs_tx_push(qs_sock *s, qs_stream *st)
 void qs_tx_released(qs_sock *s, qs_stream *st, uint64_t offset)
 {
     bool had_room = qs_tx_has_room(s);
+    qs_credit_learn(s, st);
     while (st->tx_head != NULL && st->tx_head->start + st->tx_head->lent <= offset &&
            st->tx_head->lent == st->tx_head->len &&
            !(st->tx_copying && st->tx_head->next == NULL)) {
@@ -364,15 +365,21 @@ static int qs_await_room(qs_sock *s, qs_stream *st, const qs_send_args *args, bo
         if (st->reset_asked || st->send_state >= QS_SEND_RESET_SENT) {
             return mine ? -EPIPE : -EINVAL;
         }
-        if (qs_tx_has_room(s) && (mine || !st->tx_busy)) {
+        bool has_credit = !qs_credit_stream_is_out(s, st) && !qs_credit_conn_is_out(s);
+        if (qs_tx_has_room(s) && has_credit && (mine || !st->tx_busy)) {
             return 0;
         }
-        if (!qs_tx_has_room(s)) {
+        if (!qs_tx_has_room(s) || !has_credit) {
             qs_uncork_all(s); /* what is held back makes no room */
         }
-        int rc = args->dontwait || s->nonblock ? -EAGAIN : qs_wait(s, QS_WAIT_TX, deadline, &hold);
+        bool dontwait = args->dontwait || s->nonblock;
+        int rc = dontwait ? -EAGAIN : qs_wait(s, QS_WAIT_TX, deadline, &hold);
         if (rc == -EAGAIN) {
             qs_fix_now(s); /* and the room that comes makes an edge */
+        }
+        if (dontwait && args->has_info && qs_tx_has_room(s) && !qs_credit_conn_is_out(s) &&
+            qs_credit_stream_is_out(s, st)) {
+            return -ENOSPC; /* other streams can go on */
         }
         if (rc != 0) {
             return rc;
@@ -401,7 +408,7 @@ static ssize_t qs_send_bytes(qs_sock *s, qs_stream *st, const struct msghdr *msg
         size_t n = chunk->cap - chunk->len;
         n = n < total - done ? n : total - done;
         uint64_t room = s->tx_limit - s->tx_bytes;
-        n = n < room ? n : (size_t)room;
+        n = qs_credit_take(s, st, n < room ? n : (size_t)room);
         st->tx_copying = true;
         qs_unlock(s);
         qs_copy_in(&from, chunk->data + chunk->len, n);
@@ -409,6 +416,7 @@ static ssize_t qs_send_bytes(qs_sock *s, qs_stream *st, const struct msghdr *msg
         st->tx_copying = false;
         chunk->len += (uint32_t)n;
         st->tx_next += n;
+        s->tx_total += n;
         s->tx_bytes += n;
         done += n;
         st->send_state = QS_SEND_SEND;

@@ -105,6 +105,8 @@ typedef struct quring_stream_info {
     uint64_t bytes_read;    /* consumed */
     uint64_t readable;      /* bytes that peek would show */
     uint64_t writable;      /* bytes a write would take now */
+    uint64_t send_max;      /* bytes of it the peer allows so far (RFC 9000 4.1) ... */
+    uint64_t conn_send_max; /* ... and bytes of all streams of its connection */
 } quring_stream_info;
 /* quring_stream_get_info fills *out. Returns QURING_OK; QURING_E_STATE; QURING_E_THREAD. */
 QURING_EXPORT quring_status quring_stream_get_info(quring_stream stream, quring_stream_info *out);

@@ -122,6 +122,7 @@ quic_rc quic_conn_datagram_consume(quic_conn *conn);
 
 typedef struct quic_stream_info {
     uint64_t bytes_written, bytes_sent, bytes_acked, bytes_recv, bytes_read, readable, writable;
+    uint64_t send_max, conn_send_max;
 } quic_stream_info;
 void quic_conn_stream_get_info(const quic_conn *conn, const quic_stream *stream,
                                quic_stream_info *out);

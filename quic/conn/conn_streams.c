@@ -344,7 +344,6 @@ quic_rc quic_conn_stream_stop_sending(quic_conn *conn, quic_stream *s, uint64_t 
 
 void quic_conn_stream_get_info(const quic_conn *conn, const quic_stream *s, quic_stream_info *out)
 {
-    (void)conn;
     memset(out, 0, sizeof(*out));
     out->bytes_written = s->send.write_off;
     out->bytes_sent = s->send.next_off;
@@ -353,4 +352,6 @@ void quic_conn_stream_get_info(const quic_conn *conn, const quic_stream *s, quic
     out->bytes_read = s->recv.read_off;
     out->readable = quic_recv_buf_readable(&s->recv);
     out->writable = quic_stream_writable(s);
+    out->send_max = s->send_flow.limit;
+    out->conn_send_max = conn->flow_send.limit;
 }

@@ -242,5 +242,7 @@ quring_status quring_stream_get_info(quring_stream stream, quring_stream_info *o
     out->bytes_read = info.bytes_read;
     out->readable = info.readable;
     out->writable = info.writable;
+    out->send_max = info.send_max;
+    out->conn_send_max = info.conn_send_max;
     return QURING_OK;
 }

@@ -195,6 +195,11 @@ TEST_P(Echo, ContextsAreKeptPerObject)
         EXPECT_EQ(info.id, id);
         EXPECT_EQ(info.bytes_written, 10u);
         EXPECT_GT(info.writable, 0u);
+        quring_limits limits; /* the server's, who has read nothing */
+        quring_limits_init(&limits);
+        quring_limits_for_loopback(&limits);
+        EXPECT_EQ(info.send_max, limits.stream_recv_window_bytes);
+        EXPECT_EQ(info.conn_send_max, limits.conn_recv_window_bytes);
         EXPECT_EQ(quring_conn_ping(conn), QURING_OK);
     }));
 }

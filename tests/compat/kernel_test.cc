@@ -3,8 +3,12 @@
 #include <arpa/inet.h>
 #include <cerrno>
 #include <cstring>
+#include <poll.h>
+#include <string>
 #include <thread>
 #include <unistd.h>
+#include <utility>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -322,6 +326,103 @@ TEST(Kernel, ConnectionIdsAreNotForPrograms)
 }
 
 /* Both kinds of socket are QUIC: they talk to each other. */
+/* Sends on a stream, without waiting, until it takes no more; gives the bytes and the errno. */
+static std::pair<size_t, int> fill(int fd, int64_t id)
+{
+    const std::string piece(1000, 'f');
+    size_t sent = 0;
+    int quiet = 0;
+    while (quiet < 20) { /* what was taken has arrived meanwhile, and what the peer gave for it */
+        errno = 0;
+        const ssize_t n =
+            quic_sendmsg(fd, piece.data(), piece.size(), id,
+                         MSG_DONTWAIT | MSG_NOSIGNAL | (sent == 0 ? MSG_QUIC_STREAM_NEW : 0u));
+        if (n < 0 && errno != ENOSPC && errno != EAGAIN) {
+            break;
+        }
+        sent += n > 0 ? static_cast<size_t>(n) : 0;
+        quiet = n > 0 ? 0 : quiet + 1;
+        if (n < 0) {
+            usleep(5000);
+        }
+    }
+    return {sent, errno};
+}
+
+static bool is_writable(int fd)
+{
+    pollfd p = {fd, POLLOUT, 0};
+    return poll(&p, 1, 0) == 1 && (p.revents & POLLOUT) != 0;
+}
+
+static void drain(int fd, size_t len)
+{
+    std::vector<char> buf(len);
+    while (len > 0) {
+        const ssize_t n = recv(fd, buf.data(), len, 0);
+        ASSERT_GT(n, 0);
+        len -= static_cast<size_t>(n);
+    }
+}
+
+/* The peer's window for a stream is used up: others go on, and it does when the peer has read. */
+TEST(Kernel, C091_AStreamWithoutCredit)
+{
+    Pair pair = make_pair([](int fd) {
+        quic_transport_param param = {};
+        param.max_stream_data_bidi_remote = 16384;
+        ASSERT_EQ(0, setsockopt(fd, SOL_QUIC, 8, &param, sizeof(param)));
+        int buffer = 8192;
+        ASSERT_EQ(0, setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof(buffer)));
+    });
+    const std::pair<size_t, int> first = fill(pair.client, 0);
+    EXPECT_EQ(ENOSPC, first.second);
+    EXPECT_GE(first.first, 16384u);
+    EXPECT_LT(first.first, 100000u) << "what was sent waits in the peer's buffer";
+    EXPECT_EQ(-1, send(pair.client, "x", 1, MSG_DONTWAIT | MSG_NOSIGNAL));
+    EXPECT_EQ(EAGAIN, errno) << "no ancillary data, no other stream to turn to";
+    EXPECT_TRUE(is_writable(pair.client));
+    const std::pair<size_t, int> second = fill(pair.client, 4);
+    EXPECT_EQ(ENOSPC, second.second);
+    EXPECT_GE(second.first, 16384u);
+    std::thread reader([&] { drain(pair.server, first.first + second.first + 20000); });
+    const std::string more(20000, 'm');
+    size_t sent = 0;
+    while (sent < more.size()) { /* waits for credit */
+        const ssize_t n = quic_sendmsg(pair.client, more.data(), more.size() - sent, 0, 0);
+        ASSERT_GT(n, 0) << strerror(errno);
+        sent += static_cast<size_t>(n);
+    }
+    reader.join();
+}
+
+/* The window of the connection is used up: no stream goes on, and poll says so. */
+TEST(Kernel, C125_AConnectionWithoutCredit)
+{
+    Pair pair = make_pair([](int fd) {
+        quic_transport_param param = {};
+        param.max_data = 20000;
+        ASSERT_EQ(0, setsockopt(fd, SOL_QUIC, 8, &param, sizeof(param)));
+        int buffer = 8192;
+        ASSERT_EQ(0, setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof(buffer)));
+    });
+    EXPECT_TRUE(is_writable(pair.client));
+    const std::pair<size_t, int> filled = fill(pair.client, 0);
+    EXPECT_EQ(EAGAIN, filled.second);
+    EXPECT_GE(filled.first, 20000u);
+    EXPECT_LT(filled.first, 100000u);
+    EXPECT_FALSE(is_writable(pair.client));
+    EXPECT_EQ(-1, quic_sendmsg(pair.client, "x", 1, 4,
+                               MSG_QUIC_STREAM_NEW | MSG_DONTWAIT | MSG_NOSIGNAL));
+    EXPECT_EQ(EAGAIN, errno);
+    drain(pair.server, filled.first);
+    for (int i = 0; i < 1000 && !is_writable(pair.client); i++) {
+        usleep(5000);
+    }
+    EXPECT_TRUE(is_writable(pair.client));
+    EXPECT_EQ(1, quic_sendmsg(pair.client, "x", 1, 0, MSG_DONTWAIT | MSG_NOSIGNAL));
+}
+
 TEST(Kernel, ADraftSocketAtTheOtherEnd)
 {
     Pair pair = make_pair(nullptr, nullptr, 288);
