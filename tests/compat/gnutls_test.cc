@@ -1,15 +1,20 @@
 /* Handshakes by gnutls over the raw path: draft sections 3.1.8 and 3.2.3. */
+#include <atomic>
 #include <cerrno>
 #include <chrono>
+#include <cstdlib>
 #include <fcntl.h>
 #include <poll.h>
 #include <thread>
 #include <unistd.h>
+#include <vector>
 
 #include <gtest/gtest.h>
 
 #include "tests/compat/gnutls_keys.h"
 #include "tests/compat/message.h"
+#include "tests/compat/relay.h"
+#include "tests/compat/script.h"
 
 using namespace compat;
 
@@ -194,6 +199,107 @@ TEST(Gnutls, C181_APeerThatIsSilent)
     const auto begin = Clock::now();
     EXPECT_LT(quic_server_handshake_parms(server, parms.get()), 0);
     EXPECT_LT(ms_of(begin), 5000);
+}
+
+/* The answers are lost: the server waits as long as it was told, and so does the client. */
+TEST(Gnutls, C181_ANetworkThatLosesTheAnswers)
+{
+    Fd listen_fd = listener();
+    Relay relay(name_of(listen_fd));
+    relay.set_filter([](bool to_server, std::string *) { return to_server; });
+    Fd client = quic_socket();
+    Address to = relay.address();
+    ASSERT_EQ(0, connect(client, to.ptr(), to.len));
+    std::thread other([&] {
+        Parms parms;
+        parms->timeout = 600;
+        EXPECT_EQ(-ETIMEDOUT, quic_client_handshake_parms(client, parms.get()));
+    });
+    Fd server(accept(listen_fd, nullptr, nullptr));
+    Parms parms(server_identity());
+    parms->timeout = 300;
+    EXPECT_EQ(-ETIMEDOUT, quic_server_handshake_parms(server, parms.get()));
+    other.join();
+}
+
+TEST(Gnutls, PeersThatSpeakNoTls)
+{
+    RawPair pair;
+    Raw raw(pair.client, TLS_CIPHER_AES_GCM_128);
+    start_client(&raw);
+    pair.accept_one();
+    Parms server(server_identity());
+    EXPECT_EQ(-EPROTO, quic_server_handshake_parms(pair.server, server.get()));
+    EXPECT_TRUE(poll_for(pair.client, POLLHUP)) << "is told";
+    RawPair other;
+    Parms parms;
+    std::thread client(
+        [&] { EXPECT_EQ(-EPROTO, quic_client_handshake_parms(other.client, parms.get())); });
+    other.accept_one();
+    Raw answers(other.server, TLS_CIPHER_AES_GCM_128);
+    (void)answers.take(QUIC_CRYPTO_INITIAL);
+    ASSERT_GT(send_crypto(other.server, QUIC_CRYPTO_INITIAL, tls_message(2, pattern(100))), 0);
+    client.join();
+    EXPECT_TRUE(poll_for(other.server, POLLHUP));
+}
+
+TEST(Gnutls, PeersThatGoAway)
+{
+    Parms parms;
+    Shaken left(by_gnutls_client(&parms), [](int) { return -1; }); /* and closes */
+    EXPECT_EQ(-ECONNRESET, left.client_rc);
+    RawPair pair;
+    Raw raw(pair.client, TLS_CIPHER_AES_GCM_128);
+    start_client(&raw);
+    pair.accept_one();
+    pair.client.reset();
+    Parms server(server_identity());
+    EXPECT_LT(quic_server_handshake_parms(pair.server, server.get()), 0);
+}
+
+TEST(Gnutls, AuthoritiesThatAreNotThere)
+{
+    Trust trust({server_identity().cert});
+    Fd client = quic_socket();
+    Address to = loopback(9);
+    ASSERT_EQ(0, connect(client, to.ptr(), to.len));
+    setenv("SSL_CERT_FILE", scratch("nowhere.pem").c_str(), 1);
+    Parms parms;
+    EXPECT_EQ(-ENOENT, quic_client_handshake_parms(client, parms.get()));
+}
+
+TEST(Gnutls, C184_ManyAtOnce)
+{
+    Trust trust({server_identity().cert});
+    constexpr int kMany = 16;
+    Fd listen_fd = listener(kMany);
+    const Address to = name_of(listen_fd);
+    std::atomic<int> good{0};
+    std::vector<std::thread> threads;
+    for (int i = 0; i < kMany; i++) {
+        threads.emplace_back([&] {
+            Fd client = quic_socket();
+            Parms parms;
+            char c;
+            good += connect(client, to.ptr(), to.len) == 0 &&
+                            quic_client_handshake_parms(client, parms.get()) == 0 &&
+                            recv(client, &c, 1, 0) == 1
+                        ? 1
+                        : 0;
+        });
+        threads.emplace_back([&] {
+            Fd server(accept(listen_fd, nullptr, nullptr));
+            Parms parms(server_identity());
+            good += quic_server_handshake_parms(server, parms.get()) == 0 &&
+                            send(server, "!", 1, MSG_SYN | MSG_FIN) == 1
+                        ? 1
+                        : 0;
+        });
+    }
+    for (std::thread &thread : threads) {
+        thread.join();
+    }
+    EXPECT_EQ(2 * kMany, good);
 }
 
 TEST(Gnutls, C189_BothRolesAgainstBothLibraries)
