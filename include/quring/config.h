@@ -266,6 +266,11 @@ typedef struct quring_tls_options {
         cipher_suite; /* 0x1301 AES-128-GCM, 0x1302 AES-256-GCM, 0x1303 ChaCha20-Poly1305, 0x1304
                               AES-128-CCM; 0 = the TLS library's choice. The server decides: a client
                               only says what it expects */
+    void (*keylog)(void *ctx, const char *line); /* NULL: none. Each secret of a handshake as a line
+                              of the NSS key log format, without its end: whoever has them reads
+                              everything. Called on the threads that do handshakes, on several at
+                              once; calls nothing of this library */
+    void *keylog_ctx; /* for keylog; valid as long as handshakes of this configuration go on */
 } quring_tls_options;
 
 /* quring_tls_create_server and quring_tls_create_client read certificates and keys and build the

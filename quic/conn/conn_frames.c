@@ -115,6 +115,7 @@ static quic_rc on_max_stream_data(quic_conn *conn, const quic_frame_max_stream_d
     quic_stream *s = NULL;
     quic_rc rc = find_stream(conn, &s, frame->id, QUIC_STREAM_SIDE_SEND);
     if (rc == QUIC_OK && s != NULL && quic_stream_on_max_data(s, frame->max)) {
+        conn->blocked.stream_flow = false; /* should another one wait, it says so again */
         quic_conn_schedule(conn, s);
     }
     return rc;

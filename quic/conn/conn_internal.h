@@ -23,6 +23,7 @@
 #include "quic/cc/pacer.h"
 #include "quic/conn/conn.h"
 #include "quic/conn/conn_ack_freq.h"
+#include "quic/conn/conn_blocked.h"
 #include "quic/conn/conn_datagram.h"
 #include "quic/conn/conn_env.h"
 #include "quic/conn/conn_notes.h"
@@ -229,13 +230,14 @@ struct quic_conn {
     quic_flow_recv flow_recv;
     quic_flow_send flow_send;
     uint64_t send_held_bytes;
-    uint32_t gap_count;          /* ranges out of order that all streams hold */
-    uint32_t turn_closed;        /* the peer's streams that ended in this turn */
-    quic_ns turn_start_ns;       /* a turn is a round trip */
-    bool turn_held;              /* MAX_STREAMS waits for the next turn */
-    bool flow_blocked;           /* streams left the scheduler for want of connection credit */
-    bool send_starved;           /* a write was cut short by the connection's budget */
-    bool open_refused;           /* quic_conn_stream_open said AGAIN */
+    uint32_t gap_count;    /* ranges out of order that all streams hold */
+    uint32_t turn_closed;  /* the peer's streams that ended in this turn */
+    quic_ns turn_start_ns; /* a turn is a round trip */
+    bool turn_held;        /* MAX_STREAMS waits for the next turn */
+    bool flow_blocked;     /* streams left the scheduler for want of connection credit */
+    bool send_starved;     /* a write was cut short by the connection's budget */
+    bool open_refused;     /* quic_conn_stream_open said AGAIN */
+    quic_conn_blocked blocked;
     quic_stream *closing_stream; /* CLOSED was reported: freed at the next poll */
 
     /* frames to send */

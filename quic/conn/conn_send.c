@@ -22,14 +22,21 @@ static bool space_has_crypto(const quic_conn_space *space)
     return space->crypto != NULL && quic_crypto_stream_can_send(space->crypto);
 }
 
-static void set_unit(quic_conn *conn, quic_tx_unit *unit, size_t len, size_t seg_len)
+static void set_unit(quic_conn *conn, quic_tx_unit *unit, size_t len, size_t seg_len,
+                     uint32_t count)
 {
+    quic_conn_count_train(conn->env->counters, count);
     unit->len = (uint32_t)len;
     unit->seg_len = (uint32_t)seg_len;
     unit->ecn = conn->tx_ecn;
     unit->path = conn->path.addr;
     conn->bytes_sent += len;
     quic_path_on_sent(&conn->path, len);
+}
+
+static inline void note_blocked(quic_conn *conn, quic_blocked_by by, quic_ns now)
+{
+    quic_conn_blocked_note(&conn->blocked, conn->env->counters, by, now);
 }
 
 /* Application data: streams, and datagrams where there are any. */
@@ -91,6 +98,7 @@ static bool send_handshake_datagram(quic_conn *conn, quic_tx_unit *unit, quic_ns
         size = credit;
         if (quic_conn_at_amplification_limit(conn)) {
             conn->env->counters->amplification_blocked++;
+            note_blocked(conn, QUIC_BLOCKED_BY_AMPLIFICATION, now);
             return false;
         }
     }
@@ -144,7 +152,8 @@ static bool send_handshake_datagram(quic_conn *conn, quic_tx_unit *unit, quic_ns
         len = i + 1 == count ? before_last + n : len;
         sent_handshake = sent_handshake || b->space == QUIC_SPACE_HANDSHAKE;
     }
-    set_unit(conn, unit, len, len);
+    set_unit(conn, unit, len, len, 1);
+    note_blocked(conn, QUIC_BLOCKED_BY_NOTHING, now);
     quic_recovery_on_app_limited(&conn->recovery); /* a handshake says nothing about bandwidth */
     if (sent_handshake && conn->role == QUIC_CLIENT) {
         quic_conn_discard_space(conn, QUIC_SPACE_INITIAL, now); /* RFC 9001 4.9.1 */
@@ -226,6 +235,19 @@ static void maybe_skip_pn(quic_conn *conn, quic_ns now)
 
 static bool send_close(quic_conn *conn, quic_tx_unit *unit, quic_ns now);
 
+/* Why a train ended although it might have been longer: what was not allowed, or what there was none of. */
+static quic_blocked_by blocked_by(const quic_conn *conn, bool may_elicit, bool window)
+{
+    if (!may_elicit) {
+        return !quic_conn_has_app_work(conn) ? QUIC_BLOCKED_BY_NOTHING
+               : !window                     ? QUIC_BLOCKED_BY_WINDOW
+                                             : QUIC_BLOCKED_BY_PACING;
+    }
+    return conn->flow_blocked          ? QUIC_BLOCKED_BY_CONN_FLOW
+           : conn->blocked.stream_flow ? QUIC_BLOCKED_BY_STREAM_FLOW
+                                       : QUIC_BLOCKED_BY_NOTHING;
+}
+
 static bool send_app_train(quic_conn *conn, quic_tx_unit *unit, quic_ns now)
 {
     uint8_t *packets[TRAIN_MAX];
@@ -237,11 +259,13 @@ static bool send_app_train(quic_conn *conn, quic_tx_unit *unit, quic_ns now)
     uint32_t seg_max = unit->seg_max < TRAIN_MAX ? unit->seg_max : TRAIN_MAX;
     uint64_t pace = quic_pacer_budget(&conn->pacer, now);
     uint64_t credit = quic_path_credit(&conn->path);
+    quic_blocked_by by = QUIC_BLOCKED_BY_NOTHING;
     uint32_t count = 0;
     size_t len = 0;
     size_t seg_len = 0;
     if (QUIC_UNLIKELY(credit < size)) { /* RFC 9000 8.1: what may leave is small, but it may */
         if (quic_conn_at_amplification_limit(conn)) {
+            note_blocked(conn, QUIC_BLOCKED_BY_AMPLIFICATION, now);
             return false;
         }
         size = (uint32_t)credit;
@@ -260,6 +284,7 @@ static bool send_app_train(quic_conn *conn, quic_tx_unit *unit, quic_ns now)
         bool window = conn->recovery.in_flight_bytes + size <= conn->cc.cwnd_bytes;
         bool may_elicit = (window && len < pace) || app->probes > 0;
         if (QUIC_UNLIKELY(!may_elicit) && !quic_ack_tracker_due(&app->acks, now)) {
+            by = blocked_by(conn, false, window);
             break;
         }
         maybe_skip_pn(conn, now);
@@ -271,6 +296,7 @@ static bool send_app_train(quic_conn *conn, quic_tx_unit *unit, quic_ns now)
             if (may_elicit) {
                 quic_recovery_on_app_limited(&conn->recovery);
             }
+            by = blocked_by(conn, may_elicit, window);
             break;
         }
         packets[count] = b.buf;
@@ -282,12 +308,13 @@ static bool send_app_train(quic_conn *conn, quic_tx_unit *unit, quic_ns now)
             break; /* a shorter one ends the train */
         }
     }
+    note_blocked(conn, by, now);
     if (count == 0) {
         return false;
     }
     size_t pn_off = 1 + quic_cid_peer_current(&conn->cids_peer)->len;
     quic_packet_protect_short(app->tx, packets, pn_lens, pn_off, count);
-    set_unit(conn, unit, len, seg_len);
+    set_unit(conn, unit, len, seg_len, count);
     quic_stream *s = quic_scheduler_next(&conn->scheduler);
     if (s != NULL && s == turn) {
         quic_scheduler_rotate(&conn->scheduler, s); /* the next train is another stream's */
@@ -310,7 +337,7 @@ static bool send_mtu_probe(quic_conn *conn, quic_tx_unit *unit, quic_ns now)
     b.mtu_probe = true;
     size_t len = quic_packet_finish(conn, &b, size, now);
     quic_packet_protect(conn, &b);
-    set_unit(conn, unit, len, len);
+    set_unit(conn, unit, len, len, 1);
     quic_mtu_on_probe_sent(&conn->mtu);
     conn->env->counters->mtu_probes_sent++;
     return true;
@@ -351,8 +378,8 @@ static bool send_close(quic_conn *conn, quic_tx_unit *unit, quic_ns now)
     if (len == 0) {
         return false;
     }
-    (void)now;
-    set_unit(conn, unit, len, len);
+    note_blocked(conn, QUIC_BLOCKED_BY_NOTHING, now);
+    set_unit(conn, unit, len, len, 1);
     return true;
 }
 

@@ -123,6 +123,7 @@ void quic_conn_schedule(quic_conn *conn, quic_stream *s)
         return;
     }
     if (quic_stream_note_blocked(s)) {
+        conn->blocked.stream_flow = true;
         quic_conn_note_ctrl(conn, s);
     }
     if (quic_stream_can_send(s, UINT64_MAX)) {

@@ -25,6 +25,8 @@ struct quic_tls_boring_config {
     quic_role role;
     bool verifies;
     bool names; /* the name in the peer's certificate is verified */
+    void (*keylog)(void *ctx, const char *line);
+    void *keylog_ctx;
     uint32_t alpn_len;
     uint8_t alpn[ALPN_WIRE_MAX]; /* ProtocolNameList without its length */
 };
@@ -128,6 +130,13 @@ static bool init_sessions(const builder *b, SSL_CTX *ctx, const uint8_t *cert_pe
     return ok;
 }
 
+static void tell_secret(const SSL *ssl, const char *line)
+{
+    const quic_tls_boring_config *config =
+        (const quic_tls_boring_config *)SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+    config->keylog(config->keylog_ctx, line);
+}
+
 /* What all contexts of a configuration have in common but for their certificates. */
 static quic_rc make_ctx(SSL_CTX **out, const builder *b, const uint8_t *cert_pem,
                         size_t cert_pem_len)
@@ -144,6 +153,14 @@ static quic_rc make_ctx(SSL_CTX **out, const builder *b, const uint8_t *cert_pem
     }
     if (b->options->cipher_suite != 0 && !quic_boring_cipher_use(ctx, b->options->cipher_suite)) {
         return explain(b, QUIC_E_CRYPTO, "this cipher suite cannot be chosen");
+    }
+    if (b->options->keylog != NULL) {
+        b->config->keylog = b->options->keylog;
+        b->config->keylog_ctx = b->options->keylog_ctx;
+        if (!SSL_CTX_set_app_data(ctx, b->config)) {
+            return explain(b, QUIC_E_NOMEM, "no memory for a TLS context");
+        }
+        SSL_CTX_set_keylog_callback(ctx, tell_secret);
     }
     const uint32_t chain_max = b->options->peer_chain_max_bytes;
     SSL_CTX_set_max_cert_list(ctx, chain_max != 0 ? chain_max : QUIC_TLS_CHAIN_MAX);

@@ -61,8 +61,10 @@ typedef struct quic_tls_boring_options {
     bool any_name;            /* client: the chain is verified, not for whom it was made */
     bool any_alpn;            /* server, with an empty list: what the client prefers is taken */
     uint16_t cipher_suite;    /* 0: BoringSSL's choice; else see tls_boring_cipher.h */
-    const char *const *alpn;  /* most preferred first, each 1..255 bytes */
-    size_t alpn_count;        /* 1..QUIC_TLS_ALPN_COUNT_MAX (RFC 9001 8.1), 0 only with any_alpn */
+    void (*keylog)(void *ctx, const char *line); /* NULL: secrets are told to nobody */
+    void *keylog_ctx;
+    const char *const *alpn; /* most preferred first, each 1..255 bytes */
+    size_t alpn_count;       /* 1..QUIC_TLS_ALPN_COUNT_MAX (RFC 9001 8.1), 0 only with any_alpn */
 } quic_tls_boring_options;
 
 /* quic_tls_boring_config_create_server / _client build a configuration with one reference.

@@ -327,6 +327,8 @@ static quring_status rt_tls_build(quic_tls_boring_config **out, const quring_tls
     bo.peer_chain_max_bytes = options->peer_chain_max_bytes;
     bo.valid_at_unix_s = valid_at_unix_s;
     bo.cipher_suite = options->cipher_suite;
+    bo.keylog = options->keylog;
+    bo.keylog_ctx = options->keylog_ctx;
     bo.alpn = options->alpn;
     bo.alpn_count = options->alpn_count;
     char reason[400] = "";

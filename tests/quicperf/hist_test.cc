@@ -1,12 +1,15 @@
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <memory>
 #include <random>
+#include <string>
 #include <vector>
 
 #include <gtest/gtest.h>
 
 #include "tools/quicperf/hist.h"
+#include "tools/quicperf/hist_text.h"
 
 namespace
 {
@@ -119,6 +122,45 @@ TEST(Hist, IsZeroWhenEmpty)
     Model m;
     EXPECT_EQ(qp_hist_percentile(m.hist.get(), 50), 0u);
     EXPECT_EQ(qp_hist_mean(m.hist.get()), 0.0);
+}
+
+TEST(Hist, CountsAndDeviation)
+{
+    auto h = std::make_unique<qp_hist>();
+    qp_hist_init(h.get());
+    EXPECT_EQ(qp_hist_count_to(h.get(), 1000), 0u);
+    EXPECT_EQ(qp_hist_deviation(h.get()), 0.0);
+    for (uint64_t value : {10u, 20u, 30u, 100000u}) {
+        qp_hist_record(h.get(), value);
+    }
+    EXPECT_EQ(qp_hist_count_to(h.get(), 9), 0u);
+    EXPECT_EQ(qp_hist_count_to(h.get(), 20), 2u);
+    EXPECT_EQ(qp_hist_count_to(h.get(), 99), 3u);
+    EXPECT_EQ(qp_hist_count_to(h.get(), UINT64_MAX), 4u);
+    EXPECT_NEAR(qp_hist_deviation(h.get()), 43292.6, 43292.6 / 100);
+}
+
+/* Percentiles get denser towards the end, and the last line is the largest value. */
+TEST(Hist, AsText)
+{
+    auto h = std::make_unique<qp_hist>();
+    char *text = nullptr;
+    size_t len = 0;
+    qp_hist_init(h.get());
+    ASSERT_TRUE(qp_hist_text(&text, &len, h.get()));
+    EXPECT_NE(std::string(text).find("Total count    =            0]"), std::string::npos) << text;
+    free(text);
+    for (uint64_t i = 1; i <= 1000; i++) {
+        qp_hist_record(h.get(), i * 1000000);
+    }
+    ASSERT_TRUE(qp_hist_text(&text, &len, h.get()));
+    std::string lines(text, len);
+    free(text);
+    EXPECT_EQ(lines.find("       Value     Percentile TotalCount 1/(1-Percentile)\n\n"), 0u);
+    EXPECT_NE(lines.find(" 0.500000000000 "), std::string::npos);
+    EXPECT_NE(lines.find("    1000.000 1.000000000000       1000\n#["), std::string::npos) << lines;
+    EXPECT_NE(lines.find("#[Max     =     1000.000, Total count    =         1000]"),
+              std::string::npos);
 }
 
 } // namespace

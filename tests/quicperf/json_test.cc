@@ -213,4 +213,21 @@ TEST(Json, KnowsWhenItIsNotComplete)
     EXPECT_FALSE(qp_json_is_complete(&deep.json));
 }
 
+TEST(Json, CompactIsOneLine)
+{
+    qp_json json;
+    qp_json_init(&json);
+    json.compact = true;
+    qp_json_object_begin(&json, nullptr);
+    qp_json_u64(&json, "a", 1);
+    qp_json_array_begin(&json, "b");
+    qp_json_bool(&json, nullptr, true);
+    qp_json_object_begin(&json, nullptr);
+    qp_json_object_end(&json);
+    qp_json_array_end(&json);
+    qp_json_object_end(&json);
+    EXPECT_STREQ(json.text, "{\"a\": 1,\"b\": [true,{}]}\n");
+    qp_json_deinit(&json);
+}
+
 } // namespace

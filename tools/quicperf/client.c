@@ -439,14 +439,7 @@ static void qp_client_conclude(qp_client *cl, const qp_sample *sum)
     double peer = qp_peer_cpu_s(cl);
     r->cpu_remote_s = peer < 0 ? QP_UNKNOWN_S : peer - cl->first_peer_cpu_s;
     if (quring_stats_get(cl->rt, -1, &stats) == QURING_OK) {
-        r->packets_sent = stats.packets_sent;
-        r->packets_recv = stats.packets_recv;
-        r->io_syscalls = stats.io_syscalls;
-        r->kernel_drops = stats.io_kernel_drops;
-        r->key_updates = stats.key_updates;
-        r->ack_frequency = stats.ack_frequency_sent + stats.ack_frequency_recv;
-        r->acks_recv = stats.acks_recv;
-        r->acks_sent = stats.acks_sent;
+        qp_result_take_stats(r, &stats);
     }
     for (uint32_t i = 0; i < cl->worker_count; i++) {
         r->resumed_count += cl->workers[i].resumed;
@@ -470,6 +463,7 @@ static void qp_client_conclude(qp_client *cl, const qp_sample *sum)
         r->proxied = true;
         quring_impair_get_counts(cl->proxy, &r->proxy);
     }
+    r->workers = cl->worker_count;
     r->retry = r->connections > 0 && r->retry_count == r->connections;
     r->client_cert = o->cert != NULL && r->connections > 0 &&
                      r->client_cert_count + r->resumed_count >= r->connections;

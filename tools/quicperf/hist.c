@@ -1,5 +1,6 @@
 #include "tools/quicperf/hist.h"
 
+#include <math.h>
 #include <string.h>
 
 #define QP_HIST_SUB (1u << QP_HIST_SUB_BITS)
@@ -83,4 +84,26 @@ uint64_t qp_hist_percentile(const qp_hist *hist, double percent)
 double qp_hist_mean(const qp_hist *hist)
 {
     return hist->count == 0 ? 0.0 : hist->sum / (double)hist->count;
+}
+
+uint64_t qp_hist_count_to(const qp_hist *hist, uint64_t value)
+{
+    uint64_t count = 0;
+    for (unsigned i = 0; i <= qp_hist_index(value); i++) {
+        count += hist->buckets[i];
+    }
+    return count;
+}
+
+double qp_hist_deviation(const qp_hist *hist)
+{
+    double mean = qp_hist_mean(hist);
+    double squares = 0;
+    for (unsigned i = 0; i < QP_HIST_BUCKETS && hist->count > 0; i++) {
+        double upper = (double)qp_hist_upper(i);
+        double lower = i == 0 ? 0 : (double)qp_hist_upper(i - 1) + 1;
+        double off = (lower + upper) / 2 - mean;
+        squares += (double)hist->buckets[i] * off * off;
+    }
+    return hist->count == 0 ? 0.0 : sqrt(squares / (double)hist->count);
 }

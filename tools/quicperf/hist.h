@@ -34,8 +34,12 @@ void qp_hist_merge(qp_hist *hist, const qp_hist *from);
  * the values lie: the upper end of its bucket, never above the largest value. 0 when empty. */
 uint64_t qp_hist_percentile(const qp_hist *hist, double percent);
 
-/* qp_hist_mean is exact. 0 when empty. */
+/* qp_hist_count_to is how many values lie at or below the end of value's bucket. */
+uint64_t qp_hist_count_to(const qp_hist *hist, uint64_t value);
+
+/* qp_hist_mean is exact, qp_hist_deviation (standard) as exact as the buckets. 0 when empty. */
 double qp_hist_mean(const qp_hist *hist);
+double qp_hist_deviation(const qp_hist *hist);
 
 #ifdef __cplusplus
 }

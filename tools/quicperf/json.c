@@ -95,6 +95,17 @@ static void qp_json_put_string(qp_json *json, const char *value)
     qp_json_put(json, "\"", 1);
 }
 
+static void qp_json_break(qp_json *json)
+{
+    if (json->compact) {
+        return;
+    }
+    qp_json_put(json, "\n", 1);
+    for (unsigned i = 0; i < json->depth; i++) {
+        qp_json_put(json, "  ", 2);
+    }
+}
+
 /* What stands before a value: comma, new line, key. */
 static void qp_json_lead(qp_json *json, const char *key)
 {
@@ -103,10 +114,7 @@ static void qp_json_lead(qp_json *json, const char *key)
             qp_json_put(json, ",", 1);
         }
         json->has_member[json->depth - 1] = true;
-        qp_json_put(json, "\n", 1);
-        for (unsigned i = 0; i < json->depth; i++) {
-            qp_json_put(json, "  ", 2);
-        }
+        qp_json_break(json);
     }
     if (key != NULL) {
         qp_json_put_string(json, key);
@@ -133,10 +141,7 @@ static void qp_json_close(qp_json *json, const char *bracket)
     }
     json->depth--;
     if (json->has_member[json->depth]) {
-        qp_json_put(json, "\n", 1);
-        for (unsigned i = 0; i < json->depth; i++) {
-            qp_json_put(json, "  ", 2);
-        }
+        qp_json_break(json);
     }
     qp_json_put(json, bracket, 1);
     if (json->depth == 0) {

@@ -23,7 +23,8 @@ typedef struct qp_json {
     size_t cap;
     unsigned depth;
     bool has_member[QP_JSON_DEPTH_MAX];
-    bool failed; /* out of memory or nested too deep; the text is then of no use */
+    bool compact; /* set after init: the document is one line */
+    bool failed;  /* out of memory or nested too deep; the text is then of no use */
 } qp_json;
 
 void qp_json_init(qp_json *json);

@@ -75,10 +75,10 @@ bool qp_json_file_open(qp_json_file *out, const char *path)
 }
 
 /* Everything written, and in place. errno says why not. */
-static bool qp_json_finish(qp_json_file *out, const qp_json *json)
+static bool qp_json_finish(qp_json_file *out, const char *text, size_t len)
 {
     errno = 0;
-    bool ok = fwrite(json->text, 1, json->len, out->file) == json->len;
+    bool ok = fwrite(text, 1, len, out->file) == len;
     ok = fflush(out->file) == 0 && ok;
     int error = errno;
     if (out->file != stdout && fclose(out->file) != 0 && ok) {
@@ -97,23 +97,33 @@ static bool qp_json_finish(qp_json_file *out, const qp_json *json)
     return ok;
 }
 
-bool qp_json_file_write(qp_json_file *out, const qp_json *json)
+static const char *qp_json_name(const qp_json_file *out)
+{
+    return out->file == stdout ? "standard output" : out->path;
+}
+
+bool qp_json_file_write_text(qp_json_file *out, const char *text, size_t len)
 {
     if (out->path == NULL || out->file == NULL) {
         return true;
     }
-    const char *name = out->file == stdout ? "standard output" : out->path;
-    if (!qp_json_is_complete(json)) {
-        (void)qp_fail("cannot write %s: out of memory", name);
-        qp_json_file_drop(out);
-        return false;
-    }
-    bool ok = qp_json_finish(out, json);
+    const char *name = qp_json_name(out);
+    bool ok = qp_json_finish(out, text, len);
     if (!ok) {
         (void)qp_fail("cannot write %s: %s", name, strerror(errno));
     }
     qp_json_forget(out);
     return ok;
+}
+
+bool qp_json_file_write(qp_json_file *out, const qp_json *json)
+{
+    if (out->path == NULL || out->file == NULL || qp_json_is_complete(json)) {
+        return qp_json_file_write_text(out, json->text, json->len);
+    }
+    (void)qp_fail("cannot write %s: out of memory", qp_json_name(out));
+    qp_json_file_drop(out);
+    return false;
 }
 
 void qp_json_file_drop(qp_json_file *out)

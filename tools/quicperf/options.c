@@ -153,6 +153,12 @@ const qp_rule qp_rules[] = {
     {"-q", "--quiet", QP_RUNS | QP_SOCK, QP_FLAG, QP_AT(quiet), 0, 0, NULL, "only the last line"},
     {"--json", NULL, QP_RUNS | QP_SOCK, QP_TEXT, QP_AT(json), 0, 0, NULL,
      "write one JSON document to this file; - is stdout, text then goes to stderr"},
+    {"--jsonl", NULL, QP_C | QP_SOCK_C, QP_TEXT, QP_AT(jsonl), 0, 0, NULL,
+     "a line of JSON for each interval, and one for the summary, to this file or -"},
+    {"--hdr", NULL, QP_C | QP_SOCK_C, QP_TEXT, QP_AT(hdr), 0, 0, NULL,
+     "rr, crr, hps, latency: percentiles as HdrHistogram's plotters read them (.hgrm)"},
+    {"--keylog", NULL, QP_S | QP_C, QP_TEXT, QP_AT(keylog), 0, 0, NULL,
+     "add the secrets of all handshakes to this file; default: SSLKEYLOGFILE, if it is set"},
 };
 
 #define QP_RULE_COUNT (sizeof(qp_rules) / sizeof(qp_rules[0]))

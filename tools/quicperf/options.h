@@ -127,7 +127,10 @@ typedef struct qp_options {
 
     qp_impair_options impair; /* client: the network before the server */
 
-    const char *json; /* file, "-" for stdout, NULL for none */
+    const char *json;  /* file, "-" for stdout, NULL for none */
+    const char *jsonl; /* the same, for a line per interval */
+    const char *hdr;   /* file for the histogram of latencies */
+    const char *keylog;
     uint64_t interval_ns;
     bool interval_set;
     bool quiet;

@@ -1,3 +1,5 @@
+#include <string.h>
+
 #include "tools/quicperf/impair_options.h"
 #include "tools/quicperf/option_rules.h"
 
@@ -37,6 +39,14 @@ bool qp_options_check(qp_parser *p)
     if (o->command == QP_CMD_CLIENT && o->target == NULL) {
         return qp_wrong(p,
                         "client needs a host: quicperf client HOST:PORT [" QP_MODES "] [options]");
+    }
+    if (o->json != NULL && o->jsonl != NULL && strcmp(o->json, "-") == 0 &&
+        strcmp(o->jsonl, "-") == 0) {
+        return qp_wrong(p, "--json - and --jsonl - contradict each other: allowed is one of them");
+    }
+    if (o->hdr != NULL && o->mode != QP_MODE_RR && o->mode != QP_MODE_CRR &&
+        o->mode != QP_MODE_HPS && o->mode != QP_MODE_LATENCY) {
+        return qp_wrong(p, "--hdr is for rr, crr, hps and latency, not %s", qp_mode_name(o->mode));
     }
     if (o->cert != NULL && o->key == NULL) {
         return qp_wrong(p, "--cert needs --key: allowed are both or neither");

@@ -7,9 +7,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tools/quicperf/setup.h"
 #include "tools/quicperf/units.h"
 
 #define QP_INTERVALS_MAX 1000000u
+#define QP_BOUND_SHARE   0.95 /* of the time busy: nothing left */
+#define QP_BOUND_S_MIN   0.1
 
 void qp_result_begin(qp_result *result, const qp_options *o)
 {
@@ -47,6 +50,34 @@ void qp_result_add_interval(qp_result *result, const qp_interval *interval)
     result->intervals[result->interval_count++] = *interval;
 }
 
+void qp_result_take_stats(qp_result *r, const quring_stats *stats)
+{
+    const uint64_t trains[QP_TRAIN_CLASSES] = {stats->trains_1, stats->trains_2,  stats->trains_4,
+                                               stats->trains_8, stats->trains_16, stats->trains_32};
+    const uint64_t blocked[QP_BLOCKED_REASONS] = {
+        stats->blocked_window_ns, stats->blocked_pacing_ns, stats->blocked_conn_flow_ns,
+        stats->blocked_stream_flow_ns, stats->blocked_amplification_ns};
+    r->has_stats = true;
+    r->packets_sent = stats->packets_sent;
+    r->packets_recv = stats->packets_recv;
+    r->io_syscalls = stats->io_syscalls;
+    r->kernel_drops = stats->io_kernel_drops;
+    r->rx_nobufs = stats->io_rx_nobufs;
+    r->rx_truncated = stats->io_rx_truncated;
+    r->key_updates = stats->key_updates;
+    r->ack_frequency = stats->ack_frequency_sent + stats->ack_frequency_recv;
+    r->acks_recv = stats->acks_recv;
+    r->acks_sent = stats->acks_sent;
+    memcpy(r->trains, trains, sizeof(trains));
+    memcpy(r->blocked_ns, blocked, sizeof(blocked));
+}
+
+bool qp_result_is_client_bound(const qp_result *r)
+{
+    return r->workers > 0 && r->seconds >= QP_BOUND_S_MIN &&
+           r->cpu_local_s > QP_BOUND_SHARE * r->seconds * r->workers;
+}
+
 double qp_result_goodput(const qp_result *result)
 {
     return result->seconds > 0 ? (double)result->bytes * 8 / result->seconds : 0;
@@ -56,11 +87,72 @@ double qp_result_goodput(const qp_result *result)
 
 void qp_out_init(qp_out *out, const qp_options *options)
 {
-    bool json_on_stdout = options->json != NULL && strcmp(options->json, "-") == 0;
+    bool taken = (options->json != NULL && strcmp(options->json, "-") == 0) ||
+                 (options->jsonl != NULL && strcmp(options->jsonl, "-") == 0);
     memset(out, 0, sizeof(*out));
-    out->text = json_on_stdout ? stderr : stdout;
+    out->text = taken ? stderr : stdout;
     out->quiet = options->quiet;
     out->live = isatty(fileno(out->text)) == 1;
+}
+
+bool qp_out_open_jsonl(qp_out *out, const qp_options *options)
+{
+    const char *path = options->jsonl;
+    if (path == NULL) {
+        return true;
+    }
+    out->jsonl = strcmp(path, "-") == 0 ? stdout : fopen(path, "we");
+    if (out->jsonl == NULL) {
+        (void)qp_fail("cannot open %s: %s", path, strerror(errno));
+    }
+    return out->jsonl != NULL;
+}
+
+/* One line, at once: who reads along shall not wait. */
+static void qp_out_json_line(const qp_out *out, qp_json *json)
+{
+    if (qp_json_is_complete(json)) {
+        (void)fwrite(json->text, 1, json->len, out->jsonl);
+        (void)fflush(out->jsonl);
+    }
+    qp_json_deinit(json);
+}
+
+static void qp_out_jsonl_interval(const qp_out *out, const qp_interval *interval)
+{
+    qp_json json;
+    qp_json_init(&json);
+    json.compact = true;
+    qp_json_object_begin(&json, NULL);
+    qp_json_string(&json, "type", "interval");
+    qp_report_interval_members(&json, interval);
+    qp_json_object_end(&json);
+    qp_out_json_line(out, &json);
+}
+
+bool qp_out_close_jsonl(qp_out *out, const qp_options *options, const qp_result *result)
+{
+    qp_json json;
+    if (out->jsonl == NULL) {
+        return true;
+    }
+    qp_json_init(&json);
+    json.compact = true;
+    qp_json_object_begin(&json, NULL);
+    qp_json_string(&json, "type", "summary");
+    qp_json_string(&json, "mode", result->mode);
+    qp_json_string(&json, "direction", result->direction);
+    qp_report_summary_members(&json, result);
+    qp_json_string(&json, "error", result->error[0] != '\0' ? result->error : NULL);
+    qp_json_object_end(&json);
+    qp_out_json_line(out, &json);
+    bool ok = ferror(out->jsonl) == 0;
+    ok = (out->jsonl == stdout || fclose(out->jsonl) == 0) && ok;
+    out->jsonl = NULL;
+    if (!ok) {
+        (void)qp_fail("cannot write %s: %s", options->jsonl, strerror(errno));
+    }
+    return ok;
 }
 
 static void qp_out_end_live(qp_out *out)
@@ -105,6 +197,9 @@ void qp_report_interval(qp_out *out, const qp_result *result, const qp_interval 
     char cwnd[48];
     char requests[48] = "";
     double seconds = interval->t1_s - interval->t0_s;
+    if (out->jsonl != NULL) {
+        qp_out_jsonl_interval(out, interval);
+    }
     if (out->quiet || seconds <= 0) {
         return;
     }
@@ -145,6 +240,40 @@ static void qp_report_latency(qp_out *out, const qp_hist *latency)
     (void)fputc('\n', out->text);
 }
 
+/* How long the trains were, and what sending waited for: what to look at first when a figure is low. */
+static void qp_report_sending(const qp_out *out, const qp_result *r)
+{
+    static const char *const trains[QP_TRAIN_CLASSES] = {"1", "2-3", "4-7", "8-15", "16-31", "32+"};
+    static const char *const reasons[QP_BLOCKED_REASONS] = {
+        "window", "pacing", "credit of the connection", "credit of streams", "3x credit"};
+    uint64_t sends = 0;
+    double packets = (double)(r->packets_sent + r->packets_recv);
+    for (int i = 0; i < QP_TRAIN_CLASSES; i++) {
+        sends += r->trains[i];
+    }
+    if (!r->has_stats || sends == 0 || packets <= 0) {
+        return;
+    }
+    (void)fprintf(out->text, "sent in trains of");
+    for (int i = 0; i < QP_TRAIN_CLASSES; i++) {
+        double share = 100 * (double)r->trains[i] / (double)sends;
+        if (r->trains[i] > 0) {
+            (void)fprintf(out->text, "  %s: %.0f %%", trains[i], share);
+        }
+    }
+    (void)fprintf(out->text, "  syscalls %.3f/packet\n", (double)r->io_syscalls / packets);
+    bool any = false;
+    for (int i = 0; i < QP_BLOCKED_REASONS; i++) {
+        double share = r->seconds > 0 ? (double)r->blocked_ns[i] / 1e7 / r->seconds : 0;
+        if (share >= 1) {
+            (void)fprintf(out->text, "%s  %s %.0f %%", any ? "" : "sending waited for", reasons[i],
+                          share);
+            any = true;
+        }
+    }
+    (void)fprintf(out->text, "%s", any ? " of the time, connections added up\n" : "");
+}
+
 void qp_report_final(qp_out *out, const qp_result *r)
 {
     char rate[32];
@@ -170,6 +299,16 @@ void qp_report_final(qp_out *out, const qp_result *r)
                   qp_format_time(rtt, sizeof(rtt), (double)r->rtt_ns),
                   qp_report_cwnd(cwnd, sizeof(cwnd), r, r->cwnd_bytes), r->connections,
                   r->handshakes_per_s, r->errors, r->interrupted ? "  (interrupted)" : "");
+    if (!out->quiet) {
+        qp_report_sending(out, r);
+    }
+    if (qp_result_is_client_bound(r)) {
+        (void)fprintf(
+            out->text,
+            "client-bound: its %u worker%s had no CPU time left; the server may be able to "
+            "do more\n",
+            r->workers, r->workers == 1 ? "" : "s");
+    }
     if (r->resumed_count > 0) {
         (void)fprintf(out->text,
                       "resumed %" PRIu64 " connections, 0-RTT on %" PRIu64 " (%" PRIu64 " bytes)\n",

@@ -10,6 +10,7 @@
 
 #include "quring/base.h"
 #include "quring/impair.h"
+#include "quring/stats.h"
 
 #include "tools/quicperf/hist.h"
 #include "tools/quicperf/json.h"
@@ -21,6 +22,9 @@ extern "C" {
 #endif
 
 #define QP_UNKNOWN_S (-1.0) /* CPU seconds nobody could tell: null in JSON */
+
+#define QP_TRAIN_CLASSES   6 /* sends of 1, 2-3, 4-7, 8-15, 16-31, 32 and more datagrams */
+#define QP_BLOCKED_REASONS 5 /* window, pacing, connection's and stream's credit, 3x credit */
 
 /* What happened between two moments of the run; seconds count from its start. */
 typedef struct qp_interval {
@@ -84,9 +88,16 @@ typedef struct qp_result {
     uint64_t cwnd_bytes;
     double cpu_local_s;
     double cpu_remote_s;
+    uint32_t
+        workers;    /* threads whose CPU time cpu_local_s is; 0: that says nothing about a limit */
+    bool has_stats; /* the library's counters follow */
     uint64_t packets_sent;
     uint64_t packets_recv;
     uint64_t io_syscalls;
+    uint64_t rx_nobufs;
+    uint64_t rx_truncated;
+    uint64_t trains[QP_TRAIN_CLASSES];
+    uint64_t blocked_ns[QP_BLOCKED_REASONS];
     bool proxied; /* through a bad network of our own */
     quring_impair_counts proxy;
     bool interrupted;
@@ -107,19 +118,31 @@ void qp_result_deinit(qp_result *result);
 /* qp_result_add_interval keeps one (at most a million). */
 void qp_result_add_interval(qp_result *result, const qp_interval *interval);
 
+/* qp_result_take_stats takes what the counters of a runtime say. */
+void qp_result_take_stats(qp_result *result, const quring_stats *stats);
+
+/* qp_result_is_client_bound: the client had no CPU time left: its figures are its own limit. */
+bool qp_result_is_client_bound(const qp_result *result);
+
 /* qp_result_goodput is bits per second; 0 when no time passed. */
 double qp_result_goodput(const qp_result *result);
 
 /* Where text for people goes, and whether that is a terminal. */
 typedef struct qp_out {
     FILE *text;
-    bool live; /* rewrite one line instead of adding lines */
+    FILE *jsonl; /* a line of JSON for each interval; NULL: none */
+    bool live;   /* rewrite one line instead of adding lines */
     bool quiet;
     bool line_open; /* a live line stands without its end */
 } qp_out;
 
-/* qp_out_init picks stdout, or stderr when --json is "-". */
+/* qp_out_init picks stdout, or stderr when --json or --jsonl is "-". */
 void qp_out_init(qp_out *out, const qp_options *options);
+
+/* qp_out_open_jsonl opens the file of --jsonl, if there is one; false after printing why not.
+ * qp_out_close_jsonl adds the line of the summary and closes; false after printing why that failed. */
+bool qp_out_open_jsonl(qp_out *out, const qp_options *options);
+bool qp_out_close_jsonl(qp_out *out, const qp_options *options, const qp_result *result);
 
 /* qp_out_line ends a live line, then prints one line as printf does; not when quiet. */
 void qp_out_line(qp_out *out, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -129,6 +152,10 @@ void qp_report_interval(qp_out *out, const qp_result *result, const qp_interval 
 /* qp_report_final prints the summary, also when quiet; qp_report_server a server's, unless quiet. */
 void qp_report_final(qp_out *out, const qp_result *result);
 void qp_report_server(qp_out *out, const qp_result *result);
+
+/* The members of an interval and of the summary, into the open object. */
+void qp_report_interval_members(qp_json *json, const qp_interval *interval);
+void qp_report_summary_members(qp_json *json, const qp_result *result);
 
 /* qp_report_json adds the members of `result` to the open object: summary, latency_us, backend, ... */
 void qp_report_json(qp_json *json, const qp_result *result);
@@ -148,6 +175,9 @@ typedef struct qp_json_file {
 bool qp_json_file_open(qp_json_file *out, const char *path);
 bool qp_json_file_write(qp_json_file *out, const qp_json *json);
 void qp_json_file_drop(qp_json_file *out);
+
+/* qp_json_file_write_text is qp_json_file_write for a text of any kind. */
+bool qp_json_file_write_text(qp_json_file *out, const char *text, size_t len);
 
 /* qp_report_write writes the document of one run. */
 bool qp_report_write(qp_json_file *file, const qp_result *result);

@@ -14,9 +14,18 @@ static void qp_json_seconds(qp_json *json, const char *key, double seconds)
     }
 }
 
-static void qp_report_summary(qp_json *json, const qp_result *r)
+/* null where there is nothing to divide by. */
+static void qp_json_quotient(qp_json *json, const char *key, double of, double by)
 {
-    qp_json_object_begin(json, "summary");
+    if (by > 0 && of >= 0) {
+        qp_json_double(json, key, of / by);
+    } else {
+        qp_json_null(json, key);
+    }
+}
+
+void qp_report_summary_members(qp_json *json, const qp_result *r)
+{
     qp_json_double(json, "goodput_bps", qp_result_goodput(r));
     qp_json_u64(json, "bytes", r->bytes);
     qp_json_double(json, "seconds", r->seconds);
@@ -70,13 +79,51 @@ static void qp_report_summary(qp_json *json, const qp_result *r)
     qp_json_u64(json, "packets_sent", r->packets_sent);
     qp_json_u64(json, "packets_recv", r->packets_recv);
     qp_json_u64(json, "io_syscalls", r->io_syscalls);
+    qp_json_quotient(json, "syscalls_per_packet", (double)r->io_syscalls,
+                     (double)(r->packets_sent + r->packets_recv));
+    qp_json_quotient(json, "cpu_s_per_gb", r->cpu_local_s, (double)r->bytes / 1e9);
+    qp_json_bool(json, "client_bound", qp_result_is_client_bound(r));
     if (r->proxied) {
         qp_json_u64(json, "proxy_dropped", quring_impair_dropped(&r->proxy));
     } else {
         qp_json_null(json, "proxy_dropped");
     }
     qp_json_bool(json, "interrupted", r->interrupted);
+}
+
+/* What was lost on this machine before QUIC saw it. */
+static void qp_report_drops(qp_json *json, const qp_result *r)
+{
+    qp_json_object_begin(json, "drops");
+    qp_json_u64(json, "kernel_rx", r->kernel_drops);
+    qp_json_u64(json, "truncated", r->rx_truncated);
+    qp_json_u64(json, "no_buffer", r->rx_nobufs);
     qp_json_object_end(json);
+}
+
+/* null where nobody counted. */
+static void qp_report_counters(qp_json *json, const qp_result *r)
+{
+    static const char *const trains[QP_TRAIN_CLASSES] = {"1", "2", "4", "8", "16", "32"};
+    static const char *const reasons[QP_BLOCKED_REASONS] = {"window", "pacing", "conn_flow",
+                                                            "stream_flow", "amplification"};
+    if (!r->has_stats) {
+        qp_json_null(json, "trains");
+        qp_json_null(json, "blocked_ms");
+        qp_json_null(json, "drops");
+        return;
+    }
+    qp_json_object_begin(json, "trains");
+    for (int i = 0; i < QP_TRAIN_CLASSES; i++) {
+        qp_json_u64(json, trains[i], r->trains[i]);
+    }
+    qp_json_object_end(json);
+    qp_json_object_begin(json, "blocked_ms");
+    for (int i = 0; i < QP_BLOCKED_REASONS; i++) {
+        qp_json_double(json, reasons[i], (double)r->blocked_ns[i] / 1e6);
+    }
+    qp_json_object_end(json);
+    qp_report_drops(json, r);
 }
 
 static void qp_report_pair(qp_json *json, const char *key, const uint64_t pair[2])
@@ -134,10 +181,9 @@ static void qp_report_latency_json(qp_json *json, const qp_hist *latency)
     qp_json_object_end(json);
 }
 
-static void qp_report_interval_json(qp_json *json, const qp_interval *interval)
+void qp_report_interval_members(qp_json *json, const qp_interval *interval)
 {
     double seconds = interval->t1_s - interval->t0_s;
-    qp_json_object_begin(json, NULL);
     qp_json_double(json, "t0", interval->t0_s);
     qp_json_double(json, "t1", interval->t1_s);
     qp_json_u64(json, "bytes", interval->bytes);
@@ -147,7 +193,6 @@ static void qp_report_interval_json(qp_json *json, const qp_interval *interval)
     qp_json_double(json, "rtt_us", (double)interval->rtt_ns / 1e3);
     qp_json_u64(json, "cwnd_bytes", interval->cwnd_bytes);
     qp_json_double(json, "cpu_local_s", interval->cpu_local_s);
-    qp_json_object_end(json);
 }
 
 void qp_report_json(qp_json *json, const qp_result *r)
@@ -159,7 +204,10 @@ void qp_report_json(qp_json *json, const qp_result *r)
     qp_json_string(json, "mode", r->mode);
     qp_json_string(json, "direction", r->direction);
     qp_json_string(json, "api", r->api);
-    qp_report_summary(json, r);
+    qp_json_object_begin(json, "summary");
+    qp_report_summary_members(json, r);
+    qp_json_object_end(json);
+    qp_report_counters(json, r);
     qp_report_proxy(json, r);
     qp_report_latency_json(json, r->latency);
     qp_json_string(json, "backend", r->backend[0] != '\0' ? r->backend : NULL);
@@ -169,7 +217,9 @@ void qp_report_json(qp_json *json, const qp_result *r)
     qp_json_string(json, "error", r->error[0] != '\0' ? r->error : NULL);
     qp_json_array_begin(json, "intervals");
     for (size_t i = 0; i < r->interval_count; i++) {
-        qp_report_interval_json(json, &r->intervals[i]);
+        qp_json_object_begin(json, NULL);
+        qp_report_interval_members(json, &r->intervals[i]);
+        qp_json_object_end(json);
     }
     qp_json_array_end(json);
 }

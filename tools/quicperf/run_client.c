@@ -1,8 +1,11 @@
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "tools/quicperf/client.h"
 #include "tools/quicperf/commands.h"
+#include "tools/quicperf/hist_text.h"
+#include "tools/quicperf/keylog.h"
 #include "tools/quicperf/report.h"
 #include "tools/quicperf/setup.h"
 #include "tools/quicperf/sockets/client.h"
@@ -16,11 +19,64 @@ static int qp_measure(qp_result *result, const qp_client_run *run)
                                     : qp_client_measure(result, run);
 }
 
+/* What a run writes beside its text. */
+typedef struct qp_outputs {
+    qp_json_file json;
+    qp_json_file hdr;
+} qp_outputs;
+
+static bool qp_outputs_open(qp_outputs *files, qp_out *out, const qp_options *options)
+{
+    char why[256];
+    memset(files, 0, sizeof(*files));
+    if (!qp_keylog_open(options, why, sizeof(why))) {
+        (void)qp_fail("%s", why);
+        return false;
+    }
+    bool ok = qp_json_file_open(&files->json, options->json) &&
+              qp_json_file_open(&files->hdr, options->hdr);
+    qp_out_init(out, options);
+    if (!ok || !qp_out_open_jsonl(out, options)) {
+        qp_json_file_drop(&files->json);
+        qp_json_file_drop(&files->hdr);
+        return false;
+    }
+    return true;
+}
+
+/* A run without latencies leaves the histogram's file as it was. */
+static bool qp_write_hdr(qp_json_file *file, const qp_result *result)
+{
+    char *text = NULL;
+    size_t len = 0;
+    if (file->path == NULL || result->latency == NULL || result->latency->count == 0) {
+        qp_json_file_drop(file);
+        return true;
+    }
+    bool ok = qp_hist_text(&text, &len, result->latency);
+    if (ok) {
+        ok = qp_json_file_write_text(file, text, len);
+    } else {
+        (void)qp_fail("cannot write %s: out of memory", file->path);
+        qp_json_file_drop(file);
+    }
+    free(text);
+    return ok;
+}
+
+static bool qp_outputs_write(qp_outputs *files, qp_out *out, const qp_options *options,
+                             const qp_result *result)
+{
+    bool lines = qp_out_close_jsonl(out, options, result);
+    bool hdr = qp_write_hdr(&files->hdr, result);
+    return qp_report_write(&files->json, result) && hdr && lines;
+}
+
 int qp_run_client(const qp_options *options)
 {
     quring_config config;
     quring_error err;
-    qp_json_file file;
+    qp_outputs files;
     qp_result result;
     qp_out out;
     qp_config_from(&config, options);
@@ -33,13 +89,13 @@ int qp_run_client(const qp_options *options)
     if (rc != QP_EXIT_OK) {
         return rc;
     }
-    if (!qp_json_file_open(&file, options->json)) {
+    if (!qp_outputs_open(&files, &out, options)) {
         return QP_EXIT_FAILED;
     }
-    qp_out_init(&out, options);
     qp_client_run run = {options, &config, NULL, qp_signals_open(false), &out};
     if (run.signal_fd < 0) {
-        qp_json_file_drop(&file);
+        qp_json_file_drop(&files.json);
+        qp_json_file_drop(&files.hdr);
         return qp_fail("cannot watch for signals");
     }
     rc = qp_measure(&result, &run);
@@ -49,7 +105,7 @@ int qp_run_client(const qp_options *options)
     if (rc == QP_EXIT_FAILED || rc == QP_EXIT_USAGE) {
         (void)qp_fail("%s", result.error);
     }
-    if (!qp_report_write(&file, &result) && rc == QP_EXIT_OK) {
+    if (!qp_outputs_write(&files, &out, options, &result) && rc == QP_EXIT_OK) {
         rc = QP_EXIT_FAILED;
     }
     qp_result_deinit(&result);

@@ -1,4 +1,3 @@
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,10 +7,9 @@
 
 #include "tools/quicperf/client.h"
 #include "tools/quicperf/commands.h"
+#include "tools/quicperf/duo.h"
 #include "tools/quicperf/json.h"
-#include "tools/quicperf/limit_options.h"
 #include "tools/quicperf/report.h"
-#include "tools/quicperf/server.h"
 #include "tools/quicperf/setup.h"
 #include "tools/quicperf/tcp/client.h"
 #include "tools/quicperf/tcp/server.h"
@@ -31,19 +29,12 @@ typedef struct qp_vs_run {
 } qp_vs_run;
 
 typedef struct qp_compare {
-    const qp_options *options;
-    int32_t cpus[2];
-    size_t cpu_count;
-    int signal_fd;
-    qp_out out;
-    qp_server *quic;
+    qp_duo duo;
     qp_tcp_server *tcp;
-    uint16_t port;
     uint32_t rounds_done;
     qp_result last[QP_VS_KINDS]
                   [QP_VS_SIDES]; /* what the runs have in common: cipher, back end, ... */
     qp_vs_run runs[QP_VS_KINDS][QP_VS_SIDES][QP_ROUNDS_MAX];
-    char error[1100];
 } qp_compare;
 
 typedef struct qp_spread {
@@ -52,59 +43,31 @@ typedef struct qp_spread {
     double most;
 } qp_spread;
 
-static int qp_compare_fail(qp_compare *cmp, const char *what, const char *why)
-{
-    (void)snprintf(cmp->error, sizeof(cmp->error), "%s: %s", what, why);
-    return qp_fail("%s", cmp->error);
-}
-
-static qp_options qp_compare_options(const qp_compare *cmp, qp_command command, int32_t cpu)
-{
-    qp_options o = *cmp->options;
-    o.command = command;
-    o.workers = 1;
-    o.cpus[0] = cpu;
-    o.cpu_count = cpu >= 0 ? 1 : 0;
-    o.payload = o.payload != 0 ? o.payload : QP_LIMIT_PAYLOAD;
-    o.bind = command == QP_CMD_SERVER ? "127.0.0.1" : NULL;
-    return o;
-}
-
 static int qp_compare_serve(qp_compare *cmp)
 {
-    quring_config config;
-    quring_error err;
     char why[160];
-    qp_options o = qp_compare_options(cmp, QP_CMD_SERVER, cmp->cpus[0]);
-    memset(&err, 0, sizeof(err));
-    o.port = 0;
-    qp_config_from(&config, &o);
-    quring_status status = qp_server_open(&cmp->quic, &cmp->port, &o, &config, -1, &err);
-    if (status != QURING_OK) {
-        return qp_compare_fail(cmp, "server",
-                               err.message[0] != '\0' ? err.message : quring_status_text(status));
+    int rc = qp_duo_serve(&cmp->duo);
+    if (rc != QP_EXIT_OK) {
+        return rc;
     }
-    cmp->tcp = qp_tcp_server_open(&o, cmp->port, why, sizeof(why));
-    return cmp->tcp != NULL ? QP_EXIT_OK : qp_compare_fail(cmp, "TCP server", why);
+    qp_options o = qp_duo_options(&cmp->duo, QP_CMD_SERVER);
+    cmp->tcp = qp_tcp_server_open(&o, cmp->duo.port, why, sizeof(why));
+    return cmp->tcp != NULL ? QP_EXIT_OK : qp_duo_fail(&cmp->duo, "TCP server", why);
 }
 
 static int qp_compare_run(qp_compare *cmp, unsigned kind, unsigned side)
 {
-    char target[32];
     quring_config config;
-    qp_options o = qp_compare_options(cmp, QP_CMD_CLIENT, cmp->cpus[1]);
+    qp_client_run run;
+    qp_options o = qp_duo_options(&cmp->duo, QP_CMD_CLIENT);
     qp_result *r = &cmp->last[kind][side];
-    (void)snprintf(target, sizeof(target), "127.0.0.1:%u", cmp->port);
-    o.target = target;
-    o.port = cmp->port;
     o.mode = kind == QP_VS_RR ? QP_MODE_RR : QP_MODE_TPUT;
     o.direction = kind == QP_VS_UP ? QP_UP : QP_DOWN;
-    qp_config_from(&config, &o);
-    qp_client_run run = {&o, &config, qp_server_runtime(cmp->quic), cmp->signal_fd, &cmp->out};
+    qp_duo_client(&cmp->duo, &o, &config, &run);
     qp_result_deinit(r);
     int rc = side == QP_VS_TCP ? qp_tcp_measure(r, &run, cmp->tcp) : qp_client_measure(r, &run);
     if (rc == QP_EXIT_FAILED) {
-        return qp_compare_fail(cmp, qp_vs_sides[side], r->error);
+        return qp_duo_fail(&cmp->duo, qp_vs_sides[side], r->error);
     }
     qp_vs_run *to = &cmp->runs[kind][side][cmp->rounds_done];
     double work = kind == QP_VS_RR ? (double)r->requests / 1e6 : (double)r->bytes / 1e9;
@@ -156,7 +119,7 @@ static qp_spread qp_compare_ratio(const qp_compare *cmp, unsigned kind)
 
 static void qp_compare_table(const qp_compare *cmp)
 {
-    FILE *to = cmp->out.text;
+    FILE *to = cmp->duo.out.text;
     const qp_result *quic = &cmp->last[QP_VS_DOWN][QP_VS_QUIC];
     const qp_result *tcp = &cmp->last[QP_VS_DOWN][QP_VS_TCP];
     (void)fprintf(to, "\n%-5s %-5s %-16s %9s %20s %12s %9s\n", "run", "over", "unit", "median",
@@ -230,8 +193,8 @@ static bool qp_compare_json(const qp_compare *cmp, qp_json_file *file)
     qp_json_object_begin(&json, NULL);
     qp_json_string(&json, "mode", "compare");
     qp_json_u64(&json, "rounds", cmp->rounds_done);
-    qp_json_u64(&json, "connections", cmp->options->conns);
-    qp_json_string(&json, "error", cmp->error[0] != '\0' ? cmp->error : NULL);
+    qp_json_u64(&json, "connections", cmp->duo.options->conns);
+    qp_json_string(&json, "error", cmp->duo.error[0] != '\0' ? cmp->duo.error : NULL);
     for (unsigned kind = 0; kind < QP_VS_KINDS && cmp->rounds_done > 0; kind++) {
         qp_compare_json_kind(&json, cmp, kind);
     }
@@ -244,12 +207,12 @@ static bool qp_compare_json(const qp_compare *cmp, qp_json_file *file)
 static int qp_compare_all(qp_compare *cmp, qp_json_file *file)
 {
     int rc = qp_compare_serve(cmp);
-    while (rc == QP_EXIT_OK && cmp->rounds_done < cmp->options->rounds) {
-        qp_out_line(&cmp->out, "round %" PRIu32 " of %" PRIu32, cmp->rounds_done + 1,
-                    cmp->options->rounds);
+    while (rc == QP_EXIT_OK && cmp->rounds_done < cmp->duo.options->rounds) {
+        qp_out_line(&cmp->duo.out, "round %" PRIu32 " of %" PRIu32, cmp->rounds_done + 1,
+                    cmp->duo.options->rounds);
         for (unsigned kind = 0; kind < QP_VS_KINDS; kind++) {
             for (unsigned side = 0; side < QP_VS_SIDES && rc == QP_EXIT_OK; side++) {
-                qp_out_line(&cmp->out, "  %s", qp_vs_sides[side]);
+                qp_out_line(&cmp->duo.out, "  %s", qp_vs_sides[side]);
                 rc = qp_compare_run(cmp, kind, side);
             }
         }
@@ -257,8 +220,8 @@ static int qp_compare_all(qp_compare *cmp, qp_json_file *file)
     }
     if (rc == QP_EXIT_OK) {
         qp_compare_table(cmp);
-    } else if (cmp->error[0] == '\0') {
-        (void)snprintf(cmp->error, sizeof(cmp->error), "interrupted");
+    } else if (cmp->duo.error[0] == '\0') {
+        (void)snprintf(cmp->duo.error, sizeof(cmp->duo.error), "interrupted");
     }
     if (!qp_compare_json(cmp, file) && rc == QP_EXIT_OK) {
         rc = QP_EXIT_FAILED;
@@ -270,25 +233,16 @@ int qp_run_compare(const qp_options *options)
 {
     qp_json_file file;
     static qp_compare cmp; /* large; one per process */
-    cmp.options = options;
     if (!qp_json_file_open(&file, options->json)) {
         return QP_EXIT_FAILED;
     }
-    qp_out_init(&cmp.out, options);
-    cmp.signal_fd = qp_signals_open(false);
-    if (cmp.signal_fd < 0) {
+    if (qp_duo_open(&cmp.duo, options) != QP_EXIT_OK) {
         qp_json_file_drop(&file);
-        return qp_fail("cannot watch for signals: %s", strerror(errno));
-    }
-    cmp.cpu_count = qp_two_cpus(cmp.cpus, options);
-    if (cmp.cpu_count < 2) {
-        qp_out_line(&cmp.out, "only one CPU: server and client share it, figures are low");
-    } else {
-        qp_out_line(&cmp.out, "servers on CPU %d, clients on CPU %d", cmp.cpus[0], cmp.cpus[1]);
+        return QP_EXIT_FAILED;
     }
     int rc = qp_compare_all(&cmp, &file);
     qp_tcp_server_close(cmp.tcp);
-    qp_server_close(cmp.quic);
+    qp_duo_close(&cmp.duo);
     for (unsigned kind = 0; kind < QP_VS_KINDS; kind++) {
         for (unsigned side = 0; side < QP_VS_SIDES; side++) {
             qp_result_deinit(&cmp.last[kind][side]);

@@ -1,4 +1,3 @@
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -7,10 +6,10 @@
 
 #include "tools/quicperf/client.h"
 #include "tools/quicperf/commands.h"
+#include "tools/quicperf/duo.h"
 #include "tools/quicperf/json.h"
 #include "tools/quicperf/limit_options.h"
 #include "tools/quicperf/report.h"
-#include "tools/quicperf/server.h"
 #include "tools/quicperf/setup.h"
 #include "tools/quicperf/units.h"
 
@@ -21,83 +20,38 @@ enum { QP_DEMO_DOWN, QP_DEMO_UP, QP_DEMO_RR, QP_DEMO_RUNS };
 static const char *const qp_demo_names[QP_DEMO_RUNS] = {"down", "up", "rr"};
 
 typedef struct qp_demo {
-    const qp_options *options;
-    int32_t cpus[2];
-    size_t cpu_count;
-    int signal_fd;
-    qp_out out;
-    qp_server *server;
-    uint16_t port;
+    qp_duo duo;
     quring_limit_result limit;
     qp_result runs[QP_DEMO_RUNS];
-    char error[1100]; /* "" when nothing failed */
 } qp_demo;
-
-/* Says why, and keeps it for the document. */
-static int qp_demo_fail(qp_demo *demo, const char *what, const char *why)
-{
-    (void)snprintf(demo->error, sizeof(demo->error), "%s: %s", what, why);
-    return qp_fail("%s", demo->error);
-}
 
 static int qp_demo_limit(qp_demo *demo)
 {
     quring_error err;
     char rate[32];
-    quring_status status = qp_limit_measure(&demo->limit, demo->options, demo->cpus, &err);
+    quring_status status = qp_limit_measure(&demo->limit, demo->duo.options, demo->duo.cpus, &err);
     if (status != QURING_OK) {
-        return qp_demo_fail(demo, "limit",
-                            err.message[0] != '\0' ? err.message : quring_status_text(status));
+        return qp_duo_fail(&demo->duo, "limit",
+                           err.message[0] != '\0' ? err.message : quring_status_text(status));
     }
-    qp_out_line(&demo->out, "limit: %s, what encryption and UDP alone allow (%s, %s)",
+    qp_out_line(&demo->duo.out, "limit: %s, what encryption and UDP alone allow (%s, %s)",
                 qp_format_rate(rate, sizeof(rate), demo->limit.goodput_bps), demo->limit.backend,
                 demo->limit.aead);
     return QP_EXIT_OK;
 }
 
-static qp_options qp_demo_options(const qp_demo *demo, qp_command command, int32_t cpu)
-{
-    qp_options o = *demo->options;
-    o.command = command;
-    o.workers = 1;
-    o.cpus[0] = cpu;
-    o.cpu_count = cpu >= 0 ? 1 : 0;
-    o.payload = o.payload != 0 ? o.payload : QP_LIMIT_PAYLOAD;
-    return o;
-}
-
-static int qp_demo_serve(qp_demo *demo)
-{
-    quring_config config;
-    quring_error err;
-    qp_options o = qp_demo_options(demo, QP_CMD_SERVER, demo->cpus[0]);
-    memset(&err, 0, sizeof(err));
-    o.bind = "127.0.0.1";
-    o.port = 0;
-    qp_config_from(&config, &o);
-    quring_status status = qp_server_open(&demo->server, &demo->port, &o, &config, -1, &err);
-    return status == QURING_OK
-               ? QP_EXIT_OK
-               : qp_demo_fail(demo, "server",
-                              err.message[0] != '\0' ? err.message : quring_status_text(status));
-}
-
 static int qp_demo_run(qp_demo *demo, unsigned which)
 {
-    char target[32];
     quring_config config;
-    qp_options o = qp_demo_options(demo, QP_CMD_CLIENT, demo->cpus[1]);
-    (void)snprintf(target, sizeof(target), "127.0.0.1:%u", demo->port);
-    o.target = target;
-    o.port = demo->port;
+    qp_client_run run;
+    qp_options o = qp_duo_options(&demo->duo, QP_CMD_CLIENT);
     o.mode = which == QP_DEMO_RR ? QP_MODE_RR : QP_MODE_TPUT;
     o.direction = which == QP_DEMO_UP ? QP_UP : QP_DOWN;
     o.streams = which == QP_DEMO_RR ? QP_DEMO_STREAMS : 1;
-    qp_config_from(&config, &o);
-    qp_client_run run = {&o, &config, qp_server_runtime(demo->server), demo->signal_fd, &demo->out};
+    qp_duo_client(&demo->duo, &o, &config, &run);
     int rc = qp_client_measure(&demo->runs[which], &run);
     if (rc == QP_EXIT_FAILED) {
-        (void)qp_demo_fail(demo, qp_demo_names[which], demo->runs[which].error);
+        (void)qp_duo_fail(&demo->duo, qp_demo_names[which], demo->runs[which].error);
     }
     return rc;
 }
@@ -111,7 +65,7 @@ static double qp_ratio(const qp_demo *demo, const qp_result *r)
 
 static void qp_demo_table(qp_demo *demo)
 {
-    FILE *to = demo->out.text;
+    FILE *to = demo->duo.out.text;
     const qp_result *down = &demo->runs[QP_DEMO_DOWN];
     (void)fprintf(to, "\n%-6s %9s %10s %8s %9s %9s %6s\n", "run", "Gbit/s", "requests/s",
                   "of limit", "cpu serv.", "cpu cli.", "lost");
@@ -145,8 +99,8 @@ static bool qp_demo_json(const qp_demo *demo, qp_json_file *file)
     const qp_hist *latency = demo->runs[QP_DEMO_RR].latency;
     qp_result head = demo->runs[QP_DEMO_DOWN]; /* the summary is that of down, latencies are rr's */
     head.mode = "demo";
-    if (demo->error[0] != '\0') {
-        (void)snprintf(head.error, sizeof(head.error), "%.1023s", demo->error);
+    if (demo->duo.error[0] != '\0') {
+        (void)snprintf(head.error, sizeof(head.error), "%.1023s", demo->duo.error);
     }
     head.latency = (qp_hist *)(uintptr_t)latency;
     qp_json_init(&json);
@@ -176,15 +130,15 @@ static int qp_demo_all(qp_demo *demo, qp_json_file *file)
 {
     int rc = qp_demo_limit(demo);
     if (rc == QP_EXIT_OK) {
-        rc = qp_demo_serve(demo);
+        rc = qp_duo_serve(&demo->duo);
     }
     for (unsigned i = 0; i < QP_DEMO_RUNS && rc == QP_EXIT_OK; i++) {
         rc = qp_demo_run(demo, i);
     }
     if (rc == QP_EXIT_OK) {
         qp_demo_table(demo);
-    } else if (demo->error[0] == '\0') {
-        (void)snprintf(demo->error, sizeof(demo->error), "interrupted");
+    } else if (demo->duo.error[0] == '\0') {
+        (void)snprintf(demo->duo.error, sizeof(demo->duo.error), "interrupted");
     }
     if (!qp_demo_json(demo, file) && rc == QP_EXIT_OK) {
         rc = QP_EXIT_FAILED;
@@ -196,24 +150,15 @@ int qp_run_demo(const qp_options *options)
 {
     qp_json_file file;
     static qp_demo demo; /* large; one per process */
-    demo.options = options;
     if (!qp_json_file_open(&file, options->json)) {
         return QP_EXIT_FAILED;
     }
-    qp_out_init(&demo.out, options);
-    demo.signal_fd = qp_signals_open(false);
-    if (demo.signal_fd < 0) {
+    if (qp_duo_open(&demo.duo, options) != QP_EXIT_OK) {
         qp_json_file_drop(&file);
-        return qp_fail("cannot watch for signals: %s", strerror(errno));
-    }
-    demo.cpu_count = qp_two_cpus(demo.cpus, options);
-    if (demo.cpu_count < 2) {
-        qp_out_line(&demo.out, "only one CPU: server and client share it, figures are low");
-    } else {
-        qp_out_line(&demo.out, "server on CPU %d, client on CPU %d", demo.cpus[0], demo.cpus[1]);
+        return QP_EXIT_FAILED;
     }
     int rc = qp_demo_all(&demo, &file);
-    qp_server_close(demo.server);
+    qp_duo_close(&demo.duo);
     for (unsigned i = 0; i < QP_DEMO_RUNS; i++) {
         qp_result_deinit(&demo.runs[i]);
     }

@@ -10,6 +10,7 @@
 #include "quring/quring.h"
 
 #include "tools/quicperf/commands.h"
+#include "tools/quicperf/keylog.h"
 #include "tools/quicperf/report.h"
 #include "tools/quicperf/server.h"
 #include "tools/quicperf/setup.h"
@@ -137,15 +138,8 @@ static void qp_server_result(qp_result *r, const qp_server *server, const quring
     r->cpu_local_s = qp_server_cpu_s(rt, config->workers);
     r->cpu_remote_s = QP_UNKNOWN_S;
     if (quring_stats_get(rt, -1, &stats) == QURING_OK) {
+        qp_result_take_stats(r, &stats);
         r->lost_packets = stats.packets_lost;
-        r->kernel_drops = stats.io_kernel_drops;
-        r->key_updates = stats.key_updates;
-        r->ack_frequency = stats.ack_frequency_sent + stats.ack_frequency_recv;
-        r->acks_recv = stats.acks_recv;
-        r->acks_sent = stats.acks_sent;
-        r->packets_sent = stats.packets_sent;
-        r->packets_recv = stats.packets_recv;
-        r->io_syscalls = stats.io_syscalls;
         r->errors = stats.handshakes_failed;
     }
 }
@@ -201,6 +195,10 @@ int qp_run_server(const qp_options *options)
         return QP_EXIT_FAILED;
     }
     qp_out_init(&out, options);
+    if (!qp_keylog_open(options, err.message, sizeof(err.message))) {
+        qp_json_file_drop(&file);
+        return qp_fail("%s", err.message);
+    }
     int wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     int signal_fd = qp_signals_open(true);
     if (wake_fd < 0 || signal_fd < 0) {

@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tools/quicperf/keylog.h"
 #include "tools/quicperf/proto.h"
 
 #define QP_PEM_MAX              4096u
@@ -119,6 +120,7 @@ static quring_tls_options qp_tls_options(const qp_options *options)
     tls.cert_file = options->cert;
     tls.key_file = options->key;
     tls.ca_file = options->ca;
+    qp_keylog_use(&tls);
     tls.cipher_suite = options->cipher != 0 ? (uint16_t)(0x1300u + options->cipher) : 0;
     return tls;
 }

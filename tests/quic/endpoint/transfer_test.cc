@@ -37,6 +37,44 @@ TEST(Transfer, MovesAMegabyteBothWays)
     EXPECT_EQ(sim_inspect_check(net.server.ep), nullptr);
 }
 
+/* What a sender waited for shows in the counters: here the window of slow start, or the peer's credit. */
+TEST(Transfer, TellsWhatItWaitedFor)
+{
+    for (uint64_t window : {uint64_t{0}, uint64_t{20000}}) {
+        for (bool whole : {false, true}) { /* of the connection, or of the stream */
+            Net net([&](sim::Options &o) {
+                o.clients[0].pacing = false;
+                quring_limits &l = o.server.limits;
+                if (window != 0 && whole) {
+                    l.conn_recv_window_bytes = l.conn_recv_window_max_bytes = window;
+                } else if (window != 0) {
+                    l.stream_recv_window_uni_bytes = l.stream_recv_window_bytes = window;
+                    l.stream_recv_window_max_bytes = window;
+                }
+            });
+            net.keep_sent = false;
+            ASSERT_TRUE(net.handshake());
+            net.run_for(100 * kMs);
+            const quic_counters before = *quic_endpoint_counters(net.client.ep);
+            quic_ns start = net.now;
+            uint64_t id = net.write(net.client, pattern(1 << 20, 6), true);
+            ASSERT_TRUE(net.run_until([&] { return net.server.streams[id].fin; }));
+            const quic_counters &c = *quic_endpoint_counters(net.client.ep);
+            uint64_t congestion = c.blocked_window_ns - before.blocked_window_ns;
+            uint64_t conn_flow = c.blocked_conn_flow_ns - before.blocked_conn_flow_ns;
+            uint64_t stream_flow = c.blocked_stream_flow_ns - before.blocked_stream_flow_ns;
+            uint64_t most = static_cast<uint64_t>(net.now - start);
+            EXPECT_LE(congestion + conn_flow + stream_flow, most);
+            EXPECT_GT(window == 0 ? congestion
+                      : whole     ? conn_flow
+                                  : stream_flow,
+                      most / 3)
+                << window << " " << whole;
+            EXPECT_GT(c.trains_8 + c.trains_16 + c.trains_32 + c.trains_4, 0u);
+        }
+    }
+}
+
 /* A clean path of 20 ms: from 12 kB per round trip, doubling, a megabyte takes seven of them. */
 TEST(Transfer, IsAsFastAsSlowStartAllowsWithAndWithoutPacing)
 {

@@ -1,0 +1,194 @@
+#!/usr/bin/env python3
+"""What quicperf writes beside its text: JSON against its schema, lines of JSON, histograms, key logs.
+
+Usage: outputs_test.py QUICPERF SCHEMA
+"""
+
+import json
+import os
+import re
+import sys
+import tempfile
+import unittest
+
+SCHEMA_FILE = os.path.abspath(sys.argv.pop(2))
+
+# pylint: disable=wrong-import-position
+from harness import Server, quicperf  # noqa: E402
+from schema import Schema  # noqa: E402
+
+SCHEMA = Schema(SCHEMA_FILE)
+
+
+def client(port, *args, status=0):
+    run = quicperf("client", "127.0.0.1:%d" % port, *args)
+    assert run.returncode == status, (args, run.returncode, run.stderr)
+    return run
+
+
+class Json(unittest.TestCase):
+    def judge(self, text, name="run"):
+        document = json.loads(text)
+        self.assertEqual(SCHEMA.wrong(document, name), [])
+        return document
+
+    def test_the_schema_finds_what_is_wrong(self):
+        with Server() as server:
+            good = self.judge(client(server.port, "-n", "10K", "--json", "-").stdout)
+        for change in (lambda d: d.pop("api"), lambda d: d.update(more=1),
+                       lambda d: d["summary"].update(bytes="many"),
+                       lambda d: d["summary"].update(bytes=-1),
+                       lambda d: d["summary"].update(version=3),
+                       lambda d: d["intervals"].append({}), lambda d: d.update(mode="fast")):
+            bad = json.loads(json.dumps(good))
+            change(bad)
+            self.assertNotEqual(SCHEMA.wrong(bad), [])
+
+    def test_every_mode_keeps_to_the_schema(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "server.json")
+            with Server("--tcp", "--json", path) as server:
+                for args in (["tput", "-d", "up", "-n", "200K"], ["rr", "-n", "50"], ["crr", "-n", "5"],
+                             ["hps", "-n", "5"], ["idle", "-c", "2", "-t", "50ms"],
+                             ["dgram", "-t", "100ms"], ["fair", "-c", "2", "-t", "200ms"],
+                             ["latency", "-R", "500", "-t", "200ms", "-s", "4"],
+                             ["tput", "-t", "200ms", "-i", "50ms"], ["rr", "--tcp", "-t", "100ms"],
+                             ["tput", "-n", "300K", "--loss", "10%", "--seed", "3"]):
+                    document = self.judge(client(server.port, *args, "--json", "-").stdout)
+                    self.assertEqual(document["mode"], args[0])
+            with open(path) as file:
+                self.assertEqual(self.judge(file.read())["mode"], "server")
+        self.judge(quicperf("limit", "-t", "50ms", "--json", "-").stdout)
+        demo = json.loads(quicperf("demo", "-t", "100ms", "--json", "-").stdout)
+        for name in "down", "up", "rr":
+            self.assertEqual(SCHEMA.wrong(demo["runs"][name]), [])
+
+    def test_a_failed_run_keeps_to_the_schema(self):
+        run = client(1, "--timeout", "200ms", "--json", "-", status=1)
+        self.assertIsNotNone(self.judge(run.stdout)["error"])
+
+    def test_counters_add_up(self):
+        with Server() as server:
+            run = self.judge(client(server.port, "-d", "up", "-n", "8M", "--json", "-").stdout)
+            self.assertGreater(sum(run["trains"].values()), 0)
+            self.assertGreater(run["summary"]["packets_sent"], sum(run["trains"].values()) / 2)
+            self.assertGreater(run["summary"]["syscalls_per_packet"], 0)
+            run = self.judge(client(server.port, "-d", "up", "-n", "1M", "--delay", "10ms", "--json",
+                                    "-").stdout)
+            self.assertGreater(sum(run["blocked_ms"].values()), 10)
+            text = client(server.port, "-d", "up", "-n", "8M").stdout
+            self.assertRegex(text, r"sent in trains of .*syscalls [0-9.]+/packet")
+
+    def test_a_client_without_time_left_says_so(self):
+        with Server("-w", "2") as server:
+            run = self.judge(client(server.port, "rr", "-t", "300ms", "-s", "100", "--spin", "100000",
+                                    "--json", "-").stdout)
+            text = client(server.port, "rr", "-t", "300ms", "-R", "1", status=2).stderr
+            self.assertIn("latency", text)
+            if run["summary"]["client_bound"]:  # another process may have had the CPU
+                self.assertGreater(run["summary"]["cpu_local_s"], 0.9 * run["summary"]["seconds"])
+            run = self.judge(client(server.port, "idle", "-t", "300ms", "--json", "-").stdout)
+            self.assertFalse(run["summary"]["client_bound"])
+
+
+class Lines(unittest.TestCase):
+    def check(self, lines):
+        records = [json.loads(line) for line in lines]
+        self.assertEqual([SCHEMA.wrong(record, "line") for record in records],
+                         [[] for record in records])
+        self.assertEqual([r["type"] for r in records],
+                         ["interval"] * (len(records) - 1) + ["summary"])
+        return records
+
+    def test_a_line_for_each_interval(self):
+        with tempfile.TemporaryDirectory() as folder, Server("--tcp") as server:
+            path = os.path.join(folder, "lines")
+            for more in [], ["--tcp"], ["-q"]:
+                client(server.port, "-t", "400ms", "-i", "100ms", "--jsonl", path, *more)
+                with open(path) as file:
+                    records = self.check(file.read().splitlines())
+                self.assertGreaterEqual(len(records), 3)
+                self.assertLessEqual(sum(r["bytes"] for r in records[:-1]), records[-1]["bytes"])
+            run = client(server.port, "-t", "300ms", "-i", "100ms", "--jsonl", "-")
+            self.check(run.stdout.splitlines())
+            self.assertIn("done:", run.stderr)
+
+    def test_failures(self):
+        with Server() as server:
+            run = client(server.port, "--jsonl", "/no/such/folder/x", status=1)
+            self.assertIn("/no/such/folder/x", run.stderr)
+            run = client(server.port, "--jsonl", "-", "--json", "-", status=2)
+            self.assertIn("--jsonl -", run.stderr)
+            if os.path.exists("/dev/full"):
+                run = client(server.port, "-n", "1K", "--jsonl", "/dev/full", status=1)
+                self.assertIn("/dev/full", run.stderr)
+        run = client(1, "--timeout", "200ms", "--jsonl", "-", status=1)
+        self.assertIsNotNone(json.loads(run.stdout)["error"])
+
+
+class Histogram(unittest.TestCase):
+    def test_percentiles(self):
+        with tempfile.TemporaryDirectory() as folder, Server() as server:
+            path = os.path.join(folder, "rr.hgrm")
+            run = client(server.port, "rr", "-n", "400", "--hdr", path, "--json", "-")
+            latency = json.loads(run.stdout)["latency_us"]
+            with open(path) as file:
+                lines = file.read().splitlines()
+            self.assertEqual(lines[0].split(), ["Value", "Percentile", "TotalCount",
+                                                "1/(1-Percentile)"])
+            rows = [line.split() for line in lines[2:] if not line.startswith("#")]
+            for column in 0, 1, 2:
+                values = [float(row[column]) for row in rows]
+                self.assertEqual(values, sorted(values))
+            self.assertEqual((float(rows[-1][1]), int(rows[-1][2])), (1.0, 400))
+            self.assertAlmostEqual(float(rows[-1][0]) * 1000, latency["max"], delta=1)
+            half = [row for row in rows if float(row[1]) == 0.5][0]
+            self.assertAlmostEqual(float(half[0]) * 1000, latency["p50"], delta=1)
+            found = re.search(r"Mean += +([0-9.]+).*Total count += +(\d+)", " ".join(lines[-3:]))
+            self.assertAlmostEqual(float(found[1]) * 1000, latency["mean"], delta=1)
+            self.assertEqual(int(found[2]), 400)
+
+    def test_wrong_uses(self):
+        with Server() as server:
+            run = client(server.port, "tput", "--hdr", "x", status=2)
+            self.assertIn("--hdr is for", run.stderr)
+            run = client(server.port, "rr", "--hdr", "/no/such/folder/x", status=1)
+            self.assertIn("/no/such/folder/x", run.stderr)
+        with tempfile.TemporaryDirectory() as folder:
+            client(1, "rr", "--timeout", "200ms", "--hdr", os.path.join(folder, "x"), status=1)
+            self.assertEqual(os.listdir(folder), [])
+
+
+class KeyLog(unittest.TestCase):
+    def secrets(self, path):
+        with open(path) as file:
+            return set(file.read().splitlines())
+
+    def test_both_ends_know_the_same_secrets(self):
+        with tempfile.TemporaryDirectory() as folder:
+            here, there, again = (os.path.join(folder, name) for name in ("here", "there", "again"))
+            with Server("--keylog", there) as server:
+                client(server.port, "-n", "1K", "-c", "2", "--keylog", here)
+                self.assertEqual(os.stat(here).st_mode & 0o777, 0o600)
+                ours = self.secrets(here)
+                labels = sorted(line.split()[0] for line in ours)
+                for label in "CLIENT_HANDSHAKE_TRAFFIC_SECRET", "SERVER_TRAFFIC_SECRET_0":
+                    self.assertEqual(labels.count(label), 2)
+                for line in ours:
+                    self.assertRegex(line, r"^[A-Z_0-9]+ [0-9a-f]{64} [0-9a-f]{64,96}$")
+                self.assertLessEqual(ours, self.secrets(there))
+                client(server.port, "-n", "1K", "--keylog", here)
+                self.assertLess(ours, self.secrets(here))
+                run = quicperf("client", "127.0.0.1:%d" % server.port, "-n", "1K",
+                               env={**os.environ, "SSLKEYLOGFILE": again})
+                self.assertEqual(run.returncode, 0, run.stderr)
+                self.assertLessEqual(self.secrets(again), self.secrets(there))
+
+    def test_a_file_that_cannot_be(self):
+        run = client(1, "--keylog", "/no/such/folder/keys", status=1)
+        self.assertIn("/no/such/folder/keys", run.stderr)
+        self.assertEqual(quicperf("server", "-p", "0", "--keylog", "/no/such/folder/x").returncode, 1)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
