@@ -30,8 +30,8 @@ class Wrong(unittest.TestCase):
         return run
 
     def test_arguments(self):
-        self.check([], 2, "server, client, demo, compare, limit")
-        self.check(["serve"], 2, "serve", "server, client, demo, compare, limit")
+        self.check([], 2, "server, client, demo, compare, report, limit")
+        self.check(["serve"], 2, "serve", "server, client, demo, compare, report, limit")
         self.check(["client"], 2, "HOST:PORT")
         self.check(["client", "localhost", "fast"], 2, "fast", "tput|rr|crr")
         self.check(["client", "localhost", "latency"], 2, "-R")

@@ -146,8 +146,8 @@ TEST(Options, SaysWhatIsWrongAndWhatIsAllowed)
         const char *wrong;
         const char *allowed;
     } rows[] = {
-        {"", "command", "server, client, demo, compare, limit"},
-        {"serve", "serve", "server, client, demo, compare, limit"},
+        {"", "command", "server, client, demo, compare, report, limit"},
+        {"serve", "serve", "server, client, demo, compare, report, limit"},
         {"server --frob", "--frob", "--cert"},
         {"server -d up", "-d", "-p"},
         {"client", "host", "HOST:PORT"},

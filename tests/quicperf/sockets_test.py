@@ -42,7 +42,7 @@ class Wrong(unittest.TestCase):
 
     def test_arguments(self):
         self.check(["client", "localhost", "--api", "tcp"], 2, "native|sockets")
-        self.check(["client", "localhost", "dgram", *SOCKETS], 2, "tput, rr, crr, hps and idle")
+        self.check(["client", "localhost", "dgram", *SOCKETS], 2, "tput, rr, crr, hps, idle and script")
         self.check(["client", "localhost", "--loss", "1%", *SOCKETS], 2, "does not take --loss")
         self.check(["client", "localhost", "--payload", "1300", *SOCKETS], 2, "--payload")
         self.check(["client", "localhost", "--version", "upgrade", *SOCKETS], 2, "any, 1 and 2")

@@ -159,6 +159,7 @@ static bool qp_missed_work(const qp_verdict *v)
     case QP_MODE_HPS:
         return r->connections == 0 && qp_missed(v, "no handshake was completed in the time given");
     case QP_MODE_IDLE:
+    case QP_MODE_SCRIPT:
         break;
     }
     return false;

@@ -21,7 +21,7 @@ static int qp_flush(int status)
 
 int main(int argc, char **argv)
 {
-    qp_options options;
+    static qp_options options; /* large */
     char message[640];
     if (!qp_options_parse(&options, message, sizeof(message), argc, argv)) {
         (void)fprintf(stderr, "quicperf: %s\n", message);
@@ -31,11 +31,14 @@ int main(int argc, char **argv)
     case QP_CMD_SERVER:
         return qp_flush(qp_run_server(&options));
     case QP_CMD_CLIENT:
-        return qp_flush(qp_run_client(&options));
+        return qp_flush(options.mode == QP_MODE_SCRIPT ? qp_run_script(&options)
+                                                       : qp_run_client(&options));
     case QP_CMD_DEMO:
         return qp_flush(qp_run_demo(&options));
     case QP_CMD_COMPARE:
         return qp_flush(qp_run_compare(&options));
+    case QP_CMD_REPORT:
+        return qp_flush(qp_run_report(&options));
     case QP_CMD_LIMIT:
         return qp_flush(qp_run_limit(&options));
     case QP_CMD_HELP:

@@ -18,6 +18,7 @@ extern "C" {
 #define QP_D    QP_CMD_DEMO
 #define QP_L    QP_CMD_LIMIT
 #define QP_X    QP_CMD_COMPARE
+#define QP_R    QP_CMD_REPORT
 #define QP_RUNS (QP_S | QP_C | QP_D | QP_L | QP_X)
 
 /* Beside the commands: the option also works with --api sockets, for a server, for a client. */
@@ -27,7 +28,7 @@ extern "C" {
 
 #define QP_RULES_MAX 128u
 
-#define QP_MODES "tput|rr|crr|idle|dgram|hps|latency|fair"
+#define QP_MODES "tput|rr|crr|idle|dgram|hps|latency|fair|script"
 
 typedef enum qp_kind {
     QP_FLAG,

@@ -157,6 +157,9 @@ const qp_rule qp_rules[] = {
      "a line of JSON for each interval, and one for the summary, to this file or -"},
     {"--hdr", NULL, QP_C | QP_SOCK_C, QP_TEXT, QP_AT(hdr), 0, 0, NULL,
      "rr, crr, hps, latency: percentiles as HdrHistogram's plotters read them (.hgrm)"},
+    {"--plot", NULL, QP_R, QP_TEXT, QP_AT(plot), 0, 0, NULL,
+     "draw the runs over time into this file (SVG); - is stdout, text then goes to stderr"},
+    {"--md", NULL, QP_R, QP_FLAG, QP_AT(markdown), 0, 0, NULL, "tables in Markdown"},
     {"--keylog", NULL, QP_S | QP_C, QP_TEXT, QP_AT(keylog), 0, 0, NULL,
      "add the secrets of all handshakes to this file; default: SSLKEYLOGFILE, if it is set"},
 };
@@ -171,10 +174,10 @@ static const struct {
     const char *name;
     qp_command command;
 } qp_commands[] = {
-    {"server", QP_CMD_SERVER},     {"client", QP_CMD_CLIENT},   {"demo", QP_CMD_DEMO},
-    {"limit", QP_CMD_LIMIT},       {"compare", QP_CMD_COMPARE}, {"help", QP_CMD_HELP},
-    {"--help", QP_CMD_HELP},       {"-h", QP_CMD_HELP},         {"version", QP_CMD_VERSION},
-    {"--version", QP_CMD_VERSION}, {"-V", QP_CMD_VERSION},
+    {"server", QP_CMD_SERVER},   {"client", QP_CMD_CLIENT},     {"demo", QP_CMD_DEMO},
+    {"limit", QP_CMD_LIMIT},     {"compare", QP_CMD_COMPARE},   {"report", QP_CMD_REPORT},
+    {"help", QP_CMD_HELP},       {"--help", QP_CMD_HELP},       {"-h", QP_CMD_HELP},
+    {"version", QP_CMD_VERSION}, {"--version", QP_CMD_VERSION}, {"-V", QP_CMD_VERSION},
 };
 
 bool qp_wrong(qp_parser *p, const char *fmt, ...)
@@ -205,8 +208,8 @@ static int qp_word_index(const char *words, const char *word)
 
 const char *qp_mode_name(uint32_t mode)
 {
-    static const char *const names[] = {"tput",  "rr",  "crr",     "idle",
-                                        "dgram", "hps", "latency", "fair"};
+    static const char *const names[] = {"tput", "rr",      "crr",  "idle",  "dgram",
+                                        "hps",  "latency", "fair", "script"};
     return mode < sizeof(names) / sizeof(names[0]) ? names[mode] : "?";
 }
 
@@ -342,28 +345,43 @@ static bool qp_parse_option(qp_parser *p, int *at, int argc, char *const *argv)
     return qp_set(p, rule, value);
 }
 
-static bool qp_parse_operand(qp_parser *p, unsigned *count, const char *arg)
+/* Client: HOST:PORT, a mode, and script's file. */
+static bool qp_parse_client_operand(qp_parser *p, size_t which, const char *arg)
 {
-    if (p->out->command != QP_CMD_CLIENT) {
-        return qp_wrong(p, "%s is one argument too many: %s takes only options", arg,
-                        qp_command_name(p->out->command));
-    }
-    switch ((*count)++) {
+    int mode = which == 1 ? qp_word_index(QP_MODES, arg) : 0;
+    switch (which) {
     case 0:
         p->out->target = arg;
         return true;
-    case 1: {
-        int mode = qp_word_index(QP_MODES, arg);
-        if (mode < 0) {
-            return qp_wrong(p, "%s is no mode: allowed are " QP_MODES, arg);
-        }
+    case 1:
         p->out->mode = (uint32_t)mode;
-        return true;
-    }
+        return mode >= 0 || qp_wrong(p, "%s is no mode: allowed are " QP_MODES, arg);
+    case 2:
+        if (p->out->mode == QP_MODE_SCRIPT) {
+            return true;
+        }
+        break;
     default:
-        return qp_wrong(
-            p, "%s is one argument too many: client takes HOST:PORT and one of " QP_MODES, arg);
+        break;
     }
+    return qp_wrong(p, "%s is one argument too many: client takes HOST:PORT and one of " QP_MODES,
+                    arg);
+}
+
+static bool qp_parse_operand(qp_parser *p, int at, const char *arg)
+{
+    qp_options *o = p->out;
+    if (o->command != QP_CMD_CLIENT && o->command != QP_CMD_REPORT) {
+        return qp_wrong(p, "%s is one argument too many: %s takes only options", arg,
+                        qp_command_name(o->command));
+    }
+    if (o->operand_count >= QP_OPERANDS_MAX) {
+        return qp_wrong(p, "%s is one argument too many: at most %u are taken", arg,
+                        QP_OPERANDS_MAX);
+    }
+    o->operand_at[o->operand_count] = at;
+    o->operands[o->operand_count++] = arg;
+    return o->command == QP_CMD_REPORT || qp_parse_client_operand(p, o->operand_count - 1, arg);
 }
 
 static void qp_options_init(qp_options *o)
@@ -400,13 +418,14 @@ bool qp_options_parse(qp_options *out, char *message, size_t message_cap, int ar
                       char *const *argv)
 {
     qp_parser p = {.out = out, .message = message, .message_cap = message_cap};
-    unsigned operands = 0;
     bool only_operands = false;
     qp_options_init(out);
+    out->argc = argc;
+    out->argv = argv;
     if (argc < 2) {
         return qp_wrong(&p,
-                        "a command is missing: allowed are server, client, demo, compare, limit, "
-                        "--help, --version");
+                        "a command is missing: allowed are server, client, demo, compare, report, "
+                        "limit, --help, --version");
     }
     for (size_t i = 0; i < sizeof(qp_commands) / sizeof(qp_commands[0]); i++) {
         if (strcmp(argv[1], qp_commands[i].name) == 0) {
@@ -416,16 +435,16 @@ bool qp_options_parse(qp_options *out, char *message, size_t message_cap, int ar
     if (out->command == 0) {
         return qp_wrong(
             &p,
-            "%s is no command: allowed are server, client, demo, compare, limit, --help, "
+            "%s is no command: allowed are server, client, demo, compare, report, limit, --help, "
             "--version",
             argv[1]);
     }
-    for (int i = 2; i < argc && (out->command & QP_RUNS) != 0; i++) {
+    for (int i = 2; i < argc && (out->command & (QP_RUNS | QP_R)) != 0; i++) {
         bool is_option = !only_operands && argv[i][0] == '-' && argv[i][1] != '\0';
         if (is_option && strcmp(argv[i], "--") == 0) {
             only_operands = true;
         } else if (is_option ? !qp_parse_option(&p, &i, argc, argv)
-                             : !qp_parse_operand(&p, &operands, argv[i])) {
+                             : !qp_parse_operand(&p, i, argv[i])) {
             return false;
         }
     }

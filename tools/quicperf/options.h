@@ -22,6 +22,7 @@ extern "C" {
 #endif
 
 #define QP_PORT_DEFAULT 4433u
+#define QP_OPERANDS_MAX 256u
 
 typedef enum qp_command {
     QP_CMD_SERVER = 1 << 0,
@@ -31,6 +32,7 @@ typedef enum qp_command {
     QP_CMD_HELP = 1 << 4,
     QP_CMD_VERSION = 1 << 5,
     QP_CMD_COMPARE = 1 << 6,
+    QP_CMD_REPORT = 1 << 7,
 } qp_command;
 
 typedef enum qp_mode {
@@ -42,6 +44,7 @@ typedef enum qp_mode {
     QP_MODE_HPS = 5,     /* handshakes and nothing else */
     QP_MODE_LATENCY = 6, /* requests at fixed times, whatever became of those before */
     QP_MODE_FAIR = 7,    /* tput, and how the connections share it */
+    QP_MODE_SCRIPT = 8,  /* the runs of a file, one after the other */
 } qp_mode;
 
 typedef enum qp_version {
@@ -67,6 +70,11 @@ typedef enum qp_api {
 
 typedef struct qp_options {
     qp_command command;
+    int argc; /* as they were given */
+    char *const *argv;
+    size_t operand_count;
+    const char *operands[QP_OPERANDS_MAX]; /* arguments that are no options, and where they stood */
+    int operand_at[QP_OPERANDS_MAX];
     const char *target; /* client: HOST:PORT as typed */
     uint32_t mode;      /* qp_mode */
     uint32_t direction; /* qp_direction */
@@ -131,6 +139,8 @@ typedef struct qp_options {
     const char *jsonl; /* the same, for a line per interval */
     const char *hdr;   /* file for the histogram of latencies */
     const char *keylog;
+    const char *plot; /* report: file for a drawing */
+    bool markdown;    /* report */
     uint64_t interval_ns;
     bool interval_set;
     bool quiet;

@@ -19,7 +19,7 @@ static bool qp_check_sockets(qp_parser *p)
         }
     }
     if (o->mode == QP_MODE_DGRAM || o->mode == QP_MODE_LATENCY || o->mode == QP_MODE_FAIR) {
-        return qp_wrong(p, "--api sockets takes tput, rr, crr, hps and idle, not %s",
+        return qp_wrong(p, "--api sockets takes tput, rr, crr, hps, idle and script, not %s",
                         qp_mode_name(o->mode));
     }
     if (o->command == QP_CMD_CLIENT && o->version == QP_VERSION_UPGRADE) {
@@ -39,6 +39,12 @@ bool qp_options_check(qp_parser *p)
     if (o->command == QP_CMD_CLIENT && o->target == NULL) {
         return qp_wrong(p,
                         "client needs a host: quicperf client HOST:PORT [" QP_MODES "] [options]");
+    }
+    if (o->mode == QP_MODE_SCRIPT && o->operand_count < 3) {
+        return qp_wrong(p, "script needs a file: quicperf client HOST:PORT script FILE [options]");
+    }
+    if (o->command == QP_CMD_REPORT && o->operand_count == 0) {
+        return qp_wrong(p, "report needs files that --json wrote: quicperf report FILE...");
     }
     if (o->json != NULL && o->jsonl != NULL && strcmp(o->json, "-") == 0 &&
         strcmp(o->jsonl, "-") == 0) {

@@ -16,10 +16,10 @@ static void qp_usage_rule(FILE *to, const qp_rule *rule)
     (void)snprintf(left, sizeof(left), "%s%s%s%s%s", rule->name, rule->alias == NULL ? "" : ", ",
                    rule->alias == NULL ? "" : rule->alias, value,
                    rule->kind == QP_CHOICE ? rule->words : "");
-    (void)fprintf(to, "  %-32s %s [%s%s%s%s%s]\n", left, rule->help,
+    (void)fprintf(to, "  %-32s %s [%s%s%s%s%s%s]\n", left, rule->help,
                   (rule->commands & QP_S) != 0 ? "s" : "", (rule->commands & QP_C) != 0 ? "c" : "",
                   (rule->commands & QP_D) != 0 ? "d" : "", (rule->commands & QP_L) != 0 ? "l" : "",
-                  (rule->commands & QP_X) != 0 ? "x" : "");
+                  (rule->commands & QP_X) != 0 ? "x" : "", (rule->commands & QP_R) != 0 ? "r" : "");
 }
 
 void qp_options_usage(FILE *to)
@@ -38,15 +38,17 @@ void qp_options_usage(FILE *to)
         "      latency  -R requests per second at fixed times; one that waits for those before it\n"
         "             counts from when it was due\n"
         "      fair   tput for -t, and how evenly the -c connections shared it (Jain's index)\n"
+        "      script FILE  a run on each line, MODE [options], one after the other\n"
         "  quicperf demo [options]    server and client in this process: limit, down, up, rr\n"
         "  quicperf compare [options] the same, QUIC and TCP with TLS 1.3 in turns: medians, "
         "spread, ratio\n"
+        "  quicperf report FILE...    tables, and a drawing, of runs that --json has saved\n"
         "  quicperf limit [options]   the ceiling: encryption and UDP I/O between two threads\n"
         "  quicperf --help | --version\n"
         "\n"
         "Sizes: K, M, G, T are powers of 1024. Times: us, ms, s, m; a bare number is seconds.\n"
         "Rates count bytes read by the application (down) or acknowledged by the peer (up).\n"
-        "Options, in brackets who takes them: server, client, demo, limit, x: compare\n",
+        "Options, in brackets who takes them: server, client, demo, limit, report, x: compare\n",
         to);
     for (size_t i = 0; i < qp_rule_count; i++) {
         qp_usage_rule(to, &qp_rules[i]);

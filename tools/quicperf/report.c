@@ -130,11 +130,11 @@ static void qp_out_jsonl_interval(const qp_out *out, const qp_interval *interval
     qp_out_json_line(out, &json);
 }
 
-bool qp_out_close_jsonl(qp_out *out, const qp_options *options, const qp_result *result)
+void qp_out_jsonl_summary(const qp_out *out, const qp_result *result)
 {
     qp_json json;
     if (out->jsonl == NULL) {
-        return true;
+        return;
     }
     qp_json_init(&json);
     json.compact = true;
@@ -146,6 +146,13 @@ bool qp_out_close_jsonl(qp_out *out, const qp_options *options, const qp_result 
     qp_json_string(&json, "error", result->error[0] != '\0' ? result->error : NULL);
     qp_json_object_end(&json);
     qp_out_json_line(out, &json);
+}
+
+bool qp_out_close_jsonl(qp_out *out, const qp_options *options)
+{
+    if (out->jsonl == NULL) {
+        return true;
+    }
     bool ok = ferror(out->jsonl) == 0;
     ok = (out->jsonl == stdout || fclose(out->jsonl) == 0) && ok;
     out->jsonl = NULL;

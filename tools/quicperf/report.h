@@ -140,9 +140,11 @@ typedef struct qp_out {
 void qp_out_init(qp_out *out, const qp_options *options);
 
 /* qp_out_open_jsonl opens the file of --jsonl, if there is one; false after printing why not.
- * qp_out_close_jsonl adds the line of the summary and closes; false after printing why that failed. */
+ * qp_out_jsonl_summary adds the line of a run's summary. qp_out_close_jsonl closes; false after printing
+ * that not everything was written. */
 bool qp_out_open_jsonl(qp_out *out, const qp_options *options);
-bool qp_out_close_jsonl(qp_out *out, const qp_options *options, const qp_result *result);
+void qp_out_jsonl_summary(const qp_out *out, const qp_result *result);
+bool qp_out_close_jsonl(qp_out *out, const qp_options *options);
 
 /* qp_out_line ends a live line, then prints one line as printf does; not when quiet. */
 void qp_out_line(qp_out *out, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

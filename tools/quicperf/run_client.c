@@ -19,6 +19,30 @@ static int qp_measure(qp_result *result, const qp_client_run *run)
                                     : qp_client_measure(result, run);
 }
 
+static int qp_refused(qp_result *result, const char *text)
+{
+    (void)snprintf(result->error, sizeof(result->error), "%s", text);
+    return QP_EXIT_USAGE;
+}
+
+int qp_client_once(qp_result *result, const qp_options *options, qp_out *out, int signal_fd)
+{
+    quring_config config;
+    quring_error err;
+    qp_client_run run = {options, &config, NULL, signal_fd, out};
+    qp_result_begin(result, options);
+    qp_config_from(&config, options);
+    memset(&err, 0, sizeof(err));
+    if (quring_config_check(&config, &err) != QURING_OK || !qp_cipher_is_possible(options, &err)) {
+        return qp_refused(result, err.message);
+    }
+    int rc = qp_measure(result, &run);
+    if (result->seconds > 0) {
+        qp_report_final(out, result);
+    }
+    return rc;
+}
+
 /* What a run writes beside its text. */
 typedef struct qp_outputs {
     qp_json_file json;
@@ -67,41 +91,27 @@ static bool qp_write_hdr(qp_json_file *file, const qp_result *result)
 static bool qp_outputs_write(qp_outputs *files, qp_out *out, const qp_options *options,
                              const qp_result *result)
 {
-    bool lines = qp_out_close_jsonl(out, options, result);
+    qp_out_jsonl_summary(out, result);
+    bool lines = qp_out_close_jsonl(out, options);
     bool hdr = qp_write_hdr(&files->hdr, result);
     return qp_report_write(&files->json, result) && hdr && lines;
 }
 
 int qp_run_client(const qp_options *options)
 {
-    quring_config config;
-    quring_error err;
     qp_outputs files;
     qp_result result;
     qp_out out;
-    qp_config_from(&config, options);
-    memset(&err, 0, sizeof(err));
-    if (quring_config_check(&config, &err) != QURING_OK) {
-        (void)qp_fail("%s", err.message);
-        return QP_EXIT_USAGE;
-    }
-    int rc = qp_cipher_check(options);
-    if (rc != QP_EXIT_OK) {
-        return rc;
-    }
     if (!qp_outputs_open(&files, &out, options)) {
         return QP_EXIT_FAILED;
     }
-    qp_client_run run = {options, &config, NULL, qp_signals_open(false), &out};
-    if (run.signal_fd < 0) {
+    int signal_fd = qp_signals_open(false);
+    if (signal_fd < 0) {
         qp_json_file_drop(&files.json);
         qp_json_file_drop(&files.hdr);
         return qp_fail("cannot watch for signals");
     }
-    rc = qp_measure(&result, &run);
-    if (result.seconds > 0) {
-        qp_report_final(&out, &result);
-    }
+    int rc = qp_client_once(&result, options, &out, signal_fd);
     if (rc == QP_EXIT_FAILED || rc == QP_EXIT_USAGE) {
         (void)qp_fail("%s", result.error);
     }

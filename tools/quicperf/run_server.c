@@ -183,13 +183,9 @@ int qp_run_server(const qp_options *options)
         quring_root_secret_load(config.root_secret, options->secret, &err) != QURING_OK) {
         return qp_fail("%s", err.message);
     }
-    if (quring_config_check(&config, &err) != QURING_OK) {
+    if (quring_config_check(&config, &err) != QURING_OK || !qp_cipher_is_possible(options, &err)) {
         (void)qp_fail("%s", err.message);
         return QP_EXIT_USAGE;
-    }
-    int rc = qp_cipher_check(options);
-    if (rc != QP_EXIT_OK) {
-        return rc;
     }
     if (!qp_json_file_open(&file, options->json)) {
         return QP_EXIT_FAILED;

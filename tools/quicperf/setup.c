@@ -133,24 +133,25 @@ const char *qp_cipher_name(const qp_options *options)
 }
 
 /* The library knows: an attempt without anything to verify and nothing to show. */
-int qp_cipher_check(const qp_options *options)
+bool qp_cipher_is_possible(const qp_options *options, quring_error *err)
 {
-    quring_error err;
     quring_tls *tls = NULL;
     qp_options bare = *options;
     bare.cert = bare.key = bare.ca = NULL;
     quring_tls_options o = qp_tls_options(&bare);
     o.verify = QURING_VERIFY_NONE;
     if (options->cipher == 0) {
-        return QP_EXIT_OK;
+        return true;
     }
-    memset(&err, 0, sizeof(err));
-    if (quring_tls_create_client(&tls, &o, &err) == QURING_E_NOT_SUPPORTED) {
-        (void)qp_fail("--cipher is not possible: %s", err.message);
-        return QP_EXIT_USAGE;
+    char why[sizeof(err->message)];
+    memset(err, 0, sizeof(*err));
+    if (quring_tls_create_client(&tls, &o, err) == QURING_E_NOT_SUPPORTED) {
+        (void)snprintf(why, sizeof(why), "--cipher is not possible: %.900s", err->message);
+        memcpy(err->message, why, sizeof(why));
+        return false;
     }
     quring_tls_release(tls);
-    return QP_EXIT_OK; /* whatever else is wrong shows when it is used */
+    return true; /* whatever else is wrong shows when it is used */
 }
 
 static quring_tls_options qp_tls_server_options(const qp_options *options)

@@ -21,9 +21,8 @@ enum { QP_EXIT_OK = 0, QP_EXIT_FAILED = 1, QP_EXIT_USAGE = 2, QP_EXIT_INTERRUPTE
  * turn. Of the library's messages errors go to stderr, the server's warnings too unless it is quiet. */
 void qp_config_from(quring_config *out, const qp_options *options);
 
-/* qp_cipher_check says, in one line, why --cipher is not possible. Returns QP_EXIT_OK or
- * QP_EXIT_USAGE. */
-int qp_cipher_check(const qp_options *options);
+/* qp_cipher_is_possible: whether --cipher is; `err` says in one line why not. */
+bool qp_cipher_is_possible(const qp_options *options, quring_error *err);
 
 /* qp_cipher_name gives the TLS name of --cipher, NULL for auto. */
 const char *qp_cipher_name(const qp_options *options);
