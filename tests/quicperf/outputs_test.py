@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What quicperf writes beside its text: JSON against its schema, lines of JSON, histograms, key logs.
+"""What quicperf writes beside its text: JSON against its schema, lines of JSON, histograms, key logs, qlog.
 
 Usage: outputs_test.py QUICPERF SCHEMA
 """
@@ -188,6 +188,72 @@ class KeyLog(unittest.TestCase):
         run = client(1, "--keylog", "/no/such/folder/keys", status=1)
         self.assertIn("/no/such/folder/keys", run.stderr)
         self.assertEqual(quicperf("server", "-p", "0", "--keylog", "/no/such/folder/x").returncode, 1)
+
+
+class Qlog(unittest.TestCase):
+    def records(self, path):
+        """RFC 7464: each text between a record separator and a line feed."""
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+        self.assertTrue(text.startswith("\x1e") and text.endswith("\n"), path)
+        self.assertTrue(all(part.endswith("\n") for part in text[1:].split("\x1e")))
+        return [json.loads(part) for part in text[1:].split("\x1e")]
+
+    def test_each_connection_tells_its_life(self):
+        with tempfile.TemporaryDirectory() as folder:
+            here, there = os.path.join(folder, "here"), os.path.join(folder, "there")
+            with Server("--qlog", there) as server:
+                client(server.port, "-d", "up", "-n", "8M", "-c", "2", "--qlog", here, "--key-update",
+                       "1M")
+                client(server.port, "rr", "-t", "400ms", "--migrate", "100ms", "--qlog", here)
+            files = [os.path.join(here, name) for name in sorted(os.listdir(here))]
+            self.assertEqual(len(files), 3)
+            self.assertEqual(len(os.listdir(there)), 3)
+            seen = set()
+            for path in files + [os.path.join(there, name) for name in os.listdir(there)]:
+                header, *events = self.records(path)
+                self.assertEqual(header["file_schema"], "urn:ietf:params:qlog:file:sequential")
+                self.assertEqual(header["serialization_format"], "application/qlog+json-seq")
+                side = header["trace"]["vantage_point"]["type"]
+                self.assertTrue(path.endswith("_%s.sqlog" % side))
+                self.assertEqual(header["trace"]["common_fields"]["reference_time"]["epoch"], "unknown")
+                times = [event["time"] for event in events]
+                self.assertEqual(times, sorted(times))
+                names = [event["name"] for event in events]
+                self.assertTrue(all(name.startswith("quic:") for name in names))
+                self.assertEqual(names[0], "quic:connection_started")
+                self.assertIn("ip_v4", events[0]["data"]["remote"])
+                states = [e["data"]["new"] for e in events
+                          if e["name"] == "quic:connection_state_updated"]
+                self.assertEqual(states, ["attempted", "handshake_complete", "closed"])
+                closed = [e["data"] for e in events if e["name"] == "quic:connection_closed"]
+                self.assertEqual([(c["trigger"], c["error_code"]) for c in closed],
+                                 [("application", 0)])
+                self.assertEqual(closed[0]["initiator"], "local" if side == "client" else "remote")
+                metrics = [e["data"] for e in events
+                           if e["name"] == "quic:recovery_metrics_updated"]
+                self.assertGreater(len(metrics), 1)
+                self.assertGreater(metrics[-1]["congestion_window"], 1000)
+                self.assertGreater(metrics[-1]["smoothed_rtt"], 0)
+                seen |= set(names)
+            for name in "version_information", "alpn_information", "key_updated", "tuple_assigned", \
+                    "stream_state_updated":
+                self.assertIn("quic:" + name, seen)
+
+    def test_a_connection_that_fails(self):
+        with tempfile.TemporaryDirectory() as folder:
+            client(1, "--timeout", "200ms", "--qlog", folder, status=1)
+            (name,) = os.listdir(folder)
+            closed = [e for e in self.records(os.path.join(folder, name))[1:]
+                      if e["name"] == "quic:connection_closed"]
+            self.assertEqual(closed[0]["data"]["initiator"], "local")
+            self.assertNotEqual(closed[0]["data"]["trigger"], "application")
+
+    def test_a_folder_that_cannot_be(self):
+        with tempfile.NamedTemporaryFile() as file:
+            run = client(1, "--qlog", file.name, status=1)
+            self.assertIn("no folder", run.stderr)
+        self.assertEqual(quicperf("server", "-p", "0", "--qlog", "/no/such/folder/x").returncode, 1)
 
 
 if __name__ == "__main__":

@@ -75,6 +75,7 @@ void qp_cconn_begin(qp_cworker *w)
         qp_cworker_fail(w, text);
         return;
     }
+    c->qlog = qp_qlog_begin(plan->options->qlog, c->conn, true);
     c->next = w->list;
     if (c->next != NULL) {
         c->next->prev = c;
@@ -279,6 +280,7 @@ void qp_cworker_move(void *ctx)
 static void qp_cconn_event(const quring_event *ev)
 {
     qp_cconn *c = ev->conn_ctx;
+    qp_qlog_event(c->qlog, ev);
     if (ev->type == QURING_EV_CONNECTED) {
         qp_cconn_connected(c);
     } else if (ev->type == QURING_EV_CLOSED) {

@@ -17,6 +17,7 @@
 #include "tools/quicperf/client_worker.h"
 #include "tools/quicperf/dgram.h"
 #include "tools/quicperf/proto.h"
+#include "tools/quicperf/qlog.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -52,6 +53,7 @@ struct qp_cconn {
     bool wants_token;
     bool shows_token;
     qp_dgram dgram;
+    qp_qlog *qlog;  /* NULL: none */
     uint64_t bytes; /* fair: delivered, down; acknowledged, up, when the sample was taken */
     uint64_t moved; /* bytes since the last key update */
     bool moving;

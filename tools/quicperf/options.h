@@ -139,6 +139,7 @@ typedef struct qp_options {
     const char *jsonl; /* the same, for a line per interval */
     const char *hdr;   /* file for the histogram of latencies */
     const char *keylog;
+    const char *qlog; /* folder */
     const char *plot; /* report: file for a drawing */
     bool markdown;    /* report */
     uint64_t interval_ns;

@@ -6,6 +6,7 @@
 #include "tools/quicperf/commands.h"
 #include "tools/quicperf/hist_text.h"
 #include "tools/quicperf/keylog.h"
+#include "tools/quicperf/qlog.h"
 #include "tools/quicperf/report.h"
 #include "tools/quicperf/setup.h"
 #include "tools/quicperf/sockets/client.h"
@@ -51,9 +52,9 @@ typedef struct qp_outputs {
 
 static bool qp_outputs_open(qp_outputs *files, qp_out *out, const qp_options *options)
 {
-    char why[256];
+    char why[512];
     memset(files, 0, sizeof(*files));
-    if (!qp_keylog_open(options, why, sizeof(why))) {
+    if (!qp_keylog_open(options, why, sizeof(why)) || !qp_qlog_prepare(options, why, sizeof(why))) {
         (void)qp_fail("%s", why);
         return false;
     }

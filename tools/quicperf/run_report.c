@@ -36,36 +36,31 @@ static void qp_cell_rate(char *cell, const qp_saved_row *row, double value)
 }
 
 /* "-" where a run says nothing. */
-static void qp_cell_number(char *cell, const qp_json_value *run, const char *path,
-                           const char *format)
+static void qp_cell_number(char *cell, const qp_json_value *run, const char *path, int digits)
 {
     const qp_json_value *found = qp_json_at(run, path);
     if (found == NULL || found->type != QP_JSON_NUMBER) {
         (void)snprintf(cell, QP_CELL_MAX, "-");
-    } else if (strcmp(format, "%.1f") == 0) {
-        (void)snprintf(cell, QP_CELL_MAX, "%.1f", found->number);
     } else {
-        (void)snprintf(cell, QP_CELL_MAX, "%.3f", found->number);
+        (void)snprintf(cell, QP_CELL_MAX, "%.*f", digits, found->number);
     }
 }
 
 static void qp_line_of(qp_line line, const qp_saved_row *row)
 {
     const char *error = qp_json_text(row->run, "error", NULL);
-    bool bound = qp_json_number(row->run, "summary.client_bound", 0) != 0;
-    const qp_json_value *flag = qp_json_at(row->run, "summary.client_bound");
-    bound = bound || (flag != NULL && flag->type == QP_JSON_BOOL && flag->number != 0);
+    const qp_json_value *bound = qp_json_at(row->run, "summary.client_bound");
+    bool is_bound = bound != NULL && bound->type == QP_JSON_BOOL && bound->number != 0;
     (void)snprintf(line[QP_COL_RUN], QP_CELL_MAX, "%s%s", row->name,
                    error != NULL ? " (failed)"
-                   : bound       ? " (client-bound)"
+                   : is_bound    ? " (client-bound)"
                                  : "");
     (void)snprintf(line[QP_COL_KIND], QP_CELL_MAX, "%s", row->kind);
     qp_cell_rate(line[QP_COL_RATE], row, row->value);
-    qp_cell_number(line[QP_COL_P50], row->run, "latency_us.p50", "%.1f");
-    qp_cell_number(line[QP_COL_P99], row->run, "latency_us.p99", "%.1f");
-    qp_cell_number(line[QP_COL_CPU], row->run, "summary.cpu_s_per_gb", "%.3f");
-    (void)snprintf(line[QP_COL_LOST], QP_CELL_MAX, "%.0f",
-                   qp_json_number(row->run, "summary.lost_packets", 0));
+    qp_cell_number(line[QP_COL_P50], row->run, "latency_us.p50", 1);
+    qp_cell_number(line[QP_COL_P99], row->run, "latency_us.p99", 1);
+    qp_cell_number(line[QP_COL_CPU], row->run, "summary.cpu_s_per_gb", 3);
+    qp_cell_number(line[QP_COL_LOST], row->run, "summary.lost_packets", 0);
 }
 
 /* ---- tables ---------------------------------------------------------------------------------------- */

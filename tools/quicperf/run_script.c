@@ -6,6 +6,7 @@
 #include "tools/quicperf/commands.h"
 #include "tools/quicperf/json.h"
 #include "tools/quicperf/keylog.h"
+#include "tools/quicperf/qlog.h"
 #include "tools/quicperf/report.h"
 #include "tools/quicperf/script.h"
 #include "tools/quicperf/setup.h"
@@ -74,7 +75,8 @@ int qp_run_script(const qp_options *options)
         return QP_EXIT_USAGE;
     }
     s.results = calloc(s.script.count, sizeof(s.results[0]));
-    if (s.results == NULL || !qp_keylog_open(options, why, sizeof(why))) {
+    if (s.results == NULL || !qp_keylog_open(options, why, sizeof(why)) ||
+        !qp_qlog_prepare(options, why, sizeof(why))) {
         qp_script_free(&s.script);
         return qp_fail("%s", s.results == NULL ? "out of memory" : why);
     }

@@ -11,6 +11,7 @@
 
 #include "tools/quicperf/commands.h"
 #include "tools/quicperf/keylog.h"
+#include "tools/quicperf/qlog.h"
 #include "tools/quicperf/report.h"
 #include "tools/quicperf/server.h"
 #include "tools/quicperf/setup.h"
@@ -191,7 +192,8 @@ int qp_run_server(const qp_options *options)
         return QP_EXIT_FAILED;
     }
     qp_out_init(&out, options);
-    if (!qp_keylog_open(options, err.message, sizeof(err.message))) {
+    if (!qp_keylog_open(options, err.message, sizeof(err.message)) ||
+        !qp_qlog_prepare(options, err.message, sizeof(err.message))) {
         qp_json_file_drop(&file);
         return qp_fail("%s", err.message);
     }

@@ -9,6 +9,7 @@
 
 #include "tools/quicperf/dgram.h"
 #include "tools/quicperf/proto.h"
+#include "tools/quicperf/qlog.h"
 #include "tools/quicperf/setup.h"
 
 #define QP_SCRATCH_BYTES (128u * 1024u)
@@ -49,6 +50,7 @@ struct qp_server {
     qp_tag tag;
     quring_runtime *rt;
     quring_tls *tls;
+    const char *qlog;  /* folder; NULL: none */
     bool asks_clients; /* --client-cert */
     quring_listener *listeners[2];
     size_t listener_count;
@@ -67,6 +69,7 @@ struct qp_sconn {
     qp_sstream *dgram_stream; /* the request for the datagrams that are being sent */
     qp_dgram dgram_out;
     qp_dgram dgram_in;
+    qp_qlog *qlog; /* NULL: none */
 };
 
 /* Only the worker itself writes its counters, so a plain sum is enough. */
@@ -94,6 +97,7 @@ static qp_sconn *qp_sconn_get(const quring_event *ev)
     conn->worker = &server->workers[self];
     conn->conn = ev->conn;
     (void)quring_conn_set_ctx(ev->conn, conn);
+    conn->qlog = qp_qlog_begin(server->qlog, ev->conn, false);
     qp_count(&conn->worker->connections, 1);
     return conn;
 }
@@ -323,6 +327,9 @@ static void qp_server_connected(qp_sconn *conn)
 static void qp_server_event(const quring_event *ev)
 {
     qp_sconn *conn = qp_sconn_get(ev);
+    if (conn != NULL) {
+        qp_qlog_event(conn->qlog, ev);
+    }
     if (ev->type == QURING_EV_CLOSED) {
         qp_server_closed(ev, conn);
     } else if (conn == NULL) {
@@ -409,6 +416,7 @@ quring_status qp_server_open(qp_server **out, uint16_t *out_port, const qp_optio
     }
     server->tag = QP_TAG_SERVER;
     server->wake_fd = wake_fd;
+    server->qlog = options->qlog;
     server->asks_clients = options->client_cert != 0;
     quring_status status = qp_tls_server(&server->tls, options, err);
     for (uint32_t i = 0; i < config->workers && status == QURING_OK; i++) {
