@@ -103,7 +103,7 @@ TEST_F(WithoutIoUring, ChildRefusesToGoWithoutWhatWasDemanded)
         << runtime.error().message;
 }
 
-TEST(Fallback, EpollServesWhereIoUringIsRefused)
+TEST(Fallback, H113_EpollServesWhereIoUringIsRefused)
 {
     if (getenv(kChildMark) != nullptr) {
         GTEST_SKIP() << "this is the child";

@@ -122,7 +122,7 @@ int ChildStartsAnew(quring_io_backend io)
     return 0;
 }
 
-TEST_P(ForkOn, AChildGivesThemUpAndStartsAnew)
+TEST_P(ForkOn, H120_AChildGivesThemUpAndStartsAnew)
 {
     const std::set<int> before = OpenFds();
     Runtime runtime(Config(GetParam(), 2));

@@ -109,7 +109,7 @@ TEST_P(ListenerTest, ABusyPortIsRefused)
     ExpectInUse(alone.addr());
 }
 
-TEST_P(ListenerTest, NobodyElsesReuseportGroupIsJoined)
+TEST_P(ListenerTest, H125_NobodyElsesReuseportGroupIsJoined)
 {
     Squatter generous(true);
     ExpectInUse(generous.addr());

@@ -242,7 +242,7 @@ INSTANTIATE_TEST_SUITE_P(Backends, RuntimeOn, testing::Values(QURING_IO_URING, Q
                              return param_info.param == QURING_IO_URING ? "uring" : "epoll";
                          });
 
-TEST(Runtime, ABadConfigurationNamesItsField)
+TEST(Runtime, H110_ABadConfigurationNamesItsField)
 {
     quring_config config = Config();
     config.workers = 0;

@@ -61,7 +61,7 @@ TEST(Tls, ServerFromFilesAndFromMemory)
     quring_tls_release(nullptr);
 }
 
-TEST(Tls, MissingFilesAreNamed)
+TEST(Tls, H126_MissingFilesAreNamed)
 {
     const TempFile cert(TheIdentity().cert);
     quring_tls_options options = Options();
@@ -79,7 +79,7 @@ TEST(Tls, MissingFilesAreNamed)
     ExpectServerFails(options, QURING_E_TLS, "cert_file");
 }
 
-TEST(Tls, GarbageAndMismatchNameTheFile)
+TEST(Tls, H126_GarbageAndMismatchNameTheFile)
 {
     const TempFile cert(TheIdentity().cert);
     const TempFile key(TheIdentity().key);

@@ -203,7 +203,7 @@ class Netns(unittest.TestCase):
                     self.assertGreater(proxy["received"]["to_client"], (8 << 20) / 1500)
                     self.assertTrue(0.003 < share < 0.03, share)
 
-    def test_interface_down_for_two_seconds(self):
+    def test_H119_interface_down_for_two_seconds(self):
         for namespace, device in (CLIENT_NS, "veth1"), (SERVER_NS, "veth0"):
             with World(), contextlib.ExitStack() as stack:
                 clients = self.start_all(stack, "-t", "9s", "-i", "500ms")
@@ -217,8 +217,8 @@ class Netns(unittest.TestCase):
                     self.assertIn(0, rates, "it was never away")
                     self.assertGreater(sum(rates[-4:]), 0, "it did not come back")
 
-    def test_the_clients_address_changes(self):
-        """The client does not hear of it; the server follows, as behind a NAT (RFC 9000 9.3)."""
+    # The client does not hear of it; the server follows, as behind a NAT (RFC 9000 9.3).
+    def test_H119_the_clients_address_changes(self):
         with World() as world, contextlib.ExitStack() as stack:
             clients = self.start_all(stack, "-t", "6s", "-d", "up", "-i", "500ms")
             for family in ADDRESSES:
@@ -228,13 +228,13 @@ class Netns(unittest.TestCase):
                 run = self.finish(process)
                 self.assertGreater(sum(i["bytes"] for i in run["intervals"][-4:]), 0, to)
 
-    def test_no_route(self):
+    def test_H107_no_route(self):
         with World():
             for family, io in EACH:
                 nowhere = "10.78.0.1:4433" if family == 4 else "[fd78::1]:4433"
                 self.fails(client(family, "--io", io, "--timeout", "1s", to=nowhere), nowhere)
 
-    def test_the_route_goes_away(self):
+    def test_H119_the_route_goes_away(self):
         with World(), contextlib.ExitStack() as stack:
             clients = self.start_all(stack, "-t", "20s", "--idle-timeout", "2s", "-i", "500ms")
             for family in ADDRESSES:
@@ -244,8 +244,8 @@ class Netns(unittest.TestCase):
                 run = self.fails(process, to)
                 self.assertGreater(run["summary"]["bytes"], 0)
 
-    def test_nobody_listens(self):
-        """A closed port answers with ICMP: the handshake fails when its time is over, not before."""
+    # A closed port answers with ICMP: the handshake fails when its time is over, not before.
+    def test_H107_nobody_listens(self):
         with World():
             for family, io in EACH:
                 began = time.time()

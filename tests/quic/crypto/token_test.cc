@@ -72,7 +72,7 @@ TEST_F(Token, CarriesWhatItWasMadeWith)
     EXPECT_EQ(out_.issued, 1000u);
 }
 
-TEST_F(Token, AnotherWorkerWithTheSameRootOpensIt)
+TEST_F(Token, H114_AnotherWorkerWithTheSameRootOpensIt)
 {
     const Bytes root(32, 0x42);
     quic_token_keys again;
@@ -104,7 +104,7 @@ TEST_F(Token, ExpiresExactlyAfterItsLifetime)
 }
 
 /* Another machine's clock may be a little behind. */
-TEST_F(Token, MayBeFromALittleInTheFuture)
+TEST_F(Token, H118_MayBeFromALittleInTheFuture)
 {
     const quic_ns issued = 100 * QUIC_NS_PER_S;
     ASSERT_EQ(quic_token_retry_make(&keys_, token_.data(), rng_.get(), &client_, QUIC_VERSION_1,

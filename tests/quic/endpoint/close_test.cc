@@ -21,7 +21,7 @@ std::vector<quic_conn *> conns_of(const Side &side)
     return conns;
 }
 
-TEST(Close, CodeAndPhraseReachThePeer)
+TEST(Close, H121_CodeAndPhraseReachThePeer)
 {
     for (bool by_server : {false, true}) {
         Net net;

@@ -134,7 +134,7 @@ TEST(Limits, ResetsAreRateLimited)
 
 /* Whichever allocation fails: no crash, no leak, no wrong byte; the connection works or ends. With
  * losses, so that gaps have to be remembered too. */
-TEST(Limits, AnySingleAllocationMayFail)
+TEST(Limits, H115_AnySingleAllocationMayFail)
 {
     for (int variant = 0; variant < 4; variant++) {
         bool server = (variant & 1) != 0;

@@ -397,7 +397,7 @@ void Net::deliver(Packet &p)
     std::copy(p.bytes.begin(), p.bytes.end(), data.get());
     unit.data = data.get();
     unit.len = static_cast<uint32_t>(p.bytes.size());
-    unit.seg_len = unit.len;
+    unit.seg_len = p.seg_len != 0 ? p.seg_len : unit.len;
     unit.ecn = p.ecn;
     unit.path.local = p.to;
     unit.path.remote = p.from;
@@ -405,9 +405,11 @@ void Net::deliver(Packet &p)
     quic_endpoint_recv(p.to_server ? server.ep : client.ep, &unit, now);
 }
 
-void Net::inject(Side &to, const std::vector<uint8_t> &bytes, uint16_t client_port)
+void Net::inject(Side &to, const std::vector<uint8_t> &bytes, uint16_t client_port,
+                 uint32_t seg_len)
 {
     Packet p;
+    p.seg_len = seg_len;
     p.to_server = &to == &server;
     p.bytes = bytes;
     quic_addr c = client.addr;

@@ -21,10 +21,11 @@
 constexpr quic_ns kMs = QUIC_NS_PER_MS;
 constexpr quic_ns kS = QUIC_NS_PER_S;
 
-struct Packet { /* one datagram */
+struct Packet { /* one datagram, or with seg_len several */
     bool to_server = false;
     std::vector<uint8_t> bytes;
     uint8_t ecn = 0;
+    uint32_t seg_len = 0; /* 0: one */
     quic_addr from{};
     quic_addr to{};
     quic_ns sent_ns = 0;
@@ -107,7 +108,8 @@ class Net
     bool handshake();
 
     /* inject hands a datagram over at once, as if it came from the other side. */
-    void inject(Side &to, const std::vector<uint8_t> &bytes, uint16_t client_port = 5000);
+    void inject(Side &to, const std::vector<uint8_t> &bytes, uint16_t client_port = 5000,
+                uint32_t seg_len = 0);
     /* again makes a datagram that has just left arrive once more, so much later; for filters. */
     void again(const Packet &p, quic_ns later);
     /* restart replaces the server by one with the same root secret and no memory. */

@@ -84,7 +84,7 @@ TEST(HeapAlloc, CollectKeepsWhatIsInUse)
     rt_heap_deinit(&heap);
 }
 
-TEST(Random, NeverRepeatsAndErasesWhatItGave)
+TEST(Random, H120_NeverRepeatsAndErasesWhatItGave)
 {
     rt_random random;
     rt_random_init(&random);

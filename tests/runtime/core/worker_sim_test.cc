@@ -311,7 +311,7 @@ TEST(WorkerSim, EqualSeedsGiveEqualTraffic)
     EXPECT_EQ(hashes[0], hashes[1]);
 }
 
-TEST(WorkerSim, SurvivesFaultsOfNetworkAndBackEnd)
+TEST(WorkerSim, H112_SurvivesFaultsOfNetworkAndBackEnd)
 {
     for (uint64_t seed = 1; seed <= 60; seed++) {
         SCOPED_TRACE(seed);
@@ -331,7 +331,7 @@ TEST(WorkerSim, SurvivesFaultsOfNetworkAndBackEnd)
     }
 }
 
-TEST(WorkerSim, MisroutedDatagramsReachTheirOwner)
+TEST(WorkerSim, H114_MisroutedDatagramsReachTheirOwner)
 {
     World w(3, 3, true);
     w.SetFaults(Delay(QUIC_NS_PER_MS));

@@ -72,7 +72,7 @@ TEST(IoSelect, AutoPrefersUring)
     rt_io_destroy(io);
 }
 
-TEST(IoSelect, AutoFallsBackAndSaysWhy)
+TEST(IoSelect, H113_AutoFallsBackAndSaysWhy)
 {
     for (int error : {EPERM, EACCES, ENOSYS, ENOMEM, EMFILE}) {
         EXPECT_TRUE(WithoutUring((uint32_t)error, [error] {
@@ -88,7 +88,7 @@ TEST(IoSelect, AutoFallsBackAndSaysWhy)
     }
 }
 
-TEST(IoSelect, ForcedUringFailsCleanly)
+TEST(IoSelect, H113_ForcedUringFailsCleanly)
 {
     EXPECT_TRUE(WithoutUring(EPERM, [] {
         rt_io_config config = Config();

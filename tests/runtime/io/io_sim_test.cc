@@ -159,7 +159,7 @@ TEST(IoSim, GroupsAreSteeredByTheConnectionId)
     }
 }
 
-TEST(IoSim, FaultsOfTheBackEnd)
+TEST(IoSim, H112_FaultsOfTheBackEnd)
 {
     World w(3);
     w.config.tx_slot_count = 1;
@@ -206,7 +206,7 @@ TEST(IoSim, FaultsOfTheBackEnd)
 }
 
 // A full device in the middle of a train: what is left goes later, in order, and nothing twice.
-TEST(IoSim, AFullDeviceTakesAPartAndTheRestInOrder)
+TEST(IoSim, H115_AFullDeviceTakesAPartAndTheRestInOrder)
 {
     World w(4);
     rt_io *a = w.Add(Addr(1, 1));

@@ -55,7 +55,7 @@ TEST_P(IoTest, WithoutGsoATrainLeavesDatagramByDatagram)
     EXPECT_EQ(got.size(), 11u);
 }
 
-TEST_P(IoTest, RefusedSegmentationFallsBackInOrderAndIsRemembered)
+TEST_P(IoTest, H109_RefusedSegmentationFallsBackInOrderAndIsRemembered)
 {
     Side a, b;
     Open(&a);
@@ -151,7 +151,7 @@ TEST_P(IoTest, WildcardSocketAnswersFromTheAddressItWasAskedAt)
     EXPECT_TRUE(quic_addr_equal(&got[0].path.remote, &to));
 }
 
-TEST_P(IoTest, MoreUnitsThanBuffersArriveOverSeveralTurns)
+TEST_P(IoTest, H111_MoreUnitsThanBuffersArriveOverSeveralTurns)
 {
     config.rx_buf_count = 4;
     options.gro = false;
@@ -229,7 +229,7 @@ TEST_P(IoTest, SlotsRunOutUntilSendsComplete)
     EXPECT_EQ(Join(b.Receive(3 * big.size())).size(), 3 * big.size());
 }
 
-TEST_P(IoTest, TooBigIsReportedWithPathAndLength)
+TEST_P(IoTest, H109_TooBigIsReportedWithPathAndLength)
 {
     Side a;
     Open(&a);
@@ -249,6 +249,36 @@ TEST_P(IoTest, TooBigIsReportedWithPathAndLength)
     EXPECT_TRUE(quic_addr_equal(&failure.path.remote, &to6));
     EXPECT_FALSE(rt_io_next_failure(v6.io, &failure));
     EXPECT_EQ(rt_io_get_stats(v6.io)->tx_errors, 1u);
+}
+
+/* What the kernel refuses to send somewhere (no permission, no route) is lost like a datagram on the way: counted
+ * once, never repeated, and what goes elsewhere leaves. */
+TEST_P(IoTest, H107_RefusedDestinationsAreLossAndOthersGoOn)
+{
+    Side a, b;
+    Open(&a);
+    Open(&b);
+    static const uint8_t everybody[4] = {255, 255, 255, 255}; /* EACCES without SO_BROADCAST */
+    static const uint8_t reserved[4] = {0, 0, 0, 1};          /* EINVAL or ENETUNREACH */
+    quic_addr nowhere[] = {rt_addr_from_in4(everybody, 9), rt_addr_from_in4(reserved, 9)};
+    for (uint64_t i = 0; i < 10; i++) {
+        ASSERT_TRUE(a.Send(nowhere[0], "lost", 4));
+        ASSERT_TRUE(a.Send(b.sock.local, "kept", 4));
+        ASSERT_TRUE(a.Send(nowhere[1], std::string(5000, 'l'), 1000)); /* a train */
+        ASSERT_TRUE(a.Send(Loopback(4, 9), "nobody listens there", 20));
+        rt_io_flush(a.io);
+        std::vector<Got> got = b.Receive(4);
+        ASSERT_EQ(got.size(), 1u) << i;
+        EXPECT_EQ(got[0].bytes, "kept");
+        quic_ns end = rt_clock_now() + 2 * QUIC_NS_PER_S;
+        while (rt_io_get_stats(a.io)->tx_errors < 6 * (i + 1) && rt_clock_now() < end) {
+            rt_io_wait(a.io, rt_clock_now(), rt_clock_now() + QUIC_NS_PER_MS);
+        }
+        rt_io_failure failure;
+        EXPECT_FALSE(rt_io_next_failure(a.io, &failure)); /* none of them was too big */
+    }
+    EXPECT_EQ(a.Wait(20 * QUIC_NS_PER_MS), 0u); /* nothing is tried again */
+    EXPECT_EQ(rt_io_get_stats(a.io)->tx_errors, 60u); /* datagrams */
 }
 
 TEST_P(IoTest, SendToUnknownSocketOrWrongFamilyIsCounted)
@@ -358,7 +388,7 @@ TEST_P(IoTest, RemovedSocketIsClosedAndItsIndexReused)
     EXPECT_EQ(Join(b.Receive(5)), "fresh");
 }
 
-TEST_P(IoTest, ManySocketsShareTheBuffers)
+TEST_P(IoTest, H111_ManySocketsShareTheBuffers)
 {
     Side a, b;
     Open(&a);
@@ -406,7 +436,7 @@ TEST_P(IoTest, BulkPingPongKeepsEveryByteInOrder)
     }
 }
 
-TEST_P(IoTest, KernelDropsAreCounted)
+TEST_P(IoTest, H123_KernelDropsAreCounted)
 {
     options.buf_bytes = 0;
     Side a, b;

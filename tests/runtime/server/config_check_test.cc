@@ -51,7 +51,7 @@ TEST(ConfigCheck, DefaultsAreGood)
     EXPECT_EQ(rt_limits_check(nullptr, nullptr), QURING_E_INVAL);
 }
 
-TEST(ConfigCheck, NamesTheBadField)
+TEST(ConfigCheck, H110_NamesTheBadField)
 {
     const BadField cases[] = {
         BAD(workers, 0),

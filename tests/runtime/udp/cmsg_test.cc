@@ -101,7 +101,7 @@ TEST(Cmsg, EmptyAndShortMessagesAreSkipped)
     EXPECT_EQ(rx.ecn, 0);
 }
 
-TEST(Cmsg, LengthBeyondTheBufferEndsTheReading)
+TEST(Cmsg, H108_LengthBeyondTheBufferEndsTheReading)
 {
     Control c;
     int gro = 1200;
@@ -112,7 +112,7 @@ TEST(Cmsg, LengthBeyondTheBufferEndsTheReading)
     }
 }
 
-TEST(Cmsg, EveryPrefixOfAControlPartIsSafe)
+TEST(Cmsg, H108_EveryPrefixOfAControlPartIsSafe)
 {
     Control c;
     int gro = 1200;

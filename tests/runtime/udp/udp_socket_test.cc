@@ -112,7 +112,7 @@ TEST(UdpSocket, BadAddressesAreErrors)
     EXPECT_EQ(rt_udp_open(&sock, &options), -EAFNOSUPPORT);
 }
 
-TEST(UdpSocket, BufferWarningNamesTheSysctl)
+TEST(UdpSocket, H123_BufferWarningNamesTheSysctl)
 {
     rt_udp_socket sock = {};
     char line[256];

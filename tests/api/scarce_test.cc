@@ -1,0 +1,95 @@
+/* A process that has used up its descriptors: nothing new begins and says why, what is there goes on. */
+#include <cerrno>
+#include <sys/resource.h>
+
+#include <gtest/gtest.h>
+
+#include "quring/quring.h"
+
+#include "tests/api/fixture.h"
+#include "tests/api/support.h"
+
+namespace
+{
+
+using quring_test::Addr;
+using quring_test::Bytes;
+using quring_test::EndToEnd;
+using quring_test::kBackends;
+using quring_test::Listener;
+using quring_test::Pattern;
+using quring_test::Peer;
+using quring_test::Runtime;
+using quring_test::SettingName;
+
+class Scarce : public EndToEnd
+{
+};
+
+/* While it lives no descriptor can be had. */
+class NoDescriptors
+{
+  public:
+    NoDescriptors()
+    {
+        EXPECT_EQ(getrlimit(RLIMIT_NOFILE, &old_), 0);
+        const rlimit none = {0, old_.rlim_max};
+        EXPECT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+    }
+    ~NoDescriptors()
+    {
+        (void)setrlimit(RLIMIT_NOFILE, &old_);
+    }
+
+  private:
+    rlimit old_ = {};
+};
+
+TEST_P(Scarce, H116_WithoutDescriptorsTheOldGoesOnAndNothingNewBegins)
+{
+    QURING_START();
+    const quring_conn conn = Connect();
+    const Bytes data = Pattern(1 << 18, 3);
+    {
+        NoDescriptors none;
+        Peer peer;
+        Listener listener(server_rt_.get(), &peer, Addr("127.0.0.1:0"), server_tls_.get());
+        EXPECT_FALSE(listener.ok());
+        EXPECT_EQ(listener.error().status, QURING_E_OS);
+        EXPECT_EQ(listener.error().os_errno, EMFILE);
+        EXPECT_STRNE(listener.error().message, "");
+
+        Runtime another(client_config_);
+        EXPECT_EQ(another.rt(), nullptr);
+        EXPECT_NE(another.error().status, QURING_OK);
+        EXPECT_STRNE(another.error().message, "");
+
+        quring_connect_options options = {};
+        options.remote = Remote();
+        options.local = Addr("127.0.0.3:0"); /* asks for a socket of its own */
+        options.server_name = "localhost";
+        options.tls = client_tls_.get();
+        options.on_event = Peer::OnEvent;
+        options.ctx = &client_;
+        quring_conn refused = {0};
+        quring_error err = {};
+        ASSERT_TRUE(
+            OnClient([&] { EXPECT_EQ(quring_connect(&refused, &options, &err), QURING_E_OS); }));
+        EXPECT_EQ(err.os_errno, EMFILE) << err.message;
+
+        const uint64_t id = Send(conn, data);
+        ASSERT_TRUE(client_.Wait([&] { return client_.At(conn, id).closed; }));
+        EXPECT_TRUE(client_.Facts(conn, id).in == data);
+        /* A connection on sockets that are there takes none. */
+        const quring_conn second = Connect();
+        EXPECT_NE(second.handle, 0u);
+    }
+    Peer peer;
+    Listener listener(server_rt_.get(), &peer, Addr("127.0.0.1:0"), server_tls_.get());
+    EXPECT_TRUE(listener.ok()) << listener.error().message;
+    listener.Close();
+}
+
+INSTANTIATE_TEST_SUITE_P(Backends, Scarce, testing::ValuesIn(kBackends), SettingName);
+
+} // namespace
