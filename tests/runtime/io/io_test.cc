@@ -277,7 +277,7 @@ TEST_P(IoTest, H107_RefusedDestinationsAreLossAndOthersGoOn)
         rt_io_failure failure;
         EXPECT_FALSE(rt_io_next_failure(a.io, &failure)); /* none of them was too big */
     }
-    EXPECT_EQ(a.Wait(20 * QUIC_NS_PER_MS), 0u); /* nothing is tried again */
+    EXPECT_EQ(a.Wait(20 * QUIC_NS_PER_MS), 0u);       /* nothing is tried again */
     EXPECT_EQ(rt_io_get_stats(a.io)->tx_errors, 60u); /* datagrams */
 }
 
