@@ -131,6 +131,16 @@ class Runs(unittest.TestCase):
                 self.assertEqual(run["summary"]["version"], int(version))
         with Server("--version", "1") as server:
             run = client(server.port, "-n", "1K", "--version", "2", *SOCKETS, status=1)
+            self.assertIn("Protocol not supported", run["error"])
+
+    def test_without_encryption_if_both_ask(self):
+        for api in [], SOCKETS:
+            with Server("--disable-encryption", *api) as server:
+                run = client(server.port, "-n", "100K", "--disable-encryption", *SOCKETS)
+                self.assertTrue(run["summary"]["unencrypted"])
+        with Server(*SOCKETS) as server:
+            run = client(server.port, "-n", "1K", "--disable-encryption", *SOCKETS, status=1)
+            self.assertIn("go without encryption", run["error"])
 
     def test_certificates(self):
         with tempfile.TemporaryDirectory() as folder:

@@ -97,6 +97,7 @@ static void qp_sock_conclude(qp_sock_client *c)
         qp_sock_thread *t = &c->threads[i];
         r->connections += atomic_load(&t->handshakes);
         r->errors += atomic_load(&t->errors);
+        r->unencrypted_count += atomic_load(&t->unencrypted);
         r->version_count += atomic_load(&t->version_count);
         r->version = r->version == 0 ? atomic_load(&t->version) : r->version;
     }

@@ -249,11 +249,14 @@ static bool qp_sock_open(qp_sock_thread *t, uint32_t index)
         qp_sock_plan_fail(plan, why);
         return false;
     }
-    uint32_t version = qp_sock_version(&plan->lib, atomic_load(&t->fds[index]));
-    atomic_store(&t->version, version);
+    qp_sock_facts facts;
+    qp_sock_facts_get(&facts, &plan->lib, atomic_load(&t->fds[index]));
+    atomic_store(&t->version, facts.version);
+    qp_sock_count(&t->unencrypted, facts.unencrypted ? 1 : 0);
     qp_sock_count(&t->handshakes, 1);
-    qp_sock_count(&t->version_count,
-                  qp_asked_version(plan->options, version == 2 ? QURING_QUIC_V2 : QURING_QUIC_V1));
+    qp_sock_count(
+        &t->version_count,
+        qp_asked_version(plan->options, facts.version == 2 ? QURING_QUIC_V2 : QURING_QUIC_V1));
     t->next_stream = 0;
     return true;
 }

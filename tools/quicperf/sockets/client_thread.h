@@ -68,6 +68,7 @@ typedef struct qp_sock_thread {
     _Atomic uint64_t requests;
     _Atomic uint64_t handshakes;
     _Atomic uint64_t errors;
+    _Atomic uint64_t unencrypted;
     _Atomic uint64_t version_count; /* handshakes in the version of --version */
     _Atomic uint32_t version;       /* of the last connection */
 } qp_sock_thread;

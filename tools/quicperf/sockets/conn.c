@@ -17,9 +17,10 @@
 #include "tools/quicperf/setup.h"
 #include "tools/quicperf/tcp/thread.h"
 
-#define QP_PEM_MAX         4096u
-#define QP_WINDOW_DEFAULT  (8u * 1024 * 1024) /* per stream; twice that per connection */
-#define QP_NO_VERIFICATION 3u                 /* certificate_request of a client */
+#define QP_PEM_MAX 4096u
+#define QP_WINDOW_DEFAULT                                                                          \
+    (1024u * 1024) /* per stream, twice that per connection: what waits stays in caches */
+#define QP_NO_VERIFICATION 3u /* certificate_request of a client */
 
 static int qp_sock_fail(const qp_lib *lib, int fd, char *why, size_t cap, const char *what)
 {
@@ -120,15 +121,26 @@ static bool qp_sock_setup(const qp_lib *lib, int fd, const qp_options *o, bool v
            lib->setsockopt(fd, SOL_QUIC, QUIC_SOCKOPT_ALPN, QP_ALPN, sizeof(QP_ALPN) - 1) == 0;
 }
 
-uint32_t qp_sock_version(const qp_lib *lib, int fd)
+/* Ours, or the peer's. */
+static bool qp_sock_params(struct quic_transport_param *out, const qp_lib *lib, int fd, bool remote)
 {
-    struct quic_transport_param p;
-    socklen_t len = sizeof(p);
-    memset(&p, 0, sizeof(p));
-    if (lib->getsockopt(fd, SOL_QUIC, QUIC_SOCKOPT_TRANSPORT_PARAM, &p, &len) != 0) {
-        return 0;
+    socklen_t len = sizeof(*out);
+    memset(out, 0, sizeof(*out));
+    out->remote = remote ? 1 : 0;
+    return lib->getsockopt(fd, SOL_QUIC, QUIC_SOCKOPT_TRANSPORT_PARAM, out, &len) == 0;
+}
+
+void qp_sock_facts_get(qp_sock_facts *out, const qp_lib *lib, int fd)
+{
+    struct quic_transport_param ours;
+    struct quic_transport_param theirs;
+    memset(out, 0, sizeof(*out));
+    if (qp_sock_params(&ours, lib, fd, false) && qp_sock_params(&theirs, lib, fd, true)) {
+        out->version = ours.version == QUIC_VERSION_V2   ? 2
+                       : ours.version == QUIC_VERSION_V1 ? 1
+                                                         : 0;
+        out->unencrypted = ours.disable_1rtt_encryption != 0 && theirs.disable_1rtt_encryption != 0;
     }
-    return p.version == QUIC_VERSION_V2 ? 2 : p.version == QUIC_VERSION_V1 ? 1 : 0;
 }
 
 uint64_t qp_sock_unacked(const qp_lib *lib, int fd)

@@ -42,8 +42,13 @@ bool qp_sock_connect(_Atomic int *out_fd, const qp_lib *lib, const qp_options *o
 int qp_sock_listen(const qp_lib *lib, const qp_options *options, const quring_addr *addr,
                    uint16_t *out_port, char *why, size_t cap);
 
-/* qp_sock_version says which version of QUIC a connection speaks: 1, 2, or 0. */
-uint32_t qp_sock_version(const qp_lib *lib, int fd);
+/* What a connection says about itself. */
+typedef struct qp_sock_facts {
+    uint32_t version; /* of QUIC: 1, 2; 0: not known */
+    bool unencrypted; /* both sides want 1-RTT packets in the clear */
+} qp_sock_facts;
+
+void qp_sock_facts_get(qp_sock_facts *out, const qp_lib *lib, int fd);
 
 /* qp_sock_unacked is how many bytes the peer has not acknowledged yet. */
 uint64_t qp_sock_unacked(const qp_lib *lib, int fd);
