@@ -55,6 +55,9 @@ typedef struct qs_ops {
     bool (*attach)(qs_sock *s, int engine_fd, int app_fd, void *cookie);
     /* The program's descriptor that stands for the socket changed (dup, close of one of several). */
     void (*set_fd)(qs_sock *s, int app_fd);
+    /* The process has none left, but a copy may be under way over a UNIX socket. Whether `gone` will tell
+     * when there is none of those any more, either; false once the connection has ended. */
+    bool (*set_adrift)(qs_sock *s);
     /* close: the last descriptor is gone; who waits in a call leaves it. release: so has everybody. */
     void (*close)(qs_sock *s);
     void (*release)(qs_sock *s);
@@ -73,7 +76,8 @@ typedef struct qs_ops {
     int (*setsockopt)(qs_sock *s, int level, int name, const void *value, socklen_t len);
     int (*getsockopt)(qs_sock *s, int level, int name, void *value, socklen_t *len);
     void (*set_nonblock)(qs_sock *s, bool on);
-    /* inq gives the bytes that can be read, outq those not acknowledged yet (all, or not sent). */
+    /* inq gives the bytes that can be read, outq those not acknowledged yet (all, or not sent); -EINVAL of a
+     * socket that listens. */
     int (*inq)(qs_sock *s);
     int (*outq)(qs_sock *s, bool unsent);
 

@@ -71,6 +71,11 @@ static socklen_t qs_addr_fill(struct sockaddr_storage *to, const quring_addr *in
     return sizeof(in4);
 }
 
+int qs_addr_room(const struct sockaddr *addr, const socklen_t *len)
+{
+    return addr == NULL || len == NULL ? -EFAULT : (int)*len < 0 ? -EINVAL : 0;
+}
+
 void qs_addr_out(struct sockaddr *addr, socklen_t *len, const quring_addr *in)
 {
     struct sockaddr_storage whole;

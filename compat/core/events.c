@@ -7,6 +7,7 @@
 
 #define QS_CLOSE_PATIENCE_NS QS_NS_PER_S /* without an acknowledgement, after close */
 #define QS_CRYPTO_ERROR      0x100u
+#define QS_ERROR_INTERNAL    0x01u /* by the number of RFC 9000 20.1 */
 
 /* ---- facts --------------------------------------------------------------------------------------- */
 
@@ -106,6 +107,12 @@ static void qs_on_closed(qs_sock *s, const quring_close_info *info)
     qs_wake(s, QS_WAIT_ALL);
 }
 
+/* What came cannot be kept, and has been acknowledged: without it the connection would be a wrong one. */
+void qs_out_of_memory(qs_sock *s)
+{
+    (void)quring_conn_close(s->conn, QS_ERROR_INTERNAL, "out of memory");
+}
+
 /* ---- streams -------------------------------------------------------------------------------------- */
 
 static qs_stream *qs_stream_of(qs_sock *s, const quring_event *ev)
@@ -131,6 +138,7 @@ static void qs_on_stream_opened(qs_sock *s, const quring_event *ev)
         st = qs_stream_add(s, ev->stream_id);
     }
     if (st == NULL) {
+        qs_out_of_memory(s);
         return;
     }
     st->handle = ev->stream;
@@ -239,7 +247,8 @@ static void qs_on_crypto(qs_sock *s, const quring_event *ev)
     }
     qs_item *item = qs_item_new(QS_ITEM_CRYPTO, (uint32_t)ev->data.len);
     if (item == NULL) {
-        return; /* the handshake times out */
+        qs_out_of_memory(s);
+        return;
     }
     memcpy(item->data, ev->data.data, ev->data.len);
     item->len = (uint32_t)ev->data.len;

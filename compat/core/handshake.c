@@ -492,13 +492,24 @@ static int qs_tls_drive(qs_tls_run *run, const qs_handshake_args *args, quring_t
     options.sink.on_secret = qs_sink_secret;
     options.sink.on_crypto = qs_sink_crypto;
     options.sink.on_session = qs_sink_session;
-    if (!args->is_server && s->ticket.len > 0) {
-        options.session.data = s->ticket.data;
-        options.session.len = s->ticket.len;
-        run->early = s->remote_known && qs_hs_remember(s) == 0;
+    qs_blob ticket = {NULL, 0};
+    pthread_mutex_lock(&s->lock);
+    bool remembers = s->remote_known;
+    if (!args->is_server && s->ticket.len > 0) { /* a copy: another thread may set a new one */
+        rc = qs_blob_set(&ticket, s->ticket.data, s->ticket.len);
+    }
+    qs_unlock(s);
+    if (rc != 0) {
+        return rc;
+    }
+    if (ticket.len > 0) {
+        options.session.data = ticket.data;
+        options.session.len = ticket.len;
+        run->early = remembers && qs_hs_remember(s) == 0;
     }
     options.zero_rtt = args->is_server || run->early;
     quring_status status = quring_tls_session_create(&run->session, &options, &err);
+    qs_blob_wipe(&ticket);
     if (status != QURING_OK) {
         qs_say(2, "handshake: %s", err.message);
         return status == QURING_E_NOMEM ? -ENOMEM : -EINVAL;
@@ -509,7 +520,10 @@ static int qs_tls_drive(qs_tls_run *run, const qs_handshake_args *args, quring_t
         rc = qs_tls_step(run);
     }
     rc = rc == 0 ? qs_tls_finish(run) : rc;
-    if (rc == 0 && !args->is_server && s->settings.receive_session_ticket != 0) {
+    pthread_mutex_lock(&s->lock);
+    bool wants = !args->is_server && s->settings.receive_session_ticket != 0;
+    qs_unlock(s);
+    if (rc == 0 && wants) {
         qs_tls_await_ticket(run);
     }
     return rc;

@@ -82,10 +82,7 @@ static void qs_sock_free(qs_sock *s)
     quring_tls_session_destroy(s->session);
     free(s->token_blob.data);
     free(s->late.data);
-    if (s->ticket.data != NULL) {
-        explicit_bzero(s->ticket.data, s->ticket.len);
-        free(s->ticket.data);
-    }
+    qs_blob_wipe(&s->ticket);
     pthread_mutex_destroy(&s->lock);
     free(s);
 }
@@ -94,6 +91,37 @@ void qs_unref(qs_sock *s)
 {
     if (__atomic_sub_fetch(&s->refs, 1, __ATOMIC_ACQ_REL) == 0) {
         qs_sock_free(s);
+    }
+}
+
+/* ---- one at a time ---------------------------------------------------------------------------------------- */
+
+/* What changes the address or the role of a socket waits for workers, without its lock. */
+static void qs_setup_begin(qs_sock *s)
+{
+    pthread_mutex_lock(&s->lock);
+    while (s->in_setup) {
+        (void)qs_wait(s, QS_WAIT_ALL, 0, NULL);
+    }
+    s->in_setup = true;
+    qs_unlock(s);
+}
+
+static void qs_stop_listening(qs_sock *s);
+
+static void qs_setup_end(qs_sock *s)
+{
+    pthread_mutex_lock(&s->lock);
+    bool stop = s->app_closed && s->state == QS_LISTENING; /* close did not wait for us */
+    s->in_setup = stop;
+    qs_wake(s, QS_WAIT_ALL);
+    qs_unlock(s);
+    if (stop) {
+        qs_stop_listening(s);
+        pthread_mutex_lock(&s->lock);
+        s->in_setup = false;
+        qs_wake(s, QS_WAIT_ALL);
+        qs_unlock(s);
     }
 }
 
@@ -131,7 +159,7 @@ static int qs_addr_for(const qs_sock *s, quring_addr *out, const struct sockaddr
     return qs_is_multicast(out) ? -EINVAL : 0;
 }
 
-int qs_op_bind(qs_sock *s, const struct sockaddr *addr, socklen_t len)
+static int qs_bind(qs_sock *s, const struct sockaddr *addr, socklen_t len)
 {
     quring_addr want;
     pthread_mutex_lock(&s->lock);
@@ -158,6 +186,14 @@ int qs_op_bind(qs_sock *s, const struct sockaddr *addr, socklen_t len)
     return rc;
 }
 
+int qs_op_bind(qs_sock *s, const struct sockaddr *addr, socklen_t len)
+{
+    qs_setup_begin(s);
+    int rc = qs_bind(s, addr, len);
+    qs_setup_end(s);
+    return rc;
+}
+
 static void qs_refuse_queued(qs_sock *s)
 {
     pthread_mutex_lock(&s->lock);
@@ -174,7 +210,7 @@ static void qs_refuse_queued(qs_sock *s)
     }
 }
 
-static int qs_stop_listening(qs_sock *s)
+static void qs_stop_listening(qs_sock *s)
 {
     qs_port_unlisten(s);
     pthread_mutex_lock(&s->lock);
@@ -185,10 +221,9 @@ static int qs_stop_listening(qs_sock *s)
     pthread_mutex_lock(&s->lock);
     qs_ready_update(s);
     qs_unlock(s);
-    return 0;
 }
 
-int qs_op_listen(qs_sock *s, int backlog)
+static int qs_listen(qs_sock *s, int backlog)
 {
     pthread_mutex_lock(&s->lock);
     qs_state state = (qs_state)s->state;
@@ -199,7 +234,10 @@ int qs_op_listen(qs_sock *s, int backlog)
     }
     qs_unlock(s);
     if (state == QS_LISTENING) {
-        return backlog == 0 ? qs_stop_listening(s) : 0;
+        if (backlog == 0) {
+            qs_stop_listening(s);
+        }
+        return 0;
     }
     if (state != QS_FRESH || backlog == 0) {
         return -EINVAL;
@@ -208,7 +246,7 @@ int qs_op_listen(qs_sock *s, int backlog)
         struct sockaddr_storage any;
         memset(&any, 0, sizeof(any));
         any.ss_family = (sa_family_t)s->domain;
-        int rc = qs_op_bind(s, (const struct sockaddr *)&any, sizeof(any));
+        int rc = qs_bind(s, (const struct sockaddr *)&any, sizeof(any));
         if (rc != 0) {
             return rc;
         }
@@ -230,8 +268,20 @@ int qs_op_listen(qs_sock *s, int backlog)
     return rc;
 }
 
+int qs_op_listen(qs_sock *s, int backlog)
+{
+    qs_setup_begin(s);
+    int rc = qs_listen(s, backlog);
+    qs_setup_end(s);
+    return rc;
+}
+
 int qs_op_accept(qs_sock *s, qs_sock **out, struct sockaddr *addr, socklen_t *len)
 {
+    int wrong = addr != NULL ? qs_addr_room(addr, len) : 0;
+    if (wrong != 0) {
+        return wrong;
+    }
     pthread_mutex_lock(&s->lock);
     const qs_hold hold = {NULL, false};
     uint64_t deadline = s->rcvtimeo_ns != 0 ? qs_now_ns() + s->rcvtimeo_ns : 0;
@@ -258,8 +308,10 @@ int qs_op_accept(qs_sock *s, qs_sock **out, struct sockaddr *addr, socklen_t *le
     if (conn == NULL) {
         return rc;
     }
-    if (addr != NULL && len != NULL) {
+    if (addr != NULL) {
+        pthread_mutex_lock(&conn->lock); /* its worker may see it move */
         qs_addr_out(addr, len, &conn->remote);
+        qs_unlock(conn);
     }
     *out = conn;
     return 0;
@@ -268,19 +320,26 @@ int qs_op_accept(qs_sock *s, qs_sock **out, struct sockaddr *addr, socklen_t *le
 void qs_op_unaccept(qs_sock *s, qs_sock *conn)
 {
     pthread_mutex_lock(&s->lock);
-    conn->accept_next = s->accept_head;
-    s->accept_head = conn;
-    if (s->accept_tail == NULL) {
-        s->accept_tail = conn;
+    bool listens = s->state == QS_LISTENING;
+    if (listens) {
+        conn->accept_next = s->accept_head;
+        s->accept_head = conn;
+        if (s->accept_tail == NULL) {
+            s->accept_tail = conn;
+        }
+        s->accept_count++;
+        qs_ready_update(s);
     }
-    s->accept_count++;
-    qs_ready_update(s);
     qs_unlock(s);
+    if (!listens) { /* the queue it came from is gone */
+        qs_op_close(conn);
+        qs_unref(conn);
+    }
 }
 
 /* ---- connect ------------------------------------------------------------------------------------------------- */
 
-int qs_op_connect(qs_sock *s, const struct sockaddr *addr, socklen_t len)
+static int qs_connect(qs_sock *s, const struct sockaddr *addr, socklen_t len)
 {
     quring_addr remote;
     quring_addr source;
@@ -323,6 +382,14 @@ int qs_op_connect(qs_sock *s, const struct sockaddr *addr, socklen_t len)
     return 0;
 }
 
+int qs_op_connect(qs_sock *s, const struct sockaddr *addr, socklen_t len)
+{
+    qs_setup_begin(s);
+    int rc = qs_connect(s, addr, len);
+    qs_setup_end(s);
+    return rc;
+}
+
 typedef struct qs_connect_task {
     qs_sock *s;
     quring_limits limits;
@@ -331,10 +398,24 @@ typedef struct qs_connect_task {
     int rc;
 } qs_connect_task;
 
+/* Whether a client may, and still has to, get its connection; lock held. */
+static bool qs_may_get_conn(const qs_sock *s)
+{
+    return s->state == QS_CONNECTING && !s->is_server && !s->conn_over && !s->app_closed;
+}
+
 static void qs_connect_run(void *ctx)
 {
     qs_connect_task *task = (qs_connect_task *)ctx;
     qs_sock *s = task->s;
+    pthread_mutex_lock(&s->lock);
+    bool there = s->conn.handle != 0; /* another thread was faster */
+    bool able = qs_may_get_conn(s);
+    qs_unlock(s);
+    if (there || !able) {
+        task->rc = there ? 0 : -EINVAL;
+        return;
+    }
     quring_connect_options options;
     quring_error err;
     quring_conn conn = {0};
@@ -364,7 +445,7 @@ int qs_ensure_conn(qs_sock *s)
     task.rc = 0;
     pthread_mutex_lock(&s->lock);
     bool there = s->conn.handle != 0;
-    bool able = s->state == QS_CONNECTING && !s->is_server && !s->conn_over;
+    bool able = qs_may_get_conn(s);
     uint32_t worker = s->worker;
     qs_limits_of(s, &task.limits);
     task.token_len = s->token_blob.len;
@@ -386,8 +467,11 @@ int qs_ensure_conn(qs_sock *s)
 
 int qs_op_getname(qs_sock *s, bool peer, struct sockaddr *addr, socklen_t *len)
 {
+    int rc = addr == NULL ? -EFAULT : qs_addr_room(addr, len);
+    if (rc != 0) {
+        return rc;
+    }
     pthread_mutex_lock(&s->lock);
-    int rc = 0;
     quring_addr name = peer ? s->remote : s->local;
     if (peer && (s->state < QS_CONNECTING || s->state == QS_CLOSED)) {
         rc = -ENOTCONN;
@@ -404,6 +488,20 @@ int qs_op_getname(qs_sock *s, bool peer, struct sockaddr *addr, socklen_t *len)
 
 /* ---- the end ------------------------------------------------------------------------------------------------------ */
 
+/* False: another thread has ended it. */
+static bool qs_end_listening(qs_sock *s)
+{
+    qs_setup_begin(s);
+    pthread_mutex_lock(&s->lock);
+    bool listening = s->state == QS_LISTENING;
+    qs_unlock(s);
+    if (listening) {
+        qs_stop_listening(s);
+    }
+    qs_setup_end(s);
+    return listening;
+}
+
 int qs_op_shutdown(qs_sock *s, int how)
 {
     if (how != SHUT_RD && how != SHUT_WR && how != SHUT_RDWR) {
@@ -412,10 +510,10 @@ int qs_op_shutdown(qs_sock *s, int how)
     pthread_mutex_lock(&s->lock);
     qs_state state = (qs_state)s->state;
     qs_unlock(s);
-    if (state == QS_LISTENING) {
-        return how == SHUT_WR ? -ENOTCONN : qs_stop_listening(s);
+    if (state == QS_LISTENING && how != SHUT_WR) {
+        return qs_end_listening(s) ? 0 : -ENOTCONN;
     }
-    if (state == QS_FRESH) {
+    if (state == QS_FRESH || state == QS_LISTENING) {
         return -ENOTCONN;
     }
     pthread_mutex_lock(&s->lock);
@@ -426,6 +524,7 @@ int qs_op_shutdown(qs_sock *s, int how)
         if (how != SHUT_WR) {
             s->shut_rd = true;
             qs_rx_drop_all(s);
+            qs_kick(s, QS_ASK_RX); /* what found no room is dropped, too: its sender goes on */
         }
         if (how != SHUT_RD) {
             s->shut_wr = true;
@@ -441,13 +540,15 @@ int qs_op_shutdown(qs_sock *s, int how)
 void qs_op_close(qs_sock *s)
 {
     pthread_mutex_lock(&s->lock);
-    bool listening = s->state == QS_LISTENING;
+    bool listening = s->state == QS_LISTENING && !s->in_setup; /* else who sets it up sees to it */
+    s->in_setup = s->in_setup || listening;
     s->app_closed = true;
     s->app_fd = -1;
     qs_unlock(s);
     if (listening) {
-        (void)qs_stop_listening(s);
+        qs_setup_end(s);
     }
+    qs_fix_forget(s);
     pthread_mutex_lock(&s->lock);
     qs_rx_drop_all(s);
     bool at_once = s->linger_on && s->linger_s == 0;

@@ -1,4 +1,6 @@
 /* The one name this object exports. */
+#include <errno.h>
+
 #include "compat/core/sock.h"
 
 static void qs_op_set_nonblock(qs_sock *s, bool on)
@@ -11,12 +13,13 @@ static void qs_op_set_nonblock(qs_sock *s, bool on)
 static int qs_op_inq(qs_sock *s)
 {
     pthread_mutex_lock(&s->lock);
+    bool listening = s->state == QS_LISTENING;
     uint64_t bytes = 0;
     for (const qs_item *item = s->rx.head; item != NULL; item = item->next) {
         bytes += item->len - item->off;
     }
     qs_unlock(s);
-    return bytes > INT32_MAX ? INT32_MAX : (int)bytes;
+    return listening ? -EINVAL : bytes > INT32_MAX ? INT32_MAX : (int)bytes;
 }
 
 static int qs_op_outq(qs_sock *s, bool unsent)
@@ -24,8 +27,9 @@ static int qs_op_outq(qs_sock *s, bool unsent)
     (void)unsent;
     pthread_mutex_lock(&s->lock);
     uint64_t bytes = s->tx_bytes;
+    bool listening = s->state == QS_LISTENING;
     qs_unlock(s);
-    return bytes > INT32_MAX ? INT32_MAX : (int)bytes;
+    return listening ? -EINVAL : bytes > INT32_MAX ? INT32_MAX : (int)bytes;
 }
 
 const qs_host *qs_the_host;
@@ -41,6 +45,7 @@ static const qs_ops qs_the_ops = {
     .create = qs_op_create,
     .attach = qs_op_attach,
     .set_fd = qs_op_set_fd,
+    .set_adrift = qs_op_set_adrift,
     .close = qs_op_close,
     .release = qs_unref,
     .bind = qs_op_bind,

@@ -66,6 +66,16 @@ int qs_blob_set(qs_blob *blob, const void *data, size_t len)
     return 0;
 }
 
+void qs_blob_wipe(qs_blob *blob)
+{
+    if (blob->data != NULL) {
+        explicit_bzero(blob->data, blob->len);
+        free(blob->data);
+        blob->data = NULL;
+        blob->len = 0;
+    }
+}
+
 /* ---- small ones ------------------------------------------------------------------------------------------ */
 
 static int qs_set_event(qs_sock *s, const void *value, size_t len)

@@ -171,7 +171,7 @@ int qs_set_param_draft(qs_sock *s, const void *value, size_t len)
         return 0;
     }
     if (w.max_data != 0) { /* draft section 8 */
-        s->rx.limit = 2 * w.max_data;
+        s->rx.limit = w.max_data < QS_BUF_MAX / 2 ? 2 * w.max_data : QS_BUF_MAX;
     }
     qs_settings *c = &s->settings;
     QS_TAKE(c->initial_smoothed_rtt_us, w.initial_smoothed_rtt);

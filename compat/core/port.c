@@ -178,11 +178,13 @@ int qs_port_apply(qs_port *port)
     pthread_mutex_lock(&qs_admin_lock);
     pthread_mutex_lock(&qs_lists_lock);
     flags |= port->listening == NULL ? QURING_LISTEN_PAUSED : 0u;
-    for (const qs_sock *s = port->listening; s != NULL; s = s->listen_next) {
+    for (qs_sock *s = port->listening; s != NULL; s = s->listen_next) {
+        pthread_mutex_lock(&s->lock);
         flags |= s->settings.validate_peer_address != 0 ? QURING_LISTEN_RETRY : 0u;
-    }
-    if (port->listening != NULL) {
-        qs_limits_of(port->listening, &limits);
+        if (s == port->listening) {
+            qs_limits_of(s, &limits);
+        }
+        qs_unlock(s);
     }
     pthread_mutex_unlock(&qs_lists_lock);
     quring_status status = quring_listener_configure(
@@ -242,12 +244,18 @@ int qs_port_listen(qs_sock *s)
 {
     qs_port *port = s->port;
     int rc = 0;
+    pthread_mutex_lock(&s->lock);
+    bool shares = s->reuseport;
+    qs_unlock(s);
     pthread_mutex_lock(&qs_lists_lock);
-    for (const qs_sock *o = port->listening; o != NULL && rc == 0; o = o->listen_next) {
+    for (qs_sock *o = port->listening; o != NULL && rc == 0; o = o->listen_next) {
         int common = qs_addr_equal(&s->local, &o->local)
                          ? qs_alpn_compare((const char *)s->alpn, (const char *)o->alpn)
                          : 0;
-        if (common == 1 || (common == 2 && !(s->reuseport && o->reuseport))) {
+        pthread_mutex_lock(&o->lock);
+        bool both = shares && o->reuseport;
+        qs_unlock(o);
+        if (common == 1 || (common == 2 && !both)) {
             rc = -EADDRINUSE;
         }
     }

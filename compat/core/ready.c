@@ -43,16 +43,44 @@ static bool qs_is_writable(const qs_sock *s)
 /* Notes that the descriptor says more than the truth. */
 static void qs_needs_fix(qs_sock *s)
 {
-    if (s->in_fix) {
+    if (__atomic_load_n(&s->in_fix, __ATOMIC_RELAXED) || s->app_closed) {
         return;
     }
-    s->in_fix = true;
     qs_ref(s);
     pthread_mutex_lock(&qs_fix_lock);
+    __atomic_store_n(&s->in_fix, true, __ATOMIC_RELAXED);
+    s->fix_prev = NULL;
     s->fix_next = qs_fix_list;
+    if (qs_fix_list != NULL) {
+        qs_fix_list->fix_prev = s;
+    }
     qs_fix_list = s;
     __atomic_add_fetch(&qs_fix_count, 1, __ATOMIC_RELAXED);
     pthread_mutex_unlock(&qs_fix_lock);
+}
+
+/* Takes one off the list; qs_fix_lock held. Its reference is the caller's now. */
+static void qs_fix_take(qs_sock *s)
+{
+    *(s->fix_prev == NULL ? &qs_fix_list : &s->fix_prev->fix_next) = s->fix_next;
+    if (s->fix_next != NULL) {
+        s->fix_next->fix_prev = s->fix_prev;
+    }
+    __atomic_store_n(&s->in_fix, false, __ATOMIC_RELAXED);
+    __atomic_sub_fetch(&qs_fix_count, 1, __ATOMIC_RELAXED);
+}
+
+void qs_fix_forget(qs_sock *s)
+{
+    pthread_mutex_lock(&qs_fix_lock);
+    bool listed = __atomic_load_n(&s->in_fix, __ATOMIC_RELAXED);
+    if (listed) {
+        qs_fix_take(s);
+    }
+    pthread_mutex_unlock(&qs_fix_lock);
+    if (listed) {
+        qs_unref(s);
+    }
 }
 
 /* Straight to the kernel: where this code shares a program with the interposed calls, those would bring
@@ -104,7 +132,11 @@ void qs_ready_update(qs_sock *s)
         s->hung_up = true; /* as after TCP's shutdown: POLLRDHUP */
         (void)shutdown(s->bell_fd, SHUT_WR);
     }
-    if (s->state == QS_CLOSED) {
+    if (s->state == QS_CLOSED && s->app_fd < 0 && !s->app_closed) {
+        /* The program has no descriptor, but one is under way to it: our end tells when that is gone, too. */
+        s->hung_up = true;
+        (void)shutdown(s->bell_fd, SHUT_WR);
+    } else if (s->state == QS_CLOSED) {
         int fd = s->bell_fd;
         s->bell_fd = -1;
         qs_watch_close(fd);
@@ -183,16 +215,18 @@ void qs_op_fix(qs_sock *s)
 
 void qs_op_fix_all(void)
 {
-    pthread_mutex_lock(&qs_fix_lock);
-    qs_sock *list = qs_fix_list;
-    qs_fix_list = NULL;
-    __atomic_store_n(&qs_fix_count, 0, __ATOMIC_RELAXED);
-    pthread_mutex_unlock(&qs_fix_lock);
-    while (list != NULL) {
-        qs_sock *s = list;
+    /* Those that come meanwhile are for the next time. */
+    for (uint32_t left = __atomic_load_n(&qs_fix_count, __ATOMIC_RELAXED); left > 0; left--) {
+        pthread_mutex_lock(&qs_fix_lock);
+        qs_sock *s = qs_fix_list;
+        if (s != NULL) {
+            qs_fix_take(s);
+        }
+        pthread_mutex_unlock(&qs_fix_lock);
+        if (s == NULL) {
+            return;
+        }
         pthread_mutex_lock(&s->lock);
-        list = s->fix_next;
-        s->in_fix = false;
         qs_fix_now(s);
         qs_unlock(s);
         qs_unref(s);
@@ -225,7 +259,17 @@ void qs_op_set_fd(qs_sock *s, int app_fd)
 {
     pthread_mutex_lock(&s->lock);
     s->app_fd = app_fd;
+    qs_ready_update(s);
     qs_unlock(s);
+}
+
+bool qs_op_set_adrift(qs_sock *s)
+{
+    pthread_mutex_lock(&s->lock);
+    s->app_fd = -1;
+    bool watched = s->bell_fd >= 0;
+    qs_unlock(s);
+    return watched;
 }
 
 void qs_ready_forked(void)

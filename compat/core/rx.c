@@ -111,20 +111,11 @@ static void qs_rx_pop(qs_sock *s)
 void qs_rx_drop_all(qs_sock *s)
 {
     qs_rx *rx = &s->rx;
-    qs_item *kept = rx->busy ? rx->head : NULL; /* its reader takes it off */
-    if (kept != NULL) {
-        rx->head = kept->next;
-    }
-    while (rx->head != NULL) {
+    rx->drop = rx->busy; /* its reader does it then */
+    while (rx->head != NULL && !rx->busy) {
         qs_rx_pop(s);
     }
-    rx->bytes = 0;
-    if (kept != NULL) {
-        kept->next = NULL;
-        rx->head = kept;
-        rx->tail = kept;
-        rx->bytes = qs_counts(kept) ? kept->len - kept->off : 0;
-    }
+    rx->bytes = rx->busy ? rx->bytes : 0;
 }
 
 /* ---- on the worker ------------------------------------------------------------------------------- */
@@ -154,6 +145,9 @@ static size_t qs_rx_take(qs_sock *s, const qs_stream *st, const quring_bytes *sp
         uint64_t room = s->rx.bytes < s->rx.limit ? s->rx.limit - s->rx.bytes : 0;
         bool discard = s->app_closed || s->shut_rd;
         qs_item *item = room > 0 && !discard ? qs_rx_room(s, st, span->len - taken) : NULL;
+        if (item == NULL && room > 0 && !discard) {
+            qs_out_of_memory(s);
+        }
         bool is_new = item != NULL && item != s->rx.tail;
         qs_unlock(s);
         if (discard) {
@@ -206,6 +200,8 @@ static void qs_rx_fin(qs_sock *s, qs_stream *st)
         item->stream_id = st->id;
         item->fin = true;
         qs_rx_push(s, item);
+    } else {
+        qs_out_of_memory(s);
     }
 }
 
@@ -255,6 +251,7 @@ typedef struct qs_copy {
     size_t iov_left;
     size_t iov_off;
     size_t done;
+    bool discard; /* only counted */
 } qs_copy;
 
 static size_t qs_copy_out(qs_copy *c, const uint8_t *data, size_t len)
@@ -263,7 +260,7 @@ static size_t qs_copy_out(qs_copy *c, const uint8_t *data, size_t len)
     while (copied < len && c->iov_left > 0) {
         size_t room = c->iov->iov_len - c->iov_off;
         size_t n = len - copied < room ? len - copied : room;
-        if (n > 0) {
+        if (n > 0 && !c->discard) {
             memcpy((uint8_t *)c->iov->iov_base + c->iov_off, data + copied, n);
         }
         copied += n;
@@ -353,6 +350,32 @@ static void qs_rx_control(const qs_sock *s, struct msghdr *msg, const qs_item *i
     msg->msg_controllen = msg->msg_controllen < space ? msg->msg_controllen : space;
 }
 
+/* What can be read of the head's stream, left where it is; only the head is copied without the lock, but as
+ * long as it is `busy` nobody takes any item off. */
+static uint32_t qs_rx_peek(qs_sock *s, struct msghdr *msg, qs_copy *copy)
+{
+    const qs_item *item = s->rx.head;
+    const qs_item *last = item;
+    bool whole = true;
+    s->rx.busy = true;
+    while (item != NULL && whole) {
+        uint32_t len = item->len - item->off;
+        qs_unlock(s);
+        size_t n = qs_copy_out(copy, item->data + item->off, len);
+        pthread_mutex_lock(&s->lock);
+        last = item;
+        whole = n == item->len - item->off;
+        const qs_item *next = item->next;
+        bool goes_on = item->kind == QS_ITEM_STREAM && !item->fin && next != NULL &&
+                       next->kind == QS_ITEM_STREAM && next->stream_id == item->stream_id;
+        item = goes_on && copy->iov_left > 0 ? next : NULL;
+    }
+    s->rx.busy = false;
+    uint32_t flags = qs_rx_flags(last, whole);
+    qs_rx_control(s, msg, last, flags);
+    return flags;
+}
+
 /* After bytes were taken: room for blocked streams, the descriptor's state. Lock held. */
 static void qs_rx_after(qs_sock *s)
 {
@@ -368,12 +391,14 @@ static ssize_t qs_rx_deliver(qs_sock *s, struct msghdr *msg, int flags)
 {
     qs_rx *rx = &s->rx;
     const bool peek = (flags & MSG_PEEK) != 0;
-    qs_copy copy = {msg->msg_iov, msg->msg_iovlen, 0, 0};
     qs_item *item = rx->head;
+    /* tcp(7): MSG_TRUNC throws the bytes of a stream away. */
+    const bool discard = (flags & MSG_TRUNC) != 0 && item->kind == QS_ITEM_STREAM;
+    qs_copy copy = {msg->msg_iov, msg->msg_iovlen, 0, 0, discard};
     const uint8_t kind = item->kind;
     const uint64_t stream_id = item->stream_id;
     uint32_t out_flags = 0;
-    for (;;) {
+    while (!peek) {
         uint32_t len = item->len - item->off;
         rx->busy = true;
         qs_unlock(s);
@@ -382,9 +407,6 @@ static ssize_t qs_rx_deliver(qs_sock *s, struct msghdr *msg, int flags)
         rx->busy = false;
         bool whole = n == item->len - item->off; /* the worker may have added some */
         out_flags = qs_rx_flags(item, whole);
-        if (peek) {
-            break;
-        }
         item->off += (uint32_t)n;
         rx->bytes -= qs_counts(item) ? n : 0;
         bool ended = whole && (kind != QS_ITEM_STREAM || item->fin);
@@ -408,7 +430,10 @@ static ssize_t qs_rx_deliver(qs_sock *s, struct msghdr *msg, int flags)
         item = rx->head;
     }
     if (peek) {
-        qs_rx_control(s, msg, item, out_flags);
+        out_flags = qs_rx_peek(s, msg, &copy);
+    }
+    if (rx->drop) {
+        qs_rx_drop_all(s);
     }
     msg->msg_flags |= (int)(out_flags & (QS_MSG_EVENT | QS_MSG_DATAGRAM | QS_MSG_FIN));
     if ((out_flags & QS_MSG_FIN) != 0) {
@@ -430,14 +455,19 @@ ssize_t qs_op_recvmsg(qs_sock *s, struct msghdr *msg, int flags)
     if ((flags & MSG_ERRQUEUE) != 0) {
         return -EAGAIN;
     }
-    if (msg->msg_iovlen > QS_IOV_MAX) {
-        return -EMSGSIZE;
+    size_t room = 0;
+    int wrong = qs_msg_total(msg, &room);
+    if (wrong != 0 && !(wrong == -EFAULT && (flags & MSG_TRUNC) != 0 && msg->msg_iov != NULL)) {
+        return wrong;
     }
+    room = wrong == 0 ? room : 1;
     msg->msg_flags = 0;
     msg->msg_namelen = 0;
     pthread_mutex_lock(&s->lock);
-    int rc = qs_rx_await(s, (flags & MSG_DONTWAIT) != 0);
-    ssize_t result = rc;
+    const bool dontwait = (flags & MSG_DONTWAIT) != 0 || s->nonblock;
+    int rc = qs_rx_await(s, dontwait);
+    /* As TCP: who wants nothing has it when the time is over. */
+    ssize_t result = rc == -EAGAIN && room == 0 && !dontwait ? 0 : rc;
     if (rc == 0 && s->rx.head->kind == QS_ITEM_CRYPTO && msg->msg_controllen == 0) {
         result = -EINVAL; /* without ancillary data its level would be lost: it stays */
     } else if (rc == 0) {
@@ -455,7 +485,7 @@ qs_item *qs_rx_remove_crypto(qs_sock *s)
         before = item;
         item = item->next;
     }
-    if (item == NULL || (before == NULL && s->rx.busy)) {
+    if (item == NULL || s->rx.busy) {
         return NULL;
     }
     *(before == NULL ? &s->rx.head : &before->next) = item->next;

@@ -97,7 +97,8 @@ typedef struct qs_rx {
     qs_item *last_event;  /* ... then events */
     uint64_t bytes;       /* of streams and datagrams, unread */
     uint32_t event_count;
-    bool busy;      /* a thread is copying out of the head */
+    bool busy;      /* a thread is copying out of items: nobody else takes any off */
+    bool drop;      /* it drops all of them then */
     bool starved;   /* streams wait for room */
     uint64_t limit; /* SO_RCVBUF */
 } qs_rx;
@@ -242,6 +243,7 @@ struct qs_sock {
     bool shut_wr;
     bool v6only;
     bool reuseport;
+    bool in_setup;    /* a thread binds, listens, connects or ends that: one at a time (life.c) */
     bool handshaking; /* a thread is inside a handshake function */
     bool tls_is_ours; /* the built-in TLS did the handshake: what follows is for it */
 
@@ -255,8 +257,9 @@ struct qs_sock {
     uint32_t filled; /* bytes that wait at ours: the program's is not writable */
     bool hung_up;    /* ours sends no more */
     bool edges;      /* watched edge-triggered: every arrival sends a byte */
-    bool in_fix;
+    bool in_fix;     /* atomic */
     struct qs_sock *fix_next;
+    struct qs_sock *fix_prev;
 
     /* addresses */
     struct qs_port *port; /* bound to; NULL: none */
@@ -405,6 +408,8 @@ extern const qs_host *qs_the_host;
 /* ---- addr.c ----------------------------------------------------------------------------------------- */
 /* 0; -EINVAL (too short), -EAFNOSUPPORT. A v4-mapped address becomes an IPv4 one. */
 int qs_addr_in(quring_addr *out, const struct sockaddr *addr, socklen_t len);
+/* Whether an address can be written there: 0; -EFAULT; -EINVAL (a negative length). */
+int qs_addr_room(const struct sockaddr *addr, const socklen_t *len);
 /* Writes at most *len bytes; *len becomes the size of the whole. */
 void qs_addr_out(struct sockaddr *addr, socklen_t *len, const quring_addr *in);
 bool qs_addr_equal(const quring_addr *a, const quring_addr *b);
@@ -433,6 +438,8 @@ void qs_port_on_pending(qs_port *port, quring_conn conn);
 void qs_on_event(const quring_event *ev);
 /* On the worker: does what `asked` says. */
 void qs_work(qs_sock *s);
+/* On the worker, lock held: there is no memory for what came. */
+void qs_out_of_memory(qs_sock *s);
 
 /* ---- rx.c ------------------------------------------------------------------------------------------------ */
 bool qs_rx_is_empty(const qs_sock *s);
@@ -451,6 +458,9 @@ qs_item *qs_rx_take_crypto(qs_sock *s, uint64_t deadline_ns, int *out_rc);
 
 /* ---- tx.c ------------------------------------------------------------------------------------------------- */
 ssize_t qs_op_sendmsg(qs_sock *s, const struct msghdr *msg, int flags);
+/* The bytes of a message's parts; what the kernel finds wrong with them is wrong here: -EMSGSIZE, -EINVAL,
+ * -EFAULT. */
+int qs_msg_total(const struct msghdr *msg, size_t *out);
 /* On the worker, lock held: lends what a stream has. */
 void qs_tx_push(qs_sock *s, qs_stream *st);
 void qs_tx_released(qs_sock *s, qs_stream *st, uint64_t offset);
@@ -522,6 +532,7 @@ void qs_opts_inherit(qs_sock *s, const qs_sock *listener);
 int qs_op_setsockopt(qs_sock *s, int level, int name, const void *value, socklen_t len);
 int qs_op_getsockopt(qs_sock *s, int level, int name, void *value, socklen_t *len);
 int qs_blob_set(qs_blob *blob, const void *data, size_t len);
+void qs_blob_wipe(qs_blob *blob); /* and frees it */
 
 /* ---- handshake.c ---------------------------------------------------------------------------------------------- */
 int qs_op_handshake(qs_sock *s, const qs_handshake_args *args);
@@ -551,6 +562,7 @@ void qs_ready_update(qs_sock *s);
 short qs_poll_now(int fd, short events);
 bool qs_op_attach(qs_sock *s, int engine_fd, int app_fd, void *cookie);
 void qs_op_set_fd(qs_sock *s, int app_fd);
+bool qs_op_set_adrift(qs_sock *s);
 void qs_op_watch_edges(qs_sock *s);
 void qs_op_fix(qs_sock *s);
 /* Something arrived; lock held. */
@@ -560,6 +572,8 @@ void qs_op_fix_all(void);
  * that wait, one is left. */
 void qs_fix_now(qs_sock *s);
 void qs_ready_trim(qs_sock *s);
+/* The program's descriptor is gone: nothing will be put right any more. No lock held. */
+void qs_fix_forget(qs_sock *s);
 extern uint32_t qs_fix_count;
 
 /* ---- watch.c ---------------------------------------------------------------------------------------------------- */

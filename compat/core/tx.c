@@ -488,8 +488,7 @@ static ssize_t qs_send_handshake(qs_sock *s, const struct msghdr *msg, size_t to
     return rc == 0 ? (ssize_t)total : rc;
 }
 
-/* The bytes of a message; what the kernel finds wrong with its parts is wrong here. */
-static int qs_total(const struct msghdr *msg, size_t *out)
+int qs_msg_total(const struct msghdr *msg, size_t *out)
 {
     size_t total = 0;
     if (msg->msg_iovlen > QS_IOV_MAX) {
@@ -520,7 +519,7 @@ ssize_t qs_op_sendmsg(qs_sock *s, const struct msghdr *msg, int flags)
         return rc;
     }
     size_t total = 0;
-    rc = qs_total(msg, &total);
+    rc = qs_msg_total(msg, &total);
     if (rc != 0) {
         return rc;
     }

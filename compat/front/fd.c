@@ -217,9 +217,12 @@ QF_EXPORT int fcntl64(int fd, int command, ...)
 static void qf_each_right(const struct msghdr *msg, void (*look)(int fd))
 {
     struct msghdr m = *msg;
+    const char *end = (const char *)m.msg_control + m.msg_controllen;
     for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c != NULL; c = CMSG_NXTHDR(&m, c)) {
-        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS ||
-            c->cmsg_len < CMSG_LEN(0)) {
+        if (c->cmsg_len < CMSG_LEN(0) || c->cmsg_len > (size_t)(end - (const char *)c)) {
+            return; /* what is sent has not been judged by the kernel yet */
+        }
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) {
             continue;
         }
         size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);

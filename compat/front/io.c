@@ -2,6 +2,7 @@
 #include "compat/front/io.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/sendfile.h>
@@ -55,6 +56,20 @@ static ssize_t qf_recv_iov(qf_entry *entry, const struct iovec *iov, int count, 
     return rc;
 }
 
+/* read and readv, which ask a socket for nothing when nothing is wanted. */
+static ssize_t qf_read_iov(qf_entry *entry, const struct iovec *iov, int count)
+{
+    size_t total = 0;
+    for (int i = 0; iov != NULL && i < count && total == 0; i++) {
+        total = iov[i].iov_len;
+    }
+    if (total == 0 && count >= 0 && count <= IOV_MAX) {
+        qf_put(entry);
+        return 0;
+    }
+    return qf_recv_iov(entry, iov, count, 0);
+}
+
 static ssize_t qf_send_bytes(qf_entry *entry, const void *data, size_t len, int flags)
 {
     struct iovec iov = {(void *)(uintptr_t)data, len};
@@ -105,14 +120,20 @@ QF_EXPORT ssize_t recv(int fd, void *data, size_t len, int flags)
     QF_IO(fd, qf_recv_bytes(entry, data, len, flags), QF_REAL(recv)(fd, data, len, flags));
 }
 
+static ssize_t qf_read(qf_entry *entry, void *data, size_t len)
+{
+    struct iovec iov = {data, len};
+    return qf_read_iov(entry, &iov, 1);
+}
+
 QF_EXPORT ssize_t read(int fd, void *data, size_t len)
 {
-    QF_IO(fd, qf_recv_bytes(entry, data, len, 0), QF_REAL(read)(fd, data, len));
+    QF_IO(fd, qf_read(entry, data, len), QF_REAL(read)(fd, data, len));
 }
 
 QF_EXPORT ssize_t readv(int fd, const struct iovec *iov, int count)
 {
-    QF_IO(fd, qf_recv_iov(entry, iov, count, 0), QF_REAL(readv)(fd, iov, count));
+    QF_IO(fd, qf_read_iov(entry, iov, count), QF_REAL(readv)(fd, iov, count));
 }
 
 static ssize_t qf_recv_from(qf_entry *entry, void *data, size_t len, int flags, socklen_t *addr_len)
@@ -271,7 +292,7 @@ static ssize_t qf_recv_at(qf_entry *entry, const struct iovec *iov, int count, o
         qf_put(entry);
         return (ssize_t)qf_result(-error);
     }
-    return qf_recv_iov(entry, iov, count, 0);
+    return qf_read_iov(entry, iov, count);
 }
 
 static ssize_t qf_send_at(qf_entry *entry, const struct iovec *iov, int count, off_t at, int flags)

@@ -97,6 +97,15 @@ QF_EXPORT int socketpair(int domain, int type, int protocol, int fds[2])
     return QF_REAL(socketpair)(domain, type, protocol, fds);
 }
 
+/* A number of bytes for the program. */
+static int qf_count(int *to, int count)
+{
+    if (count >= 0 && to != NULL) {
+        *to = count;
+    }
+    return (int)qf_result(count < 0 ? count : to == NULL ? -EFAULT : 0);
+}
+
 static int qf_ioctl(qf_entry *entry, int fd, unsigned long request, void *arg)
 {
     const qs_ops *ops = qf_engine();
@@ -109,14 +118,11 @@ static int qf_ioctl(qf_entry *entry, int fd, unsigned long request, void *arg)
         return rc;
     }
     case FIONREAD:
-        *(int *)arg = ops->inq(entry->sock);
-        return 0;
+        return qf_count(arg, ops->inq(entry->sock));
     case SIOCOUTQ:
-        *(int *)arg = ops->outq(entry->sock, false);
-        return 0;
+        return qf_count(arg, ops->outq(entry->sock, false));
     case SIOCOUTQNSD:
-        *(int *)arg = ops->outq(entry->sock, true);
-        return 0;
+        return qf_count(arg, ops->outq(entry->sock, true));
     default:
         return QF_REAL(ioctl)(fd, request, arg);
     }

@@ -104,7 +104,7 @@ static bool qf_less(qf_entry *entry, bool look_for_other)
         }
         return false;
     }
-    if (entry->closed || (entry->travels && !entry->gone)) {
+    if (entry->closed || (entry->travels && !entry->gone && qf_engine()->set_adrift(entry->sock))) {
         return false; /* done; or the kernel will say */
     }
     entry->closed = true;

@@ -189,6 +189,22 @@ TEST(Shutdown, C067_ForReading)
     EXPECT_ERRNO(ENOTCONN, recv(pair.client, &c, 1, 0));
 }
 
+/* What nobody will read holds nobody up. */
+TEST(Shutdown, C067_TheSenderGoesOn)
+{
+    Pair pair = make_pair();
+    const int small = 16384;
+    ASSERT_EQ(0, setsockopt(pair.client, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small)));
+    ASSERT_EQ(0, setsockopt(pair.server, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small)));
+    const std::string data = pattern(8u << 20);
+    ssize_t sent = 0;
+    std::thread sender([&] { sent = send(pair.server, data.data(), data.size(), MSG_SYN); });
+    usleep(200000); /* it waits for room */
+    EXPECT_EQ(0, shutdown(pair.client, SHUT_RD));
+    sender.join();
+    EXPECT_EQ(static_cast<ssize_t>(data.size()), sent);
+}
+
 TEST(Shutdown, C068_WakesWhoWaits)
 {
     Pair pair = make_pair();

@@ -220,7 +220,7 @@ TEST(Descriptor, AStreamOfStdio)
     EXPECT_EQ(0, fclose(from));
 }
 
-TEST(Descriptor, F091_WrongDescriptors)
+TEST(Descriptor, H091_WrongDescriptors)
 {
     Pair pair = make_pair();
     Fd null(open("/dev/null", O_RDWR));

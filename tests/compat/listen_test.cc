@@ -3,6 +3,7 @@
 #include <csignal>
 #include <cstring>
 #include <fcntl.h>
+#include <memory>
 #include <poll.h>
 #include <sys/resource.h>
 #include <thread>
@@ -187,7 +188,7 @@ TEST(Listen, C031_OverlappingProtocols)
     EXPECT_ERRNO(EADDRINUSE, listen(c, 1));
 }
 
-TEST(Listen, C032_AFullQueueRefuses)
+TEST(Listen, C032_H106_AFullQueueRefuses)
 {
     Fd fd = listener(1);
     cert_file();
@@ -397,6 +398,29 @@ TEST(Accept, C042_OptionsAreInherited)
     EXPECT_EQ(1234567u, param.max_data) << "and the peer was told";
 }
 
+/* What nobody has accepted goes with the listener, as TCP resets it. */
+TEST(Listen, H106_TheQueueGoesWithTheListener)
+{
+    constexpr int kClients = 8;
+    Fd fd = listener();
+    cert_file();
+    std::vector<Fd> clients;
+    std::vector<std::unique_ptr<Knock>> knocks;
+    for (int i = 0; i < kClients; i++) {
+        clients.push_back(client_of(fd));
+        knocks.push_back(std::make_unique<Knock>(clients.back()));
+    }
+    ASSERT_TRUE(poll_for(fd, POLLIN));
+    usleep(300000);
+    time_t begin = time(nullptr);
+    fd.reset();
+    for (auto &knock : knocks) {
+        knock->join();
+        EXPECT_EQ(-ECONNRESET, knock->rc);
+    }
+    EXPECT_LT(time(nullptr) - begin, 10);
+}
+
 TEST(Accept, C043_TheConnectionOutlivesTheListener)
 {
     Fd fd = listener();
@@ -467,7 +491,7 @@ TEST(Accept, C046_RepeatedInitialsAreOneRequest)
     EXPECT_EQ(0, knock.rc);
 }
 
-TEST(Accept, C047_NoDescriptorLeft)
+TEST(Accept, C047_H106_NoDescriptorLeft)
 {
     Fd fd = listener();
     cert_file();

@@ -57,7 +57,7 @@ TEST(Message, C095_AncillaryData)
     EXPECT_EQ("mmm", read_bytes(pair.server, 3));
 }
 
-TEST(Message, F098_SpoiltAncillaryData)
+TEST(Message, H098_SpoiltAncillaryData)
 {
     Pair pair = make_pair();
     auto refused = [&](Outgoing &message, const char *what) {
@@ -95,7 +95,7 @@ TEST(Message, F098_SpoiltAncillaryData)
     EXPECT_EQ(POLLOUT, poll_now(pair.server));
 }
 
-TEST(Message, F099_ManyParts)
+TEST(Message, H099_ManyParts)
 {
     Pair pair = make_pair();
     char byte = 'v';
@@ -126,6 +126,30 @@ TEST(Message, F099_ManyParts)
     msg.msg_iov = iov.data();
     msg.msg_iovlen = IOV_MAX + 1;
     EXPECT_ERRNO(EMSGSIZE, recvmsg(pair.server, &msg, 0));
+    iov[0] = {&byte, SIZE_MAX / 2};
+    iov[1] = {&byte, SIZE_MAX / 2};
+    msg.msg_iovlen = 2;
+    EXPECT_ERRNO(EINVAL, recvmsg(pair.server, &msg, 0));
+    iov[0] = {nullptr, 1};
+    EXPECT_ERRNO(EFAULT, recvmsg(pair.server, &msg, 0));
+}
+
+/* What a program sends over its other sockets is judged by the kernel alone. */
+TEST(Message, H098_SpoiltAncillaryDataOfOthers)
+{
+    Pair pair = make_pair();
+    int fds[2];
+    ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, fds));
+    for (size_t len : {size_t{0}, CMSG_LEN(0) - 1, CMSG_LEN(4096), SIZE_MAX - 3}) {
+        Outgoing rights;
+        rights.first()->cmsg_level = SOL_SOCKET;
+        rights.first()->cmsg_type = SCM_RIGHTS;
+        rights.first()->cmsg_len = len;
+        EXPECT_ERRNO(EINVAL, sendmsg(fds[0], &rights.msg, 0));
+    }
+    close(fds[0]);
+    close(fds[1]);
+    EXPECT_TRUE(alive(pair));
 }
 
 static sigjmp_buf g_after_fault;

@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstddef>
+#include <cstdio>
 #include <cstring>
 #include <fcntl.h>
 #include <linux/audit.h>
@@ -105,7 +106,52 @@ int without_io_uring()
     return alive(pair) ? 0 : 4;
 }
 
+/* In a program of its own: memory gives out while a message is taken. */
+int without_memory()
+{
+    Pair pair = make_pair();
+    const int large = 128 << 20;
+    setsockopt(pair.client, SOL_SOCKET, SO_SNDBUF, &large, sizeof(large));
+    const std::string data = pattern(64u << 20);
+    long pages = 0; /* data and stack, the sixth number */
+    FILE *statm = fopen("/proc/self/statm", "re");
+    if (statm == nullptr || fscanf(statm, "%*d %*d %*d %*d %*d %ld", &pages) != 1) {
+        return 77;
+    }
+    fclose(statm);
+    rlimit old{};
+    getrlimit(RLIMIT_DATA, &old);
+    const rlimit tight = {static_cast<rlim_t>(pages) * 4096 + (8u << 20), old.rlim_max};
+    setrlimit(RLIMIT_DATA, &tight);
+    const ssize_t n = send(pair.client, data.data(), data.size(), MSG_SYN | MSG_NOSIGNAL);
+    const int error = errno;
+    setrlimit(RLIMIT_DATA, &old);
+    if (n == static_cast<ssize_t>(data.size())) {
+        return 78; /* there was enough */
+    }
+    if (n <= 0 && error != ENOMEM && error != EPIPE) {
+        return 1;
+    }
+    const size_t taken = n > 0 ? static_cast<size_t>(n) : 0;
+    set_recv_timeout(pair.server, 10000);
+    const bool fine = read_bytes(pair.server, taken) == data.substr(0, taken);
+    return fine || (poll_now(pair.server) & POLLHUP) != 0 ? 0 : 2;
+}
+
 } // namespace
+
+/* Part of it is taken, or nothing, or the connection ends; no call tries for ever. */
+TEST(Limits, H101_NoMemoryInTheMiddleOfASend)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    GTEST_SKIP() << "fuzz_test lets allocations fail in these builds";
+#endif
+    int rc = own_exe("--without-memory", getenv("QUIC_IO"));
+    if (rc == 77 || rc == 78) {
+        GTEST_SKIP() << "memory cannot be limited here";
+    }
+    EXPECT_EQ(0, rc);
+}
 
 TEST(Signals, C221_AStormDuringATransfer)
 {
@@ -141,7 +187,7 @@ TEST(Signals, C221_AStormDuringATransfer)
     EXPECT_GT(g_signals.load(), 10u);
 }
 
-TEST(Signals, F105_HandshakesInAStorm)
+TEST(Signals, H105_HandshakesInAStorm)
 {
     for (int sa_flags : {0, SA_RESTART}) {
         Storm storm(sa_flags);
@@ -213,7 +259,7 @@ TEST(Limits, C224_WithoutIoUring)
     EXPECT_EQ(0, own_exe("--without-io-uring", "uring"));
 }
 
-TEST(Misuse, F092_LengthsOfOptions)
+TEST(Misuse, H092_LengthsOfOptions)
 {
     Fd fd = quic_socket();
     char buf[256] = {};
@@ -276,7 +322,7 @@ TEST(Misuse, F092_LengthsOfOptions)
     EXPECT_ERRNO(EFAULT, setsockopt(fd, SOL_SOCKET, SO_RCVBUF, nullptr, 4));
 }
 
-TEST(Misuse, F093_OptionsInTheWrongState)
+TEST(Misuse, H093_OptionsInTheWrongState)
 {
     Pair pair = make_pair();
     EXPECT_ERRNO(EINVAL, setsockopt(pair.client, SOL_QUIC, QUIC_SOCKOPT_ALPN, "late", 4));
@@ -310,7 +356,7 @@ TEST(Misuse, F093_OptionsInTheWrongState)
     EXPECT_TRUE(alive(pair));
 }
 
-TEST(Misuse, F094_TooMuch)
+TEST(Misuse, H094_TooMuch)
 {
     Fd fd = quic_socket();
     std::string big(5000, 'b');
@@ -331,8 +377,8 @@ TEST(Misuse, F094_TooMuch)
     EXPECT_EQ(0, setsockopt(fd, SOL_QUIC, QUIC_SOCKOPT_CONNECTION_CLOSE, close_info, 8 + 21));
 }
 
-/* F100, F102: calls of two threads on one socket, in every order chance gives them. */
-TEST(Misuse, F100_CloseWhileCallsAreUnderWay)
+/* H100, H102: calls of two threads on one socket, in every order chance gives them. */
+TEST(Misuse, H100_CloseWhileCallsAreUnderWay)
 {
     for (int i = 0; i < 30; i++) {
         Pair pair = make_pair();
@@ -366,7 +412,7 @@ TEST(Misuse, F100_CloseWhileCallsAreUnderWay)
     }
 }
 
-TEST(Misuse, F100_CloseWhileAcceptWaits)
+TEST(Misuse, H100_CloseWhileAcceptWaits)
 {
     for (int i = 0; i < 20; i++) {
         int fd = listener().release();
@@ -381,7 +427,7 @@ TEST(Misuse, F100_CloseWhileAcceptWaits)
     }
 }
 
-TEST(Misuse, F102_OneSocketManyThreads)
+TEST(Misuse, H102_OneSocketManyThreads)
 {
     Pair pair = make_pair();
     constexpr int kThreads = 4;
@@ -420,7 +466,7 @@ TEST(Misuse, F102_OneSocketManyThreads)
     EXPECT_EQ(want, got);
 }
 
-TEST(Misuse, F104_Addresses)
+TEST(Misuse, H104_Addresses)
 {
     Fd fd = quic_socket();
     Address a = loopback(4433);
@@ -453,13 +499,21 @@ TEST(Misuse, F104_Addresses)
     inet_pton(AF_INET6, "::ffff:127.0.0.1",
               &reinterpret_cast<sockaddr_in6 *>(&mapped.storage)->sin6_addr);
     EXPECT_EQ(0, connect(fd6, mapped.ptr(), mapped.len));
+    /* Names go somewhere, and have a length. */
+    Address name;
+    name.len = static_cast<socklen_t>(-1);
+    EXPECT_ERRNO(EINVAL, getsockname(fd, name.ptr(), &name.len));
+    name.len = sizeof(name.storage);
+    EXPECT_ERRNO(EFAULT, getsockname(fd, nullptr, &name.len));
+    EXPECT_ERRNO(EFAULT, getsockname(fd, name.ptr(), nullptr));
+    EXPECT_ERRNO(EFAULT, accept(fd, name.ptr(), nullptr));
     /* Long enough is enough. */
     Address good = loopback(4433);
     EXPECT_EQ(0, connect(fd, good.ptr(), sizeof(good.storage)));
 }
 
-/* F105: a thread cancelled while it waits leaves a socket that others use; nothing waits for it. */
-TEST(Misuse, F105_NoWakeUpIsLost)
+/* H105: a thread cancelled while it waits leaves a socket that others use; nothing waits for it. */
+TEST(Misuse, H105_NoWakeUpIsLost)
 {
     Pair pair = make_pair();
     Storm storm(0);
@@ -498,6 +552,9 @@ int main(int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], "--without-io-uring") == 0) {
         return without_io_uring();
+    }
+    if (argc == 2 && strcmp(argv[1], "--without-memory") == 0) {
+        return without_memory();
     }
     testing::InitGoogleTest(&argc, argv);
     return RUN_ALL_TESTS();

@@ -431,6 +431,9 @@ TEST(Poll, C134_HowMuch)
         usleep(bytes != 0 ? 10000 : 0);
     }
     EXPECT_EQ(0, bytes);
+    EXPECT_ERRNO(EINVAL, ioctl(pair.listen, FIONREAD, &bytes));
+    EXPECT_ERRNO(EINVAL, ioctl(pair.listen, TIOCOUTQ, &bytes));
+    EXPECT_ERRNO(EFAULT, ioctl(pair.server, FIONREAD, nullptr));
     EXPECT_EQ("12345", read_bytes(pair.server, 5));
     ASSERT_EQ(0, ioctl(pair.server, FIONREAD, &bytes));
     EXPECT_EQ(0, bytes);

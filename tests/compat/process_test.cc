@@ -211,8 +211,8 @@ TEST(Process, C214_TheChildIsToldAtOnce)
     EXPECT_TRUE(alive(pair));
 }
 
-/* F103: a busy parent loses nothing to children that fork, touch and end. */
-TEST(Process, F103_ForksDuringATransfer)
+/* H103: a busy parent loses nothing to children that fork, touch and end. */
+TEST(Process, H103_ForksDuringATransfer)
 {
     Pair pair = make_pair();
     const std::string data = pattern(8u << 20);

@@ -469,8 +469,76 @@ TEST(Receive, C113_OtherCalls)
     EXPECT_EQ(POLLOUT, poll_now(pair.server)); /* nothing touched the pair underneath */
 }
 
+/* As much as can be read can be looked at, in however many pieces it came. */
+TEST(Receive, C103_PeekSeesAllOfIt)
+{
+    Pair pair = make_pair();
+    const std::string data = pattern(9000);
+    for (size_t at = 0; at < data.size(); at += 3000) {
+        ASSERT_EQ(3000, send(pair.client, data.data() + at, 3000, at == 0 ? MSG_SYN : 0));
+    }
+    int there = 0;
+    for (int i = 0; i < 500 && there < 9000; i++) {
+        ASSERT_EQ(0, ioctl(pair.server, FIONREAD, &there));
+        usleep(there < 9000 ? 10000 : 0);
+    }
+    std::string got(10000, '\0');
+    EXPECT_EQ(8000, recv(pair.server, &got[0], 8000, MSG_PEEK));
+    EXPECT_EQ(9000, recv(pair.server, &got[0], got.size(), MSG_PEEK));
+    EXPECT_EQ(data, got.substr(0, 9000));
+    EXPECT_EQ(1000, recv(pair.server, nullptr, 1000, MSG_TRUNC)); /* tcp(7): thrown away */
+    EXPECT_EQ(data.substr(1000), read_bytes(pair.server, 8000));
+}
+
+/* Who asks for nothing: as TCP. */
+TEST(Receive, C106_NoBytes)
+{
+    Pair pair = make_pair();
+    char c;
+    EXPECT_EQ(0, read(pair.server, &c, 0));
+    EXPECT_ERRNO(EAGAIN, recv(pair.server, &c, 0, MSG_DONTWAIT));
+    set_recv_timeout(pair.server, 20);
+    EXPECT_EQ(0, recv(pair.server, &c, 0, 0));
+    EXPECT_ERRNO(EAGAIN, recv(pair.server, &c, 1, 0));
+    ASSERT_EQ(1, send(pair.client, "x", 1, MSG_SYN));
+    ASSERT_TRUE(poll_for(pair.server, POLLIN));
+    EXPECT_EQ(0, recv(pair.server, &c, 0, 0));
+    EXPECT_EQ("x", read_bytes(pair.server, 1));
+}
+
+/* A byte now and then holds a thread no longer than SO_RCVTIMEO says, and no more memory than its bytes; who
+ * says nothing at all goes by the idle timeout. */
+TEST(Receive, H096_APeerThatTrickles)
+{
+    PairOptions options;
+    options.listener = [](int fd) {
+        quic_transport_param param{};
+        param.max_idle_timeout = 1500000;
+        ASSERT_EQ(0, setsockopt(fd, SOL_QUIC, QUIC_SOCKOPT_TRANSPORT_PARAM, &param, sizeof(param)));
+    };
+    Pair pair = make_pair(options);
+    set_recv_timeout(pair.server, 50);
+    char buf[4000];
+    for (int i = 0; i < 3; i++) {
+        ASSERT_EQ(1, send(pair.client, "t", 1, i == 0 ? MSG_SYN : 0));
+        EXPECT_EQ(1, recv(pair.server, buf, sizeof(buf), 0));
+        EXPECT_ERRNO(EAGAIN, recv(pair.server, buf, sizeof(buf), 0));
+    }
+    for (int i = 0; i < 3000; i++) {
+        ASSERT_EQ(1, send(pair.client, "t", 1, 0));
+    }
+    int there = 0;
+    for (int i = 0; i < 500 && there < 3000; i++) {
+        ASSERT_EQ(0, ioctl(pair.server, FIONREAD, &there));
+        usleep(there < 3000 ? 10000 : 0);
+    }
+    EXPECT_EQ(3000, there);
+    EXPECT_EQ(std::string(3000, 't'), read_bytes(pair.server, 3000));
+    EXPECT_TRUE(poll_for(pair.server, POLLHUP, 10000)) << "nothing more is said";
+}
+
 /* Events nobody reads do not pile up, and the last word still comes through. */
-TEST(Receive, F090_EventsNobodyReads)
+TEST(Receive, H090_EventsNobodyReads)
 {
     PairOptions options;
     options.listener = [](int fd) {

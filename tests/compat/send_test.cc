@@ -534,7 +534,7 @@ TEST(Send, C097_MuchInSmallPieces)
     EXPECT_ERRNO(EAGAIN, recv(pair.server, &c, 1, MSG_DONTWAIT));
 }
 
-TEST(Send, F095_WhereNothingCanBeSent)
+TEST(Send, H095_WhereNothingCanBeSent)
 {
     Fd fresh = quic_socket();
     EXPECT_ERRNO(EPIPE, send(fresh, "x", 1, MSG_NOSIGNAL));
