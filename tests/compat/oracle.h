@@ -61,8 +61,9 @@ class Oracle
     struct Side {
         bool shut_rd = false;
         bool shut_wr = false;
-        bool full = false; /* what it sent fills all buffers */
-        size_t unread = 0; /* bytes that wait at it, in both worlds */
+        bool full = false;     /* what it sent fills all buffers */
+        size_t filled[2] = {}; /* more of them when the other end is full: TCP, QUIC */
+        size_t unread = 0;     /* bytes that wait at it, in both worlds */
     };
 
     void make(World &w);
