@@ -73,14 +73,6 @@ class Script(Folder):
                 runs = json.load(file)["runs"]
             self.assertEqual([r["summary"]["bytes"] for r in runs], [21, 15])
 
-    def test_sockets_too(self):
-        with Server() as server:
-            run = self.run_script(server.port, "rr -n 3\nrr -n 3 --api sockets\n", "--json", "-")
-            if run.returncode == 2 and "--quic-lib" in run.stderr:
-                self.skipTest("libquic.so is not built here")
-            self.assertEqual([r["api"] for r in json.loads(run.stdout)["runs"]],
-                             ["native", "sockets"])
-
     def test_the_whole_file_is_judged_before_the_first_run(self):
         for text, words in (("rr -n 1\ntput --frob\n", "s:2: unknown option --frob"),
                             ("walk\n", "s:1: walk is no mode"), ("# nothing\n", "no run in it"),

@@ -98,6 +98,15 @@ class Runs(unittest.TestCase):
                 self.transfers(server.port, *SOCKETS, "--io", io)
             self.assertEqual(server.process.returncode, 0, server.err)
 
+    def test_runs_of_a_script(self):
+        with tempfile.TemporaryDirectory() as folder, Server() as server:
+            path = os.path.join(folder, "script")
+            with open(path, "w") as file:
+                file.write("rr -n 3\nrr -n 3 --api sockets\ntput -n 90K -d up --api sockets\n")
+            runs = client(server.port, "script", path)["runs"]
+            self.assertEqual([r["api"] for r in runs], ["native", "sockets", "sockets"])
+            self.assertEqual(runs[2]["summary"]["bytes"], 90 << 10)
+
     def test_handshakes_and_idle(self):
         with Server() as server:
             run = client(server.port, "hps", "-n", "8", "-c", "2", *SOCKETS)

@@ -178,6 +178,20 @@ static void qp_sock_go(qp_sock_client *c)
     (void)pthread_mutex_unlock(&c->plan.lock);
 }
 
+/* Ends every connection there is. */
+static void qp_sock_shut_down(qp_sock_client *c)
+{
+    for (uint32_t i = 0; i < c->thread_count; i++) {
+        const qp_sock_thread *t = &c->threads[i];
+        for (uint32_t k = 0; t->fds != NULL && k < t->conns; k++) {
+            int fd = atomic_load(&t->fds[k]);
+            if (fd >= 0) {
+                (void)c->plan.lib.shutdown(fd, SHUT_RDWR);
+            }
+        }
+    }
+}
+
 /* Who waits in a call is called back by the end of its connection. */
 static void qp_sock_stop(qp_sock_client *c)
 {
@@ -190,13 +204,10 @@ static void qp_sock_stop(qp_sock_client *c)
     bool pushed = false;
     while (!qp_sock_all_left(c) && (now = quring_now_ns()) < until) {
         (void)nanosleep(&pause, NULL);
-        for (uint32_t i = 0; !pushed && now >= gentle && i < c->thread_count; i++) {
-            int fd = atomic_load(&c->threads[i].fds[0]);
-            if (fd >= 0) {
-                (void)c->plan.lib.shutdown(fd, SHUT_RDWR);
-            }
+        if (!pushed && now >= gentle) {
+            qp_sock_shut_down(c);
+            pushed = true;
         }
-        pushed = now >= gentle;
     }
     for (uint32_t i = 0; i < c->thread_count; i++) {
         qp_sock_thread *t = &c->threads[i];
