@@ -13,7 +13,7 @@ enum {
     QG_NO_VERIFY = 3
 }; /* certificate_request, draft section 6.1.3 */
 
-static bool verifies(const qg_run *run)
+bool qg_creds_verify(const qg_run *run)
 {
     uint8_t request = run->settings.certificate_request;
     return run->is_server ? request == QG_REQUEST || request == QG_REQUIRE
@@ -88,7 +88,7 @@ static int open_x509(qg_run *run)
         return -ENOMEM;
     }
     gnutls_certificate_set_retrieve_function3(run->x509, on_retrieve);
-    if (!verifies(run)) {
+    if (!qg_creds_verify(run)) {
         return 0;
     }
     gnutls_certificate_set_verify_function(run->x509, on_verify);
@@ -112,7 +112,7 @@ static int use_x509(qg_run *run)
         gnutls_server_name_set(run->session, GNUTLS_NAME_DNS, name, strlen(name)) < 0) {
         return -EINVAL;
     }
-    if (run->is_server && verifies(run)) {
+    if (run->is_server && qg_creds_verify(run)) {
         gnutls_certificate_server_set_request(
             run->session, run->settings.certificate_request == QG_REQUIRE ? GNUTLS_CERT_REQUIRE
                                                                           : GNUTLS_CERT_REQUEST);

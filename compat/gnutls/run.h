@@ -77,6 +77,8 @@ int qg_creds_open(qg_run *run);
 int qg_creds_use(qg_run *run);
 void qg_creds_close(qg_run *run);
 int qg_creds_out(qg_run *run);
+/* Whether the peer's certificate is verified. */
+bool qg_creds_verify(const qg_run *run);
 
 /* ticket.c: the client's ticket into the session (true: it has one); the server's key; a server's ticket goes
  * out; a client's comes in. */

@@ -9,6 +9,9 @@
 #define QG_TICKET_KEY_LEN 64u
 #define QG_TICKET_WAIT_MS 3000u
 #define QG_NAP_MS         1
+#define QG_MAGIC          "QGT1"
+#define QG_MAGIC_LEN      4u
+#define QG_HEAD_LEN       (QG_MAGIC_LEN + 32u) /* and a SHA-256 */
 
 /* ---- client ----------------------------------------------------------------------------------------- */
 
@@ -19,21 +22,56 @@ static size_t option_len(const qg_run *run, qg_option option)
     return run->wire->get_bytes(run->sd, option, bytes, &len) == 0 ? len : 0;
 }
 
+/* A session that is resumed is not verified again (RFC 8446 2.2). What is kept says therefore what a connection had
+ * been asked to make sure of, and is for those that ask for the same. */
+static bool head_of(const qg_run *run, uint8_t head[QG_HEAD_LEN])
+{
+    const struct quic_handshake_parms *parms = run->parms;
+    const char *name = qg_is_psk(run) ? parms->names[0] : parms->peername;
+    const char kind = qg_is_psk(run) ? 'k' : qg_creds_verify(run) ? 'v' : 'u';
+    gnutls_hash_hd_t hash;
+    memcpy(head, QG_MAGIC, QG_MAGIC_LEN);
+    if (gnutls_hash_init(&hash, GNUTLS_DIG_SHA256) < 0) {
+        return false;
+    }
+    int ret = gnutls_hash(hash, &kind, sizeof(kind));
+    if (ret >= 0 && name != NULL) {
+        ret = gnutls_hash(hash, name, strlen(name) + 1);
+    }
+    gnutls_hash_deinit(hash, head + QG_MAGIC_LEN);
+    return ret >= 0;
+}
+
+/* The session behind the head; false: there is none for this connection. */
+static bool kept_ticket(const qg_run *run, uint8_t buf[QG_TICKET_MAX], size_t *len)
+{
+    uint8_t head[QG_HEAD_LEN];
+    *len = QG_TICKET_MAX;
+    if (run->wire->get_bytes(run->sd, QG_OPT_TICKET, buf, len) != 0 || *len <= QG_HEAD_LEN ||
+        !head_of(run, head) || memcmp(buf, head, QG_HEAD_LEN) != 0) {
+        return false;
+    }
+    *len -= QG_HEAD_LEN;
+    return true;
+}
+
 bool qg_ticket_is_early(const qg_run *run)
 {
+    uint8_t ticket[QG_TICKET_MAX];
+    size_t len;
     qg_limits limits;
-    return option_len(run, QG_OPT_TICKET) > 0 &&
-           run->wire->get_limits(run->sd, true, &limits) == 0 && limits.max_data > 0;
+    return kept_ticket(run, ticket, &len) && run->wire->get_limits(run->sd, true, &limits) == 0 &&
+           limits.max_data > 0;
 }
 
 bool qg_ticket_resume(qg_run *run)
 {
     uint8_t ticket[QG_TICKET_MAX];
-    size_t len = sizeof(ticket);
-    if (run->wire->get_bytes(run->sd, QG_OPT_TICKET, ticket, &len) != 0 || len == 0) {
+    size_t len;
+    if (!kept_ticket(run, ticket, &len)) {
         return false;
     }
-    int ret = gnutls_session_set_data(run->session, ticket, len);
+    int ret = gnutls_session_set_data(run->session, ticket + QG_HEAD_LEN, len);
     if (ret < 0) {
         qg_say("ticket: %s", gnutls_strerror(ret));
     }
@@ -43,15 +81,21 @@ bool qg_ticket_resume(qg_run *run)
 /* What gnutls makes of it goes where the program looks for it. */
 static bool keep_ticket(qg_run *run)
 {
+    uint8_t kept[QG_TICKET_MAX];
     gnutls_datum_t data = {NULL, 0};
     if ((gnutls_session_get_flags(run->session) & GNUTLS_SFLAGS_SESSION_TICKET) == 0 ||
         gnutls_session_get_data2(run->session, &data) < 0) {
         return false;
     }
-    int rc = run->wire->set_bytes(run->sd, QG_OPT_TICKET, data.data, data.size);
+    int rc = data.size > sizeof(kept) - QG_HEAD_LEN || !head_of(run, kept) ? -EMSGSIZE : 0;
+    if (rc == 0) {
+        memcpy(kept + QG_HEAD_LEN, data.data, data.size);
+        rc = run->wire->set_bytes(run->sd, QG_OPT_TICKET, kept, QG_HEAD_LEN + data.size);
+    }
     if (rc != 0) {
         qg_say("a session of %u bytes is not kept: %s", data.size, strerror(-rc));
     }
+    gnutls_memset(kept, 0, sizeof(kept));
     gnutls_memset(data.data, 0, data.size);
     gnutls_free(data.data);
     return true;

@@ -2,6 +2,7 @@
 #include <cerrno>
 #include <thread>
 #include <unistd.h>
+#include <utility>
 
 #include <gtest/gtest.h>
 
@@ -175,6 +176,50 @@ TEST(GnutlsSession, C201_SpoiltTickets)
             EXPECT_EQ("hello", read_bytes(again.server, 5));
         }
     }
+}
+
+/* Resumption verifies nothing (RFC 8446 2.2): a ticket is for a connection that asks for what the one before it
+ * had asked for. */
+TEST(GnutlsSession, C201_ATicketOfWhoWasNotVerified)
+{
+    Identity other("other.test");
+    Fd listen_fd = listener();
+    const Address to = compat::name_of(listen_fd);
+    const auto attempt = [&](uint8_t level, const char *name, const Session *session) {
+        Connection conn({true, true}, listen_fd, to);
+        conn.ask_for_ticket();
+        quic_transport_param param = {};
+        param.certificate_request = level;
+        EXPECT_EQ(0, set_option(conn.client, QUIC_SOCKOPT_TRANSPORT_PARAM, param));
+        if (session != nullptr) {
+            conn.resume(*session);
+        }
+        int rc = 1;
+        std::thread client([&] {
+            Parms parms;
+            parms->peername = const_cast<char *>(name);
+            rc = quic_client_handshake_parms(conn.client, parms.get());
+        });
+        conn.server.reset(accept(listen_fd, nullptr, nullptr));
+        (void)conn.serve();
+        client.join();
+        return std::make_pair(rc, rc == 0 ? conn.session() : Session{});
+    };
+    Session unverified;
+    {
+        Trust trust({other.cert});
+        const auto first = attempt(3, nullptr, nullptr);
+        ASSERT_EQ(0, first.first);
+        unverified = first.second;
+        ASSERT_GT(unverified.ticket.size(), 100u);
+        EXPECT_EQ(0, attempt(3, nullptr, &unverified).first);
+        EXPECT_EQ(-EKEYREJECTED, attempt(0, nullptr, &unverified).first);
+    }
+    Trust trust({server_identity().cert});
+    const auto named = attempt(0, "server.test", nullptr);
+    ASSERT_EQ(0, named.first);
+    EXPECT_EQ(0, attempt(0, "server.test", &named.second).first);
+    EXPECT_EQ(-EKEYREJECTED, attempt(0, "other.test", &named.second).first);
 }
 
 /* RFC 8446 8: what an attacker has recorded is not delivered again. */
