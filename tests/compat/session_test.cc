@@ -10,6 +10,7 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/compat/authority.h"
 #include "tests/compat/fixture.h"
 #include "tests/compat/message.h"
 #include "tests/compat/packets.h"
@@ -222,6 +223,36 @@ TEST(Session, C201_RefusedDataComesOnce)
         char c;
         EXPECT_ERRNO(ENOTCONN, recv(server, &c, 1, 0)); /* nothing else came */
     }
+}
+
+/* Resumption verifies nothing (RFC 8446 2.2): a ticket of a connection that did not is not for one that does. */
+TEST(Session, C201_ATicketOfWhoWasNotVerified)
+{
+    Fd listen_fd = listener();
+    const Address to = name_of(listen_fd);
+    const auto client_without = [&] {
+        Fd client = client_to(to);
+        quic_transport_param param = {};
+        param.certificate_request = 3;
+        EXPECT_EQ(0, set_option(client, QUIC_SOCKOPT_TRANSPORT_PARAM, param));
+        return client;
+    };
+    Session session;
+    {
+        Fd client = client_without();
+        ask_for_ticket(client);
+        Fd server;
+        ASSERT_TRUE(handshake(listen_fd, client, &server));
+        session = session_of(client);
+        ASSERT_GT(session.ticket.size(), 100u);
+    }
+    Identity other("other");
+    Trust trust({other.cert});
+    Fd client = second_client(to, session);
+    Fd server;
+    int client_rc = 0;
+    EXPECT_FALSE(handshake(listen_fd, client, &server, &client_rc));
+    EXPECT_EQ(-EKEYREJECTED, client_rc);
 }
 
 TEST(Session, C201_SpoiltTickets)
