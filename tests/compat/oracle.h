@@ -68,7 +68,6 @@ class Oracle
 
     void make(World &w);
     void establish();
-    bool ends(); /* some end has ended a direction: the connection is over for QUIC */
     bool open(End e) const
     {
         return tcp_.fd[e] >= 0;
