@@ -36,7 +36,7 @@ TEST(Stats, EveryCounterIsListedOnce)
         EXPECT_LT(fields[i].offset, sizeof(quring_stats));
         EXPECT_NE(std::string(fields[i].help), "");
         const std::string unit = fields[i].unit;
-        EXPECT_TRUE(unit == "count" || unit == "bytes") << unit;
+        EXPECT_TRUE(unit == "count" || unit == "bytes" || unit == "ns") << unit;
     }
     EXPECT_EQ(names.size() * sizeof(uint64_t), sizeof(quring_stats));
 }
