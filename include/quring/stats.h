@@ -27,7 +27,7 @@ QURING_EXPORT uint64_t quring_worker_cpu_ns(const quring_runtime *rt, uint32_t w
  * for exporters. */
 typedef struct quring_stats_field {
     const char *name;
-    const char *unit;
+    const char *unit; /* "count", "bytes" or "ns" */
     const char *help;
     size_t offset; /* of the uint64_t in quring_stats */
 } quring_stats_field;
