@@ -647,6 +647,8 @@ const quic_path *quic_conn_proved_path(const quic_conn *conn);
 /* ---- conn_probe.c --------------------------------------------------------------------------------- */
 /* Sends what a path on trial, or another path, has to be sent. */
 bool quic_conn_send_path(quic_conn *conn, quic_tx_unit *unit, quic_ns now);
+/* What of the credit of the path in use may be spent on anything but proving it. */
+uint64_t quic_conn_spare_credit(const quic_conn *conn, uint64_t credit);
 quic_ns quic_conn_path_deadline(const quic_conn *conn, quic_ns now);
 void quic_conn_on_path_timeout(quic_conn *conn, quic_ns now);
 

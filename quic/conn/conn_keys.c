@@ -222,15 +222,34 @@ void quic_conn_drop_old_keys(quic_conn *conn, quic_ns now)
 
 /* ---- packets before their keys ------------------------------------------------------------------- */
 
-static void drop_oldest_held(quic_conn *conn)
+static void drop_held(quic_conn *conn, quic_held_packet **at)
 {
-    quic_held_packet *oldest = conn->held;
-    conn->held = oldest->next;
+    quic_held_packet *held = *at;
+    *at = held->next;
     conn->held_count--;
-    quic_mem_free(&conn->mem, oldest, sizeof(*oldest) + oldest->len);
+    quic_mem_free(&conn->mem, held, sizeof(*held) + held->len);
 }
 
-/* The newest are the likeliest to have their keys arrive: the oldest gives way. */
+static bool is_early_packet(const quic_held_packet *held)
+{
+    quic_long_header h;
+    return quic_header_is_long(held->data[0]) &&
+           quic_header_decode_long(&h, held->data, held->len, QUIC_VERSIONS_ALL) == QUIC_OK &&
+           h.type == QUIC_PACKET_0RTT;
+}
+
+/* The newest are the likeliest to have their keys arrive: the oldest gives way. Not 0-RTT packets, as long as
+ * there are others: a peer that waits repeats its Handshake packets, but sends 0-RTT packets only until it has
+ * better keys. */
+static void make_room_for_held(quic_conn *conn)
+{
+    quic_held_packet **at = &conn->held;
+    while (*at != NULL && is_early_packet(*at)) {
+        at = &(*at)->next;
+    }
+    drop_held(conn, *at != NULL ? at : &conn->held);
+}
+
 void quic_conn_hold_packet(quic_conn *conn, const uint8_t *data, size_t len, size_t datagram_len,
                            uint8_t ecn)
 {
@@ -241,7 +260,7 @@ void quic_conn_hold_packet(quic_conn *conn, const uint8_t *data, size_t len, siz
     }
     if (conn->held_count == conn->limits.undecryptable_packets_max) {
         conn->env->counters->drop_no_keys++;
-        drop_oldest_held(conn);
+        make_room_for_held(conn);
     }
     quic_held_packet *held = quic_mem_alloc(&conn->mem, sizeof(*held) + len);
     if (held == NULL) {
@@ -276,7 +295,7 @@ void quic_conn_expire_held(quic_conn *conn, quic_ns now)
 {
     while (now >= quic_conn_held_deadline(conn)) {
         conn->env->counters->drop_no_keys++;
-        drop_oldest_held(conn);
+        drop_held(conn, &conn->held);
     }
 }
 

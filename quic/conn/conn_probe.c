@@ -137,6 +137,15 @@ bool quic_conn_send_path(quic_conn *conn, quic_tx_unit *unit, quic_ns now)
     return send_challenge(conn, unit, now);
 }
 
+/* Data that used all credit up would leave none for the challenge that ends the need for it. */
+uint64_t quic_conn_spare_credit(const quic_conn *conn, uint64_t credit)
+{
+    if (conn->move == NULL || !quic_validate_is_active(&conn->move->validate)) {
+        return credit;
+    }
+    return credit > PATH_DATAGRAM_MIN ? credit - PATH_DATAGRAM_MIN : 0;
+}
+
 /* ---- time ------------------------------------------------------------------------------------------- */
 
 /* A challenge that is due and did not leave waits for credit: what the peer sends brings it. */

@@ -6,7 +6,7 @@
 bool quic_conn_at_amplification_limit(const quic_conn *conn)
 {
     /* RFC 9000 8.1: too little credit for any useful packet is as good as none */
-    return quic_path_credit(&conn->path) < QUIC_AEAD_TAG_LEN + 64u;
+    return quic_conn_spare_credit(conn, quic_path_credit(&conn->path)) < QUIC_AEAD_TAG_LEN + 64u;
 }
 
 bool quic_conn_has_app_work(const quic_conn *conn)
@@ -264,6 +264,7 @@ static bool send_app_train(quic_conn *conn, quic_tx_unit *unit, quic_ns now)
     size_t len = 0;
     size_t seg_len = 0;
     if (QUIC_UNLIKELY(credit < size)) { /* RFC 9000 8.1: what may leave is small, but it may */
+        credit = quic_conn_spare_credit(conn, credit);
         if (quic_conn_at_amplification_limit(conn)) {
             note_blocked(conn, QUIC_BLOCKED_BY_AMPLIFICATION, now);
             return false;

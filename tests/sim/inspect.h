@@ -41,6 +41,9 @@ bool sim_inspect_confirmed(const quic_conn *conn);
 bool sim_inspect_validated(const quic_conn *conn);
 const quic_addr *sim_inspect_first_remote(const quic_conn *conn);
 
+/* sim_inspect_held_first: the first byte of the oldest packet that waits for its keys. */
+uint8_t sim_inspect_held_first(const quic_conn *conn);
+
 /* Facts for scenario tests. */
 uint32_t sim_inspect_held_count(const quic_conn *conn);
 uint32_t sim_inspect_cids_local(const quic_conn *conn);

@@ -210,3 +210,8 @@ void inject_cid_peer_uses(const quic_conn *conn, uint8_t out[8], uint64_t *out_s
     memcpy(out, e->cid.bytes, 8);
     *out_seq = e->seq;
 }
+
+void inject_hold(quic_conn *conn, const uint8_t *data, size_t len)
+{
+    quic_conn_hold_packet(conn, data, len, len, 0);
+}

@@ -26,6 +26,9 @@ enum {
 size_t inject_make(quic_conn *conn, quic_level level, uint32_t flags, const uint8_t *frames,
                    size_t len, uint8_t *out, size_t cap);
 
+/* inject_hold makes the connection hold a packet as one whose keys are not there yet. */
+void inject_hold(quic_conn *conn, const uint8_t *data, size_t len);
+
 /* inject_keep_keys copies the present 1-RTT send keys; inject_make_kept seals with them what
  * inject_make would, after the connection has moved on. Free them with inject_free_keys. */
 typedef struct inject_keys inject_keys;

@@ -528,6 +528,38 @@ TEST(HostileA, Row17TheOldestGivesWay)
     expect_sound(liar.net);
 }
 
+/* But not 0-RTT packets, which nobody sends again once he has better keys. */
+TEST(HostileA, Row17EarlyPacketsGiveWayLast)
+{
+    Row row("A", 17);
+    Liar liar;
+    liar.start_handshake();
+    liar.net.filter = [](Packet &p) { return !p.to_server; }; /* no Finished */
+    quic_conn *server = nullptr;
+    quic_endpoint_each_conn(
+        liar.net.server.ep,
+        [](quic_conn *conn, void *ctx) {
+            *static_cast<quic_conn **>(ctx) = conn;
+            return false;
+        },
+        &server);
+    Bytes early = liar.make(QUIC_LEVEL_HANDSHAKE, Bytes{0x01});
+    early[0] = static_cast<uint8_t>((early[0] & ~0x30) | 0x10); /* RFC 9000 17.2: a 0-RTT packet */
+    inject_hold(server, early.data(), early.size()); /* as one that waits for a TLS outside */
+    for (int i = 0; i < 20; i++) {
+        liar.say(Frames{0x0a, 0x00, 0x01, static_cast<uint8_t>(i)});
+    }
+    EXPECT_EQ(sim_inspect_held_count(server), 8u);
+    EXPECT_EQ(sim_inspect_held_first(server), early[0]);
+    for (int i = 0; i < 8; i++) { /* among themselves the oldest goes first */
+        Bytes next = early;
+        next.back() = static_cast<uint8_t>(next.back() + i + 1);
+        inject_hold(server, next.data(), next.size());
+    }
+    EXPECT_EQ(sim_inspect_held_count(server), 8u);
+    expect_sound(liar.net);
+}
+
 /* RFC 9001 4.9 */
 TEST(HostileA, Row18PacketsAfterTheirKeysAreDropped)
 {
