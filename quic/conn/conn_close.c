@@ -163,13 +163,16 @@ static void list_cids(const quic_conn *conn, quic_conn_remains *out)
 static bool keep_close(quic_conn *conn, quic_conn_remains *out, quic_ns now)
 {
     quic_tx_unit unit = {.buf = out->close, .cap = sizeof(out->close), .seg_max = 1};
-    const uint64_t packets = conn->env->counters->packets_sent;
+    quic_counters *counters = conn->env->counters;
+    const uint64_t packets = counters->packets_sent;
+    const uint64_t trains = counters->trains_1;
     if (conn->role == QUIC_CLIENT && !conn->handshake_confirmed) {
         return false; /* its Initials fill a whole datagram */
     }
     conn->close_to_send = true;
     bool ready = quic_conn_send(conn, &unit, now);
-    conn->env->counters->packets_sent = packets; /* counted when it leaves */
+    counters->packets_sent = packets; /* counted when it leaves */
+    counters->trains_1 = trains;
     out->close_len = ready ? unit.len : 0;
     return ready;
 }

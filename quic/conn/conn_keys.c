@@ -19,7 +19,7 @@ bool quic_conn_wake_rx(quic_conn *conn)
 {
     quic_keys *rx = conn->spaces[QUIC_SPACE_APP].rx;
     quic_conn_derive_next(conn);
-    return rx == NULL || quic_keys_wake(rx) == QUIC_OK;
+    return quic_keys_wake(rx) == QUIC_OK;
 }
 
 /* What idle connections do without. */

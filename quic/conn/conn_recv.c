@@ -244,7 +244,9 @@ void quic_conn_recv_short(quic_conn *conn, uint8_t *data, uint32_t count, uint32
     const uint8_t *samples[MASK_BATCH];
     uint8_t masks[MASK_BATCH][16];
     const size_t pn_off = 1u + conn->env->cid_format.len;
-    if (QUIC_UNLIKELY(conn->trimmed) && !quic_conn_wake_rx(conn)) {
+    /* Not `trimmed`: a Handshake packet may have ended that rest, before the handshake is confirmed. */
+    const quic_keys *rx = conn->spaces[QUIC_SPACE_APP].rx;
+    if (rx != NULL && QUIC_UNLIKELY(quic_keys_is_resting(rx)) && !quic_conn_wake_rx(conn)) {
         conn->env->counters->drop_limit += count;
         return;
     }

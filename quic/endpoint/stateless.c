@@ -197,6 +197,9 @@ void quic_endpoint_answer_closed(quic_endpoint *ep, const quic_path_addr *path,
                                  quic_tombstone *stone, size_t datagram_len)
 {
     size_t len = 0;
+    if (!quic_endpoint_may_answer(ep, path, ep->env.now)) {
+        return; /* nothing in it was authentic, its source neither */
+    }
     const uint8_t *close = quic_tombstone_on_recv(stone, datagram_len, &len);
     quic_answer *answer = close != NULL ? push_answer(ep, path) : NULL;
     if (answer != NULL) {
