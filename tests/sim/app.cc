@@ -299,9 +299,6 @@ void App::on_tick()
         AppStream *st = streams_[i].get();
         if (!st->closed) {
             pump(st);
-            if (st->recv_over() && st->plan->respond) {
-                pump_write(st);
-            }
         }
     }
     maybe_close();

@@ -57,6 +57,9 @@ void App::pump(AppStream *st)
 {
     pump_write(st);
     pump_read(st);
+    if (st->recv_over() && st->plan->respond) {
+        pump_write(st); /* the answer that waited for the end, or for our giving up on it */
+    }
 }
 
 void App::pump_write(AppStream *st)
