@@ -22,6 +22,10 @@ enum {
     QURING_WRITE_MORE = 1u << 1, /* more follows at once: a short packet may wait for it */
 };
 
+enum {
+    QURING_PRIORITY_INCREMENTAL = 1u << 0, /* quring_stream_set_priority: takes turns */
+};
+
 /* quring_stream_open opens a stream of ours. Returns QURING_OK; QURING_E_AGAIN (the peer allows no
  * more now; STREAMS_AVAILABLE follows); QURING_E_STATE (not connected); QURING_E_NOMEM;
  * QURING_E_THREAD. */
@@ -96,6 +100,25 @@ QURING_EXPORT quring_status quring_stream_reset_at(quring_stream stream, uint64_
                                                    uint64_t reliable_size);
 QURING_EXPORT quring_status quring_stream_stop_sending(quring_stream stream, uint64_t app_error);
 
+/* quring_stream_set_priority says when a stream's bytes leave beside those of other streams of its
+ * connection, in the terms of RFC 9218 4. Both ends decide for what they send; nothing goes to the peer.
+ *
+ *   urgency   0 (first) .. 7. Nothing of a stream leaves while one of a smaller number has something that
+ *             may be sent. Streams begin with 3.
+ *   flags     QURING_PRIORITY_INCREMENTAL, as streams begin: those of one urgency take turns, 16 KiB or a
+ *             train of packets at a time, and get the same. Without it, they go one after another, in order
+ *             of their identifiers; beside incremental ones such a stream keeps its turn until it has
+ *             nothing to send.
+ *
+ * It counts from the next packet on, also for lost bytes that are repeated, and may be changed at any time.
+ * What has been sent cannot be overtaken: bytes wait behind those in the congestion window and in queues of
+ * the path. Urgent streams share credit (MAX_DATA) and send buffers of the connection with the others.
+ *
+ * Returns QURING_OK; QURING_E_INVAL (urgency above 7, unknown flags); QURING_E_STATE (not a sending stream,
+ * or gone); QURING_E_THREAD. Costs nothing per packet. */
+QURING_EXPORT quring_status quring_stream_set_priority(quring_stream stream, uint32_t urgency,
+                                                       uint32_t flags);
+
 typedef struct quring_stream_info {
     uint64_t id;
     uint64_t bytes_written; /* accepted from the application */
@@ -107,6 +130,8 @@ typedef struct quring_stream_info {
     uint64_t writable;      /* bytes a write would take now */
     uint64_t send_max;      /* bytes of it the peer allows so far (RFC 9000 4.1) ... */
     uint64_t conn_send_max; /* ... and bytes of all streams of its connection */
+    uint32_t urgency;       /* as quring_stream_set_priority */
+    bool incremental;
 } quring_stream_info;
 /* quring_stream_get_info fills *out. Returns QURING_OK; QURING_E_STATE; QURING_E_THREAD. */
 QURING_EXPORT quring_status quring_stream_get_info(quring_stream stream, quring_stream_info *out);

@@ -111,6 +111,8 @@ quic_rc quic_conn_stream_reset(quic_conn *conn, quic_stream *stream, uint64_t ap
 quic_rc quic_conn_stream_reset_at(quic_conn *conn, quic_stream *stream, uint64_t app_error,
                                   uint64_t reliable_size);
 quic_rc quic_conn_stream_stop_sending(quic_conn *conn, quic_stream *stream, uint64_t app_error);
+quic_rc quic_conn_stream_set_priority(quic_conn *conn, quic_stream *stream, uint32_t urgency,
+                                      bool incremental);
 
 /* Results as in quring/datagram.h, with QUIC_E_* for QURING_E_*. */
 enum { QUIC_DATAGRAM_REPLACE = 1u << 0 };
@@ -123,6 +125,8 @@ quic_rc quic_conn_datagram_consume(quic_conn *conn);
 typedef struct quic_stream_info {
     uint64_t bytes_written, bytes_sent, bytes_acked, bytes_recv, bytes_read, readable, writable;
     uint64_t send_max, conn_send_max;
+    uint8_t urgency;
+    bool incremental;
 } quic_stream_info;
 void quic_conn_stream_get_info(const quic_conn *conn, const quic_stream *stream,
                                quic_stream_info *out);

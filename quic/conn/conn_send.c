@@ -280,7 +280,6 @@ static bool send_app_train(quic_conn *conn, quic_tx_unit *unit, quic_ns now)
         return send_close(conn, unit, now);
     }
     quic_conn_grease_next(conn);
-    const quic_stream *turn = quic_scheduler_next(&conn->scheduler);
     while (count < seg_max && len + size <= unit->cap && len + size <= credit) {
         bool window = conn->recovery.in_flight_bytes + size <= conn->cc.cwnd_bytes;
         bool may_elicit = (window && len < pace) || app->probes > 0;
@@ -316,10 +315,7 @@ static bool send_app_train(quic_conn *conn, quic_tx_unit *unit, quic_ns now)
     size_t pn_off = 1 + quic_cid_peer_current(&conn->cids_peer)->len;
     quic_packet_protect_short(app->tx, packets, pn_lens, pn_off, count);
     set_unit(conn, unit, len, seg_len, count);
-    quic_stream *s = quic_scheduler_next(&conn->scheduler);
-    if (s != NULL && s == turn) {
-        quic_scheduler_rotate(&conn->scheduler, s); /* the next train is another stream's */
-    }
+    quic_scheduler_end_train(&conn->scheduler);
     return true;
 }
 

@@ -326,6 +326,19 @@ quic_rc quic_conn_stream_reset_at(quic_conn *conn, quic_stream *s, uint64_t app_
     return rc;
 }
 
+quic_rc quic_conn_stream_set_priority(quic_conn *conn, quic_stream *s, uint32_t urgency,
+                                      bool incremental)
+{
+    if (urgency >= QUIC_STREAM_URGENCY_COUNT) {
+        return QUIC_E_INVAL;
+    }
+    if (s->send_state == QUIC_SEND_NONE) {
+        return QUIC_E_STATE;
+    }
+    quic_scheduler_set_priority(&conn->scheduler, s, (uint8_t)urgency, incremental);
+    return QUIC_OK;
+}
+
 quic_rc quic_conn_stream_stop_sending(quic_conn *conn, quic_stream *s, uint64_t app_error)
 {
     if (app_error > QUIC_VARINT_MAX) {
@@ -355,4 +368,6 @@ void quic_conn_stream_get_info(const quic_conn *conn, const quic_stream *s, quic
     out->writable = quic_stream_writable(s);
     out->send_max = s->send_flow.limit;
     out->conn_send_max = conn->flow_send.limit;
+    out->urgency = s->urgency;
+    out->incremental = s->incremental;
 }

@@ -2,6 +2,15 @@
 
 #include "quic/base/check.h"
 
+#define TURN_KIB      (QUIC_SCHEDULER_TURN_BYTES >> 10)
+#define SEEK_MAX      64u /* queued streams that one is compared with to find its place */
+#define ROTATIONS_MAX 16u /* turns that may end after one train: more than it can be long */
+
+static quic_stream *stream_of(quic_list_node *node)
+{
+    return QUIC_CONTAINER_OF(node, quic_stream, send_node);
+}
+
 void quic_scheduler_init(quic_scheduler *sched)
 {
     sched->ready = 0;
@@ -11,13 +20,54 @@ void quic_scheduler_init(quic_scheduler *sched)
     }
 }
 
+/* Where it is, and where a turn from here ends, in KiB modulo 2^16: no turn is that long. */
+static uint16_t sent_kib(const quic_stream *s)
+{
+    return (uint16_t)(s->send.next_off >> 10);
+}
+
+static void begin_turn(quic_stream *s)
+{
+    s->turn_end = (uint16_t)(sent_kib(s) + TURN_KIB);
+}
+
+static bool is_over(const quic_stream *s)
+{
+    return (int16_t)(uint16_t)(sent_kib(s) - s->turn_end) >= 0;
+}
+
+static bool goes_before(const quic_stream *s, quic_list_node *node)
+{
+    const quic_stream *other = stream_of(node);
+    return !other->incremental && s->id < other->id;
+}
+
+/* What `s`, which is not incremental, belongs in front of. One that comes back had its place at the front, a
+ * new one belongs at the end: few are looked at. Beyond SEEK_MAX order is given up, not time. */
+static quic_list_node *place_of(quic_list *queue, const quic_stream *s)
+{
+    quic_list_node *front = quic_list_front(queue);
+    if (front != NULL && goes_before(s, front)) {
+        return front;
+    }
+    quic_list_node *at = &queue->head;
+    for (uint32_t n = 0; n < SEEK_MAX && at->prev != &queue->head && goes_before(s, at->prev);
+         n++) {
+        at = at->prev;
+    }
+    return at;
+}
+
 void quic_scheduler_add(quic_scheduler *sched, quic_stream *s)
 {
     if (s->scheduled) {
         return;
     }
     QURING_ASSERT(s->urgency < QUIC_STREAM_URGENCY_COUNT);
-    quic_list_push_back(&sched->queues[s->urgency], &s->send_node);
+    quic_list *queue = &sched->queues[s->urgency];
+    quic_list_insert_before(QUIC_LIKELY(s->incremental) ? &queue->head : place_of(queue, s),
+                            &s->send_node);
+    begin_turn(s);
     sched->ready |= 1u << s->urgency;
     sched->count++;
     s->scheduled = true;
@@ -42,17 +92,25 @@ quic_stream *quic_scheduler_next(const quic_scheduler *sched)
     if (sched->ready == 0) {
         return NULL;
     }
-    const quic_list *queue = &sched->queues[__builtin_ctz(sched->ready)];
-    return QUIC_CONTAINER_OF(quic_list_front(queue), quic_stream, send_node);
+    return stream_of(quic_list_front(&sched->queues[__builtin_ctz(sched->ready)]));
 }
 
-void quic_scheduler_rotate(quic_scheduler *sched, quic_stream *s)
+void quic_scheduler_end_train(quic_scheduler *sched)
 {
-    if (!s->scheduled || !s->incremental) {
-        return;
+    for (uint32_t n = 0; n < ROTATIONS_MAX; n++) {
+        quic_stream *s = quic_scheduler_next(sched);
+        if (s == NULL || !is_over(s) || !s->incremental) {
+            return;
+        }
+        quic_list *queue = &sched->queues[s->urgency];
+        if (queue->head.next == queue->head.prev) { /* alone it owes nobody anything */
+            begin_turn(s);
+            return;
+        }
+        s->turn_end = (uint16_t)(s->turn_end + TURN_KIB);
+        quic_list_remove(&s->send_node);
+        quic_list_push_back(queue, &s->send_node);
     }
-    quic_list_remove(&s->send_node);
-    quic_list_push_back(&sched->queues[s->urgency], &s->send_node);
 }
 
 void quic_scheduler_set_priority(quic_scheduler *sched, quic_stream *s, uint8_t urgency,
@@ -66,4 +124,18 @@ void quic_scheduler_set_priority(quic_scheduler *sched, quic_stream *s, uint8_t 
     if (queued) {
         quic_scheduler_add(sched, s);
     }
+}
+
+void quic_scheduler_check_invariants(const quic_scheduler *sched)
+{
+    uint32_t count = 0;
+    for (uint8_t u = 0; u < QUIC_STREAM_URGENCY_COUNT; u++) {
+        const quic_list *queue = &sched->queues[u];
+        QURING_ASSERT(((sched->ready >> u & 1u) != 0) == !quic_list_is_empty(queue));
+        for (quic_list_node *n = quic_list_front(queue); n != NULL; n = quic_list_next(queue, n)) {
+            QURING_ASSERT(stream_of(n)->scheduled && stream_of(n)->urgency == u);
+            count++;
+        }
+    }
+    QURING_ASSERT(count == sched->count);
 }

@@ -1,7 +1,9 @@
 /* quic/stream/scheduler.h: which stream sends next.
  *
- * Shape:  eight FIFO lists, one per urgency (RFC 9218 4.1), and a bit per list that is not empty.
- *         Within an urgency incremental streams take turns, others go one after another.
+ * Shape:  eight lists, one per urgency (RFC 9218 4.1), and a bit per list that is not empty. Within an
+ *         urgency incremental streams take turns, each of so many bytes; others go one after another
+ *         in order of their ids (RFC 9218 10). Where both meet, one that is not incremental keeps its
+ *         turn until it has nothing to send.
  * Owner:  the connection; links through quic_stream.send_node.    Cost: O(1) each.
  */
 #ifndef QUIC_STREAM_SCHEDULER_H
@@ -15,6 +17,11 @@
 extern "C" {
 #endif
 
+/* New bytes that an incremental stream sends before another one has its turn. A train is a single stream's
+ * as far as its bytes go, so that a turn may become longer; what is too much is made up for by turns left
+ * out. */
+#define QUIC_SCHEDULER_TURN_BYTES 16384u
+
 typedef struct quic_scheduler {
     uint32_t ready; /* bit u: queues[u] is not empty */
     uint32_t count;
@@ -23,8 +30,8 @@ typedef struct quic_scheduler {
 
 void quic_scheduler_init(quic_scheduler *sched);
 
-/* quic_scheduler_add puts `s` at the end of its urgency's queue; no-op when it is queued
- * already. */
+/* quic_scheduler_add queues `s` in its urgency: an incremental stream at the end, another one where its id
+ * belongs; no-op when it is queued already. */
 void quic_scheduler_add(quic_scheduler *sched, quic_stream *s);
 
 /* quic_scheduler_remove takes `s` out; no-op when it is not queued. */
@@ -33,9 +40,9 @@ void quic_scheduler_remove(quic_scheduler *sched, quic_stream *s);
 /* quic_scheduler_next gives the stream whose turn it is, or NULL. It stays queued. */
 quic_stream *quic_scheduler_next(const quic_scheduler *sched);
 
-/* quic_scheduler_rotate ends the turn of `s`, which has more to send: an incremental stream goes
- * behind the others of its urgency, another one keeps its place. */
-void quic_scheduler_rotate(quic_scheduler *sched, quic_stream *s);
+/* quic_scheduler_end_train is called when a train has been filled: an incremental stream that has sent what
+ * its turn allows goes behind the others of its urgency. */
+void quic_scheduler_end_train(quic_scheduler *sched);
 
 /* quic_scheduler_set_priority changes urgency (0..7, larger is taken as 7) and mode. */
 void quic_scheduler_set_priority(quic_scheduler *sched, quic_stream *s, uint8_t urgency,
@@ -45,6 +52,9 @@ static inline bool quic_scheduler_is_empty(const quic_scheduler *sched)
 {
     return sched->ready == 0;
 }
+
+/* quic_scheduler_check_invariants asserts that bits, count and queues agree (tests, simulation). */
+void quic_scheduler_check_invariants(const quic_scheduler *sched);
 
 #ifdef __cplusplus
 }

@@ -77,8 +77,8 @@ struct quic_stream {
     uint8_t send_state; /* quic_send_state */
     uint8_t recv_state; /* quic_recv_state */
     uint8_t ctrl_pending;
-    uint8_t urgency; /* 0 (first) .. 7 */
-    bool incremental;
+    uint8_t urgency;  /* 0 (first) .. 7 (RFC 9218 4.1) */
+    bool incremental; /* takes turns with others of its urgency (RFC 9218 4.2) */
     bool scheduled;   /* in a quic_scheduler */
     bool fin_written; /* the end is at send.write_off */
     bool fin_sent;    /* and left at least once */
@@ -92,8 +92,10 @@ struct quic_stream {
     bool reset_at;             /* sending ends behind reliable_size with RESET_STREAM_AT */
     bool reset_at_acked;       /* the frame with the present reliable_size arrived */
     bool peer_reset_at;        /* the peer's sending ends so: peer_reliable_size */
-    uint32_t gaps_counted;     /* the connection's: how many of recv.ahead it has counted */
-    uint64_t send_buf_bytes;   /* bound on send's held bytes */
+    uint16_t
+        turn_end; /* quic_scheduler's: the offset, in KiB modulo 2^16, where its turn is over */
+    uint32_t gaps_counted;   /* the connection's: how many of recv.ahead it has counted */
+    uint64_t send_buf_bytes; /* bound on send's held bytes */
     quic_flow_recv recv_flow;
     quic_flow_send send_flow;
     quic_recv_buf recv;

@@ -221,6 +221,20 @@ quring_status quring_stream_stop_sending(quring_stream stream, uint64_t app_erro
     return rt_stream_abandon(stream, app_error, quic_conn_stream_stop_sending);
 }
 
+quring_status quring_stream_set_priority(quring_stream stream, uint32_t urgency, uint32_t flags)
+{
+    if ((flags & ~(uint32_t)QURING_PRIORITY_INCREMENTAL) != 0) {
+        return QURING_E_INVAL;
+    }
+    quic_stream *s = NULL;
+    quring_status status = rt_local_stream(&s, stream);
+    if (status != QURING_OK) {
+        return status;
+    }
+    return rt_status_of(quic_conn_stream_set_priority(quic_stream_conn(s), s, urgency,
+                                                      (flags & QURING_PRIORITY_INCREMENTAL) != 0));
+}
+
 quring_status quring_stream_get_info(quring_stream stream, quring_stream_info *out)
 {
     if (out == NULL) {
@@ -244,5 +258,7 @@ quring_status quring_stream_get_info(quring_stream stream, quring_stream_info *o
     out->writable = info.writable;
     out->send_max = info.send_max;
     out->conn_send_max = info.conn_send_max;
+    out->urgency = info.urgency;
+    out->incremental = info.incremental;
     return QURING_OK;
 }

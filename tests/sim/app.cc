@@ -233,7 +233,7 @@ void App::on_opened(const quic_event &ev)
     AppStream *raw = st.get();
     streams_.push_back(std::move(st));
     open_now_++;
-    pump(raw);
+    begin(raw);
 }
 
 void App::on_reset(AppStream *st, const quic_event &ev)

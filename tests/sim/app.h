@@ -70,6 +70,7 @@ struct AppStream {
     quic_ns next_read_ns = 0;
     bool fin_written = false, reset_sent = false, stopped = false, finished = false;
     bool fin_read = false, reset_got = false, stop_sent = false;
+    bool priority_changed = false;
     bool write_dead = false, read_dead = false; /* a verb said STATE: an event must explain it */
     bool closed = false;
     std::deque<Lent> lent;
@@ -158,6 +159,8 @@ class App
     void on_reset(AppStream *st, const quic_event &ev);
     void on_stream_closed(AppStream *st);
     void open_more();
+    void prioritise(AppStream *st, uint32_t urgency);
+    void begin(AppStream *st);
     void pump(AppStream *st);
     void pump_write(AppStream *st);
     bool write_some(AppStream *st);

@@ -48,9 +48,26 @@ void App::open_more()
             progress = true;
             AppStream *raw = st.get();
             streams_.push_back(std::move(st));
-            pump(raw);
+            begin(raw);
         }
     }
+}
+
+void App::prioritise(AppStream *st, uint32_t urgency)
+{
+    const bool incremental = st->plan->priority[st->send_dir()].incremental;
+    if (quic_conn_stream_set_priority(conn_, st->stream, urgency, incremental) != QUIC_OK) {
+        fail(st, "a stream takes no urgency");
+    }
+}
+
+void App::begin(AppStream *st)
+{
+    const int urgency = st->plan->priority[st->send_dir()].urgency;
+    if (st->can_send() && urgency >= 0) {
+        prioritise(st, static_cast<uint32_t>(urgency));
+    }
+    pump(st);
 }
 
 void App::pump(AppStream *st)
@@ -88,6 +105,12 @@ bool App::write_some(AppStream *st)
     int dir = st->send_dir();
     if (dir == 1 && st->plan->respond && !st->recv_over()) {
         return false;
+    }
+    const PriorityPlan &priority = st->plan->priority[dir];
+    if (!st->priority_changed && priority.change_at >= 0 &&
+        st->written >= static_cast<uint64_t>(priority.change_at)) {
+        st->priority_changed = true;
+        prioritise(st, priority.then);
     }
     int64_t cut = st->plan->reset_at[dir];
     if (cut >= 0 && st->written >= static_cast<uint64_t>(cut)) {

@@ -11,6 +11,7 @@
 
 static const char *check_streams(const quic_conn *conn)
 {
+    quic_scheduler_check_invariants(&conn->scheduler);
     for (const quic_stream *s = quic_stream_table_first(&conn->streams); s != NULL;
          s = quic_stream_table_next(&conn->streams, s)) {
         quic_stream_check_invariants(s);

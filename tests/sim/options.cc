@@ -301,6 +301,29 @@ void draw_moves(Options &o)
     o.server.limits.disable_active_migration = r.chance(0.1) && (o.rebinds.empty() || !rotates);
 }
 
+/* In some seeds streams differ in urgency, and change it while they run. */
+void draw_priorities(Options &o)
+{
+    Rng r(o.seed ^ 0x7072696fu);
+    if (!r.chance(0.4)) {
+        return;
+    }
+    const bool often = r.chance(0.5);
+    for (ConnPlan &c : o.conns) {
+        for (StreamPlan &s : c.streams) {
+            for (int d = 0; d < 2; d++) {
+                PriorityPlan &p = s.priority[d];
+                p.urgency = r.chance(0.7) ? static_cast<int>(r.below(8)) : -1;
+                p.incremental = r.chance(0.5);
+                if (often && r.chance(0.5)) {
+                    p.change_at = static_cast<int64_t>(r.below(s.size[d] + 1));
+                    p.then = static_cast<uint32_t>(r.below(8));
+                }
+            }
+        }
+    }
+}
+
 } // namespace
 
 quring_limits sim_limits()
@@ -377,6 +400,7 @@ Options draw_options(uint64_t seed, Tls tls)
     draw_versions(o);
     draw_moves(o);
     draw_byzantine(o);
+    draw_priorities(o);
     return o;
 }
 

@@ -86,6 +86,14 @@ struct CrashPlan {
     bool keep_secret = true; /* with the root secret it had */
 };
 
+/* What one end makes of a stream's urgency. */
+struct PriorityPlan {
+    int urgency = -1; /* -1: as it begins */
+    bool incremental = true;
+    int64_t change_at = -1; /* after so many bytes written it has another; -1: never */
+    uint32_t then = 0;
+};
+
 struct StreamPlan {
     bool by_server = false;
     bool uni = false;
@@ -99,6 +107,7 @@ struct StreamPlan {
     bool lend = false;
     bool respond = false;  /* the way back begins when the request was read */
     bool late_fin = false; /* the end is written alone */
+    PriorityPlan priority[2];
 };
 
 /* What a rude peer adds to its packets. */

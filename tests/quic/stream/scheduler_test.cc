@@ -22,19 +22,28 @@ class Scheduler : public ::testing::Test
             quic_stream_init(&s_[i], &memory_.mem, 4 * i, 1);
         }
     }
-    // Which streams send in the next `turns` turns.
-    std::vector<uint64_t> Turns(int turns)
+    // The stream whose turn it is sends `bytes` in one train. Its number.
+    uint64_t Train(uint32_t bytes)
+    {
+        quic_stream *s = quic_scheduler_next(&sched_);
+        s->send.next_off += bytes;
+        quic_scheduler_end_train(&sched_);
+        quic_scheduler_check_invariants(&sched_);
+        return s->id / 4;
+    }
+    // Which streams send in the next `trains`, each a turn long.
+    std::vector<uint64_t> Turns(int trains)
     {
         std::vector<uint64_t> out;
-        for (int i = 0; i < turns; i++) {
-            quic_stream *s = quic_scheduler_next(&sched_);
-            if (s == nullptr) {
-                break;
-            }
-            out.push_back(s->id / 4);
-            quic_scheduler_rotate(&sched_, s);
+        for (int i = 0; i < trains && !quic_scheduler_is_empty(&sched_); i++) {
+            out.push_back(Train(QUIC_SCHEDULER_TURN_BYTES));
         }
         return out;
+    }
+    void Add(size_t i, uint8_t urgency, bool incremental)
+    {
+        quic_scheduler_set_priority(&sched_, &s_[i], urgency, incremental);
+        quic_scheduler_add(&sched_, &s_[i]);
     }
     Memory memory_;
     quic_scheduler sched_;
@@ -43,35 +52,81 @@ class Scheduler : public ::testing::Test
 
 using Order = std::vector<uint64_t>;
 
-TEST_F(Scheduler, StreamsThatAreNotIncrementalGoOneAfterAnother)
+TEST_F(Scheduler, StreamsThatAreNotIncrementalGoInOrderOfTheirIds) // RFC 9218 10
 {
     EXPECT_EQ(nullptr, quic_scheduler_next(&sched_));
-    quic_scheduler_add(&sched_, &s_[1]);
-    quic_scheduler_add(&sched_, &s_[0]);
-    quic_scheduler_add(&sched_, &s_[1]);
-    EXPECT_EQ(2u, sched_.count);
+    for (size_t i : {3, 1, 4, 1}) {
+        quic_scheduler_add(&sched_, &s_[i]);
+    }
+    EXPECT_EQ(3u, sched_.count);
     EXPECT_EQ((Order{1, 1, 1}), Turns(3));
-    quic_scheduler_remove(&sched_, &s_[1]);
-    quic_scheduler_remove(&sched_, &s_[1]);
+    quic_scheduler_add(&sched_, &s_[0]); // had nothing to send until now
     EXPECT_EQ((Order{0, 0}), Turns(2));
     quic_scheduler_remove(&sched_, &s_[0]);
+    quic_scheduler_remove(&sched_, &s_[0]);
+    quic_scheduler_remove(&sched_, &s_[1]);
+    EXPECT_EQ((Order{3}), Turns(1));
+    quic_scheduler_add(&sched_, &s_[2]);
+    EXPECT_EQ((Order{2}), Turns(1));
+    quic_scheduler_remove(&sched_, &s_[2]);
+    quic_scheduler_remove(&sched_, &s_[3]);
+    EXPECT_EQ((Order{4}), Turns(1));
+    quic_scheduler_remove(&sched_, &s_[4]);
     EXPECT_TRUE(quic_scheduler_is_empty(&sched_));
 }
 
 TEST_F(Scheduler, IncrementalStreamsTakeTurns)
 {
     for (size_t i = 0; i < 3; i++) {
-        quic_scheduler_set_priority(&sched_, &s_[i], 3, true);
-        quic_scheduler_add(&sched_, &s_[i]);
+        Add(i, 3, true);
     }
     EXPECT_EQ((Order{0, 1, 2, 0, 1, 2, 0}), Turns(7));
+}
+
+TEST_F(Scheduler, ATurnIsSoManyBytes)
+{
+    Add(0, 3, true);
+    Add(1, 3, true);
+    const uint32_t third = QUIC_SCHEDULER_TURN_BYTES / 3 + 1;
+    Order order;
+    for (int i = 0; i < 9; i++) {
+        order.push_back(Train(third));
+    }
+    EXPECT_EQ((Order{0, 0, 0, 1, 1, 1, 0, 0, 0}), order);
+}
+
+// A train of 64 KiB is four turns: the other stream has as many before.
+TEST_F(Scheduler, WhatWasTooMuchIsMadeUpFor)
+{
+    Add(0, 3, true);
+    Add(1, 3, true);
+    uint64_t sent[2] = {0, 0};
+    for (int i = 0; i < 2000; i++) { // long and short trains in lockstep
+        const uint32_t bytes = i % 2 == 0 ? 65000 : 1200;
+        sent[Train(bytes)] += bytes;
+        const uint64_t apart = sent[0] > sent[1] ? sent[0] - sent[1] : sent[1] - sent[0];
+        ASSERT_LE(apart, 65000u + 2 * QUIC_SCHEDULER_TURN_BYTES);
+    }
+}
+
+TEST_F(Scheduler, AloneAStreamOwesNothing)
+{
+    Add(0, 3, true);
+    for (int i = 0; i < 1000; i++) {
+        Train(65000);
+    }
+    Add(1, 3, true);
+    Order order;
+    for (int i = 0; i < 6; i++) {
+        order.push_back(Train(QUIC_SCHEDULER_TURN_BYTES));
+    }
+    EXPECT_EQ((Order{0, 1, 0, 1, 0, 1}), order);
 }
 
 TEST_F(Scheduler, LowerUrgencyNumbersGoFirst) // RFC 9218 4.1
 {
     for (size_t i = 0; i < 4; i++) {
-        quic_scheduler_set_priority(&sched_, &s_[i], static_cast<uint8_t>(7 - i), true);
-        quic_scheduler_add(&sched_, &s_[i]);
+        Add(i, static_cast<uint8_t>(7 - i), true);
     }
     EXPECT_EQ((Order{3, 3}), Turns(2));
     quic_scheduler_set_priority(&sched_, &s_[0], 0, false); // while queued
@@ -82,14 +137,62 @@ TEST_F(Scheduler, LowerUrgencyNumbersGoFirst) // RFC 9218 4.1
     EXPECT_EQ(4u, sched_.count);
 }
 
+// Whoever is interrupted by urgent streams again and again, still has its turn only, not every one.
+TEST_F(Scheduler, UrgentStreamsDoNotProlongATurn)
+{
+    Add(0, 3, true);
+    Add(1, 3, true);
+    uint64_t sent[2] = {0, 0};
+    for (int i = 0; i < 100; i++) {
+        Add(5, 0, true);
+        EXPECT_EQ(5u, Train(100));
+        quic_scheduler_remove(&sched_, &s_[5]);
+        sent[Train(8000)] += 8000;
+    }
+    EXPECT_NEAR(static_cast<double>(sent[0]), static_cast<double>(sent[1]), 24000);
+}
+
+TEST_F(Scheduler, BesideIncrementalStreamsAnotherKeepsItsTurn)
+{
+    Add(0, 3, true);
+    Add(1, 3, false);
+    Add(2, 3, true);
+    EXPECT_EQ((Order{0, 1, 1, 1}), Turns(4));
+    quic_scheduler_remove(&sched_, &s_[1]);
+    EXPECT_EQ((Order{2, 0, 2}), Turns(3));
+}
+
+// Finding a place looks at so many streams at most: then order is given up, not time.
+TEST_F(Scheduler, OrderHasABound)
+{
+    std::vector<quic_stream> many(200);
+    for (size_t i = 0; i < many.size(); i++) {
+        quic_stream_init(&many[i], &memory_.mem, 4 * i, 1);
+        if (i != 0 && i != 100) {
+            quic_scheduler_add(&sched_, &many[i]);
+        }
+    }
+    quic_scheduler_add(&sched_, &many[0]); // the front is always found
+    EXPECT_EQ((Order{0, 0}), Turns(2));
+    quic_scheduler_add(&sched_, &many[100]);
+    quic_scheduler_check_invariants(&sched_);
+    Order order;
+    while (!quic_scheduler_is_empty(&sched_)) {
+        quic_stream *s = quic_scheduler_next(&sched_);
+        order.push_back(s->id / 4);
+        quic_scheduler_remove(&sched_, s);
+    }
+    EXPECT_EQ(200u, order.size());
+    EXPECT_EQ(100u, order[200 - 1 - 64]); // ahead of 64
+}
+
 // Every incremental stream of one urgency gets its share, whatever joins and leaves.
 TEST_F(Scheduler, IsFair)
 {
     Rng rng(7);
     std::map<uint64_t, int> turns;
     for (size_t i = 0; i < 6; i++) {
-        quic_scheduler_set_priority(&sched_, &s_[i], 3, true);
-        quic_scheduler_add(&sched_, &s_[i]);
+        Add(i, 3, true);
     }
     for (int i = 0; i < 60000; i++) {
         turns[Turns(1)[0]]++;

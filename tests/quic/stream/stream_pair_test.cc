@@ -159,11 +159,11 @@ class Pair
             conn_send_.used += chunk.new_bytes;
             ASSERT_LE(conn_send_.used, conn_send_.limit);
             quic_stream_check_invariants(s);
-            if (quic_stream_can_send(s, quic_flow_send_credit(&conn_send_))) {
-                quic_scheduler_rotate(&sched_, s);
-            } else {
+            if (!quic_stream_can_send(s, quic_flow_send_credit(&conn_send_))) {
                 quic_scheduler_remove(&sched_, s);
             }
+            quic_scheduler_end_train(&sched_);
+            quic_scheduler_check_invariants(&sched_);
         }
     }
 

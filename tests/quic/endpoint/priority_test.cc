@@ -1,0 +1,171 @@
+/* Streams of different urgency on one connection (RFC 9218 4, 10). */
+#include <algorithm>
+#include <map>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "tests/quic/endpoint/net.h"
+#include "tests/sim/inspect.h"
+
+namespace
+{
+
+constexpr uint64_t kTrain = 65507;
+constexpr uint64_t kTurn = 16384;
+
+/* A server that sends, with room for all of it. */
+struct Line {
+    Line()
+        : net([](sim::Options &o) {
+              o.server.limits.stream_send_buf_bytes = 4 << 20;
+              o.server.limits.conn_send_buf_bytes = 16 << 20;
+              o.clients[0].limits.stream_recv_window_bytes = 4 << 20;
+              o.clients[0].limits.stream_recv_window_max_bytes = 4 << 20;
+              o.clients[0].limits.conn_recv_window_bytes = 16 << 20;
+              o.clients[0].limits.conn_recv_window_max_bytes = 16 << 20;
+          })
+    {
+        net.keep_sent = false;
+        EXPECT_TRUE(net.handshake());
+    }
+    /* The server begins to send so many bytes. */
+    uint64_t Send(size_t len, uint32_t urgency, bool incremental)
+    {
+        const uint64_t id = net.write(net.server, std::string(len, 'p'), true);
+        EXPECT_NE(id, UINT64_MAX);
+        EXPECT_EQ(Set(id, urgency, incremental), QUIC_OK);
+        lens[id] = len;
+        return id;
+    }
+    quic_rc Set(uint64_t id, uint32_t urgency, bool incremental)
+    {
+        return quic_conn_stream_set_priority(net.server.conn, net.server.open[id], urgency,
+                                             incremental);
+    }
+    uint64_t Sent(uint64_t id)
+    {
+        if (net.server.open.count(id) == 0) {
+            return lens[id]; /* it is over */
+        }
+        quic_stream_info info;
+        quic_conn_stream_get_info(net.server.conn, net.server.open[id], &info);
+        return info.bytes_sent;
+    }
+    bool AllSent(uint64_t id)
+    {
+        return net.run_until([&] { return Sent(id) == lens[id]; });
+    }
+    bool Arrived(uint64_t id)
+    {
+        return net.client.streams[id].fin;
+    }
+    Net net;
+    std::map<uint64_t, uint64_t> lens;
+};
+
+TEST(Priority, UrgentBytesLeaveFirst)
+{
+    for (uint32_t urgency : {1u, 3u}) {
+        Line line;
+        const uint64_t bulk = line.Send(3 << 20, 3, true);
+        line.net.run_for(60 * kMs);
+        const uint64_t before = line.Sent(bulk);
+        ASSERT_GT(before, 0u);
+        const uint64_t small = line.Send(300000, urgency, true);
+        ASSERT_TRUE(line.AllSent(small));
+        if (urgency < 3) { /* beside it no more than the rest of its last train */
+            EXPECT_LE(line.Sent(bulk), before + kTrain);
+        } else { /* they share */
+            EXPECT_GE(line.Sent(bulk), before + 300000 - kTrain - 2 * kTurn);
+        }
+        ASSERT_TRUE(line.net.run_until([&] { return line.Arrived(small) && line.Arrived(bulk); }));
+        EXPECT_EQ(sim_inspect_check(line.net.server.ep), nullptr);
+    }
+}
+
+TEST(Priority, ClassesAreServedOneAfterAnother)
+{
+    Line line;
+    std::vector<uint64_t> ids;
+    for (uint32_t urgency : {7u, 5u, 6u, 0u}) {
+        ids.push_back(line.Send(200000, urgency, true));
+    }
+    const size_t order[] = {3, 1, 2, 0};
+    for (size_t i = 0; i < 4; i++) {
+        ASSERT_TRUE(line.AllSent(ids[order[i]]));
+        for (size_t later = i + 1; later < 4; later++) {
+            EXPECT_LE(line.Sent(ids[order[later]]), later == i + 1 ? kTrain : 0);
+        }
+    }
+    ASSERT_TRUE(line.net.run_until([&] { return line.Arrived(ids[0]); }));
+}
+
+TEST(Priority, IncrementalStreamsGetTheSame)
+{
+    Line line;
+    uint64_t ids[3];
+    for (uint64_t &id : ids) {
+        id = line.Send(1 << 20, 3, true);
+    }
+    bool over = false;
+    while (!over) {
+        line.net.run_for(kMs);
+        const auto ends = std::minmax({line.Sent(ids[0]), line.Sent(ids[1]), line.Sent(ids[2])});
+        over = ends.second == 1 << 20;
+        ASSERT_TRUE(over || ends.second - ends.first <= kTrain + 2 * kTurn)
+            << ends.first << " " << ends.second;
+    }
+}
+
+TEST(Priority, OthersGoInOrderOfTheirIds)
+{
+    Line line;
+    const uint64_t a = line.Send(300000, 4, false);
+    const uint64_t b = line.Send(300000, 3, false);
+    const uint64_t c = line.Send(300000, 3, false);
+    ASSERT_LT(a, b);
+    line.net.run_for(15 * kMs);
+    EXPECT_EQ(line.Sent(a), 0u);
+    EXPECT_GT(line.Sent(b), 0u);
+    EXPECT_EQ(line.Sent(c), 0u);
+    EXPECT_EQ(line.Set(a, 3, false), QUIC_OK); /* it was opened first: now it goes first */
+    const uint64_t before = line.Sent(b);
+    ASSERT_TRUE(line.AllSent(a));
+    EXPECT_LE(line.Sent(b), before + kTrain);
+    EXPECT_EQ(line.Sent(c), 0u);
+    ASSERT_TRUE(line.AllSent(b));
+    EXPECT_LE(line.Sent(c), kTrain);
+    ASSERT_TRUE(line.net.run_until([&] { return line.Arrived(c); }));
+}
+
+/* What is repeated goes by its stream's urgency, too: were it behind the three megabytes, it came last. */
+TEST(Priority, LostBytesOfAnUrgentStreamGoBeforeNewOnesOfOthers)
+{
+    Line line;
+    const uint64_t bulk = line.Send(3 << 20, 7, true);
+    line.net.run_for(60 * kMs);
+    uint64_t n = 0;
+    line.net.filter = [&](Packet &p) { return p.to_server || ++n % 4 != 0; };
+    const uint64_t small = line.Send(100000, 0, true);
+    ASSERT_TRUE(line.net.run_until([&] { return line.Arrived(small); }));
+    EXPECT_LT(line.Sent(bulk), 2u << 20);
+    line.net.filter = nullptr;
+    ASSERT_TRUE(line.net.run_until([&] { return line.Arrived(bulk); }));
+}
+
+TEST(Priority, IsJudgedAndTold)
+{
+    Line line;
+    const uint64_t id = line.Send(1000, 3, true);
+    EXPECT_EQ(line.Set(id, 8, true), QUIC_E_INVAL);
+    EXPECT_EQ(line.Set(id, UINT32_MAX, true), QUIC_E_INVAL);
+    EXPECT_EQ(line.Set(id, 7, false), QUIC_OK);
+    quic_stream_info info;
+    quic_conn_stream_get_info(line.net.server.conn, line.net.server.open[id], &info);
+    EXPECT_EQ(info.urgency, 7u);
+    EXPECT_FALSE(info.incremental);
+}
+
+} // namespace
