@@ -160,17 +160,24 @@ typedef struct quring_lb {
 
 #define QURING_WORKERS_MAX 64
 
+/* quring_config.spin_ns: a worker polls, for at most 50 us, as long as that mostly finds something and
+ * nobody else wants to run on its CPU. */
+#define QURING_SPIN_AUTO UINT32_MAX
+
 typedef struct quring_config {
     uint32_t workers; /* threads the runtime starts, exactly; 1..QURING_WORKERS_MAX */
     int32_t cpus[QURING_WORKERS_MAX]; /* CPU each worker is pinned to; -1 = not pinned */
     quring_io_backend io;
     quring_aead aead;
     quring_cc cc;
-    bool gso;                  /* use UDP_SEGMENT where the kernel has it */
-    bool gro;                  /* use UDP_GRO where the kernel has it */
-    bool pacing;               /* RFC 9002 7.7 */
-    bool dual_stack;           /* an IPv6 wildcard socket also takes IPv4 */
-    uint32_t spin_ns;          /* poll this long before sleeping; 0 = sleep at once */
+    bool gso;         /* use UDP_SEGMENT where the kernel has it */
+    bool gro;         /* use UDP_GRO where the kernel has it */
+    bool pacing;      /* RFC 9002 7.7 */
+    bool dual_stack;  /* an IPv6 wildcard socket also takes IPv4 */
+    uint32_t spin_ns; /* poll so long before sleeping when there was something to do: at most
+                                  a second; QURING_SPIN_AUTO; 0 (the default) = sleep at once: who
+                                  polls takes CPU time from others, and in a container with a quota
+                                  from itself */
     uint32_t socket_buf_bytes; /* SO_RCVBUF and SO_SNDBUF asked for */
     uint8_t root_secret[32];   /* keys of tokens, tickets and stateless resets derive from it; the
                                   same secret makes them outlive a restart, or be good at several

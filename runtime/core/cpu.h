@@ -17,6 +17,19 @@ void rt_cpu_name_self(const char *name);
 /* rt_cpu_count: CPUs the process may use, at least 1. */
 uint32_t rt_cpu_count(void);
 
+/* rt_cpu_switches_self: how often the calling thread was made to give its CPU to another one. */
+uint64_t rt_cpu_switches_self(void);
+
+/* rt_cpu_relax: between two looks of a loop that polls; the other thread of the core gets more of it. */
+static inline void rt_cpu_relax(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
 /* rt_cpu_self_ns: CPU time of the calling thread. */
 uint64_t rt_cpu_self_ns(void);
 

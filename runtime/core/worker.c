@@ -192,12 +192,37 @@ static bool has_orders(const rt_worker *w)
            (!w->stopping && __atomic_load_n(&w->stop_asked, __ATOMIC_ACQUIRE) != 0);
 }
 
+/* One look without sleeping: whether there is something to do. That sends are over is news only to who waits
+ * for room. */
+static bool look(rt_worker *w, quic_ns now)
+{
+    unsigned news = RT_IO_RX | RT_IO_WAKE | (w->tx_blocked ? RT_IO_TX : 0u);
+    return (rt_io_wait(w->io, now, 0) & news) != 0 || has_orders(w);
+}
+
 /* Polls until something comes or `until`; returns the time. *out_found tells which. */
 static quic_ns poll_until(rt_worker *w, bool *out_found, quic_ns now, quic_ns until)
 {
     while (now < until && !*out_found) {
-        *out_found = rt_io_wait(w->io, now, 0) != 0 || has_orders(w);
+        *out_found = look(w, now);
         now = rt_clock_now();
+    }
+    return now;
+}
+
+/* Polls until something comes or `until`, when the worker may want to sleep but something is likely to come. */
+static quic_ns spin(rt_worker *w, bool *out_found, quic_ns now, quic_ns until)
+{
+    bool stalled = false;
+    while (now < until && !*out_found) {
+        quic_ns last = now;
+        *out_found = look(w, now);
+        rt_cpu_relax();
+        now = rt_clock_now();
+        stalled = stalled || now - last >= RT_SPIN_STALL_NS;
+    }
+    if (QUIC_UNLIKELY(rt_spin_look_is_due(&w->spin, now, stalled))) {
+        rt_spin_on_look(&w->spin, rt_cpu_switches_self(), stalled, now);
     }
     return now;
 }
@@ -212,6 +237,22 @@ static quic_ns sleep_until(rt_worker *w, bool *out_found, quic_ns now, quic_ns u
     return rt_clock_now();
 }
 
+static quic_ns sleep_or_poll(rt_worker *w, bool *out_found, quic_ns now, quic_ns next)
+{
+    if (now < next && next - now >= POLL_NS) {
+        bool near = next - now < AIM_BELOW_NS;
+        now = sleep_until(w, out_found, now, near ? next - AIM_EARLY_NS : next);
+        if (!near) {
+            return now;
+        }
+    }
+    if (!*out_found && now >= next) {
+        (void)rt_io_wait(w->io, 0, 0); /* what is queued leaves, what has come is seen */
+        return now;
+    }
+    return poll_until(w, out_found, now, next);
+}
+
 /* Waits until `next`, or until there is something to do; returns the time. */
 static quic_ns idle(rt_worker *w, quic_ns next)
 {
@@ -219,24 +260,23 @@ static quic_ns idle(rt_worker *w, quic_ns next)
         (void)rt_io_wait(w->io, 0, 0);
         return rt_clock_now();
     }
-    bool found = false;
-    quic_ns now = rt_clock_now();
-    if (w->busy && w->config.spin_ns > 0) {
-        quic_ns until = now + w->config.spin_ns;
-        now = poll_until(w, &found, now, until < next ? until : next);
+    quic_ns began = rt_clock_now();
+    quic_ns now = began;
+    rt_spin_wait wait = {0};
+    quic_ns window = w->busy ? rt_spin_window(&w->spin, now) : 0;
+    if (window > 0) {
+        now = spin(w, &wait.hit, now, now + window < next ? now + window : next);
+        wait.spun_ns = now - began;
+        wait.found = wait.hit;
     }
-    if (!found && now < next && next - now >= POLL_NS) {
-        bool near = next - now < AIM_BELOW_NS;
-        now = sleep_until(w, &found, now, near ? next - AIM_EARLY_NS : next);
-        if (!near) {
-            return now;
-        }
+    if (!wait.hit) {
+        now = sleep_or_poll(w, &wait.found, now, next);
     }
-    if (!found && now >= next) {
-        (void)rt_io_wait(w->io, 0, 0); /* what is queued leaves, what has come is seen */
-        return now;
+    if (w->busy) {
+        wait.waited_ns = now - began;
+        rt_spin_on_wait(&w->spin, &wait);
     }
-    return poll_until(w, &found, now, next);
+    return now;
 }
 
 /* Once memory has stood still for a while, well below what it was, the system gets the rest back.

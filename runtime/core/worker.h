@@ -32,10 +32,11 @@ typedef struct rt_worker_hooks {
 } rt_worker_hooks;
 
 typedef struct rt_worker_config {
-    uint32_t index; /* 0-based */
-    uint32_t count; /* workers in all, 1..QURING_WORKERS_MAX */
-    int32_t cpu;    /* -1: not pinned */
-    uint32_t spin_ns;
+    uint32_t index;   /* 0-based */
+    uint32_t count;   /* workers in all, 1..QURING_WORKERS_MAX */
+    int32_t cpu;      /* -1: not pinned */
+    uint32_t spin_ns; /* as quring_config.spin_ns */
+    bool cpu_shared;  /* other workers run on its CPU, too */
     quring_io_backend backend;
     rt_io_config io;
     /* worker_id and worker_count are set from index and count. allocator.alloc == NULL: the worker's

@@ -14,6 +14,7 @@
 #include "runtime/core/heap_alloc.h"
 #include "runtime/core/mailbox.h"
 #include "runtime/core/random.h"
+#include "runtime/core/spin.h"
 #include "runtime/core/worker.h"
 
 struct rt_worker {
@@ -28,6 +29,7 @@ struct rt_worker {
     bool busy;       /* the last turn received or ran something: worth spinning for more */
     bool tx_blocked; /* the last turn ended for want of room to send */
     bool stopping;   /* close_all was called */
+    rt_spin spin;
     rt_app_timers timers;
     rt_heap heap;
     uint64_t mem_high; /* bytes in use at most, since the heap was tidied last */

@@ -29,6 +29,7 @@ rt_worker *rt_worker_create(const rt_worker_config *config)
     (void)pthread_mutex_init(&w->start_mutex, NULL);
     (void)pthread_cond_init(&w->start_cond, NULL);
     rt_app_timers_init(&w->timers);
+    rt_spin_init(&w->spin, config->spin_ns, config->cpu_shared);
     return w;
 }
 
@@ -286,6 +287,10 @@ void rt_worker_publish(rt_worker *w)
     c.io_kernel_drops = io->kernel_drops;
     c.forwarded = w->forwarded;
     c.wakeups = rt_wake_count(rt_io_wake(w->io));
+    c.spins = w->spin.spins;
+    c.spin_hits = w->spin.hits;
+    c.spin_ns = w->spin.spun_ns;
+    c.spin_yields = w->spin.yields;
 #define X(name, unit, help) __atomic_store_n(&w->published.name, c.name, __ATOMIC_RELAXED);
 #include "quring/stats.def"
 #undef X

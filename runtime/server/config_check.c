@@ -245,8 +245,9 @@ quring_status quring_config_check(const quring_config *config, quring_error *err
     if (status != QURING_OK) {
         return status;
     }
-    if (config->spin_ns > RT_SPIN_MAX_NS) {
-        return rt_error_set(err, QURING_E_INVAL, "spin_ns is %u, allowed are 0..%u",
+    if (config->spin_ns > RT_SPIN_MAX_NS && config->spin_ns != QURING_SPIN_AUTO) {
+        return rt_error_set(err, QURING_E_INVAL,
+                            "spin_ns is %u, allowed are 0..%u and QURING_SPIN_AUTO",
                             (unsigned)config->spin_ns, RT_SPIN_MAX_NS);
     }
     if (config->socket_buf_bytes < 4096 || config->socket_buf_bytes > (1u << 30)) {

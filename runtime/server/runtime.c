@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "quic/crypto/crypto.h"
+#include "runtime/core/cpu.h"
 #include "runtime/core/random.h"
 #include "runtime/server/config_check.h"
 #include "runtime/server/connect.h"
@@ -198,6 +199,20 @@ static void rt_runtime_set_cids(quring_runtime *rt)
     memcpy(rt->cids.server_id, lb->server_id, sizeof(rt->cids.server_id));
 }
 
+/* More workers than CPUs, or another one pinned to the same. */
+static bool rt_runtime_shares_cpu(const quring_config *config, uint32_t index)
+{
+    if (config->cpus[index] < 0) {
+        return config->workers > rt_cpu_count();
+    }
+    for (uint32_t i = 0; i < config->workers; i++) {
+        if (i != index && config->cpus[i] == config->cpus[index]) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static quring_status rt_runtime_make_worker(quring_runtime *rt, uint32_t index, quring_error *err)
 {
     rt_local *local = &rt->locals[index];
@@ -214,6 +229,7 @@ static quring_status rt_runtime_make_worker(quring_runtime *rt, uint32_t index, 
     wc.count = rt->config.workers;
     wc.cpu = rt->config.cpus[index];
     wc.spin_ns = rt->config.spin_ns;
+    wc.cpu_shared = rt_runtime_shares_cpu(&rt->config, index);
     wc.backend = rt->config.io;
     rt_io_config_init(&wc.io);
     wc.io.gso = rt->config.gso;

@@ -242,6 +242,24 @@ TEST_P(WorkerTest, SpinningWorkerAnswersToo)
     for (int i = 0; i < 50; i++) {
         Run([] {});
     }
+    usleep(10000);
+    Run([] {});
+    quic_counters c = Stats();
+    EXPECT_GT(c.spins, 0u);
+    EXPECT_GE(c.spins, c.spin_hits);
+    EXPECT_GT(c.spin_ns, 0u);
+    EXPECT_EQ(c.spin_yields, 0u);
+}
+
+TEST_P(WorkerTest, OnASharedCpuAutoNeverPolls)
+{
+    config.spin_ns = QURING_SPIN_AUTO;
+    config.cpu_shared = true;
+    Start();
+    for (int i = 0; i < 200; i++) {
+        Run([] {});
+    }
+    EXPECT_EQ(Stats().spins, 0u);
 }
 
 TEST_P(WorkerTest, CountersAreReadWhileItRuns)

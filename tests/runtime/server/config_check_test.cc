@@ -63,6 +63,7 @@ TEST(ConfigCheck, H110_NamesTheBadField)
         {"aead", [](quring_config *c) { SetEnum(&c->aead, 3); }},
         {"cc", [](quring_config *c) { SetEnum(&c->cc, 3); }},
         BAD(spin_ns, 1000000001u),
+        BAD(spin_ns, QURING_SPIN_AUTO - 1),
         BAD(socket_buf_bytes, 0),
         BAD(socket_buf_bytes, (1u << 30) + 1),
         BAD(limits.connections_max, 0),
