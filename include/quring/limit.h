@@ -43,6 +43,37 @@ QURING_EXPORT QURING_NODISCARD quring_status quring_limit_run(quring_limit_resul
                                                               const quring_limit_options *options,
                                                               quring_error *err);
 
+/* ---- one datagram there and back --------------------------------------------------------------- */
+
+typedef struct quring_pingpong_options {
+    uint32_t bytes; /* of each datagram, 1..65507 */
+    uint64_t duration_ns;
+    bool spin;       /* both ends poll their socket; otherwise they sleep in the kernel */
+    int32_t cpu_ask; /* -1: not pinned */
+    int32_t cpu_answer;
+    void (*on_round)(void *ctx,
+                     uint64_t ns); /* after each round trip, on a thread of the call's own;
+                                                 NULL: nobody is told */
+    void *ctx;
+} quring_pingpong_options;
+
+typedef struct quring_pingpong_result {
+    uint64_t rounds;
+    uint64_t lost; /* not back within 200 ms */
+    double seconds;
+    double cpu_ask_s;
+    double cpu_answer_s;
+} quring_pingpong_result;
+
+/* quring_pingpong_options_init fills in the defaults: 64 bytes, 3 s, sleeping, not pinned. */
+QURING_EXPORT void quring_pingpong_options_init(quring_pingpong_options *options);
+
+/* quring_pingpong_run sends a UDP datagram over loopback to another thread, which sends it back, again and
+ * again: what any request and its answer take at least on this machine with this way of waiting. Blocks
+ * for about options->duration_ns and uses two threads. Results as quring_limit_run. */
+QURING_EXPORT QURING_NODISCARD quring_status quring_pingpong_run(
+    quring_pingpong_result *out, const quring_pingpong_options *options, quring_error *err);
+
 #ifdef __cplusplus
 }
 #endif

@@ -3,20 +3,17 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "runtime/limit/limit_check.h"
 #include "runtime/limit/limit_run.h"
 #include "runtime/server/error.h"
 
 #define RT_LIMIT_PAYLOAD_DEFAULT    1452u
-#define RT_LIMIT_DURATION_DEFAULT   3000000000ull
-#define RT_LIMIT_DURATION_MAX       (24ull * 3600 * 1000000000ull)
 #define RT_LIMIT_WINDOW_DEFAULT     (2u << 20)
 #define RT_LIMIT_SOCKET_BUF_DEFAULT (4u << 20)
-#define RT_LIMIT_UDP_MAX            65507u
 
 enum { RT_LIMIT_LABEL_DATA = 'd', RT_LIMIT_LABEL_ACKS = 'a' };
 
@@ -31,21 +28,6 @@ void quring_limit_options_init(quring_limit_options *options)
     options->cpu_send = -1;
     options->cpu_recv = -1;
     options->socket_buf_bytes = RT_LIMIT_SOCKET_BUF_DEFAULT;
-}
-
-static quring_status rt_limit_check_cpu(int32_t cpu, const char *name, quring_error *err)
-{
-    cpu_set_t allowed;
-    CPU_ZERO(&allowed);
-    if (cpu == -1) {
-        return QURING_OK;
-    }
-    if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0 || cpu < 0 || cpu >= CPU_SETSIZE ||
-        !CPU_ISSET((size_t)cpu, &allowed)) {
-        return rt_error_set(err, QURING_E_INVAL, "%s is %d, this process may not run there", name,
-                            (int)cpu);
-    }
-    return QURING_OK;
 }
 
 static quring_status rt_limit_check(const quring_limit_options *o, quring_error *err)

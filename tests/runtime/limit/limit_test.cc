@@ -97,4 +97,63 @@ TEST(Limit, RefusesWhatIsOutOfRange)
     EXPECT_EQ(quring_limit_run(nullptr, &options, nullptr), QURING_E_INVAL);
 }
 
+quring_pingpong_options ShortPingPong()
+{
+    quring_pingpong_options options;
+    quring_pingpong_options_init(&options);
+    options.duration_ns = 100000000;
+    return options;
+}
+
+TEST(PingPong, TellsEachRoundWhetherItSleepsOrSpins)
+{
+    for (bool spin : {false, true}) {
+        uint64_t told[2] = {0, 0};
+        quring_pingpong_options options = ShortPingPong();
+        options.spin = spin;
+        options.bytes = spin ? 1 : 1200;
+        options.ctx = told;
+        options.on_round = [](void *ctx, uint64_t ns) {
+            uint64_t *sums = static_cast<uint64_t *>(ctx);
+            sums[0]++;
+            sums[1] += ns;
+        };
+        quring_pingpong_result result;
+        quring_error err;
+        ASSERT_EQ(quring_pingpong_run(&result, &options, &err), QURING_OK) << err.message;
+        EXPECT_GT(result.rounds, 0u);
+        EXPECT_EQ(result.rounds, told[0]);
+        EXPECT_EQ(result.lost, 0u);
+        EXPECT_GE(result.seconds, 0.1);
+        EXPECT_LE(static_cast<double>(told[1]), result.seconds * 1e9);
+        EXPECT_GT(result.cpu_ask_s, 0);
+        EXPECT_GT(result.cpu_answer_s, 0);
+    }
+}
+
+TEST(PingPong, NamesTheBadField)
+{
+    quring_pingpong_result result;
+    quring_error err;
+    struct {
+        const char *name;
+        quring_pingpong_options options;
+    } cases[] = {{"bytes", ShortPingPong()},
+                 {"bytes", ShortPingPong()},
+                 {"duration_ns", ShortPingPong()},
+                 {"cpu_ask", ShortPingPong()},
+                 {"cpu_answer", ShortPingPong()}};
+    cases[0].options.bytes = 0;
+    cases[1].options.bytes = 65508;
+    cases[2].options.duration_ns = 0;
+    cases[3].options.cpu_ask = 100000;
+    cases[4].options.cpu_answer = -2;
+    for (const auto &c : cases) {
+        EXPECT_EQ(quring_pingpong_run(&result, &c.options, &err), QURING_E_INVAL);
+        EXPECT_NE(std::string(err.message).find(c.name), std::string::npos) << err.message;
+    }
+    EXPECT_EQ(quring_pingpong_run(nullptr, &cases[0].options, &err), QURING_E_INVAL);
+    EXPECT_EQ(quring_pingpong_run(&result, nullptr, &err), QURING_E_INVAL);
+}
+
 } // namespace

@@ -1,0 +1,21 @@
+#define _GNU_SOURCE
+#include "runtime/limit/limit_check.h"
+
+#include <sched.h>
+
+#include "runtime/server/error.h"
+
+quring_status rt_limit_check_cpu(int32_t cpu, const char *name, quring_error *err)
+{
+    cpu_set_t allowed;
+    CPU_ZERO(&allowed);
+    if (cpu == -1) {
+        return QURING_OK;
+    }
+    if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0 || cpu < 0 || cpu >= CPU_SETSIZE ||
+        !CPU_ISSET((size_t)cpu, &allowed)) {
+        return rt_error_set(err, QURING_E_INVAL, "%s is %d, this process may not run there", name,
+                            (int)cpu);
+    }
+    return QURING_OK;
+}

@@ -1,0 +1,23 @@
+/* runtime/limit/limit_check.h: what the measurements of this directory ask of their options alike. */
+#ifndef RUNTIME_LIMIT_LIMIT_CHECK_H
+#define RUNTIME_LIMIT_LIMIT_CHECK_H
+
+#include "quring/base.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define RT_LIMIT_DURATION_DEFAULT 3000000000ull
+#define RT_LIMIT_DURATION_MAX     (24ull * 3600 * 1000000000ull)
+#define RT_LIMIT_UDP_MAX          65507u
+
+/* rt_limit_check_cpu: `cpu` is -1 (not pinned) or one that this process may use; otherwise QURING_E_INVAL,
+ * and *err names the field. */
+quring_status rt_limit_check_cpu(int32_t cpu, const char *name, quring_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* RUNTIME_LIMIT_LIMIT_CHECK_H */
