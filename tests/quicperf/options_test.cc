@@ -87,6 +87,38 @@ TEST(Options, VersionsDependOnTheCommand)
     EXPECT_TRUE(Parse("server --disable-encryption")->options.disable_encryption);
 }
 
+TEST(Options, Spin)
+{
+    EXPECT_EQ(Parse("server")->options.spin_us, 0u);
+    EXPECT_EQ(Parse("server --spin off")->options.spin_us, 0u);
+    EXPECT_EQ(Parse("client h --spin auto")->options.spin_us, QP_SPIN_AUTO);
+    EXPECT_EQ(Parse("limit --pingpong --spin 20")->options.spin_us, 20u);
+    for (const char *bad :
+         {"client h --spin 1000001", "client h --spin on", "client h --spin -1"}) {
+        auto p = Parse(bad);
+        EXPECT_FALSE(p->ok) << bad;
+        EXPECT_NE(std::string(p->message).find("off, auto"), std::string::npos) << p->message;
+    }
+    EXPECT_FALSE(Parse("limit --pingpong --req 0")->ok);
+    EXPECT_FALSE(Parse("limit --pingpong --req 64K")->ok);
+    EXPECT_TRUE(Parse("limit --pingpong --req 1")->ok);
+}
+
+TEST(Options, Priorities)
+{
+    auto p = Parse("client h latency -R 5 --bulk 4 --urgent 64K -d up");
+    ASSERT_TRUE(p->ok) << p->message;
+    EXPECT_EQ(p->options.bulk, 4u);
+    EXPECT_EQ(p->options.urgent_bytes, 65536u);
+    EXPECT_TRUE(Parse("client h rr --bulk 1")->ok);
+    EXPECT_TRUE(Parse("server --urgent 1M")->ok);
+    for (const char *bad : {"client h tput --bulk 1", "client h rr --bulk 0", "server --bulk 1",
+                            "client h rr --tcp -t 1s --bulk 1", "client h rr --urgent 0",
+                            "client h rr --api sockets --urgent 1"}) {
+        EXPECT_FALSE(Parse(bad)->ok) << bad;
+    }
+}
+
 TEST(Options, TakesAllOfThem)
 {
     auto p = Parse("client [::1]:4433 rr -B 127.0.0.1 --ca ca.pem -w 3 --cpu 1,0 --io epoll "

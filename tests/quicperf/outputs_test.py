@@ -52,6 +52,7 @@ class Json(unittest.TestCase):
                              ["hps", "-n", "5"], ["idle", "-c", "2", "-t", "50ms"],
                              ["dgram", "-t", "100ms"], ["fair", "-c", "2", "-t", "200ms"],
                              ["latency", "-R", "500", "-t", "200ms", "-s", "4"],
+                             ["rr", "-t", "200ms", "--bulk", "3", "--urgent", "1K", "--spin", "auto"],
                              ["tput", "-t", "200ms", "-i", "50ms"], ["rr", "--tcp", "-t", "100ms"],
                              ["tput", "-n", "300K", "--loss", "10%", "--seed", "3"]):
                     document = self.judge(client(server.port, *args, "--json", "-").stdout)
@@ -59,6 +60,12 @@ class Json(unittest.TestCase):
             with open(path) as file:
                 self.assertEqual(self.judge(file.read())["mode"], "server")
         self.judge(quicperf("limit", "-t", "50ms", "--json", "-").stdout)
+        for more in [], ["--spin", "1", "--req", "1000"]:
+            run = quicperf("limit", "--pingpong", "-t", "50ms", "--json", "-", *more)
+            document = self.judge(run.stdout)
+            self.assertGreater(document["summary"]["requests"], 0)
+            self.assertGreater(document["latency_us"]["p50"], 0)
+            self.assertRegex(run.stderr, "pingpong: .*%s" % ("polling" if more else "sleeping"))
         demo = json.loads(quicperf("demo", "-t", "100ms", "--json", "-").stdout)
         for name in "down", "up", "rr":
             self.assertEqual(SCHEMA.wrong(demo["runs"][name]), [])

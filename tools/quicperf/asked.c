@@ -127,6 +127,18 @@ static bool qp_missed_path(const qp_verdict *v)
     return false;
 }
 
+static bool qp_missed_priorities(const qp_verdict *v)
+{
+    const qp_options *o = v->options;
+    if (o->bulk != 0 && v->result->bulk_bytes == 0) {
+        return qp_missed(v, "not one byte of --bulk was transferred in the time given");
+    }
+    if (o->urgent_bytes != 0 && v->result->urgent_streams == 0) {
+        return qp_missed(v, "--urgent changed nothing: no stream was short enough");
+    }
+    return false;
+}
+
 static bool qp_missed_frames(const qp_verdict *v)
 {
     const qp_options *o = v->options;
@@ -169,5 +181,6 @@ bool qp_asked_but_missed(char *out, size_t cap, const qp_options *options, const
 {
     const qp_verdict v = {out, cap, options, result};
     return qp_missed_session(&v) || qp_missed_version(&v) || qp_missed_encryption(&v) ||
-           qp_missed_tls(&v) || qp_missed_path(&v) || qp_missed_work(&v) || qp_missed_frames(&v);
+           qp_missed_tls(&v) || qp_missed_path(&v) || qp_missed_work(&v) || qp_missed_frames(&v) ||
+           qp_missed_priorities(&v);
 }

@@ -195,6 +195,7 @@ static qp_sample qp_client_sum(const qp_client *cl)
         sum.errors += s->errors;
         sum.datagrams += s->datagrams;
         sum.datagrams_lost += s->datagrams_lost;
+        sum.bulk_bytes += s->bulk_bytes;
         if (sum.rtt_ns == 0) {
             sum.rtt_ns = s->rtt_ns;
             sum.min_rtt_ns = s->min_rtt_ns;
@@ -428,6 +429,7 @@ static void qp_client_conclude(qp_client *cl, const qp_sample *sum)
     r->errors = sum->errors;
     r->datagrams = sum->datagrams;
     r->datagrams_lost = sum->datagrams_lost;
+    r->bulk_bytes = sum->bulk_bytes;
     if ((o->mode == QP_MODE_CRR || o->mode == QP_MODE_HPS) && r->seconds > 0) {
         r->handshakes_per_s = (double)sum->handshakes / r->seconds;
     }
@@ -452,6 +454,7 @@ static void qp_client_conclude(qp_client *cl, const qp_sample *sum)
         r->unencrypted_count += cl->workers[i].unencrypted;
         r->migrations += cl->workers[i].migrations;
         r->preferred_count += cl->workers[i].preferred;
+        r->urgent_streams += cl->workers[i].urgent_streams;
         r->unsent += cl->workers[i].load.unsent;
         r->unanswered += cl->workers[i].load.unanswered;
         qp_shares_merge(&r->shares, &cl->workers[i].shares);

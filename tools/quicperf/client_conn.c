@@ -33,6 +33,7 @@ void qp_cconn_begin(qp_cworker *w)
     uint32_t slots = mode == QP_MODE_CRR || mode == QP_MODE_DGRAM  ? 1
                      : mode == QP_MODE_IDLE || mode == QP_MODE_HPS ? 0
                                                                    : plan->options->streams;
+    slots += plan->options->bulk;
     qp_cconn *c = calloc(1, sizeof(*c) + slots * sizeof(c->slots[0]));
     if (c == NULL) {
         qp_cworker_fail(w, "out of memory");
@@ -45,6 +46,7 @@ void qp_cconn_begin(qp_cworker *w)
     c->slot_count = slots;
     for (uint32_t i = 0; i < slots; i++) {
         c->slots[i].conn = c;
+        c->slots[i].bulk = i + plan->options->bulk >= slots;
     }
     c->began_ns = quring_now_ns();
     quring_connect_options options;

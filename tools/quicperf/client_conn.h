@@ -35,6 +35,7 @@ struct qp_slot {
     qp_pump pump;
     uint64_t began_ns; /* latency: when it was due */
     uint64_t got;      /* bytes read */
+    bool bulk;         /* --bulk: an endless transfer beside the requests */
     bool live;         /* a stream is open */
     bool free;         /* latency: in the list of those without a request */
     bool counted;      /* tput: it has ended and was counted out */
@@ -76,6 +77,13 @@ static inline bool qp_is_bulk(const qp_cworker *w)
 static inline bool qp_is_up(const qp_cworker *w)
 {
     return qp_is_bulk(w) && w->plan->options->direction == QP_UP;
+}
+
+/* This slot sends, and the server only receives. */
+static inline bool qp_slot_is_up(const qp_slot *slot)
+{
+    return slot->bulk ? slot->conn->worker->plan->options->direction == QP_UP
+                      : qp_is_up(slot->conn->worker);
 }
 
 /* crr and hps: a connection for each piece of work. */

@@ -20,7 +20,10 @@ static void qp_slot_prepare(qp_slot *slot)
     const qp_options *o = w->plan->options;
     uint64_t payload = o->request_bytes;
     uint64_t answer = o->response_bytes;
-    if (qp_is_bulk(w)) {
+    if (slot->bulk) {
+        payload = o->direction == QP_UP ? QP_ENDLESS : 0;
+        answer = o->direction == QP_UP ? 0 : QP_ENDLESS;
+    } else if (qp_is_bulk(w)) {
         uint64_t share = qp_slot_share(w);
         payload = o->direction == QP_UP ? share : 0;
         answer = o->direction == QP_UP ? 0 : share;
@@ -32,6 +35,7 @@ static void qp_slot_prepare(qp_slot *slot)
     }
     qp_pump_init(&slot->pump, slot->stream, payload);
     qp_pump_add_header(&slot->pump, answer);
+    w->urgent_streams += qp_pump_hurry(&slot->pump, o->urgent_bytes) ? 1 : 0;
 }
 
 /* --key-update. What is not allowed yet (RFC 9001 6.1, 6.5) is tried again with the next bytes. */
@@ -58,7 +62,7 @@ static void qp_slot_push(qp_slot *slot)
 bool qp_slot_begin(qp_slot *slot)
 {
     qp_cworker *w = slot->conn->worker;
-    bool is_rr = w->plan->options->mode == QP_MODE_RR;
+    bool is_rr = w->plan->options->mode == QP_MODE_RR && !slot->bulk;
     if (slot->live || slot->counted || !w->measuring || (is_rr && !qp_quota_left(w)) ||
         quring_stream_open(&slot->stream, slot->conn->conn, 0) != QURING_OK) {
         return false;
@@ -139,10 +143,14 @@ static void qp_slot_receive(qp_slot *slot)
             QURING_OK) {
             break;
         }
+        uint64_t counts = w->measuring && !qp_slot_is_up(slot) ? got : 0;
         slot->got += got;
-        slot->conn->bytes += w->measuring && !qp_is_up(w) ? got : 0;
+        slot->conn->bytes += counts;
         qp_cconn_moved(slot->conn, got);
-        w->bytes += w->measuring && !qp_is_up(w) ? got : 0;
+        *(slot->bulk ? &w->bulk_bytes : &w->bytes) += counts;
+    }
+    if (slot->bulk) {
+        return; /* it ends with the run */
     }
     if (fin && !qp_is_bulk(w)) {
         qp_slot_request_done(slot);
@@ -218,7 +226,7 @@ void qp_cconn_begin_slots(qp_cconn *c)
     bool is_load = c->worker->plan->options->mode == QP_MODE_LATENCY;
     for (uint32_t i = 0; i < c->slot_count; i++) {
         qp_slot *slot = &c->slots[i];
-        if (!is_load) {
+        if (!is_load || slot->bulk) {
             (void)qp_slot_begin(slot);
         } else if (!slot->live && !slot->free) {
             qp_load_free(slot);
@@ -228,11 +236,10 @@ void qp_cconn_begin_slots(qp_cconn *c)
 
 void qp_slot_stop(qp_slot *slot)
 {
-    qp_cworker *w = slot->conn->worker;
     if (!slot->live) {
         return;
     }
-    if (qp_is_up(w)) {
+    if (qp_slot_is_up(slot)) {
         qp_pump_finish(&slot->pump);
         qp_slot_push(slot);
         return;

@@ -101,6 +101,19 @@ static void qp_cconn_sample_dgrams(const qp_cconn *c, qp_sample *s)
     }
 }
 
+/* --bulk: delivered, down; acknowledged, up. */
+static uint64_t qp_cworker_bulk_bytes(const qp_cworker *w)
+{
+    uint64_t bytes = w->bulk_bytes;
+    for (const qp_cconn *c = w->list; c != NULL; c = c->next) {
+        for (uint32_t i = c->slot_count - w->plan->options->bulk; i < c->slot_count; i++) {
+            const qp_slot *slot = &c->slots[i];
+            bytes += slot->live && qp_slot_is_up(slot) ? qp_slot_acked(slot) : 0;
+        }
+    }
+    return bytes;
+}
+
 /* fair: what each connection got. */
 static void qp_cworker_count_shares(qp_cworker *w)
 {
@@ -130,6 +143,7 @@ void qp_cworker_sample(void *ctx)
     for (qp_cconn *c = w->list; c != NULL && qp_is_dgram(w); c = c->next) {
         qp_cconn_sample_dgrams(c, s);
     }
+    s->bulk_bytes = w->plan->options->bulk != 0 ? qp_cworker_bulk_bytes(w) : 0;
     if (w->list != NULL && w->list->established &&
         quring_conn_get_info(w->list->conn, &w->info) == QURING_OK) {
         s->rtt_ns = w->info.srtt_ns;

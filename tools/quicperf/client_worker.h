@@ -49,6 +49,7 @@ typedef struct qp_sample {
     uint64_t cwnd_bytes;
     uint64_t datagrams;
     uint64_t datagrams_lost;
+    uint64_t bulk_bytes;
 } qp_sample;
 
 typedef struct qp_cconn qp_cconn;
@@ -97,6 +98,9 @@ typedef struct qp_cworker {
     uint64_t issued;  /* requests or shares begun */
     bool measuring;
     bool stopped;
+
+    uint64_t bulk_bytes;     /* --bulk, down: delivered */
+    uint64_t urgent_streams; /* --urgent */
 
     uint64_t bytes; /* delivered (down, rr, crr), or acknowledged on ended streams (up) */
     uint64_t requests;

@@ -39,6 +39,7 @@ typedef enum qp_kind {
     QP_CHOICE,
     QP_CPUS,
     QP_LB,
+    QP_SPIN,
     QP_IMPAIR
 } qp_kind;
 

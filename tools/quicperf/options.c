@@ -63,7 +63,7 @@ const qp_rule qp_rules[] = {
     {"--insecure", NULL, QP_C | QP_SOCK_C, QP_FLAG, QP_AT(insecure), 0, 0, NULL,
      "do not verify the server (loopback peers are not verified without --ca)"},
     {"-d", "--direction", QP_C | QP_SOCK_C, QP_CHOICE, QP_AT(direction), 0, 0, "down|up",
-     "tput, fair, dgram: who sends; default down"},
+     "tput, fair, dgram, --bulk: who sends; default down"},
     {"-n", "--amount", QP_C | QP_SOCK_C, QP_SIZE, QP_AT(amount), 1, 1ull << 50, "1..1024T",
      "end after so many bytes (tput), requests (rr, crr, latency) or handshakes (hps) in all"},
     {"--tcp", NULL, QP_S, QP_FLAG, QP_AT(tcp), 0, 0, NULL,
@@ -80,8 +80,12 @@ const qp_rule qp_rules[] = {
      "streams, or outstanding requests, per connection; default 1"},
     {"-R", "--request-rate", QP_C, QP_U32, QP_AT(request_rate), 1, 100000000, "1..100000000",
      "latency: requests per second in all, each measured from when it was due"},
-    {"--req", NULL, QP_C | QP_SOCK_C, QP_SIZE, QP_AT(request_bytes), 0, 1ull << 40, "0..1T",
-     "rr, crr, latency: request bytes after the 8-byte header; default 64"},
+    {"--req", NULL, QP_C | QP_L | QP_SOCK_C, QP_SIZE, QP_AT(request_bytes), 0, 1ull << 40, "0..1T",
+     "rr, crr, latency: request bytes after the 8-byte header; --pingpong: in all; default 64"},
+    {"--bulk", NULL, QP_C, QP_U32, QP_AT(bulk), 1, 65535, "1..65535",
+     "rr, latency: endless transfers beside the requests, on each connection; -d says which way"},
+    {"--urgent", NULL, QP_S | QP_C, QP_SIZE, QP_AT(urgent_bytes), 1, 1ull << 40, "1..1T",
+     "streams on which at most so much is sent go before the others of their connection"},
     {"--resp", NULL, QP_C | QP_SOCK_C, QP_SIZE, QP_AT(response_bytes), 0, 1ull << 40, "0..1T",
      "rr, crr, latency: response bytes; default 1K"},
     {"--dgram-size", NULL, QP_C, QP_U32, QP_AT(dgram_bytes), 8, 65527, "8..65527",
@@ -118,8 +122,10 @@ const qp_rule qp_rules[] = {
      "no UDP segmentation offload"},
     {"--no-gro", NULL, QP_S | QP_C | QP_D, QP_FLAG, QP_AT(no_gro), 0, 0, NULL,
      "no UDP receive offload"},
-    {"--spin", NULL, QP_S | QP_C | QP_D | QP_X, QP_U32, QP_AT(spin_us), 0, 1000000, "0..1000000",
-     "microseconds to poll before sleeping; default 0"},
+    {"--spin", NULL, QP_RUNS, QP_SPIN, QP_AT(spin_us), 0, 1000000, "off, auto and 0..1000000",
+     "microseconds to poll before sleeping; auto: while it pays; default off"},
+    {"--pingpong", NULL, QP_L, QP_FLAG, QP_AT(pingpong), 0, 0, NULL,
+     "one UDP datagram there and back: what an answer takes at least, sleeping or with --spin"},
     {"--window", NULL, QP_RUNS | QP_SOCK, QP_SIZE, QP_AT(window_bytes), 65536, 1ull << 32,
      "64K..4G", "largest receive window per stream (limit: bytes in flight)"},
     {"--loss", NULL, QP_C, QP_IMPAIR, QP_AT(impair), QP_IMPAIR_LOSS, 0, "0..100%[,RUN]",
@@ -261,6 +267,16 @@ static bool qp_set(qp_parser *p, const qp_rule *rule, const char *value)
     if (rule->kind == QP_LB) {
         return qp_parse_lb(&p->out->lb, value) ||
                qp_wrong(p, "%s %s is not possible: allowed are %s", rule->name, value, rule->words);
+    }
+    if (rule->kind == QP_SPIN) {
+        uint64_t us = strcmp(value, "auto") == 0 ? QP_SPIN_AUTO : 0;
+        if (us == 0 && strcmp(value, "off") != 0 && (!qp_parse_u64(&us, value) || us > rule->max)) {
+            return qp_wrong(p, "%s %s is not possible: allowed are %s", rule->name, value,
+                            rule->words);
+        }
+        uint32_t narrow = (uint32_t)us;
+        memcpy(at, &narrow, sizeof(narrow));
+        return true;
     }
     if (rule->kind == QP_CPUS) {
         p->out->cpu_count = qp_parse_cpus(p->out->cpus, QURING_WORKERS_MAX, value);

@@ -23,6 +23,7 @@ extern "C" {
 
 #define QP_PORT_DEFAULT 4433u
 #define QP_OPERANDS_MAX 256u
+#define QP_SPIN_AUTO    UINT32_MAX
 
 typedef enum qp_command {
     QP_CMD_SERVER = 1 << 0,
@@ -113,7 +114,8 @@ typedef struct qp_options {
     bool no_pacing;
     bool no_gso;
     bool no_gro;
-    uint32_t spin_us;
+    uint32_t spin_us;      /* QP_SPIN_AUTO: while it pays */
+    bool pingpong;         /* limit */
     uint64_t window_bytes; /* limit: bytes in flight; others: receive window cap; 0 = default */
 
     uint64_t duration_ns; /* 0: not given */
@@ -123,6 +125,8 @@ typedef struct qp_options {
     uint32_t request_rate;  /* latency: per second in all; 0: not given */
     uint64_t request_bytes; /* after the 8 bytes that say how much to answer */
     uint64_t response_bytes;
+    uint32_t bulk;             /* rr, latency: endless transfers beside, per connection */
+    uint64_t urgent_bytes;     /* streams that send at most so much go first; 0: none */
     bool ack_frequency;        /* ask the peer to acknowledge less often */
     uint64_t key_update_bytes; /* client: update keys every so many; 0: not on request */
     uint32_t dgram_bytes;      /* 0: the largest */

@@ -79,6 +79,13 @@ bool qp_options_check(qp_parser *p)
     if ((o->mode == QP_MODE_LATENCY) != (o->request_rate != 0)) {
         return qp_wrong(p, "latency and -R go together: allowed are both or neither");
     }
+    if (o->command == QP_CMD_LIMIT && o->pingpong &&
+        (o->request_bytes < 1 || o->request_bytes > 65507)) {
+        return qp_wrong(p, "--pingpong takes --req 1..65507");
+    }
+    if (o->bulk != 0 && o->mode != QP_MODE_RR && o->mode != QP_MODE_LATENCY) {
+        return qp_wrong(p, "--bulk is for rr and latency, not %s", qp_mode_name(o->mode));
+    }
     if (o->mode == QP_MODE_HPS && o->zero_rtt) {
         return qp_wrong(p, "hps sends nothing that could go in 0-RTT: allowed is --resume");
     }
@@ -90,7 +97,8 @@ bool qp_options_check(qp_parser *p)
         return qp_wrong(p, "-p 0 is not possible for client: allowed are 1..65535");
     }
     if (o->command == QP_CMD_CLIENT && o->tcp &&
-        (o->amount != 0 || o->streams != 1 || (o->mode != QP_MODE_TPUT && o->mode != QP_MODE_RR))) {
+        (o->amount != 0 || o->streams != 1 || o->bulk != 0 || o->urgent_bytes != 0 ||
+         (o->mode != QP_MODE_TPUT && o->mode != QP_MODE_RR))) {
         return qp_wrong(p, "--tcp takes tput or rr with -t, and one stream per connection");
     }
     if ((o->command & (QP_CMD_DEMO | QP_CMD_LIMIT | QP_CMD_COMPARE)) != 0 && o->cpu_count > 2) {

@@ -54,6 +54,13 @@ void qp_pump_add_header(qp_pump *pump, uint64_t answer_bytes)
     pump->header_left = QP_HEADER_LEN;
 }
 
+bool qp_pump_hurry(const qp_pump *pump, uint64_t short_bytes)
+{
+    return short_bytes != 0 && pump->left <= short_bytes &&
+           quring_stream_set_priority(pump->stream, QP_URGENT, QURING_PRIORITY_INCREMENTAL) ==
+               QURING_OK;
+}
+
 /* A whole small message in one write. */
 static quring_status qp_pump_small(qp_pump *pump)
 {

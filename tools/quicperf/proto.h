@@ -58,6 +58,11 @@ typedef struct qp_pump {
 void qp_pump_init(qp_pump *pump, quring_stream stream, uint64_t payload_bytes);
 void qp_pump_add_header(qp_pump *pump, uint64_t answer_bytes);
 
+/* qp_pump_hurry gives its stream urgency QP_URGENT when there are at most `short_bytes` to send; 0: never.
+ * Returns whether it did. */
+#define QP_URGENT 1u /* of 0..7; streams begin with 3 */
+bool qp_pump_hurry(const qp_pump *pump, uint64_t short_bytes);
+
 /* qp_pump_run hands over as much as the stream takes now; call it again on WRITABLE and RELEASED.
  * Returns QURING_OK (everything including the end is handed over), QURING_E_AGAIN (more to do), or
  * the status of a stream that cannot go on. */

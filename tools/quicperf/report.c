@@ -61,6 +61,8 @@ void qp_result_take_stats(qp_result *r, const quring_stats *stats)
     r->packets_sent = stats->packets_sent;
     r->packets_recv = stats->packets_recv;
     r->io_syscalls = stats->io_syscalls;
+    r->spins = stats->spins;
+    r->spin_hits = stats->spin_hits;
     r->kernel_drops = stats->io_kernel_drops;
     r->rx_nobufs = stats->io_rx_nobufs;
     r->rx_truncated = stats->io_rx_truncated;
@@ -234,7 +236,7 @@ static void qp_report_cpu(char *buf, size_t cap, const qp_result *r)
     }
 }
 
-static void qp_report_latency(qp_out *out, const qp_hist *latency)
+void qp_report_latency(qp_out *out, const qp_hist *latency)
 {
     static const double percents[] = {50, 90, 99, 99.9, 100};
     static const char *const names[] = {"p50", "p90", "p99", "p99.9", "max"};
@@ -330,6 +332,10 @@ void qp_report_final(qp_out *out, const qp_result *r)
                       c->received[0] + c->received[1], quring_impair_dropped(c),
                       c->corrupted[0] + c->corrupted[1], c->duplicated[0] + c->duplicated[1],
                       c->reordered[0] + c->reordered[1], c->rebinds);
+    }
+    if (r->bulk_bytes > 0 && r->seconds > 0) {
+        (void)fprintf(out->text, "bulk beside: %s\n",
+                      qp_format_rate(rate, sizeof(rate), (double)r->bulk_bytes * 8 / r->seconds));
     }
     if (r->datagrams > 0) {
         (void)fprintf(out->text, "datagrams %" PRIu64 " delivered, %" PRIu64 " lost\n",

@@ -81,6 +81,8 @@ typedef struct qp_result {
     uint64_t acks_recv;
     uint64_t datagrams;      /* dgram: delivered */
     uint64_t datagrams_lost; /* dgram: sent, or meant to be, and not delivered */
+    uint64_t bulk_bytes;     /* --bulk: transferred beside the requests */
+    uint64_t urgent_streams; /* --urgent: that were short enough */
     uint64_t lost_packets;
     uint64_t kernel_drops;
     uint64_t rtt_ns;
@@ -94,6 +96,8 @@ typedef struct qp_result {
     uint64_t packets_sent;
     uint64_t packets_recv;
     uint64_t io_syscalls;
+    uint64_t spins;
+    uint64_t spin_hits;
     uint64_t rx_nobufs;
     uint64_t rx_truncated;
     uint64_t trains[QP_TRAIN_CLASSES];
@@ -154,6 +158,9 @@ void qp_report_interval(qp_out *out, const qp_result *result, const qp_interval 
 /* qp_report_final prints the summary, also when quiet; qp_report_server a server's, unless quiet. */
 void qp_report_final(qp_out *out, const qp_result *result);
 void qp_report_server(qp_out *out, const qp_result *result);
+
+/* qp_report_latency prints a line with the percentiles. */
+void qp_report_latency(qp_out *out, const qp_hist *latency);
 
 /* The members of an interval and of the summary, into the open object. */
 void qp_report_interval_members(qp_json *json, const qp_interval *interval);

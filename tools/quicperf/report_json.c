@@ -63,6 +63,8 @@ void qp_report_summary_members(qp_json *json, const qp_result *r)
     qp_json_u64(json, "datagrams_lost", r->datagrams_lost);
     qp_json_u64(json, "migrations", r->migrations);
     qp_json_u64(json, "preferred_connections", r->preferred_count);
+    qp_json_u64(json, "bulk_bytes", r->bulk_bytes);
+    qp_json_u64(json, "urgent_streams", r->urgent_streams);
     if (r->offered_per_s > 0) {
         qp_json_u64(json, "offered_per_s", r->offered_per_s);
         qp_json_u64(json, "requests_unsent", r->unsent);
@@ -79,6 +81,8 @@ void qp_report_summary_members(qp_json *json, const qp_result *r)
     qp_json_u64(json, "packets_sent", r->packets_sent);
     qp_json_u64(json, "packets_recv", r->packets_recv);
     qp_json_u64(json, "io_syscalls", r->io_syscalls);
+    qp_json_u64(json, "spins", r->spins);
+    qp_json_u64(json, "spin_hits", r->spin_hits);
     qp_json_quotient(json, "syscalls_per_packet", (double)r->io_syscalls,
                      (double)(r->packets_sent + r->packets_recv));
     qp_json_quotient(json, "cpu_s_per_gb", r->cpu_local_s, (double)r->bytes / 1e9);

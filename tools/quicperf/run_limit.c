@@ -1,10 +1,12 @@
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "quring/limit.h"
 
 #include "tools/quicperf/commands.h"
+#include "tools/quicperf/hist.h"
 #include "tools/quicperf/limit_options.h"
 #include "tools/quicperf/report.h"
 #include "tools/quicperf/setup.h"
@@ -80,18 +82,85 @@ static bool qp_write_limit_json(qp_json_file *file, const qp_result *result, dou
     return ok;
 }
 
+static void qp_limit_result_begin(qp_result *result)
+{
+    memset(result, 0, sizeof(*result));
+    result->mode = "limit";
+    result->api = "limit";
+    result->cpu_local_s = result->cpu_remote_s = QP_UNKNOWN_S;
+}
+
 static int qp_limit_failed(qp_json_file *file, const quring_error *err, quring_status status)
 {
     qp_result result;
-    memset(&result, 0, sizeof(result));
-    result.mode = "limit";
-    result.api = "limit";
-    result.cpu_local_s = result.cpu_remote_s = QP_UNKNOWN_S;
+    qp_limit_result_begin(&result);
     (void)snprintf(result.error, sizeof(result.error), "limit: %.1000s",
                    err->message[0] != '\0' ? err->message : quring_status_text(status));
     (void)qp_fail("%s", result.error);
     (void)qp_write_limit_json(file, &result, 0);
     return QP_EXIT_FAILED;
+}
+
+/* ---- --pingpong -------------------------------------------------------------------------------- */
+
+static void qp_pingpong_round(void *ctx, uint64_t ns)
+{
+    qp_hist_record(ctx, ns);
+}
+
+static quring_status qp_pingpong_measure(qp_result *out, const qp_options *o, const int32_t cpus[2],
+                                         quring_error *err)
+{
+    quring_pingpong_options options;
+    quring_pingpong_result result;
+    quring_pingpong_options_init(&options);
+    options.bytes = (uint32_t)o->request_bytes;
+    options.duration_ns = o->duration_ns;
+    options.spin = o->spin_us != 0;
+    options.cpu_ask = cpus[0];
+    options.cpu_answer = cpus[1];
+    options.on_round = qp_pingpong_round;
+    options.ctx = out->latency;
+    quring_status status = quring_pingpong_run(&result, &options, err);
+    if (status == QURING_OK) {
+        out->seconds = result.seconds;
+        out->requests = result.rounds;
+        out->bytes = result.rounds * options.bytes;
+        out->lost_packets = result.lost;
+        out->payload_bytes = options.bytes;
+        out->cpu_local_s = result.cpu_ask_s;
+        out->cpu_remote_s = result.cpu_answer_s;
+    }
+    return status;
+}
+
+static int qp_run_pingpong(const qp_options *options, qp_json_file *file, qp_out *out,
+                           const int32_t cpus[2])
+{
+    qp_result result;
+    quring_error err;
+    memset(&err, 0, sizeof(err));
+    qp_limit_result_begin(&result);
+    result.latency = malloc(sizeof(*result.latency));
+    quring_status status = QURING_E_NOMEM;
+    if (result.latency != NULL) {
+        qp_hist_init(result.latency);
+        status = qp_pingpong_measure(&result, options, cpus, &err);
+    }
+    if (status != QURING_OK) {
+        qp_result_deinit(&result);
+        return qp_limit_failed(file, &err, status);
+    }
+    (void)fprintf(out->text,
+                  "pingpong: %.0f round trips per second  (%.2f s, %u bytes, %s, lost %" PRIu64
+                  ", cpu %.2f s asking, %.2f s answering)\n",
+                  result.seconds > 0 ? (double)result.requests / result.seconds : 0, result.seconds,
+                  result.payload_bytes, options->spin_us != 0 ? "polling" : "sleeping",
+                  result.lost_packets, result.cpu_local_s, result.cpu_remote_s);
+    qp_report_latency(out, result.latency);
+    bool ok = qp_report_write(file, &result);
+    qp_result_deinit(&result);
+    return ok ? QP_EXIT_OK : QP_EXIT_FAILED;
 }
 
 int qp_run_limit(const qp_options *options)
@@ -108,6 +177,9 @@ int qp_run_limit(const qp_options *options)
     qp_out_init(&out, options);
     if (qp_two_cpus(cpus, options) < 2) {
         qp_out_line(&out, "only one CPU: sender and receiver share it");
+    }
+    if (options->pingpong) {
+        return qp_run_pingpong(options, &file, &out, cpus);
     }
     quring_status status = qp_limit_measure(&result, options, cpus, &err);
     if (status != QURING_OK) {

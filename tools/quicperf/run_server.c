@@ -134,6 +134,7 @@ static void qp_server_result(qp_result *r, const qp_server *server, const quring
     r->requests = totals.requests;
     r->connections = totals.connections;
     r->client_cert_count = totals.client_certs;
+    r->urgent_streams = totals.urgent;
     r->client_cert = totals.client_certs > 0 && totals.client_certs == totals.connections;
     r->handshakes_per_s = r->seconds > 0 ? (double)totals.connections / r->seconds : 0;
     r->cpu_local_s = qp_server_cpu_s(rt, config->workers);

@@ -44,14 +44,16 @@ typedef struct qp_sworker {
     _Atomic uint64_t bytes_in;
     _Atomic uint64_t bytes_out;
     _Atomic uint64_t client_certs;
+    _Atomic uint64_t urgent;
 } qp_sworker;
 
 struct qp_server {
     qp_tag tag;
     quring_runtime *rt;
     quring_tls *tls;
-    const char *qlog;  /* folder; NULL: none */
-    bool asks_clients; /* --client-cert */
+    const char *qlog;      /* folder; NULL: none */
+    bool asks_clients;     /* --client-cert */
+    uint64_t urgent_bytes; /* --urgent */
     quring_listener *listeners[2];
     size_t listener_count;
     quring_addr preferred; /* family 0: none */
@@ -163,6 +165,9 @@ static void qp_sstream_answer_on(qp_sstream *s, quring_stream stream, uint64_t b
 {
     qp_pump_init(&s->pump, stream, bytes);
     s->sending = true;
+    if (qp_pump_hurry(&s->pump, s->conn->server->urgent_bytes)) {
+        qp_count(&s->conn->worker->urgent, 1);
+    }
     qp_sstream_send(s);
 }
 
@@ -418,6 +423,7 @@ quring_status qp_server_open(qp_server **out, uint16_t *out_port, const qp_optio
     server->wake_fd = wake_fd;
     server->qlog = options->qlog;
     server->asks_clients = options->client_cert != 0;
+    server->urgent_bytes = options->urgent_bytes;
     quring_status status = qp_tls_server(&server->tls, options, err);
     for (uint32_t i = 0; i < config->workers && status == QURING_OK; i++) {
         server->workers[i].scratch = aligned_alloc(64, QP_SCRATCH_BYTES);
@@ -450,6 +456,7 @@ void qp_server_totals_get(const qp_server *server, qp_server_totals *out)
         out->requests += atomic_load_explicit(&w->requests, memory_order_relaxed);
         out->bytes_in += atomic_load_explicit(&w->bytes_in, memory_order_relaxed);
         out->client_certs += atomic_load_explicit(&w->client_certs, memory_order_relaxed);
+        out->urgent += atomic_load_explicit(&w->urgent, memory_order_relaxed);
         out->bytes_out += atomic_load_explicit(&w->bytes_out, memory_order_relaxed);
     }
 }

@@ -26,6 +26,7 @@ typedef struct qp_server_totals {
     uint64_t ended;        /* of those, gone */
     uint64_t requests;     /* complete ones */
     uint64_t bytes_in;     /* request payload read */
+    uint64_t urgent;       /* answers that --urgent let go first */
     uint64_t client_certs; /* connections whose client showed a certificate that was verified */
     uint64_t bytes_out;    /* acknowledged bytes of answers on streams that have ended */
 } qp_server_totals;

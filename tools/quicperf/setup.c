@@ -99,7 +99,7 @@ void qp_config_from(quring_config *out, const qp_options *options)
     out->gso = !options->no_gso;
     out->gro = !options->no_gro;
     out->pacing = !options->no_pacing;
-    out->spin_ns = options->spin_us * 1000u;
+    out->spin_ns = options->spin_us == QP_SPIN_AUTO ? QURING_SPIN_AUTO : options->spin_us * 1000u;
     out->log = qp_log;
     out->log_ctx = &level_max;
     out->lb = options->lb;
