@@ -49,7 +49,10 @@ static void set_burst(quic_pacer *p, uint32_t datagram_bytes)
 {
     uint64_t burst = bytes_in(p, BURST_NS);
     uint64_t timer = bytes_in(p, BURST_TIMER_NS);
-    uint64_t min = (uint64_t)QUIC_PACER_BURST_MIN_DATAGRAMS * datagram_bytes;
+    /* RFC 9002 7.7: more than ten datagrams where the path is known to absorb it. One with a small least RTT
+     * has no slow and distant link in it, whatever queue at an end makes its smoothed RTT long. */
+    uint64_t min = p->near ? QUIC_PACER_NEAR_BURST_BYTES
+                           : (uint64_t)QUIC_PACER_BURST_MIN_DATAGRAMS * datagram_bytes;
     if (burst > QUIC_PACER_BURST_MAX_BYTES) {
         burst = QUIC_PACER_BURST_MAX_BYTES;
     }

@@ -1,10 +1,10 @@
 /* quic/cc/pacer.h: spreads a window over a round trip: a token bucket of bytes.
  *
  * Shape:  rate = 1.25 (slow start: 2) x cwnd / srtt, or what the controller says, kept as bytes per
- *         nanosecond << 32. The bucket
- *         holds ten datagrams at least and 128 KiB, or what a quarter of a millisecond brings, at a
- *         high rate. Below QUIC_PACER_SRTT_MIN_NS a timer could not space packets any better than the
- *         window does: the bucket is bottomless then.
+ *         nanosecond << 32. The bucket holds ten datagrams at least and 128 KiB, or what a quarter of a
+ *         millisecond brings, at a high rate; on a near path, whose least RTT is below
+ *         QUIC_PACER_SRTT_MIN_NS, a GSO train at least. With a smoothed RTT below that a timer could not
+ *         space packets any better than the window does: the bucket is bottomless then.
  * Owner:  the connection, one per path.    Spec: RFC 9002 7.7.
  */
 #ifndef QUIC_CC_PACER_H
@@ -19,6 +19,7 @@ extern "C" {
 #define QUIC_PACER_BURST_MIN_DATAGRAMS 10u
 #define QUIC_PACER_BURST_MAX_BYTES     131072u
 #define QUIC_PACER_SRTT_MIN_NS         (1 * QUIC_NS_PER_MS)
+#define QUIC_PACER_NEAR_BURST_BYTES    65536u
 #define QUIC_PACER_UNLIMITED           UINT64_MAX
 
 typedef struct quic_pacer {
@@ -33,11 +34,18 @@ typedef struct quic_pacer {
     bool enabled;
     bool slow_start;
     bool dry;
+    bool near;
 } quic_pacer;
 
 /* quic_pacer_init starts with a full bucket and no rate: unlimited until quic_pacer_update. `enabled`
  * false never limits. */
 void quic_pacer_init(quic_pacer *p, bool enabled, uint32_t datagram_bytes, quic_ns now);
+
+/* quic_pacer_note_min_rtt tells the least RTT seen, ahead of the two that follow; 0: none yet. */
+static inline void quic_pacer_note_min_rtt(quic_pacer *p, quic_ns min_rtt_ns)
+{
+    p->near = min_rtt_ns != 0 && min_rtt_ns < QUIC_PACER_SRTT_MIN_NS;
+}
 
 /* quic_pacer_update follows window and RTT; call it after ACKs. Divides only when one of them moved
  * by more than 1/16. */

@@ -303,7 +303,8 @@ static void update_cc(quic_conn *conn, const quic_ack_result *r, quic_ns now)
             .largest_acked_sent_ns = r->largest_acked_sent_ns,
             .rtt_ns = r->has_rtt_sample ? r->rtt_sample_ns : 0,
             .srtt_ns = rtt->smoothed_ns,
-            .app_limited = !quic_cc_is_limiting(&conn->cc, r->prior_in_flight_bytes),
+            .app_limited =
+                !conn->window_used_up && !quic_cc_is_limiting(&conn->cc, r->prior_in_flight_bytes),
             .rate_app_limited = r->app_limited,
             .in_flight_bytes = conn->recovery.in_flight_bytes,
             .delivered_bytes = conn->recovery.delivered_bytes,
@@ -322,6 +323,7 @@ static void update_cc(quic_conn *conn, const quic_ack_result *r, quic_ns now)
     if (r->spurious_congestion) {
         quic_cc_on_spurious(&conn->cc);
     }
+    quic_pacer_note_min_rtt(&conn->pacer, rtt->min_ns);
     if (conn->cc.pacing_rate_fp != 0) {
         quic_pacer_set_rate(&conn->pacer, conn->cc.pacing_rate_fp, rtt->smoothed_ns,
                             conn->path.udp_payload_bytes, now);

@@ -234,9 +234,10 @@ struct quic_conn {
     uint32_t turn_closed;  /* the peer's streams that ended in this turn */
     quic_ns turn_start_ns; /* a turn is a round trip */
     bool turn_held;        /* MAX_STREAMS waits for the next turn */
-    bool flow_blocked;     /* streams left the scheduler for want of connection credit */
-    bool send_starved;     /* a write was cut short by the connection's budget */
-    bool open_refused;     /* quic_conn_stream_open said AGAIN */
+    bool window_used_up; /* the congestion window was, and a train's worth is not free again yet */
+    bool flow_blocked;   /* streams left the scheduler for want of connection credit */
+    bool send_starved;   /* a write was cut short by the connection's budget */
+    bool open_refused;   /* quic_conn_stream_open said AGAIN */
     quic_conn_blocked blocked;
     quic_stream *closing_stream; /* CLOSED was reported: freed at the next poll */
 

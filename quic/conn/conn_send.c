@@ -248,6 +248,24 @@ static quic_blocked_by blocked_by(const quic_conn *conn, bool may_elicit, bool w
                                        : QUIC_BLOCKED_BY_NOTHING;
 }
 
+/* On a near path a window that was used up opens again for a train, not for the packet or two that an
+ * acknowledgement makes room for: a round trip there is too short to be missed, and trains that were short
+ * once would stay short. Only while one stream alone can fill the train, nothing is lost and something is in
+ * flight, so that acknowledgements are under way. */
+static bool waits_for_window(quic_conn *conn, uint64_t train)
+{
+    uint64_t goal = conn->cc.cwnd_bytes / 2 < train ? conn->cc.cwnd_bytes / 2 : train;
+    uint64_t in_flight = conn->recovery.in_flight_bytes;
+    const quic_stream *s = quic_scheduler_next(&conn->scheduler);
+    if (conn->pacer.near && in_flight > 0 && in_flight + goal > conn->cc.cwnd_bytes &&
+        conn->pending == 0 && quic_list_is_empty(&conn->ctrl_streams) && s != NULL &&
+        quic_send_buf_unsent(&s->send) >= goal && !quic_send_buf_has_lost(&s->send)) {
+        return true;
+    }
+    conn->window_used_up = false;
+    return false;
+}
+
 static bool send_app_train(quic_conn *conn, quic_tx_unit *unit, quic_ns now)
 {
     uint8_t *packets[TRAIN_MAX];
@@ -280,8 +298,10 @@ static bool send_app_train(quic_conn *conn, quic_tx_unit *unit, quic_ns now)
         return send_close(conn, unit, now);
     }
     quic_conn_grease_next(conn);
+    bool held = QUIC_UNLIKELY(conn->window_used_up) && waits_for_window(conn, unit->cap);
     while (count < seg_max && len + size <= unit->cap && len + size <= credit) {
-        bool window = conn->recovery.in_flight_bytes + size <= conn->cc.cwnd_bytes;
+        bool window = !held && conn->recovery.in_flight_bytes + size <= conn->cc.cwnd_bytes;
+        conn->window_used_up = conn->window_used_up || !window;
         bool may_elicit = (window && len < pace) || app->probes > 0;
         if (QUIC_UNLIKELY(!may_elicit) && !quic_ack_tracker_due(&app->acks, now)) {
             by = blocked_by(conn, false, window);

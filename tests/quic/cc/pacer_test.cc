@@ -143,4 +143,19 @@ TEST(Pacer, TheNextMomentDoesNotDependOnWhoAsksWhen)
     }
 }
 
+/* RFC 9002 7.7: more than ten datagrams where the path is known to absorb them. */
+TEST(Pacer, ANearPathGetsATrainWhateverItsQueue)
+{
+    quic_pacer p;
+    quic_pacer_init(&p, true, kMss, 0);
+    quic_pacer_note_min_rtt(&p, QUIC_PACER_SRTT_MIN_NS - 1);
+    quic_pacer_update(&p, 12000, 100 * kMs, false, kMss, 0);
+    EXPECT_EQ(quic_pacer_budget(&p, 0), (uint64_t)QUIC_PACER_NEAR_BURST_BYTES);
+    for (quic_ns far : {quic_ns{QUIC_PACER_SRTT_MIN_NS}, quic_ns{0} /* not known */}) {
+        quic_pacer_note_min_rtt(&p, far);
+        quic_pacer_update(&p, 12000, 50 * kMs, far != 0, kMss, 0);
+        EXPECT_EQ(quic_pacer_budget(&p, 0), 12000u);
+    }
+}
+
 } // namespace

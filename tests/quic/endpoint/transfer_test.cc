@@ -188,4 +188,33 @@ TEST(Transfer, StreamLimitGrowsAsStreamsEnd)
     }
 }
 
+uint64_t trains(const quic_counters &c)
+{
+    return c.trains_1 + c.trains_2 + c.trains_4 + c.trains_8 + c.trains_16 + c.trains_32;
+}
+
+/* Acknowledgements of two packets make room for two, and so on for ever, where nobody waits for more. */
+TEST(Transfer, ShortTrainsGrowOnANearPath)
+{
+    Net net([](sim::Options &o) { o.clients[0].cc = QURING_CC_NEWRENO; });
+    net.keep_sent = false;
+    net.delay = 100 * QUIC_NS_PER_US;
+    ASSERT_TRUE(net.handshake());
+    (void)net.write(net.client, std::string(32 << 20, 'n'));
+    net.run_for(10 * net.delay);
+    uint64_t count = 0;
+    net.filter = [&](Packet &p) { return !p.to_server || ++count != 40; }; /* ends slow start */
+    net.run_for(10 * net.delay);
+    net.seg_max = 2;
+    net.run_for(10 * net.delay);
+    net.seg_max = 64;
+    net.run_for(10 * net.delay);
+    const quic_counters before = *quic_endpoint_counters(net.client.ep);
+    net.run_for(20 * net.delay);
+    const quic_counters &after = *quic_endpoint_counters(net.client.ep);
+    uint64_t count_of_trains = trains(after) - trains(before);
+    ASSERT_GT(count_of_trains, 0u);
+    EXPECT_GE(after.packets_sent - before.packets_sent, 16 * count_of_trains);
+}
+
 } // namespace
