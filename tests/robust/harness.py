@@ -1,5 +1,7 @@
 """What the scripts of this directory share: a quicperf server to look into, clients, the flooder."""
 
+import concurrent.futures
+import itertools
 import json
 import os
 import re
@@ -152,18 +154,25 @@ def median(values):
     return statistics.median(values)
 
 
-def main(tests):
-    """Runs each (name, function), prints one line per result; exit status 1 when one failed."""
+def main(tests, at_once=1, first=()):
+    """Runs each (name, function), so many at a time and those of `first` alone before, prints one line per
+    result; exit status 1 when one failed."""
     failed = 0
     if not tests:
         print("FAIL  nothing could be tested: the program does not run here", flush=True)
         sys.exit(1)
-    for name, test in tests:
+
+    def run(case):
+        name, test = case
         began = time.time()
         try:
             text = test() or ""
-            print("ok    %-34s %5.1f s  %s" % (name, time.time() - began, text), flush=True)
+            return True, "ok    %-34s %5.1f s  %s" % (name, time.time() - began, text)
         except (Failed, subprocess.TimeoutExpired, OSError) as error:
-            failed += 1
-            print("FAIL  %-34s %5.1f s  %s" % (name, time.time() - began, error), flush=True)
+            return False, "FAIL  %-34s %5.1f s  %s" % (name, time.time() - began, error)
+
+    with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
+        for passed, line in itertools.chain(map(run, first), pool.map(run, tests)):
+            failed += not passed
+            print(line, flush=True)
     sys.exit(1 if failed else 0)

@@ -95,7 +95,7 @@ def main():
     for io in harness.backends(args.quicperf):
         tests.append(("without connections, " + io, no_connections(io)))
         tests.append(("%d idle connections, %s" % (args.conns, io), measure(io)))
-    harness.main(tests)
+    harness.main(tests, at_once=2)
 
 
 if __name__ == "__main__":

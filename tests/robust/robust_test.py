@@ -212,7 +212,9 @@ def main():
     parser.add_argument("--no-rss", action="store_true",
                         help="sanitizers keep freed memory: their RSS says nothing")
     args = parser.parse_args()
-    tests = [("io_uring refused", lambda: without_io_uring(args.quicperf))]
+    # On its own: it runs code between fork and exec.
+    first = [("io_uring refused", lambda: without_io_uring(args.quicperf))]
+    tests = []
     for io in harness.backends(args.quicperf):
         bench = Bench(args, io)
         tests += [
@@ -221,7 +223,7 @@ def main():
             ("client stopped, " + io, lambda bench=bench: bench.stopped("client")),
             ("garbage, " + io, bench.flood),
         ]
-    harness.main(tests)
+    harness.main(tests, at_once=4, first=first)  # most of it is waiting
 
 
 if __name__ == "__main__":
