@@ -48,6 +48,7 @@ void qs_opts_inherit(qs_sock *s, const qs_sock *listener)
     s->sndtimeo_ns = listener->sndtimeo_ns;
     s->sndbuf_set = listener->sndbuf_set;
     s->v6only = listener->v6only;
+    s->reuseport = listener->reuseport;
     if (listener->ticket.len > 0) {
         (void)qs_blob_set(&s->ticket, listener->ticket.data, listener->ticket.len);
     }

@@ -23,6 +23,7 @@ struct qs_port {
     uint32_t turn; /* among equals */
     uint64_t idle_since_ns;
     bool is_auto;
+    bool is_shared; /* with other processes */
 };
 
 /* `admin` orders what changes ports and may wait for workers; `lists` guards who listens and the counts,
@@ -68,7 +69,7 @@ static void qs_ports_sweep(uint64_t now, const qs_port *keep)
     }
 }
 
-static int qs_port_make(qs_port **out, const quring_addr *addr)
+static int qs_port_make(qs_port **out, const quring_addr *addr, bool is_shared)
 {
     int os_errno = 0;
     quring_runtime *rt = qs_runtime(&os_errno);
@@ -80,6 +81,7 @@ static int qs_port_make(qs_port **out, const quring_addr *addr)
         return -ENOMEM;
     }
     port->kind = QS_KIND_PORT;
+    port->is_shared = is_shared;
     quring_listen_options options;
     quring_error err;
     memset(&options, 0, sizeof(options));
@@ -87,6 +89,7 @@ static int qs_port_make(qs_port **out, const quring_addr *addr)
     options.on_event = qs_on_event;
     options.ctx = port;
     options.flags = QURING_LISTEN_EXTERNAL_TLS | QURING_LISTEN_PAUSED;
+    options.flags |= is_shared ? QURING_LISTEN_SHARED : 0u;
     quring_status status = quring_listen(rt, &port->listener, &options, &err);
     if (status != QURING_OK) {
         free(port);
@@ -119,15 +122,16 @@ static qs_port *qs_port_find(const quring_addr *addr, bool is_auto)
     return covers;
 }
 
-static int qs_port_get(qs_port **out, const quring_addr *addr, bool is_auto)
+/* `is_shared`: a port that has to be opened for it may be other processes', too. */
+static int qs_port_get(qs_port **out, const quring_addr *addr, bool is_auto, bool is_shared)
 {
     pthread_mutex_lock(&qs_admin_lock);
     qs_port *port = qs_port_find(addr, is_auto);
     qs_ports_sweep(qs_now_ns(), port);
-    int rc = port != NULL ? 0 : qs_port_make(&port, addr);
+    int rc = port != NULL ? 0 : qs_port_make(&port, addr, is_shared);
     if (rc == -ENOSPC) { /* all places taken, some by ports that nobody uses any more */
         qs_ports_sweep(UINT64_MAX, NULL);
-        rc = qs_port_make(&port, addr);
+        rc = qs_port_make(&port, addr, is_shared);
         rc = rc == -ENOSPC ? -ENOBUFS : rc;
     }
     if (rc == 0) {
@@ -141,14 +145,22 @@ static int qs_port_get(qs_port **out, const quring_addr *addr, bool is_auto)
     return rc;
 }
 
-int qs_port_bind(qs_sock *s, const quring_addr *addr)
+static bool qs_port_shares(qs_sock *s)
 {
-    return qs_port_get(&s->port, addr, false);
+    pthread_mutex_lock(&s->lock);
+    bool shares = s->reuseport;
+    qs_unlock(s);
+    return shares;
 }
 
-int qs_port_take(qs_port **out, const quring_addr *addr)
+int qs_port_bind(qs_sock *s, const quring_addr *addr)
 {
-    return qs_port_get(out, addr, false);
+    return qs_port_get(&s->port, addr, false, qs_port_shares(s));
+}
+
+int qs_port_take(qs_sock *s, qs_port **out, const quring_addr *addr)
+{
+    return qs_port_get(out, addr, false, qs_port_shares(s));
 }
 
 int qs_port_auto(qs_sock *s, uint8_t family)
@@ -156,7 +168,7 @@ int qs_port_auto(qs_sock *s, uint8_t family)
     quring_addr any;
     memset(&any, 0, sizeof(any));
     any.family = family;
-    return qs_port_get(&s->port, &any, true);
+    return qs_port_get(&s->port, &any, true, false);
 }
 
 void qs_port_drop(qs_port *port)
@@ -172,7 +184,7 @@ void qs_port_drop(qs_port *port)
 /* What the engine does with strangers: the wishes of the sockets listening there, together. */
 int qs_port_apply(qs_port *port)
 {
-    uint32_t flags = QURING_LISTEN_EXTERNAL_TLS;
+    uint32_t flags = QURING_LISTEN_EXTERNAL_TLS | (port->is_shared ? QURING_LISTEN_SHARED : 0u);
     quring_limits limits;
     quring_error err;
     pthread_mutex_lock(&qs_admin_lock);
@@ -244,9 +256,7 @@ int qs_port_listen(qs_sock *s)
 {
     qs_port *port = s->port;
     int rc = 0;
-    pthread_mutex_lock(&s->lock);
-    bool shares = s->reuseport;
-    qs_unlock(s);
+    bool shares = qs_port_shares(s);
     pthread_mutex_lock(&qs_lists_lock);
     for (qs_sock *o = port->listening; o != NULL && rc == 0; o = o->listen_next) {
         int common = qs_addr_equal(&s->local, &o->local)

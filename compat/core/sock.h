@@ -423,7 +423,7 @@ int qs_port_bind(qs_sock *s, const quring_addr *addr);
 /* The port that connections without a bound address share. */
 int qs_port_auto(qs_sock *s, uint8_t family);
 /* Another address for a socket; given up with qs_port_drop. */
-int qs_port_take(qs_port **out, const quring_addr *addr);
+int qs_port_take(qs_sock *s, qs_port **out, const quring_addr *addr);
 void qs_port_drop(qs_port *port);
 int qs_port_listen(qs_sock *s);
 void qs_port_unlisten(qs_sock *s);

@@ -187,7 +187,7 @@ static int qs_prefer(qs_sock *s, const quring_addr *to)
                 !qs_addr_is_any(to) && !qs_addr_equal(to, &s->local);
     qs_unlock(s);
     qs_port *port = NULL;
-    int rc = able ? qs_port_take(&port, to) : -EINVAL;
+    int rc = able ? qs_port_take(s, &port, to) : -EINVAL;
     if (rc != 0) {
         return rc;
     }

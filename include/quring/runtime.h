@@ -89,6 +89,14 @@ enum {
                     client is refused 0-RTT and connects as usual */
     QURING_LISTEN_PAUSED =
         1u << 4, /* bound, but accepts nothing yet: see quring_listener_configure */
+    QURING_LISTEN_SHARED =
+        1u << 5, /* other processes of the same user, and other runtimes, may listen on the address,
+                    too, if all say so: new connections are spread over those that accept, and
+                    each connection stays with its runtime, also when the client moves or others
+                    come and go. At most 256 runtimes of a user, one listener each for an address;
+                    not with quring_config.lb. Tokens and tickets are understood by a runtime with
+                    the same root_secret, but their registers are its own: 0-RTT, and a NEW_TOKEN,
+                    can be used once at each. QURING_E_INVAL with lb; QURING_E_LIMIT */
 };
 
 /* quring_listen binds one UDP socket per worker (a SO_REUSEPORT group steered by connection ID) and

@@ -18,7 +18,7 @@ void quic_conn_issue_cids(quic_conn *conn)
     }
     while (conn->cids_local.live_count < limit) {
         quic_cid cid;
-        quic_conn_env_make_cid(conn->env, &cid, conn->role == QUIC_SERVER);
+        quic_conn_env_make_cid(conn->env, &cid, conn->cids_routed);
         if (quic_conn_register_cid(conn, cid.bytes, cid.len) != QUIC_OK) {
             break; /* the table is full: the peer does with fewer */
         }

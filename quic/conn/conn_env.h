@@ -57,10 +57,10 @@ typedef struct quic_conn_env {
     quic_ns now; /* of the endpoint's last call, for verbs of the application */
 } quic_conn_env;
 
-/* quic_conn_env_make_cid makes one of our connection IDs. */
-static inline void quic_conn_env_make_cid(quic_conn_env *env, quic_cid *out, bool is_server)
+/* quic_conn_env_make_cid makes one of our connection IDs; see quic_cid_format_make. */
+static inline void quic_conn_env_make_cid(quic_conn_env *env, quic_cid *out, bool is_routed)
 {
-    quic_cid_format_make(&env->cid_format, out, is_server, &env->cid_nonce, env->rng,
+    quic_cid_format_make(&env->cid_format, out, is_routed, &env->cid_nonce, env->rng,
                          env->now + env->wall_offset_ns);
 }
 
@@ -79,6 +79,7 @@ typedef struct quic_conn_config {
     quic_path_addr path;
     void *owner_ctx;
     void *app_ctx;
+    bool shared_socket; /* client: with other processes */
     /* server only */
     uint32_t version;       /* of the client's first packet; one of limits->versions */
     quic_cid original_dcid; /* of the client's very first Initial */

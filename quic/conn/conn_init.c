@@ -62,7 +62,7 @@ static uint64_t mem_limit(const quring_limits *lim)
 static quic_rc init_cids(quic_conn *conn, const quic_conn_config *config)
 {
     quic_conn_env *env = conn->env;
-    quic_conn_env_make_cid(env, &conn->initial_scid, conn->role == QUIC_SERVER);
+    quic_conn_env_make_cid(env, &conn->initial_scid, conn->cids_routed);
     quic_cid_local_init(&conn->cids_local, conn->initial_scid.len);
     conn->path_rx_cid = quic_cid_local_tag(&conn->cids_local, conn->initial_scid.bytes);
     quic_rc rc = quic_conn_register_cid(conn, conn->initial_scid.bytes, conn->initial_scid.len);
@@ -148,6 +148,7 @@ quic_rc quic_conn_create(quic_conn **out, quic_conn_env *env, const quic_conn_co
     conn->env = env;
     conn->role = (uint8_t)config->role;
     conn->state = QUIC_CONN_HANDSHAKE;
+    conn->cids_routed = config->role == QUIC_SERVER || config->shared_socket;
     conn->owner_ctx = config->owner_ctx;
     conn->app_ctx = config->app_ctx;
     conn->limits = *config->limits;

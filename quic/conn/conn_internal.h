@@ -179,6 +179,7 @@ struct quic_conn {
     bool retry_used;
     bool closed_reported;
     bool is_resumed;
+    bool cids_routed;       /* a server's connection IDs, or a client's at a shared socket */
     bool certificate_shown; /* ours, to the peer */
     bool unencrypted;       /* 1-RTT packets are in the clear: both ends asked for that */
     uint16_t suite;

@@ -207,6 +207,17 @@ static bool version_is_served(quic_endpoint *ep, const quic_rx_unit *unit, const
     return false;
 }
 
+/* RFC 9000 5.2.2 has an Initial begin a connection; here only where the runtime would bring its next
+ * packets, too. */
+static bool may_begin(const quic_endpoint *ep, const quic_rx_unit *unit, const quic_long_header *h)
+{
+    if (h->dcid_len == 0 || is_ours(ep, h->dcid, h->dcid_len)) {
+        return true;
+    }
+    const quic_accept_config *accept = quic_endpoint_listener(ep, unit->path.socket);
+    return accept != NULL && accept->any_worker;
+}
+
 static void recv_for_conn(quic_endpoint *ep, quic_conn *conn, quic_rx_unit *unit, uint8_t *data,
                           uint32_t len, quic_long_header *h, quic_ns now)
 {
@@ -251,7 +262,7 @@ static void recv_long(quic_endpoint *ep, quic_rx_unit *unit, uint8_t *data, uint
         ep->counters.drop_malformed++;
         return;
     }
-    if (h.type != QUIC_PACKET_INITIAL || (h.dcid_len > 0 && !is_ours(ep, h.dcid, h.dcid_len))) {
+    if (h.type != QUIC_PACKET_INITIAL || !may_begin(ep, unit, &h)) {
         ep->counters.drop_unknown_cid++;
         return;
     }
@@ -293,42 +304,4 @@ void quic_endpoint_recv(quic_endpoint *ep, quic_rx_unit *unit, quic_ns now)
             off += len;
         }
     }
-}
-
-/* The kernel steers by the same byte: the last one of the DCID (RFC 9000 5.1 leaves its content to us; a
- * client's random first DCID spreads new connections evenly). */
-static uint8_t owner_of(const quic_endpoint *ep, const uint8_t *data, uint32_t len)
-{
-    uint8_t count = ep->config.worker_count;
-    if (count <= 1 || len == 0) {
-        return ep->config.worker_id;
-    }
-    uint32_t at = ep->env.cid_format.len;
-    if (quic_header_is_long(data[0])) {
-        at = len > 5 ? 5u + data[5] : 0;
-    }
-    if (len <= at || at == 0 || (at == 5 && quic_header_is_long(data[0]))) {
-        return ep->config.worker_id;
-    }
-    return quic_cid_format_worker(data, at + 1, count);
-}
-
-uint8_t quic_endpoint_route(const quic_endpoint *ep, const quic_rx_unit *unit)
-{
-    return owner_of(ep, unit->data, unit->len < unit->seg_len ? unit->len : unit->seg_len);
-}
-
-uint32_t quic_endpoint_route_len(const quic_endpoint *ep, const quic_rx_unit *unit)
-{
-    uint8_t owner = quic_endpoint_route(ep, unit);
-    uint32_t off = unit->len < unit->seg_len ? unit->len : unit->seg_len;
-    while (off < unit->len) {
-        uint32_t left = unit->len - off;
-        uint32_t len = left < unit->seg_len ? left : unit->seg_len;
-        if (owner_of(ep, unit->data + off, len) != owner) {
-            break;
-        }
-        off += len;
-    }
-    return off;
 }

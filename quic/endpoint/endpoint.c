@@ -143,6 +143,7 @@ quic_rc quic_endpoint_connect(quic_endpoint *ep, quic_conn **out, const quic_con
         .token_len = config->token_len,
         .limits = &config->limits,
         .path = config->path,
+        .shared_socket = config->shared_socket,
         .owner_ctx = config->owner_ctx,
         .app_ctx = config->app_ctx,
     };
@@ -160,6 +161,11 @@ quic_rc quic_endpoint_connect(quic_endpoint *ep, quic_conn **out, const quic_con
 void quic_endpoint_set_wall_offset(quic_endpoint *ep, quic_ns offset)
 {
     ep->env.wall_offset_ns = offset;
+}
+
+void quic_endpoint_set_process(quic_endpoint *ep, uint8_t process)
+{
+    quic_cid_format_set_process(&ep->env.cid_format, process);
 }
 
 void quic_endpoint_refuse_new(quic_endpoint *ep)

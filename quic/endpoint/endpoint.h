@@ -52,6 +52,10 @@ void quic_endpoint_destroy(quic_endpoint *ep);
  * age of tokens is told by it: they outlive a restart, and go from machine to machine. */
 void quic_endpoint_set_wall_offset(quic_endpoint *ep, quic_ns offset);
 
+/* quic_endpoint_set_process: several processes receive at one address, and this one is number `process`
+ * among them: connection IDs given out from now on say so. Not with QUIC-LB. */
+void quic_endpoint_set_process(quic_endpoint *ep, uint8_t process);
+
 /* ---- who is served ---------------------------------------------------------------------------- */
 
 typedef struct quic_accept_config {
@@ -69,6 +73,7 @@ typedef struct quic_accept_config {
         *token_register; /* of used NEW_TOKEN tokens, in wall-clock time; a token
                                                 older than its window is not taken. Outlives the
                                                 endpoint. NULL: none is given or taken */
+    bool any_worker;     /* nothing steers Initials here: whichever worker gets one accepts it */
     void *owner_ctx;     /* given to each accepted connection */
     void *app_ctx;
 } quic_accept_config;
@@ -94,6 +99,7 @@ typedef struct quic_connect_config {
     size_t token_len;
     quring_limits limits;
     quic_path_addr path;
+    bool shared_socket; /* see quic_endpoint_set_process */
     void *owner_ctx;
     void *app_ctx;
 } quic_connect_config;
@@ -119,6 +125,21 @@ uint32_t quic_endpoint_busy_count(const quic_endpoint *ep);
  * (whole datagrams) that belong to the same one: GRO may join datagrams of several connections. */
 uint8_t quic_endpoint_route(const quic_endpoint *ep, const quic_rx_unit *unit);
 uint32_t quic_endpoint_route_len(const quic_endpoint *ep, const quic_rx_unit *unit);
+
+/* Where the front of a unit belongs that came to an address of several processes. */
+typedef struct quic_process_route {
+    bool is_long;    /* it may be a stranger's first packet */
+    bool is_named;   /* the connection ID can be one that a process gave out, */
+    uint8_t process; /* and then this one did */
+    uint8_t worker;  /* as quic_endpoint_route */
+    uint32_t len;    /* bytes (whole datagrams) that all go the same way */
+} quic_process_route;
+/* quic_endpoint_route_process fills *out; it reads headers only. */
+void quic_endpoint_route_process(const quic_endpoint *ep, quic_process_route *out,
+                                 const quic_rx_unit *unit);
+/* quic_endpoint_takes: whether a unit that begins with a long header is for a connection here, or for a
+ * listener that accepts. */
+bool quic_endpoint_takes(const quic_endpoint *ep, const quic_rx_unit *unit);
 
 /* quic_endpoint_recv takes one unit; its bytes are changed (opened in place) and not kept. */
 void quic_endpoint_recv(quic_endpoint *ep, quic_rx_unit *unit, quic_ns now);

@@ -45,12 +45,17 @@ static uint8_t worker_octet(const quic_cid_format *format, uint8_t random)
     return (uint8_t)(random % multiples * format->worker_count + format->worker_id);
 }
 
-static void make_random(const quic_cid_format *format, quic_cid *out, const quic_rng *rng)
+static void make_random(const quic_cid_format *format, quic_cid *out, bool is_routed,
+                        const quic_rng *rng)
 {
     memset(out, 0, sizeof(*out));
     out->len = format->len;
     quic_rng_fill(rng, out->bytes, out->len);
     out->bytes[out->len - 1] = worker_octet(format, out->bytes[out->len - 1]);
+    if (QUIC_UNLIKELY(format->has_process && is_routed)) {
+        out->bytes[out->len - 3] = QUIC_CID_FORMAT_MARK ^ out->bytes[1];
+        out->bytes[out->len - 2] = format->process ^ out->bytes[0];
+    }
 }
 
 /* ---- QUIC-LB ----------------------------------------------------------------------------------------- */
@@ -95,11 +100,11 @@ static void encode(const quic_cid_format *format, quic_cid *out, const uint8_t *
     }
 }
 
-void quic_cid_format_make(const quic_cid_format *format, quic_cid *out, bool is_server,
+void quic_cid_format_make(const quic_cid_format *format, quic_cid *out, bool is_routed,
                           uint64_t *nonce, const quic_rng *rng, quic_ns wall)
 {
-    if (!format->has_lb || !is_server) {
-        make_random(format, out, rng);
+    if (!format->has_lb || !is_routed) {
+        make_random(format, out, is_routed, rng);
         return;
     }
     uint8_t bytes[QUIC_CID_LB_PLAIN_MAX];

@@ -6,6 +6,8 @@
  * Worker: the last octet modulo the number of workers, so that the kernel can steer by it. An encrypted
  *         connection ID cannot be told its last octet: nonces are tried until it fits, about as many as
  *         there are workers.
+ * Process: where several processes share an address, the two octets before it, with the first two, say which
+ *         one made a server's connection ID; a client's say it only where its socket is shared.
  * Nonces: with a key they must never repeat, on any worker, also after a restart: they count on from the
  *         wall clock, each worker in its own residue class. A nonce of 4 octets lasts for 64 tries a
  *         second, one of 7 or more for 2^26, on average; the configuration is to be replaced within two
@@ -26,6 +28,7 @@ extern "C" {
 
 #define QUIC_CID_FORMAT_LEN_MIN   8u /* random octets enough never to meet twice */
 #define QUIC_CID_FORMAT_SERVER_ID 15u
+#define QUIC_CID_FORMAT_MARK      0x5cu /* any number will do */
 
 typedef struct quic_cid_format_config {
     bool has_lb;
@@ -37,6 +40,8 @@ typedef struct quic_cid_format {
     uint8_t len; /* of every connection ID */
     uint8_t worker_id;
     uint8_t worker_count;
+    uint8_t process; /* with has_process */
+    bool has_process;
     bool has_lb;
     uint8_t server_id[QUIC_CID_FORMAT_SERVER_ID];
     quic_cid_lb lb;
@@ -57,10 +62,27 @@ static inline uint8_t quic_cid_format_worker(const uint8_t *cid, size_t len, uin
     return (uint8_t)(cid[len - 1] % worker_count);
 }
 
-/* quic_cid_format_make makes a connection ID that names this worker: one of a server's, which load
- * balancers look at, or one of a client's. *nonce is the endpoint's counter, 0 at first; `wall` is the
+/* quic_cid_format_set_process: connection IDs made from now on name the process. Not with QUIC-LB, whose
+ * octets are not free. */
+static inline void quic_cid_format_set_process(quic_cid_format *format, uint8_t process)
+{
+    format->has_process = !format->has_lb;
+    format->process = process;
+}
+
+/* quic_cid_format_process gives the process that a connection ID of at least QUIC_CID_FORMAT_LEN_MIN octets
+ * names. False: it names none; of those that clients make at random one in 256 seems to. The two octets
+ * before the last differ from the first two by a constant and the number, and look as random to others. */
+static inline bool quic_cid_format_process(const uint8_t *cid, size_t len, uint8_t *out)
+{
+    *out = cid[len - 2] ^ cid[0];
+    return (cid[len - 3] ^ cid[1]) == QUIC_CID_FORMAT_MARK;
+}
+
+/* quic_cid_format_make makes a connection ID that names this worker: one that is routed by, which load
+ * balancers and other processes look at, or one of a client's. *nonce is the endpoint's counter, 0 at first; `wall` is the
  * wall clock. */
-void quic_cid_format_make(const quic_cid_format *format, quic_cid *out, bool is_server,
+void quic_cid_format_make(const quic_cid_format *format, quic_cid *out, bool is_routed,
                           uint64_t *nonce, const quic_rng *rng, quic_ns wall);
 
 #ifdef __cplusplus

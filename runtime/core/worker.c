@@ -35,7 +35,7 @@ rt_worker *rt_worker_set_self(rt_worker *w)
 /* ---- the steps of a turn ------------------------------------------------------------------- */
 
 /* Among several workers a unit may hold datagrams of more than one: each part goes to its owner. */
-static void receive_shared(rt_worker *w, quic_rx_unit *unit)
+static void receive_of_group(rt_worker *w, quic_rx_unit *unit)
 {
     uint32_t left = unit->len;
     while (left > 0) {
@@ -58,12 +58,19 @@ static void receive(rt_worker *w)
     quic_rx_unit unit;
     for (uint32_t n = 0; n < RX_UNITS_MAX && rt_io_next_rx(w->io, &unit); n++) {
         w->busy = true;
-        /* A socket outside any group has no counterpart on another worker. */
-        if (w->config.count > 1 && w->groups[unit.path.socket] != 0) {
-            receive_shared(w, &unit);
-        } else {
+        /* A socket outside any group has no counterpart elsewhere. */
+        if (QUIC_LIKELY(w->groups[unit.path.socket] == 0)) {
             quic_endpoint_recv(w->endpoint, &unit, w->now);
+        } else if (w->relays[unit.path.socket] == NULL) {
+            receive_of_group(w, &unit);
+        } else if ((w->inboxes >> unit.path.socket & 1) == 0) {
+            rt_worker_receive_shared(w, &unit);
+        } else {
+            rt_worker_receive_relayed(w, &unit);
         }
+    }
+    if (QUIC_UNLIKELY(w->batch.units > 0)) {
+        rt_relay_flush(&w->batch, w->now);
     }
     rt_io_release_rx(w->io);
 }
@@ -345,7 +352,16 @@ void rt_worker_remove_socket(rt_worker *w, uint32_t index)
 {
     QURING_ASSERT(index < RT_IO_SOCKETS_MAX);
     w->groups[index] = 0;
+    w->relays[index] = NULL;
+    w->inboxes &= ~(1ull << index);
     rt_io_remove_socket(w->io, index);
+}
+
+void rt_worker_share(rt_worker *w, uint32_t index, rt_relay *relay, bool is_inbox)
+{
+    QURING_ASSERT(index < RT_IO_SOCKETS_MAX && w->groups[index] != 0);
+    w->relays[index] = relay;
+    w->inboxes |= (uint64_t)is_inbox << index;
 }
 
 quic_rc rt_worker_timer_add(rt_worker *w, uint64_t *out_id, quic_ns at, rt_task_fn fn, void *ctx)

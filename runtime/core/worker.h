@@ -21,6 +21,7 @@ extern "C" {
 #endif
 
 typedef struct rt_worker rt_worker;
+struct rt_relay; /* runtime/core/relay.h */
 
 /* What the layer above is told, always on the worker's thread. */
 typedef struct rt_worker_hooks {
@@ -87,6 +88,11 @@ uint32_t rt_worker_count(const rt_worker *worker); /* any thread */
 QUIC_NODISCARD int rt_worker_add_socket(rt_worker *worker, uint32_t *out_index,
                                         const rt_udp_socket *sock, uint32_t group);
 void rt_worker_remove_socket(rt_worker *worker, uint32_t index);
+
+/* rt_worker_share says of a socket of a group, before anything has been received from it, that other
+ * processes receive at its address, too, or that it is the inbox for what they hand on. `relay`
+ * outlives the socket. */
+void rt_worker_share(rt_worker *worker, uint32_t index, struct rt_relay *relay, bool is_inbox);
 
 /* rt_worker_timer_add, _cancel: results as rt_app_timers_add and _cancel. */
 QUIC_NODISCARD quic_rc rt_worker_timer_add(rt_worker *worker, uint64_t *out_id, quic_ns at,

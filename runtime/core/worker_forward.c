@@ -11,10 +11,10 @@ typedef struct forward {
 } forward;
 
 /* The owner's own socket of the group: its connections know the path by that name. */
-static bool find_socket(const rt_worker *w, uint32_t *out_index, uint32_t group)
+bool rt_worker_find_socket(const rt_worker *w, uint32_t *out_index, uint32_t group)
 {
     for (uint32_t i = 0; i < RT_IO_SOCKETS_MAX; i++) {
-        if (group != 0 && w->groups[i] == group) {
+        if (group != 0 && w->groups[i] == group && (w->inboxes >> i & 1) == 0) {
             *out_index = i;
             return true;
         }
@@ -28,7 +28,7 @@ static void deliver(void *ctx)
     forward *f = (forward *)ctx;
     rt_worker *w = f->owner;
     (void)__atomic_fetch_sub(&w->forwards_waiting, 1, __ATOMIC_RELAXED);
-    if (find_socket(w, &f->unit.path.socket, f->group)) {
+    if (rt_worker_find_socket(w, &f->unit.path.socket, f->group)) {
         f->unit.data = f->data;
         quic_endpoint_recv(w->endpoint, &f->unit, w->now);
     }

@@ -1,5 +1,6 @@
 /* runtime/core/worker_internal.h: the worker's struct, and the seams between its files: worker.c (the
- * turn), worker_life.c (threads, posts, counters), worker_forward.c (units for other workers).
+ * turn), worker_life.c (threads, posts, counters), worker_forward.c (units for other workers),
+ * worker_relay.c (units for other processes).
  *
  * Threads: `gate_users`, `gate_closed`, `stop_*`, `forwards_waiting`, `published` and `cpu_*` are
  *          touched by other threads, with atomics; `mailbox` and `wake` inside the gate only.
@@ -14,6 +15,7 @@
 #include "runtime/core/heap_alloc.h"
 #include "runtime/core/mailbox.h"
 #include "runtime/core/random.h"
+#include "runtime/core/relay.h"
 #include "runtime/core/spin.h"
 #include "runtime/core/worker.h"
 
@@ -37,7 +39,10 @@ struct rt_worker {
     quic_ns wall_at;   /* when the wall clock is looked at again */
     quic_ns tidy_at;   /* when to tidy unless memory moves again */
     rt_random random;
-    uint32_t groups[RT_IO_SOCKETS_MAX]; /* of each socket; 0: none */
+    uint32_t groups[RT_IO_SOCKETS_MAX];  /* of each socket; 0: none */
+    rt_relay *relays[RT_IO_SOCKETS_MAX]; /* of those that other processes share; NULL: none */
+    uint64_t inboxes;                    /* sockets that are a relay's inbox, by bit */
+    rt_relay_batch batch;                /* for another process; empty between turns */
 
     rt_worker *const *peers;
     uint32_t peer_count;
@@ -79,5 +84,12 @@ void rt_worker_publish(rt_worker *worker);
  * RT_FORWARDS_MAX waiting there it is dropped, as the network may. */
 #define RT_FORWARDS_MAX 256u
 void rt_worker_forward(rt_worker *worker, const quic_rx_unit *unit, uint8_t owner);
+/* rt_worker_find_socket gives the worker's own socket of a group. */
+bool rt_worker_find_socket(const rt_worker *worker, uint32_t *out_index, uint32_t group);
+
+/* worker_relay.c: a unit that came to a socket other processes share; a message of theirs, that came to an
+ * inbox. */
+void rt_worker_receive_shared(rt_worker *worker, quic_rx_unit *unit);
+void rt_worker_receive_relayed(rt_worker *worker, const quic_rx_unit *message);
 
 #endif /* RUNTIME_CORE_WORKER_INTERNAL_H */

@@ -94,6 +94,7 @@ static void free_parts(rt_worker *w)
         quic_endpoint_destroy(w->endpoint);
         w->endpoint = NULL;
     }
+    rt_relay_batch_deinit(&w->batch);
     rt_heap_deinit(&w->heap);
     rt_app_timers_deinit(&w->timers);
     if (w->config.lent_io == NULL) {
@@ -286,6 +287,8 @@ void rt_worker_publish(rt_worker *w)
     c.io_rx_truncated = io->rx_truncated;
     c.io_kernel_drops = io->kernel_drops;
     c.forwarded = w->forwarded;
+    c.relayed = w->batch.sent;
+    c.relay_lost = w->batch.lost;
     c.wakeups = rt_wake_count(rt_io_wake(w->io));
     c.spins = w->spin.spins;
     c.spin_hits = w->spin.hits;

@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "quic/base/check.h"
+#include "runtime/udp/process.h"
 
 #define PLAIN_BATCH 32u
 
@@ -17,6 +18,24 @@ void rt_io_sock_init(rt_io_sock *sock, const rt_udp_socket *udp, bool gso)
     rt_tx_list_init(&sock->backlog);
 }
 
+/* A message of another process: no addresses of its own. */
+static bool inbox_unit(rt_io *io, const rt_io_sock *sock, uint32_t index, quic_rx_unit *out,
+                       const rt_io_recv *recv, struct msghdr *msg)
+{
+    const bool may = rt_process_judge(msg, sock->udp.uid);
+    if (!may || (recv->flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 || recv->len == 0) {
+        io->stats.rx_truncated += may ? 1 : 0;
+        return false;
+    }
+    memset(out, 0, sizeof(*out));
+    out->data = recv->data;
+    out->len = recv->len;
+    out->seg_len = recv->len;
+    out->path.socket = index;
+    io->stats.rx_units++;
+    return true;
+}
+
 bool rt_io_sock_unit(rt_io *io, rt_io_sock *sock, uint32_t index, quic_rx_unit *out,
                      const rt_io_recv *recv)
 {
@@ -25,6 +44,9 @@ bool rt_io_sock_unit(rt_io *io, rt_io_sock *sock, uint32_t index, quic_rx_unit *
     memset(&msg, 0, sizeof(msg));
     msg.msg_control = recv->control;
     msg.msg_controllen = recv->control_len;
+    if (QUIC_UNLIKELY(sock->udp.is_inbox)) {
+        return inbox_unit(io, sock, index, out, recv, &msg);
+    }
     rt_cmsg_read(&facts, &msg);
     if (facts.has_drops) {
         io->stats.kernel_drops += (uint32_t)(facts.kernel_drops - sock->kernel_drops);

@@ -271,6 +271,7 @@ typedef struct rt_connect_from {
     rt_owner *owner;
     quic_addr bound;
     uint32_t socket;
+    bool is_shared; /* with other processes */
 } rt_connect_from;
 
 static quring_status rt_connect_start(quring_conn *out, rt_local *local,
@@ -282,6 +283,7 @@ static quring_status rt_connect_start(quring_conn *out, rt_local *local,
     config.path.remote = rt_addr_to_core(&options->remote);
     config.path.local = from->bound;
     config.path.socket = from->socket;
+    config.shared_socket = from->is_shared;
     char name[64];
     config.server_name = options->server_name;
     if (!options->external_tls) {
@@ -319,6 +321,7 @@ static quring_status rt_connect_via(rt_connect_from *from, rt_local *local,
     from->owner = &slot->owner;
     from->bound = rt_addr_to_core(&bound);
     from->socket = slot->sockets[0];
+    from->is_shared = slot->group->relays[0] != NULL;
     return QURING_OK;
 }
 

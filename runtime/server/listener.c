@@ -3,15 +3,15 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
+#include "runtime/core/clock.h"
+#include "runtime/core/relay.h"
 #include "runtime/server/addr.h"
 #include "runtime/server/config_check.h"
 #include "runtime/server/error.h"
+#include "runtime/server/listen_open.h"
 #include "runtime/server/runtime.h"
 #include "runtime/server/tls.h"
-#include "runtime/udp/steer_bpf.h"
-#include "runtime/udp/udp_socket.h"
 
 #define RT_LISTEN_SWEEP_NS (100 * QUIC_NS_PER_MS) /* between looks at a closing listener */
 
@@ -28,6 +28,9 @@ struct quring_listener {
 static void rt_listen_group_unref(rt_listen_group *group)
 {
     if (__atomic_sub_fetch(&group->refs, 1, __ATOMIC_ACQ_REL) == 0) {
+        for (uint32_t i = 0; i < RT_LISTEN_PLACES; i++) {
+            rt_relay_close(group->relays[i]);
+        }
         free(group);
     }
 }
@@ -54,7 +57,11 @@ static void rt_listen_slot_remove_sockets(rt_listen_slot *slot)
     for (uint32_t i = 0; i < slot->socket_count; i++) {
         rt_worker_remove_socket(slot->local->worker, slot->sockets[i]);
     }
+    for (uint32_t i = 0; i < slot->inbox_count; i++) {
+        rt_worker_remove_socket(slot->local->worker, slot->inboxes[i]);
+    }
     slot->socket_count = 0;
+    slot->inbox_count = 0;
 }
 
 typedef struct rt_listen_walk {
@@ -110,21 +117,6 @@ void rt_listener_exit(rt_local *local)
 
 /* ---- listen ------------------------------------------------------------------------------------ */
 
-/* One address and its sockets, in the order of the workers. */
-typedef struct rt_listen_place {
-    quic_addr asked;
-    uint32_t group_name;
-    rt_udp_socket socks[QURING_WORKERS_MAX]; /* fd -1: not open, or a worker's already */
-} rt_listen_place;
-
-/* Everything one call of quring_listen opens. */
-typedef struct rt_listen_plan {
-    quring_runtime *rt;
-    const quring_listen_options *options;
-    uint32_t place_count;
-    rt_listen_place places[RT_LISTEN_PLACES]; /* the one that accepts first */
-} rt_listen_plan;
-
 typedef struct rt_listen_task {
     rt_listen_plan *plan;
     uint32_t worker;
@@ -163,6 +155,32 @@ static bool rt_listen_add_sockets(rt_listen_task *task)
     return true;
 }
 
+/* The worker's sockets are shared with other processes; the first worker reads what those hand on. */
+static bool rt_listen_share(rt_listen_task *task)
+{
+    rt_listen_slot *slot = task->slot;
+    rt_worker *worker = slot->local->worker;
+    quic_endpoint_set_process(slot->local->ep, task->plan->rt->process.number);
+    slot->accept.any_worker = true;
+    for (uint32_t i = 0; i < task->plan->place_count; i++) {
+        rt_listen_place *place = &task->plan->places[i];
+        rt_worker_share(worker, slot->sockets[i], slot->group->relays[i], false);
+        if (task->worker > 0) {
+            continue;
+        }
+        uint32_t index = 0;
+        task->rc = rt_worker_add_socket(worker, &index, &place->inbox, place->group_name);
+        if (task->rc != 0) {
+            task->place = place;
+            return false;
+        }
+        place->inbox.fd = -1;
+        rt_worker_share(worker, index, slot->group->relays[i], true);
+        slot->inboxes[slot->inbox_count++] = index;
+    }
+    return true;
+}
+
 /* The addresses of the places beyond the first go to the clients. */
 static void rt_listen_set_preferred(quic_accept_config *config, const rt_listen_plan *plan)
 {
@@ -179,7 +197,8 @@ static void rt_task_listen(void *ctx)
     quring_runtime *rt = task->plan->rt;
     rt_listen_slot *slot = task->slot;
     rt_local *local = slot->local;
-    if (!rt_listen_add_sockets(task)) {
+    if (!rt_listen_add_sockets(task) ||
+        (rt_listen_is_shared(task->plan) && !rt_listen_share(task))) {
         rt_listen_slot_remove_sockets(slot);
         task->status = QURING_E_OS;
         return;
@@ -243,7 +262,8 @@ static quring_status rt_listen_check(const quring_runtime *rt, const quring_list
                             (unsigned)options->local.family);
     }
     const uint32_t known = QURING_LISTEN_RETRY | QURING_LISTEN_EXTERNAL_TLS |
-                           QURING_LISTEN_NO_TICKETS | QURING_LISTEN_ZERO_RTT | QURING_LISTEN_PAUSED;
+                           QURING_LISTEN_NO_TICKETS | QURING_LISTEN_ZERO_RTT |
+                           QURING_LISTEN_PAUSED | QURING_LISTEN_SHARED;
     const uint32_t with_zero_rtt = QURING_LISTEN_EXTERNAL_TLS | QURING_LISTEN_NO_TICKETS;
     if ((options->flags & ~known) != 0) {
         return rt_error_set(err, QURING_E_INVAL, "flags is 0x%x, allowed are the bits 0x%x",
@@ -252,6 +272,10 @@ static quring_status rt_listen_check(const quring_runtime *rt, const quring_list
     if ((options->flags & QURING_LISTEN_ZERO_RTT) != 0 && (options->flags & with_zero_rtt) != 0) {
         return rt_error_set(err, QURING_E_INVAL,
                             "QURING_LISTEN_ZERO_RTT needs session tickets and the built-in TLS");
+    }
+    if ((options->flags & QURING_LISTEN_SHARED) != 0 && rt->config.lb.enabled) {
+        return rt_error_set(err, QURING_E_INVAL,
+                            "QURING_LISTEN_SHARED needs connection IDs of its own: not with lb");
     }
     if ((options->flags & QURING_LISTEN_EXTERNAL_TLS) == 0) {
         if (options->tls == NULL) {
@@ -275,95 +299,6 @@ static quring_status rt_listen_check(const quring_runtime *rt, const quring_list
                             rt->stopped ? "stopped" : "draining");
     }
     return options->limits != NULL ? rt_limits_check(options->limits, err) : QURING_OK;
-}
-
-static quring_status rt_listen_explain(const quic_addr *asked, int rc, quring_error *err)
-{
-    quring_addr local = rt_addr_from_core(asked);
-    char text[64];
-    return rt_error_os(err, rc == -EADDRINUSE ? QURING_E_ADDR_IN_USE : QURING_E_OS, -rc,
-                       "cannot listen on %s", quring_addr_format(&local, text, sizeof(text)));
-}
-
-/* Opens the group: until now the address was this socket's alone. */
-static int rt_listen_open_group(const rt_udp_socket *first)
-{
-    int on = 1;
-    return setsockopt(first->fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) == 0 ? 0 : -errno;
-}
-
-/* Binds one socket per worker, in order. `shared`: the port is that of a wildcard socket of ours. What
- * was opened before a failure is the caller's to close. */
-static int rt_listen_open(quring_runtime *rt, rt_listen_place *place, bool shared)
-{
-    uint32_t count = rt->config.workers;
-    rt_udp_socket *socks = place->socks;
-    rt_udp_options uo = rt_runtime_socket_options(rt, &place->asked);
-    uo.dual_stack = rt->config.dual_stack;
-    for (uint32_t opened = 0; opened < count; opened++) {
-        uo.reuseport = opened > 0 || shared;
-        int rc = rt_udp_open(&socks[opened], &uo);
-        if (rc == 0) {
-            uo.local.port = socks[0].local.port;
-            rc = opened == 0 && count > 1 && !shared ? rt_listen_open_group(&socks[0]) : 0;
-        }
-        if (rc != 0) {
-            return rc;
-        }
-    }
-    return 0;
-}
-
-static void rt_listen_close_places(rt_listen_plan *plan)
-{
-    for (uint32_t i = 0; i < RT_LISTEN_PLACES; i++) {
-        for (uint32_t j = 0; j < plan->rt->config.workers; j++) {
-            rt_udp_close(&plan->places[i].socks[j]);
-        }
-    }
-}
-
-/* Opens the place that accepts, then the preferred ones: a client has to know their ports. */
-static quring_status rt_listen_open_places(rt_listen_plan *plan, quring_error *err)
-{
-    const quring_addr *asked[RT_LISTEN_PLACES] = {
-        &plan->options->local, &plan->options->preferred_v4, &plan->options->preferred_v6};
-    const rt_udp_socket *first = &plan->places[0].socks[0];
-    for (uint32_t i = 0; i < RT_LISTEN_PLACES; i++) {
-        if (asked[i]->family == 0) {
-            continue;
-        }
-        rt_listen_place *place = &plan->places[plan->place_count];
-        place->asked = rt_addr_to_core(asked[i]);
-        place->group_name = plan->rt->config.workers > 1 ? plan->rt->next_group++ : 0;
-        bool shared = false;
-        int rc = 0;
-        if (i > 0) {
-            place->asked.port = place->asked.port != 0 ? place->asked.port : first->local.port;
-            shared = first->any && place->asked.port == first->local.port &&
-                     (first->dual_stack || place->asked.family == first->local.family);
-            rc = shared ? rt_listen_open_group(first) : 0;
-        }
-        rc = rc == 0 ? rt_listen_open(plan->rt, place, shared) : rc;
-        if (rc != 0) {
-            return rt_listen_explain(&place->asked, rc, err);
-        }
-        plan->place_count++;
-    }
-    return QURING_OK;
-}
-
-static void rt_listen_steer(const quring_runtime *rt, const rt_udp_socket *first)
-{
-    int rc = rt->config.workers > 1
-                 ? rt_steer_attach(first->fd, rt->config.workers, quic_cid_format_len(&rt->cids))
-                 : 0;
-    if (rc != 0) {
-        rt_log_line(&rt->log, RT_LOG_WARNING,
-                    "steering by connection ID is refused (%s): datagrams that reach the wrong "
-                    "worker are forwarded",
-                    strerror(-rc));
-    }
 }
 
 static void rt_task_unlisten(void *ctx)
@@ -440,14 +375,21 @@ static quring_status rt_listen_start(quring_listener **out, rt_listen_plan *plan
     listener->flags = plan->options->flags;
     group->busy = rt->config.workers;
     group->refs = 1; /* this call's */
+    rt_listen_steer(plan);
     for (uint32_t i = 0; i < plan->place_count; i++) {
-        rt_listen_steer(rt, &plan->places[i].socks[0]);
+        group->relays[i] = plan->places[i].relay;
+        plan->places[i].relay = NULL;
     }
     if (plan->options->limits != NULL) {
         rt_runtime_warn_plain(rt, plan->options->limits, "a listener");
     }
     rt_runtime_check_buffers(rt, &plan->places[0].socks[0]);
     quring_status status = rt_listen_spread(listener, plan, group, err);
+    for (uint32_t i = 0; i < plan->place_count && status == QURING_OK; i++) {
+        if (group->relays[i] != NULL) {
+            rt_relay_announce(group->relays[i], rt_clock_now());
+        }
+    }
     rt_listen_group_unref(group);
     if (status != QURING_OK) {
         free(listener);
@@ -457,6 +399,17 @@ static quring_status rt_listen_start(quring_listener **out, rt_listen_plan *plan
     rt->listeners = listener;
     *out = listener;
     return QURING_OK;
+}
+
+/* Listeners that share their address need a number among the user's processes. */
+static quring_status rt_listen_number(quring_runtime *rt, quring_error *err)
+{
+    int rc = rt_process_open(&rt->process);
+    if (rc == -ENOSPC) {
+        return rt_error_set(err, QURING_E_LIMIT, "%u runtimes of this user share addresses already",
+                            RT_PROCESSES_MAX);
+    }
+    return rc == 0 ? QURING_OK : rt_error_os(err, QURING_E_OS, -rc, "no socket to other processes");
 }
 
 static quring_status rt_listen_locked(quring_runtime *rt, quring_listener **out,
@@ -474,6 +427,12 @@ static quring_status rt_listen_locked(quring_runtime *rt, quring_listener **out,
         rt_tokens_open(&rt->tokens, limits->new_token_lifetime_ns) != QUIC_OK) {
         return rt_error_set(err, QURING_E_NOMEM, "no memory for the register of used tokens");
     }
+    if ((options->flags & QURING_LISTEN_SHARED) != 0) {
+        status = rt_listen_number(rt, err);
+        if (status != QURING_OK) {
+            return status;
+        }
+    }
     rt_listen_plan *plan = (rt_listen_plan *)calloc(1, sizeof(*plan));
     if (plan == NULL) {
         return rt_error_set(err, QURING_E_NOMEM, "no memory for a listener");
@@ -484,6 +443,7 @@ static quring_status rt_listen_locked(quring_runtime *rt, quring_listener **out,
         for (uint32_t j = 0; j < QURING_WORKERS_MAX; j++) {
             plan->places[i].socks[j].fd = -1;
         }
+        plan->places[i].inbox.fd = -1;
     }
     status = rt_listen_open_places(plan, err);
     if (status == QURING_OK) {

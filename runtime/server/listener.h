@@ -4,6 +4,9 @@
  * Order:   sockets are bound in the order of the workers, which is what the steering program counts on.
  * Busy:    the first socket is bound alone and opens the group afterwards: a port that anybody else
  *          holds gives QURING_E_ADDR_IN_USE, and port 0 never lands in another group.
+ * Shared:  with QURING_LISTEN_SHARED the group may have sockets of other processes, too: no program steers by
+ *          their order, and what comes to the wrong process goes through the relay of the place. Who is not
+ *          the first has to be answered by one of them.
  * Closing: accepting stops at once; the sockets of the group stay, all of them, until no worker has a
  *          connection of this listener left (one missing socket would shift the steering).
  */
@@ -25,6 +28,7 @@ extern "C" {
 typedef struct rt_listen_group {
     uint32_t busy; /* atomic: workers that listen or still have connections */
     uint32_t refs; /* atomic: slots */
+    struct rt_relay *relays[RT_LISTEN_PLACES]; /* of its places; NULL: not shared */
 } rt_listen_group;
 
 /* A listener on one worker: owner of the connections accepted there. */
@@ -36,6 +40,8 @@ typedef struct rt_listen_slot {
     quic_accept_config accept; /* what Initials meet; unless paused the endpoint has a copy */
     uint32_t sockets[RT_LISTEN_PLACES]; /* of its places, the one that accepts first */
     uint32_t socket_count;
+    uint32_t inboxes[RT_LISTEN_PLACES]; /* of the places' relays, on the first worker */
+    uint32_t inbox_count;
     bool paused;
     bool idle; /* closed and without connections: no longer counted in group->busy */
     struct rt_listen_slot *next;

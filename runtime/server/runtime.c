@@ -316,6 +316,7 @@ static void rt_runtime_free(quring_runtime *rt)
     rt_listener_free_all(rt);
     rt_early_close(&rt->early);
     rt_tokens_close(&rt->tokens);
+    rt_process_close(&rt->process);
     pthread_mutex_destroy(&rt->lock);
     explicit_bzero(rt->config.root_secret, sizeof(rt->config.root_secret));
     explicit_bzero(rt->config.previous_root_secret, sizeof(rt->config.previous_root_secret));

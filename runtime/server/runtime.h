@@ -16,6 +16,7 @@
 #include "runtime/server/local.h"
 #include "runtime/server/log.h"
 #include "runtime/server/tokens.h"
+#include "runtime/udp/process.h"
 #include "runtime/udp/udp_socket.h"
 
 #ifdef __cplusplus
@@ -34,9 +35,10 @@ struct quring_runtime {
     quring_listener *listeners; /* every handle not yet closed; under lock */
     rt_early early;             /* made under lock, by the first listener that takes 0-RTT */
     rt_tokens tokens;           /* made under lock, by the first listener that gives tokens */
-    uint32_t next_group;        /* names of SO_REUSEPORT groups, from 1; under lock */
-    bool draining;              /* under lock */
-    bool stopped;               /* under lock */
+    rt_process process;  /* opened under lock, by the first listener that shares its address */
+    uint32_t next_group; /* names of SO_REUSEPORT groups, from 1; under lock */
+    bool draining;       /* under lock */
+    bool stopped;        /* under lock */
 
     uint32_t warned; /* atomic: RT_WARNED_* said already */
 };

@@ -7,6 +7,8 @@
 #ifndef RUNTIME_UDP_UDP_SOCKET_H
 #define RUNTIME_UDP_UDP_SOCKET_H
 
+#include <sys/types.h>
+
 #include "quic/base/types.h"
 
 #ifdef __cplusplus
@@ -23,15 +25,17 @@ typedef struct rt_udp_options {
 } rt_udp_options;
 
 typedef struct rt_udp_socket {
-    int fd;                /* -1: closed, or a simulated socket */
-    quic_addr local;       /* as bound; the port is real */
-    bool is_v6;            /* the descriptor is AF_INET6 */
-    bool dual_stack;       /* it takes IPv4 too (as IPv4-mapped addresses) */
-    bool any;              /* bound to a wildcard: sends name their source address */
-    bool gso;              /* UDP_SEGMENT is there */
-    bool gro;              /* UDP_GRO is on */
-    bool ecn;              /* received datagrams carry their ECN mark */
-    bool pktinfo;          /* ... and the local address they came to */
+    int fd;          /* -1: closed, or a simulated socket */
+    quic_addr local; /* as bound; the port is real */
+    bool is_v6;      /* the descriptor is AF_INET6 */
+    bool dual_stack; /* it takes IPv4 too (as IPv4-mapped addresses) */
+    bool any;        /* bound to a wildcard: sends name their source address */
+    bool gso;        /* UDP_SEGMENT is there */
+    bool gro;        /* UDP_GRO is on */
+    bool ecn;        /* received datagrams carry their ECN mark */
+    bool pktinfo;    /* ... and the local address they came to */
+    bool is_inbox;   /* no UDP socket: one of runtime/udp/process.h, of user `uid` */
+    uid_t uid;
     uint32_t rcvbuf_bytes; /* what the kernel granted (the figure asked for, not the doubled one) */
     uint32_t sndbuf_bytes;
     uint32_t asked_bytes;

@@ -235,6 +235,10 @@ class Listener
     {
         return listener_ != nullptr;
     }
+    quring_listener *get() const
+    {
+        return listener_;
+    }
     const quring_error &error() const
     {
         return error_;

@@ -1,11 +1,13 @@
-/* One port and several processes: a port belongs to the process that bound it first (docs/sockets.md says
- * why). Every process here is a child that has seen no QUIC socket before. */
+/* One port and several processes: a port belongs to the process that bound it first, or to all of them that
+ * set SO_REUSEPORT before. Every process here is a child that has seen no QUIC socket before. */
 #include <cerrno>
 #include <csignal>
 #include <cstring>
 #include <functional>
+#include <memory>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -90,11 +92,13 @@ static int bind_error(int port, bool reuseport = false, const char *alpn = nullp
     return bind(fd, at.ptr(), at.len) == 0 ? 0 : errno;
 }
 
-/* Listens, says where, and serves one connection: a stream is sent back. */
-static int serve(Child *self, int port = 0, const char *alpn = nullptr)
+/* Listens, says where, and serves `count` connections, one after the other: a stream of each is sent back,
+ * and their number told. */
+static int serve(Child *self, int port = 0, const char *alpn = nullptr, bool reuseport = true,
+                 int count = 1)
 {
     Fd fd = quic_socket();
-    int on = 1;
+    int on = reuseport ? 1 : 0;
     setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
     if (alpn != nullptr) {
         setsockopt(fd, SOL_QUIC, QUIC_SOCKOPT_ALPN, alpn, static_cast<socklen_t>(strlen(alpn)));
@@ -111,22 +115,36 @@ static int serve(Child *self, int port = 0, const char *alpn = nullptr)
         return 1;
     }
     self->tell(name_of(fd).port());
-    Fd conn(accept(fd, nullptr, nullptr));
-    if (conn < 0 || quic_server_handshake(conn, key_file(), cert_file()) != 0) {
-        return 2;
-    }
-    const std::string got = read_bytes(conn, 4);
-    if (send(conn, got.data(), got.size(), MSG_SYN | MSG_FIN) != 4) {
-        return 3;
-    }
-    char c;
-    while (recv(conn, &c, 1, 0) >= 0) {
+    for (int i = 0; i < count; i++) {
+        Fd conn(accept(fd, nullptr, nullptr));
+        if (conn < 0 || quic_server_handshake(conn, key_file(), cert_file()) != 0) {
+            return 2;
+        }
+        const std::string got = read_bytes(conn, 4);
+        if (send(conn, got.data(), got.size(), MSG_SYN | MSG_FIN) != 4) {
+            return 3;
+        }
+        if (count > 1) {
+            self->tell(i + 1);
+        }
+        char c;
+        while (recv(conn, &c, 1, 0) >= 0) {
+        }
     }
     return 0;
 }
 
-/* Connects and says when; waits for the end of the connection unless it ends it itself. */
-static int ask(Child *self, int port, bool stay)
+static Address free_address()
+{
+    Fd udp(socket(AF_INET, SOCK_DGRAM, 0));
+    Address at = loopback();
+    EXPECT_EQ(0, bind(udp, at.ptr(), at.len));
+    return name_of(udp);
+}
+
+/* Connects, moves to another port if it shall, and says when; waits for the end of the connection unless it
+ * ends it itself. */
+static int ask(Child *self, int port, bool stay, bool moves = false)
 {
     Fd fd = quic_socket();
     quic_transport_param p = {};
@@ -136,6 +154,11 @@ static int ask(Child *self, int port, bool stay)
     if (set_option(fd, QUIC_SOCKOPT_TRANSPORT_PARAM, p) != 0 ||
         connect(fd, to.ptr(), to.len) != 0 || quic_client_handshake(fd, nullptr, nullptr) != 0) {
         return 1;
+    }
+    Address there = free_address();
+    if (moves &&
+        setsockopt(fd, SOL_QUIC, QUIC_SOCKOPT_CONNECTION_MIGRATION, there.ptr(), there.len) != 0) {
+        return 4;
     }
     if (send(fd, "ping", 4, MSG_SYN | MSG_FIN) != 4 || read_bytes(fd, 4) != "ping") {
         return 2;
@@ -156,15 +179,70 @@ TEST(Share, C017_APortBelongsToOneProcess)
     EXPECT_EQ(EADDRINUSE, second.finish()) << "at once, not when it listens";
 }
 
-TEST(Share, C206_C207_AlsoWithReusePortAndAnotherProtocol)
+/* Both have to agree to it, whoever comes first. */
+TEST(Share, C207_ReusePortIsNotForOneAlone)
+{
+    Child first([](Child *self) { return serve(self); });
+    const int port = first.hear();
+    ASSERT_GT(port, 0);
+    Child plain([=](Child *) { return bind_error(port); });
+    EXPECT_EQ(EADDRINUSE, plain.finish());
+    Child other([](Child *self) { return serve(self, 0, nullptr, false); });
+    const int alone = other.hear();
+    ASSERT_GT(alone, 0);
+    Child shares([=](Child *) { return bind_error(alone, true); });
+    EXPECT_EQ(EADDRINUSE, shares.finish());
+}
+
+/* Both bind, both accept; a client that moves keeps its process; what is bound and does not listen takes no
+ * clients away. */
+TEST(Share, C207_TwoProcessesShareAPort)
+{
+    constexpr int kClients = 16;
+    Child first([](Child *self) { return serve(self, 0, nullptr, true, kClients); });
+    const int port = first.hear();
+    ASSERT_GT(port, 0);
+    Child second([=](Child *self) { return serve(self, port, nullptr, true, kClients); });
+    EXPECT_EQ(port, second.hear());
+    Child bound([=](Child *self) {
+        const int rc = bind_error(port, true);
+        self->tell(rc);
+        return self->hear();
+    });
+    EXPECT_EQ(0, bound.hear());
+    std::vector<std::unique_ptr<Child>> clients;
+    for (int i = 0; i < kClients; i++) {
+        clients.push_back(std::make_unique<Child>(
+            [=](Child *self) { return ask(self, port, false, i % 2 == 0); }));
+        EXPECT_EQ(0, clients.back()->hear());
+        EXPECT_EQ(0, clients.back()->finish());
+    }
+    bound.tell(0);
+    EXPECT_EQ(0, bound.finish());
+    int served[2] = {0, 0};
+    Child *servers[2] = {&first, &second};
+    for (int i = 0; i < 2; i++) {
+        servers[i]->finish(SIGKILL);
+        for (int number = 0; (number = servers[i]->hear()) > 0;) {
+            served[i] = number;
+        }
+    }
+    EXPECT_EQ(kClients, served[0] + served[1]);
+    EXPECT_GT(served[0], 0);
+    EXPECT_GT(served[1], 0);
+}
+
+/* Who gets a client is decided by the process its packets come to: of different protocols on one port, only
+ * those of one process are told apart (docs/sockets.md). */
+TEST(Share, C206_ProtocolsOfOneProcessOnly)
 {
     Child first([](Child *self) { return serve(self, 0, "a"); });
     const int port = first.hear();
     ASSERT_GT(port, 0);
-    Child second([=](Child *) { return bind_error(port, true, "b"); });
+    Child second([=](Child *) { return bind_error(port, false, "b"); });
     EXPECT_EQ(EADDRINUSE, second.finish());
-    Child third([=](Child *) { return bind_error(port, true, "a"); });
-    EXPECT_EQ(EADDRINUSE, third.finish());
+    Child third([=](Child *) { return bind_error(port, true, "b"); });
+    EXPECT_EQ(0, third.finish());
 }
 
 TEST(Share, C072_C208_TheNextOneServesWhenTheFirstHasDied)

@@ -103,4 +103,87 @@ TEST(Host, H124_OneUnitMayCarrySeveralConnections)
     EXPECT_EQ(quic_endpoint_counters(net.server.ep)->drop_unknown_cid, 0u);
 }
 
+/* What the runtime is told of datagrams that another process may own. */
+TEST(Host, RoutesBetweenProcesses)
+{
+    Net net;
+    quic_endpoint_set_process(net.server.ep, 7);
+    std::vector<Bytes> to_server;
+    net.filter = [&](Packet &p) {
+        if (p.to_server) {
+            to_server.push_back(p.bytes);
+        }
+        return true;
+    };
+    ASSERT_TRUE(net.handshake());
+    net.run_for(kS);
+    ASSERT_GE(to_server.size(), 3u);
+    const auto route = [&](Bytes &bytes, uint32_t seg_len) {
+        quic_rx_unit unit{};
+        unit.data = bytes.data();
+        unit.len = static_cast<uint32_t>(bytes.size());
+        unit.seg_len = seg_len;
+        quic_process_route out;
+        quic_endpoint_route_process(net.server.ep, &out, &unit);
+        return out;
+    };
+    Bytes first = to_server.front();
+    Bytes last = to_server.back();
+    EXPECT_TRUE(route(first, 1500).is_long);
+    quic_process_route own = route(last, 1500);
+    EXPECT_FALSE(own.is_long);
+    EXPECT_TRUE(own.is_named);
+    EXPECT_EQ(7, own.process);
+    EXPECT_EQ(last.size(), own.len);
+    /* a train of several: what goes the same way stays together */
+    last.resize(100);
+    Bytes other = last;
+    other[1 + 6] ^= 1; /* the number's octet of 8 */
+    Bytes train = last;
+    for (const Bytes &more : {last, other, last}) {
+        train.insert(train.end(), more.begin(), more.end());
+    }
+    own = route(train, 100);
+    EXPECT_EQ(200u, own.len);
+    Bytes rest(train.begin() + 200, train.end());
+    own = route(rest, 100);
+    EXPECT_EQ(6, own.process);
+    EXPECT_EQ(100u, own.len);
+    /* whatever is cut off, it stays inside */
+    for (const Bytes &whole : {first, last}) {
+        for (size_t len = 1; len < 30; len++) {
+            Bytes cut(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(len));
+            const quic_process_route got = route(cut, 1500);
+            EXPECT_EQ(len, got.len);
+            EXPECT_FALSE(got.is_named && len < 9);
+        }
+    }
+}
+
+TEST(Host, TakesStrangersOnlyWhileItListens)
+{
+    Net net;
+    Bytes first;
+    net.filter = [&](Packet &p) {
+        if (p.to_server && first.empty()) {
+            first = p.bytes;
+        }
+        return true;
+    };
+    quic_rx_unit unit{};
+    ASSERT_TRUE(net.handshake());
+    unit.data = first.data();
+    unit.len = unit.seg_len = static_cast<uint32_t>(first.size());
+    EXPECT_TRUE(quic_endpoint_takes(net.server.ep, &unit));
+    quic_endpoint_unlisten(net.server.ep, 0);
+    Bytes stranger = first;
+    stranger[6] ^= 1;
+    unit.data = stranger.data();
+    EXPECT_FALSE(quic_endpoint_takes(net.server.ep, &unit));
+    net.serve(nullptr);
+    EXPECT_TRUE(quic_endpoint_takes(net.server.ep, &unit));
+    quic_endpoint_refuse_new(net.server.ep);
+    EXPECT_FALSE(quic_endpoint_takes(net.server.ep, &unit));
+}
+
 } // namespace

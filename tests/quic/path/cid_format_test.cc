@@ -201,6 +201,36 @@ TEST_F(CidFormat, AClientsSayNothing)
     EXPECT_EQ(routed, 0);
 }
 
+TEST_F(CidFormat, NamesTheProcessWhereSeveralShareAnAddress)
+{
+    Init({}, 1, 3);
+    uint8_t process = 0;
+    quic_cid_format_set_process(&format_, 200);
+    std::set<std::string> seen;
+    int of_clients = 0;
+    for (int i = 0; i < 2000; i++) {
+        const quic_cid cid = Make();
+        EXPECT_TRUE(quic_cid_format_process(cid.bytes, cid.len, &process));
+        EXPECT_EQ(200, process);
+        EXPECT_EQ(1, quic_cid_format_worker(cid.bytes, cid.len, 3));
+        seen.emplace(reinterpret_cast<const char *>(cid.bytes), cid.len);
+        const quic_cid client = Make(false);
+        of_clients += quic_cid_format_process(client.bytes, client.len, &process) ? 1 : 0;
+    }
+    EXPECT_EQ(2000u, seen.size());
+    EXPECT_LT(of_clients, 40) << "RFC 9000 5.1: nothing there to know a client by";
+}
+
+TEST_F(CidFormat, LoadBalancersOctetsAreNotTaken)
+{
+    Init(lb_config(8, 8, false));
+    quic_cid_format_set_process(&format_, 5);
+    for (int i = 0; i < 100; i++) {
+        EXPECT_EQ(Route(Make()), ServerId());
+    }
+    EXPECT_FALSE(format_.has_process);
+}
+
 TEST_F(CidFormat, RefusesImpossibleConfigurations)
 {
     for (const auto &c : {lb_config(0, 8, false), lb_config(16, 3, false), lb_config(1, 3, true),
