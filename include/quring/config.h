@@ -75,8 +75,9 @@ typedef struct quring_limits {
     uint64_t conn_recv_window_bytes;       /* first MAX_DATA */
     uint64_t conn_recv_window_max_bytes;
     uint64_t stream_send_buf_bytes; /* unacknowledged plus unsent bytes a stream may hold */
-    uint64_t conn_send_buf_bytes;   /* the same over all streams of a connection */
-    uint32_t streams_bidi_max;      /* streams the peer may have open at once */
+    uint64_t conn_send_buf_bytes; /* the same over all streams of a connection; when it is used up,
+                                       each may still hold 16 KiB, or its share if that is less */
+    uint32_t streams_bidi_max;    /* streams the peer may have open at once */
     uint32_t streams_uni_max;
     uint32_t reassembly_gaps_max;      /* gaps one stream may have */
     uint32_t reassembly_gaps_conn_max; /* gaps all streams of a connection may have */

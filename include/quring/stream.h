@@ -112,7 +112,8 @@ QURING_EXPORT quring_status quring_stream_stop_sending(quring_stream stream, uin
  *
  * It counts from the next packet on, also for lost bytes that are repeated, and may be changed at any time.
  * What has been sent cannot be overtaken: bytes wait behind those in the congestion window and in queues of
- * the path. Urgent streams share credit (MAX_DATA) and send buffers of the connection with the others.
+ * the path. Credit (MAX_DATA) and send buffers of the connection are shared with less urgent streams:
+ * limits.conn_send_buf_bytes says what each can write in any case.
  *
  * Returns QURING_OK; QURING_E_INVAL (urgency above 7, unknown flags); QURING_E_STATE (not a sending stream,
  * or gone); QURING_E_THREAD. Costs nothing per packet. */

@@ -101,6 +101,8 @@ enum {
  * guesses what it will say could open and reset streams as fast as it can send. */
 #define QUIC_STREAM_TURNOVER_FACTOR 10u
 #define QUIC_STREAM_TURNOVER_PER_S  1000u
+/* What a stream may hold although all streams together hold what they may, at most. */
+#define QUIC_STREAM_OWN_SEND_BYTES 16384u
 /* A connection at rest for so long gives back memory it would want again in a burst. */
 #define QUIC_CONN_TRIM_AFTER_NS (1000 * QUIC_NS_PER_MS)
 /* What is due and could not be done (no room for another packet) is tried again so much later. */

@@ -223,6 +223,16 @@ quic_rc quic_conn_stream_open(quic_conn *conn, bool uni, quic_stream **out)
     return rc;
 }
 
+/* The connection's budget is used up by streams that fill it again as fast as it empties: a little is each
+ * stream's own, so that none waits for ever. The more streams there are when it writes, the less it is. */
+static uint64_t own_room(const quic_conn *conn, const quic_stream *s, uint64_t room)
+{
+    uint64_t own = conn->limits.conn_send_buf_bytes / conn->streams.live_count;
+    uint64_t held = quic_send_buf_held(&s->send);
+    own = own < QUIC_STREAM_OWN_SEND_BYTES ? own : QUIC_STREAM_OWN_SEND_BYTES;
+    return held < own && own - held > room ? own - held : room;
+}
+
 quic_rc quic_conn_stream_write(quic_conn *conn, quic_stream *s, const uint8_t *data, size_t len,
                                uint32_t flags, size_t *out_accepted)
 {
@@ -232,6 +242,9 @@ quic_rc quic_conn_stream_write(quic_conn *conn, quic_stream *s, const uint8_t *d
     }
     uint64_t cap = conn->limits.conn_send_buf_bytes;
     uint64_t room = cap > conn->send_held_bytes ? cap - conn->send_held_bytes : 0;
+    if (QUIC_UNLIKELY(room < QUIC_STREAM_OWN_SEND_BYTES)) {
+        room = own_room(conn, s, room);
+    }
     quic_rc rc = quic_stream_write(s, out_accepted, data, len,
                                    flags & (QUIC_WRITE_FIN | QUIC_WRITE_LEND), room);
     if (rc == QUIC_OK || rc == QUIC_E_AGAIN) {

@@ -1,5 +1,6 @@
 /* Streams of different urgency on one connection (RFC 9218 4, 10). */
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -17,14 +18,17 @@ constexpr uint64_t kTurn = 16384;
 
 /* A server that sends, with room for all of it. */
 struct Line {
-    Line()
-        : net([](sim::Options &o) {
+    explicit Line(const std::function<void(sim::Options &)> &change = nullptr)
+        : net([&](sim::Options &o) {
               o.server.limits.stream_send_buf_bytes = 4 << 20;
               o.server.limits.conn_send_buf_bytes = 16 << 20;
               o.clients[0].limits.stream_recv_window_bytes = 4 << 20;
               o.clients[0].limits.stream_recv_window_max_bytes = 4 << 20;
               o.clients[0].limits.conn_recv_window_bytes = 16 << 20;
               o.clients[0].limits.conn_recv_window_max_bytes = 16 << 20;
+              if (change) {
+                  change(o);
+              }
           })
     {
         net.keep_sent = false;
@@ -153,6 +157,42 @@ TEST(Priority, LostBytesOfAnUrgentStreamGoBeforeNewOnesOfOthers)
     EXPECT_LT(line.Sent(bulk), 2u << 20);
     line.net.filter = nullptr;
     ASSERT_TRUE(line.net.run_until([&] { return line.Arrived(bulk); }));
+}
+
+/* Streams that are refilled whenever they can be leave nothing of the connection's budget: a small answer must not
+ * wait for them to end. */
+TEST(Priority, AFullBudgetLeavesEachStreamItsOwn)
+{
+    Line line([](sim::Options &o) { o.server.limits.conn_send_buf_bytes = 512 << 10; });
+    uint64_t bulk[4];
+    for (uint64_t &id : bulk) { /* more than may be held, refilled on WRITABLE */
+        id = line.Send(1 << 20, 3, true);
+    }
+    line.net.run_for(60 * kMs);
+    ASSERT_FALSE(line.Arrived(bulk[0]));
+    const std::string answer(12000, 'a');
+    const uint64_t small = line.net.write(line.net.server, answer, true);
+    EXPECT_EQ(line.net.server.to_write[small].second, answer.size());
+    EXPECT_EQ(line.Set(small, 0, true), QUIC_OK);
+    ASSERT_TRUE(line.net.run_until([&] { return line.Arrived(small); }, kS));
+    EXPECT_FALSE(line.Arrived(bulk[0]));
+    /* More than that goes on, too, a share at a time. */
+    const uint64_t large = line.Send(60000, 0, true);
+    ASSERT_TRUE(line.net.run_until([&] { return line.Arrived(large); }, 5 * kS));
+    EXPECT_FALSE(line.Arrived(bulk[3]));
+    /* With many streams it is less. */
+    const uint64_t cap = 512 << 10;
+    for (int i = 0; i < 90; i++) {
+        const std::string data(20000, 'b');
+        const uint64_t id = line.net.write(line.net.server, data, true);
+        const uint64_t live = line.net.server.open.size();
+        const uint64_t taken = line.net.server.to_write[id].second;
+        EXPECT_GE(taken, std::min<uint64_t>(16384, cap / live)) << i;
+        if (i >= 60) { /* by then the budget is full */
+            EXPECT_EQ(taken, cap / live) << i;
+        }
+    }
+    ASSERT_TRUE(line.net.run_until([&] { return line.Arrived(bulk[3]); }));
 }
 
 TEST(Priority, IsJudgedAndTold)
