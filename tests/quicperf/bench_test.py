@@ -28,8 +28,10 @@ class Page(unittest.TestCase):
             with open(os.path.join(folder, "page.md"), encoding="utf-8") as file:
                 page = file.read()
         for start in ("| processor |", "| limit |", "| down, ", "| up, ", "| TCP+TLS 1.3, down |",
-                      "| 10 |", "| full (P-256) |", "| resumed |", "| 1 connection, 1 outstanding |",
-                      "| TCP+TLS 1.3, 1 connection", "| 1000 |"):
+                      "| boringssl | down |", "| 10 |", "| full (P-256) |", "| resumed |",
+                      "| 1 connection, 64 outstanding |", "| raw UDP, polling |",
+                      "| io_uring, --spin auto |", "| TCP+TLS 1.3, sleeping |", "| 1000 |",
+                      "| 16 bulk streams, urgent |", "| bulk, 16 connections per worker (MB) | 2 |"):
             rows = [line for line in page.splitlines() if line.startswith(start)]
             self.assertTrue(rows, start)
             if start != "| processor |":

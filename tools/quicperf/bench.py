@@ -2,10 +2,12 @@
 """The benchmark page: runs quicperf in every shape that matters and writes docs/benchmarks.md.
 
 Usage: tools/bazel run //tools/quicperf:bench -- [--out FILE] [--rounds N] [--time SECONDS] [--quick]
+                                                 [--only PART-OF-A-TITLE]
 
 What is compared is run in turns within each round, so that a machine whose speed changes with its other
 tenants changes it for all of them; ratios are taken within a round. Every figure is the median of the
 rounds with the least and the most beside it. Servers run on the first of two CPUs, clients on the second.
+What a second of the server's CPU brings is taken between two moments of the transfer, without handshakes.
 Nothing but this repository is needed; iperf3 is measured, too, where it is installed.
 """
 
@@ -40,6 +42,37 @@ def read_json(path):
         return json.load(file)
 
 
+def worker_cpu_s(pid):
+    """{thread: CPU seconds so far} of the workers of a process."""
+    found = {}
+    for task in os.listdir("/proc/%d/task" % pid):
+        folder = "/proc/%d/task/%s/" % (pid, task)
+        if first_line(folder + "comm").startswith("quring-"):
+            found[task] = int(first_line(folder + "schedstat").split()[0]) / 1e9
+    return found
+
+
+def hold_workers(pid):
+    """Gives each worker 2 ms of CPU in 10 ms (SCHED_DEADLINE, sched(7))."""
+    for thread in worker_cpu_s(pid):
+        subprocess.run(["chrt", "-d", "-T", "2000000", "-D", "10000000", "-P", "10000000", "-p", "0",
+                        thread], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+
+
+def may_hold():
+    """Whether hold_workers works here: it needs root."""
+    process = subprocess.Popen(["sleep", "1"])
+    try:
+        return subprocess.run(["chrt", "-d", "-T", "2000000", "-D", "10000000", "-P", "10000000", "-p",
+                               "0", str(process.pid)], stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL, check=False).returncode == 0
+    except OSError:
+        return False
+    finally:
+        process.kill()
+        process.wait()
+
+
 class Bench:
     def __init__(self, quicperf, options):
         self.quicperf = quicperf
@@ -54,8 +87,10 @@ class Bench:
     def start_server(self, *args):
         """(process, port, path of the document it leaves)"""
         out = self.path("server.json")
+        if "-w" not in args:
+            args = ("--cpu", str(self.cpus[0]), *args)
         process = subprocess.Popen(
-            [self.quicperf, "server", "-p", "0", "--cpu", str(self.cpus[0]), "--json", out, *args],
+            [self.quicperf, "server", "-p", "0", "--json", out, *args],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
         line = process.stdout.readline()
         found = re.search(r" port (\d+)", line)
@@ -90,6 +125,53 @@ class Bench:
         result["server_io_syscalls"] = server["io_syscalls"]
         result["server_packets"] = server["packets_sent"] + server["packets_recv"]
         return result
+
+    def windowed(self, server_args, client_args, hold=False):
+        """Like pair, and what the server's CPU did between the first and the last line of the client:
+        window_s, window_bytes, window_requests, server_cpu_s. `hold`: each worker gets a fifth of a CPU."""
+        process, port, _ = self.start_server(*server_args)
+        lines = []
+        try:
+            if hold:
+                hold_workers(process.pid)
+            if "-w" not in client_args:
+                client_args = ("--cpu", str(self.cpus[-1]), *client_args)
+            client = subprocess.Popen(
+                [self.quicperf, "client", "127.0.0.1:%d" % port, "-i", "%gs" % (self.seconds / 8),
+                 "-q", "--jsonl", "-", *client_args],
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True)
+            for line in client.stdout:
+                lines.append((json.loads(line), worker_cpu_s(process.pid)))
+            error = client.communicate(timeout=LIMIT_S)[1]
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=LIMIT_S)
+        if client.returncode != 0:
+            raise Failed("client %s: %s" % (" ".join(client_args), error.strip()))
+        result = lines.pop()[0]
+        if len(lines) < 2:
+            raise Failed("client %s: too short" % " ".join(client_args))
+        first, last = lines[0][1], lines[-1][1]
+        threads = [last[name] - first.get(name, 0) for name in sorted(last)]
+        result.update(
+            window_s=lines[-1][0]["t1"] - lines[0][0]["t1"],
+            window_bytes=sum(record["bytes"] for record, _ in lines[1:]),
+            window_requests=sum(record["requests"] for record, _ in lines[1:]),
+            server_cpu_s=sum(threads))
+        return result
+
+    def pingpong(self, *args):
+        """The document of raw datagrams there and back."""
+        out = self.path("pingpong.json")
+        run = subprocess.run(
+            [self.quicperf, "limit", "--pingpong", "-t", "%gs" % self.seconds, "--cpu",
+             "%d,%d" % (self.cpus[0], self.cpus[-1]), "--json", out, *args],
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, universal_newlines=True,
+            timeout=LIMIT_S, check=False)
+        if run.returncode != 0:
+            raise Failed("pingpong: " + run.stderr.strip())
+        document = read_json(out)
+        return dict(document["summary"], latency=document["latency_us"])
 
     def limit(self, *args):
         out = self.path("limit.json")
@@ -199,15 +281,43 @@ def bulk(bench, payload, backends):
                   "server syscalls per packet"], rows)
 
 
+def aeads(bench):
+    """Each AEAD that this build and CPU have, beside the limit with the same one."""
+    runs = {}
+
+    def add(aead):
+        base = ("--payload", "1452", "--aead", aead)
+        time_args = ("-t", "%gs" % bench.seconds)
+        runs[aead, "limit"] = lambda: bench.limit(*base)
+        for direction in "down", "up":
+            runs[aead, direction] = lambda direction=direction: bench.pair(
+                base, base + time_args + ("tput", "-d", direction))["goodput_bps"]
+
+    missing = []
+    for aead in "ipsec-mb", "boringssl":
+        try:
+            bench.limit("--payload", "1452", "--aead", aead, "-t", "50ms")
+            add(aead)
+        except Failed as why:
+            missing.append([aead, "-", "not here: " + str(why).split(": ")[-1], "-"])
+    values = bench.rounds_of("AEADs", runs)
+    return table(["AES-128-GCM by", "", "Gbit/s", "of the limit with the same"],
+                 missing + [[aead, what, spread(found, 1e-9), ratio(found, values[aead, "limit"])]
+                            for (aead, what), found in values.items()])
+
+
+def per_cpu(found, what="bytes", scale=1.0):
+    return [r["window_" + what] * scale / r["server_cpu_s"] for r in found]
+
+
 def many(bench, counts):
     """Bulk over more and more connections, per second of the server's CPU."""
     def run(conns):
-        return lambda: bench.pair(("--payload", "1452"),
-                                  ("--payload", "1452", "tput", "-c", str(conns), "-t",
-                                   "%gs" % bench.seconds))
+        return lambda: bench.windowed(("--payload", "1452"),
+                                      ("--payload", "1452", "tput", "-c", str(conns), "-t",
+                                       "%gs" % bench.seconds))
     values = bench.rounds_of("connections", {conns: run(conns) for conns in counts})
-    rates = {conns: [r["bytes"] * 8 / r["server_cpu_s"] for r in found]
-             for conns, found in values.items()}
+    rates = {conns: per_cpu(found, scale=8) for conns, found in values.items()}
     return table(["connections", "Gbit/s", "Gbit per server CPU second", "of one connection", "lost"],
                  [[str(conns), spread([r["goodput_bps"] for r in found], 1e-9),
                    spread(rates[conns], 1e-9), ratio(rates[conns], rates[counts[0]]),
@@ -232,27 +342,110 @@ def handshakes(bench):
 def requests(bench):
     sizes = ("--req", "64", "--resp", "64")
     time_args = ("-t", "%gs" % bench.seconds)
+    values = {}
     runs = {}
 
     def add(name, server_args, *args):
-        runs[name] = lambda: bench.pair(server_args, args + sizes + time_args)
+        run = bench.pair if "--tcp" in args else bench.windowed
+        runs[name] = lambda: run(server_args, args + sizes + time_args)
 
-    add("1 connection, 1 outstanding", (), "rr")
-    add("1 connection, 1 outstanding, spinning 50 us", ("--spin", "50"), "rr", "--spin", "50")
-    add("1 connection, 64 outstanding", (), "rr", "-s", "64")
     add("100 connections, 1 outstanding each", (), "rr", "-c", "100")
     add("1000 connections, 1 outstanding each", (), "rr", "-c", "1000")
-    add("TCP+TLS 1.3, 1 connection, 1 outstanding", ("--tcp",), "rr", "--tcp")
+    add("1 connection, 64 outstanding", (), "rr", "-s", "64")
     add("TCP+TLS 1.3, 100 connections, 1 outstanding each", ("--tcp",), "rr", "-c", "100", "--tcp")
     values = bench.rounds_of("requests", runs)
     rows = []
     for name, found in values.items():
-        cpu = "-" if "TCP" in name else spread([r["requests"] / r["server_cpu_s"] for r in found], 1, 0)
-        rows.append([name, spread([r["requests_per_s"] for r in found], 1, 0), cpu,
-                     spread([r["latency"]["p50"] for r in found], 1, 1),
-                     spread([r["latency"]["p99"] for r in found], 1, 1)])
-    return table(["64-byte requests and answers", "per second", "per server CPU second", "p50 us",
-                  "p99 us"], rows)
+        cpu = "-" if "TCP" in name else spread(per_cpu(found, "requests"), 1, 0)
+        rows.append([name, spread([r["requests_per_s"] for r in found], 1, 0), cpu])
+    return table(["64-byte requests and answers", "per second", "per server CPU second"], rows)
+
+
+def one_request(bench):
+    """One outstanding request, beside a raw datagram there and back that waits in the same way."""
+    sizes = ("--req", "64", "--resp", "64", "-t", "%gs" % bench.seconds)
+    polling = ("--spin", "1000")
+    runs = {
+        "raw UDP, sleeping": bench.pingpong,
+        "raw UDP, polling": lambda: bench.pingpong(*polling),
+        "io_uring, sleeping": lambda: bench.pair((), ("rr", *sizes)),
+        "io_uring, polling": lambda: bench.pair(polling, ("rr", *sizes, *polling)),
+        "io_uring, --spin auto": lambda: bench.pair(("--spin", "auto"),
+                                                    ("rr", *sizes, "--spin", "auto")),
+        "epoll, sleeping": lambda: bench.pair(("--io", "epoll"), ("rr", *sizes, "--io", "epoll")),
+        "epoll, polling": lambda: bench.pair(("--io", "epoll", *polling),
+                                             ("rr", *sizes, "--io", "epoll", *polling)),
+        "TCP+TLS 1.3, sleeping": lambda: bench.pair(("--tcp",), ("rr", *sizes, "--tcp")),
+    }
+    values = bench.rounds_of("one request", runs)
+    half = {name: [r["latency"]["p50"] for r in found] for name, found in values.items()}
+    return table(["one request, 64 bytes each way", "p50 us", "p99 us", "p50 by that of raw UDP"],
+                 [[name, spread(half[name], 1, 1), spread([r["latency"]["p99"] for r in found], 1, 1),
+                   ratio(half[name], half["raw UDP, " + ("sleeping" if "sleeping" in name
+                                                         else "polling")])]
+                  for name, found in values.items()])
+
+
+def priorities(bench):
+    """Small requests at fixed times beside endless transfers on the same connection."""
+    load = ("latency", "-R", "500", "-s", "32", "--req", "64", "--resp", "64", "-t",
+            "%gs" % bench.seconds, "--payload", "1452")
+    server = ("--payload", "1452")
+    line = ("--rate", "200M", "--delay", "2ms", "--queue", "64")
+    runs = {}
+    for bulk in 1, 4, 16:
+        for urgent in False, True:
+            flag = ("--urgent", "64K") if urgent else ()
+            runs["%d bulk streams, %s" % (bulk, "urgent" if urgent else "alike")] = (
+                lambda bulk=bulk, flag=flag: bench.pair(
+                    server + flag, load + ("--bulk", str(bulk)) + flag + line))
+    values = bench.rounds_of("priorities", runs)
+    return table(["requests beside", "p50 us", "p99 us", "answered in time", "bulk Gbit/s"],
+                 [[name, *(spread([r["latency"][p] for r in found], 1, 0) for p in ("p50", "p99")),
+                   "%.1f %%" % (100 * sum(r["requests"] for r in found) / sum(
+                       r["requests"] + r["requests_unsent"] + r["requests_unanswered"]
+                       for r in found)),
+                   spread([r["bulk_bytes"] * 8 / r["seconds"] for r in found], 1e-9)]
+                  for name, found in values.items()])
+
+
+WORKERS = """Two workers have two threads, rings and sockets, and share nothing that is written while packets
+move. Here client and server have two CPUs together: left alone, two workers cannot be twice as fast. %s
+Connections per worker are the same; the client has two threads in all runs.
+"""
+HELD = """So each worker is held to a fifth of a CPU (SCHED_DEADLINE), which leaves the client more than it needs:
+two workers then have twice the CPU time of one, and what they make of it shows by the clock."""
+NOT_HELD = """(Run as root, workers are held to a fifth of a CPU each, and the clock shows what two are worth.) What would
+keep them from it elsewhere (locks, cache lines that travel, datagrams handed from one to the other) shows in
+what a second of CPU brings: as much with two workers as with one."""
+
+
+def workers(bench):
+    hold = may_hold()
+    client = ("-w", "2", "-t", "%gs" % bench.seconds, "--payload", "1452")
+    loads = {
+        "bulk, 16 connections per worker (MB)": ("bytes", 1e-6, 16, ("tput",)),
+        "requests of 64 bytes, 100 connections per worker": (
+            "requests", 1, 100, ("rr", "--req", "64", "--resp", "64")),
+    }
+    runs = {}
+    for name, (_, _, conns, args) in loads.items():
+        for count in 1, 2:
+            runs[name, count] = lambda args=args, conns=conns, count=count: bench.windowed(
+                ("-w", str(count), "--payload", "1452"),
+                client + args + ("-c", str(conns * count)), hold)
+    values = bench.rounds_of("workers", runs)
+    rows = []
+    for (name, count), found in values.items():
+        what, scale = loads[name][:2]
+        clock = {n: [r["window_" + what] * scale / r["window_s"] for r in values[name, n]]
+                 for n in (1, count)}
+        cpu = {n: per_cpu(values[name, n], what, scale) for n in (1, count)}
+        rows.append([name, str(count), spread(clock[count], 1, 0), ratio(clock[count], clock[1]),
+                     spread(cpu[count], 1, 0), ratio(cpu[count], cpu[1])])
+    return WORKERS % (HELD if hold else NOT_HELD) + "\n" + table(
+        ["load", "workers", "per second", "of one worker", "per server CPU second", "of one worker"],
+        rows)
 
 
 def open_loop(bench, rates):
@@ -279,6 +472,22 @@ def first_line(path):
         return "?"
 
 
+def caches(cpu):
+    folder = "/sys/devices/system/cpu/cpu%d/cache" % cpu
+    found = ["L%s %s" % (first_line(os.path.join(folder, name, "level")),
+                         first_line(os.path.join(folder, name, "size")))
+             for name in sorted(os.listdir(folder) if os.path.isdir(folder) else [])
+             if re.match(r"index\d+$", name) and
+             first_line(os.path.join(folder, name, "type")) != "Instruction"]
+    return ", ".join(found) or "?"
+
+
+def quring(bench):
+    done = subprocess.run([bench.quicperf, "version"], stdout=subprocess.PIPE,
+                          stderr=subprocess.DEVNULL, universal_newlines=True, check=False)
+    return done.stdout.strip().splitlines()[0] if done.stdout.strip() else "?"
+
+
 def machine(bench):
     model = "?"
     flags = set()
@@ -298,6 +507,9 @@ def machine(bench):
         ("net.core.rmem_max, wmem_max", "%s, %s" % (first_line(limits + "rmem_max"),
                                                     first_line(limits + "wmem_max"))),
         ("loopback MTU", first_line("/sys/class/net/lo/mtu")),
+        ("caches", caches(bench.cpus[0])),
+        ("memory", "%.1f GiB" % (os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30)),
+        ("quring", quring(bench)),
         ("rounds, seconds of a run", "%d, %g" % (bench.rounds, bench.seconds)),
         ("date", time.strftime("%Y-%m-%d")),
     ]
@@ -318,31 +530,53 @@ minute: compare ratios, not rates. `limit` is what encryption and UDP alone allo
 """
 
 
-def parts(bench, quick):
-    """The page, part by part, as they are measured."""
+def memory(bench):
+    say("idle connections")
+    alone = bench.rss_with(1)
+    full = bench.rss_with(IDLE_CONNECTIONS)
+    return ("%d idle connections take %.2f KiB of the server each (one run).\n"
+            % (IDLE_CONNECTIONS, (full - alone) / IDLE_CONNECTIONS))
+
+
+OPEN_LOOP = """Requests at fixed times over 10 connections (an open loop: one that waits for those before it counts
+from when it was due):
+"""
+
+URGENT = """500 requests per second beside endless transfers on the same connection: all streams alike, and with
+`--urgent 64K` (what is short goes first). The line has 200 Mbit/s, 2 ms each way and a queue of 64 packets,
+which nobody can overtake. (Over loopback the queue is the client's socket, and urgency changes nothing.)
+"""
+
+
+def sections(bench, quick):
+    """[(title, [text, or function that measures and gives one])]"""
     backends = ["uring", "epoll"]
+    payloads = [1452] if quick else [1200, 1452, 4000, 8900]
+    counts = [1, 10] if quick else [1, 10, 100, 1000, 10000]
+    rates = [1000, 10000] if quick else [1000, 10000, 50000, 100000]
+    found = [
+        ("The machine", [lambda: machine(bench)]),
+        ("One connection, one stream",
+         [lambda payload=payload: bulk(bench, payload, backends) for payload in payloads]),
+        ("Who encrypts, payload 1452", [lambda: aeads(bench)]),
+        ("Many connections, down, payload 1452", [lambda: many(bench, counts)]),
+        ("Handshakes, 64 at once", [lambda: handshakes(bench)]),
+        ("Requests", [lambda: requests(bench), lambda: one_request(bench), OPEN_LOOP,
+                      lambda: open_loop(bench, rates)]),
+        ("Urgent requests beside bulk, payload 1452", [URGENT, lambda: priorities(bench)]),
+        ("Two workers, payload 1452", [lambda: workers(bench)]),
+    ]
+    return found if quick else found + [("Memory", [lambda: memory(bench)])]
+
+
+def parts(bench, options):
+    """The page, part by part, as they are measured."""
     yield INTRO
-    yield "## The machine\n"
-    yield machine(bench)
-    yield "## One connection, one stream\n"
-    for payload in [1452] if quick else [1200, 1452, 4000, 8900]:
-        yield bulk(bench, payload, backends)
-    yield "## Many connections, down, payload 1452\n"
-    yield many(bench, [1, 10] if quick else [1, 10, 100, 1000, 10000])
-    yield "## Handshakes, 64 at once\n"
-    yield handshakes(bench)
-    yield "## Requests\n"
-    yield requests(bench)
-    yield ("Requests at fixed times over 10 connections (an open loop: one that waits for those "
-           "before it counts from when it was due):\n")
-    yield open_loop(bench, [1000, 10000] if quick else [1000, 10000, 50000, 100000])
-    if not quick:
-        say("idle connections")
-        alone = bench.rss_with(1)
-        full = bench.rss_with(IDLE_CONNECTIONS)
-        yield "## Memory\n"
-        yield ("%d idle connections take %.2f KiB of the server each (one run).\n"
-               % (IDLE_CONNECTIONS, (full - alone) / IDLE_CONNECTIONS))
+    for title, texts in sections(bench, options.quick):
+        if options.only is None or options.only.lower() in title.lower():
+            yield "## %s\n" % title
+            for text in texts:
+                yield text if isinstance(text, str) else text()
 
 
 def main():
@@ -350,7 +584,8 @@ def main():
     parser.add_argument("quicperf", type=os.path.abspath)
     parser.add_argument("--out", default="-", help="the page; - for standard output")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--time", type=float, default=2, help="seconds of one run")
+    parser.add_argument("--time", type=float, default=1.2, help="seconds of one run")
+    parser.add_argument("--only", metavar="TITLE", help="only the parts whose title has this in it")
     parser.add_argument("--quick", action="store_true", help="a few shapes only")
     options = parser.parse_args()
     if options.rounds < 1 or options.time <= 0:
@@ -364,7 +599,7 @@ def main():
     try:
         # What was measured is on the page even if the rest fails.
         with open(at, "w", encoding="utf-8") if at else contextlib.nullcontext(sys.stdout) as file:
-            for number, part in enumerate(parts(bench, options.quick)):
+            for number, part in enumerate(parts(bench, options)):
                 file.write(("\n" if number > 0 else "") + part)
                 file.flush()
     except (Failed, OSError) as why:
