@@ -39,14 +39,16 @@ def wait_for_idle(server, client, deadline_s):
 
 def one_run(quicperf, io, conns, quiet_s):
     """KiB per connection, and wakeups in quiet_s with all of them there."""
-    common = ("--io", io, "-w", "1", "--idle-timeout", "120s")
+    idle_s = 120 + conns // 500  # none of them may be due while others are still opened
+    common = ("--io", io, "-w", "1", "--idle-timeout", "%ds" % idle_s)
     with harness.Server(quicperf, *common) as server:
         harness.run_client(quicperf, server.target, "idle", "-c", "1", "-t", "2500ms")
         alone = server.rss_kib()
         empty_wakes = worker_wakes(server, 2)
     with harness.Server(quicperf, *common) as server:
         client = harness.hold_connections(quicperf, server.target, conns, "-t", "100s",
-                                          "--idle-timeout", "120s", "--keep-alive", "110s",
+                                          "--idle-timeout", "%ds" % idle_s,
+                                          "--keep-alive", "%ds" % (idle_s - 10),
                                           "--timeout", "60s")
         try:
             wait_for_idle(server, client, 60)

@@ -74,7 +74,7 @@ const qp_rule qp_rules[] = {
      "how often QUIC and TCP take turns; default 3"},
     {"-t", "--time", QP_C | QP_D | QP_L | QP_X | QP_SOCK_C, QP_TIME, QP_AT(duration_ns), 1000000,
      24 * QP_HOUR, "1ms..24h", "length of a run; default 10s (demo, limit, compare: 3s)"},
-    {"-c", "--conns", QP_C | QP_X | QP_SOCK_C, QP_U32, QP_AT(conns), 1, 1000000, "1..1000000",
+    {"-c", "--conns", QP_C | QP_X | QP_SOCK_C, QP_U32, QP_AT(conns), 1, QP_CONNS_MAX, "1..1000000",
      "connections; default 1"},
     {"-s", "--streams", QP_C | QP_SOCK_C, QP_U32, QP_AT(streams), 1, 65536, "1..65536",
      "streams, or outstanding requests, per connection; default 1"},

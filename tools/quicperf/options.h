@@ -23,6 +23,7 @@ extern "C" {
 
 #define QP_PORT_DEFAULT 4433u
 #define QP_OPERANDS_MAX 256u
+#define QP_CONNS_MAX    1000000u
 #define QP_SPIN_AUTO    UINT32_MAX
 
 typedef enum qp_command {

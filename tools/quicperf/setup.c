@@ -46,6 +46,7 @@ static void qp_limits_from(quring_limits *limits, const qp_options *o)
     if (o->command != QP_CMD_SERVER || o->limits != QP_LIMITS_INTERNET) {
         quring_limits_for_loopback(limits);
     }
+    limits->connections_max = QP_CONNS_MAX; /* memory is what bounds them */
     limits->handshake_timeout_ns = o->timeout_ns;
     limits->idle_timeout_ns = o->idle_timeout_ns;
     limits->keep_alive_ns = o->keep_alive_ns;
