@@ -5,12 +5,14 @@
 """
 import os
 import re
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 import unittest
+
+sys.dont_write_bytecode = True
+import programs
 
 STREAMS, SESSIONS, ENGINE = "", "", ""
 RUNS = 20
@@ -43,41 +45,24 @@ SESSION_CLIENT = [
 ]
 
 
-def free_port():
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
-
-
-def is_bound(port):
-    """Whether somebody listens. To try the port oneself would take it from the server for a moment."""
-    with open("/proc/net/udp", encoding="ascii") as table:
-        return any(line.split()[1].endswith(f":{port:04X}") for line in list(table)[1:])
-
 
 class Appendix(unittest.TestCase):
     def setUp(self):
         self.scratch = tempfile.TemporaryDirectory()
-        self.key = os.path.join(self.scratch.name, "key.pem")
-        self.cert = os.path.join(self.scratch.name, "cert.pem")
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
-                        "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=localhost",
-                        "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-days", "2",
-                        "-keyout", self.key, "-out", self.cert],
-                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+        self.key, self.cert = programs.make_identity(self.scratch.name)
         self.env = dict(os.environ, QUIC_ENGINE=ENGINE, SSL_CERT_FILE=self.cert)
 
     def tearDown(self):
         self.scratch.cleanup()
 
     def run_pair(self, program):
-        port = free_port()
+        port = programs.free_port()
         server = subprocess.Popen([program, "server", "127.0.0.1", str(port), self.key, self.cert],
                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=self.env,
                                   universal_newlines=True)
         try:
             until = time.monotonic() + LIMIT_S
-            while not is_bound(port) and time.monotonic() < until:
+            while not programs.is_bound(port) and time.monotonic() < until:
                 time.sleep(0.01)
             client = subprocess.run([program, "client", "127.0.0.1", str(port)],
                                     stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=self.env,

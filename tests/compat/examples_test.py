@@ -4,40 +4,26 @@
     examples_test.py ECHO_TCP_STYLE EPOLL_SERVER STREAMS LIBQUIC_ENGINE.SO
 """
 import os
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 import unittest
 
+sys.dont_write_bytecode = True
+import programs
+
 ECHO, EPOLL, STREAMS, ENGINE = "", "", "", ""
 LIMIT_S = 30
 
-
-def free_port():
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
-
-
-def is_bound(port):
-    """Whether somebody listens. To try the port oneself would take it from the server for a moment."""
-    with open("/proc/net/udp", encoding="ascii") as table:
-        return any(line.split()[1].endswith(f":{port:04X}") for line in list(table)[1:])
 
 
 class Examples(unittest.TestCase):
     def setUp(self):
         self.scratch = tempfile.TemporaryDirectory()
-        self.key = os.path.join(self.scratch.name, "key.pem")
-        self.cert = os.path.join(self.scratch.name, "cert.pem")
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
-                        "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=localhost",
-                        "-days", "2", "-keyout", self.key, "-out", self.cert],
-                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+        self.key, self.cert = programs.make_identity(self.scratch.name)
         self.env = dict(os.environ, QUIC_ENGINE=ENGINE, SSL_CERT_FILE=self.cert)
-        self.port = str(free_port())
+        self.port = str(programs.free_port())
         self.server = None
 
     def tearDown(self):
@@ -50,7 +36,7 @@ class Examples(unittest.TestCase):
         self.server = subprocess.Popen([*command, "127.0.0.1", self.port, self.key, self.cert],
                                        env=self.env)
         until = time.monotonic() + LIMIT_S
-        while not is_bound(int(self.port)) and time.monotonic() < until:
+        while not programs.is_bound(int(self.port)) and time.monotonic() < until:
             time.sleep(0.01)
         time.sleep(0.1)
 

@@ -18,6 +18,9 @@ import tempfile
 import threading
 import time
 
+sys.dont_write_bytecode = True
+import programs
+
 BODY_BYTES = 128 << 20
 
 # Two processes pass a byte to and fro.
@@ -86,12 +89,7 @@ class HttpsServer(threading.Thread):
 
     def __init__(self, scratch):
         super().__init__(daemon=True)
-        self.cert, key = os.path.join(scratch, "cert.pem"), os.path.join(scratch, "key.pem")
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
-                        "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=localhost",
-                        "-addext", "subjectAltName=DNS:localhost", "-days", "2",
-                        "-keyout", key, "-out", self.cert],
-                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+        key, self.cert = programs.make_identity(scratch)
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(self.cert, key)
         self.listener = socket.create_server(("127.0.0.1", 0))

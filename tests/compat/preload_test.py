@@ -16,6 +16,9 @@ import threading
 import time
 import unittest
 
+sys.dont_write_bytecode = True
+import programs
+
 LIBRARY, ENGINE = "", ""
 LIMIT_S = 30
 
@@ -195,13 +198,7 @@ class HttpsServer(threading.Thread):
 class Preload(unittest.TestCase):
     def setUp(self):
         self.scratch = tempfile.TemporaryDirectory()
-        self.key = os.path.join(self.scratch.name, "key.pem")
-        self.cert = os.path.join(self.scratch.name, "cert.pem")
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
-                        "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=localhost",
-                        "-addext", "subjectAltName=DNS:localhost", "-days", "2",
-                        "-keyout", self.key, "-out", self.cert],
-                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+        self.key, self.cert = programs.make_identity(self.scratch.name)
         self.https = HttpsServer(self.cert, self.key)
         self.https.start()
 

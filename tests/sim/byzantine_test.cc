@@ -4,9 +4,8 @@
 
 #include <gtest/gtest.h>
 
-#include "tests/sim/guard.h"
+#include "tests/sim/run.h"
 #include "tests/sim/violations.h"
-#include "tests/sim/world.h"
 
 namespace
 {
@@ -54,23 +53,6 @@ sim::ConnPlan byzantine_conn(uint32_t client, const sim::ByzantinePlan &plan)
     return c;
 }
 
-struct Outcome {
-    sim::Stats stats;
-    bool ok = false;
-    std::string text;
-};
-
-Outcome run(const sim::Options &o)
-{
-    sim::SeedGuard guard(o.seed, o.tls);
-    Outcome out;
-    sim::World world(o);
-    out.ok = world.run();
-    out.text = world.failure();
-    out.stats = world.stats();
-    return out;
-}
-
 TEST(Byzantine, EachViolationIsAnsweredWithItsError)
 {
     unsigned count = 0;
@@ -87,7 +69,7 @@ TEST(Byzantine, EachViolationIsAnsweredWithItsError)
             plan.violation = static_cast<int>(i);
             plan.count = 100;
             o.conns.push_back(byzantine_conn(1, plan));
-            Outcome out = run(o);
+            sim::Outcome out = sim::run(o);
             EXPECT_TRUE(out.ok) << out.text;
             EXPECT_EQ(out.stats.violations, 1u);
             EXPECT_EQ(out.stats.conns_done, 1u);
@@ -100,7 +82,7 @@ TEST(Byzantine, EachViolationIsAnsweredWithItsError)
 TEST(Byzantine, HonestPeersFinishBesideEveryKindOfRudeness)
 {
     sim::Options clean = honest_options(3);
-    Outcome base = run(clean);
+    sim::Outcome base = sim::run(clean);
     ASSERT_TRUE(base.ok) << base.text;
     ASSERT_EQ(base.stats.conns_done, 3u);
     quic_ns clean_ns = base.stats.last_done_ns - kS; // the clock starts at one second
@@ -120,7 +102,7 @@ TEST(Byzantine, HonestPeersFinishBesideEveryKindOfRudeness)
             plan.repeat = rewrites == 3 ? 0.5 : 0;
             plan.drop = rewrites == 3 ? 0.1 : 0;
             o.conns.push_back(byzantine_conn(3, plan));
-            Outcome out = run(o);
+            sim::Outcome out = sim::run(o);
             EXPECT_TRUE(out.ok) << out.text;
             EXPECT_EQ(out.stats.conns_done, 3u);
             EXPECT_LE(out.stats.last_done_ns - kS, 3 * clean_ns);

@@ -3,8 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "tests/sim/guard.h"
-#include "tests/sim/world.h"
+#include "tests/sim/run.h"
 
 namespace
 {
@@ -46,23 +45,6 @@ sim::Options quiet_options(quic_ns life, bool slow = false)
     return o;
 }
 
-struct Outcome {
-    sim::Stats stats;
-    bool ok = false;
-    std::string text;
-};
-
-Outcome run(const sim::Options &o)
-{
-    sim::SeedGuard guard(o.seed, o.tls);
-    Outcome out;
-    sim::World world(o);
-    out.ok = world.run();
-    out.text = world.failure();
-    out.stats = world.stats();
-    return out;
-}
-
 TEST(Fate, WithItsSecretARestartedServerResetsEveryConnection)
 {
     sim::Options o = quiet_options(20 * kS, true);
@@ -70,7 +52,7 @@ TEST(Fate, WithItsSecretARestartedServerResetsEveryConnection)
     crash.at_ns = 500 * kMs;
     crash.down_ns = 50 * kMs;
     o.crashes.push_back(crash);
-    Outcome out = run(o);
+    sim::Outcome out = sim::run(o);
     EXPECT_TRUE(out.ok) << out.text;
     EXPECT_EQ(out.stats.resets, 4u); // RFC 9000 10.3
     EXPECT_EQ(out.stats.conns, 8u);  // each began anew ...
@@ -84,7 +66,7 @@ TEST(Fate, WithoutItsSecretNobodyBelievesItAndConnectionsTimeOut)
     crash.at_ns = 500 * kMs;
     crash.keep_secret = false;
     o.crashes.push_back(crash);
-    Outcome out = run(o);
+    sim::Outcome out = sim::run(o);
     EXPECT_TRUE(out.ok) << out.text;
     EXPECT_EQ(out.stats.resets, 0u); // RFC 9000 10.3.1
     EXPECT_EQ(out.stats.conns, 8u);
@@ -99,7 +81,7 @@ TEST(Fate, ACrashedClientComesBackAndItsOldConnectionsGo)
     crash.host = 1;
     crash.at_ns = 500 * kMs;
     o.crashes.push_back(crash);
-    Outcome out = run(o);
+    sim::Outcome out = sim::run(o);
     EXPECT_TRUE(out.ok) << out.text;
     EXPECT_EQ(out.stats.conns, 6u);
     EXPECT_EQ(out.stats.conns_done, 4u);
@@ -118,7 +100,7 @@ TEST(Fate, ConnectionsOutliveEveryKindOfRebinding)
             p.keep_old = (kind & 2) != 0;
             o.rebinds.push_back(p);
         }
-        Outcome out = run(o);
+        sim::Outcome out = sim::run(o);
         EXPECT_TRUE(out.ok) << out.text;
         EXPECT_EQ(out.stats.rebinds, 4u);
         EXPECT_GE(out.stats.path_changes, 8u); // two connections moved each time
@@ -133,7 +115,7 @@ TEST(Fate, WhatAttackersMakeUpEndsNoConnection)
         o.attack.on_path = on_path;
         o.attack.forge = 0.5;
         o.attack.replay = 0.3;
-        Outcome out = run(o);
+        sim::Outcome out = sim::run(o);
         EXPECT_TRUE(out.ok) << out.text;
         EXPECT_EQ(out.stats.conns, 4u);
         EXPECT_EQ(out.stats.conns_done, 4u);
@@ -145,7 +127,7 @@ TEST(Fate, LiesAboutDatagramSizesCostNothingButSize)
 {
     sim::Options o = quiet_options(3 * kS);
     o.attack.too_big = 0.2;
-    Outcome out = run(o);
+    sim::Outcome out = sim::run(o);
     EXPECT_TRUE(out.ok) << out.text;
     EXPECT_EQ(out.stats.conns_done, 4u);
 }

@@ -7,13 +7,6 @@
 namespace
 {
 
-quring_conn_info info_of(const Side &side)
-{
-    quring_conn_info info{};
-    quic_conn_get_info(side.conn, &info);
-    return info;
-}
-
 Frames new_cid(uint64_t seq, uint64_t retire_prior_to, uint8_t fill)
 {
     Frames f{0x18};

@@ -11,22 +11,6 @@
 namespace
 {
 
-std::string bytes_of(size_t len)
-{
-    std::string s(len, '\0');
-    for (size_t i = 0; i < len; i++) {
-        s[i] = static_cast<char>(i * 2654435761u >> 13);
-    }
-    return s;
-}
-
-quring_conn_info info_of(const Side &side)
-{
-    quring_conn_info info{};
-    quic_conn_get_info(side.conn, &info);
-    return info;
-}
-
 uint64_t path_changes(const Side &side)
 {
     return quic_endpoint_counters(side.ep)->path_changes;

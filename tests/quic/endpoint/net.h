@@ -155,4 +155,8 @@ class Net
     std::vector<uint8_t> tx_buf_;
 };
 
+/* Bytes that tell their place. */
+std::string bytes_of(size_t len);
+quring_conn_info info_of(const Side &side);
+
 #endif // TESTS_QUIC_ENDPOINT_NET_H

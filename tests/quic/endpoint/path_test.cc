@@ -7,15 +7,6 @@
 namespace
 {
 
-std::string bytes_of(size_t len)
-{
-    std::string s(len, '\0');
-    for (size_t i = 0; i < len; i++) {
-        s[i] = static_cast<char>(i * 2654435761u >> 13);
-    }
-    return s;
-}
-
 void probe_to_1472(sim::Options &o)
 {
     o.server.limits.mtu_probe_max_bytes = 1472;
@@ -26,13 +17,6 @@ void mark(sim::Options &o)
 {
     o.server.limits.ecn = true;
     o.clients[0].limits.ecn = true;
-}
-
-quring_conn_info info_of(const Side &side)
-{
-    quring_conn_info info{};
-    quic_conn_get_info(side.conn, &info);
-    return info;
 }
 
 class PathTest : public ::testing::Test

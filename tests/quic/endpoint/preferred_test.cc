@@ -9,22 +9,6 @@
 namespace
 {
 
-std::string bytes_of(size_t len)
-{
-    std::string s(len, '\0');
-    for (size_t i = 0; i < len; i++) {
-        s[i] = static_cast<char>(i * 2654435761u >> 13);
-    }
-    return s;
-}
-
-quring_conn_info info_of(const Side &side)
-{
-    quring_conn_info info{};
-    quic_conn_get_info(side.conn, &info);
-    return info;
-}
-
 quic_addr v4(uint8_t host, uint16_t port, uint8_t net = 10)
 {
     quic_addr a{};
