@@ -48,7 +48,11 @@ QURING_EXPORT QURING_NODISCARD quring_status quring_limit_run(quring_limit_resul
 typedef struct quring_pingpong_options {
     uint32_t bytes; /* of each datagram, 1..65507 */
     uint64_t duration_ns;
-    bool spin;       /* both ends poll their socket; otherwise they sleep in the kernel */
+    bool spin; /* both ends poll; otherwise they sleep in the kernel */
+    bool
+        as_worker; /* they send and wait as the workers of a runtime do, through `io`; otherwise by plain
+                        send and recv, which is the least there is */
+    quring_io_backend io;
     int32_t cpu_ask; /* -1: not pinned */
     int32_t cpu_answer;
     void (*on_round)(void *ctx,

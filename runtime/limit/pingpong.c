@@ -11,17 +11,23 @@
 #include "runtime/limit/limit_check.h"
 #include "runtime/limit/limit_io.h"
 #include "runtime/limit/limit_run.h"
+#include "runtime/limit/pingpong_io.h"
 #include "runtime/server/error.h"
 
 #define RT_PINGPONG_BYTES_DEFAULT 64u
 #define RT_PINGPONG_SOCKET_BUF    (256u << 10)
 #define RT_PINGPONG_LOOKS         64u /* polls between two looks at the clock */
 
+typedef struct rt_pingpong_end {
+    rt_limit_side side;
+    rt_pingpong_io io; /* as_worker */
+    uint8_t *buf;      /* otherwise, with side.fd */
+} rt_pingpong_end;
+
 typedef struct rt_pingpong {
     quring_pingpong_options options;
-    rt_limit_side ask;
-    rt_limit_side answer;
-    uint8_t *bufs[2];
+    rt_pingpong_end ask;
+    rt_pingpong_end answer;
     _Atomic int ended;
     uint64_t rounds;
     uint64_t lost;
@@ -37,60 +43,92 @@ void quring_pingpong_options_init(quring_pingpong_options *options)
     options->cpu_answer = -1;
 }
 
-static void rt_pingpong_fail(rt_pingpong *run, rt_limit_side *side, const char *what)
+static void rt_pingpong_fail(rt_pingpong *run, rt_pingpong_end *end, const char *what, int error)
 {
-    side->what = what;
-    side->os_errno = errno;
+    end->side.what = what;
+    end->side.os_errno = error;
     atomic_store(&run->ended, 1);
 }
 
-/* Waits for a datagram, as asked for; its length, or -1 with EAGAIN after RT_LIMIT_WAIT_NS, or another
- * error. */
-static ssize_t rt_pingpong_recv(const rt_pingpong *run, int fd, uint8_t *buf)
+/* A plain poll. */
+static ssize_t rt_pingpong_poll(const rt_pingpong *run, const rt_pingpong_end *end)
 {
-    if (!run->options.spin) {
-        return recv(fd, buf, run->options.bytes, 0); /* SO_RCVTIMEO ends it */
-    }
     uint64_t until = rt_limit_now_ns() + RT_LIMIT_WAIT_NS;
-    for (;;) {
+    do {
         for (unsigned n = 0; n < RT_PINGPONG_LOOKS; n++) {
-            ssize_t len = recv(fd, buf, run->options.bytes, MSG_DONTWAIT);
+            ssize_t len = recv(end->side.fd, end->buf, run->options.bytes, MSG_DONTWAIT);
             if (len >= 0 || errno != EAGAIN) {
                 return len;
             }
         }
-        if (rt_limit_now_ns() >= until) {
-            errno = EAGAIN;
-            return -1;
+    } while (rt_limit_now_ns() < until);
+    errno = EAGAIN;
+    return -1;
+}
+
+/* Waits for a datagram, as asked for, at most RT_LIMIT_WAIT_NS. Whether one came. */
+static bool rt_pingpong_recv(rt_pingpong *run, rt_pingpong_end *end)
+{
+    if (run->options.as_worker) {
+        return rt_pingpong_io_recv(&end->io, run->options.spin, RT_LIMIT_WAIT_NS) > 0;
+    }
+    ssize_t len = run->options.spin ? rt_pingpong_poll(run, end)
+                                    : recv(end->side.fd, end->buf, run->options.bytes, 0);
+    if (len < 0 && errno != EAGAIN && errno != EINTR) {
+        rt_pingpong_fail(run, end, "recv", errno);
+    }
+    return len > 0;
+}
+
+static void rt_pingpong_send(rt_pingpong *run, rt_pingpong_end *end)
+{
+    if (run->options.as_worker) {
+        if (!rt_pingpong_io_send(&end->io, run->options.bytes)) {
+            rt_pingpong_fail(run, end, "send", ENOBUFS);
+        }
+    } else if (send(end->side.fd, end->buf, run->options.bytes, 0) < 0) {
+        rt_pingpong_fail(run, end, "send", errno);
+    }
+}
+
+static void rt_pingpong_begin(rt_pingpong *run, rt_pingpong_end *end)
+{
+    rt_limit_side_begin(&end->side);
+    if (run->options.as_worker) {
+        int rc = rt_pingpong_io_open(&end->io, run->options.io);
+        if (rc != 0) {
+            rt_pingpong_fail(run, end, "the I/O back end", -rc);
         }
     }
+}
+
+static bool rt_pingpong_has_ended(rt_pingpong *run)
+{
+    return atomic_load_explicit(&run->ended, memory_order_relaxed) != 0;
 }
 
 static void *rt_pingpong_answer(void *ctx)
 {
     rt_pingpong *run = ctx;
-    rt_limit_side *side = &run->answer;
-    rt_limit_side_begin(side);
-    while (atomic_load_explicit(&run->ended, memory_order_relaxed) == 0) {
-        ssize_t len = rt_pingpong_recv(run, side->fd, run->bufs[1]);
-        if (len == 0) {
-            break; /* the other side has finished */
-        }
-        if (len < 0 && errno != EAGAIN && errno != EINTR) {
-            rt_pingpong_fail(run, side, "recv");
-        } else if (len > 0 && send(side->fd, run->bufs[1], (size_t)len, 0) < 0) {
-            rt_pingpong_fail(run, side, "send");
+    rt_pingpong_begin(run, &run->answer);
+    while (!rt_pingpong_has_ended(run)) {
+        if (rt_pingpong_recv(run, &run->answer) && !rt_pingpong_has_ended(run)) {
+            rt_pingpong_send(run, &run->answer);
         }
     }
-    rt_limit_side_end(side);
+    rt_limit_side_end(&run->answer.side);
     return NULL;
 }
 
 /* An answer that came too late must not be taken for the next one. */
-static void rt_pingpong_drain(const rt_pingpong *run)
+static void rt_pingpong_drain(rt_pingpong *run)
 {
+    if (run->options.as_worker) {
+        (void)rt_pingpong_io_recv(&run->ask.io, true, 1);
+        return;
+    }
     for (unsigned n = 0; n < RT_PINGPONG_LOOKS; n++) {
-        if (recv(run->ask.fd, run->bufs[0], run->options.bytes, MSG_DONTWAIT) < 0) {
+        if (recv(run->ask.side.fd, run->ask.buf, run->options.bytes, MSG_DONTWAIT) < 0) {
             return;
         }
     }
@@ -98,22 +136,15 @@ static void rt_pingpong_drain(const rt_pingpong *run)
 
 static void rt_pingpong_round(rt_pingpong *run)
 {
-    rt_limit_side *side = &run->ask;
     uint64_t began = rt_limit_now_ns();
-    if (send(side->fd, run->bufs[0], run->options.bytes, 0) < 0) {
-        rt_pingpong_fail(run, side, "send");
-        return;
-    }
-    ssize_t len = rt_pingpong_recv(run, side->fd, run->bufs[0]);
-    if (len > 0) {
+    rt_pingpong_send(run, &run->ask);
+    if (rt_pingpong_recv(run, &run->ask)) {
         uint64_t took = rt_limit_now_ns() - began;
         run->rounds++;
         if (run->options.on_round != NULL) {
             run->options.on_round(run->options.ctx, took);
         }
-    } else if (len < 0 && errno != EAGAIN && errno != EINTR) {
-        rt_pingpong_fail(run, side, "recv");
-    } else {
+    } else if (!rt_pingpong_has_ended(run)) {
         run->lost++;
         rt_pingpong_drain(run);
     }
@@ -122,16 +153,21 @@ static void rt_pingpong_round(rt_pingpong *run)
 static void *rt_pingpong_ask(void *ctx)
 {
     rt_pingpong *run = ctx;
-    rt_limit_side_begin(&run->ask);
+    rt_pingpong_begin(run, &run->ask);
     uint64_t began = rt_limit_now_ns();
     uint64_t until = began + run->options.duration_ns;
-    while (rt_limit_now_ns() < until && atomic_load(&run->ended) == 0) {
+    while (rt_limit_now_ns() < until && !rt_pingpong_has_ended(run)) {
         rt_pingpong_round(run);
     }
     run->took_ns = rt_limit_now_ns() - began;
-    atomic_store(&run->ended, 1);
-    (void)send(run->ask.fd, run->bufs[0], 0, 0); /* wakes the other side */
-    rt_limit_side_end(&run->ask);
+    if (atomic_exchange(&run->ended, 1) ==
+        0) { /* nothing has failed: one more, to wake the other end */
+        rt_pingpong_send(run, &run->ask);
+        if (run->options.as_worker) {
+            rt_io_flush(run->ask.io.io);
+        }
+    }
+    rt_limit_side_end(&run->ask.side);
     return NULL;
 }
 
@@ -152,7 +188,7 @@ static quring_status rt_pingpong_threads(rt_pingpong *run, quring_error *err)
     if (rc != 0) {
         return rt_error_os(err, QURING_E_OS, rc, "cannot start a thread");
     }
-    const rt_limit_side *bad = run->ask.what != NULL ? &run->ask : &run->answer;
+    const rt_limit_side *bad = run->ask.side.what != NULL ? &run->ask.side : &run->answer.side;
     return bad->what == NULL ? QURING_OK
                              : rt_error_os(err, QURING_E_OS, bad->os_errno, "%s failed", bad->what);
 }
@@ -166,32 +202,51 @@ static quring_status rt_pingpong_check(const quring_pingpong_options *o, quring_
     if (o->duration_ns == 0 || o->duration_ns > RT_LIMIT_DURATION_MAX) {
         return rt_error_set(err, QURING_E_INVAL, "duration_ns must be more than 0, at most a day");
     }
+    if ((int)o->io < QURING_IO_AUTO || (int)o->io > QURING_IO_EPOLL) {
+        return rt_error_set(err, QURING_E_INVAL, "io is %d, allowed are 0..2", (int)o->io);
+    }
     quring_status status = rt_limit_check_cpu(o->cpu_ask, "cpu_ask", err);
     return status != QURING_OK ? status : rt_limit_check_cpu(o->cpu_answer, "cpu_answer", err);
 }
 
-static quring_status rt_pingpong_measure(quring_pingpong_result *out, rt_pingpong *run,
-                                         quring_error *err)
+static quring_status rt_pingpong_open(rt_pingpong *run, quring_error *err)
 {
-    int fds[2];
-    int rc = rt_limit_socket_pair(fds, run->options.bytes, 1, RT_PINGPONG_SOCKET_BUF);
-    if (rc != 0) {
-        return rt_error_os(err, QURING_E_OS, -rc, "cannot set up two UDP sockets on loopback");
+    int fds[2] = {-1, -1};
+    run->ask.buf = calloc(1, run->options.bytes);
+    run->answer.buf = calloc(1, run->options.bytes);
+    if (run->ask.buf == NULL || run->answer.buf == NULL) {
+        return rt_error_set(err, QURING_E_NOMEM, "no memory for two datagrams");
     }
-    run->ask.fd = fds[0];
-    run->answer.fd = fds[1];
-    quring_status status = rt_pingpong_threads(run, err);
-    (void)close(fds[0]);
-    (void)close(fds[1]);
-    if (status == QURING_OK) {
-        memset(out, 0, sizeof(*out));
-        out->rounds = run->rounds;
-        out->lost = run->lost;
-        out->seconds = (double)run->took_ns / 1e9;
-        out->cpu_ask_s = run->ask.cpu_s;
-        out->cpu_answer_s = run->answer.cpu_s;
+    int rc = run->options.as_worker
+                 ? rt_pingpong_io_bind(&run->ask.io, &run->answer.io)
+                 : rt_limit_socket_pair(fds, run->options.bytes, 1, RT_PINGPONG_SOCKET_BUF);
+    run->ask.side.fd = fds[0];
+    run->answer.side.fd = fds[1];
+    return rc == 0
+               ? QURING_OK
+               : rt_error_os(err, QURING_E_OS, -rc, "cannot set up two UDP sockets on loopback");
+}
+
+static void rt_pingpong_close(rt_pingpong *run)
+{
+    rt_pingpong_end *const ends[2] = {&run->ask, &run->answer};
+    for (int i = 0; i < 2; i++) {
+        if (ends[i]->side.fd >= 0) {
+            (void)close(ends[i]->side.fd);
+        }
+        rt_pingpong_io_close(&ends[i]->io);
+        free(ends[i]->buf);
     }
-    return status;
+}
+
+static void rt_pingpong_result(quring_pingpong_result *out, const rt_pingpong *run)
+{
+    memset(out, 0, sizeof(*out));
+    out->rounds = run->rounds;
+    out->lost = run->lost;
+    out->seconds = (double)run->took_ns / 1e9;
+    out->cpu_ask_s = run->ask.side.cpu_s;
+    out->cpu_answer_s = run->answer.side.cpu_s;
 }
 
 quring_status quring_pingpong_run(quring_pingpong_result *out,
@@ -210,15 +265,18 @@ quring_status quring_pingpong_run(quring_pingpong_result *out,
         return rt_error_set(err, QURING_E_NOMEM, "no memory");
     }
     run->options = *options;
-    run->ask.cpu = options->cpu_ask;
-    run->answer.cpu = options->cpu_answer;
-    run->bufs[0] = calloc(1, options->bytes);
-    run->bufs[1] = calloc(1, options->bytes);
-    status = run->bufs[0] != NULL && run->bufs[1] != NULL
-                 ? rt_pingpong_measure(out, run, err)
-                 : rt_error_set(err, QURING_E_NOMEM, "no memory for two datagrams");
-    free(run->bufs[0]);
-    free(run->bufs[1]);
+    run->ask.side.cpu = options->cpu_ask;
+    run->answer.side.cpu = options->cpu_answer;
+    run->ask.side.fd = run->answer.side.fd = -1;
+    run->ask.io.sock.fd = run->answer.io.sock.fd = -1;
+    status = rt_pingpong_open(run, err);
+    if (status == QURING_OK) {
+        status = rt_pingpong_threads(run, err);
+    }
+    if (status == QURING_OK) {
+        rt_pingpong_result(out, run);
+    }
+    rt_pingpong_close(run);
     free(run);
     return status;
 }

@@ -60,12 +60,12 @@ class Json(unittest.TestCase):
             with open(path) as file:
                 self.assertEqual(self.judge(file.read())["mode"], "server")
         self.judge(quicperf("limit", "-t", "50ms", "--json", "-").stdout)
-        for more in [], ["--spin", "1", "--req", "1000"]:
+        for more in [], ["--spin", "1", "--req", "1000"], ["--io", "epoll"]:
             run = quicperf("limit", "--pingpong", "-t", "50ms", "--json", "-", *more)
             document = self.judge(run.stdout)
             self.assertGreater(document["summary"]["requests"], 0)
             self.assertGreater(document["latency_us"]["p50"], 0)
-            self.assertRegex(run.stderr, "pingpong: .*%s" % ("polling" if more else "sleeping"))
+            self.assertRegex(run.stderr, "pingpong: .*%s" % ("polling" if "--spin" in more else "sleeping"))
         demo = json.loads(quicperf("demo", "-t", "100ms", "--json", "-").stdout)
         for name in "down", "up", "rr":
             self.assertEqual(SCHEMA.wrong(demo["runs"][name]), [])

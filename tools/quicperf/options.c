@@ -125,7 +125,7 @@ const qp_rule qp_rules[] = {
     {"--spin", NULL, QP_RUNS, QP_SPIN, QP_AT(spin_us), 0, 1000000, "off, auto and 0..1000000",
      "microseconds to poll before sleeping; auto: while it pays; default off"},
     {"--pingpong", NULL, QP_L, QP_FLAG, QP_AT(pingpong), 0, 0, NULL,
-     "one UDP datagram there and back: what an answer takes at least, sleeping or with --spin"},
+     "a UDP datagram there and back, sleeping or with --spin; with --io: waiting as workers do"},
     {"--window", NULL, QP_RUNS | QP_SOCK, QP_SIZE, QP_AT(window_bytes), 65536, 1ull << 32,
      "64K..4G", "largest receive window per stream (limit: bytes in flight)"},
     {"--loss", NULL, QP_C, QP_IMPAIR, QP_AT(impair), QP_IMPAIR_LOSS, 0, "0..100%[,RUN]",

@@ -107,11 +107,14 @@ quring_pingpong_options ShortPingPong()
 
 TEST(PingPong, TellsEachRoundWhetherItSleepsOrSpins)
 {
-    for (bool spin : {false, true}) {
+    for (int how = 0; how < 6; how++) { // plain, io_uring, epoll
+        SCOPED_TRACE(how);
         uint64_t told[2] = {0, 0};
         quring_pingpong_options options = ShortPingPong();
-        options.spin = spin;
-        options.bytes = spin ? 1 : 1200;
+        options.spin = how % 2 != 0;
+        options.bytes = options.spin ? 1 : 1200;
+        options.as_worker = how >= 2;
+        options.io = how < 4 ? QURING_IO_AUTO : QURING_IO_EPOLL;
         options.ctx = told;
         options.on_round = [](void *ctx, uint64_t ns) {
             uint64_t *sums = static_cast<uint64_t *>(ctx);
