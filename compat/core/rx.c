@@ -205,6 +205,15 @@ static void qs_rx_fin(qs_sock *s, qs_stream *st)
     }
 }
 
+/* Streams that wait for room are looked at again when half of it is there. Lock held. */
+static void qs_rx_feed(qs_sock *s)
+{
+    if (s->rx.starved && s->rx.bytes <= s->rx.limit / 2) {
+        s->rx.starved = false;
+        qs_kick(s, QS_ASK_RX);
+    }
+}
+
 void qs_rx_pull(qs_sock *s, qs_stream *st)
 {
     quring_bytes spans[2];
@@ -234,6 +243,7 @@ void qs_rx_pull(qs_sock *s, qs_stream *st)
         }
         st->rx_blocked = taken < shown;
         s->rx.starved = s->rx.starved || st->rx_blocked;
+        qs_rx_feed(s); /* the queue may have been read empty since it was found full */
         qs_ready_arrival(s);
         qs_wake(s, QS_WAIT_RX);
         qs_unlock(s);
@@ -379,10 +389,7 @@ static uint32_t qs_rx_peek(qs_sock *s, struct msghdr *msg, qs_copy *copy)
 /* After bytes were taken: room for blocked streams, the descriptor's state. Lock held. */
 static void qs_rx_after(qs_sock *s)
 {
-    if (s->rx.starved && s->rx.bytes <= s->rx.limit / 2) {
-        s->rx.starved = false;
-        qs_kick(s, QS_ASK_RX);
-    }
+    qs_rx_feed(s);
     qs_ready_update(s);
     qs_ready_trim(s);
 }

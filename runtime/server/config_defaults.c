@@ -43,7 +43,7 @@
 #define RT_DEFAULT_GLITCH_PER_S      100u
 
 #define RT_DEFAULT_CRYPTO_BUF      (16u * 1024u)
-#define RT_DEFAULT_UNDECRYPTABLE   8u
+#define RT_DEFAULT_UNDECRYPTABLE   16u /* a peer may send 10 before it hears of us, RFC 9002 7.2 */
 #define RT_DEFAULT_SENT_PACKETS    16384u
 #define RT_DEFAULT_ACK_RANGES      64u
 #define RT_DEFAULT_CIDS            4u

@@ -89,6 +89,33 @@ TEST(Handshake, AlertOfTheServerEndsIt)
     EXPECT_EQ(net.client.count(QURING_EV_CONNECTED), 0u);
 }
 
+/* RFC 9000 5.7, RFC 9002 7.2: a client sends ten packets as soon as it is done, and they may overtake the end
+ * of the handshake. One that is thrown away counts as lost and would halve its window at the start. */
+TEST(Handshake, AnInitialWindowMayOvertakeItsEnd)
+{
+    for (uint32_t held : {16u, 4u}) {
+        Net net([=](sim::Options &o) { o.server.limits.undecryptable_packets_max = held; });
+        bool answered = false;
+        net.filter = [&](Packet &p) {
+            const bool late = p.to_server && answered && quic_header_is_long(p.bytes[0]);
+            answered = answered || !p.to_server;
+            if (late) {
+                net.again(p, 25 * kMs); /* the client's Finished */
+            }
+            return !late;
+        };
+        net.client.conn = net.connect();
+        ASSERT_TRUE(net.run_until([&] { return net.client.count(QURING_EV_CONNECTED) == 1; }));
+        const uint64_t id = net.write(net.client, std::string(200000, 'w'));
+        ASSERT_TRUE(net.run_until([&] { return net.server.streams[id].fin; }));
+        const uint64_t lost = quic_endpoint_counters(net.client.ep)->packets_lost;
+        const uint64_t dropped = quic_endpoint_counters(net.server.ep)->drop_no_keys;
+        const bool fits = held >= 10;
+        EXPECT_EQ(fits, lost == 0) << held;
+        EXPECT_EQ(fits, dropped == 0) << held;
+    }
+}
+
 /* RFC 9000 12.2, 5.7: whatever is lost, the handshake completes. */
 TEST(Handshake, SurvivesTheLossOfEveryKthDatagram)
 {

@@ -49,6 +49,7 @@ TEST(ConfigCheck, DefaultsAreGood)
     EXPECT_EQ(quring_config_check(&config, &err), QURING_OK) << err.message;
     EXPECT_EQ(quring_config_check(nullptr, &err), QURING_E_INVAL);
     EXPECT_EQ(rt_limits_check(nullptr, nullptr), QURING_E_INVAL);
+    EXPECT_GT(config.limits.undecryptable_packets_max, 10u) << "RFC 9002 7.2: all at once";
 }
 
 TEST(ConfigCheck, H110_NamesTheBadField)
