@@ -126,6 +126,9 @@ typedef struct quring_limits {
                                      way can read and forge them (draft-banks-quic-disable-
                                      encryption) */
 
+    uint32_t trace_packets; /* records of packets sent, received and lost that may wait for
+                               quring_conn_read_trace, 24 bytes each per connection; 0 = none are made */
+
     /* Packets that bring nothing (PING, PADDING, repetitions, limits raised by little): a connection may
      * have so many more of them than useful ones, and so many more per second; then it is closed with
      * PROTOCOL_VIOLATION. */

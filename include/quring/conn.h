@@ -206,6 +206,36 @@ QURING_EXPORT quring_status quring_conn_migrate(quring_conn conn, const quring_a
 #define QURING_TOKENS_WAITING_MAX 8u
 QURING_EXPORT quring_status quring_conn_give_token(quring_conn conn);
 
+/* What happened to one packet. */
+typedef enum quring_packet_event {
+    QURING_PACKET_SENT = 1,
+    QURING_PACKET_RECEIVED = 2, /* authenticated, and not seen before */
+    QURING_PACKET_LOST = 3,     /* of ours, declared lost (RFC 9002 6) */
+} quring_packet_event;
+
+typedef enum quring_packet_type {
+    QURING_PACKET_INITIAL = 0,
+    QURING_PACKET_0RTT = 1,
+    QURING_PACKET_HANDSHAKE = 2,
+    QURING_PACKET_1RTT = 3, /* lost ones of the application's number space: 0-RTT, too */
+} quring_packet_type;
+
+typedef struct quring_packet_record {
+    uint64_t at_ns;  /* as quring_now_ns: of the turn of the worker it happened in */
+    uint64_t number; /* RFC 9000 12.3 */
+    uint32_t bytes;  /* of the packet, its header and tag included */
+    uint8_t event;   /* quring_packet_event */
+    uint8_t type;    /* quring_packet_type */
+} quring_packet_record;
+
+/* quring_conn_read_trace takes up to `cap` records of a connection whose limits.trace_packets was not 0, oldest
+ * first. *out_missed says how many packets since the last call left no record, because so many waited to be
+ * read; they came after those that did. Until the CLOSED callback ends. Returns QURING_OK; QURING_E_STATE (dead, or nothing is recorded); QURING_E_THREAD;
+ * QURING_E_INVAL. */
+QURING_EXPORT quring_status quring_conn_read_trace(quring_conn conn, quring_packet_record *out,
+                                                   size_t cap, size_t *out_count,
+                                                   uint64_t *out_missed);
+
 /* quring_conn_ping sends a PING. Returns QURING_OK; QURING_E_STATE; QURING_E_THREAD. */
 QURING_EXPORT quring_status quring_conn_ping(quring_conn conn);
 

@@ -98,6 +98,10 @@ typedef struct quic_span {
     size_t len;
 } quic_span;
 
+/* Results as quring_conn_read_trace. */
+quic_rc quic_conn_read_trace(quic_conn *conn, quring_packet_record *out, size_t cap,
+                             size_t *out_count, uint64_t *out_missed);
+
 /* Results as in quring/stream.h, with QUIC_E_* for QURING_E_*. */
 quic_rc quic_conn_stream_open(quic_conn *conn, bool uni, quic_stream **out);
 /* More streams are wanted than the peer allows: says so, once for each limit. QUIC_E_STATE. */

@@ -247,6 +247,13 @@ static void tell_lost(quic_conn *conn, const quic_sent_packet *packet, uint64_t 
     quic_cc_on_lost(&conn->cc, &loss, now);
 }
 
+static quic_level level_of(quic_space space)
+{
+    return space == QUIC_SPACE_INITIAL     ? QUIC_LEVEL_INITIAL
+           : space == QUIC_SPACE_HANDSHAKE ? QUIC_LEVEL_HANDSHAKE
+                                           : QUIC_LEVEL_APP;
+}
+
 static void take_lost(quic_conn *conn, quic_space space, const quic_loss_result *loss, quic_ns now)
 {
     const quic_sent_packet *packet;
@@ -258,6 +265,10 @@ static void take_lost(quic_conn *conn, quic_space space, const quic_loss_result 
             packet->sent_ns >= conn->recovery.path_start_ns) {
             lost += packet->bytes;
             tell_lost(conn, packet, lost, now);
+        }
+        if (QUIC_UNLIKELY(conn->trace != NULL)) {
+            quic_conn_trace_add(conn, QURING_PACKET_LOST, level_of(space), packet->pn,
+                                packet->bytes, now);
         }
         if (space == QUIC_SPACE_APP) {
             quic_conn_mtu_on_lost(conn, packet, now);

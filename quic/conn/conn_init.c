@@ -48,6 +48,7 @@ static void init_transport(quic_conn *conn, quic_ns now)
     quic_scheduler_init(&conn->scheduler);
     quic_list_init(&conn->ctrl_streams);
     quic_list_init(&conn->event_streams);
+    quic_conn_trace_begin(conn);
 }
 
 static uint64_t mem_limit(const quring_limits *lim)
@@ -55,7 +56,8 @@ static uint64_t mem_limit(const quring_limits *lim)
     if (lim->conn_mem_max_bytes != 0) {
         return lim->conn_mem_max_bytes;
     }
-    return 2 * lim->conn_recv_window_max_bytes + 2 * lim->conn_send_buf_bytes + (4u << 20);
+    return 2 * lim->conn_recv_window_max_bytes + 2 * lim->conn_send_buf_bytes + (4u << 20) +
+           (uint64_t)lim->trace_packets * sizeof(quring_packet_record);
 }
 
 /* RFC 9000 7.2: a client picks at least 8 unpredictable bytes; a server keeps to its own format. */
@@ -235,6 +237,7 @@ void quic_conn_release(quic_conn *conn)
     }
     quic_conn_free_datagrams(conn);
     quic_conn_free_ack_freq(conn);
+    quic_conn_free_trace(conn);
     quic_mem_free(&conn->mem, conn->token, conn->token_len);
     conn->token = NULL;
     conn->token_len = 0;

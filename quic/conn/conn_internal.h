@@ -27,6 +27,7 @@
 #include "quic/conn/conn_datagram.h"
 #include "quic/conn/conn_env.h"
 #include "quic/conn/conn_notes.h"
+#include "quic/conn/conn_trace.h"
 #include "quic/conn/conn_version.h"
 #include "quic/conn/glitch.h"
 #include "quic/path/cid_local.h"
@@ -324,6 +325,8 @@ struct quic_conn {
     uint32_t close_recv_next;
 
     uint32_t events;
+
+    quic_conn_trace *trace; /* NULL: nobody wants to know of packets */
 
     /* facts for quring_conn_info */
     uint64_t packets_sent;

@@ -66,6 +66,14 @@ static void take_payload(quic_conn *conn, quic_level level, uint64_t pn, const u
     }
 }
 
+static inline void trace_received(quic_conn *conn, quic_level level, uint64_t pn, size_t len,
+                                  quic_ns now)
+{
+    if (QUIC_UNLIKELY(conn->trace != NULL)) {
+        quic_conn_trace_add(conn, QURING_PACKET_RECEIVED, level, pn, len, now);
+    }
+}
+
 /* ---- long headers ------------------------------------------------------------------------------- */
 
 static bool long_packet_acceptable(quic_conn *conn, const quic_long_header *h, size_t datagram_len)
@@ -164,6 +172,7 @@ void quic_conn_recv_long(quic_conn *conn, uint8_t *data, const quic_long_header 
         quic_cid_peer_set_initial(&conn->cids_peer, &conn->peer_scid);
     }
     on_authentic(conn, level, now);
+    trace_received(conn, level, pn, h->packet_len, now);
     uint64_t received = conn->flow_recv.received;
     take_payload(conn, level, pn, data + hdr_len, h->packet_len - hdr_len - QUIC_AEAD_TAG_LEN,
                  h->dcid, h->dcid_len, ecn, now);
@@ -228,6 +237,7 @@ static inline void recv_short_one(quic_conn *conn, uint8_t *data, size_t len, si
         return;
     }
     on_authentic(conn, QUIC_LEVEL_APP, now);
+    trace_received(conn, QUIC_LEVEL_APP, pn, len, now);
     take_payload(conn, QUIC_LEVEL_APP, pn, data + hdr_len, len - hdr_len - keys->suite->tag_len,
                  data + 1, pn_off - 1, ecn, now);
 }

@@ -97,6 +97,23 @@ void quic_packet_cancel(quic_conn *conn, quic_packet_build *b)
     quic_sent_map_cancel(quic_recovery_map(&conn->recovery, b->space), b->sent);
 }
 
+static quic_level level_of(const quic_packet_build *b)
+{
+    return b->early                           ? QUIC_LEVEL_EARLY
+           : b->space == QUIC_SPACE_INITIAL   ? QUIC_LEVEL_INITIAL
+           : b->space == QUIC_SPACE_HANDSHAKE ? QUIC_LEVEL_HANDSHAKE
+                                              : QUIC_LEVEL_APP;
+}
+
+static inline void count_sent(quic_conn *conn, const quic_packet_build *b, size_t len, quic_ns now)
+{
+    conn->packets_sent++;
+    conn->env->counters->packets_sent++;
+    if (QUIC_UNLIKELY(conn->trace != NULL)) {
+        quic_conn_trace_add(conn, QURING_PACKET_SENT, level_of(b), b->pn, len, now);
+    }
+}
+
 /* Pads to `len_min`, sets the Length field, seals. Returns the packet's size. */
 static inline size_t seal_packet(quic_conn *conn, quic_packet_build *b, size_t len_min)
 {
@@ -125,9 +142,9 @@ static inline size_t seal_packet(quic_conn *conn, quic_packet_build *b, size_t l
 size_t quic_packet_finish_closing(quic_conn *conn, quic_packet_build *b, size_t len_min)
 {
     conn->close_pn[b->space]++;
-    conn->packets_sent++;
-    conn->env->counters->packets_sent++;
-    return seal_packet(conn, b, len_min);
+    size_t len = seal_packet(conn, b, len_min);
+    count_sent(conn, b, len, conn->env->now);
+    return len;
 }
 
 size_t quic_packet_finish(quic_conn *conn, quic_packet_build *b, size_t len_min, quic_ns now)
@@ -154,8 +171,7 @@ size_t quic_packet_finish(quic_conn *conn, quic_packet_build *b, size_t len_min,
     } else {
         conn->ack_only_run++;
     }
-    conn->packets_sent++;
-    conn->env->counters->packets_sent++;
+    count_sent(conn, b, len, now);
     return len;
 }
 
@@ -164,8 +180,7 @@ size_t quic_packet_finish_elsewhere(quic_conn *conn, quic_packet_build *b, size_
 {
     size_t len = seal_packet(conn, b, len_min);
     quic_recovery_on_sent_elsewhere(&conn->recovery, b->space, b->sent, (uint32_t)len, now);
-    conn->packets_sent++;
-    conn->env->counters->packets_sent++;
+    count_sent(conn, b, len, now);
     return len;
 }
 

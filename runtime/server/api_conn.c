@@ -49,6 +49,19 @@ quring_status quring_conn_get_info(quring_conn conn, quring_conn_info *out)
     return status;
 }
 
+quring_status quring_conn_read_trace(quring_conn conn, quring_packet_record *out, size_t cap,
+                                     size_t *out_count, uint64_t *out_missed)
+{
+    if ((out == NULL && cap > 0) || out_count == NULL || out_missed == NULL) {
+        return QURING_E_INVAL;
+    }
+    quic_conn *c = NULL;
+    quring_status status = rt_local_conn(&c, conn);
+    return status == QURING_OK
+               ? rt_status_of(quic_conn_read_trace(c, out, cap, out_count, out_missed))
+               : status;
+}
+
 quring_status quring_conn_peer_certificate(quring_conn conn, quring_peer_certificate *out)
 {
     if (out == NULL) {

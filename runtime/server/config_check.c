@@ -51,6 +51,7 @@ static const rt_limit_rule rt_limit_rules[] = {
     RT_RULE(conn_recv_window_bytes, false, 1024, RT_TIB),
     RT_RULE(conn_recv_window_max_bytes, false, 1024, RT_TIB),
     RT_RULE(stream_send_buf_bytes, false, 1024, RT_TIB),
+    RT_RULE(trace_packets, false, 0, 1u << 20),
     RT_RULE(conn_send_buf_bytes, false, 1024, RT_TIB),
     RT_RULE(streams_bidi_max, false, 0, 1u << 20),
     RT_RULE(streams_uni_max, false, 0, 1u << 20),

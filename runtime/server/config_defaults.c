@@ -142,6 +142,8 @@ void quring_limits_init(quring_limits *limits)
     limits->grease_quic_bit = true;
     limits->disable_1rtt_encryption = false;
 
+    limits->trace_packets = 0;
+
     limits->glitch_burst = RT_DEFAULT_GLITCH_BURST;
     limits->glitch_per_s = RT_DEFAULT_GLITCH_PER_S;
 }

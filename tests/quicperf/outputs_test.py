@@ -206,6 +206,21 @@ class Qlog(unittest.TestCase):
         self.assertTrue(all(part.endswith("\n") for part in text[1:].split("\x1e")))
         return [json.loads(part) for part in text[1:].split("\x1e")]
 
+    def check_packets(self, events, side):
+        def numbers(name, kind):
+            return [e["data"]["header"]["packet_number"] for e in events
+                    if e["name"] == name and e["data"]["header"]["packet_type"] == kind]
+
+        for kind in "initial", "handshake", "1RTT":
+            for name in "quic:packet_sent", "quic:packet_received":
+                found = numbers(name, kind)
+                self.assertEqual(len(found), len(set(found)))
+                self.assertTrue(found, (side, kind, name))
+            sent = numbers("quic:packet_sent", kind)
+            self.assertEqual(sent, sorted(sent))
+        self.assertTrue(all(e["data"]["raw"]["length"] >= 20 for e in events
+                            if e["name"] == "quic:packet_sent"))
+
     def test_each_connection_tells_its_life(self):
         with tempfile.TemporaryDirectory() as folder:
             here, there = os.path.join(folder, "here"), os.path.join(folder, "there")
@@ -227,8 +242,9 @@ class Qlog(unittest.TestCase):
                 times = [event["time"] for event in events]
                 self.assertEqual(times, sorted(times))
                 names = [event["name"] for event in events]
-                self.assertTrue(all(name.startswith("quic:") for name in names))
+                self.assertTrue(all(name.startswith(("quic:", "loglevel:")) for name in names))
                 self.assertEqual(names[0], "quic:connection_started")
+                self.check_packets(events, side)
                 self.assertIn("ip_v4", events[0]["data"]["remote"])
                 states = [e["data"]["new"] for e in events
                           if e["name"] == "quic:connection_state_updated"]

@@ -324,6 +324,19 @@ void draw_priorities(Options &o)
     }
 }
 
+/* In some seeds packets leave records, which nobody reads. */
+void draw_trace(Options &o)
+{
+    Rng r(o.seed ^ 0x74726163u);
+    auto draw = [&](HostOptions &h) {
+        h.limits.trace_packets = r.chance(0.2) ? static_cast<uint32_t>(r.log_range(1, 1000)) : 0;
+    };
+    draw(o.server);
+    for (HostOptions &h : o.clients) {
+        draw(h);
+    }
+}
+
 } // namespace
 
 quring_limits sim_limits()
@@ -401,6 +414,7 @@ Options draw_options(uint64_t seed, Tls tls)
     draw_moves(o);
     draw_byzantine(o);
     draw_priorities(o);
+    draw_trace(o);
     return o;
 }
 

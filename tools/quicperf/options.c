@@ -164,7 +164,7 @@ const qp_rule qp_rules[] = {
     {"--hdr", NULL, QP_C | QP_SOCK_C, QP_TEXT, QP_AT(hdr), 0, 0, NULL,
      "rr, crr, hps, latency: percentiles as HdrHistogram's plotters read them (.hgrm)"},
     {"--qlog", NULL, QP_S | QP_C, QP_TEXT, QP_AT(qlog), 0, 0, NULL,
-     "a qlog file per connection in this folder: states, paths, keys, streams, recovery metrics"},
+     "a qlog file per connection in this folder: packets, states, paths, keys, streams, metrics"},
     {"--plot", NULL, QP_R, QP_TEXT, QP_AT(plot), 0, 0, NULL,
      "draw the runs over time into this file (SVG); - is stdout, text then goes to stderr"},
     {"--md", NULL, QP_R, QP_FLAG, QP_AT(markdown), 0, 0, NULL, "tables in Markdown"},

@@ -1,6 +1,7 @@
 #include "tools/quicperf/qlog.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +22,8 @@ struct qp_qlog {
     uint64_t began_ns;
     quring_conn_info last; /* as it was noted */
     bool is_client;
-    uint64_t timer; /* 0: none */
+    uint64_t timer;   /* 0: none */
+    uint64_t last_ns; /* of the last record: later ones are not before it */
     unsigned tuple;
     char title[64];
 };
@@ -54,14 +56,20 @@ static void qp_qlog_put(qp_qlog *log, qp_json *json)
     qp_json_deinit(json);
 }
 
-static void qp_qlog_open_event(const qp_qlog *log, qp_json *json, const char *name)
+static void qp_qlog_open_event_at(qp_qlog *log, qp_json *json, const char *name, uint64_t at_ns)
 {
+    log->last_ns = at_ns > log->last_ns ? at_ns : log->last_ns;
     qp_json_init(json);
     json->compact = true;
     qp_json_object_begin(json, NULL);
-    qp_json_double(json, "time", (double)(quring_now_ns() - log->began_ns) / 1e6);
+    qp_json_double(json, "time", (double)(log->last_ns - log->began_ns) / 1e6);
     qp_json_string(json, "name", name);
     qp_json_object_begin(json, "data");
+}
+
+static void qp_qlog_open_event(qp_qlog *log, qp_json *json, const char *name)
+{
+    qp_qlog_open_event_at(log, json, name, quring_now_ns());
 }
 
 static void qp_qlog_close_event(qp_qlog *log, qp_json *json)
@@ -101,6 +109,7 @@ static void qp_qlog_header(qp_qlog *log)
     qp_json_object_end(&json);
     qp_json_array_begin(&json, "event_schemas");
     qp_json_string(&json, NULL, "urn:ietf:params:qlog:events:quic-12");
+    qp_json_string(&json, NULL, "urn:ietf:params:qlog:events:loglevel-13");
     qp_json_array_end(&json);
     qp_json_object_end(&json);
     qp_json_object_end(&json);
@@ -144,6 +153,52 @@ static void qp_qlog_version(qp_qlog *log, uint32_t version)
     qp_qlog_close_event(log, &json);
 }
 
+static void qp_qlog_packet(qp_qlog *log, const quring_packet_record *r)
+{
+    static const char *const names[] = {
+        [QURING_PACKET_SENT] = "quic:packet_sent",
+        [QURING_PACKET_RECEIVED] = "quic:packet_received",
+        [QURING_PACKET_LOST] = "quic:packet_lost",
+    };
+    static const char *const types[] = {"initial", "0RTT", "handshake", "1RTT"};
+    qp_json json;
+    qp_qlog_open_event_at(log, &json, names[r->event], r->at_ns);
+    qp_json_object_begin(&json, "header");
+    qp_json_string(&json, "packet_type", types[r->type]);
+    qp_json_u64(&json, "packet_number", r->number);
+    qp_json_object_end(&json);
+    if (r->event != QURING_PACKET_LOST) {
+        qp_json_object_begin(&json, "raw");
+        qp_json_u64(&json, "length", r->bytes);
+        qp_json_object_end(&json);
+    }
+    qp_qlog_close_event(log, &json);
+}
+
+static void qp_qlog_packets(qp_qlog *log)
+{
+    quring_packet_record records[256];
+    const size_t cap = sizeof(records) / sizeof(records[0]);
+    uint64_t missed = 0;
+    size_t count = cap;
+    while (count == cap) { /* ends: so many wait at most */
+        if (quring_conn_read_trace(log->conn, records, cap, &count, &missed) != QURING_OK) {
+            return;
+        }
+        for (size_t i = 0; i < count; i++) {
+            qp_qlog_packet(log, &records[i]);
+        }
+    }
+    if (missed > 0) {
+        char text[80];
+        qp_json json;
+        (void)snprintf(text, sizeof(text), "%" PRIu64 " packets left no record", missed);
+        qp_qlog_open_event(log, &json, "loglevel:info");
+        qp_json_string(&json, "message", text);
+        qp_qlog_close_event(log, &json);
+    }
+}
+
 static void qp_qlog_metrics(qp_qlog *log)
 {
     quring_conn_info info;
@@ -173,6 +228,7 @@ static void qp_qlog_metrics(qp_qlog *log)
 static void qp_qlog_tick(void *ctx)
 {
     qp_qlog *log = ctx;
+    qp_qlog_packets(log);
     qp_qlog_metrics(log);
     if (quring_timer(&log->timer, quring_now_ns() + QP_QLOG_SAMPLE_NS, qp_qlog_tick, log) !=
         QURING_OK) {
@@ -318,6 +374,7 @@ void qp_qlog_event(qp_qlog *log, const quring_event *ev)
     if (log == NULL) {
         return;
     }
+    qp_qlog_packets(log);
     switch ((int)ev->type) {
     case QURING_EV_CONNECTED:
         qp_qlog_connected(log);

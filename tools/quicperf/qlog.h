@@ -1,7 +1,8 @@
 /* tools/quicperf/qlog.h: what becomes of each connection, as a qlog file (draft-ietf-quic-qlog-main-schema
- * 5, JSON text sequences): from the events and facts the library tells any application; no packets.
+ * 5, JSON text sequences): from the events and facts the library tells any application, and its records of
+ * packets (quring_conn_read_trace), as far as they are read in time: a line says how many were not.
  *
- * Events: connection_started, connection_state_updated, version_information, alpn_information,
+ * Events: packet_sent, packet_received, packet_lost, connection_started, connection_state_updated, version_information, alpn_information,
  *         recovery_metrics_updated (when they have changed), tuple_assigned, key_updated,
  *         stream_state_updated, connection_closed.
  * Bounds: QP_QLOG_FILES_MAX connections of a process; those after them leave no file.
@@ -22,7 +23,8 @@ extern "C" {
 #endif
 
 #define QP_QLOG_FILES_MAX 1000u
-#define QP_QLOG_SAMPLE_NS 10000000ull /* between two looks at the metrics */
+#define QP_QLOG_SAMPLE_NS 10000000ull /* between two looks at metrics and packets */
+#define QP_QLOG_PACKETS   8192u       /* limits.trace_packets */
 
 typedef struct qp_qlog qp_qlog;
 

@@ -13,6 +13,7 @@
 
 #include "tools/quicperf/keylog.h"
 #include "tools/quicperf/proto.h"
+#include "tools/quicperf/qlog.h"
 
 #define QP_PEM_MAX              4096u
 #define QP_REBIND_KEEP_ALIVE_NS 250000000ull
@@ -57,6 +58,7 @@ static void qp_limits_from(quring_limits *limits, const qp_options *o)
         limits->keep_alive_ns = QP_REBIND_KEEP_ALIVE_NS;
     }
     limits->ack_frequency = o->ack_frequency;
+    limits->trace_packets = o->qlog != NULL ? QP_QLOG_PACKETS : 0;
     if (o->command == QP_CMD_SERVER || o->mode == QP_MODE_DGRAM) {
         limits->datagram_max_bytes = 65535; /* as large as packets are */
     }

@@ -103,6 +103,7 @@ TEST(ConfigCheck, H110_NamesTheBadField)
         BAD(limits.mtu_probe_max_bytes, 65508),
         BAD(limits.stateless_resets_per_addr_s, 65535),
         BAD(limits.new_tokens, 9),
+        BAD(limits.trace_packets, (1u << 20) + 1),
         {"lb.config_id", [](quring_config *c) { c->lb = Lb(7, 1, 8); }},
         {"lb.server_id_len", [](quring_config *c) { c->lb = Lb(0, 0, 8); }},
         {"lb.server_id_len", [](quring_config *c) { c->lb = Lb(0, 16, 4); }},
