@@ -1,17 +1,15 @@
-/* The life of a socket: created, bound, connected or accepted, closed. */
+/* The life of a socket: made, referred to, closed. */
+#include "compat/core/life.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "compat/core/sock.h"
-
-#define QS_BACKLOG_MAX  4096u
 #define QS_EXIT_WAIT_NS (2 * QS_NS_PER_S)
 
 static pthread_mutex_t qs_all_lock = PTHREAD_MUTEX_INITIALIZER;
 static qs_sock *qs_all; /* every socket */
-static uint32_t qs_next_worker;
 
 /* ---- references ------------------------------------------------------------------------------------- */
 
@@ -94,10 +92,19 @@ void qs_unref(qs_sock *s)
     }
 }
 
+int qs_op_create(qs_sock **out, int domain, int type, int protocol)
+{
+    int os_errno = 0;
+    if (qs_runtime(&os_errno) == NULL) {
+        return -os_errno;
+    }
+    *out = qs_sock_new(domain, type, protocol);
+    return *out != NULL ? 0 : -ENOMEM;
+}
+
 /* ---- one at a time ---------------------------------------------------------------------------------------- */
 
-/* What changes the address or the role of a socket waits for workers, without its lock. */
-static void qs_setup_begin(qs_sock *s)
+void qs_setup_begin(qs_sock *s)
 {
     pthread_mutex_lock(&s->lock);
     while (s->in_setup) {
@@ -107,9 +114,7 @@ static void qs_setup_begin(qs_sock *s)
     qs_unlock(s);
 }
 
-static void qs_stop_listening(qs_sock *s);
-
-static void qs_setup_end(qs_sock *s)
+void qs_setup_end(qs_sock *s)
 {
     pthread_mutex_lock(&s->lock);
     bool stop = s->app_closed && s->state == QS_LISTENING; /* close did not wait for us */
@@ -123,344 +128,6 @@ static void qs_setup_end(qs_sock *s)
         qs_wake(s, QS_WAIT_ALL);
         qs_unlock(s);
     }
-}
-
-/* ---- create, bind, listen ---------------------------------------------------------------------------------- */
-
-int qs_op_create(qs_sock **out, int domain, int type, int protocol)
-{
-    int os_errno = 0;
-    if (qs_runtime(&os_errno) == NULL) {
-        return -os_errno;
-    }
-    *out = qs_sock_new(domain, type, protocol);
-    return *out != NULL ? 0 : -ENOMEM;
-}
-
-static bool qs_is_multicast(const quring_addr *a)
-{
-    return a->family == 6 ? a->ip[0] == 0xff : (a->ip[0] & 0xf0) == 0xe0;
-}
-
-/* An address for this socket's family, as bind and connect take it. */
-static int qs_addr_for(const qs_sock *s, quring_addr *out, const struct sockaddr *addr,
-                       socklen_t len)
-{
-    int rc = qs_addr_in(out, addr, len);
-    if (rc != 0) {
-        return -EINVAL;
-    }
-    if (s->domain == AF_INET && addr->sa_family != AF_INET) {
-        return -EINVAL;
-    }
-    if (s->domain == AF_INET6 && out->family == 4 && s->v6only) {
-        return -EINVAL;
-    }
-    return qs_is_multicast(out) ? -EINVAL : 0;
-}
-
-static int qs_bind(qs_sock *s, const struct sockaddr *addr, socklen_t len)
-{
-    quring_addr want;
-    pthread_mutex_lock(&s->lock);
-    int rc = qs_addr_for(s, &want, addr, len);
-    if (rc == 0 && (s->bound || s->state != QS_FRESH)) {
-        rc = -EINVAL; /* draft section 3.1.2: once */
-    }
-    if (rc == 0) {
-        s->bound = true;
-    }
-    qs_unlock(s);
-    if (rc != 0) {
-        return rc;
-    }
-    rc = qs_port_bind(s, &want); /* may wait for the workers */
-    pthread_mutex_lock(&s->lock);
-    s->bound = rc == 0;
-    if (rc == 0) {
-        quring_addr at = qs_port_addr(s->port);
-        want.port = at.port;
-        s->local = want; /* the port may be that of all addresses */
-    }
-    qs_unlock(s);
-    return rc;
-}
-
-int qs_op_bind(qs_sock *s, const struct sockaddr *addr, socklen_t len)
-{
-    qs_setup_begin(s);
-    int rc = qs_bind(s, addr, len);
-    qs_setup_end(s);
-    return rc;
-}
-
-static void qs_refuse_queued(qs_sock *s)
-{
-    pthread_mutex_lock(&s->lock);
-    qs_sock *list = s->accept_head;
-    s->accept_head = NULL;
-    s->accept_tail = NULL;
-    s->accept_count = 0;
-    qs_unlock(s);
-    while (list != NULL) {
-        qs_sock *next = list->accept_next;
-        qs_op_close(list);
-        qs_unref(list);
-        list = next;
-    }
-}
-
-static void qs_stop_listening(qs_sock *s)
-{
-    qs_port_unlisten(s);
-    pthread_mutex_lock(&s->lock);
-    s->state = QS_FRESH;
-    qs_wake(s, QS_WAIT_ALL);
-    qs_unlock(s);
-    qs_refuse_queued(s);
-    pthread_mutex_lock(&s->lock);
-    qs_ready_update(s);
-    qs_unlock(s);
-}
-
-static int qs_listen(qs_sock *s, int backlog)
-{
-    pthread_mutex_lock(&s->lock);
-    qs_state state = (qs_state)s->state;
-    bool bound = s->bound;
-    if (state == QS_LISTENING && backlog != 0) {
-        s->backlog =
-            backlog < 0 || (uint32_t)backlog > QS_BACKLOG_MAX ? QS_BACKLOG_MAX : (uint32_t)backlog;
-    }
-    qs_unlock(s);
-    if (state == QS_LISTENING) {
-        if (backlog == 0) {
-            qs_stop_listening(s);
-        }
-        return 0;
-    }
-    if (state != QS_FRESH || backlog == 0) {
-        return -EINVAL;
-    }
-    if (!bound) {
-        struct sockaddr_storage any;
-        memset(&any, 0, sizeof(any));
-        any.ss_family = (sa_family_t)s->domain;
-        int rc = qs_bind(s, (const struct sockaddr *)&any, sizeof(any));
-        if (rc != 0) {
-            return rc;
-        }
-    }
-    pthread_mutex_lock(&s->lock);
-    s->backlog =
-        backlog < 0 || (uint32_t)backlog > QS_BACKLOG_MAX ? QS_BACKLOG_MAX : (uint32_t)backlog;
-    s->state = QS_LISTENING;
-    s->is_server = true;
-    qs_unlock(s);
-    int rc = qs_port_listen(s);
-    pthread_mutex_lock(&s->lock);
-    if (rc != 0) {
-        s->state = QS_FRESH;
-    }
-    qs_ready_update(s);
-    qs_fix_now(s); /* a listener is never writable */
-    qs_unlock(s);
-    return rc;
-}
-
-int qs_op_listen(qs_sock *s, int backlog)
-{
-    qs_setup_begin(s);
-    int rc = qs_listen(s, backlog);
-    qs_setup_end(s);
-    return rc;
-}
-
-int qs_op_accept(qs_sock *s, qs_sock **out, struct sockaddr *addr, socklen_t *len)
-{
-    int wrong = addr != NULL ? qs_addr_room(addr, len) : 0;
-    if (wrong != 0) {
-        return wrong;
-    }
-    pthread_mutex_lock(&s->lock);
-    const qs_hold hold = {NULL, false};
-    uint64_t deadline = s->rcvtimeo_ns != 0 ? qs_now_ns() + s->rcvtimeo_ns : 0;
-    int rc = 0;
-    while (rc == 0 && s->accept_head == NULL) {
-        rc = s->state != QS_LISTENING || s->app_closed ? -EINVAL
-             : s->nonblock                             ? -EAGAIN
-                                                       : qs_wait(s, QS_WAIT_RX, deadline, &hold);
-    }
-    if (rc == -EAGAIN) {
-        qs_fix_now(s);
-    }
-    qs_sock *conn = rc == 0 ? s->accept_head : NULL;
-    if (conn != NULL) {
-        s->accept_head = conn->accept_next;
-        if (s->accept_head == NULL) {
-            s->accept_tail = NULL;
-        }
-        conn->accept_next = NULL;
-        s->accept_count--;
-        qs_ready_update(s);
-    }
-    qs_unlock(s);
-    if (conn == NULL) {
-        return rc;
-    }
-    if (addr != NULL) {
-        pthread_mutex_lock(&conn->lock); /* its worker may see it move */
-        qs_addr_out(addr, len, &conn->remote);
-        qs_unlock(conn);
-    }
-    *out = conn;
-    return 0;
-}
-
-void qs_op_unaccept(qs_sock *s, qs_sock *conn)
-{
-    pthread_mutex_lock(&s->lock);
-    bool listens = s->state == QS_LISTENING;
-    if (listens) {
-        conn->accept_next = s->accept_head;
-        s->accept_head = conn;
-        if (s->accept_tail == NULL) {
-            s->accept_tail = conn;
-        }
-        s->accept_count++;
-        qs_ready_update(s);
-    }
-    qs_unlock(s);
-    if (!listens) { /* the queue it came from is gone */
-        qs_op_close(conn);
-        qs_unref(conn);
-    }
-}
-
-/* ---- connect ------------------------------------------------------------------------------------------------- */
-
-static int qs_connect(qs_sock *s, const struct sockaddr *addr, socklen_t len)
-{
-    quring_addr remote;
-    quring_addr source;
-    sa_family_t family = AF_UNSPEC;
-    if (addr != NULL && len >= sizeof(family)) {
-        memcpy(&family, &addr->sa_family, sizeof(family));
-    }
-    if (addr != NULL && len >= sizeof(family) && family == AF_UNSPEC) {
-        return -EOPNOTSUPP;
-    }
-    pthread_mutex_lock(&s->lock);
-    int rc = qs_addr_for(s, &remote, addr, len);
-    if (rc == 0 && (s->state != QS_FRESH || remote.port == 0 || qs_addr_is_any(&remote))) {
-        rc = -EINVAL;
-    }
-    bool bound = s->bound;
-    qs_unlock(s);
-    if (rc == 0) {
-        rc = qs_addr_route(&source, &remote);
-    }
-    if (rc == 0 && !bound) {
-        rc = qs_port_auto(s, remote.family);
-    }
-    if (rc != 0) {
-        return rc;
-    }
-    pthread_mutex_lock(&s->lock);
-    s->remote = remote;
-    quring_addr at = bound ? s->local : qs_port_addr(s->port);
-    if (qs_addr_is_any(&at)) {
-        source.port = at.port;
-        at = source;
-    }
-    s->local = at;
-    s->bound = true;
-    s->state = QS_CONNECTING;
-    s->worker = __atomic_fetch_add(&qs_next_worker, 1, __ATOMIC_RELAXED) % qs_worker_count();
-    qs_ready_update(s);
-    qs_unlock(s);
-    return 0;
-}
-
-int qs_op_connect(qs_sock *s, const struct sockaddr *addr, socklen_t len)
-{
-    qs_setup_begin(s);
-    int rc = qs_connect(s, addr, len);
-    qs_setup_end(s);
-    return rc;
-}
-
-typedef struct qs_connect_task {
-    qs_sock *s;
-    quring_limits limits;
-    uint8_t token[QS_TOKEN_LEN_MAX];
-    size_t token_len;
-    int rc;
-} qs_connect_task;
-
-/* Whether a client may, and still has to, get its connection; lock held. */
-static bool qs_may_get_conn(const qs_sock *s)
-{
-    return s->state == QS_CONNECTING && !s->is_server && !s->conn_over && !s->app_closed;
-}
-
-static void qs_connect_run(void *ctx)
-{
-    qs_connect_task *task = (qs_connect_task *)ctx;
-    qs_sock *s = task->s;
-    pthread_mutex_lock(&s->lock);
-    bool there = s->conn.handle != 0; /* another thread was faster */
-    bool able = qs_may_get_conn(s);
-    qs_unlock(s);
-    if (there || !able) {
-        task->rc = there ? 0 : -EINVAL;
-        return;
-    }
-    quring_connect_options options;
-    quring_error err;
-    quring_conn conn = {0};
-    memset(&options, 0, sizeof(options));
-    options.remote = s->remote;
-    options.via = qs_port_listener(s->port);
-    options.external_tls = true;
-    options.limits = &task->limits;
-    options.token.data = task->token;
-    options.token.len = task->token_len;
-    options.ctx = s;
-    quring_status status = quring_connect(&conn, &options, &err);
-    task->rc = status == QURING_OK ? 0 : -(err.os_errno != 0 ? err.os_errno : qs_errno_of(status));
-    if (status == QURING_OK) {
-        pthread_mutex_lock(&s->lock);
-        s->conn = conn;
-        qs_ref(s);
-        qs_unlock(s);
-        qs_work(s); /* what was asked for before there was a connection */
-    }
-}
-
-int qs_ensure_conn(qs_sock *s)
-{
-    qs_connect_task task;
-    task.s = s;
-    task.rc = 0;
-    pthread_mutex_lock(&s->lock);
-    bool there = s->conn.handle != 0;
-    bool able = qs_may_get_conn(s);
-    uint32_t worker = s->worker;
-    qs_limits_of(s, &task.limits);
-    task.token_len = s->token_blob.len;
-    if (task.token_len > 0) {
-        memcpy(task.token, s->token_blob.data, task.token_len);
-    }
-    qs_unlock(s);
-    if (there) {
-        return 0;
-    }
-    if (!able) {
-        return -EINVAL;
-    }
-    int rc = qs_call(worker, qs_connect_run, &task);
-    return rc != 0 ? rc : task.rc;
 }
 
 /* ---- names ------------------------------------------------------------------------------------------------------ */

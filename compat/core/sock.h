@@ -4,10 +4,12 @@
  *          connection both take it, briefly: no engine call waits under it. What must happen on the
  *          worker is noted in `asked` and asked for with qs_kick, or done by qs_call, which waits.
  * Files:   runtime    the engine, kicks and calls        port      local addresses, listening, demux
- *          life       create, connect, accept, close     events    what the connection tells (worker)
+ *          life       create, close                      events    what the connection tells (worker)
+ *          listen     bind, listen, accept               connect   connect
  *          rx         what waits to be received          tx        what waits to be sent
  *          streams    stream numbers and states          opts      socket options
- *          handshake  TLS in the calling thread          ready     the program's descriptor
+ *          handshake  TLS in the calling thread          raw       the handshake's steps, for any TLS
+ *          ready      the program's descriptor
  *          params     transport parameters               layout    both layouts' numbers
  *          dgram      datagrams                          verbs     moving, new keys, tokens
  *          wait       threads that wait in a call        watch     descriptors closed behind our back
@@ -369,23 +371,27 @@ void qs_ref(qs_sock *s);
 /* Where no reference keeps it but a lock that its end takes; false when the end has begun. */
 bool qs_ref_if_live(qs_sock *s);
 void qs_unref(qs_sock *s);
-/* The engine's connection of a client, made when it is first needed. 0 or -errno. No lock held. */
-int qs_ensure_conn(qs_sock *s);
 void qs_limits_of(const qs_sock *s, quring_limits *out);
 /* Between the draft's parameters and the engine's. */
 void qs_params_from(qs_params *out, const quring_transport_params *in);
 void qs_params_to(quring_transport_params *out, const qs_params *in);
 int qs_op_create(qs_sock **out, int domain, int type, int protocol);
 void qs_op_close(qs_sock *s);
-int qs_op_bind(qs_sock *s, const struct sockaddr *addr, socklen_t len);
-int qs_op_listen(qs_sock *s, int backlog);
-int qs_op_accept(qs_sock *s, qs_sock **out, struct sockaddr *addr, socklen_t *len);
-void qs_op_unaccept(qs_sock *s, qs_sock *conn);
-int qs_op_connect(qs_sock *s, const struct sockaddr *addr, socklen_t len);
 int qs_op_shutdown(qs_sock *s, int how);
 int qs_op_getname(qs_sock *s, bool peer, struct sockaddr *addr, socklen_t *len);
 void qs_op_exit(void);
 void qs_op_forked(void);
+
+/* ---- listen.c --------------------------------------------------------------------------------------- */
+int qs_op_bind(qs_sock *s, const struct sockaddr *addr, socklen_t len);
+int qs_op_listen(qs_sock *s, int backlog);
+int qs_op_accept(qs_sock *s, qs_sock **out, struct sockaddr *addr, socklen_t *len);
+void qs_op_unaccept(qs_sock *s, qs_sock *conn);
+
+/* ---- connect.c --------------------------------------------------------------------------------------- */
+int qs_op_connect(qs_sock *s, const struct sockaddr *addr, socklen_t len);
+/* The engine's connection of a client, made when it is first needed. 0 or -errno. No lock held. */
+int qs_ensure_conn(qs_sock *s);
 
 /* ---- wait.c ---------------------------------------------------------------------------------------- */
 /* What a call holds while it waits, to be given back when its thread is cancelled there. */
@@ -536,14 +542,16 @@ void qs_blob_wipe(qs_blob *blob); /* and frees it */
 
 /* ---- handshake.c ---------------------------------------------------------------------------------------------- */
 int qs_op_handshake(qs_sock *s, const qs_handshake_args *args);
+/* On the worker, lock held: CRYPTO bytes after a handshake of the built-in TLS. */
+void qs_hs_late(qs_sock *s, quring_level level, const uint8_t *data, size_t len);
+
+/* ---- raw.c --------------------------------------------------------------------------------------------------- */
 /* The raw path, for the options and for sendmsg with QUIC_HANDSHAKE_INFO. No lock held. */
 int qs_hs_send(qs_sock *s, quring_level level, const uint8_t *data, size_t len);
 int qs_hs_secret(qs_sock *s, quring_level level, quring_direction dir, uint16_t suite,
                  const uint8_t *secret, size_t len);
 int qs_hs_get_params(qs_sock *s, uint8_t *buf, size_t *len, size_t cap);
 int qs_hs_set_params(qs_sock *s, const uint8_t *data, size_t len);
-/* On the worker, lock held: CRYPTO bytes after a handshake of the built-in TLS. */
-void qs_hs_late(qs_sock *s, quring_level level, const uint8_t *data, size_t len);
 
 /* ---- late.c: what a raw handshake leaves to us; on the worker, lock held ------------------------------------- */
 /* A server's messages at the level of 1-RTT packets: whether the program gets them. */
