@@ -293,6 +293,17 @@ class Runs(unittest.TestCase):
             self.assertTrue(run["summary"]["resumed"])
             self.assertEqual(run["summary"]["resumed_connections"], run["summary"]["connections"])
 
+    def test_handshakes_are_whole_ones(self):
+        for more in [], ["--resume"]:
+            with tempfile.TemporaryDirectory() as folder:
+                path = os.path.join(folder, "server.json")
+                with Server("--json", path) as server:
+                    self.client(server.port, "hps", "-n", "40", "-c", "4", *more)
+                with open(path, encoding="utf-8") as file:
+                    seen = json.load(file)["summary"]
+                self.assertEqual(seen["errors"], 0)
+                self.assertGreaterEqual(seen["connections"], 40)
+
     def test_latency_counts_the_wait(self):
         with Server() as server:
             run = self.client(server.port, "latency", "-R", "200", "-n", "50", "-c", "2", "-s", "4")

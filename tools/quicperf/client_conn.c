@@ -26,6 +26,17 @@ static void qp_cconn_unlink(qp_cconn *c)
     }
 }
 
+static void qp_cconn_unlink_shaken(qp_cconn *c)
+{
+    qp_cconn **at = &c->worker->shaken;
+    while (c->shaken && *at != c) {
+        at = &(*at)->next_shaken;
+    }
+    if (c->shaken) {
+        *at = c->next_shaken;
+    }
+}
+
 void qp_cconn_begin(qp_cworker *w)
 {
     const qp_client_plan *plan = w->plan;
@@ -111,6 +122,7 @@ static void qp_cconn_closed(qp_cconn *c, const quring_close_info *close)
     qp_cworker *w = c->worker;
     qp_cconn_keep_bytes(c);
     qp_cconn_unlink(c);
+    qp_cconn_unlink_shaken(c);
     qp_dgram_stop(&c->dgram);
     w->opening -= c->established ? 0 : 1;
     if (!c->closing && !w->stopped) {
@@ -165,14 +177,58 @@ static void qp_cconn_warmed(qp_cconn *c)
     }
 }
 
+static void qp_cworker_close_shaken(void *ctx);
+
+static void qp_cworker_arm_shaken(qp_cworker *w)
+{
+    if (w->shaken_armed || w->shaken == NULL) {
+        return;
+    }
+    w->shaken_armed = true;
+    if (quring_timer(NULL, quring_now_ns(), qp_cworker_close_shaken, w) != QURING_OK) {
+        qp_cworker_fail(w, "out of memory");
+    }
+}
+
+/* A handshake is over when the server has the client's Finished: a connection that is closed before that has
+ * left is half a handshake, and to the server a failed one. What is in flight now can be nothing else. */
+static void qp_cworker_close_shaken(void *ctx)
+{
+    qp_cworker *w = ctx;
+    qp_cconn **at = &w->shaken;
+    w->shaken_armed = false;
+    while (*at != NULL) {
+        qp_cconn *c = *at;
+        quring_conn_info info;
+        if (quring_conn_get_info(c->conn, &info) == QURING_OK && info.in_flight_bytes == 0 &&
+            !info.confirmed) {
+            at = &c->next_shaken;
+            continue;
+        }
+        *at = c->next_shaken;
+        c->shaken = false;
+        qp_cconn_close(c);
+    }
+    qp_cworker_arm_shaken(w);
+}
+
+static void qp_cconn_close_soon(qp_cconn *c)
+{
+    qp_cworker *w = c->worker;
+    c->shaken = true;
+    c->next_shaken = w->shaken;
+    w->shaken = c;
+    qp_cworker_arm_shaken(w);
+}
+
 /* hps: one handshake is over, and with --resume its ticket is here for the next one. */
 static void qp_cconn_shaken(qp_cconn *c)
 {
     qp_cworker *w = c->worker;
-    if (c->closing || c->warm || c->wants_ticket || !w->measuring) {
+    if (c->closing || c->shaken || c->warm || c->wants_ticket || !w->measuring) {
         return;
     }
-    qp_cconn_close(c);
+    qp_cconn_close_soon(c);
     if (w->limited && w->handshakes >= w->quota) {
         qp_cworker_done(w);
     } else if (qp_quota_left(w)) {

@@ -45,11 +45,13 @@ struct qp_cconn {
     qp_cworker *worker;
     qp_cconn *prev;
     qp_cconn *next;
+    qp_cconn *next_shaken;
     quring_conn conn;
     uint64_t began_ns;
     bool established;
     bool closing;
-    bool warm; /* there for its ticket and token only */
+    bool shaken; /* hps: in the worker's list of those to be closed */
+    bool warm;   /* there for its ticket and token only */
     bool wants_ticket;
     bool wants_token;
     bool shows_token;

@@ -76,6 +76,8 @@ typedef struct qp_cworker {
     qp_load load;            /* latency */
     qp_shares shares;        /* fair */
     qp_cconn *list;          /* every connection not yet CLOSED */
+    qp_cconn *shaken;        /* hps: to be closed when their Finished has left */
+    bool shaken_armed;       /* a timer will look */
     uint32_t opening;        /* handshakes under way */
     uint32_t to_open;        /* connections still to be begun */
     uint32_t active;         /* tput: streams not finished */
