@@ -57,6 +57,19 @@ void *quic_mem_zalloc(quic_mem *mem, size_t size)
     return ptr;
 }
 
+bool quic_mem_adopt(quic_mem *mem, size_t size)
+{
+    if (mem->used_bytes > mem->limit_bytes || size > mem->limit_bytes - mem->used_bytes) {
+        mem->failure_count++;
+        return false;
+    }
+    mem->used_bytes += size;
+    if (mem->used_bytes > mem->peak_bytes) {
+        mem->peak_bytes = mem->used_bytes;
+    }
+    return true;
+}
+
 void quic_mem_free(quic_mem *mem, void *ptr, size_t size)
 {
     if (ptr == NULL) {

@@ -43,6 +43,10 @@ QUIC_NODISCARD void *quic_mem_zalloc(quic_mem *mem, size_t size);
 /* quic_mem_free gives back what quic_mem_alloc gave, with the same size. ptr may be NULL (no-op). */
 void quic_mem_free(quic_mem *mem, void *ptr, size_t size);
 
+/* quic_mem_adopt charges `mem` for a block of `size` bytes that so far only its parent is charged for, and that is
+ * given back to `mem` from now on. False: over its limit; failure_count then grows and nothing else changes. */
+QUIC_NODISCARD bool quic_mem_adopt(quic_mem *mem, size_t size);
+
 /* quic_mem_would_fit says whether `size` more bytes stay below every limit of the tree. */
 bool quic_mem_would_fit(const quic_mem *mem, size_t size);
 

@@ -64,7 +64,15 @@ static inline void quic_conn_env_make_cid(quic_conn_env *env, quic_cid *out, boo
                          env->now + env->wall_offset_ns);
 }
 
-/* What a new connection starts from. Everything is copied. */
+/* An Initial that was opened, in place, before there was a connection for it: anybody can derive its keys
+ * (RFC 9001 5.2). */
+typedef struct quic_opened_initial {
+    quic_keys *keys;
+    uint64_t pn;
+    size_t hdr_len; /* packet number included */
+} quic_opened_initial;
+
+/* What a new connection starts from. Everything is copied, but for initial_rx. */
 typedef struct quic_conn_config {
     quic_role role;
     const quic_tls_vtable *tls; /* NULL: handshake driven from outside */
@@ -81,7 +89,10 @@ typedef struct quic_conn_config {
     void *app_ctx;
     bool shared_socket; /* client: with other processes */
     /* server only */
-    uint32_t version;       /* of the client's first packet; one of limits->versions */
+    uint32_t version; /* of the client's first packet; one of limits->versions */
+    quic_keys
+        *initial_rx; /* that opened it, charged to env->mem: the connection's from now on, and gone
+                               when there is none. NULL: derived */
     quic_cid original_dcid; /* of the client's very first Initial */
     quic_cid initial_dcid;  /* the Initial keys derive from this one: after Retry our SCID */
     quic_cid peer_scid;
@@ -108,9 +119,12 @@ quic_conn *quic_conn_of_dirty(quic_list_node *node);
 quic_conn *quic_conn_of_events(quic_list_node *node);
 quic_conn *quic_conn_of_all(quic_list_node *node);
 
-/* quic_conn_recv_long takes the packet at data[0..h->packet_len) of a datagram of datagram_len bytes.
+/* quic_conn_recv_opened takes the Initial that a server's connection was made for.
+ * quic_conn_recv_long takes the packet at data[0..h->packet_len) of a datagram of datagram_len bytes.
  * quic_conn_recv_short takes `count` short-header packets, each seg_len bytes and the last
  * `last_len`, one after the other, each a whole (rest of a) datagram. Packets are opened in place. */
+void quic_conn_recv_opened(quic_conn *conn, const uint8_t *data, const quic_long_header *h,
+                           const quic_opened_initial *opened, uint8_t ecn, quic_ns now);
 void quic_conn_recv_long(quic_conn *conn, uint8_t *data, const quic_long_header *h,
                          size_t datagram_len, uint8_t ecn, quic_ns now);
 void quic_conn_recv_short(quic_conn *conn, uint8_t *data, uint32_t count, uint32_t seg_len,
@@ -163,7 +177,6 @@ typedef struct quic_conn_remains {
 bool quic_conn_take_remains(quic_conn *conn, quic_conn_remains *out, quic_ns now);
 
 /* Facts for the endpoint's accounting. */
-bool quic_conn_is_authentic(const quic_conn *conn); /* at least one packet was opened */
 bool quic_conn_is_server(const quic_conn *conn);
 bool quic_conn_is_half_open(const quic_conn *conn); /* server, handshake not complete */
 bool quic_conn_is_busy(const quic_conn *conn);

@@ -103,6 +103,16 @@ static quic_rc copy_server_name(quic_conn *conn, const char *name)
     return quic_conn_set_text(conn, NULL, 0, name) ? QUIC_OK : QUIC_E_NOMEM;
 }
 
+/* Those that opened a client's first packet are there already. */
+static quic_rc init_keys(quic_conn *conn)
+{
+    quic_conn_space *initial = &conn->spaces[QUIC_SPACE_INITIAL];
+    return initial->rx == NULL
+               ? quic_conn_make_initial_keys(conn, &conn->initial_dcid)
+               : quic_keys_create_initial(NULL, &initial->tx, conn->env->crypto, &conn->mem,
+                                          conn->version.current, &conn->initial_dcid);
+}
+
 static quic_rc init_conn(quic_conn *conn, const quic_conn_config *config, quic_ns now)
 {
     quic_conn_env *env = conn->env;
@@ -121,7 +131,7 @@ static quic_rc init_conn(quic_conn *conn, const quic_conn_config *config, quic_n
         rc = copy_server_name(conn, config->server_name);
     }
     if (rc == QUIC_OK) {
-        rc = quic_conn_make_initial_keys(conn, &conn->initial_dcid);
+        rc = init_keys(conn);
     }
     if (rc != QUIC_OK) {
         return rc;
@@ -145,6 +155,7 @@ quic_rc quic_conn_create(quic_conn **out, quic_conn_env *env, const quic_conn_co
 {
     quic_conn *conn = quic_mem_zalloc(env->mem, sizeof(*conn));
     if (conn == NULL) {
+        quic_keys_destroy(config->initial_rx);
         return QUIC_E_NOMEM;
     }
     conn->env = env;
@@ -179,7 +190,12 @@ quic_rc quic_conn_create(quic_conn **out, quic_conn_env *env, const quic_conn_co
     conn->admitted = config->path.remote;
     quic_list_push_back(&env->all, &conn->all_node);
     env->conn_count++;
-    quic_rc rc = init_conn(conn, config, now);
+    conn->spaces[QUIC_SPACE_INITIAL].rx = config->initial_rx;
+    quic_rc rc =
+        config->initial_rx != NULL ? quic_keys_adopt(config->initial_rx, &conn->mem) : QUIC_OK;
+    if (rc == QUIC_OK) {
+        rc = init_conn(conn, config, now);
+    }
     if (rc != QUIC_OK) {
         quic_conn_destroy(conn);
         return rc;
@@ -368,11 +384,6 @@ bool quic_conn_take_established(quic_conn *conn)
     }
     conn->counted_half_open = false;
     return true;
-}
-
-bool quic_conn_is_authentic(const quic_conn *conn)
-{
-    return conn->authentic;
 }
 
 bool quic_conn_is_busy(const quic_conn *conn)

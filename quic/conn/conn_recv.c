@@ -100,6 +100,39 @@ static bool version_fits(const quic_conn *conn, quic_level level, uint32_t versi
            version == (level == QUIC_LEVEL_EARLY ? conn->version.chosen : conn->version.current);
 }
 
+/* `data` is opened. */
+static void take_long(quic_conn *conn, quic_level level, uint64_t pn, const uint8_t *data,
+                      size_t hdr_len, const quic_long_header *h, uint8_t ecn, quic_ns now)
+{
+    if ((data[0] & QUIC_HEADER_LONG_RESERVED) != 0) {
+        quic_conn_fail(conn, QUIC_V_PROTOCOL_VIOLATION, 0, "reserved bits", now); /* 17.2 */
+        return;
+    }
+    if (level == QUIC_LEVEL_INITIAL) {
+        quic_conn_version_on_initial(conn, h->version);
+    }
+    if (!conn->peer_scid_known) {
+        quic_cid_set(&conn->peer_scid, h->scid, h->scid_len);
+        conn->peer_scid_known = true;
+        quic_cid_peer_set_initial(&conn->cids_peer, &conn->peer_scid);
+    }
+    on_authentic(conn, level, now);
+    trace_received(conn, level, pn, h->packet_len, now);
+    uint64_t received = conn->flow_recv.received;
+    take_payload(conn, level, pn, data + hdr_len, h->packet_len - hdr_len - QUIC_AEAD_TAG_LEN,
+                 h->dcid, h->dcid_len, ecn, now);
+    conn->early_bytes += level == QUIC_LEVEL_EARLY ? conn->flow_recv.received - received : 0;
+    if (quic_conn_is_open(conn)) {
+        quic_conn_drive_handshake(conn, now);
+    }
+}
+
+void quic_conn_recv_opened(quic_conn *conn, const uint8_t *data, const quic_long_header *h,
+                           const quic_opened_initial *opened, uint8_t ecn, quic_ns now)
+{
+    take_long(conn, QUIC_LEVEL_INITIAL, opened->pn, data, opened->hdr_len, h, ecn, now);
+}
+
 void quic_conn_recv_long(quic_conn *conn, uint8_t *data, const quic_long_header *h,
                          size_t datagram_len, uint8_t ecn, quic_ns now)
 {
@@ -159,27 +192,7 @@ void quic_conn_recv_long(quic_conn *conn, uint8_t *data, const quic_long_header 
         on_open_failed(conn, rx, data, h->packet_len, now);
         return;
     }
-    if ((first & QUIC_HEADER_LONG_RESERVED) != 0) {
-        quic_conn_fail(conn, QUIC_V_PROTOCOL_VIOLATION, 0, "reserved bits", now); /* 17.2 */
-        return;
-    }
-    if (level == QUIC_LEVEL_INITIAL) {
-        quic_conn_version_on_initial(conn, h->version);
-    }
-    if (!conn->peer_scid_known) {
-        quic_cid_set(&conn->peer_scid, h->scid, h->scid_len);
-        conn->peer_scid_known = true;
-        quic_cid_peer_set_initial(&conn->cids_peer, &conn->peer_scid);
-    }
-    on_authentic(conn, level, now);
-    trace_received(conn, level, pn, h->packet_len, now);
-    uint64_t received = conn->flow_recv.received;
-    take_payload(conn, level, pn, data + hdr_len, h->packet_len - hdr_len - QUIC_AEAD_TAG_LEN,
-                 h->dcid, h->dcid_len, ecn, now);
-    conn->early_bytes += level == QUIC_LEVEL_EARLY ? conn->flow_recv.received - received : 0;
-    if (quic_conn_is_open(conn)) {
-        quic_conn_drive_handshake(conn, now);
-    }
+    take_long(conn, level, pn, data, hdr_len, h, ecn, now);
 }
 
 /* ---- short headers ------------------------------------------------------------------------------- */

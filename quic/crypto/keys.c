@@ -156,6 +156,16 @@ quic_rc quic_keys_create(quic_keys **out, const quic_crypto *crypto, quic_mem *m
     return make(out, crypto, mem, s, labels, secret, NULL);
 }
 
+static quic_rc make_initial(quic_keys **out, const quic_crypto *crypto, quic_mem *mem,
+                            uint8_t labels, const quic_kdf *initial_secret, const char *label)
+{
+    uint8_t secret[32];
+    quic_kdf_expand_label(initial_secret, secret, sizeof(secret), label);
+    return make(out, crypto, mem, quic_crypto_find_suite(crypto, QUIC_SUITE_AES_128_GCM_SHA256),
+                labels, secret, NULL);
+}
+
+/* RFC 9001 5.2 */
 quic_rc quic_keys_create_initial(quic_keys **out_client, quic_keys **out_server,
                                  const quic_crypto *crypto, quic_mem *mem, uint32_t version,
                                  const quic_cid *client_dcid)
@@ -164,35 +174,37 @@ quic_rc quic_keys_create_initial(quic_keys **out_client, quic_keys **out_server,
     if (labels == LABELS_COUNT || client_dcid->len > QUIC_CID_LEN_MAX) {
         return QUIC_E_INVAL;
     }
-    /* RFC 9001 5.2 */
-    const quic_crypto_suite *suite = quic_crypto_find_suite(crypto, QUIC_SUITE_AES_128_GCM_SHA256);
-    uint8_t initial_secret[32];
-    uint8_t client_secret[32];
-    uint8_t server_secret[32];
-    quic_hkdf_extract(32, initial_secret, labels_of[labels].salt, sizeof(labels_of[labels].salt),
+    uint8_t secret[32];
+    quic_hkdf_extract(32, secret, labels_of[labels].salt, sizeof(labels_of[labels].salt),
                       client_dcid->bytes, client_dcid->len);
     quic_kdf kdf;
-    quic_kdf_init(&kdf, 32, initial_secret, sizeof(initial_secret));
-    quic_kdf_expand_label(&kdf, client_secret, sizeof(client_secret), "client in");
-    if (out_server != NULL) {
-        quic_kdf_expand_label(&kdf, server_secret, sizeof(server_secret), "server in");
+    quic_keys *client = NULL;
+    quic_rc rc = QUIC_OK;
+    quic_kdf_init(&kdf, 32, secret, sizeof(secret));
+    if (out_client != NULL) {
+        rc = make_initial(&client, crypto, mem, labels, &kdf, "client in");
+    }
+    if (rc == QUIC_OK && out_server != NULL) {
+        rc = make_initial(out_server, crypto, mem, labels, &kdf, "server in");
     }
     quic_kdf_deinit(&kdf);
-
-    quic_keys *client = NULL;
-    quic_keys *server = NULL;
-    quic_rc rc = make(&client, crypto, mem, suite, labels, client_secret, NULL);
-    if (rc == QUIC_OK && out_server != NULL) {
-        rc = make(&server, crypto, mem, suite, labels, server_secret, NULL);
-    }
     if (rc != QUIC_OK) {
         quic_keys_destroy(client);
         return rc;
     }
-    *out_client = client;
-    if (out_server != NULL) {
-        *out_server = server;
+    if (out_client != NULL) {
+        *out_client = client;
     }
+    return QUIC_OK;
+}
+
+quic_rc quic_keys_adopt(quic_keys *keys, quic_mem *mem)
+{
+    const size_t size = sizeof(*keys) + (keys->ctx != NULL ? ctx_size(keys->suite) : 0);
+    if (!quic_mem_adopt(mem, size)) {
+        return QUIC_E_NOMEM;
+    }
+    keys->mem = mem;
     return QUIC_OK;
 }
 

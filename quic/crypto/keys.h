@@ -47,10 +47,9 @@ QUIC_NODISCARD quic_rc quic_keys_create(quic_keys **out, const quic_crypto *cryp
                                         uint32_t version, uint16_t suite, const uint8_t *secret,
                                         size_t secret_len);
 
-/* quic_keys_create_initial derives both directions' Initial keys from the client's first DCID
- * (RFC 9001 5.2, RFC 9369 3.3.1). out_client protects what the client sends, out_server what the server
- * sends; NULL when nothing is going to be said.
- * Returns QUIC_OK; QUIC_E_INVAL (version neither 1 nor 2); QUIC_E_NOMEM; QUIC_E_CRYPTO. On failure nothing is
+/* quic_keys_create_initial derives Initial keys from the client's first DCID (RFC 9001 5.2, RFC 9369 3.3.1).
+ * out_client protects what the client sends, out_server what the server sends; either may be NULL when those
+ * are not needed. Returns QUIC_OK; QUIC_E_INVAL (version neither 1 nor 2); QUIC_E_NOMEM; QUIC_E_CRYPTO. On failure nothing is
  * kept. */
 QUIC_NODISCARD quic_rc quic_keys_create_initial(quic_keys **out_client, quic_keys **out_server,
                                                 const quic_crypto *crypto, quic_mem *mem,
@@ -60,6 +59,10 @@ QUIC_NODISCARD quic_rc quic_keys_create_initial(quic_keys **out_client, quic_key
  * directions, each with its own object. Returns QUIC_OK; QUIC_E_NOMEM. */
 QUIC_NODISCARD quic_rc quic_keys_create_plain(quic_keys **out, const quic_crypto *crypto,
                                               quic_mem *mem);
+
+/* quic_keys_adopt charges keys made under an account to a child of it, `mem`, which must outlive them from now
+ * on. Returns QUIC_OK; QUIC_E_NOMEM (as they were). */
+QUIC_NODISCARD quic_rc quic_keys_adopt(quic_keys *keys, quic_mem *mem);
 
 /* quic_keys_update makes the keys of the next phase (RFC 9001 6.1): new secret, key and iv, the
  * same header-protection key; sealed_count starts at 0. `cur` stays usable.

@@ -94,10 +94,11 @@ static token_worth judge_token(quic_endpoint *ep, const quic_accept_config *acce
     return good ? TOKEN_NEW : TOKEN_NONE;
 }
 
-/* `retry`: what its Retry token says, NULL when it has none. */
+/* `retry`: what its Retry token says, NULL when it has none. Takes `initial_rx`. */
 static quic_conn *make_conn(quic_endpoint *ep, const quic_accept_config *accept,
                             const quic_rx_unit *unit, const quic_long_header *h,
-                            const quic_token_retry *retry, bool token_used, quic_ns now)
+                            quic_keys *initial_rx, const quic_token_retry *retry, bool token_used,
+                            quic_ns now)
 {
     quic_conn_config config = {
         .role = QUIC_SERVER,
@@ -109,6 +110,7 @@ static quic_conn *make_conn(quic_endpoint *ep, const quic_accept_config *accept,
         .new_tokens = accept->token_register != NULL ? (uint8_t)accept->limits.new_tokens : 0,
         .limits = &accept->limits,
         .version = h->version,
+        .initial_rx = initial_rx,
         .path = unit->path,
         .preferred_v4 = accept->preferred_v4,
         .preferred_v6 = accept->preferred_v6,
@@ -134,9 +136,9 @@ static quic_conn *make_conn(quic_endpoint *ep, const quic_accept_config *accept,
 }
 
 /* Noise is told from a client before there is any state: a connection costs much more than the keys
- * that everybody can derive (RFC 9001 5.2). What was opened is sealed again, as it was, for the
- * connection to open. */
-static bool is_sealed_well(quic_endpoint *ep, uint8_t *data, const quic_long_header *h)
+ * that everybody can derive (RFC 9001 5.2). *out is what the connection goes on with. */
+static bool open_initial(quic_endpoint *ep, quic_opened_initial *out, uint8_t *data,
+                         const quic_long_header *h)
 {
     quic_cid dcid;
     quic_keys *keys = NULL;
@@ -147,30 +149,26 @@ static bool is_sealed_well(quic_endpoint *ep, uint8_t *data, const quic_long_hea
     }
     uint8_t mask[16];
     quic_keys_hp_mask(keys, data + h->pn_offset + QUIC_PN_LEN_MAX, mask);
-    const uint8_t protected_first = data[0];
     data[0] ^= mask[0] & 0x0f;
     const uint8_t pn_len = quic_header_pn_len(data[0]);
-    const size_t hdr_len = h->pn_offset + pn_len;
     for (uint8_t i = 0; i < pn_len; i++) {
         data[h->pn_offset + i] ^= mask[1 + i];
     }
-    const uint64_t pn = quic_pn_decode(quic_pn_load(data + h->pn_offset, pn_len), pn_len, 0);
-    const size_t len = h->packet_len - hdr_len;
-    const bool good = quic_keys_open(keys, pn, data, hdr_len, data + hdr_len, len);
-    if (good) {
-        quic_keys_seal(keys, pn, data, hdr_len, data + hdr_len, len - QUIC_AEAD_TAG_LEN);
-        data[0] = protected_first;
-        for (uint8_t i = 0; i < pn_len; i++) {
-            data[h->pn_offset + i] ^= mask[1 + i];
-        }
+    out->keys = keys;
+    out->pn = quic_pn_decode(quic_pn_load(data + h->pn_offset, pn_len), pn_len, 0);
+    out->hdr_len = h->pn_offset + pn_len;
+    if (!quic_keys_open(keys, out->pn, data, out->hdr_len, data + out->hdr_len,
+                        h->packet_len - out->hdr_len)) {
+        ep->counters.drop_undecryptable++;
+        quic_keys_destroy(keys);
+        return false;
     }
-    quic_keys_destroy(keys);
-    ep->counters.drop_undecryptable += good ? 0 : 1;
-    return good;
+    return true;
 }
 
-quic_conn *quic_endpoint_accept(quic_endpoint *ep, const quic_rx_unit *unit, uint8_t *data,
-                                const quic_long_header *h, size_t datagram_len, quic_ns now)
+quic_conn *quic_endpoint_accept(quic_endpoint *ep, quic_opened_initial *out,
+                                const quic_rx_unit *unit, uint8_t *data, const quic_long_header *h,
+                                size_t datagram_len, quic_ns now)
 {
     const quic_accept_config *accept = quic_endpoint_listener(ep, unit->path.socket);
     if (accept == NULL) {
@@ -203,7 +201,8 @@ quic_conn *quic_endpoint_accept(quic_endpoint *ep, const quic_rx_unit *unit, uin
     token_worth worth = judge_token(ep, accept, &retry, &unit->path.remote, h, now);
     if (worth == TOKEN_INVALID) {
         /* RFC 9000 8.1.3: the packet is good otherwise, so tell it, and it starts anew */
-        if (is_sealed_well(ep, data, h)) {
+        if (open_initial(ep, out, data, h)) {
+            quic_keys_destroy(out->keys);
             quic_endpoint_answer_close(ep, &unit->path, h, QUIC_V_INVALID_TOKEN);
         }
         return NULL;
@@ -217,9 +216,9 @@ quic_conn *quic_endpoint_accept(quic_endpoint *ep, const quic_rx_unit *unit, uin
     }
     switch (verdict) {
     case QUIC_ADMIT:
-        return !is_sealed_well(ep, data, h)
+        return !open_initial(ep, out, data, h)
                    ? NULL
-                   : make_conn(ep, accept, unit, h, worth == TOKEN_RETRY ? &retry : NULL,
+                   : make_conn(ep, accept, unit, h, out->keys, worth == TOKEN_RETRY ? &retry : NULL,
                                worth == TOKEN_NEW, now);
     case QUIC_ADMIT_RETRY:
         quic_endpoint_answer_retry(ep, &unit->path, h, now);

@@ -144,9 +144,10 @@ static uint32_t recv_short_run(quic_endpoint *ep, quic_rx_unit *unit, uint32_t o
 }
 
 /* RFC 9000 12.2: packets coalesced into one datagram; those for another DCID than the first one's are
- * ignored. The first packet's header was parsed already. */
+ * ignored. The first packet's header was parsed already; `opened`: it is the one its connection was made for. */
 static void recv_coalesced(quic_endpoint *ep, quic_conn *conn, quic_rx_unit *unit, uint8_t *data,
-                           uint32_t len, quic_long_header *h, quic_ns now)
+                           uint32_t len, quic_long_header *h, const quic_opened_initial *opened,
+                           quic_ns now)
 {
     quic_counters *counters = &ep->counters;
     uint8_t dcid[QUIC_CID_LEN_MAX];
@@ -159,7 +160,11 @@ static void recv_coalesced(quic_endpoint *ep, quic_conn *conn, quic_rx_unit *uni
         return;
     }
     for (uint32_t i = 0; i < QUIC_ENDPOINT_COALESCED_MAX; i++) {
-        quic_conn_recv_long(conn, data + off, h, len, unit->ecn, now);
+        if (QUIC_UNLIKELY(opened != NULL) && i == 0) {
+            quic_conn_recv_opened(conn, data, h, opened, unit->ecn, now);
+        } else {
+            quic_conn_recv_long(conn, data + off, h, len, unit->ecn, now);
+        }
         off += h->packet_len;
         size_t left = len - off;
         if (left == 0) {
@@ -231,7 +236,7 @@ static void recv_for_conn(quic_endpoint *ep, quic_conn *conn, quic_rx_unit *unit
     } else if (h->type == QUIC_PACKET_RETRY) {
         quic_conn_recv_retry(conn, data, h, now);
     } else {
-        recv_coalesced(ep, conn, unit, data, len, h, now);
+        recv_coalesced(ep, conn, unit, data, len, h, NULL, now);
     }
 }
 
@@ -266,14 +271,10 @@ static void recv_long(quic_endpoint *ep, quic_rx_unit *unit, uint8_t *data, uint
         ep->counters.drop_unknown_cid++;
         return;
     }
-    conn = quic_endpoint_accept(ep, unit, data, &h, len, now);
-    if (conn == NULL) {
-        return;
-    }
-    recv_coalesced(ep, conn, unit, data, len, &h, now);
-    if (!quic_conn_is_authentic(conn)) {
-        /* Nothing in it could be opened: a forgery or noise costs no state (RFC 9000 5.2.2). */
-        quic_endpoint_drop_conn(ep, conn);
+    quic_opened_initial opened;
+    conn = quic_endpoint_accept(ep, &opened, unit, data, &h, len, now);
+    if (conn != NULL) {
+        recv_coalesced(ep, conn, unit, data, len, &h, &opened, now);
     }
 }
 

@@ -44,10 +44,11 @@ struct quic_endpoint {
     bool refuse_new;
 };
 
-/* accept.c: an Initial for no known connection, at `data`. Returns the new connection when its first
- * packet is worth handing over; NULL when it was answered statelessly or dropped. */
-quic_conn *quic_endpoint_accept(quic_endpoint *ep, const quic_rx_unit *unit, uint8_t *data,
-                                const quic_long_header *h, size_t datagram_len, quic_ns now);
+/* accept.c: an Initial for no known connection, at `data`. Returns the new connection, and in *out its first
+ * packet, opened at `data`; NULL when it was answered statelessly or dropped. */
+quic_conn *quic_endpoint_accept(quic_endpoint *ep, quic_opened_initial *out,
+                                const quic_rx_unit *unit, uint8_t *data, const quic_long_header *h,
+                                size_t datagram_len, quic_ns now);
 const quic_accept_config *quic_endpoint_listener(const quic_endpoint *ep, uint32_t socket);
 /* Destroys a connection and takes it out of the accounts. */
 void quic_endpoint_drop_conn(quic_endpoint *ep, quic_conn *conn);

@@ -61,6 +61,24 @@ TEST_F(MemTest, ParentLimitRefuses)
     EXPECT_EQ(tm.mem.used_bytes, 0u);
 }
 
+TEST_F(MemTest, ABlockChangesHands)
+{
+    void *p = quic_mem_alloc(&tm.mem, 400);
+    void *q = quic_mem_alloc(&tm.mem, 201);
+    ASSERT_TRUE(p != nullptr && q != nullptr);
+    EXPECT_TRUE(quic_mem_adopt(&child, 400));
+    EXPECT_EQ(child.used_bytes, 400u);
+    EXPECT_EQ(child.peak_bytes, 400u);
+    EXPECT_EQ(tm.mem.used_bytes, 601u);
+    EXPECT_FALSE(quic_mem_adopt(&child, 201)); /* beyond the child's limit: stays the parent's */
+    EXPECT_EQ(child.used_bytes, 400u);
+    EXPECT_EQ(child.failure_count, 1u);
+    quic_mem_free(&tm.mem, q, 201);
+    quic_mem_free(&child, p, 400);
+    EXPECT_EQ(child.used_bytes, 0u);
+    EXPECT_EQ(tm.mem.used_bytes, 0u);
+}
+
 TEST_F(MemTest, AllocatorRefusalChargesNothing)
 {
     tm.refuse = true;

@@ -325,6 +325,48 @@ TEST_P(Keys, MemoryRefusalLeavesNothingBehind)
     }
 }
 
+/* One direction alone is the same as with the other. */
+TEST_P(Keys, OneDirectionOfTheInitialKeys)
+{
+    const quic_cid dcid = RfcDcid();
+    quic_keys *client = nullptr;
+    quic_keys *server = nullptr;
+    Initial(&client, &server);
+    quic_keys *c = nullptr;
+    quic_keys *s = nullptr;
+    ASSERT_EQ(quic_keys_create_initial(&c, nullptr, GetParam(), mem_.get(), 1, &dcid), QUIC_OK);
+    made_.push_back(c);
+    ASSERT_EQ(quic_keys_create_initial(nullptr, &s, GetParam(), mem_.get(), 1, &dcid), QUIC_OK);
+    made_.push_back(s);
+    EXPECT_EQ(Hex(c->secret, 32), Hex(client->secret, 32));
+    EXPECT_EQ(Hex(s->secret, 32), Hex(server->secret, 32));
+    EXPECT_EQ(Hex(c->hp_key, 16), rfc9001::kClientHp);
+    EXPECT_EQ(Hex(s->iv, 12), Hex(server->iv, 12));
+}
+
+/* Keys made before there was a connection become one's own. */
+TEST_P(Keys, AreAdopted)
+{
+    const quic_cid dcid = RfcDcid();
+    quic_mem child;
+    quic_mem small;
+    quic_mem_init_child(&child, mem_.get(), UINT64_MAX);
+    quic_mem_init_child(&small, mem_.get(), sizeof(quic_keys));
+    quic_keys *k = nullptr;
+    ASSERT_EQ(quic_keys_create_initial(&k, nullptr, GetParam(), mem_.get(), 1, &dcid), QUIC_OK);
+    const uint64_t used = mem_.used();
+    EXPECT_EQ(quic_keys_adopt(k, &small), QUIC_E_NOMEM);
+    EXPECT_EQ(small.used_bytes, 0u);
+    ASSERT_EQ(quic_keys_adopt(k, &child), QUIC_OK);
+    EXPECT_EQ(child.used_bytes, used);
+    EXPECT_EQ(mem_.used(), used);
+    quic_keys_rest(k);
+    EXPECT_EQ(child.used_bytes, sizeof(quic_keys));
+    ASSERT_EQ(quic_keys_wake(k), QUIC_OK);
+    quic_keys_destroy(k);
+    EXPECT_EQ(child.used_bytes, 0u);
+}
+
 /* Keys at rest give most of their memory back, and are the same afterwards. */
 TEST_P(Keys, WakeAsTheyWere)
 {
