@@ -352,10 +352,9 @@ static bool boring_peer_certificate(const quic_tls *tls, const uint8_t **out, si
 
 static bool boring_certificate_shown(const quic_tls *tls)
 {
-    if (!tls->complete || SSL_get_certificate(tls->ssl) == NULL) {
-        return false;
-    }
-    return tls->role == QUIC_SERVER ? !SSL_session_reused(tls->ssl) : tls->cert_asked;
+    /* A key stands for its certificate: asked for that, BoringSSL parses it anew for each connection. */
+    return tls->complete && SSL_get_privatekey(tls->ssl) != NULL &&
+           (tls->role == QUIC_SERVER ? !SSL_session_reused(tls->ssl) : tls->cert_asked);
 }
 
 static quic_early_status boring_early_status(const quic_tls *tls)
