@@ -23,6 +23,14 @@ static bool read_view(quic_reader *r, const uint8_t **data, size_t *len)
 static void read_padding(quic_reader *r, quic_frame_padding *out)
 {
     const uint8_t *start = r->p;
+    uint64_t word = 0;
+    while (r->end - r->p >= (ptrdiff_t)sizeof(word)) { /* Initials have hundreds of bytes of it */
+        memcpy(&word, r->p, sizeof(word));
+        if (word != 0) {
+            break;
+        }
+        r->p += sizeof(word);
+    }
     while (r->p < r->end && *r->p == QUIC_FRAME_PADDING) {
         r->p++;
     }
