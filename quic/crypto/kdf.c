@@ -2,7 +2,9 @@
 
 #include <openssl/mem.h>
 
+#include "quic/base/bytes.h"
 #include "quic/base/check.h"
+#include "quic/crypto/sha256_blocks.h"
 
 #define LABEL_PREFIX  "tls13 "
 #define LABEL_LEN_MAX 32u
@@ -39,8 +41,8 @@ void quic_kdf_init(quic_kdf *kdf, unsigned hash_len, const uint8_t *secret, size
         pad[i] ^= 0x36;
     }
     if (hash_len == 32) {
-        SHA256_Init(&kdf->inner.sha256);
-        SHA256_Update(&kdf->inner.sha256, pad, block);
+        quic_sha256_init(kdf->inner.sha256);
+        quic_sha256_blocks(kdf->inner.sha256, pad, 1);
     } else {
         SHA384_Init(&kdf->inner.sha384);
         SHA384_Update(&kdf->inner.sha384, pad, block);
@@ -49,8 +51,8 @@ void quic_kdf_init(quic_kdf *kdf, unsigned hash_len, const uint8_t *secret, size
         pad[i] ^= 0x36 ^ 0x5c;
     }
     if (hash_len == 32) {
-        SHA256_Init(&kdf->outer.sha256);
-        SHA256_Update(&kdf->outer.sha256, pad, block);
+        quic_sha256_init(kdf->outer.sha256);
+        quic_sha256_blocks(kdf->outer.sha256, pad, 1);
     } else {
         SHA384_Init(&kdf->outer.sha384);
         SHA384_Update(&kdf->outer.sha384, pad, block);
@@ -63,16 +65,34 @@ void quic_kdf_deinit(quic_kdf *kdf)
     OPENSSL_cleanse(kdf, sizeof(*kdf));
 }
 
+/* SHA-256 of one block that `state` has taken and then `data`. */
+static void finish_sha256(const uint32_t state[8], uint8_t out[32], const uint8_t *data, size_t len)
+{
+    uint32_t h[8];
+    uint8_t tail[2 * SHA256_CBLOCK] = {0};
+    const size_t whole = len / SHA256_CBLOCK;
+    const size_t rest = len % SHA256_CBLOCK;
+    const size_t tail_blocks = rest + 1 + 8 > SHA256_CBLOCK ? 2 : 1;
+    memcpy(h, state, sizeof(h));
+    quic_sha256_blocks(h, data, whole);
+    if (rest > 0) {
+        memcpy(tail, data + whole * SHA256_CBLOCK, rest);
+    }
+    tail[rest] = 0x80; /* FIPS 180-4 5.1.1 */
+    quic_store_be64(tail + tail_blocks * SHA256_CBLOCK - 8, 8 * (uint64_t)(SHA256_CBLOCK + len));
+    quic_sha256_blocks(h, tail, tail_blocks);
+    for (size_t i = 0; i < 8; i++) {
+        quic_store_be32(out + 4 * i, h[i]);
+    }
+    OPENSSL_cleanse(tail, sizeof(tail));
+}
+
 void quic_kdf_hmac(const quic_kdf *kdf, uint8_t *out, const uint8_t *data, size_t len)
 {
     uint8_t digest[QUIC_KDF_HASH_LEN_MAX];
     if (kdf->hash_len == 32) {
-        SHA256_CTX ctx = kdf->inner.sha256;
-        SHA256_Update(&ctx, data, len);
-        SHA256_Final(digest, &ctx);
-        ctx = kdf->outer.sha256;
-        SHA256_Update(&ctx, digest, 32);
-        SHA256_Final(out, &ctx);
+        finish_sha256(kdf->inner.sha256, digest, data, len);
+        finish_sha256(kdf->outer.sha256, out, digest, 32);
     } else {
         SHA512_CTX ctx = kdf->inner.sha384;
         SHA384_Update(&ctx, data, len);

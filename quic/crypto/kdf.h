@@ -20,7 +20,7 @@ extern "C" {
 
 typedef struct quic_kdf {
     union {
-        SHA256_CTX sha256;
+        uint32_t sha256[8]; /* each has taken one block */
         SHA512_CTX sha384;
     } inner, outer;
     uint8_t hash_len; /* 32: SHA-256; 48: SHA-384 */

@@ -7,19 +7,21 @@
 #define QUIC_CRYPTO_RESET_TOKEN_H
 
 #include "quic/base/types.h"
+#include "quic/crypto/kdf.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
 typedef struct quic_reset_key {
-    uint8_t bytes[32];
+    quic_kdf hmac; /* under the key, begun once for all tokens */
 } quic_reset_key;
 
 /* quic_reset_key_derive derives the key once from the root secret. */
 void quic_reset_key_derive(quic_reset_key *key, const uint8_t root_secret[32]);
 
-/* quic_reset_token computes the token of a connection ID (HMAC-SHA256, truncated). Cost: < 1 us. */
+/* quic_reset_token computes the token of a connection ID (HMAC-SHA256, truncated). Cost: two
+ * compressions. */
 void quic_reset_token(const quic_reset_key *key, uint8_t out[QUIC_RESET_TOKEN_LEN],
                       const uint8_t *cid, size_t cid_len);
 

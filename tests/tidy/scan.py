@@ -22,7 +22,7 @@ CORE_PUBLIC = {"quring/%s" % name
 LEAVES = ("quic/base/", "quic/wire/", "quic/crypto/", "quic/recovery/", "quic/cc/",
           "quic/stream/", "quic/path/", "quic/trace/")
 # Pure arithmetic the crypto glue needs: vector instructions, and atomics for its one-time set-up.
-CRYPTO_C = re.compile(r"\w+intrin\.h|arm_neon\.h|stdatomic\.h")
+CRYPTO_C = re.compile(r"\w+intrin\.h|arm_neon\.h|cpuid\.h|stdatomic\.h")
 KERNEL = re.compile(r"sys/(socket|uio|epoll|un)\.h|(net|netinet|linux)/|pthread\.h|threads\.h")
 # What the socket API of QUIC is made of.
 SOCKETS = re.compile(r"sys/(socket|types)\.h|netinet/in\.h|gnutls/abstract\.h")

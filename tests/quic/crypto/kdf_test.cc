@@ -54,6 +54,25 @@ TEST(Kdf, HmacEqualsBoringSsl)
     }
 }
 
+/* Every length of a last block, and what goes over its end. */
+TEST(Kdf, HmacOfEveryLength)
+{
+    TestRng rng(4);
+    const Bytes key = rng.Take(32);
+    quic_kdf kdf;
+    quic_kdf_init(&kdf, 32, key.data(), key.size());
+    for (size_t len = 0; len <= 200; len++) {
+        const Bytes data = rng.Take(len + 1);
+        uint8_t want[64];
+        unsigned want_len = 0;
+        uint8_t got[48];
+        HMAC(EVP_sha256(), key.data(), key.size(), data.data(), len, want, &want_len);
+        quic_kdf_hmac(&kdf, got, data.data(), len);
+        ASSERT_EQ(Hex(got, 32), Hex(want, want_len)) << len;
+    }
+    quic_kdf_deinit(&kdf);
+}
+
 TEST(Kdf, ExpandLabelEqualsBoringSslHkdfForManyLengths)
 {
     TestRng rng(2);
