@@ -199,8 +199,12 @@ static bool epoll_tx_buf(rt_io *io, quic_tx_unit *out, uint32_t min_room)
 static void epoll_tx_submit(rt_io *io, const quic_tx_unit *unit)
 {
     rt_io_epoll *e = of(io);
-    rt_tx_op *op = rt_tx_arena_take(&e->tx, unit);
     uint32_t index = unit->path.socket;
+    if (!rt_tx_list_is_empty(&e->queue) && index < RT_IO_SOCKETS_MAX && e->socks[index].used &&
+        rt_io_sock_join(&e->socks[index], &e->tx, &e->tx.ops[e->queue.tail], unit)) {
+        return;
+    }
+    rt_tx_op *op = rt_tx_arena_take(&e->tx, unit);
     if (index >= RT_IO_SOCKETS_MAX || !e->socks[index].used ||
         !rt_io_sock_prepare(&e->socks[index], op)) {
         io->stats.tx_errors++;

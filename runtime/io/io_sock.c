@@ -101,6 +101,19 @@ bool rt_io_sock_prepare(const rt_io_sock *sock, rt_tx_op *op)
     return true;
 }
 
+bool rt_io_sock_join(const rt_io_sock *sock, rt_tx_arena *arena, rt_tx_op *op,
+                     const quic_tx_unit *unit)
+{
+    const bool was_train = rt_tx_op_is_train(op);
+    if (!sock->udp.gso || !rt_tx_arena_join(arena, op, unit)) {
+        return false;
+    }
+    if (!was_train) {
+        write_control(sock, op, (uint16_t)op->seg_len);
+    }
+    return true;
+}
+
 static void take_off(rt_tx_op *op, size_t bytes)
 {
     op->iov.iov_base = (uint8_t *)op->iov.iov_base + bytes;

@@ -47,6 +47,10 @@ bool rt_io_sock_unit(rt_io *io, rt_io_sock *sock, uint32_t index, quic_rx_unit *
 /* rt_io_sock_prepare fills op->hdr for `sock`; false when the path's addresses do not fit it. */
 bool rt_io_sock_prepare(const rt_io_sock *sock, rt_tx_op *op);
 
+/* rt_io_sock_join makes `unit` part of `op`, prepared and not yet seen by the kernel: see rt_tx_arena_join. */
+bool rt_io_sock_join(const rt_io_sock *sock, rt_tx_arena *arena, rt_tx_op *op,
+                     const quic_tx_unit *unit);
+
 /* rt_io_sock_send sends `op` now. Returns true when it is done with (sent, or lost and counted);
  * false on EAGAIN: what is left of it has to wait. */
 bool rt_io_sock_send(rt_io *io, rt_io_sock *sock, rt_tx_op *op);

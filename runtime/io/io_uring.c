@@ -16,6 +16,7 @@
 
 void rt_uring_submit(rt_uring *u)
 {
+    u->tx_open = RT_TX_OP_NONE;
     if (io_uring_sq_ready(&u->ring) > 0) {
         u->base.stats.syscalls++;
         (void)io_uring_submit(&u->ring);
@@ -236,6 +237,7 @@ static unsigned uring_wait(rt_io *io, quic_ns now, quic_ns deadline)
     arm_wake(u);
     rt_uring_rx_arm(u);
     unsigned found = 0;
+    u->tx_open = RT_TX_OP_NONE; /* leaves now */
     if (deadline <= now || u->rx_next < u->rx_filled || io_uring_cq_ready(&u->ring) > 0) {
         poll_ring(u);
         found = reap(u);
@@ -319,6 +321,7 @@ int rt_io_uring_create(rt_io **out, const rt_io_config *config)
     }
     u->base.ops = &uring_ops;
     u->base.wake.fd = -1;
+    u->tx_open = RT_TX_OP_NONE;
     u->base.gso = config->gso;
     int rc = rt_uring_setup(u, config);
     if (rc != 0) {

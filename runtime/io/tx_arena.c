@@ -5,8 +5,10 @@
 #include "quic/base/check.h"
 #include "runtime/io/io.h"
 
-#define SLOT_ALIGN  4096u
-#define CARVE_ALIGN 64u
+#define SLOT_ALIGN    4096u
+#define JOIN_SEGS_MAX 64u /* what every kernel with segmentation takes */
+#define JOIN_LEN_MAX                                                                               \
+    (QUIC_MIN_INITIAL_LEN - 1) /* of a datagram: Initials take long to make and to answer */
 
 bool rt_tx_arena_init(rt_tx_arena *arena, uint32_t slot_count, uint32_t op_count)
 {
@@ -84,11 +86,35 @@ rt_tx_op *rt_tx_arena_take(rt_tx_arena *arena, const quic_tx_unit *unit)
     op->plain = false;
     op->iov.iov_base = start;
     op->iov.iov_len = unit->len;
-    uint32_t used = slot->used + ((unit->len + CARVE_ALIGN - 1) & ~(CARVE_ALIGN - 1));
-    slot->used = used < RT_IO_TX_SLOT_BYTES ? used : RT_IO_TX_SLOT_BYTES;
+    slot->used += unit->len;
     slot->refs++;
     arena->in_flight++;
     return op;
+}
+
+static bool is_same_way(const rt_tx_op *op, const quic_tx_unit *unit)
+{
+    return op->ecn == unit->ecn && op->path.socket == unit->path.socket &&
+           quic_addr_equal(&op->path.remote, &unit->path.remote) &&
+           quic_addr_equal(&op->path.local, &unit->path.local);
+}
+
+bool rt_tx_arena_join(rt_tx_arena *arena, rt_tx_op *op, const quic_tx_unit *unit)
+{
+    const uint32_t len = op->len + unit->len;
+    const uint32_t seg_len = op->seg_len;
+    if (seg_len > JOIN_LEN_MAX || len > RT_IO_UNIT_BYTES_MAX || unit->seg_len > seg_len ||
+        (unit->seg_len < seg_len && unit->len > unit->seg_len) || op->slot != arena->current ||
+        unit->buf != (uint8_t *)op->iov.iov_base + op->len || op->plain || !is_same_way(op, unit)) {
+        return false;
+    }
+    if (op->len % seg_len != 0 || len > seg_len * JOIN_SEGS_MAX) {
+        return false;
+    }
+    op->len = len;
+    op->iov.iov_len = len;
+    arena->slots[op->slot].used += unit->len;
+    return true;
 }
 
 void rt_tx_arena_done(rt_tx_arena *arena, rt_tx_op *op)

@@ -1,8 +1,7 @@
 /* runtime/io/tx_arena.h: room for sends: a few 64 KiB slots used in turn, and the descriptors of the
  * sends carved out of them.
  *
- * Shape:   small sends share a slot: each takes what it wrote, rounded up to a cache line. A slot is
- *          empty again when every send in it is done; the current one is preferred, so that little
+ * Shape:   small sends share a slot: each takes what it wrote. A slot is empty again when every send in it is done; the current one is preferred, so that little
  *          memory is touched (slots and receive buffers together stay inside L2).
  * Owner:   one I/O back end.
  */
@@ -69,6 +68,12 @@ bool rt_tx_arena_buf(rt_tx_arena *arena, quic_tx_unit *out, uint32_t min_room);
  * filled yet. rt_tx_arena_done gives op and room back. */
 rt_tx_op *rt_tx_arena_take(rt_tx_arena *arena, const quic_tx_unit *unit);
 void rt_tx_arena_done(rt_tx_arena *arena, rt_tx_op *op);
+
+/* rt_tx_arena_join makes what was written into the last rt_tx_arena_buf part of `op` instead, the last one taken,
+ * which the kernel has not seen yet: short datagrams of several connections to one address leave as one train. A
+ * batch of Initials would only be waited for. False (nothing changed) when they do not make
+ * one: another way or mark, segments of another size, long, or too many. */
+bool rt_tx_arena_join(rt_tx_arena *arena, rt_tx_op *op, const quic_tx_unit *unit);
 
 static inline uint32_t rt_tx_arena_index(const rt_tx_arena *arena, const rt_tx_op *op)
 {

@@ -45,6 +45,7 @@ typedef struct rt_uring {
     bool tx_starved;     /* rt_io_tx_buf had nothing: the next completion is news */
     bool rearm;          /* some socket's receive has to be armed */
     uint32_t tx_pending; /* sends given to the ring and not reaped */
+    uint32_t tx_open;    /* the last of them while the kernel has not seen it, or RT_TX_OP_NONE */
     uint64_t wake_value;
     uint32_t sock_count; /* highest index ever used + 1 */
 

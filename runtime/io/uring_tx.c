@@ -18,6 +18,7 @@ static void defer(rt_uring *u, rt_tx_op *op)
     uint32_t index = op->path.socket;
     rt_io_sock *sock = &u->socks[index];
     rt_tx_list_push(&sock->backlog, &u->tx, op);
+    u->tx_open = RT_TX_OP_NONE;
     if (sock->poll_armed) {
         return;
     }
@@ -42,8 +43,12 @@ static void send_now(rt_uring *u, rt_io_sock *sock, rt_tx_op *op)
 void rt_uring_tx_submit(rt_io *io, const quic_tx_unit *unit)
 {
     rt_uring *u = rt_uring_of(io);
-    rt_tx_op *op = rt_tx_arena_take(&u->tx, unit);
     uint32_t index = unit->path.socket;
+    if (u->tx_open != RT_TX_OP_NONE && index < RT_IO_SOCKETS_MAX &&
+        rt_io_sock_join(&u->socks[index], &u->tx, &u->tx.ops[u->tx_open], unit)) {
+        return;
+    }
+    rt_tx_op *op = rt_tx_arena_take(&u->tx, unit);
     rt_io_sock *sock = index < RT_IO_SOCKETS_MAX ? &u->socks[index] : NULL;
     if (sock == NULL || !sock->used || sock->closing || !rt_io_sock_prepare(sock, op)) {
         io->stats.tx_errors++;
@@ -65,6 +70,7 @@ void rt_uring_tx_submit(rt_io *io, const quic_tx_unit *unit)
     io_uring_sqe_set_data64(sqe, rt_uring_name(RT_URING_KIND_TX, rt_tx_arena_index(&u->tx, op)));
     sock->tx_refs++;
     u->tx_pending++;
+    u->tx_open = rt_tx_arena_index(&u->tx, op);
 }
 
 void rt_uring_tx_complete(rt_uring *u, const struct io_uring_cqe *cqe, uint32_t op_index)

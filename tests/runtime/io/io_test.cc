@@ -40,6 +40,52 @@ TEST_P(IoTest, TrainLeavesAsOneSendAndArrivesCoalesced)
     EXPECT_EQ(rt_io_get_stats(a.io)->gso_fallbacks, 0u);
 }
 
+/* What several connections have to say to one address: equal datagrams, and a shorter one at the end. */
+TEST_P(IoTest, SendsToOneAddressLeaveAsOneTrain)
+{
+    Side a, b, c;
+    Open(&a);
+    Open(&b);
+    Open(&c);
+    std::string sent;
+    for (int i = 0; i < 20; i++) {
+        std::string one = Pattern(i < 19 ? 400 : 300, (uint8_t)i);
+        ASSERT_TRUE(a.Send(b.sock.local, one, (uint32_t)one.size()));
+        sent += one;
+    }
+    rt_io_flush(a.io);
+    std::vector<Got> got = b.Receive(sent.size());
+    EXPECT_EQ(Join(got), sent);
+    EXPECT_EQ(got[0].seg_len, 400u);
+    EXPECT_EQ(rt_io_get_stats(a.io)->tx_units, 1u);
+    // Another address, another mark, a longer datagram, and what the kernel has already: trains of their own.
+    ASSERT_TRUE(a.Send(b.sock.local, "one", 3));
+    ASSERT_TRUE(a.Send(c.sock.local, "two", 3));
+    ASSERT_TRUE(a.Send(b.sock.local, "six", 3));
+    ASSERT_TRUE(a.Send(b.sock.local, "ten", 3, 2));
+    ASSERT_TRUE(a.Send(b.sock.local, "eleven", 6, 2));
+    rt_io_flush(a.io);
+    ASSERT_TRUE(a.Send(b.sock.local, "twelve", 6, 2));
+    rt_io_flush(a.io);
+    EXPECT_EQ(Join(b.Receive(21)), "onesixteneleventwelve");
+    EXPECT_EQ(Join(c.Receive(3)), "two");
+    EXPECT_EQ(rt_io_get_stats(a.io)->tx_units, 7u);
+}
+
+TEST_P(IoTest, WithoutGsoNothingIsJoined)
+{
+    config.gso = false;
+    Side a, b;
+    Open(&a);
+    Open(&b);
+    for (const char *s : {"one", "two", "six"}) {
+        ASSERT_TRUE(a.Send(b.sock.local, s, 3));
+    }
+    rt_io_flush(a.io);
+    EXPECT_EQ(Join(b.Receive(9)), "onetwosix");
+    EXPECT_EQ(rt_io_get_stats(a.io)->tx_units, 3u);
+}
+
 TEST_P(IoTest, WithoutGsoATrainLeavesDatagramByDatagram)
 {
     config.gso = false;
@@ -203,7 +249,7 @@ TEST_P(IoTest, SmallSendsShareASlot)
     Open(&a);
     Open(&b);
     int n = 0;
-    while (a.Send(b.sock.local, std::string(50, 'x'), 50)) {
+    while (a.Send(b.sock.local, std::string(50, 'x'), 50, n % 2 == 0 ? 0 : 2)) { // no train
         n++;
     }
     EXPECT_EQ(n, 64); // bounded by the descriptors, not by the slot

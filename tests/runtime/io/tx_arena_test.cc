@@ -94,8 +94,68 @@ TEST(TxArena, LargestUnitFits)
     Arena x(1, 2);
     rt_tx_op *op = x.Take(RT_IO_UNIT_BYTES_MAX);
     ASSERT_NE(op, nullptr);
-    EXPECT_EQ(x.Take(1), nullptr);
+    EXPECT_EQ(x.Take(RT_IO_TX_SLOT_BYTES - RT_IO_UNIT_BYTES_MAX + 1), nullptr);
     rt_tx_arena_done(&x.a, op);
+}
+
+namespace
+{
+
+bool Join(Arena *x, rt_tx_op *op, uint32_t len, uint32_t seg_len, uint8_t ecn = 0,
+          uint16_t port = 0, uint32_t socket = 0)
+{
+    quic_tx_unit unit;
+    EXPECT_TRUE(rt_tx_arena_buf(&x->a, &unit, len));
+    unit.len = len;
+    unit.seg_len = seg_len;
+    unit.ecn = ecn;
+    unit.path.remote.port = port;
+    unit.path.socket = socket;
+    return rt_tx_arena_join(&x->a, op, &unit);
+}
+
+} // namespace
+
+TEST(TxArena, JoinsEqualDatagramsAndAShorterOneAtTheEnd)
+{
+    Arena x(2, 8);
+    rt_tx_op *op = x.Take(100);
+    EXPECT_FALSE(Join(&x, op, 101, 101)); // a longer one
+    EXPECT_FALSE(Join(&x, op, 100, 50));  // a train of shorter ones
+    EXPECT_FALSE(Join(&x, op, 100, 100, 2));
+    EXPECT_FALSE(Join(&x, op, 100, 100, 0, 1));
+    EXPECT_FALSE(Join(&x, op, 100, 100, 0, 0, 1));
+    EXPECT_TRUE(Join(&x, op, 100, 100));
+    EXPECT_TRUE(Join(&x, op, 250, 100)); // a train whose last one is shorter
+    EXPECT_EQ(op->len, 450u);
+    EXPECT_EQ(op->iov.iov_len, 450u);
+    EXPECT_FALSE(Join(&x, op, 50, 50)); // ... ends it
+    rt_tx_op *other = x.Take(100);
+    EXPECT_FALSE(Join(&x, op, 100, 100)); // not the last one
+    EXPECT_TRUE(Join(&x, other, 99, 99));
+    rt_tx_arena_done(&x.a, op);
+    rt_tx_arena_done(&x.a, other);
+}
+
+TEST(TxArena, JoinsNoMoreThanTheKernelTakes)
+{
+    Arena x(2, 8);
+    rt_tx_op *op = x.Take(10);
+    int n = 1;
+    while (Join(&x, op, 10, 10)) {
+        n++;
+    }
+    EXPECT_EQ(n, 64);
+    rt_tx_op *larger = x.Take(500);
+    for (n = 1; Join(&x, larger, 500, 500);) {
+        n++;
+    }
+    EXPECT_EQ(n, 64);
+    rt_tx_op *full = x.Take(1200);
+    EXPECT_FALSE(Join(&x, full, 1200, 1200)); // as of Initials: nobody waits for a batch of them
+    for (rt_tx_op *each : {op, larger, full}) {
+        rt_tx_arena_done(&x.a, each);
+    }
 }
 
 TEST(TxArena, ListsAreFirstInFirstOut)
