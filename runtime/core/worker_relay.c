@@ -7,18 +7,19 @@ static bool is_stranger(const rt_relay *relay, const quic_process_route *route)
     return route->is_long && !(route->is_named && route->process == rt_relay_self(relay));
 }
 
-/* What no other process has to have. */
+/* What no other process has to have. A stranger is not turned away because this process does not listen, also
+ * where the connection ID it chose seems to name this one. */
 static void take(rt_worker *w, quic_rx_unit *unit, const quic_process_route *route, uint32_t hops)
 {
     rt_relay *relay = w->relays[unit->path.socket];
-    const bool stranger = is_stranger(relay, route);
+    const bool is_here = is_stranger(relay, route) || route->worker == w->config.index;
     uint8_t next = 0;
-    if (stranger && rt_relay_accepts(relay) && !quic_endpoint_takes(w->endpoint, unit) &&
-        rt_relay_next(relay, &next)) {
+    if (is_here && route->is_long && rt_relay_accepts(relay) &&
+        !quic_endpoint_takes(w->endpoint, unit) && rt_relay_next(relay, &next)) {
         if (hops < RT_RELAY_HOPS_MAX) {
             rt_relay_add(&w->batch, relay, next, unit, hops + 1, w->now);
         }
-    } else if (stranger || route->worker == w->config.index) {
+    } else if (is_here) {
         quic_endpoint_recv(w->endpoint, unit, w->now);
     } else {
         rt_worker_forward(w, unit, route->worker);
