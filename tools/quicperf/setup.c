@@ -15,8 +15,11 @@
 #include "tools/quicperf/proto.h"
 #include "tools/quicperf/qlog.h"
 
-#define QP_PEM_MAX              4096u
-#define QP_REBIND_KEEP_ALIVE_NS 250000000ull
+/* Connections share a socket, and the windows of all of them may be on their way at once. */
+#define QP_SOCKET_BYTES_PER_CONN (256u * 1024u)
+#define QP_SOCKET_BYTES_MAX      (32u * 1024u * 1024u)
+#define QP_PEM_MAX               4096u
+#define QP_REBIND_KEEP_ALIVE_NS  250000000ull
 
 static void qp_log(void *ctx, int level, const char *line)
 {
@@ -102,6 +105,12 @@ void qp_config_from(quring_config *out, const qp_options *options)
     out->gso = !options->no_gso;
     out->gro = !options->no_gro;
     out->pacing = !options->no_pacing;
+    if (options->conns > 1 && options->command != QP_CMD_SERVER) {
+        uint64_t want = (uint64_t)options->conns * QP_SOCKET_BYTES_PER_CONN;
+        want = want < QP_SOCKET_BYTES_MAX ? want : QP_SOCKET_BYTES_MAX;
+        out->socket_buf_bytes =
+            want > out->socket_buf_bytes ? (uint32_t)want : out->socket_buf_bytes;
+    }
     out->spin_ns = options->spin_us == QP_SPIN_AUTO ? QURING_SPIN_AUTO : options->spin_us * 1000u;
     out->log = qp_log;
     out->log_ctx = &level_max;
