@@ -162,7 +162,11 @@ void quic_conn_follow_peer(quic_conn *conn, quic_ns now)
         return; /* RFC 9000 9.5: without a connection ID nobody can be followed */
     }
     if (side->path.addr.socket != conn->path.addr.socket) {
-        /* RFC 9000 9.6.2: to our preferred address only when it is proved */
+        /* RFC 9000 9.6.2: to our preferred address only when it is proved; again, if all challenges or
+         * answers were lost: the peer may not hear us where we are any more */
+        if (!side->path.validated && !quic_validate_is_active(&side->validate)) {
+            start_validation(conn, &side->validate, now);
+        }
         side->kind = QUIC_SIDE_TRIAL;
         if (side->path.validated && !quic_validate_is_active(&side->validate)) {
             quic_conn_trial_proved(conn, side, now);

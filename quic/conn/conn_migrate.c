@@ -186,10 +186,14 @@ void quic_conn_trial_failed(quic_conn *conn, quic_side_path *side, quic_ns now)
 {
     bool asked = side->asked;
     bool preferred = side->preferred;
-    quic_conn_side_free(conn, side);
     if (conn->role == QUIC_SERVER) {
+        /* The next packet from there begins another trial, for which its connection ID is kept: no other can
+         * be asked for while the peer does not hear us. */
+        side->kind = QUIC_SIDE_PROBED;
+        side->until_ns = now + QUIC_PATH_TIMEOUT_PTOS * quic_conn_validate_pto(conn);
         return;
     }
+    quic_conn_side_free(conn, side);
     if (preferred) {
         quic_conn_free_preferred(
             conn); /* RFC 9000 9.6.1: then it stays with the address it knows */

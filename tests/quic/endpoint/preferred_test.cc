@@ -361,6 +361,45 @@ TEST_F(PreferredTest, CopiesSentThereBySomebodyElseMoveNothing)
 }
 
 /* Where nothing was offered, another socket of the server is no way to it. */
+/* RFC 9000 9.6.2: answers to the server's challenges are lost until its trial is over, and the client, which has
+ * given it one connection ID to spare, no longer hears it at the address before. */
+TEST_F(PreferredTest, AServerWhoseTrialFailedTriesAgain)
+{
+    start(kThere, quic_addr{}, [](sim::Options &o) {
+        o.clients[0].limits.cids_active_max = 2;
+        o.server.limits.cids_active_max = 2;
+    });
+    ASSERT_TRUE(net->handshake());
+    bool lossy = true;
+    uint32_t lost = 0;
+    net->filter = [&](Packet &p) {
+        bool changed = net->client.count(QURING_EV_PATH_CHANGED) > 0;
+        bool proof = p.to_server && quic_addr_equal(&p.to, &kThere) && p.bytes.size() == 1200;
+        bool before = !p.to_server && !quic_addr_equal(&p.from, &kThere);
+        lost += changed && lossy && proof ? 1 : 0;
+        return !changed || !(before || (lossy && proof));
+    };
+    std::string data = bytes_of(200);
+    quic_ns end = net->now + 3 * kS;
+    for (int i = 0; net->now < end; i++) { /* it speaks all the time */
+        uint64_t up = net->write(net->client, data, true);
+        ASSERT_TRUE(net->run_until([&] { return net->server.streams[up].fin; })) << i;
+        net->run_for(50 * kMs);
+    }
+    EXPECT_GT(lost, 0u);
+    EXPECT_EQ(net->server.count(QURING_EV_PATH_CHANGED), 0u);
+    lossy = false;
+    ASSERT_TRUE(net->run_until(
+        [&] {
+            uint64_t up = net->write(net->client, data, true);
+            (void)net->run_until([&] { return net->server.streams[up].fin; }, kS);
+            return net->server.count(QURING_EV_PATH_CHANGED) == 1;
+        },
+        20 * kS));
+    expect_at(kThere, 5000);
+    ASSERT_TRUE(works());
+}
+
 TEST_F(PreferredTest, NothingOfferedNothingTaken)
 {
     net = std::make_unique<Net>();
