@@ -6,9 +6,8 @@
 #include "runtime/io/io.h"
 
 #define SLOT_ALIGN    4096u
-#define JOIN_SEGS_MAX 64u /* what every kernel with segmentation takes */
-#define JOIN_LEN_MAX                                                                               \
-    (QUIC_MIN_INITIAL_LEN - 1) /* of a datagram: Initials take long to make and to answer */
+#define JOIN_SEGS_MAX 64u   /* what every kernel with segmentation takes */
+#define LONG_HEADER   0x80u /* RFC 8999 5.1 */
 
 bool rt_tx_arena_init(rt_tx_arena *arena, uint32_t slot_count, uint32_t op_count)
 {
@@ -92,6 +91,12 @@ rt_tx_op *rt_tx_arena_take(rt_tx_arena *arena, const quic_tx_unit *unit)
     return op;
 }
 
+/* Initials take long to make and to answer: nobody is to wait for a batch of them. */
+static bool is_handshake(const rt_tx_op *op, const quic_tx_unit *unit)
+{
+    return ((*(const uint8_t *)op->iov.iov_base | unit->buf[0]) & LONG_HEADER) != 0;
+}
+
 static bool is_same_way(const rt_tx_op *op, const quic_tx_unit *unit)
 {
     return op->ecn == unit->ecn && op->path.socket == unit->path.socket &&
@@ -103,9 +108,10 @@ bool rt_tx_arena_join(rt_tx_arena *arena, rt_tx_op *op, const quic_tx_unit *unit
 {
     const uint32_t len = op->len + unit->len;
     const uint32_t seg_len = op->seg_len;
-    if (seg_len > JOIN_LEN_MAX || len > RT_IO_UNIT_BYTES_MAX || unit->seg_len > seg_len ||
+    if (len > RT_IO_UNIT_BYTES_MAX || unit->seg_len > seg_len ||
         (unit->seg_len < seg_len && unit->len > unit->seg_len) || op->slot != arena->current ||
-        unit->buf != (uint8_t *)op->iov.iov_base + op->len || op->plain || !is_same_way(op, unit)) {
+        unit->buf != (uint8_t *)op->iov.iov_base + op->len || op->plain || is_handshake(op, unit) ||
+        !is_same_way(op, unit)) {
         return false;
     }
     if (op->len % seg_len != 0 || len > seg_len * JOIN_SEGS_MAX) {

@@ -70,9 +70,9 @@ rt_tx_op *rt_tx_arena_take(rt_tx_arena *arena, const quic_tx_unit *unit);
 void rt_tx_arena_done(rt_tx_arena *arena, rt_tx_op *op);
 
 /* rt_tx_arena_join makes what was written into the last rt_tx_arena_buf part of `op` instead, the last one taken,
- * which the kernel has not seen yet: short datagrams of several connections to one address leave as one train. A
- * batch of Initials would only be waited for. False (nothing changed) when they do not make
- * one: another way or mark, segments of another size, long, or too many. */
+ * which the kernel has not seen yet: 1-RTT packets of several connections to one address leave as one train.
+ * False (nothing changed) when they do not make one: another way or mark, segments of another size, long headers,
+ * or too many. */
 bool rt_tx_arena_join(rt_tx_arena *arena, rt_tx_op *op, const quic_tx_unit *unit);
 
 static inline uint32_t rt_tx_arena_index(const rt_tx_arena *arena, const rt_tx_op *op)

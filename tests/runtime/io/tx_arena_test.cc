@@ -146,15 +146,32 @@ TEST(TxArena, JoinsNoMoreThanTheKernelTakes)
         n++;
     }
     EXPECT_EQ(n, 64);
-    rt_tx_op *larger = x.Take(500);
-    for (n = 1; Join(&x, larger, 500, 500);) {
+    rt_tx_op *large = x.Take(1200);
+    for (n = 1; Join(&x, large, 1200, 1200);) {
         n++;
     }
-    EXPECT_EQ(n, 64);
-    rt_tx_op *full = x.Take(1200);
-    EXPECT_FALSE(Join(&x, full, 1200, 1200)); // as of Initials: nobody waits for a batch of them
-    for (rt_tx_op *each : {op, larger, full}) {
-        rt_tx_arena_done(&x.a, each);
+    EXPECT_LE(large->len, RT_IO_UNIT_BYTES_MAX);
+    EXPECT_GT(large->len + 1200, RT_IO_UNIT_BYTES_MAX);
+    rt_tx_arena_done(&x.a, op);
+    rt_tx_arena_done(&x.a, large);
+}
+
+/* As of Initials: nobody waits for a batch of them. */
+TEST(TxArena, LongHeadersAreNotJoined)
+{
+    for (uint8_t first : {0x40, 0xc0}) {
+        for (uint8_t second : {0x40, 0xc0}) {
+            Arena x(1, 4);
+            rt_tx_op *op = x.Take(100);
+            quic_tx_unit unit;
+            ASSERT_TRUE(rt_tx_arena_buf(&x.a, &unit, 100));
+            *static_cast<uint8_t *>(op->iov.iov_base) = first;
+            unit.buf[0] = second;
+            unit.len = 100;
+            unit.seg_len = 100;
+            EXPECT_EQ(rt_tx_arena_join(&x.a, op, &unit), first == 0x40 && second == 0x40);
+            rt_tx_arena_done(&x.a, op);
+        }
     }
 }
 
