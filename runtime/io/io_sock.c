@@ -105,7 +105,7 @@ bool rt_io_sock_join(const rt_io_sock *sock, rt_tx_arena *arena, rt_tx_op *op,
                      const quic_tx_unit *unit)
 {
     const bool was_train = rt_tx_op_is_train(op);
-    if (!sock->udp.gso || !rt_tx_arena_join(arena, op, unit)) {
+    if (!sock->udp.gso || !sock->udp.merges || !rt_tx_arena_join(arena, op, unit)) {
         return false;
     }
     if (!was_train) {

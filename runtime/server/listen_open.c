@@ -31,6 +31,7 @@ static int rt_listen_open(quring_runtime *rt, rt_listen_place *place, bool joins
     rt_udp_socket *socks = place->socks;
     rt_udp_options uo = rt_runtime_socket_options(rt, &place->asked);
     uo.dual_stack = rt->config.dual_stack;
+    uo.merges = true;
     for (uint32_t opened = 0; opened < count; opened++) {
         uo.reuseport = opened > 0 || joins;
         int rc = rt_udp_open(&socks[opened], &uo);

@@ -93,6 +93,7 @@ static int configure(int fd, rt_udp_socket *sock, const rt_udp_options *options)
     if (!never_fragment(fd, sock)) {
         return -errno;
     }
+    sock->merges = options->merges;
     sock->asked_bytes = options->buf_bytes;
     sock->rcvbuf_bytes = grow_buffer(fd, SO_RCVBUF, SO_RCVBUFFORCE, options->buf_bytes);
     sock->sndbuf_bytes = grow_buffer(fd, SO_SNDBUF, SO_SNDBUFFORCE, options->buf_bytes);

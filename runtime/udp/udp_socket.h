@@ -21,6 +21,7 @@ typedef struct rt_udp_options {
     bool reuseport;     /* join (or start) a SO_REUSEPORT group */
     bool gso;           /* probe UDP_SEGMENT */
     bool gro;           /* turn UDP_GRO on */
+    bool merges;        /* see rt_udp_socket */
     uint32_t buf_bytes; /* SO_RCVBUF and SO_SNDBUF asked for; 0: the system's default */
 } rt_udp_options;
 
@@ -32,9 +33,11 @@ typedef struct rt_udp_socket {
     bool any;        /* bound to a wildcard: sends name their source address */
     bool gso;        /* UDP_SEGMENT is there */
     bool gro;        /* UDP_GRO is on */
-    bool ecn;        /* received datagrams carry their ECN mark */
-    bool pktinfo;    /* ... and the local address they came to */
-    bool is_inbox;   /* no UDP socket: one of runtime/udp/process.h, of user `uid` */
+    bool merges; /* datagrams of several connections may leave as one train. Not where a server with
+                        several workers is at the other end: its kernel steers the train by one of them */
+    bool ecn;    /* received datagrams carry their ECN mark */
+    bool pktinfo;  /* ... and the local address they came to */
+    bool is_inbox; /* no UDP socket: one of runtime/udp/process.h, of user `uid` */
     uid_t uid;
     uint32_t rcvbuf_bytes; /* what the kernel granted (the figure asked for, not the doubled one) */
     uint32_t sndbuf_bytes;

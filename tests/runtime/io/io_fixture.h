@@ -113,6 +113,7 @@ class IoTest : public ::testing::TestWithParam<const char *>
         options.local = Loopback(4);
         options.gso = true;
         options.gro = true;
+        options.merges = true;
         options.buf_bytes = 4u << 20;
     }
 
