@@ -477,6 +477,8 @@ ssize_t qs_op_recvmsg(qs_sock *s, struct msghdr *msg, int flags)
     ssize_t result = rc == -EAGAIN && room == 0 && !dontwait ? 0 : rc;
     if (rc == 0 && s->rx.head->kind == QS_ITEM_CRYPTO && msg->msg_controllen == 0) {
         result = -EINVAL; /* without ancillary data its level would be lost: it stays */
+    } else if (rc == 0 && wrong != 0 && s->rx.head->kind != QS_ITEM_STREAM) {
+        result = wrong; /* only a stream's bytes are thrown away */
     } else if (rc == 0) {
         result = qs_rx_deliver(s, msg, flags);
     }

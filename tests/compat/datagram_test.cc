@@ -70,6 +70,19 @@ TEST(Datagram, C114_NextToStreams)
     EXPECT_NE(0, m.msg_flags & MSG_DATAGRAM);
 }
 
+/* tcp(7) has MSG_TRUNC throw a stream's bytes away, for which no place is needed; a datagram's go somewhere. */
+TEST(Datagram, C114_TruncatedIntoNothingIsAFault)
+{
+    Pair pair = datagram_pair();
+    ASSERT_EQ(4, send_datagram(pair.client, "gram"));
+    pollfd p = {pair.server, POLLIN, 0};
+    ASSERT_EQ(1, poll(&p, 1, 5000));
+    errno = 0;
+    EXPECT_EQ(-1, recv(pair.server, nullptr, 4, MSG_TRUNC));
+    EXPECT_EQ(EFAULT, errno);
+    EXPECT_EQ("gram", receive(pair.server).bytes); /* it stays */
+}
+
 TEST(Datagram, C115_WhoHasNotOfferedGetsNone)
 {
     PairOptions options;
