@@ -230,8 +230,8 @@ typedef struct quring_packet_record {
 
 /* quring_conn_read_trace takes up to `cap` records of a connection whose limits.trace_packets was not 0, oldest
  * first. *out_missed says how many packets since the last call left no record, because so many waited to be
- * read; they came after those that did. Until the CLOSED callback ends. Returns QURING_OK; QURING_E_STATE (dead, or nothing is recorded); QURING_E_THREAD;
- * QURING_E_INVAL. */
+ * read; they came after those that did. Until the CLOSED callback ends. Returns QURING_OK; QURING_E_STATE
+ * (dead, or nothing is recorded); QURING_E_THREAD; QURING_E_INVAL. */
 QURING_EXPORT quring_status quring_conn_read_trace(quring_conn conn, quring_packet_record *out,
                                                    size_t cap, size_t *out_count,
                                                    uint64_t *out_missed);

@@ -49,8 +49,8 @@ QUIC_NODISCARD quic_rc quic_keys_create(quic_keys **out, const quic_crypto *cryp
 
 /* quic_keys_create_initial derives Initial keys from the client's first DCID (RFC 9001 5.2, RFC 9369 3.3.1).
  * out_client protects what the client sends, out_server what the server sends; either may be NULL when those
- * are not needed. Returns QUIC_OK; QUIC_E_INVAL (version neither 1 nor 2); QUIC_E_NOMEM; QUIC_E_CRYPTO. On failure nothing is
- * kept. */
+ * are not needed. Returns QUIC_OK; QUIC_E_INVAL (version neither 1 nor 2); QUIC_E_NOMEM; QUIC_E_CRYPTO. On
+ * failure nothing is kept. */
 QUIC_NODISCARD quic_rc quic_keys_create_initial(quic_keys **out_client, quic_keys **out_server,
                                                 const quic_crypto *crypto, quic_mem *mem,
                                                 uint32_t version, const quic_cid *client_dcid);

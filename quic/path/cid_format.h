@@ -80,8 +80,8 @@ static inline bool quic_cid_format_process(const uint8_t *cid, size_t len, uint8
 }
 
 /* quic_cid_format_make makes a connection ID that names this worker: one that is routed by, which load
- * balancers and other processes look at, or one of a client's. *nonce is the endpoint's counter, 0 at first; `wall` is the
- * wall clock. */
+ * balancers and other processes look at, or one of a client's. *nonce is the endpoint's counter, 0 at first;
+ * `wall` is the wall clock. */
 void quic_cid_format_make(const quic_cid_format *format, quic_cid *out, bool is_routed,
                           uint64_t *nonce, const quic_rng *rng, quic_ns wall);
 

@@ -1,8 +1,9 @@
 /* runtime/io/tx_arena.h: room for sends: a few 64 KiB slots used in turn, and the descriptors of the
  * sends carved out of them.
  *
- * Shape:   small sends share a slot: each takes what it wrote. A slot is empty again when every send in it is done; the current one is preferred, so that little
- *          memory is touched (slots and receive buffers together stay inside L2).
+ * Shape:   small sends share a slot: each takes what it wrote. A slot is empty again when every send in it
+ *          is done; the current one is preferred, so that little memory is touched (slots and receive
+ *          buffers together stay inside L2).
  * Owner:   one I/O back end.
  */
 #ifndef RUNTIME_IO_TX_ARENA_H

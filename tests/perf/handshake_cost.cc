@@ -4,45 +4,28 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
-#include <vector>
 
-#include "quic/conn/conn.h"
-#include "quic/crypto/crypto.h"
-#include "quic/endpoint/endpoint.h"
-#include "tests/sim/alloc.h"
-#include "tests/sim/identity.h"
-#include "tests/sim/options.h"
-
-/* Not counted: real ones cost what they cost. */
-extern "C" {
-
-__attribute__((noinline)) void free_seal(void *, uint8_t *dst, const uint8_t *src, size_t len,
-                                         const uint8_t *, const uint8_t *, size_t)
-{
-    if (dst != src) {
-        memcpy(dst, src, len);
-    }
-    memset(dst + len, 0, QUIC_AEAD_TAG_LEN);
-}
-
-__attribute__((noinline)) bool free_open(void *, uint8_t *dst, const uint8_t *src, size_t len,
-                                         const uint8_t *, const uint8_t *, size_t)
-{
-    if (dst != src) {
-        memcpy(dst, src, len);
-    }
-    return true;
-}
-
-} // extern "C"
+#include "tests/perf/endpoints.h"
 
 namespace
 {
 
+using perf::fail;
+using perf::received;
+
 constexpr quic_ns kMs = QUIC_NS_PER_MS;
+constexpr uint32_t kPayload = 1452;
 constexpr uint32_t kTurnsMax = 100;
 
+struct Side : perf::Side {
+    uint32_t connected = 0;
+    uint32_t closed = 0;
+    uint64_t datagrams = 0; // sent
+};
+
+Side g_server;
+Side g_client;
+quic_ns g_now = 1000 * kMs;
 uint64_t g_contexts; // the server's AEAD contexts
 
 bool count_init(void *aead, const uint8_t *key)
@@ -51,83 +34,9 @@ bool count_init(void *aead, const uint8_t *key)
     return quic_crypto_shim()->suites[0]->aead_init(aead, key);
 }
 
-struct Crypto {
-    quic_crypto table{};
-    quic_crypto_suite suites[QUIC_SUITE_COUNT]{};
-
-    explicit Crypto(bool counted)
-    {
-        table = *quic_crypto_shim();
-        for (size_t i = 0; i < QUIC_SUITE_COUNT; i++) {
-            suites[i] = *table.suites[i];
-            suites[i].seal = free_seal;
-            suites[i].open = free_open;
-            table.suites[i] = &suites[i];
-        }
-        if (counted) {
-            suites[0].aead_init = count_init; /* AES-128-GCM, as of the Initial packets */
-        }
-    }
-};
-
-struct Side {
-    quic_endpoint *ep = nullptr;
-    sim::Alloc alloc;
-    quic_rng_seeded_state rng{};
-    quic_addr addr{};
-    quic_conn *conn = nullptr;
-    uint32_t connected = 0;
-    uint32_t closed = 0;
-    uint64_t datagrams = 0; // sent
-    std::vector<uint8_t> buf = std::vector<uint8_t>(65536);
-};
-
-Side g_server;
-Side g_client;
-quic_ns g_now = 1000 * kMs;
-
-[[noreturn]] void fail(const char *what)
-{
-    fprintf(stderr, "handshake_cost: %s\n", what);
-    exit(1);
-}
-
-void make(Side &side, uint8_t host, const sim::Options &o, const quic_crypto *crypto)
-{
-    quic_endpoint_config config{};
-    config.worker_count = 1;
-    config.allocator = side.alloc.table();
-    config.rng = quic_rng_seeded(&side.rng);
-    config.crypto = crypto;
-    config.limits = o.server.limits;
-    side.rng.s = host;
-    side.addr.family = 4;
-    side.addr.ip[0] = 10;
-    side.addr.ip[3] = host;
-    side.addr.port = 443;
-    if (quic_endpoint_create(&side.ep, &config) != QUIC_OK) {
-        fail("no endpoint");
-    }
-}
-
-quic_rx_unit received(const quic_tx_unit &tx)
-{
-    quic_rx_unit rx{};
-    rx.data = tx.buf;
-    rx.len = tx.len;
-    rx.seg_len = tx.seg_len;
-    rx.path.local = tx.path.remote;
-    rx.path.remote = tx.path.local;
-    return rx;
-}
-
 bool pull(Side &from, quic_tx_unit &unit)
 {
-    unit = quic_tx_unit{};
-    unit.buf = from.buf.data();
-    unit.cap = 1452;
-    unit.seg_max = 1;
-    bool any = quic_endpoint_send(from.ep, &unit, g_now);
+    const bool any = perf::pull(from, unit, kPayload, 1, g_now);
     from.datagrams += any ? 1 : 0;
     return any;
 }
@@ -230,21 +139,13 @@ int main(int argc, char **argv)
     o.server_flight_len = 700; /* a small certificate */
     o.clients.resize(1);
     sim::Identity identity(o);
-    const Crypto counted(true);
-    const Crypto plain(false);
-    make(g_server, 1, o, &counted.table);
-    make(g_client, 2, o, &plain.table);
-    quic_accept_config accept{};
-    accept.tls = identity.vtable();
-    accept.tls_config = identity.server_config();
-    accept.limits = o.server.limits;
-    quic_connect_config config{};
-    config.tls = identity.vtable();
-    config.tls_config = identity.client_config();
-    config.server_name = "localhost";
-    config.limits = o.server.limits;
-    config.path.local = g_client.addr;
-    config.path.remote = g_server.addr;
+    perf::Crypto counted;
+    const perf::Crypto plain;
+    counted.suites[0].aead_init = count_init; /* AES-128-GCM, as of the Initial packets */
+    perf::make(g_server, 1, o, counted);
+    perf::make(g_client, 2, o, plain);
+    const quic_accept_config accept = perf::accepts(o, identity);
+    const quic_connect_config config = perf::connects(o, identity, g_client, g_server);
     if (quic_endpoint_listen(g_server.ep, 0, &accept) != QUIC_OK) {
         fail("nobody listens");
     }

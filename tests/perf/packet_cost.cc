@@ -4,123 +4,31 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <vector>
 
-#include "quic/conn/conn.h"
-#include "quic/crypto/crypto.h"
-#include "quic/endpoint/endpoint.h"
-#include "tests/sim/alloc.h"
-#include "tests/sim/identity.h"
-#include "tests/sim/options.h"
-
-/* Not counted: a real one costs what it costs. */
-extern "C" {
-
-__attribute__((noinline)) void free_seal(void *, uint8_t *dst, const uint8_t *src, size_t len,
-                                         const uint8_t *, const uint8_t *, size_t)
-{
-    if (dst != src) {
-        memcpy(dst, src, len);
-    }
-    memset(dst + len, 0, QUIC_AEAD_TAG_LEN);
-}
-
-__attribute__((noinline)) bool free_open(void *, uint8_t *dst, const uint8_t *src, size_t len,
-                                         const uint8_t *, const uint8_t *, size_t)
-{
-    if (dst != src) {
-        memcpy(dst, src, len);
-    }
-    return true;
-}
-
-} // extern "C"
+#include "tests/perf/endpoints.h"
 
 namespace
 {
+
+using perf::fail;
+using perf::received;
 
 constexpr quic_ns kMs = QUIC_NS_PER_MS;
 constexpr uint32_t kTrain = 44; // datagrams of 1452 bytes in 64 KB
 constexpr uint32_t kPayload = 1452;
 
-/* The shim without its hash. */
-const quic_crypto *free_crypto()
-{
-    static quic_crypto crypto;
-    static quic_crypto_suite suites[QUIC_SUITE_COUNT];
-    crypto = *quic_crypto_shim();
-    for (size_t i = 0; i < QUIC_SUITE_COUNT; i++) {
-        suites[i] = *crypto.suites[i];
-        suites[i].seal = free_seal;
-        suites[i].open = free_open;
-        crypto.suites[i] = &suites[i];
-    }
-    return &crypto;
-}
-
-struct Side {
-    quic_endpoint *ep = nullptr;
-    sim::Alloc alloc;
-    quic_rng_seeded_state rng{};
-    quic_addr addr{};
-    quic_conn *conn = nullptr;
-    quic_stream *stream = nullptr;
-    std::vector<uint8_t> buf = std::vector<uint8_t>(65536);
-};
-
-Side g_server;
-Side g_client;
+perf::Side g_server;
+perf::Side g_client;
+quic_stream *g_stream; // of the server
 quic_ns g_now = 1000 * kMs;
 uint64_t g_received;
 uint64_t g_packets; // of bulk data
 std::vector<uint8_t> g_data(256 * 1024, 'q');
 
-[[noreturn]] void fail(const char *what)
+bool pull(perf::Side &from, quic_tx_unit &unit)
 {
-    fprintf(stderr, "packet_cost: %s\n", what);
-    exit(1);
-}
-
-void make(Side &side, uint8_t host, const sim::Options &o)
-{
-    quic_endpoint_config config{};
-    config.worker_count = 1;
-    config.allocator = side.alloc.table();
-    config.rng = quic_rng_seeded(&side.rng);
-    config.crypto = free_crypto();
-    config.limits = o.server.limits;
-    config.pacing = false;
-    side.rng.s = host;
-    side.addr.family = 4;
-    side.addr.ip[0] = 10;
-    side.addr.ip[3] = host;
-    side.addr.port = 443;
-    if (quic_endpoint_create(&side.ep, &config) != QUIC_OK) {
-        fail("no endpoint");
-    }
-}
-
-/* A unit as it was sent is a unit as it is received: the kernel splits and coalesces. */
-quic_rx_unit received(const quic_tx_unit &tx)
-{
-    quic_rx_unit rx{};
-    rx.data = tx.buf;
-    rx.len = tx.len;
-    rx.seg_len = tx.seg_len;
-    rx.ecn = tx.ecn;
-    rx.path.local = tx.path.remote;
-    rx.path.remote = tx.path.local;
-    return rx;
-}
-
-bool pull(Side &from, quic_tx_unit &unit)
-{
-    unit = quic_tx_unit{};
-    unit.buf = from.buf.data();
-    unit.cap = kTrain * kPayload;
-    unit.seg_max = kTrain;
-    return quic_endpoint_send(from.ep, &unit, g_now);
+    return perf::pull(from, unit, kPayload, kTrain, g_now);
 }
 
 } // namespace
@@ -131,7 +39,7 @@ __attribute__((noinline)) void cost_write()
 {
     size_t accepted = 0;
     do {
-        if (quic_conn_stream_write(g_server.conn, g_server.stream, g_data.data(), g_data.size(),
+        if (quic_conn_stream_write(g_server.conn, g_stream, g_data.data(), g_data.size(),
                                    QUIC_WRITE_LEND, &accepted) != QUIC_OK) {
             return;
         }
@@ -223,17 +131,8 @@ void exchange()
 
 void handshake(const sim::Options &o, const sim::Identity &identity)
 {
-    quic_accept_config accept{};
-    accept.tls = identity.vtable();
-    accept.tls_config = identity.server_config();
-    accept.limits = o.server.limits;
-    quic_connect_config config{};
-    config.tls = identity.vtable();
-    config.tls_config = identity.client_config();
-    config.server_name = "localhost";
-    config.limits = o.server.limits;
-    config.path.local = g_client.addr;
-    config.path.remote = g_server.addr;
+    const quic_accept_config accept = perf::accepts(o, identity);
+    const quic_connect_config config = perf::connects(o, identity, g_client, g_server);
     quic_conn *conn = nullptr;
     if (quic_endpoint_listen(g_server.ep, 0, &accept) != QUIC_OK ||
         quic_endpoint_connect(g_client.ep, &conn, &config, g_now) != QUIC_OK) {
@@ -241,7 +140,7 @@ void handshake(const sim::Options &o, const sim::Identity &identity)
     }
     exchange();
     if (g_server.conn == nullptr || g_client.conn == nullptr ||
-        quic_conn_stream_open(g_server.conn, true, &g_server.stream) != QUIC_OK) {
+        quic_conn_stream_open(g_server.conn, true, &g_stream) != QUIC_OK) {
         fail("no handshake");
     }
 }
@@ -263,8 +162,9 @@ int main(int argc, char **argv)
     o.server.limits.conn_recv_window_max_bytes = 8u << 20;
     o.clients.resize(1);
     sim::Identity identity(o);
-    make(g_server, 1, o);
-    make(g_client, 2, o);
+    const perf::Crypto crypto;
+    perf::make(g_server, 1, o, crypto);
+    perf::make(g_client, 2, o, crypto);
     handshake(o, identity);
     g_packets = 0;
     for (uint64_t before = g_received; g_received < want; before = g_received) {

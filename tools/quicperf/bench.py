@@ -548,7 +548,8 @@ from when it was due):
 
 URGENT = """500 requests per second beside endless transfers on the same connection: all streams alike, and with
 `--urgent 64K` (what is short goes first). The line has 200 Mbit/s, 2 ms each way and a queue of 64 packets,
-which nobody can overtake. (Over loopback the queue is the client's socket, and urgency changes nothing.)
+which nobody can overtake. (Not measured over loopback, where the
+queue is the client's socket.)
 """
 
 

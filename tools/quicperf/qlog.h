@@ -2,9 +2,9 @@
  * 5, JSON text sequences): from the events and facts the library tells any application, and its records of
  * packets (quring_conn_read_trace), as far as they are read in time: a line says how many were not.
  *
- * Events: packet_sent, packet_received, packet_lost, connection_started, connection_state_updated, version_information, alpn_information,
- *         recovery_metrics_updated (when they have changed), tuple_assigned, key_updated,
- *         stream_state_updated, connection_closed.
+ * Events: packet_sent, packet_received, packet_lost, connection_started, connection_state_updated,
+ *         version_information, alpn_information, recovery_metrics_updated (when they have changed),
+ *         tuple_assigned, key_updated, stream_state_updated, connection_closed.
  * Bounds: QP_QLOG_FILES_MAX connections of a process; those after them leave no file.
  * Owner:  the connection's worker, on which a timer looks at the metrics.
  */
