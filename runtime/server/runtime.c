@@ -156,7 +156,7 @@ static quring_status rt_runtime_pick_crypto(quring_runtime *rt, quring_error *er
     }
     if (rt->crypto == NULL) {
         return rt_error_set(err, QURING_E_NOT_SUPPORTED,
-                            "aead: this build has no ipsec-mb, or the CPU no VAES and VPCLMULQDQ");
+                            "aead: this build has no ipsec-mb, or the CPU no AES instructions");
     }
     return QURING_OK;
 }

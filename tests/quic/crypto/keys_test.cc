@@ -478,7 +478,7 @@ TEST(KeysCompare, IpsecMbEqualsBoringSsl)
 {
     const quic_crypto *imb = quic_crypto_ipsec_mb();
     if (imb == nullptr) {
-        GTEST_SKIP() << "ipsec-mb is not in this build or this CPU lacks VAES";
+        GTEST_SKIP() << "ipsec-mb is not in this build, or this CPU has no AES instructions";
     }
     TestMem mem;
     for (uint16_t suite : kSuites) {
