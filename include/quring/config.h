@@ -27,7 +27,7 @@ typedef enum quring_cc {
 } quring_cc;
 
 /* Who does AES-GCM for packet protection. AUTO takes ipsec-mb where this build has it and the CPU
- * has VAES, otherwise BoringSSL. */
+ * has AES instructions, otherwise BoringSSL. */
 typedef enum quring_aead {
     QURING_AEAD_AUTO = 0,
     QURING_AEAD_BORINGSSL = 1,

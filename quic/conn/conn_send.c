@@ -29,6 +29,7 @@ static void set_unit(quic_conn *conn, quic_tx_unit *unit, size_t len, size_t seg
     unit->len = (uint32_t)len;
     unit->seg_len = (uint32_t)seg_len;
     unit->ecn = conn->tx_ecn;
+    unit->alone = false;
     unit->path = conn->path.addr;
     conn->bytes_sent += len;
     quic_path_on_sent(&conn->path, len);
@@ -355,6 +356,7 @@ static bool send_mtu_probe(quic_conn *conn, quic_tx_unit *unit, quic_ns now)
     size_t len = quic_packet_finish(conn, &b, size, now);
     quic_packet_protect(conn, &b);
     set_unit(conn, unit, len, len, 1);
+    unit->alone = true;
     quic_mtu_on_probe_sent(&conn->mtu);
     conn->env->counters->mtu_probes_sent++;
     return true;

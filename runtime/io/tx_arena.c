@@ -81,6 +81,7 @@ rt_tx_op *rt_tx_arena_take(rt_tx_arena *arena, const quic_tx_unit *unit)
     op->len = unit->len;
     op->seg_len = unit->seg_len;
     op->ecn = unit->ecn;
+    op->alone = unit->alone;
     op->slot = (uint16_t)arena->current;
     op->plain = false;
     op->iov.iov_base = start;
@@ -110,8 +111,8 @@ bool rt_tx_arena_join(rt_tx_arena *arena, rt_tx_op *op, const quic_tx_unit *unit
     const uint32_t seg_len = op->seg_len;
     if (len > RT_IO_UNIT_BYTES_MAX || unit->seg_len > seg_len ||
         (unit->seg_len < seg_len && unit->len > unit->seg_len) || op->slot != arena->current ||
-        unit->buf != (uint8_t *)op->iov.iov_base + op->len || op->plain || is_handshake(op, unit) ||
-        !is_same_way(op, unit)) {
+        unit->buf != (uint8_t *)op->iov.iov_base + op->len || op->plain || op->alone ||
+        unit->alone || is_handshake(op, unit) || !is_same_way(op, unit)) {
         return false;
     }
     if (op->len % seg_len != 0 || len > seg_len * JOIN_SEGS_MAX) {

@@ -34,6 +34,7 @@ typedef struct rt_tx_op {
     uint32_t next; /* in a list of ops; RT_TX_OP_NONE ends it */
     uint16_t slot;
     uint8_t ecn;
+    bool alone; /* of its unit */
     bool plain; /* repeated (or sent) one datagram at a time; iov is what is left */
 } rt_tx_op;
 
@@ -73,7 +74,7 @@ void rt_tx_arena_done(rt_tx_arena *arena, rt_tx_op *op);
 /* rt_tx_arena_join makes what was written into the last rt_tx_arena_buf part of `op` instead, the last one taken,
  * which the kernel has not seen yet: 1-RTT packets of several connections to one address leave as one train.
  * False (nothing changed) when they do not make one: another way or mark, segments of another size, long headers,
- * or too many. */
+ * one that is to be alone, or too many. */
 bool rt_tx_arena_join(rt_tx_arena *arena, rt_tx_op *op, const quic_tx_unit *unit);
 
 static inline uint32_t rt_tx_arena_index(const rt_tx_arena *arena, const rt_tx_op *op)

@@ -361,6 +361,7 @@ void Net::transmit(Side &side, const quic_tx_unit &unit)
         p.to_server = &side == &client;
         p.bytes.assign(unit.buf + off, unit.buf + off + len);
         p.ecn = unit.ecn;
+        p.alone = unit.alone;
         p.from = unit.path.local;
         p.to = unit.path.remote;
         p.sent_ns = now;

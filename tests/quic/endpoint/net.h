@@ -25,6 +25,7 @@ struct Packet { /* one datagram, or with seg_len several */
     bool to_server = false;
     std::vector<uint8_t> bytes;
     uint8_t ecn = 0;
+    bool alone = false;   /* of the unit sent */
     uint32_t seg_len = 0; /* 0: one */
     quic_addr from{};
     quic_addr to{};

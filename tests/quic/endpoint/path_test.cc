@@ -61,6 +61,24 @@ TEST_F(PathTest, GrowsToTheCeilingAfterOneProbe)
     EXPECT_EQ(sim_inspect_check(net->client.ep), nullptr);
 }
 
+/* RFC 9000 14.4: the loss of a probe says nothing of the path, so nothing else is to be lost with it. */
+TEST_F(PathTest, AProbeLeavesAlone)
+{
+    start(probe_to_1472);
+    ASSERT_TRUE(net->handshake());
+    uint64_t alone = 0;
+    size_t longest_before = 0;
+    net->filter = [&](Packet &p) {
+        alone += p.alone;
+        longest_before = alone == 0 ? std::max(longest_before, p.bytes.size()) : longest_before;
+        return true;
+    };
+    ASSERT_TRUE(upload(400000));
+    EXPECT_EQ(alone, 1u);
+    EXPECT_EQ(probes(), 1u);
+    EXPECT_LE(longest_before, 1200u);
+}
+
 TEST_F(PathTest, OverIpv6TheCeilingIsLower)
 {
     start(probe_to_1472);

@@ -175,6 +175,27 @@ TEST(TxArena, LongHeadersAreNotJoined)
     }
 }
 
+/* A search for a larger datagram size may be too long for the path: EMSGSIZE for the whole train. */
+TEST(TxArena, WhatIsToBeAloneIsNotJoined)
+{
+    for (int first = 0; first < 2; first++) {
+        Arena x(1, 4);
+        quic_tx_unit unit;
+        ASSERT_TRUE(rt_tx_arena_buf(&x.a, &unit, 100));
+        EXPECT_FALSE(unit.alone);
+        unit.buf[0] = 0x40;
+        unit.len = unit.seg_len = 100;
+        unit.alone = first == 0;
+        rt_tx_op *op = rt_tx_arena_take(&x.a, &unit);
+        ASSERT_TRUE(rt_tx_arena_buf(&x.a, &unit, 100));
+        unit.buf[0] = 0x40;
+        unit.len = unit.seg_len = 100;
+        unit.alone = first == 1;
+        EXPECT_FALSE(rt_tx_arena_join(&x.a, op, &unit));
+        rt_tx_arena_done(&x.a, op);
+    }
+}
+
 TEST(TxArena, ListsAreFirstInFirstOut)
 {
     Arena x(1, 4);
