@@ -96,6 +96,9 @@ static int qf_other_fd(const qf_entry *entry)
 /* One descriptor less. Returns whether it was the last: the caller calls qf_last without the lock. */
 static bool qf_less(qf_entry *entry, bool look_for_other)
 {
+    if (entry->closed) {
+        return false; /* the kernel has said that there are none */
+    }
     entry->fds--;
     qf_judge(entry);
     if (entry->fds > 0) {
@@ -104,11 +107,20 @@ static bool qf_less(qf_entry *entry, bool look_for_other)
         }
         return false;
     }
-    if (entry->closed || (entry->travels && !entry->gone && qf_engine()->set_adrift(entry->sock))) {
-        return false; /* done; or the kernel will say */
+    if (entry->travels && !entry->gone && qf_engine()->set_adrift(entry->sock)) {
+        return false; /* the kernel will say */
     }
     entry->closed = true;
     return true;
+}
+
+/* The kernel says that no descriptor is left: what the table has is others' numbers by now. Lock held. */
+static void qf_take_out(qf_entry *entry)
+{
+    for (int fd = 0; fd <= qf_highest; fd++) {
+        qf_entry *expected = entry;
+        (void)atomic_compare_exchange_strong(&qf_table[fd], &expected, NULL);
+    }
 }
 
 static void qf_last(qf_entry *entry)
@@ -253,13 +265,15 @@ qf_entry *qf_copy_begin(int fd)
     return entry;
 }
 
+/* Since the copy began other threads may have closed the number and opened it anew: then it is that file's. */
 void qf_copy_end(qf_entry *entry, int fd)
 {
     bool last = false;
     bool old_last = false;
     qf_entry *old = NULL;
     pthread_mutex_lock(&qf_lock);
-    if ((uint32_t)fd < QF_FDS_MAX) {
+    bool fits = (uint32_t)fd < QF_FDS_MAX && !entry->closed && qf_is_its(entry, fd);
+    if (fits) {
         old = qf_put_in(entry, fd, &old_last);
         qf_engine()->set_fd(entry->sock, fd);
     } else {
@@ -271,6 +285,9 @@ void qf_copy_end(qf_entry *entry, int fd)
     }
     if (last) {
         qf_last(entry);
+    }
+    if (!fits && fd >= 0) {
+        qf_received(fd); /* it may be another socket's */
     }
     qf_put(entry);
 }
@@ -311,9 +328,13 @@ void qf_hidden(qf_entry *entry, int fd, bool closed)
         qf_engine()->set_fd(entry->sock, fd);
     }
     entry->leaving--;
-    entry->fds = closed && entry->gone ? 1 : entry->fds;
+    bool gone = entry->gone && !entry->closed;
+    if (gone) {
+        qf_take_out(entry);
+        entry->fds = 1;
+    }
     qf_judge(entry);
-    bool last = closed && qf_less(entry, false);
+    bool last = (closed || gone) && qf_less(entry, false);
     pthread_mutex_unlock(&qf_lock);
     if (last) {
         qf_last(entry);
@@ -330,10 +351,7 @@ static void qf_on_gone(void *cookie, qs_sock *sock)
     if (ours && entry->leaving > 0) {
         entry->gone = true; /* the call that closes it ends it */
     } else if (ours) {
-        for (int fd = 0; fd <= qf_highest; fd++) {
-            qf_entry *expected = entry;
-            (void)atomic_compare_exchange_strong(&qf_table[fd], &expected, NULL);
-        }
+        qf_take_out(entry);
         entry->closed = true;
         last = true;
     }

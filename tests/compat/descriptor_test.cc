@@ -2,13 +2,18 @@
 #include <cerrno>
 #include <climits>
 #include <csignal>
+#include <cstddef>
 #include <fcntl.h>
+#include <functional>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <poll.h>
 #include <string>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <thread>
+#include <ucontext.h>
 #include <unistd.h>
 
 #include <gtest/gtest.h>
@@ -128,6 +133,93 @@ TEST(Descriptor, ANumberThatIsAnothersNow)
 }
 
 #if defined(__x86_64__)
+namespace
+{
+
+std::function<void()> g_before_dup;
+
+/* Before this thread's dup another one does its part; then the call is made in its place. */
+void on_dup(int, siginfo_t *, void *context)
+{
+    greg_t *regs = static_cast<ucontext_t *>(context)->uc_mcontext.gregs;
+    g_before_dup();
+    regs[REG_RAX] = syscall(SYS_fcntl, regs[REG_RDI], F_DUPFD, 0);
+}
+
+/* dup, in a thread of its own, of a number that is another file's when the kernel is asked. */
+int dup_late(int fd, const std::function<void()> &before)
+{
+    int copy = -1;
+    struct sigaction act = {};
+    struct sigaction old = {};
+    act.sa_sigaction = on_dup;
+    act.sa_flags = SA_SIGINFO;
+    sigaction(SIGSYS, &act, &old);
+    g_before_dup = [&] { std::thread(before).join(); };
+    std::thread([&] {
+        sock_filter code[] = {
+            BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+            BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_dup, 0, 1),
+            BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP),
+            BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+        };
+        sock_fprog program = {sizeof(code) / sizeof(code[0]), code};
+        if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+            prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0) {
+            copy = dup(fd);
+        }
+    }).join();
+    sigaction(SIGSYS, &old, nullptr);
+    return copy;
+}
+
+} // namespace
+
+/* Between the look at the table and the kernel's dup a number can be closed and opened anew. */
+TEST(Descriptor, ANumberThatIsAnothersWhenItIsCopied)
+{
+    Pair pair = make_pair();
+    int number = pair.server.release();
+    int pipes[2];
+    ASSERT_EQ(0, pipe(pipes));
+    Fd copy(dup_late(number, [&] {
+        close(number);
+        EXPECT_EQ(number, dup2(pipes[1], number));
+        EXPECT_TRUE(hears_close(pair)); /* the kernel says so */
+    }));
+    if (copy < 0) {
+        GTEST_SKIP() << "no seccomp here";
+    }
+    ASSERT_EQ(3, write(copy, "new", 3));
+    char buf[8];
+    ASSERT_EQ(3, read(pipes[0], buf, sizeof(buf)));
+    close(number);
+    close(pipes[0]);
+    close(pipes[1]);
+}
+
+TEST(Descriptor, ANumberThatIsAnotherSocketsWhenItIsCopied)
+{
+    Pair pair = make_pair();
+    Pair other = make_pair();
+    int number = pair.server.release();
+    Fd copy(dup_late(number, [&] {
+        close(number);
+        EXPECT_EQ(number, dup2(other.server, number));
+        other.server.reset(number);
+    }));
+    if (copy < 0) {
+        GTEST_SKIP() << "no seccomp here";
+    }
+    EXPECT_TRUE(hears_close(pair));
+    ASSERT_EQ(1, send(other.client, "x", 1, MSG_SYN));
+    EXPECT_EQ("x", read_bytes(copy, 1));
+    other.server.reset();
+    EXPECT_TRUE(hears_nothing(other));
+    copy.reset();
+    EXPECT_TRUE(hears_close(other));
+}
+
 /* Not even through syscall(). With one descriptor the kernel tells; with two every call looks. */
 TEST(Descriptor, ClosedWithoutLibc)
 {
