@@ -539,16 +539,52 @@ void wait_for(FuzzWorld &w, Random &r)
     }
 }
 
-/* As often as they stand here. */
-const Call kCalls[] = {
-    make,         make_client,   make_client,   shut,          drop,       copy,       travel,
-    child,        name,          bind_it,       connect_it,    listen_it,  accept_it,  shake,
-    send_message, send_message,  send_message,  send_bytes,    send_bytes, send_bytes, send_bytes,
-    send_plain,   send_plain,    send_plain,    send_plain,    receive,    receive,    receive,
-    receive,      receive,       receive,       receive,       set_option, set_option, want_events,
-    want_events,  stream_option, stream_option, stream_option, get_option, get_option, control,
-    wait_for,     wait_for,      wait_for,
+struct NamedCall {
+    const char *name;
+    Call call;
+    unsigned share; /* how many of all are such */
 };
+
+const NamedCall kCalls[] = {
+    {"make", make, 1},
+    {"make_client", make_client, 2},
+    {"shut", shut, 1},
+    {"drop", drop, 1},
+    {"copy", copy, 1},
+    {"travel", travel, 1},
+    {"child", child, 1},
+    {"name", name, 1},
+    {"bind_it", bind_it, 1},
+    {"connect_it", connect_it, 1},
+    {"listen_it", listen_it, 1},
+    {"accept_it", accept_it, 1},
+    {"shake", shake, 1},
+    {"send_message", send_message, 3},
+    {"send_bytes", send_bytes, 4},
+    {"send_plain", send_plain, 4},
+    {"receive", receive, 7},
+    {"set_option", set_option, 2},
+    {"want_events", want_events, 2},
+    {"stream_option", stream_option, 3},
+    {"get_option", get_option, 2},
+    {"control", control, 1},
+    {"wait_for", wait_for, 3},
+};
+
+const NamedCall &some_call(Random &r)
+{
+    uint64_t all = 0;
+    for (const NamedCall &call : kCalls) {
+        all += call.share;
+    }
+    uint64_t at = r.below(all);
+    const NamedCall *call = kCalls;
+    while (at >= call->share) {
+        at -= call->share;
+        call++;
+    }
+    return *call;
+}
 
 } // namespace
 
@@ -565,7 +601,9 @@ void FuzzWorld::put(Random &random, int fd)
 {
     int old = slots[random.below(slots.size())].exchange(fd);
     if (old >= 0) {
+        FuzzStep::on(old);
         (void)close(old);
+        FuzzStep::on(fd);
     }
 }
 
@@ -582,7 +620,10 @@ void fuzz_be_impatient(int fd)
 
 void fuzz_call(FuzzWorld &world, Random &random)
 {
-    random.of(kCalls)(world, random);
+    const uint64_t state = random.state();
+    const NamedCall &call = some_call(random);
+    FuzzStep step(call.name, world.seed, state);
+    call.call(world, random);
     world.calls++;
 }
 

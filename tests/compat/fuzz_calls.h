@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "tests/compat/fixture.h"
+#include "tests/compat/fuzz_watch.h"
 
 namespace compat
 {
@@ -17,6 +18,10 @@ class Random
   public:
     explicit Random(uint64_t seed) : state_(seed)
     {
+    }
+    uint64_t state() const
+    {
+        return state_;
     }
     uint64_t next();
     uint64_t below(uint64_t n)
@@ -39,6 +44,7 @@ class Random
 /* What the threads of a round share. A slot holds a descriptor or -1; only who takes one out closes it, but
  * anybody may still use the number. */
 struct FuzzWorld {
+    uint64_t seed = 0;
     std::array<std::atomic<int>, 10> slots;
     Address server;
     int epoll = -1;
@@ -58,7 +64,9 @@ struct FuzzWorld {
     }
     int any(Random &random) const
     {
-        return slots[random.below(slots.size())];
+        const int fd = slots[random.below(slots.size())];
+        FuzzStep::on(fd);
+        return fd;
     }
     /* Puts a descriptor into a slot and closes what was there. */
     void put(Random &random, int fd);

@@ -1,6 +1,6 @@
 /* Random calls in random states, by two threads on the same descriptors, under signals; in some rounds
  * allocations fail (sanitizer builds). Nothing is expected of a single call but that it comes back; a
- * sanitizer, an assertion or the watchdog finds what is wrong, and descriptors must all be gone at the end.
+ * sanitizer, an assertion or fuzz_watch.h finds what is wrong, and descriptors must all be gone at the end.
  *
  *     fuzz_test --cpu-seconds=N [--seed=S] [--alloc=0|1] [--jobs=J]   rounds until so much CPU time is used
  *     fuzz_test --rounds=N [--seed=S] [--alloc=0|1] [--jobs=J]        J at a time
@@ -17,12 +17,14 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <thread>
+#include <time.h>
 #include <unistd.h>
 
 #include <gtest/gtest.h>
 
 #include "tests/compat/fuzz_alloc.h"
 #include "tests/compat/fuzz_calls.h"
+#include "tests/compat/fuzz_watch.h"
 
 using namespace compat;
 
@@ -40,18 +42,23 @@ namespace
 
 constexpr int kThreads = 2;
 constexpr int kCallsOfAThread = 400;
-constexpr int kStuckSeconds = 150; /* every call has a limit far below it */
 
-std::atomic<uint64_t> g_seed{0};
 std::atomic<uint64_t> g_rounds{0};
 std::atomic<uint64_t> g_calls{0};
 std::atomic<uint64_t> g_handshakes{0};
 std::atomic<uint64_t> g_received{0};
 std::atomic<unsigned> g_signals{0};
 
-void count_signal(int)
+/* Some stay for a while: what the thread was doing then lasts, as on a machine that has given it no turn. */
+void on_signal(int)
 {
-    g_signals++;
+    const int error = errno;
+    const unsigned count = ++g_signals;
+    if (count % 16 == 0) {
+        const timespec stay = {0, static_cast<long>(count % 7 * 700000)};
+        (void)nanosleep(&stay, nullptr);
+    }
+    errno = error;
 }
 
 /* Answers clients, as a server does. */
@@ -61,6 +68,7 @@ void serve(FuzzWorld &world, int listen_fd, uint64_t seed)
     fcntl(listen_fd, F_SETFL, O_NONBLOCK);
     while (!world.over) {
         pollfd p = {listen_fd, POLLIN, 0};
+        FuzzStep step("serve", world.seed, 0);
         int fd = poll(&p, 1, 5) > 0 ? accept(listen_fd, nullptr, nullptr) : -1;
         if (fd >= 0) {
             world.put(random, fd);
@@ -71,9 +79,11 @@ void serve(FuzzWorld &world, int listen_fd, uint64_t seed)
 
 void close_all(FuzzWorld &world)
 {
+    FuzzStep step("close_all", world.seed, 0);
     for (auto &slot : world.slots) {
         int fd = slot.exchange(-1);
         if (fd >= 0) {
+            FuzzStep::on(fd);
             (void)close(fd);
         }
     }
@@ -108,9 +118,9 @@ Fd some_listener()
 void run_round(uint64_t seed, bool allocations_fail)
 {
     static const int file = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
-    g_seed = seed;
     fuzz_alloc_fail_at(0, 0);
     FuzzWorld world;
+    world.seed = seed;
     Fd epoll(epoll_create1(EPOLL_CLOEXEC));
     Fd listen_fd = some_listener();
     world.server = name_of(listen_fd);
@@ -186,23 +196,11 @@ void prepare()
 {
     struct sigaction action {
     };
-    action.sa_handler = count_signal;
+    action.sa_handler = on_signal;
     sigaction(SIGUSR1, &action, nullptr);
     signal(SIGPIPE, SIG_IGN);
     (void)cert_file();
-    /* The seed of a round that does not come to its end. */
-    std::thread([] {
-        uint64_t seen = ~0ull;
-        for (int still = 0; still < kStuckSeconds; still++) {
-            sleep(1);
-            uint64_t now = g_rounds;
-            still = now != seen ? 0 : still;
-            seen = now;
-        }
-        fprintf(stderr, "stuck; replay: --rounds=1 --seed=%llu\n",
-                static_cast<unsigned long long>(g_seed.load()));
-        abort();
-    }).detach();
+    fuzz_watch();
 }
 
 bool send_fd(int over, int fd)
