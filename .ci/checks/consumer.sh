@@ -92,6 +92,9 @@ diff "$work/said" - <<'SAID'
 -lquic -lquic_gnutls: not connected
 SAID
 
+gcc -Wall -Wextra -Werror -Iinclude "$work/program.c" -o "$work/program" -L"$sockets" -lquic -Wl,-rpath,"$sockets"
+[ "$("$work/program")" = 'a QUIC socket' ]
+
 # Runs the README's cc lines in a directory that looks like the root of the workspace.
 build_as_the_readme_says() {
     ln -s "$PWD/include" "$PWD/examples" "$work/"
@@ -101,6 +104,23 @@ build_as_the_readme_says() {
     [ "$(grep -c . <<<"$commands")" -eq 3 ]
     (cd "$work" && set -x && eval "$commands")
 }
+
+# By the README's other lines, but for the port.
+echo_through_sockets() {
+    local port=$((20000 + $$ % 10000)) answer=
+    (cd "$work" && eval "$(sed -n 's/^    \(openssl req .*\)$/\1/p' "$OLDPWD/README.md")") 2>/dev/null
+    "$work/echo" server 127.0.0.1 "$port" "$work/key.pem" "$work/cert.pem" &
+    server=$!
+    for _ in $(seq 100); do
+        answer=$(SSL_CERT_FILE=$work/cert.pem "$work/echo" client 127.0.0.1 "$port" hello 2>/dev/null) && break
+        sleep 0.1
+    done
+    [ "$answer" = hello ]
+    kill "$server"
+    wait "$server" || true
+    server=
+}
+
 build_as_the_readme_says
 "$work/echo_server" 127.0.0.1:0 >"$work/said" &
 server=$!
@@ -108,10 +128,10 @@ for _ in $(seq 100); do
     [ -s "$work/said" ] && break
     sleep 0.1
 done
-[ "$("$work/program")" = 'a QUIC socket' ]
 at=$(sed 's/^listening on //' "$work/said")
 [ "$("$work/echo_client" "$at" 'hello there' --insecure)" = 'hello there' ]
 kill -INT "$server"
 wait "$server"
 server=
+echo_through_sockets
 echo 'the examples build and run as the README says'
