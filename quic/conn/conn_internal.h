@@ -542,6 +542,8 @@ typedef struct quic_packet_build {
     uint8_t *p;     /* next frame goes here */
     uint8_t *end;   /* frames end here at the latest; the tag follows */
     uint64_t pn;
+    const uint8_t *tail; /* what belongs before p, tail_len bytes, is still here; NULL: nothing */
+    uint32_t tail_len;
     quic_sent_packet *sent;
     quic_space space;
     uint8_t pn_len;

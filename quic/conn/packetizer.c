@@ -4,7 +4,8 @@
 
 #define ACK_RANGES_SENT_MAX 32u
 #define HP_BATCH            128u
-#define STREAM_CTRL_LEN_MAX 33 /* RESET_STREAM_AT: a type and four integers */
+#define TAIL_LEN_MIN        512u /* less is copied faster than sealed in two pieces */
+#define STREAM_CTRL_LEN_MAX 33   /* RESET_STREAM_AT: a type and four integers */
 
 static inline quic_keys *tx_keys(const quic_conn *conn, const quic_packet_build *b)
 {
@@ -135,7 +136,12 @@ static inline size_t seal_packet(quic_conn *conn, quic_packet_build *b, size_t l
     if (!is_short(b)) {
         quic_header_patch_len(b->buf, b->len_off, b->pn_len + body + b->tag_len);
     }
-    quic_keys_seal(tx_keys(conn, b), b->pn, b->buf, b->hdr_len, b->buf + b->hdr_len, body);
+    if (b->tail != NULL) {
+        quic_keys_seal_tail(tx_keys(conn, b), b->pn, b->buf, b->hdr_len, b->buf + b->hdr_len,
+                            body - b->tail_len, b->tail, b->tail_len);
+    } else {
+        quic_keys_seal(tx_keys(conn, b), b->pn, b->buf, b->hdr_len, b->buf + b->hdr_len, body);
+    }
     return b->hdr_len + body + b->tag_len;
 }
 
@@ -448,6 +454,22 @@ bool quic_packet_add_stream_ctrl(quic_conn *conn, quic_packet_build *b)
     return true;
 }
 
+/* The data of a frame that fills the packet stays where it is until the packet is sealed. */
+static inline void add_chunk(quic_packet_build *b, const quic_stream *s,
+                             const quic_stream_chunk *chunk)
+{
+    if (!chunk->has_len && chunk->len >= TAIL_LEN_MIN) {
+        size_t n = quic_stream_chunk_encode_head(s, chunk, b->p, &b->tail);
+        if (QUIC_LIKELY(n != 0)) {
+            b->tail_len = chunk->len;
+            b->p += n + chunk->len;
+            return;
+        }
+        b->tail = NULL;
+    }
+    b->p += quic_stream_chunk_encode(s, chunk, b->p);
+}
+
 void quic_packet_add_streams(quic_conn *conn, quic_packet_build *b)
 {
     quic_stream *s;
@@ -474,7 +496,7 @@ void quic_packet_add_streams(quic_conn *conn, quic_packet_build *b)
         if (!quic_packet_record(conn, b, &frame)) {
             return;
         }
-        b->p += quic_stream_chunk_encode(s, &chunk, b->p);
+        add_chunk(b, s, &chunk);
         quic_stream_send_commit(s, &chunk);
         conn->flow_send.used += chunk.new_bytes;
         conn->early_bytes += QUIC_UNLIKELY(b->early) ? chunk.new_bytes : 0;

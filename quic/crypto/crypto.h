@@ -49,6 +49,10 @@ typedef struct quic_crypto_suite {
      * other overlap is not. open decrypts ct_len bytes at src plus the tag that follows them to dst (src == dst allowed) and says whether the tag is right; dst is garbage if not. */
     void (*seal)(void *aead, uint8_t *dst, const uint8_t *src, size_t len, const uint8_t *nonce,
                  const uint8_t *ad, size_t ad_len);
+    /* seal_tail seals one plaintext that lies in two places: head_len bytes at dst, then tail_len bytes at
+     * `tail`, which does not overlap dst. NULL: the library takes one piece only. */
+    void (*seal_tail)(void *aead, uint8_t *dst, size_t head_len, const uint8_t *tail,
+                      size_t tail_len, const uint8_t *nonce, const uint8_t *ad, size_t ad_len);
     bool (*open)(void *aead, uint8_t *dst, const uint8_t *src, size_t ct_len, const uint8_t *nonce,
                  const uint8_t *ad, size_t ad_len);
     /* hp_masks makes `count` (1..QUIC_HP_BATCH_MAX) masks; the first 5 bytes of each count. */
@@ -72,9 +76,8 @@ static inline const quic_crypto_suite *quic_crypto_find_suite(const quic_crypto 
 /* quic_crypto_boringssl is always there. */
 const quic_crypto *quic_crypto_boringssl(void);
 
-/* quic_crypto_ipsec_mb is NULL when this build lacks the library or the CPU lacks VAES and
- * VPCLMULQDQ. Its ChaCha20-Poly1305 and AES-CCM are BoringSSL's. The first call initialises the library; any
- * thread. */
+/* quic_crypto_ipsec_mb is NULL when this build lacks the library or the CPU lacks AES instructions. Its
+ * ChaCha20-Poly1305 and AES-CCM are BoringSSL's. The first call initialises the library; any thread. */
 const quic_crypto *quic_crypto_ipsec_mb(void);
 
 /* quic_crypto_best gives ipsec-mb where it can be had, otherwise BoringSSL. */

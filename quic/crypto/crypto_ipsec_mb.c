@@ -14,6 +14,9 @@
  * the manager that names them is asked once and freed. */
 static struct {
     aes_gcm_enc_dec_t enc_128, dec_128, enc_256, dec_256;
+    aes_gcm_init_t init_128, init_256;
+    aes_gcm_enc_dec_update_t update_128, update_256;
+    aes_gcm_enc_dec_finalize_t finalize_128, finalize_256;
     aes_gcm_pre_t pre_128, pre_256;
     keyexp_t keyexp_128, keyexp_256;
 } fn;
@@ -45,6 +48,18 @@ static void aes_128_seal(void *aead, uint8_t *dst, const uint8_t *src, size_t le
                QUIC_AEAD_TAG_LEN);
 }
 
+static void aes_128_seal_tail(void *aead, uint8_t *dst, size_t head_len, const uint8_t *tail,
+                              size_t tail_len, const uint8_t *nonce, const uint8_t *ad,
+                              size_t ad_len)
+{
+    const struct gcm_key_data *key = (const struct gcm_key_data *)aead;
+    struct gcm_context_data ctx;
+    fn.init_128(key, &ctx, nonce, ad, ad_len);
+    fn.update_128(key, &ctx, dst, dst, head_len);
+    fn.update_128(key, &ctx, dst + head_len, tail, tail_len);
+    fn.finalize_128(key, &ctx, dst + head_len + tail_len, QUIC_AEAD_TAG_LEN);
+}
+
 static bool aes_128_open(void *aead, uint8_t *dst, const uint8_t *src, size_t ct_len,
                          const uint8_t *nonce, const uint8_t *ad, size_t ad_len)
 {
@@ -61,6 +76,18 @@ static void aes_256_seal(void *aead, uint8_t *dst, const uint8_t *src, size_t le
     struct gcm_context_data ctx;
     fn.enc_256((const struct gcm_key_data *)aead, &ctx, dst, src, len, nonce, ad, ad_len, dst + len,
                QUIC_AEAD_TAG_LEN);
+}
+
+static void aes_256_seal_tail(void *aead, uint8_t *dst, size_t head_len, const uint8_t *tail,
+                              size_t tail_len, const uint8_t *nonce, const uint8_t *ad,
+                              size_t ad_len)
+{
+    const struct gcm_key_data *key = (const struct gcm_key_data *)aead;
+    struct gcm_context_data ctx;
+    fn.init_256(key, &ctx, nonce, ad, ad_len);
+    fn.update_256(key, &ctx, dst, dst, head_len);
+    fn.update_256(key, &ctx, dst + head_len, tail, tail_len);
+    fn.finalize_256(key, &ctx, dst + head_len + tail_len, QUIC_AEAD_TAG_LEN);
 }
 
 static bool aes_256_open(void *aead, uint8_t *dst, const uint8_t *src, size_t ct_len,
@@ -176,6 +203,7 @@ static const quic_crypto_suite aes_128_gcm = {
     .hp_init = aes_128_hp_init,
     .hp_deinit = hp_deinit,
     .seal = aes_128_seal,
+    .seal_tail = aes_128_seal_tail,
     .open = aes_128_open,
     .hp_masks = aes_128_hp_masks,
 };
@@ -194,6 +222,7 @@ static const quic_crypto_suite aes_256_gcm = {
     .hp_init = aes_256_hp_init,
     .hp_deinit = hp_deinit,
     .seal = aes_256_seal,
+    .seal_tail = aes_256_seal_tail,
     .open = aes_256_open,
     .hp_masks = aes_256_hp_masks,
 };
@@ -212,8 +241,14 @@ static bool load_functions(void)
     if (usable) {
         fn.enc_128 = mgr->gcm128_enc;
         fn.dec_128 = mgr->gcm128_dec;
+        fn.init_128 = mgr->gcm128_init;
+        fn.update_128 = mgr->gcm128_enc_update;
+        fn.finalize_128 = mgr->gcm128_enc_finalize;
         fn.enc_256 = mgr->gcm256_enc;
         fn.dec_256 = mgr->gcm256_dec;
+        fn.init_256 = mgr->gcm256_init;
+        fn.update_256 = mgr->gcm256_enc_update;
+        fn.finalize_256 = mgr->gcm256_enc_finalize;
         fn.pre_128 = mgr->gcm128_pre;
         fn.pre_256 = mgr->gcm256_pre;
         fn.keyexp_128 = mgr->keyexp_128;

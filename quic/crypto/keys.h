@@ -118,6 +118,23 @@ static inline void quic_keys_seal(quic_keys *k, uint64_t pn, const uint8_t *hdr,
     quic_keys_seal_from(k, pn, hdr, hdr_len, payload, payload, len);
 }
 
+/* quic_keys_seal_tail encrypts a payload of which `head_len` bytes are in place and the rest lies at `tail`:
+ * copied first where the library wants one piece. */
+static inline void quic_keys_seal_tail(quic_keys *k, uint64_t pn, const uint8_t *hdr,
+                                       size_t hdr_len, uint8_t *payload, size_t head_len,
+                                       const uint8_t *tail, size_t tail_len)
+{
+    if (k->suite->seal_tail == NULL) {
+        memcpy(payload + head_len, tail, tail_len);
+        quic_keys_seal(k, pn, hdr, hdr_len, payload, head_len + tail_len);
+        return;
+    }
+    uint8_t nonce[QUIC_AEAD_NONCE_LEN];
+    quic_keys_nonce(k, pn, nonce);
+    k->sealed_count++;
+    k->suite->seal_tail(k->aead, payload, head_len, tail, tail_len, nonce, hdr, hdr_len);
+}
+
 /* quic_keys_open_to decrypts `len_with_tag` bytes from src to dst (less the tag; src == dst allowed).
  * Returns true when the packet is authentic; otherwise counts it, and dst is garbage. Fewer bytes than
  * a tag has are never authentic. */

@@ -230,18 +230,31 @@ bool quic_stream_note_blocked(quic_stream *s)
     return true;
 }
 
+static size_t encode_head(const quic_stream *s, const quic_stream_chunk *chunk, uint8_t *dst)
+{
+    if (QUIC_UNLIKELY(chunk->pad_len != 0)) {
+        memset(dst, 0, chunk->pad_len);
+    }
+    return chunk->pad_len + quic_frame_encode_stream_header(dst + chunk->pad_len, chunk->header_len,
+                                                            s->id, chunk->off, chunk->len,
+                                                            chunk->fin, chunk->has_len);
+}
+
 size_t quic_stream_chunk_encode(const quic_stream *s, const quic_stream_chunk *chunk, uint8_t *dst)
 {
-    uint8_t *p = dst;
-    for (uint32_t i = 0; i < chunk->pad_len; i++) {
-        *p++ = 0;
-    }
-    p += quic_frame_encode_stream_header(p, chunk->header_len, s->id, chunk->off, chunk->len,
-                                         chunk->fin, chunk->has_len);
+    size_t n = encode_head(s, chunk, dst);
     if (chunk->len != 0) {
-        quic_send_buf_copy(&s->send, chunk->off, p, chunk->len);
+        quic_send_buf_copy(&s->send, chunk->off, dst + n, chunk->len);
     }
-    return (size_t)(p - dst) + chunk->len;
+    return n + chunk->len;
+}
+
+size_t quic_stream_chunk_encode_head(const quic_stream *s, const quic_stream_chunk *chunk,
+                                     uint8_t *dst, const uint8_t **out_data)
+{
+    size_t straight;
+    quic_send_buf_span(&s->send, out_data, &straight, chunk->off);
+    return straight >= chunk->len ? encode_head(s, chunk, dst) : 0;
 }
 
 void quic_stream_send_commit(quic_stream *s, const quic_stream_chunk *chunk)

@@ -241,6 +241,35 @@ TEST_P(Keys, UpdateFollowsRfc9001)
     }
 }
 
+/* Sealed out of two places it is the same packet. */
+TEST_P(Keys, SealsATailThatLiesElsewhere)
+{
+    for (uint16_t suite : kSuites) {
+        TestRng rng(suite);
+        quic_keys *k = Make(suite, rng.Take(SecretLen(suite)));
+        const Bytes header = rng.Take(21);
+        const size_t heads[] = {1, 8, 11, 15, 16, 17, 32, 100};
+        const size_t tails[] = {1, 15, 16, 17, 511, 512, 1389, 1424, 8875};
+        for (size_t head : heads) {
+            for (size_t tail : tails) {
+                const Bytes plain = rng.Take(head + tail);
+                const size_t header_len = 5 + (head + tail) % 17;
+                Bytes whole = plain;
+                whole.resize(plain.size() + QUIC_AEAD_TAG_LEN);
+                Bytes parts(plain.begin(), plain.begin() + static_cast<ptrdiff_t>(head));
+                parts.resize(whole.size(), 0xee);
+                const Bytes elsewhere(plain.begin() + static_cast<ptrdiff_t>(head), plain.end());
+                const uint64_t sealed = quic_keys_sealed_count(k);
+                quic_keys_seal(k, 9, header.data(), header_len, whole.data(), plain.size());
+                quic_keys_seal_tail(k, 9, header.data(), header_len, parts.data(), head,
+                                    elsewhere.data(), tail);
+                EXPECT_EQ(parts, whole) << head << " " << tail;
+                EXPECT_EQ(quic_keys_sealed_count(k), sealed + 2);
+            }
+        }
+    }
+}
+
 TEST_P(Keys, OpenRefusesEveryBitFlip)
 {
     for (uint16_t suite : kSuites) {

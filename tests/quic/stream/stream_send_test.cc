@@ -44,9 +44,24 @@ class StreamSend : public ::testing::Test
         EXPECT_EQ(frame.size(),
                   quic_stream_chunk_encode(&s_, &chunk_, reinterpret_cast<uint8_t *>(&frame[0])));
         frame_ = frame;
+        head_of_ = chunk_.len == 0 ? "" : Head();
         quic_stream_send_commit(&s_, &chunk_);
         return std::to_string(chunk_.off) + "+" + std::to_string(chunk_.len) +
                (chunk_.fin ? "F" : "") + (chunk_.is_retransmit ? "R" : "");
+    }
+    // The frame put together of its head and of the place its data is in; empty: in two places.
+    std::string Head()
+    {
+        const uint8_t *data = nullptr;
+        std::string head(quic_stream_chunk_size(&chunk_), 'x');
+        size_t n = quic_stream_chunk_encode_head(&s_, &chunk_,
+                                                 reinterpret_cast<uint8_t *>(&head[0]), &data);
+        if (n == 0) {
+            EXPECT_EQ(head, std::string(head.size(), 'x')); // nothing written
+            return "";
+        }
+        EXPECT_EQ(head.substr(n), std::string(chunk_.len, 'x'));
+        return head.substr(0, n) + std::string(reinterpret_cast<const char *>(data), chunk_.len);
     }
     void Acked(uint64_t off, uint64_t len, bool fin = false)
     {
@@ -58,6 +73,7 @@ class StreamSend : public ::testing::Test
     quic_stream_send_facts facts_;
     size_t accepted_ = 0;
     std::string frame_;
+    std::string head_of_;
 };
 
 TEST_F(StreamSend, GoesFromReadyToDataRecvd) // RFC 9000 3.1
@@ -144,6 +160,20 @@ TEST_F(StreamSend, FitsWhateverCanFit)
             off += len;
         }
     }
+}
+
+TEST_F(StreamSend, ShowsWhereTheDataLies)
+{
+    const std::string lent(100, 'b');
+    ASSERT_EQ(QUIC_OK, Write(std::string(100, 'a')));
+    ASSERT_EQ(QUIC_OK, Write(lent, QUIC_STREAM_WRITE_LEND));
+    EXPECT_EQ("0+40", Send(42)); // copied, and without a length
+    EXPECT_EQ(frame_, head_of_);
+    EXPECT_EQ("40+78", Send(81)); // of both kinds
+    EXPECT_EQ("", head_of_);
+    EXPECT_EQ("118+82", Send()); // lent
+    EXPECT_EQ(frame_, head_of_);
+    EXPECT_EQ(82u, std::count(head_of_.begin(), head_of_.end(), 'b'));
 }
 
 TEST_F(StreamSend, RespectsBothLimitsForNewBytesOnly) // RFC 9000 4.1
