@@ -1,5 +1,5 @@
 /* quring/limit.h: the "null QUIC" ceiling of this machine: packet protection, header protection,
- * GSO, GRO and one copy each side, and nothing else. What a QUIC stack reaches over one connection
+ * GSO, GRO and one copy at the receiver, and nothing else. What a QUIC stack reaches over one connection
  * with one core each side is read against it.
  */
 #ifndef QURING_LIMIT_H

@@ -102,8 +102,8 @@ void rt_limit_wire_seal(rt_limit_wire *wire, uint8_t *out, unsigned count, size_
         uint8_t *payload = packet + RT_LIMIT_HEADER_LEN;
         uint64_t pn = wire->next_pn++;
         rt_limit_header(packet, pn);
-        memcpy(payload, rt_limit_app_take(wire, payload_len), payload_len);
-        quic_keys_seal(wire->keys, pn, packet, RT_LIMIT_HEADER_LEN, payload, payload_len);
+        quic_keys_seal_from(wire->keys, pn, packet, RT_LIMIT_HEADER_LEN, payload,
+                            rt_limit_app_take(wire, payload_len), payload_len);
     }
     rt_limit_masks(wire, out, count, packet_len);
     wire->packets += count;

@@ -2,7 +2,7 @@
  * header, a unit of equal packets at a time, and nothing a QUIC stack could save.
  *
  * Shape:  header (flags, 8-byte connection ID, 2-byte packet number), payload, 16-byte tag. Payload is
- *         copied once into the packet and sealed there; opened in place and copied out once. Header
+ *         sealed from the application's memory into the packet; opened in place and copied out once. Header
  *         protection masks are made for a whole unit in one call.
  * Owner:  one thread per rt_limit_wire; the peer thread has its own with the same secret.
  * Spec:   RFC 9001 5.3, 5.4; RFC 9000 17.3.1, A.3.
