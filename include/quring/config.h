@@ -103,7 +103,12 @@ typedef struct quring_limits {
     bool ignore_preferred_address; /* client: stay when a server would rather be met at another
                                       address (RFC 9000 9.6) */
     uint64_t cwnd_max_bytes;       /* congestion window never grows beyond */
-    uint32_t congestion_control;   /* 1 + a quring_cc; 0 = that of quring_config.cc */
+    uint32_t
+        burst_bytes; /* may leave at once, whatever the pace, until something is lost: for networks
+                             known to absorb that much (RFC 9002 7.7); 0 = what the protocol allows
+                             without such knowledge, ten datagrams, or more on paths found to be short
+                             or fast */
+    uint32_t congestion_control; /* 1 + a quring_cc; 0 = that of quring_config.cc */
     uint64_t initial_rtt_ns; /* assumed before the first measurement; 0 = 333 ms (RFC 9002 6.2.2) */
     bool ack_frequency;    /* ask peers that can (draft-ietf-quic-ack-frequency) to acknowledge bulk
                                 data less often: eight times per window at least. Off by default: fewer
@@ -183,7 +188,11 @@ typedef struct quring_config {
                                   polls takes CPU time from others, and in a container with a quota
                                   from itself */
     uint32_t socket_buf_bytes; /* SO_RCVBUF and SO_SNDBUF asked for */
-    uint8_t root_secret[32];   /* keys of tokens, tickets and stateless resets derive from it; the
+    uint32_t
+        client_sockets; /* per worker and address family, taken in turns by connections that ask
+                                  for no port of their own: what is on its way to all connections of a
+                                  socket shares its buffer; 1..32 */
+    uint8_t root_secret[32]; /* keys of tokens, tickets and stateless resets derive from it; the
                                   same secret makes them outlive a restart, or be good at several
                                   machines. All zero = random. See quring_root_secret_load */
     uint8_t previous_root_secret[32]; /* after a change of root_secret: what was made under this one

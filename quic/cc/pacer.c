@@ -53,6 +53,7 @@ static void set_burst(quic_pacer *p, uint32_t datagram_bytes)
      * has no slow and distant link in it, whatever queue at an end makes its smoothed RTT long. */
     uint64_t min = p->near ? QUIC_PACER_NEAR_BURST_BYTES
                            : (uint64_t)QUIC_PACER_BURST_MIN_DATAGRAMS * datagram_bytes;
+    min = min > p->known_bytes ? min : p->known_bytes;
     if (burst > QUIC_PACER_BURST_MAX_BYTES) {
         burst = QUIC_PACER_BURST_MAX_BYTES;
     }
@@ -61,6 +62,17 @@ static void set_burst(quic_pacer *p, uint32_t datagram_bytes)
     p->refill_bytes = p->burst_bytes / 4; /* wake up for a batch, not for a packet */
     if (p->refill_bytes < (uint64_t)REFILL_DATAGRAMS * datagram_bytes) {
         p->refill_bytes = (uint64_t)REFILL_DATAGRAMS * datagram_bytes;
+    }
+}
+
+void quic_pacer_know_burst(quic_pacer *p, uint32_t bytes, uint32_t datagram_bytes)
+{
+    if (p->known_bytes != bytes) {
+        p->known_bytes = bytes;
+        set_burst(p, datagram_bytes);
+        if (p->tokens > (int64_t)p->burst_bytes) {
+            p->tokens = (int64_t)p->burst_bytes;
+        }
     }
 }
 

@@ -3,7 +3,7 @@
  * Shape:  rate = 1.25 (slow start: 2) x cwnd / srtt, or what the controller says, kept as bytes per
  *         nanosecond << 32. The bucket holds ten datagrams at least and 128 KiB, or what a quarter of a
  *         millisecond brings, at a high rate; on a near path, whose least RTT is below
- *         QUIC_PACER_SRTT_MIN_NS, a GSO train at least. With a smoothed RTT below that a timer could not
+ *         QUIC_PACER_SRTT_MIN_NS, a GSO train at least; and on one known to absorb more, that. With a smoothed RTT below that a timer could not
  *         space packets any better than the window does: the bucket is bottomless then.
  * Owner:  the connection, one per path.    Spec: RFC 9002 7.7.
  */
@@ -27,6 +27,7 @@ typedef struct quic_pacer {
     uint64_t burst_bytes;  /* capacity of the bucket */
     uint64_t refill_bytes; /* a bucket that ran dry opens again with that much */
     uint32_t fraction;     /* of a byte, << 32 */
+    uint32_t known_bytes;  /* what the path is known to absorb at once; 0: nothing is known */
     int64_t tokens;        /* may go below 0: probes and window-free packets are charged too */
     quic_ns updated_ns;
     uint64_t cwnd_bytes; /* rate_fp was computed from these */
@@ -40,6 +41,9 @@ typedef struct quic_pacer {
 /* quic_pacer_init starts with a full bucket and no rate: unlimited until quic_pacer_update. `enabled`
  * false never limits. */
 void quic_pacer_init(quic_pacer *p, bool enabled, uint32_t datagram_bytes, quic_ns now);
+
+/* quic_pacer_know_burst says what the path absorbs at once; 0 when it has turned out not to. */
+void quic_pacer_know_burst(quic_pacer *p, uint32_t bytes, uint32_t datagram_bytes);
 
 /* quic_pacer_note_min_rtt tells the least RTT seen, ahead of the two that follow; 0: none yet. */
 static inline void quic_pacer_note_min_rtt(quic_pacer *p, quic_ns min_rtt_ns)

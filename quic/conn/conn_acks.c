@@ -283,6 +283,7 @@ static void take_lost(quic_conn *conn, quic_space space, const quic_loss_result 
     }
     if (loss->largest_lost_sent_ns != 0) {
         quic_cc_on_congestion(&conn->cc, loss->largest_lost_sent_ns, now);
+        quic_pacer_know_burst(&conn->pacer, 0, conn->path.udp_payload_bytes);
     }
     if (loss->persistent_congestion) {
         quic_cc_on_persistent_congestion(&conn->cc);

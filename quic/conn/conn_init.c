@@ -43,6 +43,7 @@ static void init_transport(quic_conn *conn, quic_ns now)
                                                            : &quic_cubic_vtable;
     quic_cc_init(&conn->cc, cc, datagram, lim->cwnd_max_bytes, conn->env->pacing);
     quic_pacer_init(&conn->pacer, conn->env->pacing, datagram, now);
+    quic_pacer_know_burst(&conn->pacer, lim->burst_bytes, datagram);
     quic_flow_send_init(&conn->flow_send, 0);
     quic_conn_apply_limits(conn);
     quic_scheduler_init(&conn->scheduler);

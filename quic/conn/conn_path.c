@@ -336,6 +336,7 @@ void quic_conn_measures_reset(quic_conn *conn, quic_ns now)
     quic_recovery_on_new_path(&conn->recovery, now);
     quic_cc_reset(&conn->cc);
     quic_pacer_init(&conn->pacer, conn->env->pacing, QUIC_MIN_INITIAL_LEN, now);
+    quic_pacer_know_burst(&conn->pacer, conn->limits.burst_bytes, QUIC_MIN_INITIAL_LEN);
     quic_ecn_restart(&conn->ecn);
     quic_conn_start_mtu(conn, now);
 }

@@ -7,10 +7,11 @@
 #include "quic/base/types.h"
 #include "runtime/server/error.h"
 
-#define RT_CPU_MAX     1023 /* CPU_SETSIZE - 1 */
-#define RT_SPIN_MAX_NS 1000000000u
-#define RT_DAY_NS      (24ull * 3600ull * QUIC_NS_PER_S)
-#define RT_TIB         (1ull << 40)
+#define RT_CPU_MAX            1023 /* CPU_SETSIZE - 1 */
+#define RT_SPIN_MAX_NS        1000000000u
+#define RT_CLIENT_SOCKETS_MAX 32u /* half of what a worker takes: listeners and moves need some */
+#define RT_DAY_NS             (24ull * 3600ull * QUIC_NS_PER_S)
+#define RT_TIB                (1ull << 40)
 
 /* One row per field: where it lies, how wide it is, and what it may be. */
 typedef struct rt_limit_rule {
@@ -69,6 +70,7 @@ static const rt_limit_rule rt_limit_rules[] = {
     RT_RULE(mtu_probe_max_bytes, true, 1200, 65507),
     RT_RULE(datagram_max_bytes, true, 2, 65535),      /* RFC 9221 3: the whole frame */
     RT_RULE(cwnd_max_bytes, false, 2 * 1200, RT_TIB), /* RFC 9002 7.2: two datagrams at least */
+    RT_RULE(burst_bytes, true, 1200, 1u << 20),
     RT_RULE(congestion_control, false, 0, 1 + (uint64_t)QURING_CC_BBR),
     RT_RULE(initial_rtt_ns, true, QUIC_NS_PER_MS / 10, 60 * QUIC_NS_PER_S),
     RT_RULE(versions, false, 1, QURING_SPEAKS_V1 | QURING_SPEAKS_V2),
@@ -255,6 +257,10 @@ quring_status quring_config_check(const quring_config *config, quring_error *err
         return rt_error_set(err, QURING_E_INVAL,
                             "socket_buf_bytes is %u, allowed are 4096..1073741824",
                             (unsigned)config->socket_buf_bytes);
+    }
+    if (config->client_sockets < 1 || config->client_sockets > RT_CLIENT_SOCKETS_MAX) {
+        return rt_error_set(err, QURING_E_INVAL, "client_sockets is %u, allowed are 1..%u",
+                            (unsigned)config->client_sockets, RT_CLIENT_SOCKETS_MAX);
     }
     if (memcmp(config->root_secret, zero, sizeof(zero)) == 0 &&
         memcmp(config->previous_root_secret, zero, sizeof(zero)) != 0) {

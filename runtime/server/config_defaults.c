@@ -64,6 +64,7 @@
 #define RT_LOOPBACK_CONN_WINDOW_MAX   (64 * RT_MIB)
 #define RT_LOOPBACK_STREAM_SEND_BUF   (4 * RT_MIB)
 #define RT_LOOPBACK_CONN_SEND_BUF     (32 * RT_MIB)
+#define RT_LOOPBACK_BURST             65536u /* a whole train: the only queue is the receiver's */
 #define RT_LOOPBACK_UDP_PAYLOAD_MAX   65507u /* what our receive buffers take */
 
 /* ---- configuration ----------------------------------------------------------------------------- */
@@ -132,6 +133,7 @@ void quring_limits_init(quring_limits *limits)
     limits->datagram_max_bytes = 0; /* RFC 9221 3: for applications that use datagrams */
     limits->ecn = true;
     limits->cwnd_max_bytes = RT_DEFAULT_CWND_MAX;
+    limits->burst_bytes = 0;
     limits->congestion_control = 0;
     limits->initial_rtt_ns = 0;
     limits->ack_delay_ns = RT_DEFAULT_ACK_DELAY;
@@ -166,6 +168,7 @@ void quring_limits_for_loopback(quring_limits *limits)
     limits->conn_recv_window_max_bytes = RT_LOOPBACK_CONN_WINDOW_MAX;
     limits->stream_send_buf_bytes = RT_LOOPBACK_STREAM_SEND_BUF;
     limits->conn_send_buf_bytes = RT_LOOPBACK_CONN_SEND_BUF;
+    limits->burst_bytes = RT_LOOPBACK_BURST;
     limits->udp_payload_max_bytes = RT_LOOPBACK_UDP_PAYLOAD_MAX;
     limits->glitch_burst = 0;
     limits->ecn = false; /* no queue on the way marks anything */
@@ -190,5 +193,6 @@ void quring_config_init(quring_config *config)
     config->dual_stack = true;
     config->spin_ns = 0;
     config->socket_buf_bytes = RT_DEFAULT_SOCKET_BUF;
+    config->client_sockets = 1;
     quring_limits_init(&config->limits);
 }

@@ -137,17 +137,43 @@ static int rt_connect_socket_add(rt_local *local, rt_connect_socket *record, qur
     return 0;
 }
 
+/* The one at `place` among those for `asked` that `mover` (may be NULL) does not use yet; with a port asked for
+ * there is but one, even if the mover has it already. *out_count is how many there are, up to that one. */
+static rt_connect_socket *rt_connect_socket_at(const rt_local *local, uint32_t *out_count,
+                                               const quic_addr *asked, const quic_conn *mover,
+                                               uint32_t place)
+{
+    *out_count = 0;
+    for (rt_connect_socket *s = local->connect_sockets; s != NULL; s = s->next) {
+        if (quic_addr_equal(&s->asked, asked) &&
+            (mover == NULL || asked->port != 0 || !rt_connect_uses(mover, s->index)) &&
+            (*out_count)++ == place) {
+            return s;
+        }
+    }
+    return NULL;
+}
+
+/* A new connection's: as long as there are fewer than may be, none. */
+static rt_connect_socket *rt_connect_socket_turn(rt_local *local, const quic_addr *asked)
+{
+    uint32_t max = asked->port == 0 ? local->rt->config.client_sockets : 1;
+    uint32_t count = 0;
+    rt_connect_socket *sock = rt_connect_socket_at(local, &count, asked, NULL, max - 1);
+    return sock == NULL || max == 1
+               ? sock
+               : rt_connect_socket_at(local, &count, asked, NULL, local->connect_turn++ % max);
+}
+
 quring_status rt_connect_socket_get(rt_connect_socket **out, rt_local *local,
                                     const quic_addr *asked, const quic_conn *mover,
                                     quring_error *err)
 {
-    for (rt_connect_socket *s = local->connect_sockets; s != NULL; s = s->next) {
-        /* With a port asked for there is but one, even if the mover has it already. */
-        if (quic_addr_equal(&s->asked, asked) &&
-            (mover == NULL || asked->port != 0 || !rt_connect_uses(mover, s->index))) {
-            *out = s;
-            return QURING_OK;
-        }
+    uint32_t count = 0;
+    *out = mover == NULL ? rt_connect_socket_turn(local, asked)
+                         : rt_connect_socket_at(local, &count, asked, mover, 0);
+    if (*out != NULL) {
+        return QURING_OK;
     }
     if (local->connect_socket_count >= local->connect_socket_sweep_at) {
         rt_connect_sweep(local);
@@ -159,7 +185,13 @@ quring_status rt_connect_socket_get(rt_connect_socket **out, rt_local *local,
     record->asked = *asked;
     if (rt_connect_socket_add(local, record, err) != 0) {
         free(record);
-        return QURING_E_OS;
+        /* One that is there does for a new connection. */
+        *out = mover == NULL ? rt_connect_socket_at(local, &count, asked, NULL, 0) : NULL;
+        if (*out == NULL) {
+            return QURING_E_OS;
+        }
+        rt_error_clear(err);
+        return QURING_OK;
     }
     record->next = local->connect_sockets;
     local->connect_sockets = record;

@@ -1,7 +1,8 @@
 /* runtime/server/connect.h: client connections and the sockets they use.
  *
  * Sockets: one per worker and local address asked for; by default one per worker and family on a port
- *          the kernel picks, shared by all connections. Connections that move need more (migrate.c).
+ *          the kernel picks, shared by all connections; with quring_config.client_sockets more of them, in
+ *          turns. Connections that move need more (migrate.c).
  * Owners:  one record per callback and socket, shared by any number of connections. Records and
  *          sockets without connections are found by a walk, made when their number has doubled.
  */

@@ -38,6 +38,7 @@ typedef struct rt_local {
     struct rt_connect_owner *connect_owners;
     uint32_t connect_owner_count;
     uint32_t connect_socket_count;
+    uint32_t connect_turn;            /* whose turn it is among those for any port */
     uint32_t connect_sweep_at;        /* owners that make the next sweep due */
     uint32_t connect_socket_sweep_at; /* the same of sockets */
 } rt_local;

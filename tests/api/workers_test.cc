@@ -1,4 +1,5 @@
 #include <cstring>
+#include <map>
 #include <set>
 #include <string>
 #include <unistd.h>
@@ -199,6 +200,45 @@ TEST_P(Workers, ClientsMayChooseTheirAddress)
             ASSERT_TRUE(WaitStats(
                 *client_rt_, [want](const quring_stats &s) { return s.conns_closed == want; }));
         }
+    }
+}
+
+/* quring_config.client_sockets: connections take them in turns, unless they ask for a port. */
+TEST_P(Workers, ClientsSpreadOverSockets)
+{
+    client_config_.client_sockets = 3;
+    QURING_START();
+    std::map<uint16_t, int> ports;
+    uint16_t some_port = 0;
+    for (int i = 0; i < 9; i++) {
+        const quring_conn conn = Connect();
+        some_port = client_.Facts(conn).info.local.port;
+        ports[some_port]++;
+        ExpectEcho(conn, 1000, static_cast<uint32_t>(i));
+    }
+    EXPECT_EQ(ports.size(), 3u);
+    for (const auto &entry : ports) {
+        EXPECT_EQ(entry.second, 3) << entry.first;
+    }
+    quring_connect_options options = {};
+    options.remote = Remote();
+    options.local = Addr(GetParam().connect);
+    options.server_name = "localhost";
+    options.tls = client_tls_.get();
+    options.on_event = Peer::OnEvent;
+    options.ctx = &client_;
+    quring_status status = QURING_E_OS;
+    quring_conn conns[2] = {};
+    quring_error err = {};
+    for (uint32_t i = 0; i < 100 && status != QURING_OK; i++) { /* one that nobody has */
+        options.local.port = static_cast<uint16_t>(20000 + (quring_now_ns() / 1000 + i) % 10000);
+        ASSERT_TRUE(OnClient([&] { status = quring_connect(&conns[0], &options, &err); }));
+    }
+    ASSERT_EQ(status, QURING_OK) << err.message;
+    ASSERT_TRUE(OnClient([&] { EXPECT_EQ(quring_connect(&conns[1], &options, &err), QURING_OK); }));
+    for (const quring_conn conn : conns) {
+        ASSERT_TRUE(client_.WaitConnected(conn));
+        EXPECT_EQ(client_.Facts(conn).info.local.port, options.local.port);
     }
 }
 

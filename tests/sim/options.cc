@@ -281,6 +281,21 @@ void draw_extensions(Options &o)
     }
 }
 
+/* Hosts that take their path for one that absorbs bursts, rightly or not. Drawn apart, too. */
+void draw_bursts(Options &o)
+{
+    Rng r(o.seed ^ 0x62757273u);
+    if (o.clean) {
+        return;
+    }
+    o.server.limits.burst_bytes =
+        r.chance(0.3) ? static_cast<uint32_t>(r.log_range(1200, 1 << 20)) : 0;
+    for (HostOptions &h : o.clients) {
+        h.limits.burst_bytes =
+            r.chance(0.3) ? static_cast<uint32_t>(r.log_range(1200, 1 << 20)) : 0;
+    }
+}
+
 /* Clients that move, and servers that prefer another address. Drawn apart, too. */
 void draw_moves(Options &o)
 {
@@ -410,6 +425,7 @@ Options draw_options(uint64_t seed, Tls tls)
     draw_resume(o);
     draw_adversity(o);
     draw_extensions(o);
+    draw_bursts(o);
     draw_versions(o);
     draw_moves(o);
     draw_byzantine(o);

@@ -15,9 +15,13 @@
 #include "tools/quicperf/proto.h"
 #include "tools/quicperf/qlog.h"
 
-/* Connections share a socket, and the windows of all of them may be on their way at once. */
+/* Connections share sockets, and the windows of all of them may be on their way at once. Half of a buffer is
+ * for what packets take besides. */
 #define QP_SOCKET_BYTES_PER_CONN (256u * 1024u)
 #define QP_SOCKET_BYTES_MAX      (32u * 1024u * 1024u)
+#define QP_CONNS_PER_SOCKET      64u
+#define QP_SOCKETS_MAX           32u
+#define QP_SHARE_MIN             65536u /* a whole train */
 #define QP_PEM_MAX               4096u
 #define QP_REBIND_KEEP_ALIVE_NS  250000000ull
 
@@ -43,6 +47,19 @@ static void qp_versions_from(quring_limits *limits, const qp_options *o)
                             : o->version == QP_VERSION_2 ? QURING_QUIC_V2
                                                          : 0; /* 1, or the session's */
     limits->version_preferred = o->version == QP_VERSION_1 ? QURING_QUIC_V1 : QURING_QUIC_V2;
+}
+
+static uint64_t qp_at_most(uint64_t value, uint64_t max)
+{
+    return value < max ? value : max;
+}
+
+static void qp_windows_to(quring_limits *limits, uint64_t stream, uint64_t conn)
+{
+    limits->stream_recv_window_max_bytes = stream;
+    limits->stream_recv_window_bytes = qp_at_most(limits->stream_recv_window_bytes, stream);
+    limits->conn_recv_window_max_bytes = conn;
+    limits->conn_recv_window_bytes = qp_at_most(limits->conn_recv_window_bytes, conn);
 }
 
 static void qp_limits_from(quring_limits *limits, const qp_options *o)
@@ -77,15 +94,26 @@ static void qp_limits_from(quring_limits *limits, const qp_options *o)
         limits->mtu_probe_max_bytes = o->mtu_probe;
     }
     if (o->window_bytes != 0) {
-        uint64_t window = o->window_bytes;
-        limits->stream_recv_window_max_bytes = window;
-        limits->conn_recv_window_max_bytes = 2 * window;
-        if (limits->stream_recv_window_bytes > window) {
-            limits->stream_recv_window_bytes = window;
-        }
-        if (limits->conn_recv_window_bytes > 2 * window) {
-            limits->conn_recv_window_bytes = 2 * window;
-        }
+        qp_windows_to(limits, o->window_bytes, 2 * o->window_bytes);
+    }
+}
+
+/* Many bulk transfers over few sockets: as many sockets, and windows as small, as it takes for the receive
+ * buffers to hold what is on its way. */
+static void qp_sockets_for(quring_config *out, const qp_options *o)
+{
+    uint32_t conns = (o->conns + o->workers - 1) / o->workers;
+    bool bulk = o->mode == QP_MODE_TPUT || o->mode == QP_MODE_FAIR;
+    uint32_t sockets = bulk ? (conns + QP_CONNS_PER_SOCKET - 1) / QP_CONNS_PER_SOCKET : 1;
+    out->client_sockets = sockets < QP_SOCKETS_MAX ? sockets : QP_SOCKETS_MAX;
+    uint64_t want = (uint64_t)o->conns * QP_SOCKET_BYTES_PER_CONN;
+    want = want < QP_SOCKET_BYTES_MAX ? want : QP_SOCKET_BYTES_MAX;
+    out->socket_buf_bytes = want > out->socket_buf_bytes ? (uint32_t)want : out->socket_buf_bytes;
+    uint64_t share = (uint64_t)out->client_sockets * out->socket_buf_bytes / 2 / conns;
+    share = share > QP_SHARE_MIN ? share : QP_SHARE_MIN;
+    if (bulk && o->window_bytes == 0 && share < out->limits.conn_recv_window_max_bytes) {
+        qp_windows_to(&out->limits, qp_at_most(out->limits.stream_recv_window_max_bytes, share),
+                      share);
     }
 }
 
@@ -105,17 +133,16 @@ void qp_config_from(quring_config *out, const qp_options *options)
     out->gso = !options->no_gso;
     out->gro = !options->no_gro;
     out->pacing = !options->no_pacing;
-    if (options->conns > 1 && options->command != QP_CMD_SERVER) {
-        uint64_t want = (uint64_t)options->conns * QP_SOCKET_BYTES_PER_CONN;
-        want = want < QP_SOCKET_BYTES_MAX ? want : QP_SOCKET_BYTES_MAX;
-        out->socket_buf_bytes =
-            want > out->socket_buf_bytes ? (uint32_t)want : out->socket_buf_bytes;
-    }
     out->spin_ns = options->spin_us == QP_SPIN_AUTO ? QURING_SPIN_AUTO : options->spin_us * 1000u;
     out->log = qp_log;
     out->log_ctx = &level_max;
     out->lb = options->lb;
     qp_limits_from(&out->limits, options);
+    if (options->command == QP_CMD_SERVER) {
+        out->socket_buf_bytes = QP_SOCKET_BYTES_MAX; /* requests of thousands may come at once */
+    } else if (options->conns > 1) {
+        qp_sockets_for(out, options);
+    }
 }
 
 /* ---- TLS --------------------------------------------------------------------------------------- */

@@ -158,4 +158,22 @@ TEST(Pacer, ANearPathGetsATrainWhateverItsQueue)
     }
 }
 
+TEST(Pacer, WhatThePathIsKnownToAbsorbMayLeaveAtOnce) /* RFC 9002 7.7 */
+{
+    quic_pacer p;
+    quic_pacer_init(&p, true, kMss, 0);
+    quic_pacer_know_burst(&p, 40000, kMss);
+    EXPECT_EQ(quic_pacer_budget(&p, 0), QUIC_PACER_UNLIMITED) << "no rate yet";
+    quic_pacer_update(&p, 12000, 100 * kMs, false, kMss, 0);
+    EXPECT_EQ(quic_pacer_budget(&p, 0), 40000u);
+    quic_pacer_on_sent(&p, 40000);
+    EXPECT_EQ(quic_pacer_budget(&p, 0), 0u);
+    EXPECT_EQ(quic_pacer_budget(&p, QUIC_NS_PER_S), 40000u) << "the rate is what it was";
+    quic_pacer_know_burst(&p, 0, kMss);
+    EXPECT_EQ(quic_pacer_budget(&p, QUIC_NS_PER_S), 12000u) << "at once, not with the next rate";
+    quic_pacer_know_burst(&p, 6000, kMss);
+    quic_pacer_update(&p, 12000, 50 * kMs, false, kMss, QUIC_NS_PER_S);
+    EXPECT_EQ(quic_pacer_budget(&p, QUIC_NS_PER_S), 12000u) << "never less than without";
+}
+
 } // namespace

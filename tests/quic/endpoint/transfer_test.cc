@@ -37,6 +37,47 @@ TEST(Transfer, MovesAMegabyteBothWays)
     EXPECT_EQ(sim_inspect_check(net.server.ep), nullptr);
 }
 
+/* RFC 9002 7.7: bursts are small where nothing is known of the path, as large as it is known to absorb, and
+ * small again once it has lost something. */
+TEST(Transfer, ABurstIsWhatThePathIsKnownToAbsorb)
+{
+    for (uint32_t known : {0u, 60000u}) {
+        Net net([&](sim::Options &o) {
+            o.server.limits.burst_bytes = known;
+            o.server.limits.cwnd_max_bytes = 65536;
+        });
+        ASSERT_TRUE(net.handshake());
+        const auto first_burst =
+            [&](size_t len) { /* of a window that is all free */
+                              net.run_for(kS);
+                              net.sent.clear();
+                              net.write(net.server, pattern(len, 1), true);
+                              net.run_for(kS);
+                              size_t bytes = 0;
+                              for (const Packet &p : net.sent) {
+                                  bytes += !p.to_server && p.sent_ns == net.sent.front().sent_ns
+                                               ? p.bytes.size()
+                                               : 0;
+                              }
+                              return bytes;
+            };
+        (void)first_burst(400000); /* opens the window */
+        const size_t small = 11 * 1200;
+        const size_t before = first_burst(55000);
+        EXPECT_TRUE(known == 0 ? before <= small : before > 55000) << known << ": " << before;
+        bool lost = false;
+        net.filter = [&](Packet &p) {
+            const bool drop = !lost && !p.to_server && p.bytes.size() > 1000;
+            lost = lost || drop;
+            return !drop;
+        };
+        (void)first_burst(100000);
+        ASSERT_TRUE(lost);
+        EXPECT_LE(first_burst(40000), small) << known;
+        EXPECT_EQ(info_of(net.server).packets_lost, 1u);
+    }
+}
+
 /* What a sender waited for shows in the counters: here the window of slow start, or the peer's credit. */
 TEST(Transfer, TellsWhatItWaitedFor)
 {
