@@ -174,13 +174,14 @@ static void fill_from(rt_io_epoll *e, uint32_t index)
 static void fill(rt_io_epoll *e)
 {
     uint32_t count = e->sock_count;
+    uint32_t first = e->rx_turn;
     for (uint32_t i = 0; i < count && e->readable != 0 && e->rx_filled < e->rx_count; i++) {
-        uint32_t index = (e->rx_turn + i) % count;
+        uint32_t index = (first + i) % count;
         if ((e->readable >> index & 1) != 0) {
             fill_from(e, index);
+            e->rx_turn = (index + 1) % count; /* the others come first next time */
         }
     }
-    e->rx_turn = count > 0 ? (e->rx_turn + 1) % count : 0;
     if (e->readable != 0 && e->rx_filled == e->rx_count) {
         e->base.stats.rx_nobufs++;
     }

@@ -55,6 +55,7 @@ typedef struct rt_uring {
     uint32_t rx_count;  /* buffers */
     uint32_t rx_filled; /* entries of rx[] */
     uint32_t rx_next;   /* next to hand out */
+    uint32_t rx_turn;   /* socket that may fill buffers first when receives are armed again */
     rt_uring_rx rx[RT_URING_RX_BUFS_MAX];
 
     rt_tx_arena tx;

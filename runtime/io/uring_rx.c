@@ -79,7 +79,9 @@ void rt_uring_rx_arm(rt_uring *u)
         return;
     }
     u->rearm = false;
-    for (uint32_t i = 0; i < u->sock_count; i++) {
+    for (uint32_t n = 0; n < u->sock_count; n++) {
+        uint32_t i =
+            u->rx_turn + n < u->sock_count ? u->rx_turn + n : u->rx_turn + n - u->sock_count;
         rt_io_sock *sock = &u->socks[i];
         if (!sock->used || sock->closing || sock->rx_armed) {
             continue;
@@ -108,6 +110,8 @@ void rt_uring_rx_complete(rt_uring *u, const struct io_uring_cqe *cqe, uint32_t 
         return;
     }
     QURING_ASSERT(u->rx_filled < u->rx_count);
+    /* One that always has more would take every buffer each time: the others come first then. */
+    u->rx_turn = index + 1 < u->sock_count ? index + 1 : 0;
     rt_uring_rx *rx = &u->rx[u->rx_filled++];
     rx->bid = (uint16_t)(cqe->flags >> IORING_CQE_BUFFER_SHIFT);
     rx->len = cqe->res > 0 ? (uint32_t)cqe->res : 0;

@@ -1,5 +1,6 @@
 // Both kernel back ends on loopback sockets: the same cases.
 #include <atomic>
+#include <map>
 #include <thread>
 #include <unistd.h>
 
@@ -467,6 +468,46 @@ TEST_P(IoTest, H111_ManySocketsShareTheBuffers)
     }
     for (uint32_t i = 1; i < RT_IO_SOCKETS_MAX; i++) {
         EXPECT_EQ(seen[i], 1);
+    }
+}
+
+/* Each of several sockets has more than all buffers hold: they take turns. */
+TEST_P(IoTest, NoSocketTakesEveryBufferForItself)
+{
+    constexpr uint32_t kSockets = 4;
+    constexpr uint32_t kEach = 64;
+    ASSERT_GE(kEach, 3 * config.rx_buf_count);
+    Side a, b;
+    Open(&a);
+    Open(&b);
+    std::vector<rt_udp_socket> socks(kSockets);
+    std::vector<uint32_t> index(kSockets);
+    for (uint32_t i = 0; i < kSockets; i++) {
+        ASSERT_EQ(rt_udp_open(&socks[i], &options), 0);
+        ASSERT_EQ(rt_io_add_socket(b.io, &socks[i], &index[i]), 0);
+    }
+    rt_io_wait(b.io, 0, 0);
+    for (uint32_t i = 0; i < kSockets; i++) {
+        for (uint32_t n = 0; n < kEach; n++) {
+            ASSERT_TRUE(a.Send(socks[i].local, "abcd", 4));
+            rt_io_flush(a.io);
+        }
+    }
+    std::map<uint32_t, uint32_t> seen;
+    uint32_t total = 0;
+    while (total < kSockets * config.rx_buf_count) {
+        rt_io_wait(b.io, rt_clock_now(), rt_clock_now() + QUIC_NS_PER_S);
+        quic_rx_unit unit;
+        const uint32_t before = total;
+        while (rt_io_next_rx(b.io, &unit)) {
+            seen[unit.path.socket]++;
+            total++;
+        }
+        rt_io_release_rx(b.io);
+        ASSERT_GT(total, before);
+    }
+    for (uint32_t i = 0; i < kSockets; i++) {
+        EXPECT_GT(seen[index[i]], 0u) << i;
     }
 }
 
