@@ -114,6 +114,10 @@ QUIC_NODISCARD quic_rc quic_conn_create(quic_conn **out, quic_conn_env *env,
 /* quic_conn_destroy leaves every table and list and frees; any state. */
 void quic_conn_destroy(quic_conn *conn);
 
+/* quic_conn_fetch asks for what a turn of this connection touches, all at once: with many connections none of it
+ * is in a near cache, and one line after another would be waited for. */
+void quic_conn_fetch(const quic_conn *conn);
+
 quic_conn *quic_conn_of_timer(quic_heap_node *node);
 quic_conn *quic_conn_of_dirty(quic_list_node *node);
 quic_conn *quic_conn_of_events(quic_list_node *node);

@@ -116,6 +116,7 @@ static uint32_t recv_short_run(quic_endpoint *ep, quic_rx_unit *unit, uint32_t o
         on_unknown_short(ep, unit, data, len, now);
         return len;
     }
+    quic_conn_fetch(conn);
     const uint8_t fixed_bit = quic_conn_fixed_bit(conn);
     if (!is_short(data[0], fixed_bit)) {
         ep->counters.drop_malformed++;

@@ -271,6 +271,10 @@ bool quic_endpoint_send(quic_endpoint *ep, quic_tx_unit *unit, quic_ns now)
     while ((node = quic_list_front(&ep->env.dirty)) != NULL) {
         quic_conn *conn = quic_conn_of_dirty(node);
         quic_list_remove(node);
+        quic_list_node *next = quic_list_front(&ep->env.dirty);
+        if (next != NULL) { /* while this one encrypts */
+            quic_conn_fetch(quic_conn_of_dirty(next));
+        }
         if (quic_conn_send(conn, unit, now)) {
             if (!quic_list_is_linked(node)) {
                 quic_list_push_back(&ep->env.dirty, node); /* others take their turn first */
