@@ -1,4 +1,5 @@
 /* Descriptors: copies, numbers that become another file's, closing behind our back. */
+#include <atomic>
 #include <cerrno>
 #include <climits>
 #include <csignal>
@@ -136,17 +137,22 @@ TEST(Descriptor, ANumberThatIsAnothersNow)
 namespace
 {
 
-std::function<void()> g_before_dup;
+std::atomic<bool> g_dup_begun;
+std::atomic<bool> g_dup_may;
 
-/* Before this thread's dup another one does its part; then the call is made in its place. */
+/* Before this thread's dup others do their part; then the call is made in its place. */
 void on_dup(int, siginfo_t *, void *context)
 {
     greg_t *regs = static_cast<ucontext_t *>(context)->uc_mcontext.gregs;
-    g_before_dup();
+    g_dup_begun = true;
+    while (!g_dup_may) {
+        usleep(1000);
+    }
     regs[REG_RAX] = syscall(SYS_fcntl, regs[REG_RDI], F_DUPFD, 0);
 }
 
-/* dup, in a thread of its own, of a number that is another file's when the kernel is asked. */
+/* dup, in a thread of its own, of a number that `before` makes another file's before the kernel is asked; -1: it
+ * cannot be done here. */
 int dup_late(int fd, const std::function<void()> &before)
 {
     int copy = -1;
@@ -155,8 +161,9 @@ int dup_late(int fd, const std::function<void()> &before)
     act.sa_sigaction = on_dup;
     act.sa_flags = SA_SIGINFO;
     sigaction(SIGSYS, &act, &old);
-    g_before_dup = [&] { std::thread(before).join(); };
-    std::thread([&] {
+    g_dup_begun = false;
+    g_dup_may = false;
+    std::thread late([&] {
         sock_filter code[] = {
             BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
             BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_dup, 0, 1),
@@ -168,7 +175,14 @@ int dup_late(int fd, const std::function<void()> &before)
             prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0) {
             copy = dup(fd);
         }
-    }).join();
+        g_dup_begun = true;
+    });
+    while (!g_dup_begun) {
+        usleep(1000);
+    }
+    before();
+    g_dup_may = true;
+    late.join();
     sigaction(SIGSYS, &old, nullptr);
     return copy;
 }
