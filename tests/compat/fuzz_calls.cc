@@ -182,6 +182,21 @@ void copy(FuzzWorld &w, Random &r)
     }
 }
 
+/* Descriptors that came: also with a receive from a number that is a UNIX socket's by now. */
+void keep_rights(FuzzWorld &w, Random &r, msghdr *msg)
+{
+    for (cmsghdr *head = CMSG_FIRSTHDR(msg); head != nullptr; head = CMSG_NXTHDR(msg, head)) {
+        if (head->cmsg_level != SOL_SOCKET || head->cmsg_type != SCM_RIGHTS) {
+            continue;
+        }
+        for (size_t at = 0; CMSG_LEN(at + sizeof(int)) <= head->cmsg_len; at += sizeof(int)) {
+            int fd = -1;
+            memcpy(&fd, CMSG_DATA(head) + at, sizeof(fd));
+            w.put(r, fd);
+        }
+    }
+}
+
 void travel(FuzzWorld &w, Random &r)
 {
     int fd = w.any(r);
@@ -202,9 +217,8 @@ void travel(FuzzWorld &w, Random &r)
         (void)sendmsg(w.rights[0], &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
         return;
     }
-    if (recvmsg(w.rights[1], &msg, MSG_DONTWAIT) > 0 && CMSG_FIRSTHDR(&msg) != nullptr) {
-        memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(fd));
-        w.put(r, fd);
+    if (recvmsg(w.rights[1], &msg, MSG_DONTWAIT) > 0) {
+        keep_rights(w, r, &msg);
     }
 }
 
@@ -370,16 +384,17 @@ void send_plain(FuzzWorld &w, Random &r)
 void receive(FuzzWorld &w, Random &r)
 {
     static thread_local char buf[2][kMost];
-    alignas(cmsghdr) uint8_t control[128];
+    alignas(cmsghdr) uint8_t control[2][128];
     const int fd = w.any(r);
     const size_t len = some_len(r);
     iovec iov[2] = {{buf[0], len}, {buf[1], some_len(r)}};
     msghdr msg{};
     msg.msg_iov = iov;
     msg.msg_iovlen = r.below(3);
-    msg.msg_controllen = r.one_in(3) ? r.below(sizeof(control)) : sizeof(control);
-    msg.msg_control = r.one_in(8) ? nullptr : control;
+    msg.msg_controllen = r.one_in(3) ? r.below(sizeof(control[0])) : sizeof(control[0]);
+    msg.msg_control = r.one_in(8) ? nullptr : control[0];
     mmsghdr both[2] = {{msg, 0}, {msg, 0}};
+    both[1].msg_hdr.msg_control = msg.msg_control != nullptr ? control[1] : nullptr;
     uint64_t stream = 0;
     uint32_t flags = 0;
     Address a;
@@ -400,12 +415,18 @@ void receive(FuzzWorld &w, Random &r)
         break;
     case 4:
         got = recvmmsg(fd, both, 2, some_recv_flags(r), nullptr);
+        for (int i = 0; i < got; i++) {
+            keep_rights(w, r, &both[i].msg_hdr);
+        }
         break;
     case 5:
         got = recv(fd, r.one_in(20) ? nullptr : buf[0], len, some_recv_flags(r));
         break;
     default:
         got = recvmsg(fd, &msg, some_recv_flags(r));
+        if (got >= 0) {
+            keep_rights(w, r, &msg);
+        }
         break;
     }
     w.received += got > 0;
