@@ -386,6 +386,10 @@ TEST(Process, C217_Vfork)
 
 TEST(Process, C217_ForkWithoutHandlers)
 {
+    if (!kThreadsAfterFork) {
+        GTEST_SKIP()
+            << "ThreadSanitizer does not notice: to it the parent's threads run on in the child";
+    }
     Pair pair = make_pair();
     pid_t child = _Fork();
     if (child == 0) {
