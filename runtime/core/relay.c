@@ -186,17 +186,44 @@ void rt_relay_batch_deinit(rt_relay_batch *batch)
     memset(batch, 0, sizeof(*batch));
 }
 
-/* Whether the message shall ask; *out_gone when the last question was asked in vain. */
-static bool must_ask(neighbour *n, bool *out_gone, quic_ns now)
+/* The last question was asked in vain. */
+static bool is_gone(const neighbour *n, quic_ns now)
+{
+    quic_ns asked = load(&n->asked);
+    return asked > load(&n->heard) && now > asked && now - asked > PATIENT_NS;
+}
+
+static bool must_ask(const neighbour *n, quic_ns now)
 {
     quic_ns heard = load(&n->heard);
-    quic_ns asked = load(&n->asked);
-    *out_gone = asked > heard && now > asked && now - asked > PATIENT_NS;
-    if (now <= heard || now - heard <= FRESH_NS || asked > heard) {
-        return false;
+    return now > heard && now - heard > FRESH_NS && load(&n->asked) <= heard;
+}
+
+/* Not sent to any more. The answer may have found a full inbox, or only be late: a question of its own brings
+ * one that is there back, which nobody else might ask. */
+static void forget(rt_relay *relay, uint8_t number, quic_ns now)
+{
+    neighbour *n = &relay->others[number];
+    store(&n->heard, 0);
+    if (send_head(relay, number, true) == 0) {
+        store(&n->asked, now);
     }
-    store(&n->asked, now);
-    return true;
+}
+
+static int send_batch(const rt_relay_batch *batch, quic_ns now)
+{
+    rt_relay *relay = batch->relay;
+    neighbour *to = &relay->others[batch->to];
+    bool asks = must_ask(to, now);
+    message_head head = head_of(relay, asks);
+    memcpy(batch->buf, &head, sizeof(head));
+    int rc = rt_process_send(relay->process, batch->to, &relay->addr, batch->buf, batch->len);
+    if (rc == -ECONNREFUSED) {
+        store(&to->heard, 0);
+    } else if (rc == 0 && asks) {
+        store(&to->asked, now);
+    }
+    return rc;
 }
 
 void rt_relay_flush(rt_relay_batch *batch, quic_ns now)
@@ -204,16 +231,11 @@ void rt_relay_flush(rt_relay_batch *batch, quic_ns now)
     if (batch->units == 0) {
         return;
     }
-    rt_relay *relay = batch->relay;
-    neighbour *to = &relay->others[batch->to];
-    bool gone = false;
-    message_head head = head_of(relay, must_ask(to, &gone, now));
-    memcpy(batch->buf, &head, sizeof(head));
-    int rc = gone
-                 ? -ECONNREFUSED
-                 : rt_process_send(relay->process, batch->to, &relay->addr, batch->buf, batch->len);
-    if (rc == -ECONNREFUSED) {
-        store(&to->heard, 0);
+    int rc = -ECONNREFUSED;
+    if (is_gone(&batch->relay->others[batch->to], now)) {
+        forget(batch->relay, batch->to, now);
+    } else {
+        rc = send_batch(batch, now);
     }
     *(rc == 0 ? &batch->sent : &batch->lost) += batch->units;
     batch->units = 0;

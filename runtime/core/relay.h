@@ -7,7 +7,7 @@
  *          segment size, and the datagrams.
  * Known:   only processes are sent to that have sent something themselves: any user of the machine may
  *          have taken a name, but not send in this user's. One that leaves a question unanswered for a
- *          second is not known any more, nor one whose inbox is gone.
+ *          second is not known any more, until it answers the next one; nor one whose inbox is gone.
  * Bound:   an inbox holds what the kernel lets it (net.unix.max_dgram_qlen messages); what is beyond is
  *          lost, as on the wire.
  * Owner:   a relay belongs to the listener, a batch to a worker.

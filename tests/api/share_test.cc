@@ -286,19 +286,20 @@ TEST_P(Share, ConnectionsStayWhenTheGroupChanges)
 {
     Server &a = Add(ServerConfig(2));
     Server &b = Add(ServerConfig(2), 0, true);
-    Server &c = Add(ServerConfig(), 0, true);
+    Server &c = Add(ServerConfig(2), 0, true);
     StartClient();
-    const std::vector<quring_conn> of_a = Connect(16);
-    EXPECT_TRUE(HaveEstablished(16));
+    const std::vector<quring_conn> of_a = Connect(28);
+    EXPECT_TRUE(HaveEstablished(28));
     Open(b);
     Open(c);
-    ExpectEchoes(of_a);
+    ExpectEchoes(
+        of_a); /* a third of them comes to each of the new ones: none would, once in 80,000 runs */
     EXPECT_GT(b.Tell().relayed, 0u);
     EXPECT_GT(c.Tell().relayed, 0u);
     EXPECT_EQ(0u, b.Tell().established + c.Tell().established);
     const std::vector<quring_conn> spread = Connect(32);
     ExpectEchoes(spread);
-    EXPECT_TRUE(HaveEstablished(48));
+    EXPECT_TRUE(HaveEstablished(60));
     const uint64_t left = b.Tell().established + c.Tell().established;
     EXPECT_GT(left, 0u);
     a.End(SIGKILL);
@@ -341,25 +342,26 @@ TEST_P(Share, AClientThatMovesKeepsItsProcess)
     }
 }
 
-/* One that accepts no more, or not yet, hands strangers to one that does. */
+/* One that accepts no more, or not yet, hands strangers to one that does. Every socket of the four gets a share of
+ * the first ones: the kernel leaves one of them out once in 100,000 runs. */
 TEST_P(Share, WhoDoesNotAcceptPassesOn)
 {
     Server &a = Add(ServerConfig());
     Server &paused = Add(ServerConfig(), QURING_LISTEN_PAUSED);
     Add(ServerConfig(2));
     StartClient();
-    const std::vector<quring_conn> old = Connect(24);
+    const std::vector<quring_conn> old = Connect(40);
     ExpectEchoes(old);
-    EXPECT_TRUE(HaveEstablished(24));
+    EXPECT_TRUE(HaveEstablished(40));
     EXPECT_EQ(0u, paused.Tell().established);
     EXPECT_GT(paused.Tell().relayed, 0u);
     const uint64_t at_a = a.Tell().established;
     EXPECT_GT(at_a, 0u);
     a.CloseListener();
-    const std::vector<quring_conn> fresh = Connect(24);
+    const std::vector<quring_conn> fresh = Connect(20);
     ExpectEchoes(fresh);
     ExpectEchoes(old);
-    EXPECT_TRUE(HaveEstablished(48));
+    EXPECT_TRUE(HaveEstablished(60));
     EXPECT_EQ(at_a, a.Tell().established);
 }
 

@@ -283,6 +283,47 @@ TEST(Relay, WhoDoesNotAnswerIsForgotten)
     EXPECT_TRUE(a.Knows(b)) << "and may come back";
 }
 
+/* It was there all the time: a question or an answer found a full inbox. What is for anybody goes only to those
+ * that are known, so that nothing else would bring it back. */
+TEST(Relay, AnAnswerThatIsLostIsAskedForAgain)
+{
+    Process a;
+    Process b;
+    Meet(&a, &b);
+    quic_ns now = kNow + 2 * QUIC_NS_PER_S;
+    a.Add(b, "1");
+    a.Flush(now);
+    uint8_t question[128];
+    EXPECT_LT(0, rt_process_receive(&b.inbox_, question, sizeof(question)));
+    now += 3 * QUIC_NS_PER_S / 2;
+    a.Add(b, "2");
+    a.Flush(now);
+    EXPECT_FALSE(a.Knows(b));
+    EXPECT_TRUE(b.Read(now).empty()) << "only the question";
+    a.Read(now);
+    EXPECT_TRUE(a.Knows(b));
+}
+
+TEST(Relay, AQuestionWithoutRoomIsNotAsked)
+{
+    Process a;
+    Process b;
+    Meet(&a, &b);
+    while (a.batch_.lost == 0) {
+        a.Add(b, "x");
+        a.Flush();
+    }
+    const quic_ns now = kNow + 2 * QUIC_NS_PER_S;
+    a.Add(b, "1");
+    a.Flush(now);
+    EXPECT_EQ(2u, a.batch_.lost);
+    b.Read(now);
+    a.Add(b, "2");
+    a.Flush(now + 3 * QUIC_NS_PER_S / 2);
+    EXPECT_TRUE(a.Knows(b)) << "nobody has asked it";
+    EXPECT_EQ(1u, b.Read(now).size());
+}
+
 TEST(Relay, WhoJoinsNeedsAMember)
 {
     Process a(1, RT_RELAY_ACCEPTS);
