@@ -167,6 +167,25 @@ typedef void (*quring_task_fn)(void *ctx);
 QURING_EXPORT QURING_NODISCARD quring_status quring_post(quring_runtime *rt, uint32_t worker,
                                                          quring_task_fn fn, void *ctx);
 
+/* quring_visit runs fn(ctx) at once, on the calling thread and in the place of worker `worker` while that one
+ * sleeps, and sends what comes of it before it returns. It does what quring_post does for a task that has
+ * little to do and little to send, without waking the worker. In fn the thread counts as the worker: calls on its connections
+ * are made as in a posted one, save for quring_connect and quring_conn_migrate (QURING_E_THREAD there).
+ * Events that follow are for the worker. The thread's signals wait until fn is over, and so does its
+ * cancellation. fn must not wait for anything that another thread does in a call of this library.
+ *
+ * Any thread but a worker. Returns QURING_OK: fn has run. Otherwise it has not and will not: QURING_E_AGAIN
+ * (the worker is awake: use quring_post); QURING_E_INVAL (no such worker); QURING_E_STATE (stopped, or
+ * quring_config.visits is not set); QURING_E_THREAD (on a worker). */
+QURING_EXPORT QURING_NODISCARD quring_status quring_visit(quring_runtime *rt, uint32_t worker,
+                                                          quring_task_fn fn, void *ctx);
+
+/* quring_defer runs fn(ctx) on the calling worker once its turn is over, when it would go to sleep: then other
+ * threads can visit it. It is for waking such threads; fn may make no other call of this library. Returns
+ * QURING_OK; QURING_E_AGAIN: it is not worth it, as there is more to do in this turn; QURING_E_INVAL;
+ * QURING_E_THREAD (not on a worker, or in a visit). */
+QURING_EXPORT QURING_NODISCARD quring_status quring_defer(quring_task_fn fn, void *ctx);
+
 /* quring_timer runs fn(ctx) on the calling worker at `at_ns` of quring_now_ns or as soon after as
  * the worker gets to it. Returns QURING_OK; QURING_E_THREAD; QURING_E_NOMEM. *out_id (may be NULL)
  * cancels it: quring_timer_cancel answers QURING_E_STATE when it already ran. */

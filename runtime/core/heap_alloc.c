@@ -20,6 +20,16 @@ void rt_heap_collect(rt_heap *heap)
     (void)heap;
 }
 
+void *rt_heap_lend(rt_heap *heap)
+{
+    return heap->impl;
+}
+
+void rt_heap_take_back(rt_heap *heap, void *lent)
+{
+    heap->impl = lent;
+}
+
 static void *heap_alloc(void *ctx, size_t size)
 {
     (void)ctx;
@@ -58,6 +68,20 @@ void rt_heap_collect(rt_heap *heap)
     if (heap->impl != NULL) {
         mi_heap_collect((mi_heap_t *)heap->impl, true);
     }
+}
+
+void *rt_heap_lend(rt_heap *heap)
+{
+    void *lent = heap->impl;
+    if (lent != NULL) {
+        heap->impl = mi_heap_get_default();
+    }
+    return lent;
+}
+
+void rt_heap_take_back(rt_heap *heap, void *lent)
+{
+    heap->impl = lent;
 }
 
 static void *heap_alloc(void *ctx, size_t size)

@@ -22,6 +22,12 @@ void rt_heap_deinit(rt_heap *heap);
  * By itself the allocator does so only while it is being used, so never in a worker at rest. */
 void rt_heap_collect(rt_heap *heap);
 
+/* rt_heap_lend lets another thread allocate instead, from a heap of its own, until rt_heap_take_back gets what
+ * it returned; both on that thread, which the owner waits for. What it allocated may be freed by either, at
+ * any time, and must be: rt_heap_deinit does not know of it. */
+void *rt_heap_lend(rt_heap *heap);
+void rt_heap_take_back(rt_heap *heap, void *lent);
+
 /* rt_heap_allocator: `heap` must outlive its users. */
 quic_allocator rt_heap_allocator(rt_heap *heap);
 

@@ -58,6 +58,7 @@ static void receive(rt_worker *w)
     quic_rx_unit unit;
     for (uint32_t n = 0; n < RX_UNITS_MAX && rt_io_next_rx(w->io, &unit); n++) {
         w->busy = true;
+        w->rx_units = n + 1;
         /* A socket outside any group has no counterpart elsewhere. */
         if (QUIC_LIKELY(w->groups[unit.path.socket] == 0)) {
             quic_endpoint_recv(w->endpoint, &unit, w->now);
@@ -140,8 +141,7 @@ static void send_all(rt_worker *w)
     }
 }
 
-/* When the next turn is needed. */
-static quic_ns next_turn(rt_worker *w)
+quic_ns rt_worker_next_turn(rt_worker *w)
 {
     quic_ns at = quic_endpoint_next_timeout(w->endpoint);
     if (at <= w->now) {
@@ -162,6 +162,13 @@ static void look_at_wall(rt_worker *w)
     quic_endpoint_set_wall_offset(w->endpoint, rt_clock_wall_offset());
 }
 
+quic_ns rt_worker_finish_turn(rt_worker *w)
+{
+    send_all(w);
+    rt_worker_publish(w);
+    return rt_worker_next_turn(w);
+}
+
 quic_ns rt_worker_turn(rt_worker *w, quic_ns now)
 {
     rt_worker *outer = rt_worker_set_self(w);
@@ -171,6 +178,7 @@ quic_ns rt_worker_turn(rt_worker *w, quic_ns now)
     }
     w->turns++;
     w->busy = false;
+    w->rx_units = 0;
     quic_endpoint_set_now(w->endpoint, now); /* messages and timers use verbs */
     receive(w);
     report_failures(w);
@@ -178,9 +186,7 @@ quic_ns rt_worker_turn(rt_worker *w, quic_ns now)
     run_timers(w);
     begin_stop(w);
     dispatch(w);
-    send_all(w);
-    rt_worker_publish(w);
-    quic_ns next = next_turn(w);
+    quic_ns next = rt_worker_finish_turn(w);
     (void)rt_worker_set_self(outer);
     return next;
 }
@@ -239,7 +245,9 @@ static quic_ns sleep_until(rt_worker *w, bool *out_found, quic_ns now, quic_ns u
     rt_wake *wake = rt_io_wake(w->io);
     rt_wake_prepare(wake);
     bool orders = has_orders(w);
+    __atomic_store_n(&w->sleeps_until, until, __ATOMIC_RELAXED);
     *out_found = rt_io_wait(w->io, now, orders ? 0 : until) != 0 || orders;
+    __atomic_store_n(&w->sleeps_until, 0, __ATOMIC_RELAXED);
     rt_wake_done(wake);
     return rt_clock_now();
 }
@@ -310,14 +318,19 @@ static quic_ns tidy(rt_worker *w, quic_ns next)
 void rt_worker_run(rt_worker *w)
 {
     quic_ns now = rt_clock_now();
+    rt_worker_shut_door(w);
     for (;;) {
         quic_ns next = rt_worker_turn(w, now);
+        if (w->deferred_count > 0) {
+            next = rt_worker_run_deferred(w, next);
+        }
         if (rt_worker_is_finished(w)) {
             break;
         }
         now = idle(w, tidy(w, next));
     }
     rt_io_flush(w->io);
+    rt_worker_open_door(w);
 }
 
 /* ---- what runs inside a turn may ask ------------------------------------------------------- */

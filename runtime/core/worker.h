@@ -37,6 +37,7 @@ typedef struct rt_worker_config {
     uint32_t count;   /* workers in all, 1..QURING_WORKERS_MAX */
     int32_t cpu;      /* -1: not pinned */
     uint32_t spin_ns; /* as quring_config.spin_ns */
+    bool visits;      /* rt_worker_visit may be used */
     bool cpu_shared;  /* other workers run on its CPU, too */
     quring_io_backend backend;
     rt_io_config io;
@@ -71,6 +72,12 @@ void rt_worker_join(rt_worker *worker);
  * thread ends. */
 QUIC_NODISCARD quic_rc rt_worker_post(rt_worker *worker, rt_task_fn fn, void *ctx);
 
+/* rt_worker_visit runs fn(ctx) on the calling thread as if on the worker's, while that one sleeps, and sends
+ * what came of it; events that came of it are the worker's, which is woken for them. Signals and cancellation of the thread wait meanwhile. QUIC_OK; QUIC_E_AGAIN:
+ * the worker does not sleep, or queued sends have not left: post; QUIC_E_STATE: it ended, or visits are
+ * not configured. */
+QUIC_NODISCARD quic_rc rt_worker_visit(rt_worker *worker, rt_task_fn fn, void *ctx);
+
 /* ---- on the worker ---------------------------------------------------------------------------- */
 
 /* rt_worker_self: the worker whose turn runs on this thread, NULL on any other. */
@@ -93,6 +100,11 @@ void rt_worker_remove_socket(rt_worker *worker, uint32_t index);
  * processes receive at its address, too, or that it is the inbox for what they hand on. `relay`
  * outlives the socket. */
 void rt_worker_share(rt_worker *worker, uint32_t index, struct rt_relay *relay, bool is_inbox);
+
+/* rt_worker_defer runs fn(ctx) at the end of the turn, on the worker's thread but not as the worker: it is
+ * for waking others, who find the worker asleep then. QUIC_E_AGAIN: do it at once, as the turn is a long
+ * one or has deferred enough. */
+QUIC_NODISCARD quic_rc rt_worker_defer(rt_worker *worker, rt_task_fn fn, void *ctx);
 
 /* rt_worker_timer_add, _cancel: results as rt_app_timers_add and _cancel. */
 QUIC_NODISCARD quic_rc rt_worker_timer_add(rt_worker *worker, uint64_t *out_id, quic_ns at,

@@ -1,9 +1,10 @@
 /* runtime/core/worker_internal.h: the worker's struct, and the seams between its files: worker.c (the
- * turn), worker_life.c (threads, posts, counters), worker_forward.c (units for other workers),
- * worker_relay.c (units for other processes).
+ * turn), worker_life.c (threads, posts, counters), worker_visit.c (other threads in its place),
+ * worker_forward.c (units for other workers), worker_relay.c (units for other processes).
  *
  * Threads: `gate_users`, `gate_closed`, `stop_*`, `forwards_waiting`, `published` and `cpu_*` are
- *          touched by other threads, with atomics; `mailbox` and `wake` inside the gate only.
+ *          touched by other threads, with atomics; `mailbox` and `wake` inside the gate only. A visitor
+ *          holds `door`, and with it all that a turn touches, save for the ring.
  */
 #ifndef RUNTIME_CORE_WORKER_INTERNAL_H
 #define RUNTIME_CORE_WORKER_INTERNAL_H
@@ -18,6 +19,8 @@
 #include "runtime/core/relay.h"
 #include "runtime/core/spin.h"
 #include "runtime/core/worker.h"
+
+#define RT_DEFERRED_MAX 16u
 
 struct rt_worker {
     rt_worker_config config;
@@ -64,6 +67,13 @@ struct rt_worker {
     uint32_t cpu_running;   /* atomic: the thread's clock may be read */
     rt_cpu_clock cpu_clock; /* atomic */
     uint64_t cpu_ns;        /* atomic: CPU time at the end */
+    pthread_mutex_t
+        door; /* held by who runs turns: the thread while it does not sleep, or a visitor */
+    quic_ns sleeps_until; /* atomic; door: the thread comes back by itself then; 0: it is awake */
+    uint64_t visits;      /* door */
+    uint32_t rx_units;    /* received in this turn */
+    uint32_t deferred_count;
+    rt_mail deferred[RT_DEFERRED_MAX]; /* for when the turn is over */
     char why[RT_IO_WHY_BYTES];
     const char *backend_name;
 
@@ -72,6 +82,21 @@ struct rt_worker {
 
 /* worker.c: the thread's loop, until rt_worker_is_finished. */
 void rt_worker_run(rt_worker *worker);
+
+/* worker.c: the end of a turn: sends, publishes the counters, tells when the next turn is needed. */
+quic_ns rt_worker_finish_turn(rt_worker *worker);
+quic_ns rt_worker_next_turn(rt_worker *worker);
+
+/* worker_life.c: while the gate is held mailbox and wake stay; false when it is closed. */
+bool rt_worker_enter_gate(rt_worker *worker);
+void rt_worker_leave_gate(rt_worker *worker);
+
+/* worker_visit.c: between them only the worker's thread runs turns, except while it sleeps. */
+void rt_worker_shut_door(rt_worker *worker);
+void rt_worker_open_door(rt_worker *worker);
+/* ... and except while what was deferred runs, if the worker has nothing else to do. `next`: when it needs its
+ * next turn; returns when that is now. */
+quic_ns rt_worker_run_deferred(rt_worker *worker, quic_ns next);
 
 /* worker.c: makes `worker` (or NULL) what rt_worker_self answers on this thread; returns the one
  * before. */

@@ -28,6 +28,7 @@ rt_worker *rt_worker_create(const rt_worker_config *config)
     w->gate_closed = 1;
     (void)pthread_mutex_init(&w->start_mutex, NULL);
     (void)pthread_cond_init(&w->start_cond, NULL);
+    (void)pthread_mutex_init(&w->door, NULL);
     rt_app_timers_init(&w->timers);
     rt_spin_init(&w->spin, config->spin_ns, config->cpu_shared);
     return w;
@@ -40,6 +41,7 @@ void rt_worker_destroy(rt_worker *w)
     }
     QURING_ASSERT(w->endpoint == NULL); /* closed first */
     rt_mailbox_destroy(w->mailbox);
+    (void)pthread_mutex_destroy(&w->door);
     (void)pthread_cond_destroy(&w->start_cond);
     (void)pthread_mutex_destroy(&w->start_mutex);
     free(w);
@@ -65,6 +67,7 @@ static int open_io(rt_worker *w)
         }
     }
     w->backend_name = rt_io_name(w->io);
+    w->io->door = w->config.visits && w->io->ops->enter != NULL ? &w->door : NULL;
     return 0;
 }
 
@@ -133,6 +136,7 @@ void rt_worker_close(rt_worker *w)
         w->config.hooks.on_exit(w->config.hooks.ctx, w);
     }
     (void)rt_worker_set_self(outer);
+    (void)rt_worker_run_deferred(w, 0);
     rt_worker_publish(w);
     free_parts(w);
 }
@@ -206,7 +210,7 @@ void rt_worker_join(rt_worker *w)
 /* ---- any thread ------------------------------------------------------------------------------ */
 
 /* Inside the gate mailbox and wake stay. */
-static bool enter_gate(rt_worker *w)
+bool rt_worker_enter_gate(rt_worker *w)
 {
     (void)__atomic_fetch_add(&w->gate_users, 1, __ATOMIC_SEQ_CST);
     if (__atomic_load_n(&w->gate_closed, __ATOMIC_SEQ_CST) == 0) {
@@ -216,20 +220,20 @@ static bool enter_gate(rt_worker *w)
     return false;
 }
 
-static void leave_gate(rt_worker *w)
+void rt_worker_leave_gate(rt_worker *w)
 {
     (void)__atomic_fetch_sub(&w->gate_users, 1, __ATOMIC_SEQ_CST);
 }
 
 quic_rc rt_worker_post(rt_worker *w, rt_task_fn fn, void *ctx)
 {
-    if (!enter_gate(w)) {
+    if (!rt_worker_enter_gate(w)) {
         return QUIC_E_STATE;
     }
     rt_mail mail = {fn, ctx};
     quic_rc rc = rt_mailbox_push(w->mailbox, mail);
     rt_wake_signal(rt_io_wake(w->io));
-    leave_gate(w);
+    rt_worker_leave_gate(w);
     return rc;
 }
 
@@ -241,9 +245,9 @@ void rt_worker_stop(rt_worker *w, uint64_t app_error, uint64_t timeout_ns)
     w->stop_app_error = app_error;
     w->stop_timeout_ns = timeout_ns;
     __atomic_store_n(&w->stop_asked, 1, __ATOMIC_SEQ_CST);
-    if (enter_gate(w)) {
+    if (rt_worker_enter_gate(w)) {
         rt_wake_signal(rt_io_wake(w->io));
-        leave_gate(w);
+        rt_worker_leave_gate(w);
     }
 }
 
@@ -289,6 +293,7 @@ void rt_worker_publish(rt_worker *w)
     c.forwarded = w->forwarded;
     c.relayed = w->batch.sent;
     c.relay_lost = w->batch.lost;
+    c.visits = w->visits;
     c.wakeups = rt_wake_count(rt_io_wake(w->io));
     c.spins = w->spin.spins;
     c.spin_hits = w->spin.hits;

@@ -5,10 +5,14 @@
  *          of them back at the end of the turn. tx: rt_io_tx_buf carves room out of a small arena of
  *          64 KiB slots, the core fills it, rt_io_tx_submit queues it; flush or wait sends.
  * Owner:   one worker thread, which also creates it; only rt_wake_signal is for other threads.
+ * Visits:  with a `door`, the owner holds that lock except while it sleeps inside rt_io_wait, so that another
+ *          thread may take it then and send: rt_io_enter, rt_io_tx_buf and _submit, rt_io_leave.
  * Facts:   results come as counters and as send failures to pull; no callback runs from here.
  */
 #ifndef RUNTIME_IO_IO_H
 #define RUNTIME_IO_IO_H
+
+#include <pthread.h>
 
 #include "quic/base/io.h"
 #include "quic/base/types.h"
@@ -75,6 +79,8 @@ typedef struct rt_io_ops {
     void (*tx_submit)(rt_io *io, const quic_tx_unit *unit);
     void (*flush)(rt_io *io);
     unsigned (*wait)(rt_io *io, quic_ns now, quic_ns deadline);
+    bool (*enter)(rt_io *io);
+    bool (*leave)(rt_io *io);
 } rt_io_ops;
 
 /* The head of every back end. */
@@ -84,7 +90,9 @@ struct rt_io {
     rt_io_stats stats;
     rt_io_failure failures[RT_IO_FAILURES_MAX];
     uint32_t failure_count;
-    bool gso; /* as configured */
+    bool gso;              /* as configured */
+    bool visited;          /* between rt_io_enter and rt_io_leave */
+    pthread_mutex_t *door; /* NULL: no visits */
 };
 
 /* rt_io_destroy closes every socket, and frees. Unsent data is lost. io may be NULL. */
@@ -150,6 +158,37 @@ static inline void rt_io_flush(rt_io *io)
 static inline unsigned rt_io_wait(rt_io *io, quic_ns now, quic_ns deadline)
 {
     return io->ops->wait(io, now, deadline);
+}
+
+/* rt_io_enter begins a visit of another thread, which has taken the door. False: sends are queued that the
+ * kernel has not seen, and would be overtaken; nothing has begun then. */
+static inline bool rt_io_enter(rt_io *io)
+{
+    io->visited = io->ops->enter(io);
+    return io->visited;
+}
+
+/* rt_io_leave sends what the visitor submitted, and ends the visit; the door is given back after it.
+ * True: the owner has to go on with something: wake it. */
+QUIC_NODISCARD static inline bool rt_io_leave(rt_io *io)
+{
+    bool owes = io->ops->leave(io);
+    io->visited = false;
+    return owes;
+}
+
+/* For back ends, around a system call that sleeps. */
+static inline void rt_io_open_door(rt_io *io)
+{
+    if (QUIC_UNLIKELY(io->door != NULL)) {
+        (void)pthread_mutex_unlock(io->door);
+    }
+}
+static inline void rt_io_shut_door(rt_io *io)
+{
+    if (QUIC_UNLIKELY(io->door != NULL)) {
+        (void)pthread_mutex_lock(io->door);
+    }
 }
 
 /* rt_io_next_failure pulls one EMSGSIZE fact; false when there is none. Beyond RT_IO_FAILURES_MAX

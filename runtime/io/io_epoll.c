@@ -298,24 +298,35 @@ static void drain_backlog(rt_io_epoll *e, uint32_t index)
 
 /* ---- wait ---------------------------------------------------------------------------------- */
 
-static int sleep_until(rt_io_epoll *e, struct epoll_event *events, int max, quic_ns now,
-                       quic_ns deadline)
+static int epoll_wait_for(rt_io_epoll *e, struct epoll_event *events, int max, quic_ns left,
+                          bool forever)
 {
-    quic_ns left = deadline > now ? deadline - now : 0;
-    e->base.stats.syscalls++;
     if (!e->no_pwait2) {
         struct timespec ts = {.tv_sec = (time_t)(left / QUIC_NS_PER_S),
                               .tv_nsec = (long)(left % QUIC_NS_PER_S)};
-        int n =
-            epoll_pwait2(e->epoll_fd, events, max, deadline == QUIC_NS_NEVER ? NULL : &ts, NULL);
+        int n = epoll_pwait2(e->epoll_fd, events, max, forever ? NULL : &ts, NULL);
         if (n >= 0 || errno != ENOSYS) {
             return n;
         }
         e->no_pwait2 = true;
     }
     quic_ns ms = left / QUIC_NS_PER_MS + (left % QUIC_NS_PER_MS != 0);
-    int timeout = deadline == QUIC_NS_NEVER ? -1 : ms > INT32_MAX ? INT32_MAX : (int)ms;
+    int timeout = forever ? -1 : ms > INT32_MAX ? INT32_MAX : (int)ms;
     return epoll_wait(e->epoll_fd, events, max, timeout);
+}
+
+static int sleep_until(rt_io_epoll *e, struct epoll_event *events, int max, quic_ns now,
+                       quic_ns deadline)
+{
+    quic_ns left = deadline > now ? deadline - now : 0;
+    e->base.stats.syscalls++;
+    if (left > 0) {
+        rt_io_open_door(&e->base);
+        int n = epoll_wait_for(e, events, max, left, deadline == QUIC_NS_NEVER);
+        rt_io_shut_door(&e->base);
+        return n;
+    }
+    return epoll_wait(e->epoll_fd, events, max, 0);
 }
 
 static unsigned handle(rt_io_epoll *e, const struct epoll_event *ev)
@@ -363,6 +374,19 @@ static unsigned epoll_io_wait(rt_io *io, quic_ns now, quic_ns deadline)
     return found | (e->rx_next < e->rx_filled ? (unsigned)RT_IO_RX : 0u);
 }
 
+/* ---- visits -------------------------------------------------------------------------------- */
+
+static bool epoll_enter(rt_io *io)
+{
+    return rt_tx_list_is_empty(&of(io)->queue);
+}
+
+static bool epoll_leave(rt_io *io)
+{
+    epoll_flush(io);
+    return false; /* epoll was told itself */
+}
+
 /* ---- life ---------------------------------------------------------------------------------- */
 
 static void epoll_destroy(rt_io *io)
@@ -395,6 +419,8 @@ static const rt_io_ops epoll_ops = {
     .tx_submit = epoll_tx_submit,
     .flush = epoll_flush,
     .wait = epoll_io_wait,
+    .enter = epoll_enter,
+    .leave = epoll_leave,
 };
 
 static bool make_rx(rt_io_epoll *e, uint32_t count)

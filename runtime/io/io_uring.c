@@ -209,7 +209,9 @@ static unsigned sleep_until(rt_uring *u, quic_ns now, quic_ns deadline)
         struct io_uring_cqe *cqe = NULL;
         bool forever = deadline == QUIC_NS_NEVER && want == 1;
         u->base.stats.syscalls++;
+        rt_io_open_door(&u->base);
         int rc = io_uring_submit_and_wait_timeout(&u->ring, &cqe, want, forever ? NULL : &ts, NULL);
+        rt_io_shut_door(&u->base);
         found = reap(u) & ~(u->tx_starved ? 0u : (unsigned)RT_IO_TX);
         if (rc == -EINTR || u->rearm || !u->wake_armed) {
             break;
@@ -236,6 +238,7 @@ static unsigned uring_wait(rt_io *io, quic_ns now, quic_ns deadline)
     rt_uring *u = rt_uring_of(io);
     arm_wake(u);
     rt_uring_rx_arm(u);
+    rt_uring_tx_arm_owed(u);
     unsigned found = 0;
     u->tx_open = RT_TX_OP_NONE; /* leaves now */
     if (deadline <= now || u->rx_next < u->rx_filled || io_uring_cq_ready(&u->ring) > 0) {
@@ -246,6 +249,21 @@ static unsigned uring_wait(rt_io *io, quic_ns now, quic_ns deadline)
     }
     u->tx_starved = false;
     return found | (u->rx_next < u->rx_filled ? (unsigned)RT_IO_RX : 0u);
+}
+
+/* ---- visits -------------------------------------------------------------------------------- */
+
+/* Only the owner's thread may submit to the ring. The kernel moves the head once it has issued what was
+ * submitted, and sends are over with that. */
+static bool uring_enter(rt_io *io)
+{
+    const struct io_uring_sq *sq = &rt_uring_of(io)->ring.sq;
+    return __atomic_load_n(sq->khead, __ATOMIC_ACQUIRE) == sq->sqe_tail;
+}
+
+static bool uring_leave(rt_io *io)
+{
+    return rt_uring_of(io)->owed_polls != 0;
 }
 
 /* ---- life ---------------------------------------------------------------------------------- */
@@ -310,6 +328,8 @@ static const rt_io_ops uring_ops = {
     .tx_submit = rt_uring_tx_submit,
     .flush = uring_flush,
     .wait = uring_wait,
+    .enter = uring_enter,
+    .leave = uring_leave,
 };
 
 int rt_io_uring_create(rt_io **out, const rt_io_config *config)

@@ -44,6 +44,7 @@ typedef struct rt_uring {
     bool wake_armed;
     bool tx_starved;     /* rt_io_tx_buf had nothing: the next completion is news */
     bool rearm;          /* some socket's receive has to be armed */
+    uint64_t owed_polls; /* sockets a visitor's send could not leave at, by bit */
     uint32_t tx_pending; /* sends given to the ring and not reaped */
     uint32_t tx_open;    /* the last of them while the kernel has not seen it, or RT_TX_OP_NONE */
     uint64_t wake_value;
@@ -96,6 +97,7 @@ bool rt_uring_tx_buf(rt_io *io, quic_tx_unit *out, uint32_t min_room);
 void rt_uring_tx_submit(rt_io *io, const quic_tx_unit *unit);
 void rt_uring_tx_complete(rt_uring *u, const struct io_uring_cqe *cqe, uint32_t op_index);
 void rt_uring_pollout_complete(rt_uring *u, uint32_t index);
+void rt_uring_tx_arm_owed(rt_uring *u);
 void rt_uring_tx_drop_backlog(rt_uring *u, uint32_t index);
 
 #endif /* RUNTIME_IO_URING_INTERNAL_H */

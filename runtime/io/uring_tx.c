@@ -12,6 +12,16 @@ bool rt_uring_tx_buf(rt_io *io, quic_tx_unit *out, uint32_t min_room)
     return ok;
 }
 
+static void arm_poll(rt_uring *u, uint32_t index)
+{
+    rt_io_sock *sock = &u->socks[index];
+    struct io_uring_sqe *sqe = rt_uring_sqe(u);
+    io_uring_prep_poll_add(sqe, sock->udp.fd, POLLOUT);
+    rt_uring_set_socket(u, sqe, index);
+    io_uring_sqe_set_data64(sqe, rt_uring_name(RT_URING_KIND_POLLOUT, index));
+    sock->poll_armed = true;
+}
+
 /* Puts `op` behind what already waits for the device, and waits for it. */
 static void defer(rt_uring *u, rt_tx_op *op)
 {
@@ -22,14 +32,27 @@ static void defer(rt_uring *u, rt_tx_op *op)
     if (sock->poll_armed) {
         return;
     }
-    struct io_uring_sqe *sqe = rt_uring_sqe(u);
-    io_uring_prep_poll_add(sqe, sock->udp.fd, POLLOUT);
-    rt_uring_set_socket(u, sqe, index);
-    io_uring_sqe_set_data64(sqe, rt_uring_name(RT_URING_KIND_POLLOUT, index));
-    sock->poll_armed = true;
+    if (u->base.visited) {
+        u->owed_polls |= 1ull << index;
+        return;
+    }
+    arm_poll(u, index);
 }
 
-/* A socket without segmentation: the train leaves datagram by datagram, behind what is queued. */
+void rt_uring_tx_arm_owed(rt_uring *u)
+{
+    while (QUIC_UNLIKELY(u->owed_polls != 0)) {
+        uint32_t index = (uint32_t)__builtin_ctzll(u->owed_polls);
+        const rt_io_sock *sock = &u->socks[index];
+        u->owed_polls &= u->owed_polls - 1;
+        if (sock->used && !sock->closing && !sock->poll_armed) {
+            arm_poll(u, index);
+        }
+    }
+}
+
+/* A socket without segmentation: the train leaves datagram by datagram, behind what is queued. Or another
+ * thread's send: nothing is queued then. */
 static void send_now(rt_uring *u, rt_io_sock *sock, rt_tx_op *op)
 {
     rt_uring_submit(u);
@@ -59,7 +82,7 @@ void rt_uring_tx_submit(rt_io *io, const quic_tx_unit *unit)
         defer(u, op);
         return;
     }
-    if (op->plain) {
+    if (op->plain || u->base.visited) {
         send_now(u, sock, op);
         return;
     }

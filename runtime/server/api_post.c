@@ -14,6 +14,46 @@ quring_status quring_post(quring_runtime *rt, uint32_t worker, quring_task_fn fn
     return rt_status_of(rt_worker_post(rt->workers[worker], fn, ctx));
 }
 
+typedef struct rt_visit {
+    rt_local *local;
+    quring_task_fn fn;
+    void *ctx;
+} rt_visit;
+
+static void rt_visit_run(void *ctx)
+{
+    const rt_visit *visit = (const rt_visit *)ctx;
+    rt_local_self = visit->local;
+    visit->local->visited = true;
+    visit->fn(visit->ctx);
+    visit->local->visited = false;
+    rt_local_self = NULL;
+}
+
+quring_status quring_visit(quring_runtime *rt, uint32_t worker, quring_task_fn fn, void *ctx)
+{
+    if (rt == NULL || fn == NULL || worker >= rt->config.workers) {
+        return QURING_E_INVAL;
+    }
+    if (rt_local_self != NULL) {
+        return QURING_E_THREAD;
+    }
+    rt_visit visit = {&rt->locals[worker], fn, ctx};
+    return rt_status_of(rt_worker_visit(rt->workers[worker], rt_visit_run, &visit));
+}
+
+quring_status quring_defer(quring_task_fn fn, void *ctx)
+{
+    const rt_local *local = rt_local_self;
+    if (local == NULL || local->visited) {
+        return QURING_E_THREAD;
+    }
+    if (fn == NULL) {
+        return QURING_E_INVAL;
+    }
+    return rt_status_of(rt_worker_defer(local->worker, fn, ctx));
+}
+
 quring_status quring_timer(uint64_t *out_id, uint64_t at_ns, quring_task_fn fn, void *ctx)
 {
     const rt_local *local = rt_local_self;

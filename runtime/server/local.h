@@ -33,6 +33,7 @@ typedef struct rt_local {
     uint32_t tag;   /* the top byte of public handles, 1..255 */
     struct quring_runtime *rt;
     struct rt_worker *worker;
+    bool visited;                              /* the thread is not the worker's: quring_visit */
     struct rt_listen_slot *listen_slots;       /* present and closing listeners */
     struct rt_connect_socket *connect_sockets; /* of clients */
     struct rt_connect_owner *connect_owners;

@@ -229,6 +229,7 @@ static quring_status rt_runtime_make_worker(quring_runtime *rt, uint32_t index, 
     wc.count = rt->config.workers;
     wc.cpu = rt->config.cpus[index];
     wc.spin_ns = rt->config.spin_ns;
+    wc.visits = rt->config.visits;
     wc.cpu_shared = rt_runtime_shares_cpu(&rt->config, index);
     wc.backend = rt->config.io;
     rt_io_config_init(&wc.io);

@@ -414,6 +414,83 @@ TEST_P(IoTest, WakeReachesASleeperOnceAndABusyOneNever)
     }
 }
 
+TEST_P(IoTest, AVisitorSendsWhileTheOwnerSleeps)
+{
+    Side a;
+    Side b;
+    Open(&a);
+    Open(&b);
+    pthread_mutex_t door = PTHREAD_MUTEX_INITIALIZER;
+    a.io->door = &door;
+    pthread_mutex_lock(&door);
+    rt_wake_prepare(rt_io_wake(a.io));
+    // In order, trains and single datagrams, and more than there are slots.
+    std::string all;
+    std::thread visitor([&] {
+        for (uint8_t i = 0; i < 40; i++) {
+            std::string bytes = Pattern(i % 2 == 0 ? 100 : 30000, i);
+            bool entered = false;
+            while (!entered) {
+                pthread_mutex_lock(&door);
+                entered = rt_io_enter(a.io); // false until the owner sleeps
+                if (!entered) {
+                    pthread_mutex_unlock(&door);
+                    usleep(100);
+                }
+            }
+            EXPECT_TRUE(a.Send(b.sock.local, bytes, i % 2 == 0 ? 100 : 1000));
+            EXPECT_FALSE(rt_io_leave(a.io));
+            pthread_mutex_unlock(&door);
+            all += bytes;
+        }
+        rt_wake_signal(rt_io_wake(a.io));
+    });
+    unsigned found = 0;
+    while (found == 0) {
+        found = rt_io_wait(a.io, rt_clock_now(), QUIC_NS_NEVER);
+    }
+    EXPECT_EQ(found, (unsigned)RT_IO_WAKE); // sends are no news to the owner
+    pthread_mutex_unlock(&door);
+    visitor.join();
+    a.io->door = nullptr;
+    EXPECT_EQ(rt_io_get_stats(a.io)->tx_errors, 0u);
+    EXPECT_EQ(Join(b.Receive(all.size())), all);
+}
+
+TEST_P(IoTest, NoVisitorOvertakesWhatIsQueued)
+{
+    Side a;
+    Side b;
+    Open(&a);
+    Open(&b);
+    ASSERT_TRUE(a.Send(b.sock.local, "first", 5));
+    EXPECT_FALSE(rt_io_enter(a.io));
+    EXPECT_FALSE(a.io->visited);
+    rt_io_flush(a.io);
+    ASSERT_TRUE(rt_io_enter(a.io));
+    ASSERT_TRUE(a.Send(b.sock.local, "second", 6));
+    EXPECT_FALSE(rt_io_leave(a.io));
+    EXPECT_FALSE(a.io->visited);
+    EXPECT_EQ(Join(b.Receive(11)), "firstsecond");
+}
+
+TEST_P(IoTest, AVisitorsErrorsAreThoseOfTheOwner)
+{
+    Side a;
+    Open(&a);
+    rt_udp_socket b;
+    ASSERT_EQ(rt_udp_open(&b, &options), 0);
+    const quic_addr gone = b.local;
+    rt_udp_close(&b);
+    ASSERT_TRUE(rt_io_enter(a.io));
+    ASSERT_TRUE(a.Send(Loopback(6, 9), "family", 6));
+    ASSERT_TRUE(a.Send(gone, "refused", 7));
+    ASSERT_TRUE(a.Send(gone, std::string(100, 'x'), 100)); // that error, then sent
+    EXPECT_FALSE(rt_io_leave(a.io));
+    EXPECT_EQ(rt_io_get_stats(a.io)->tx_errors, 1u);
+    EXPECT_EQ(rt_io_get_stats(a.io)->tx_units, 2u);
+}
+
 TEST_P(IoTest, RemovedSocketIsClosedAndItsIndexReused)
 {
     Side a, b;
