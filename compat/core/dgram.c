@@ -158,6 +158,9 @@ ssize_t qs_dgram_send(qs_sock *s, const struct msghdr *msg, size_t len, bool don
         s->tx_bytes += len;
         qs_ready_update(s);
         qs_kick(s, QS_ASK_DATAGRAM);
+        if (len <= QS_VISIT_BYTES && s->tx_bytes == len) {
+            qs_visit(s);
+        }
     }
     qs_unlock(s);
     return rc == 0 ? (ssize_t)len : rc;

@@ -91,6 +91,7 @@ quring_runtime *qs_runtime(int *out_errno)
         quring_config_init(&config);
         config.workers = qs_choose_workers();
         config.log = qs_log;
+        config.visits = true;
         const char *io = getenv("QUIC_IO");
         config.io = io != NULL && strcmp(io, "epoll") == 0   ? QURING_IO_EPOLL
                     : io != NULL && strcmp(io, "uring") == 0 ? QURING_IO_URING
@@ -224,8 +225,16 @@ void qs_kick(qs_sock *s, uint32_t asked)
     qs_ref(s);
 }
 
-void qs_kick_post(qs_sock *s)
+void qs_visit(qs_sock *s)
 {
+    s->visit_due = s->kick_due;
+}
+
+void qs_kick_post(qs_sock *s, bool visit)
+{
+    if (visit && quring_visit(qs_the_runtime, s->worker, qs_kick_run, s) == QURING_OK) {
+        return;
+    }
     quring_status status = quring_post(qs_the_runtime, s->worker, qs_kick_run, s);
     if (status == QURING_E_AGAIN) {
         qs_kick_late(s);

@@ -47,8 +47,9 @@ extern "C" {
 #define QS_PHRASE_LEN_MAX 80u
 #define QS_STREAM_ANY     UINT64_MAX
 #define QS_IOV_MAX        1024u
-#define QS_STREAM_HASH    64u /* buckets, a power of two */
-#define QS_FD_LOW         512 /* our descriptors are above, out of the program's way */
+#define QS_STREAM_HASH    64u   /* buckets, a power of two */
+#define QS_VISIT_BYTES    4096u /* a message that the calling thread may send itself */
+#define QS_FD_LOW         512   /* our descriptors are above, out of the program's way */
 
 /* Flags of a message, one space for all (netinet/quic.h). */
 enum {
@@ -235,7 +236,8 @@ struct qs_sock {
     uint16_t rx_waiters;
     uint16_t tx_waiters;
     uint8_t wake_due; /* QS_WAIT_*: qs_unlock wakes these */
-    bool kick_due;    /* qs_unlock asks the worker */
+    bool kick_due;    /* qs_unlock asks the worker, ... */
+    bool visit_due;   /* ... or does its work while it sleeps */
     uint8_t state;    /* qs_state */
     bool is_server;
     bool nonblock;
@@ -357,8 +359,10 @@ uint32_t qs_worker_count(void);
 /* qs_call runs fn(ctx) on a worker and waits; no lock may be held. 0, or -ESHUTDOWN. */
 int qs_call(uint32_t worker, void (*fn)(void *ctx), void *ctx);
 /* qs_kick asks the socket's worker to look at `asked`; lock held, and given up with qs_unlock: it is asked
- * then. qs_kick_post is that part of qs_unlock. */
-void qs_kick_post(qs_sock *s);
+ * then. qs_kick_post is that part of qs_unlock. qs_visit says of a kick that what it asks for is little: the
+ * calling thread does it if the worker sleeps. */
+void qs_kick_post(qs_sock *s, bool visit);
+void qs_visit(qs_sock *s);
 void qs_kick(qs_sock *s, uint32_t asked);
 uint64_t qs_now_ns(void);
 int qs_errno_of(quring_status status);

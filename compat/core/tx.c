@@ -437,6 +437,10 @@ static ssize_t qs_send_bytes(qs_sock *s, qs_stream *st, const struct msghdr *msg
         qs_stream_queue(s, st);
         qs_kick(s, QS_ASK_TX);
     }
+    /* A little, and all before it has arrived: as with Nagle's rule, what follows fills packets instead. */
+    if (done == total && total <= QS_VISIT_BYTES && s->tx_bytes == total) {
+        qs_visit(s);
+    }
     qs_ready_update(s);
     qs_wake(s, QS_WAIT_TX); /* a thread may wait for this one to end */
     return done > 0 || total == 0 ? (ssize_t)done : rc;

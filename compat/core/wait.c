@@ -91,16 +91,27 @@ void qs_wake(qs_sock *s, uint32_t what)
     s->wake_due = (uint8_t)(s->wake_due | (what & waiting));
 }
 
+static void qs_wake_rx(void *ctx)
+{
+    syscall(SYS_futex, ctx, FUTEX_WAKE_BITSET_PRIVATE, INT32_MAX, NULL, NULL, QS_WAIT_RX);
+}
+
 void qs_unlock(qs_sock *s)
 {
     uint32_t *seq = &s->seq;
     uint32_t wake = s->wake_due;
     bool kick = s->kick_due;
+    bool visit = s->visit_due;
     s->wake_due = 0;
     s->kick_due = false;
+    s->visit_due = false;
     pthread_mutex_unlock(&s->lock);
     if (kick) {
-        qs_kick_post(s); /* with a reference of its own */
+        qs_kick_post(s, visit); /* with a reference of its own */
+    }
+    /* Once the worker has nothing else to do, so that what is woken may do the worker's work in its place. */
+    if (wake == QS_WAIT_RX && quring_defer(qs_wake_rx, seq) == QURING_OK) {
+        return;
     }
     if (wake != 0) { /* if the socket is gone by now, nobody waits there */
         syscall(SYS_futex, seq, FUTEX_WAKE_BITSET_PRIVATE, INT32_MAX, NULL, NULL, wake);
