@@ -15,8 +15,7 @@
 #include "tools/quicperf/proto.h"
 #include "tools/quicperf/qlog.h"
 
-/* Connections share sockets, and the windows of all of them may be on their way at once. Half of a buffer is
- * for what packets take besides. */
+/* Connections share sockets, and the windows of all of them may be on their way at once. */
 #define QP_SOCKET_BYTES_PER_CONN (256u * 1024u)
 #define QP_SOCKET_BYTES_MAX      (32u * 1024u * 1024u)
 #define QP_CONNS_PER_SOCKET      64u
@@ -98,20 +97,20 @@ static void qp_limits_from(quring_limits *limits, const qp_options *o)
     }
 }
 
-/* Many bulk transfers over few sockets: as many sockets, and windows as small, as it takes for the receive
- * buffers to hold what is on its way. */
+/* Many bulk transfers: as many sockets, and windows as small, as it takes for the receive buffers to hold what is
+ * on its way. A quarter of them is for its bytes: packets that come alone take far more than theirs. */
 static void qp_sockets_for(quring_config *out, const qp_options *o)
 {
     uint32_t conns = (o->conns + o->workers - 1) / o->workers;
-    bool bulk = o->mode == QP_MODE_TPUT || o->mode == QP_MODE_FAIR;
-    uint32_t sockets = bulk ? (conns + QP_CONNS_PER_SOCKET - 1) / QP_CONNS_PER_SOCKET : 1;
+    bool many = (o->mode == QP_MODE_TPUT || o->mode == QP_MODE_FAIR) && conns > QP_CONNS_PER_SOCKET;
+    uint32_t sockets = many ? (conns + QP_CONNS_PER_SOCKET - 1) / QP_CONNS_PER_SOCKET : 1;
     out->client_sockets = sockets < QP_SOCKETS_MAX ? sockets : QP_SOCKETS_MAX;
     uint64_t want = (uint64_t)o->conns * QP_SOCKET_BYTES_PER_CONN;
     want = want < QP_SOCKET_BYTES_MAX ? want : QP_SOCKET_BYTES_MAX;
     out->socket_buf_bytes = want > out->socket_buf_bytes ? (uint32_t)want : out->socket_buf_bytes;
-    uint64_t share = (uint64_t)out->client_sockets * out->socket_buf_bytes / 2 / conns;
+    uint64_t share = (uint64_t)out->client_sockets * out->socket_buf_bytes / 4 / conns;
     share = share > QP_SHARE_MIN ? share : QP_SHARE_MIN;
-    if (bulk && o->window_bytes == 0 && share < out->limits.conn_recv_window_max_bytes) {
+    if (many && o->window_bytes == 0 && share < out->limits.conn_recv_window_max_bytes) {
         qp_windows_to(&out->limits, qp_at_most(out->limits.stream_recv_window_max_bytes, share),
                       share);
     }
