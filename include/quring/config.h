@@ -46,20 +46,19 @@ typedef struct quring_limits {
     uint32_t half_open_max;            /* server connections whose handshake is not complete */
     uint32_t half_open_per_addr_max;   /* of those, per IPv4 address or IPv6 /56; 0 = off */
     uint32_t connections_per_addr_max; /* per IPv4 address or IPv6 /56; 0 = off */
-    uint32_t
-        initials_per_s_retry; /* new Initials per second above which Retry is demanded, until they
-                                 have been less than half of that for 5 s; 0 = off. Retry is demanded,
-                                 too, above half of half_open_max */
+    /* New Initials per second above which Retry is demanded, until they have been less than half
+     * of that for 5 s; 0 = off. Retry is demanded, too, above half of half_open_max */
+    uint32_t initials_per_s_retry;
     uint32_t stateless_resets_per_s;      /* RFC 9000 10.3 */
     uint32_t stateless_resets_per_addr_s; /* of those, to one IPv4 /24 or IPv6 /48; 0 = off */
     uint32_t version_negotiations_per_s;
     uint64_t worker_mem_max_bytes; /* all protocol memory of a worker */
-    uint64_t
-        conn_mem_max_bytes; /* one connection's; 0 = twice its receive window + send_buf + 64 KiB */
+    /* One connection's; 0 = twice its receive window + send_buf + 64 KiB */
+    uint64_t conn_mem_max_bytes;
 
-    uint32_t
-        new_tokens; /* NEW_TOKEN frames a server gives each client, and one more on each new path:
-                            a later connection skips Retry (RFC 9000 8.1.3); 0 = none */
+    /* NEW_TOKEN frames a server gives each client, and one more on each new path: a later
+     * connection skips Retry (RFC 9000 8.1.3); 0 = none */
+    uint32_t new_tokens;
     uint64_t new_token_lifetime_ns;
 
     uint64_t handshake_timeout_ns;
@@ -68,9 +67,9 @@ typedef struct quring_limits {
 
     uint64_t stream_recv_window_bytes;     /* first MAX_STREAM_DATA we give, RFC 9000 4 */
     uint64_t stream_recv_window_max_bytes; /* auto-tuning never goes beyond */
-    uint64_t
-        stream_recv_window_local_bytes; /* of that first one, on bidirectional streams that we open
-                                                (initial_max_stream_data_bidi_local) ... */
+    /* Of that first one, on bidirectional streams that we open
+     * (initial_max_stream_data_bidi_local) ... */
+    uint64_t stream_recv_window_local_bytes;
     uint64_t stream_recv_window_uni_bytes; /* ... and on unidirectional ones; 0 = the same */
     uint64_t conn_recv_window_bytes;       /* first MAX_DATA */
     uint64_t conn_recv_window_max_bytes;
@@ -92,22 +91,20 @@ typedef struct quring_limits {
     uint32_t mtu_probe_max_bytes;       /* datagram size searched for from 1200 up (RFC 8899), over
                                            IPv6 20 less; 0 = no search, as with udp_payload_bytes
                                            above 1200 */
-    uint32_t
-        datagram_max_bytes; /* max_datagram_frame_size we advertise (RFC 9221 3): the peer may send
-                                    datagrams, and the application reads them; 65535 = as large as
-                                    packets are; 0 = not offered */
-    bool ecn;               /* mark packets ECT(0) where the path allows (RFC 9000 13.4) */
-    bool
-        disable_active_migration; /* server: tell clients not to move (RFC 9000 18.2), and drop what
-                                      those send that do; a NAT may still move them */
+    /* What we advertise as max_datagram_frame_size (RFC 9221 3): the peer may send datagrams, and the
+     * application reads them; 65535 = as large as packets are; 0 = not offered */
+    uint32_t datagram_max_bytes;
+    bool ecn; /* mark packets ECT(0) where the path allows (RFC 9000 13.4) */
+    /* Server: tell clients not to move (RFC 9000 18.2), and drop what those send that do; a NAT
+     * may still move them */
+    bool disable_active_migration;
     bool ignore_preferred_address; /* client: stay when a server would rather be met at another
                                       address (RFC 9000 9.6) */
     uint64_t cwnd_max_bytes;       /* congestion window never grows beyond */
-    uint32_t
-        burst_bytes; /* may leave at once, whatever the pace, until something is lost: for networks
-                             known to absorb that much (RFC 9002 7.7); 0 = what the protocol allows
-                             without such knowledge, ten datagrams, or more on paths found to be short
-                             or fast */
+    /* May leave at once, whatever the pace, until something is lost: for networks known to absorb
+     * that much (RFC 9002 7.7); 0 = what the protocol allows without such knowledge, ten
+     * datagrams, or more on paths found to be short or fast */
+    uint32_t burst_bytes;
     uint32_t congestion_control; /* 1 + a quring_cc; 0 = that of quring_config.cc */
     uint64_t initial_rtt_ns; /* assumed before the first measurement; 0 = 333 ms (RFC 9002 6.2.2) */
     bool ack_frequency;    /* ask peers that can (draft-ietf-quic-ack-frequency) to acknowledge bulk
@@ -158,10 +155,10 @@ typedef struct quring_lb {
     uint8_t config_id;     /* 0..6 */
     uint8_t server_id_len; /* 1..15 */
     uint8_t server_id[15];
-    uint8_t
-        nonce_len;    /* 4..18; together with server_id_len at most 19. With a key take 8 or more: a
-                              shorter nonce repeats when many connection IDs are made (4 octets: beyond
-                              64 a second, on average; each Retry makes one, too) */
+    /* 4..18; together with server_id_len at most 19. With a key take 8 or more: a shorter nonce
+     * repeats when many connection IDs are made (4 octets: beyond 64 a second, on average; each
+     * Retry makes one, too) */
+    uint8_t nonce_len;
     bool encodes_len; /* the first octet tells the length; otherwise it is random */
     bool has_key;     /* without one anybody can read the server ID */
     uint8_t key[16];
@@ -190,10 +187,9 @@ typedef struct quring_config {
     bool visits;      /* quring_visit may be used: workers take a lock where they wake up and
                                   go to sleep */
     uint32_t socket_buf_bytes; /* SO_RCVBUF and SO_SNDBUF asked for */
-    uint32_t
-        client_sockets; /* per worker and address family, taken in turns by connections that ask
-                                  for no port of their own: what is on its way to all connections of a
-                                  socket shares its buffer; 1..32 */
+    /* Per worker and address family, taken in turns by connections that ask for no port of their
+     * own: what is on its way to all connections of a socket shares its buffer; 1..32 */
+    uint32_t client_sockets;
     uint8_t root_secret[32]; /* keys of tokens, tickets and stateless resets derive from it; the
                                   same secret makes them outlive a restart, or be good at several
                                   machines. All zero = random. See quring_root_secret_load */
@@ -284,10 +280,9 @@ typedef struct quring_tls_options {
     uint32_t peer_chain_max_bytes; /* largest certificate chain taken from a peer, which the TLS
                                       library holds while it arrives; 0 = 100 KiB. Less than 16 KiB
                                       counts as 16 KiB */
-    uint16_t
-        cipher_suite; /* 0x1301 AES-128-GCM, 0x1302 AES-256-GCM, 0x1303 ChaCha20-Poly1305, 0x1304
-                              AES-128-CCM; 0 = the TLS library's choice. The server decides: a client
-                              only says what it expects */
+    /* 0x1301 AES-128-GCM, 0x1302 AES-256-GCM, 0x1303 ChaCha20-Poly1305, 0x1304 AES-128-CCM; 0 =
+     * the TLS library's choice. The server decides: a client only says what it expects */
+    uint16_t cipher_suite;
     void (*keylog)(void *ctx, const char *line); /* NULL: none. Each secret of a handshake as a line
                               of the NSS key log format, without its end: whoever has them reads
                               everything. Called on the threads that do handshakes, on several at

@@ -116,8 +116,8 @@ typedef struct quring_conn_info {
     bool early_rejected; /* it was offered and refused */
     bool retry_used;
     bool token_used; /* server: a token of an earlier connection proved the client's address */
-    bool
-        unencrypted; /* limits.disable_1rtt_encryption on both sides: 1-RTT packets are in the clear */
+    /* With limits.disable_1rtt_encryption on both sides: 1-RTT packets are in the clear */
+    bool unencrypted;
     uint32_t version; /* in use: QURING_QUIC_V1, QURING_QUIC_V2; before a client's handshake what it
                          began with */
     uint16_t cipher_suite; /* TLS number, e.g. 0x1301 */

@@ -38,8 +38,8 @@ typedef struct quring_impair_link {
     uint64_t reorder_ns;   /* 0 = half of delay_ns, at least 1 ms */
     uint32_t loss_ppm;     /* each is lost with this probability */
     uint32_t loss_run_max; /* after so many lost in a row the next one passes; 0 = no such rule */
-    uint32_t
-        burst_begin_ppm; /* Gilbert-Elliott: before each datagram a good line turns bad so often */
+    /* Gilbert-Elliott: before each datagram a good line turns bad so often */
+    uint32_t burst_begin_ppm;
     uint32_t burst_end_ppm;  /* ... and a bad one good */
     uint32_t burst_loss_ppm; /* lost while it is bad; 0 = all */
     uint32_t duplicate_ppm;
@@ -88,11 +88,11 @@ typedef struct quring_impair_options {
     quring_impair_link to_server;
     quring_impair_link to_client;
     uint64_t seed;
-    uint64_t
-        rebind_first_ns; /* after the first datagram every client gets a new path: another port */
-    uint64_t rebind_ns;  /* and again every so often; 0 = once, or never without rebind_first_ns */
-    bool rebind_host;    /* and another address of 127.0.0.0/8; only to an IPv4 loopback server */
-    uint32_t flows_max;  /* client addresses; beyond, the longest unused one is forgotten */
+    /* After the first datagram every client gets a new path: another port */
+    uint64_t rebind_first_ns;
+    uint64_t rebind_ns; /* and again every so often; 0 = once, or never without rebind_first_ns */
+    bool rebind_host;   /* and another address of 127.0.0.0/8; only to an IPv4 loopback server */
+    uint32_t flows_max; /* client addresses; beyond, the longest unused one is forgotten */
     uint64_t held_bytes_max; /* datagrams under way, with what keeping them costs */
     quring_impair_tap tap;   /* sees every datagram, on the proxy's thread; NULL = nobody does */
     void *tap_ctx;

@@ -49,9 +49,9 @@ typedef struct quring_pingpong_options {
     uint32_t bytes; /* of each datagram, 1..65507 */
     uint64_t duration_ns;
     bool spin; /* both ends poll; otherwise they sleep in the kernel */
-    bool
-        as_worker; /* they send and wait as the workers of a runtime do, through `io`; otherwise by plain
-                        send and recv, which is the least there is */
+    /* They send and wait as the workers of a runtime do, through `io`; otherwise by plain send and
+     * recv, which is the least there is */
+    bool as_worker;
     quring_io_backend io;
     int32_t cpu_ask; /* -1: not pinned */
     int32_t cpu_answer;

@@ -69,10 +69,9 @@ typedef struct quring_listen_options {
     void *ctx;
     uint32_t flags;              /* QURING_LISTEN_* */
     const quring_limits *limits; /* NULL: the runtime's */
-    quring_addr
-        preferred_v4; /* where clients shall go once the handshake is over (RFC 9000 9.6), one
-                                 address of each family at most, bound like `local`; family 0: they
-                                 stay. Port 0: that of `local` */
+    /* Where clients shall go once the handshake is over (RFC 9000 9.6), one address of each family
+     * at most, bound like `local`; family 0: they stay. Port 0: that of `local` */
+    quring_addr preferred_v4;
     quring_addr preferred_v6;
 } quring_listen_options;
 
@@ -136,11 +135,10 @@ typedef struct quring_connect_options {
     void *ctx;
     bool external_tls;           /* quring/handshake.h */
     const quring_limits *limits; /* NULL: the runtime's */
-    quring_bytes
-        session;   /* what a QURING_EV_SESSION gave, borrowed for the call; len 0: none. One for
-                             another server, or that cannot be used, is ignored: the handshake is a
-                             full one. Not with external_tls */
-    bool zero_rtt; /* write before the handshake, if the session allows it (RFC 9001 4.6):
+    /* What a QURING_EV_SESSION gave, borrowed for the call; len 0: none. One for another server,
+     * or that cannot be used, is ignored: the handshake is a full one. Not with external_tls */
+    quring_bytes session;
+    bool zero_rtt;      /* write before the handshake, if the session allows it (RFC 9001 4.6):
                       QURING_EV_EARLY_READY says that it does. An attacker can repeat such bytes */
     quring_bytes token; /* what a QURING_EV_TOKEN gave, borrowed for the call; len 0: none. One for
                            another server or version is ignored. Use each once: two connections that

@@ -67,8 +67,8 @@ struct rt_worker {
     uint32_t cpu_running;   /* atomic: the thread's clock may be read */
     rt_cpu_clock cpu_clock; /* atomic */
     uint64_t cpu_ns;        /* atomic: CPU time at the end */
-    pthread_mutex_t
-        door; /* held by who runs turns: the thread while it does not sleep, or a visitor */
+    /* Held by who runs turns: the thread while it does not sleep, or a visitor */
+    pthread_mutex_t door;
     quic_ns sleeps_until; /* atomic; door: the thread comes back by itself then; 0: it is awake */
     uint64_t visits;      /* door */
     uint32_t rx_units;    /* received in this turn */
