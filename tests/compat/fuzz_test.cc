@@ -166,14 +166,17 @@ void run_round(uint64_t seed, bool allocations_fail)
     g_rounds++;
 }
 
-/* UNIX sockets of the process, which are ends of pairs; those the program had before do not count. */
+/* Ends of pairs, which are UNIX stream sockets; those the program had before do not count. The engine's, by which
+ * processes at a shared address meet, is of datagrams and stays. */
 int pairs_left()
 {
     int count = 0;
     for (int fd = 3; fd < 2000; fd++) {
         int domain = 0;
-        socklen_t len = sizeof(domain);
-        if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 && domain == AF_UNIX) {
+        int type = 0;
+        socklen_t len = sizeof(int);
+        if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 && domain == AF_UNIX &&
+            getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_STREAM) {
             count++;
         }
     }
