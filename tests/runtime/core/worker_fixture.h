@@ -2,6 +2,8 @@
 #ifndef TESTS_RUNTIME_CORE_WORKER_FIXTURE_H
 #define TESTS_RUNTIME_CORE_WORKER_FIXTURE_H
 
+#include <gtest/gtest.h>
+
 #include "quring/config.h"
 
 #include "quic/crypto/crypto.h"
@@ -26,5 +28,36 @@ inline rt_worker_config WorkerConfig(quring_io_backend backend, uint32_t index =
     config.hooks.on_event = IgnoreEvent;
     return config;
 }
+
+// One worker of a back end, stopped at the end.
+class OneWorker : public ::testing::TestWithParam<quring_io_backend>
+{
+  protected:
+    rt_worker_config config = WorkerConfig(GetParam());
+    rt_worker *worker = nullptr;
+
+    void Start()
+    {
+        worker = rt_worker_create(&config);
+        ASSERT_NE(worker, nullptr);
+        ASSERT_EQ(rt_worker_start(worker), 0) << rt_worker_backend_why(worker);
+    }
+
+    quic_counters Stats()
+    {
+        quic_counters c;
+        rt_worker_stats(worker, &c);
+        return c;
+    }
+
+    void TearDown() override
+    {
+        if (worker != nullptr) {
+            rt_worker_stop(worker, 0, QUIC_NS_PER_S);
+            rt_worker_join(worker);
+            rt_worker_destroy(worker);
+        }
+    }
+};
 
 #endif // TESTS_RUNTIME_CORE_WORKER_FIXTURE_H

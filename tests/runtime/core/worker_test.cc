@@ -24,19 +24,9 @@ void Call(void *ctx)
     delete fn;
 }
 
-class WorkerTest : public ::testing::TestWithParam<quring_io_backend>
+class WorkerTest : public OneWorker
 {
   protected:
-    rt_worker_config config = WorkerConfig(GetParam());
-    rt_worker *worker = nullptr;
-
-    void Start()
-    {
-        worker = rt_worker_create(&config);
-        ASSERT_NE(worker, nullptr);
-        ASSERT_EQ(rt_worker_start(worker), 0) << rt_worker_backend_why(worker);
-    }
-
     void Post(std::function<void()> fn)
     {
         auto *copy = new std::function<void()>(std::move(fn));
@@ -57,22 +47,6 @@ class WorkerTest : public ::testing::TestWithParam<quring_io_backend>
         });
         while (!done) {
             usleep(100);
-        }
-    }
-
-    quic_counters Stats()
-    {
-        quic_counters c;
-        rt_worker_stats(worker, &c);
-        return c;
-    }
-
-    void TearDown() override
-    {
-        if (worker != nullptr) {
-            rt_worker_stop(worker, 0, QUIC_NS_PER_S);
-            rt_worker_join(worker);
-            rt_worker_destroy(worker);
         }
     }
 };

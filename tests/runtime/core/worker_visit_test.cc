@@ -35,18 +35,13 @@ bool Eventually(const std::function<bool()> &fact)
     return true;
 }
 
-class WorkerVisitTest : public ::testing::TestWithParam<quring_io_backend>
+class WorkerVisitTest : public OneWorker
 {
   protected:
-    rt_worker_config config = WorkerConfig(GetParam());
-    rt_worker *worker = nullptr;
-
     void Start(bool visits = true)
     {
         config.visits = visits;
-        worker = rt_worker_create(&config);
-        ASSERT_NE(worker, nullptr);
-        ASSERT_EQ(rt_worker_start(worker), 0) << rt_worker_backend_why(worker);
+        OneWorker::Start();
     }
 
     // Visits as soon as the worker sleeps.
@@ -70,22 +65,6 @@ class WorkerVisitTest : public ::testing::TestWithParam<quring_io_backend>
         };
         ASSERT_EQ(rt_worker_post(worker, Call, &task), QUIC_OK);
         ASSERT_TRUE(Eventually([&] { return done.load(); }));
-    }
-
-    quic_counters Stats()
-    {
-        quic_counters c;
-        rt_worker_stats(worker, &c);
-        return c;
-    }
-
-    void TearDown() override
-    {
-        if (worker != nullptr) {
-            rt_worker_stop(worker, 0, QUIC_NS_PER_S);
-            rt_worker_join(worker);
-            rt_worker_destroy(worker);
-        }
     }
 };
 
