@@ -184,8 +184,8 @@ typedef struct quring_config {
                                   a second; QURING_SPIN_AUTO; 0 (the default) = sleep at once: who
                                   polls takes CPU time from others, and in a container with a quota
                                   from itself */
-    bool visits;      /* quring_visit may be used: workers take a lock where they wake up and
-                                  go to sleep */
+    /* quring_visit may be used: workers take a lock where they wake up and go to sleep */
+    bool visits;
     uint32_t socket_buf_bytes; /* SO_RCVBUF and SO_SNDBUF asked for */
     /* Per worker and address family, taken in turns by connections that ask for no port of their
      * own: what is on its way to all connections of a socket shares its buffer; 1..32 */

@@ -167,10 +167,11 @@ QURING_EXPORT QURING_NODISCARD quring_status quring_post(quring_runtime *rt, uin
 
 /* quring_visit runs fn(ctx) at once, on the calling thread and in the place of worker `worker` while that one
  * sleeps, and sends what comes of it before it returns. It does what quring_post does for a task that has
- * little to do and little to send, without waking the worker. In fn the thread counts as the worker: calls on its connections
- * are made as in a posted one, save for quring_connect and quring_conn_migrate (QURING_E_THREAD there).
- * Events that follow are for the worker. The thread's signals wait until fn is over, and so does its
- * cancellation. fn must not wait for anything that another thread does in a call of this library.
+ * little to do and little to send, without waking the worker. In fn the thread counts as the worker: calls on
+ * its connections are made as in a posted one, save for quring_connect and quring_conn_migrate
+ * (QURING_E_THREAD there). Events that follow are for the worker. The thread's signals wait until fn is over,
+ * and so does its cancellation. fn must not wait for anything that another thread does in a call of this
+ * library.
  *
  * Any thread but a worker. Returns QURING_OK: fn has run. Otherwise it has not and will not: QURING_E_AGAIN
  * (the worker is awake: use quring_post); QURING_E_INVAL (no such worker); QURING_E_STATE (stopped, or

@@ -3,8 +3,9 @@
  * Shape:  rate = 1.25 (slow start: 2) x cwnd / srtt, or what the controller says, kept as bytes per
  *         nanosecond << 32. The bucket holds ten datagrams at least and 128 KiB, or what a quarter of a
  *         millisecond brings, at a high rate; on a near path, whose least RTT is below
- *         QUIC_PACER_SRTT_MIN_NS, a GSO train at least; and on one known to absorb more, that. With a smoothed RTT below that a timer could not
- *         space packets any better than the window does: the bucket is bottomless then.
+ *         QUIC_PACER_SRTT_MIN_NS, a GSO train at least; on one known to absorb more, that. With a smoothed
+ *         RTT below QUIC_PACER_SRTT_MIN_NS a timer could not space packets any better than the window does:
+ *         the bucket is bottomless then.
  * Owner:  the connection, one per path.    Spec: RFC 9002 7.7.
  */
 #ifndef QUIC_CC_PACER_H

@@ -318,7 +318,7 @@ static quic_ns tidy(rt_worker *w, quic_ns next)
 void rt_worker_run(rt_worker *w)
 {
     quic_ns now = rt_clock_now();
-    rt_worker_shut_door(w);
+    rt_io_shut_door(w->io); /* from here on only this thread runs turns, except while it sleeps */
     for (;;) {
         quic_ns next = rt_worker_turn(w, now);
         if (w->deferred_count > 0) {
@@ -330,7 +330,7 @@ void rt_worker_run(rt_worker *w)
         now = idle(w, tidy(w, next));
     }
     rt_io_flush(w->io);
-    rt_worker_open_door(w);
+    rt_io_open_door(w->io);
 }
 
 /* ---- what runs inside a turn may ask ------------------------------------------------------- */

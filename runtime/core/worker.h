@@ -73,9 +73,9 @@ void rt_worker_join(rt_worker *worker);
 QUIC_NODISCARD quic_rc rt_worker_post(rt_worker *worker, rt_task_fn fn, void *ctx);
 
 /* rt_worker_visit runs fn(ctx) on the calling thread as if on the worker's, while that one sleeps, and sends
- * what came of it; events that came of it are the worker's, which is woken for them. Signals and cancellation of the thread wait meanwhile. QUIC_OK; QUIC_E_AGAIN:
- * the worker does not sleep, or queued sends have not left: post; QUIC_E_STATE: it ended, or visits are
- * not configured. */
+ * what came of it; events that came of it are the worker's, which is woken for them. Signals and cancellation
+ * of the thread wait meanwhile. QUIC_OK; QUIC_E_AGAIN: the worker does not sleep, or queued sends have not
+ * left: post; QUIC_E_STATE: it ended, or visits are not configured. */
 QUIC_NODISCARD quic_rc rt_worker_visit(rt_worker *worker, rt_task_fn fn, void *ctx);
 
 /* ---- on the worker ---------------------------------------------------------------------------- */

@@ -91,11 +91,8 @@ quic_ns rt_worker_next_turn(rt_worker *worker);
 bool rt_worker_enter_gate(rt_worker *worker);
 void rt_worker_leave_gate(rt_worker *worker);
 
-/* worker_visit.c: between them only the worker's thread runs turns, except while it sleeps. */
-void rt_worker_shut_door(rt_worker *worker);
-void rt_worker_open_door(rt_worker *worker);
-/* ... and except while what was deferred runs, if the worker has nothing else to do. `next`: when it needs its
- * next turn; returns when that is now. */
+/* worker_visit.c: runs what was deferred, with the door open if the worker has nothing else to do. `next`: when it
+ * needs its next turn; returns when that is now. */
 quic_ns rt_worker_run_deferred(rt_worker *worker, quic_ns next);
 
 /* worker.c: makes `worker` (or NULL) what rt_worker_self answers on this thread; returns the one

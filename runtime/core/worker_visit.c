@@ -5,16 +5,6 @@
 #include "runtime/core/clock.h"
 #include "runtime/core/worker_internal.h"
 
-void rt_worker_shut_door(rt_worker *w)
-{
-    rt_io_shut_door(w->io);
-}
-
-void rt_worker_open_door(rt_worker *w)
-{
-    rt_io_open_door(w->io);
-}
-
 static void set_sleeps_until(rt_worker *w, quic_ns until)
 {
     __atomic_store_n(&w->sleeps_until, until, __ATOMIC_RELAXED);
@@ -111,14 +101,14 @@ quic_ns rt_worker_run_deferred(rt_worker *w, quic_ns next)
     const uint64_t visits = w->visits;
     if (open) {
         set_sleeps_until(w, next);
-        rt_worker_open_door(w);
+        rt_io_open_door(w->io);
     }
     for (uint32_t i = 0; i < w->deferred_count; i++) {
         w->deferred[i].fn(w->deferred[i].ctx);
     }
     w->deferred_count = 0;
     if (open) {
-        rt_worker_shut_door(w);
+        rt_io_shut_door(w->io);
         set_sleeps_until(w, 0);
     }
     /* A visitor's signal has not reached one that was awake: look again. */
