@@ -260,14 +260,15 @@ static void qs_on_crypto(qs_sock *s, const quring_event *ev)
 
 void qs_on_event(const quring_event *ev)
 {
-    qs_sock *s = (qs_sock *)ev->conn_ctx;
-    if (s == NULL) {
+    const uintptr_t number = (uintptr_t)ev->conn_ctx;
+    if ((number & 1) != 0) { /* no socket has it (yet): no address is odd */
+        if (ev->type == QURING_EV_HANDSHAKE_PENDING) {
+            qs_port_on_pending(number, ev->conn);
+        }
         return;
     }
-    if (s->kind == QS_KIND_PORT) {
-        if (ev->type == QURING_EV_HANDSHAKE_PENDING) {
-            qs_port_on_pending((qs_port *)ev->conn_ctx, ev->conn);
-        }
+    qs_sock *s = (qs_sock *)ev->conn_ctx;
+    if (s == NULL) {
         return;
     }
     if (ev->stream.handle != 0) {

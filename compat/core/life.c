@@ -19,7 +19,6 @@ qs_sock *qs_sock_new(int domain, int type, int protocol)
     if (s == NULL) {
         return NULL;
     }
-    s->kind = QS_KIND_SOCK;
     s->refs = 1;
     s->domain = domain;
     s->type = type;

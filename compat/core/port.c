@@ -14,8 +14,8 @@
 #define QS_ERROR_NO_ALPN 0x178u /* RFC 9001 8.1 no_application_protocol */
 
 struct qs_port {
-    qs_kind kind; /* first */
     struct qs_port *next;
+    uintptr_t number; /* what the engine calls it: qs_port_on_pending */
     quring_listener *listener;
     quring_addr addr;
     qs_sock *listening; /* sockets, by listen_next */
@@ -26,12 +26,12 @@ struct qs_port {
     bool is_shared; /* with other processes */
 };
 
-/* `admin` orders what changes ports and may wait for workers; `lists` guards who listens and the counts,
- * and is all that a worker takes. */
+/* `admin` orders what changes ports and may wait for workers; `lists` guards which there are, who listens and
+ * the counts, and is all that a worker takes. */
 static pthread_mutex_t qs_admin_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_mutex_t qs_lists_lock = PTHREAD_MUTEX_INITIALIZER;
-static qs_port *qs_ports;
-static qs_port *qs_ports_closed;
+static qs_port *qs_ports; /* changed with both locks: either is enough to look */
+static uintptr_t qs_port_last_number = 1;
 
 quring_listener *qs_port_listener(const qs_port *port)
 {
@@ -55,17 +55,16 @@ static void qs_ports_sweep(uint64_t now, const qs_port *keep)
         pthread_mutex_lock(&qs_lists_lock);
         bool old = port->refs == 0 && port != keep &&
                    (now - port->idle_since_ns > QS_PORT_GRACE_NS || ++idle > QS_IDLE_PORTS_MAX);
+        if (old) {
+            *at = port->next;
+        }
         pthread_mutex_unlock(&qs_lists_lock);
         if (!old) {
             at = &port->next;
             continue;
         }
-        *at = port->next;
         quring_listener_close(port->listener); /* its sockets stay while connections need them */
-        /* The engine's callbacks may still name the port: it is kept. */
-        port->listener = NULL;
-        port->next = qs_ports_closed;
-        qs_ports_closed = port;
+        free(port);
     }
 }
 
@@ -80,14 +79,14 @@ static int qs_port_make(qs_port **out, const quring_addr *addr, bool is_shared)
     if (port == NULL) {
         return -ENOMEM;
     }
-    port->kind = QS_KIND_PORT;
+    port->number = qs_port_last_number += 2;
     port->is_shared = is_shared;
     quring_listen_options options;
     quring_error err;
     memset(&options, 0, sizeof(options));
     options.local = *addr;
     options.on_event = qs_on_event;
-    options.ctx = port;
+    options.ctx = (void *)port->number;
     options.flags = QURING_LISTEN_EXTERNAL_TLS | QURING_LISTEN_PAUSED;
     options.flags |= is_shared ? QURING_LISTEN_SHARED : 0u;
     quring_status status = quring_listen(rt, &port->listener, &options, &err);
@@ -96,8 +95,10 @@ static int qs_port_make(qs_port **out, const quring_addr *addr, bool is_shared)
         return err.os_errno != 0 ? -err.os_errno : -qs_errno_of(status);
     }
     port->addr = quring_listener_local(port->listener);
+    pthread_mutex_lock(&qs_lists_lock);
     port->next = qs_ports;
     qs_ports = port;
+    pthread_mutex_unlock(&qs_lists_lock);
     *out = port;
     return 0;
 }
@@ -379,7 +380,7 @@ static qs_sock *qs_port_enqueue(qs_sock *listener, quring_conn conn,
     return s;
 }
 
-void qs_port_on_pending(qs_port *port, quring_conn conn)
+void qs_port_on_pending(uintptr_t number, quring_conn conn)
 {
     quring_client_hello hello;
     if (quring_handshake_client_hello(conn, &hello) != QURING_OK) {
@@ -387,8 +388,12 @@ void qs_port_on_pending(qs_port *port, quring_conn conn)
         return;
     }
     pthread_mutex_lock(&qs_lists_lock);
-    qs_sock *listener = qs_port_choose(port, &hello);
-    bool none_listens = port->listening == NULL;
+    qs_port *port = qs_ports;
+    while (port != NULL && port->number != number) {
+        port = port->next;
+    }
+    qs_sock *listener = port != NULL ? qs_port_choose(port, &hello) : NULL;
+    bool none_listens = port == NULL || port->listening == NULL;
     qs_sock *s = listener != NULL ? qs_port_enqueue(listener, conn, &hello) : NULL;
     pthread_mutex_unlock(&qs_lists_lock);
     if (s == NULL) {
@@ -405,5 +410,4 @@ void qs_ports_forked(void)
     pthread_mutex_init(&qs_admin_lock, NULL);
     pthread_mutex_init(&qs_lists_lock, NULL);
     qs_ports = NULL;
-    qs_ports_closed = NULL;
 }

@@ -62,8 +62,6 @@ enum {
     QS_MSG_ASYNC = 0x10000,
 };
 
-typedef enum qs_kind { QS_KIND_SOCK = 1, QS_KIND_PORT = 2 } qs_kind;
-
 typedef enum qs_state {
     QS_FRESH,
     QS_LISTENING,
@@ -225,7 +223,6 @@ struct qs_port;
 typedef struct qs_dgram qs_dgram;
 
 struct qs_sock {
-    qs_kind kind;  /* first */
     uint32_t refs; /* atomic: the front, the engine's connection, queues, and calls under way */
     int domain;
     int type;
@@ -441,8 +438,9 @@ void qs_port_unlisten(qs_sock *s);
 int qs_port_apply(qs_port *port);
 quring_listener *qs_port_listener(const qs_port *port);
 quring_addr qs_port_addr(const qs_port *port);
-/* On a worker: a client's first flight is there. */
-void qs_port_on_pending(qs_port *port, quring_conn conn);
+/* On a worker: a client's first flight is there. Ports have numbers, which are odd and never used again: a
+ * client whose ClientHello is not whole yet may outlive the port it knocked at. */
+void qs_port_on_pending(uintptr_t number, quring_conn conn);
 
 /* ---- events.c ----------------------------------------------------------------------------------------- */
 void qs_on_event(const quring_event *ev);

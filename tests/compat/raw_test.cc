@@ -163,6 +163,38 @@ TEST(Raw, C195_ParametersThatAreNone)
     }
 }
 
+/* Half a ClientHello has come when the port goes: the rest meets nobody, nor who listens elsewhere by then. */
+TEST(Raw, AClientHelloOutlivesItsPort)
+{
+    Fd listen_fd = listener();
+    Relay relay(name_of(listen_fd));
+    std::atomic<bool> answered{false};
+    relay.set_filter([&](bool to_server, std::string *) {
+        answered = answered || !to_server;
+        return true;
+    });
+    RawPair pair(relay.address(), std::move(listen_fd));
+    Raw client(pair.client, TLS_CIPHER_AES_GCM_128);
+    const std::string hello = client_hello(client.params());
+    ASSERT_GT(send_crypto(pair.client, QUIC_CRYPTO_INITIAL, hello.substr(0, 50)), 0);
+    for (int i = 0; i < 1000 && !answered; i++) {
+        usleep(10000);
+    }
+    ASSERT_TRUE(answered) << "the first half is acknowledged";
+    pair.listen.reset();
+    usleep(
+        3300000); /* ports stay for three seconds after their last socket; the next bind takes them back */
+    Fd other = listener();
+    ASSERT_GT(send_crypto(pair.client, QUIC_CRYPTO_INITIAL, hello.substr(50)), 0);
+    ASSERT_TRUE(poll_for(pair.client, POLLHUP));
+    uint32_t code = 0;
+    const std::string why = get_bytes(pair.client, QUIC_SOCKOPT_CONNECTION_CLOSE);
+    ASSERT_GE(why.size(), sizeof(code));
+    memcpy(&code, why.data(), sizeof(code));
+    EXPECT_EQ(2u, code) << "CONNECTION_REFUSED (RFC 9000 20.1)";
+    EXPECT_EQ(0, poll_now(other) & POLLIN);
+}
+
 TEST(Raw, C198_BuiltInOnTheOtherSide)
 {
     /* The client's script is no TLS: the built-in one refuses it with an alert, and both sides end. */
