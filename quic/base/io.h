@@ -28,6 +28,7 @@ typedef struct quic_tx_unit {
     uint32_t len;
     uint32_t seg_len;
     uint8_t ecn;
+    bool last;  /* the sender's own note: its connection has nothing more to send for now */
     bool alone; /* may be too long for the path: no other datagram is to share its fate */
     quic_path_addr path;
 } quic_tx_unit;

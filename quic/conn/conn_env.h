@@ -154,7 +154,8 @@ void quic_conn_recv_stateless_reset(quic_conn *conn, quic_ns now);
 void quic_conn_on_timeout(quic_conn *conn, quic_ns now);
 /* quic_conn_set_timer queues the connection at `at`, or takes it out for QUIC_NS_NEVER. */
 void quic_conn_set_timer(quic_conn *conn, quic_ns at);
-/* quic_conn_send fills `unit`; true when unit->len > 0. */
+/* quic_conn_send fills `unit`; true when unit->len > 0. With unit->last another call would find nothing to
+ * send, unless the connection is on env->dirty again. */
 bool quic_conn_send(quic_conn *conn, quic_tx_unit *unit, quic_ns now);
 /* quic_conn_next_timeout: the earliest of its deadlines. */
 quic_ns quic_conn_next_timeout(const quic_conn *conn, quic_ns now);

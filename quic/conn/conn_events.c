@@ -1,23 +1,16 @@
 /* What the application is told: flags per connection and per stream, turned into events when polled. */
 #include "quic/conn/conn_internal.h"
 
-/* In the order in which an application wants to hear of them; CLOSED is a stream's last word. */
-static const struct {
-    uint32_t bit;
-    quring_event_type type;
-} stream_events[] = {
-    {QUIC_STREAM_EV_OPENED, QURING_EV_STREAM_OPENED},
-    {QUIC_STREAM_EV_SIZE_KNOWN, QURING_EV_STREAM_SIZE_KNOWN},
-    {QUIC_STREAM_EV_READABLE, QURING_EV_STREAM_READABLE},
-    {QUIC_STREAM_EV_RESET, QURING_EV_STREAM_RESET},
-    {QUIC_STREAM_EV_STOPPED, QURING_EV_STREAM_STOPPED},
-    {QUIC_STREAM_EV_RELEASED, QURING_EV_STREAM_RELEASED},
-    {QUIC_STREAM_EV_WRITABLE, QURING_EV_STREAM_WRITABLE},
-    {QUIC_STREAM_EV_FINISHED, QURING_EV_STREAM_FINISHED},
-    {QUIC_STREAM_EV_RESET_ACKED, QURING_EV_STREAM_RESET_ACKED},
-    {QUIC_STREAM_EV_CLOSED, QURING_EV_STREAM_CLOSED},
+/* Of each bit of quic_stream.events, whose order is that in which an application wants to hear of them. */
+static const quring_event_type stream_events[] = {
+    QURING_EV_STREAM_OPENED,   QURING_EV_STREAM_SIZE_KNOWN, QURING_EV_STREAM_READABLE,
+    QURING_EV_STREAM_RESET,    QURING_EV_STREAM_STOPPED,    QURING_EV_STREAM_RELEASED,
+    QURING_EV_STREAM_WRITABLE, QURING_EV_STREAM_FINISHED,   QURING_EV_STREAM_RESET_ACKED,
+    QURING_EV_STREAM_CLOSED,
 };
-#define STREAM_EVENT_COUNT (sizeof(stream_events) / sizeof(stream_events[0]))
+_Static_assert(QUIC_STREAM_EV_CLOSED ==
+                   1u << (sizeof(stream_events) / sizeof(stream_events[0]) - 1),
+               "one type for each bit");
 
 static void fill_stream_event(quic_conn *conn, quic_stream *s, uint32_t bit, quring_event_type type,
                               quic_event *out)
@@ -57,19 +50,17 @@ static bool poll_stream_event(quic_conn *conn, quic_event *out)
     quic_list_node *node;
     while ((node = quic_list_front(&conn->event_streams)) != NULL) {
         quic_stream *s = QUIC_CONTAINER_OF(node, quic_stream, event_node);
-        for (size_t i = 0; i < STREAM_EVENT_COUNT && s->events != 0; i++) {
-            uint32_t bit = stream_events[i].bit;
-            if ((s->events & bit) == 0) {
-                continue;
-            }
-            s->events &= ~bit;
-            if (s->events == 0) {
-                quic_list_remove(node);
-            }
-            fill_stream_event(conn, s, bit, stream_events[i].type, out);
-            return true;
+        if (QUIC_UNLIKELY(s->events == 0)) {
+            quic_list_remove(node);
+            continue;
         }
-        quic_list_remove(node);
+        uint32_t bit = s->events & -s->events;
+        s->events &= ~bit;
+        if (s->events == 0) {
+            quic_list_remove(node);
+        }
+        fill_stream_event(conn, s, bit, stream_events[__builtin_ctz(bit)], out);
+        return true;
     }
     return false;
 }
@@ -153,6 +144,13 @@ bool quic_conn_poll_event(quic_conn *conn, quic_event *out, quic_ns now)
         return false;
     }
     out->conn = conn;
+    if (QUIC_LIKELY(conn->events == 0)) {
+        if (!poll_stream_event(conn, out)) {
+            quic_list_remove(&conn->events_node);
+            return false;
+        }
+        return true;
+    }
     if (take(conn, QUIC_CONN_EV_HS_PENDING, QURING_EV_HANDSHAKE_PENDING, out)) {
         return true;
     }

@@ -24,15 +24,15 @@ enum {
 };
 enum {
     QUIC_STREAM_EV_OPENED = 1u << 0,
-    QUIC_STREAM_EV_READABLE = 1u << 1,
-    QUIC_STREAM_EV_RESET = 1u << 2,
-    QUIC_STREAM_EV_STOPPED = 1u << 3,
-    QUIC_STREAM_EV_WRITABLE = 1u << 4,
+    QUIC_STREAM_EV_SIZE_KNOWN = 1u << 1,
+    QUIC_STREAM_EV_READABLE = 1u << 2,
+    QUIC_STREAM_EV_RESET = 1u << 3,
+    QUIC_STREAM_EV_STOPPED = 1u << 4,
     QUIC_STREAM_EV_RELEASED = 1u << 5,
-    QUIC_STREAM_EV_FINISHED = 1u << 6,
-    QUIC_STREAM_EV_CLOSED = 1u << 7,
-    QUIC_STREAM_EV_SIZE_KNOWN = 1u << 8,
-    QUIC_STREAM_EV_RESET_ACKED = 1u << 9,
+    QUIC_STREAM_EV_WRITABLE = 1u << 6,
+    QUIC_STREAM_EV_FINISHED = 1u << 7,
+    QUIC_STREAM_EV_RESET_ACKED = 1u << 8,
+    QUIC_STREAM_EV_CLOSED = 1u << 9, /* a stream's last word */
 };
 /* quic_stream.events_seen: what the application was told and has not used up. */
 #define QUIC_STREAM_TOLD_READABLE (1u << 0)

@@ -29,6 +29,7 @@ static void set_unit(quic_conn *conn, quic_tx_unit *unit, size_t len, size_t seg
     unit->len = (uint32_t)len;
     unit->seg_len = (uint32_t)seg_len;
     unit->ecn = conn->tx_ecn;
+    unit->last = false;
     unit->alone = false;
     unit->path = conn->path.addr;
     conn->bytes_sent += len;
@@ -267,6 +268,17 @@ static bool waits_for_window(quic_conn *conn, uint64_t train)
     return false;
 }
 
+/* After a packet that had room left: whether it took all there is, and more might have left had there been any. */
+static bool has_sent_all(quic_conn *conn, uint32_t size, quic_ns now)
+{
+    const quic_conn_space *app = &conn->spaces[QUIC_SPACE_APP];
+    return conn->handshake_confirmed && conn->path.validated && conn->move == NULL &&
+           !conn->trimmed && !conn->window_used_up && !quic_conn_has_app_work(conn) &&
+           app->probes == 0 && !quic_ack_tracker_due(&app->acks, now) &&
+           conn->recovery.in_flight_bytes + size <= conn->cc.cwnd_bytes &&
+           quic_pacer_budget(&conn->pacer, now) > 0 && !quic_mtu_is_due(&conn->mtu, now);
+}
+
 static bool send_app_train(quic_conn *conn, quic_tx_unit *unit, quic_ns now)
 {
     uint8_t *packets[TRAIN_MAX];
@@ -329,6 +341,11 @@ static bool send_app_train(quic_conn *conn, quic_tx_unit *unit, quic_ns now)
             break; /* a shorter one ends the train */
         }
     }
+    const bool last = len < (size_t)count * size && has_sent_all(conn, size, now);
+    if (last) {
+        quic_recovery_on_app_limited(&conn->recovery);
+        by = blocked_by(conn, true, true);
+    }
     note_blocked(conn, by, now);
     if (count == 0) {
         return false;
@@ -336,6 +353,7 @@ static bool send_app_train(quic_conn *conn, quic_tx_unit *unit, quic_ns now)
     size_t pn_off = 1 + quic_cid_peer_current(&conn->cids_peer)->len;
     quic_packet_protect_short(app->tx, packets, pn_lens, pn_off, count);
     set_unit(conn, unit, len, seg_len, count);
+    unit->last = last;
     quic_scheduler_end_train(&conn->scheduler);
     return true;
 }

@@ -111,7 +111,7 @@ static uint32_t recv_short_run(quic_endpoint *ep, quic_rx_unit *unit, uint32_t o
         recv_tiny(ep, unit, data, len, now);
         return len;
     }
-    quic_conn *conn = quic_cid_table_find(&ep->env.cids, data + 1, cid_len);
+    quic_conn *conn = quic_cid_table_find_hinted(&ep->env.cids, &ep->cid_hint, data + 1, cid_len);
     if (conn == NULL) {
         on_unknown_short(ep, unit, data, len, now);
         return len;

@@ -276,7 +276,11 @@ bool quic_endpoint_send(quic_endpoint *ep, quic_tx_unit *unit, quic_ns now)
             quic_conn_fetch(quic_conn_of_dirty(next));
         }
         if (quic_conn_send(conn, unit, now)) {
-            if (!quic_list_is_linked(node)) {
+            if (quic_list_is_linked(node)) {
+                /* it asks to be asked again */
+            } else if (unit->last) {
+                settle(ep, conn, now);
+            } else {
                 quic_list_push_back(&ep->env.dirty, node); /* others take their turn first */
             }
             ep->counters.datagrams_sent += (unit->len + unit->seg_len - 1) / unit->seg_len;

@@ -26,6 +26,11 @@ static uint32_t home_of(const quic_cid_table *table, const uint8_t *bytes, size_
     return (uint32_t)quic_siphash(table->key, bytes, len) & (table->cap - 1);
 }
 
+static inline bool holds(const quic_cid_slot *slot, const uint8_t *bytes, size_t len)
+{
+    return slot->len == len && memcmp(slot->bytes, bytes, len) == 0;
+}
+
 /* The slot that holds `bytes`, or the free slot where the search ended. Half of the slots are free,
  * so the walk ends. */
 static quic_cid_slot *locate(const quic_cid_table *table, const uint8_t *bytes, size_t len)
@@ -33,7 +38,7 @@ static quic_cid_slot *locate(const quic_cid_table *table, const uint8_t *bytes, 
     uint32_t i = home_of(table, bytes, len);
     for (;;) {
         quic_cid_slot *slot = &table->slots[i];
-        if (slot->value == NULL || (slot->len == len && memcmp(slot->bytes, bytes, len) == 0)) {
+        if (slot->value == NULL || holds(slot, bytes, len)) {
             return slot;
         }
         i = (i + 1) & (table->cap - 1);
@@ -117,4 +122,18 @@ void *quic_cid_table_find(const quic_cid_table *table, const uint8_t *bytes, siz
         return NULL;
     }
     return locate(table, bytes, len)->value;
+}
+
+void *quic_cid_table_find_hinted(const quic_cid_table *table, uint32_t *hint, const uint8_t *bytes,
+                                 size_t len)
+{
+    if (table->cap == 0 || len == 0 || len > QUIC_CID_LEN_MAX) {
+        return NULL;
+    }
+    const quic_cid_slot *slot = &table->slots[*hint & (table->cap - 1)];
+    if (!holds(slot, bytes, len)) { /* a free slot has no length */
+        slot = locate(table, bytes, len);
+        *hint = (uint32_t)(slot - table->slots);
+    }
+    return slot->value;
 }

@@ -45,6 +45,11 @@ void quic_cid_table_remove(quic_cid_table *table, const uint8_t *bytes, size_t l
 /* quic_cid_table_find returns the value or NULL; bytes longer than 20 or empty are never found. */
 void *quic_cid_table_find(const quic_cid_table *table, const uint8_t *bytes, size_t len);
 
+/* quic_cid_table_find_hinted is the same for who looks for the same bytes again and again: it looks first at slot
+ * *hint, where the last one was found (any value does), and hashes nothing when they are still there. */
+void *quic_cid_table_find_hinted(const quic_cid_table *table, uint32_t *hint, const uint8_t *bytes,
+                                 size_t len);
+
 #ifdef __cplusplus
 }
 #endif

@@ -44,24 +44,14 @@ void quic_recovery_deinit(quic_recovery *rec)
 }
 
 /* Ends the packet an iterator gave out last: its records were readable until now. */
-void quic_recovery_release(quic_recovery *rec)
+void quic_recovery_release_held(quic_recovery *rec)
 {
-    if (rec->held_pn == QUIC_PN_NONE) {
-        return;
-    }
     quic_recovery_space *sp = &rec->spaces[rec->held_space];
     quic_sent_packet *packet = quic_sent_map_find(&sp->map, rec->held_pn);
     rec->held_pn = QUIC_PN_NONE;
     if (packet != NULL) {
         quic_sent_map_free_packet(&sp->map, packet, rec->held_lo);
     }
-}
-
-void quic_recovery_hold(quic_recovery *rec, quic_space space, uint64_t pn, uint64_t run_lo)
-{
-    rec->held_space = space;
-    rec->held_pn = pn;
-    rec->held_lo = run_lo;
 }
 
 /* The packet counts no longer: the connection's share of what the map does on free and set_lost. */
@@ -286,7 +276,8 @@ quic_rc quic_recovery_ack_begin(quic_recovery *rec, quic_recovery_ack *ack, quic
 
 static void finish_range(quic_recovery_ack *ack)
 {
-    while (quic_recovery_ack_next(ack) != NULL) {
+    while (ack->range_left) {
+        (void)quic_recovery_ack_next(ack);
     }
 }
 

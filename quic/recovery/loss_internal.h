@@ -16,8 +16,20 @@ void quic_recovery_init_space(quic_recovery_space *sp);
 
 /* quic_recovery_hold marks `pn` as given out; quic_recovery_release ends it: its records were readable
  * until then. run_lo as in quic_sent_map_free_packet. */
-void quic_recovery_hold(quic_recovery *rec, quic_space space, uint64_t pn, uint64_t run_lo);
-void quic_recovery_release(quic_recovery *rec);
+static inline void quic_recovery_hold(quic_recovery *rec, quic_space space, uint64_t pn,
+                                      uint64_t run_lo)
+{
+    rec->held_space = space;
+    rec->held_pn = pn;
+    rec->held_lo = run_lo;
+}
+void quic_recovery_release_held(quic_recovery *rec);
+static inline void quic_recovery_release(quic_recovery *rec)
+{
+    if (rec->held_pn != QUIC_PN_NONE) {
+        quic_recovery_release_held(rec);
+    }
+}
 
 /* quic_recovery_leave takes `packet` out of the sums of the connection. */
 void quic_recovery_leave(quic_recovery *rec, quic_recovery_space *sp, quic_sent_packet *packet);

@@ -261,6 +261,9 @@ bool quic_sent_map_skip(quic_sent_map *map, uint64_t pn)
 
 bool quic_sent_map_has_skipped(const quic_sent_map *map, uint64_t lo, uint64_t hi)
 {
+    if (map->skip_count == 0 || lo > map->skips[(map->skip_count - 1) % QUIC_SENT_SKIPS_MAX]) {
+        return false; /* the usual case: behind the newest of them */
+    }
     uint32_t n = map->skip_count < QUIC_SENT_SKIPS_MAX ? map->skip_count : QUIC_SENT_SKIPS_MAX;
     for (uint32_t i = 0; i < n; i++) {
         if (map->skips[i] >= lo && map->skips[i] <= hi) {

@@ -23,7 +23,7 @@ BUDGETS = {
     "cost_send": 1260,    # packets into trains of 44
     "cost_recv": 898,     # one receive unit of 44
     "cost_read": 16,      # events, peek, consume
-    "cost_ack_send": 59,  # one ACK per train
+    "cost_ack_send": 50,  # one ACK per train
     "cost_ack_recv": 386, # and what it does at the sender
 }
 NOT_COUNTED = {"cost_send": ["free_seal"], "cost_recv": ["free_open"]}

@@ -37,6 +37,71 @@ TEST(Transfer, MovesAMegabyteBothWays)
     EXPECT_EQ(sim_inspect_check(net.server.ep), nullptr);
 }
 
+/* A stream has opened before it is readable, and closes when all else has been said. */
+TEST(Transfer, EventsOfAStreamComeInTheirOrder)
+{
+    Net net;
+    ASSERT_TRUE(net.handshake());
+    uint64_t id = net.write(net.client, "hello", true);
+    net.run_for(kS);
+    const auto told = [&](const Side &side) {
+        std::vector<quring_event_type> types;
+        for (const Seen &seen : side.events) {
+            if (seen.type >= QURING_EV_STREAM_OPENED && seen.stream_id == id) {
+                types.push_back(seen.type);
+            }
+        }
+        return types;
+    };
+    using Types = std::vector<quring_event_type>;
+    EXPECT_EQ(told(net.server),
+              (Types{QURING_EV_STREAM_OPENED, QURING_EV_STREAM_READABLE, QURING_EV_STREAM_CLOSED}));
+    EXPECT_EQ(told(net.client), (Types{QURING_EV_STREAM_FINISHED, QURING_EV_STREAM_CLOSED}));
+}
+
+/* Who has said all there is with one datagram is not asked for another, and its timer is set. */
+TEST(Transfer, AConnectionThatHasSaidAllIsNotAskedAgain)
+{
+    Net net;
+    ASSERT_TRUE(net.handshake());
+    net.run_for(100 * kMs);
+    std::vector<uint8_t> buf(65536);
+    for (size_t len : {10u, 20000u}) { /* 14 datagrams, one by one */
+        quic_stream *stream = nullptr;
+        size_t accepted = 0;
+        const std::string bytes = pattern(len, 1);
+        ASSERT_EQ(quic_conn_stream_open(net.client.conn, true, &stream), QUIC_OK);
+        ASSERT_EQ(quic_conn_stream_write(net.client.conn, stream,
+                                         reinterpret_cast<const uint8_t *>(bytes.data()), len,
+                                         QUIC_WRITE_FIN, &accepted),
+                  QUIC_OK);
+        ASSERT_EQ(accepted, len);
+        quic_tx_unit unit{};
+        unit.buf = buf.data();
+        unit.cap = 1200;
+        unit.seg_max = 1;
+        size_t left = len;
+        bool last = false;
+        while (quic_endpoint_send(net.client.ep, &unit, net.now)) {
+            EXPECT_FALSE(last);
+            last = unit.last;
+            left -= left < unit.len ? left : unit.len;
+            EXPECT_EQ(last, left == 0 && unit.len < 1200) << left;
+        }
+        if (len == 10) {
+            EXPECT_TRUE(last);
+        }
+        EXPECT_GT(quic_endpoint_next_timeout(net.client.ep), net.now);
+        EXPECT_LE(quic_endpoint_next_timeout(net.client.ep), net.now + kS); /* a probe's */
+        EXPECT_EQ(sim_inspect_check(net.client.ep), nullptr);
+        net.run_for(3 * kS); /* what left is lost: it is sent again */
+    }
+    EXPECT_EQ(net.server.streams.size(), 2u);
+    for (const auto &stream : net.server.streams) {
+        EXPECT_TRUE(stream.second.fin);
+    }
+}
+
 /* RFC 9002 7.7: bursts are small where nothing is known of the path, as large as it is known to absorb, and
  * small again once it has lost something. */
 TEST(Transfer, ABurstIsWhatThePathIsKnownToAbsorb)
