@@ -53,6 +53,11 @@ typedef struct quring_pingpong_options {
      * recv, which is the least there is */
     bool as_worker;
     quring_io_backend io;
+    /* Each datagram is one 1-RTT packet, sealed with AES-128-GCM by `aead`, with header protection, and opened:
+     * `bytes` (8..65480 then) are its payload, to which header and tag come. What a QUIC that cost nothing
+     * else would take */
+    bool sealed;
+    quring_aead aead;
     int32_t cpu_ask; /* -1: not pinned */
     int32_t cpu_answer;
     void (*on_round)(void *ctx,
@@ -63,8 +68,9 @@ typedef struct quring_pingpong_options {
 
 typedef struct quring_pingpong_result {
     uint64_t rounds;
-    uint64_t lost; /* not back within 200 ms */
+    uint64_t lost; /* not back within 200 ms, or it did not open */
     double seconds;
+    const char *aead; /* sealed: who did it; NULL: nobody */
     double cpu_ask_s;
     double cpu_answer_s;
 } quring_pingpong_result;

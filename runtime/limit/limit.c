@@ -49,13 +49,6 @@ static quring_status rt_limit_check(const quring_limit_options *o, quring_error 
     return status != QURING_OK ? status : rt_limit_check_cpu(o->cpu_recv, "cpu_recv", err);
 }
 
-static const quic_crypto *rt_limit_crypto(quring_aead aead)
-{
-    return aead == QURING_AEAD_BORINGSSL  ? quic_crypto_boringssl()
-           : aead == QURING_AEAD_IPSEC_MB ? quic_crypto_ipsec_mb()
-                                          : quic_crypto_best();
-}
-
 /* Tries a ring as the threads will need it; decides run->uring. */
 static quring_status rt_limit_choose_io(rt_limit_run *run, quring_error *err)
 {
@@ -76,8 +69,7 @@ static quring_status rt_limit_open(rt_limit_run *run, uint8_t *app[2], quring_er
 {
     const quic_crypto *crypto = rt_limit_crypto(run->options.aead);
     if (crypto == NULL) {
-        return rt_error_set(err, QURING_E_NOT_SUPPORTED,
-                            "ipsec-mb was asked for, but this build or CPU lacks it");
+        return rt_limit_no_crypto(err);
     }
     unsigned fit = RT_LIMIT_UDP_MAX / run->options.udp_payload_bytes;
     run->unit_packets = fit < RT_LIMIT_UNIT_MAX ? fit : RT_LIMIT_UNIT_MAX;

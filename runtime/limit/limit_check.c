@@ -19,3 +19,16 @@ quring_status rt_limit_check_cpu(int32_t cpu, const char *name, quring_error *er
     }
     return QURING_OK;
 }
+
+const quic_crypto *rt_limit_crypto(quring_aead aead)
+{
+    return aead == QURING_AEAD_BORINGSSL  ? quic_crypto_boringssl()
+           : aead == QURING_AEAD_IPSEC_MB ? quic_crypto_ipsec_mb()
+                                          : quic_crypto_best();
+}
+
+quring_status rt_limit_no_crypto(quring_error *err)
+{
+    return rt_error_set(err, QURING_E_NOT_SUPPORTED,
+                        "ipsec-mb was asked for, but this build or CPU lacks it");
+}

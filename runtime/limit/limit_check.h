@@ -2,7 +2,9 @@
 #ifndef RUNTIME_LIMIT_LIMIT_CHECK_H
 #define RUNTIME_LIMIT_LIMIT_CHECK_H
 
-#include "quring/base.h"
+#include "quring/config.h"
+
+#include "quic/crypto/crypto.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -15,6 +17,10 @@ extern "C" {
 /* rt_limit_check_cpu: `cpu` is -1 (not pinned) or one that this process may use; otherwise QURING_E_INVAL,
  * and *err names the field. */
 quring_status rt_limit_check_cpu(int32_t cpu, const char *name, quring_error *err);
+
+/* rt_limit_crypto gives what `aead` stands for; NULL: it is not there, as rt_limit_no_crypto says. */
+const quic_crypto *rt_limit_crypto(quring_aead aead);
+quring_status rt_limit_no_crypto(quring_error *err);
 
 #ifdef __cplusplus
 }

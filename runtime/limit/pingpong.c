@@ -12,16 +12,20 @@
 #include "runtime/limit/limit_io.h"
 #include "runtime/limit/limit_run.h"
 #include "runtime/limit/pingpong_io.h"
+#include "runtime/limit/pingpong_wire.h"
 #include "runtime/server/error.h"
 
 #define RT_PINGPONG_BYTES_DEFAULT 64u
 #define RT_PINGPONG_SOCKET_BUF    (256u << 10)
 #define RT_PINGPONG_LOOKS         64u /* polls between two looks at the clock */
+#define RT_PINGPONG_SEALED_MIN    8u
+#define RT_PINGPONG_SEALED_MAX    (RT_LIMIT_UDP_MAX - RT_LIMIT_OVERHEAD)
 
 typedef struct rt_pingpong_end {
     rt_limit_side side;
     rt_pingpong_io io; /* as_worker */
     uint8_t *buf;      /* otherwise, with side.fd */
+    rt_pingpong_wire wire;
 } rt_pingpong_end;
 
 typedef struct rt_pingpong {
@@ -32,6 +36,7 @@ typedef struct rt_pingpong {
     uint64_t rounds;
     uint64_t lost;
     uint64_t took_ns;
+    const char *aead;
 } rt_pingpong;
 
 void quring_pingpong_options_init(quring_pingpong_options *options)
@@ -51,12 +56,12 @@ static void rt_pingpong_fail(rt_pingpong *run, rt_pingpong_end *end, const char 
 }
 
 /* A plain poll. */
-static ssize_t rt_pingpong_poll(const rt_pingpong *run, const rt_pingpong_end *end)
+static ssize_t rt_pingpong_poll(const rt_pingpong_end *end, size_t room)
 {
     uint64_t until = rt_limit_now_ns() + RT_LIMIT_WAIT_NS;
     do {
         for (unsigned n = 0; n < RT_PINGPONG_LOOKS; n++) {
-            ssize_t len = recv(end->side.fd, end->buf, run->options.bytes, MSG_DONTWAIT);
+            ssize_t len = recv(end->side.fd, end->buf, room, MSG_DONTWAIT);
             if (len >= 0 || errno != EAGAIN) {
                 return len;
             }
@@ -70,23 +75,27 @@ static ssize_t rt_pingpong_poll(const rt_pingpong *run, const rt_pingpong_end *e
 static bool rt_pingpong_recv(rt_pingpong *run, rt_pingpong_end *end)
 {
     if (run->options.as_worker) {
-        return rt_pingpong_io_recv(&end->io, run->options.spin, RT_LIMIT_WAIT_NS) > 0;
+        return rt_pingpong_io_recv(&end->io, &end->wire, run->options.spin, RT_LIMIT_WAIT_NS) > 0;
     }
-    ssize_t len = run->options.spin ? rt_pingpong_poll(run, end)
-                                    : recv(end->side.fd, end->buf, run->options.bytes, 0);
+    size_t room = rt_pingpong_wire_len(&end->wire);
+    ssize_t len =
+        run->options.spin ? rt_pingpong_poll(end, room) : recv(end->side.fd, end->buf, room, 0);
     if (len < 0 && errno != EAGAIN && errno != EINTR) {
         rt_pingpong_fail(run, end, "recv", errno);
     }
-    return len > 0;
+    return len > 0 && rt_pingpong_wire_take(&end->wire, end->buf, (size_t)len);
 }
 
 static void rt_pingpong_send(rt_pingpong *run, rt_pingpong_end *end)
 {
     if (run->options.as_worker) {
-        if (!rt_pingpong_io_send(&end->io, run->options.bytes)) {
+        if (!rt_pingpong_io_send(&end->io, &end->wire)) {
             rt_pingpong_fail(run, end, "send", ENOBUFS);
         }
-    } else if (send(end->side.fd, end->buf, run->options.bytes, 0) < 0) {
+        return;
+    }
+    rt_pingpong_wire_fill(&end->wire, end->buf);
+    if (send(end->side.fd, end->buf, rt_pingpong_wire_len(&end->wire), 0) < 0) {
         rt_pingpong_fail(run, end, "send", errno);
     }
 }
@@ -124,11 +133,12 @@ static void *rt_pingpong_answer(void *ctx)
 static void rt_pingpong_drain(rt_pingpong *run)
 {
     if (run->options.as_worker) {
-        (void)rt_pingpong_io_recv(&run->ask.io, true, 1);
+        (void)rt_pingpong_io_recv(&run->ask.io, &run->ask.wire, true, 1);
         return;
     }
     for (unsigned n = 0; n < RT_PINGPONG_LOOKS; n++) {
-        if (recv(run->ask.side.fd, run->ask.buf, run->options.bytes, MSG_DONTWAIT) < 0) {
+        if (recv(run->ask.side.fd, run->ask.buf, rt_pingpong_wire_len(&run->ask.wire),
+                 MSG_DONTWAIT) < 0) {
             return;
         }
     }
@@ -199,6 +209,13 @@ static quring_status rt_pingpong_check(const quring_pingpong_options *o, quring_
         return rt_error_set(err, QURING_E_INVAL, "bytes is %u, allowed are 1..65507",
                             (unsigned)o->bytes);
     }
+    if (o->sealed && (o->bytes < RT_PINGPONG_SEALED_MIN || o->bytes > RT_PINGPONG_SEALED_MAX)) {
+        return rt_error_set(err, QURING_E_INVAL, "bytes is %u, allowed are 8..%u when sealed",
+                            (unsigned)o->bytes, RT_PINGPONG_SEALED_MAX);
+    }
+    if ((int)o->aead < QURING_AEAD_AUTO || (int)o->aead > QURING_AEAD_IPSEC_MB) {
+        return rt_error_set(err, QURING_E_INVAL, "aead is %d, allowed are 0..2", (int)o->aead);
+    }
     if (o->duration_ns == 0 || o->duration_ns > RT_LIMIT_DURATION_MAX) {
         return rt_error_set(err, QURING_E_INVAL, "duration_ns must be more than 0, at most a day");
     }
@@ -209,17 +226,36 @@ static quring_status rt_pingpong_check(const quring_pingpong_options *o, quring_
     return status != QURING_OK ? status : rt_limit_check_cpu(o->cpu_answer, "cpu_answer", err);
 }
 
+static quring_status rt_pingpong_open_wires(rt_pingpong *run, quring_error *err)
+{
+    const quic_crypto *crypto = run->options.sealed ? rt_limit_crypto(run->options.aead) : NULL;
+    if (run->options.sealed && crypto == NULL) {
+        return rt_limit_no_crypto(err);
+    }
+    run->aead = crypto != NULL ? crypto->name : NULL;
+    uint32_t bytes = run->options.bytes;
+    if (rt_pingpong_wire_init(&run->ask.wire, crypto, bytes, true) != QUIC_OK ||
+        rt_pingpong_wire_init(&run->answer.wire, crypto, bytes, false) != QUIC_OK) {
+        return rt_error_set(err, QURING_E_NOMEM, "cannot make packet protection keys");
+    }
+    return QURING_OK;
+}
+
 static quring_status rt_pingpong_open(rt_pingpong *run, quring_error *err)
 {
     int fds[2] = {-1, -1};
-    run->ask.buf = calloc(1, run->options.bytes);
-    run->answer.buf = calloc(1, run->options.bytes);
+    quring_status status = rt_pingpong_open_wires(run, err);
+    if (status != QURING_OK) {
+        return status;
+    }
+    const uint32_t len = rt_pingpong_wire_len(&run->ask.wire);
+    run->ask.buf = calloc(1, len);
+    run->answer.buf = calloc(1, len);
     if (run->ask.buf == NULL || run->answer.buf == NULL) {
         return rt_error_set(err, QURING_E_NOMEM, "no memory for two datagrams");
     }
-    int rc = run->options.as_worker
-                 ? rt_pingpong_io_bind(&run->ask.io, &run->answer.io)
-                 : rt_limit_socket_pair(fds, run->options.bytes, 1, RT_PINGPONG_SOCKET_BUF);
+    int rc = run->options.as_worker ? rt_pingpong_io_bind(&run->ask.io, &run->answer.io)
+                                    : rt_limit_socket_pair(fds, len, 1, RT_PINGPONG_SOCKET_BUF);
     run->ask.side.fd = fds[0];
     run->answer.side.fd = fds[1];
     return rc == 0
@@ -235,6 +271,7 @@ static void rt_pingpong_close(rt_pingpong *run)
             (void)close(ends[i]->side.fd);
         }
         rt_pingpong_io_close(&ends[i]->io);
+        rt_pingpong_wire_deinit(&ends[i]->wire);
         free(ends[i]->buf);
     }
 }
@@ -244,6 +281,7 @@ static void rt_pingpong_result(quring_pingpong_result *out, const rt_pingpong *r
     memset(out, 0, sizeof(*out));
     out->rounds = run->rounds;
     out->lost = run->lost;
+    out->aead = run->aead;
     out->seconds = (double)run->took_ns / 1e9;
     out->cpu_ask_s = run->ask.side.cpu_s;
     out->cpu_answer_s = run->answer.side.cpu_s;

@@ -63,13 +63,14 @@ void rt_pingpong_io_close(rt_pingpong_io *end)
     rt_udp_close(&end->sock);
 }
 
-bool rt_pingpong_io_send(rt_pingpong_io *end, uint32_t len)
+bool rt_pingpong_io_send(rt_pingpong_io *end, rt_pingpong_wire *wire)
 {
+    const uint32_t len = rt_pingpong_wire_len(wire);
     quic_tx_unit unit;
     if (!rt_io_tx_buf(end->io, &unit, len)) {
         return false;
     }
-    memset(unit.buf, 0, len);
+    rt_pingpong_wire_fill(wire, unit.buf);
     unit.len = len;
     unit.seg_len = len;
     unit.path = end->path;
@@ -77,25 +78,26 @@ bool rt_pingpong_io_send(rt_pingpong_io *end, uint32_t len)
     return true;
 }
 
-static uint32_t take(rt_io *io)
+static uint32_t take(rt_io *io, rt_pingpong_wire *wire)
 {
     quic_rx_unit unit;
     uint32_t count = 0;
     for (uint32_t n = 0; n < RX_UNITS_MAX && rt_io_next_rx(io, &unit); n++) {
-        count++;
+        count += rt_pingpong_wire_take(wire, unit.data, unit.len) ? 1 : 0;
     }
     rt_io_release_rx(io);
     return count;
 }
 
-uint32_t rt_pingpong_io_recv(rt_pingpong_io *end, bool spin, quic_ns wait_ns)
+uint32_t rt_pingpong_io_recv(rt_pingpong_io *end, rt_pingpong_wire *wire, bool spin,
+                             quic_ns wait_ns)
 {
     quic_ns now = rt_clock_now();
     quic_ns until = now + wait_ns;
     while (now < until) {
         unsigned found = rt_io_wait(end->io, now, spin ? 0 : until);
         if ((found & RT_IO_RX) != 0) {
-            return take(end->io);
+            return take(end->io, wire);
         }
         rt_cpu_relax();
         now = rt_clock_now();

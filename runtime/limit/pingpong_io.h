@@ -9,6 +9,7 @@
 
 #include "quic/base/types.h"
 #include "runtime/io/io.h"
+#include "runtime/limit/pingpong_wire.h"
 #include "runtime/udp/udp_socket.h"
 
 #ifdef __cplusplus
@@ -29,12 +30,13 @@ QUIC_NODISCARD int rt_pingpong_io_bind(rt_pingpong_io *ask, rt_pingpong_io *answ
 QUIC_NODISCARD int rt_pingpong_io_open(rt_pingpong_io *end, quring_io_backend backend);
 void rt_pingpong_io_close(rt_pingpong_io *end);
 
-/* rt_pingpong_io_send queues one datagram of `len` bytes; it leaves with the next recv. False without room. */
-bool rt_pingpong_io_send(rt_pingpong_io *end, uint32_t len);
+/* rt_pingpong_io_send queues one datagram; it leaves with the next recv. False without room. */
+bool rt_pingpong_io_send(rt_pingpong_io *end, rt_pingpong_wire *wire);
 
 /* rt_pingpong_io_recv waits until something has come, sleeping or polling, for at most `wait_ns`. Returns how
- * many datagrams came; they are thrown away. */
-uint32_t rt_pingpong_io_recv(rt_pingpong_io *end, bool spin, quic_ns wait_ns);
+ * many datagrams came that `wire` takes. */
+uint32_t rt_pingpong_io_recv(rt_pingpong_io *end, rt_pingpong_wire *wire, bool spin,
+                             quic_ns wait_ns);
 
 #ifdef __cplusplus
 }

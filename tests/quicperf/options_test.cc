@@ -102,6 +102,9 @@ TEST(Options, Spin)
     EXPECT_FALSE(Parse("limit --pingpong --req 0")->ok);
     EXPECT_FALSE(Parse("limit --pingpong --req 64K")->ok);
     EXPECT_TRUE(Parse("limit --pingpong --req 1")->ok);
+    EXPECT_TRUE(Parse("limit --pingpong --sealed")->options.sealed);
+    EXPECT_FALSE(Parse("limit --pingpong --sealed --req 7")->ok);
+    EXPECT_FALSE(Parse("limit --sealed")->ok);
 }
 
 TEST(Options, Priorities)

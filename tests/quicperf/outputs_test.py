@@ -60,11 +60,12 @@ class Json(unittest.TestCase):
             with open(path) as file:
                 self.assertEqual(self.judge(file.read())["mode"], "server")
         self.judge(quicperf("limit", "-t", "50ms", "--json", "-").stdout)
-        for more in [], ["--spin", "1", "--req", "1000"], ["--io", "epoll"]:
+        for more in [], ["--spin", "1", "--req", "1000"], ["--io", "epoll"], ["--sealed", "--aead", "boringssl"]:
             run = quicperf("limit", "--pingpong", "-t", "50ms", "--json", "-", *more)
             document = self.judge(run.stdout)
             self.assertGreater(document["summary"]["requests"], 0)
             self.assertGreater(document["latency_us"]["p50"], 0)
+            self.assertEqual(document["aead"], "boringssl" if "--sealed" in more else None)
             self.assertRegex(run.stderr, "pingpong: .*%s" % ("polling" if "--spin" in more else "sleeping"))
         demo = json.loads(quicperf("demo", "-t", "100ms", "--json", "-").stdout)
         for name in "down", "up", "rr":

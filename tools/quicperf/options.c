@@ -126,6 +126,8 @@ const qp_rule qp_rules[] = {
      "microseconds to poll before sleeping; auto: while it pays; default off"},
     {"--pingpong", NULL, QP_L, QP_FLAG, QP_AT(pingpong), 0, 0, NULL,
      "a UDP datagram there and back, sleeping or with --spin; with --io: waiting as workers do"},
+    {"--sealed", NULL, QP_L, QP_FLAG, QP_AT(sealed), 0, 0, NULL,
+     "--pingpong: each datagram is a packet, sealed and opened; --req is its payload then"},
     {"--window", NULL, QP_RUNS | QP_SOCK, QP_SIZE, QP_AT(window_bytes), 65536, 1ull << 32,
      "64K..4G", "largest receive window per stream (limit: bytes in flight)"},
     {"--loss", NULL, QP_C, QP_IMPAIR, QP_AT(impair), QP_IMPAIR_LOSS, 0, "0..100%[,RUN]",

@@ -117,6 +117,7 @@ typedef struct qp_options {
     bool no_gro;
     uint32_t spin_us;      /* QP_SPIN_AUTO: while it pays */
     bool pingpong;         /* limit */
+    bool sealed;           /* limit: --pingpong */
     uint64_t window_bytes; /* limit: bytes in flight; others: receive window cap; 0 = default */
 
     uint64_t duration_ns; /* 0: not given */

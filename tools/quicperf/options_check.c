@@ -83,6 +83,9 @@ bool qp_options_check(qp_parser *p)
         (o->request_bytes < 1 || o->request_bytes > 65507)) {
         return qp_wrong(p, "--pingpong takes --req 1..65507");
     }
+    if (o->sealed && (!o->pingpong || o->request_bytes < 8 || o->request_bytes > 65480)) {
+        return qp_wrong(p, "--sealed goes with --pingpong and --req 8..65480");
+    }
     if (o->bulk != 0 && o->mode != QP_MODE_RR && o->mode != QP_MODE_LATENCY) {
         return qp_wrong(p, "--bulk is for rr and latency, not %s", qp_mode_name(o->mode));
     }

@@ -119,6 +119,8 @@ static quring_status qp_pingpong_measure(qp_result *out, const qp_options *o, co
     options.spin = o->spin_us != 0;
     options.as_worker = o->io != QURING_IO_AUTO;
     options.io = (quring_io_backend)o->io;
+    options.sealed = o->sealed;
+    options.aead = (quring_aead)o->aead;
     options.cpu_ask = cpus[0];
     options.cpu_answer = cpus[1];
     options.on_round = qp_pingpong_round;
@@ -134,6 +136,7 @@ static quring_status qp_pingpong_measure(qp_result *out, const qp_options *o, co
                        o->io == QURING_IO_URING   ? "io_uring"
                        : o->io == QURING_IO_EPOLL ? "epoll"
                                                   : "syscalls");
+        (void)snprintf(out->aead, sizeof(out->aead), "%s", result.aead != NULL ? result.aead : "");
         out->cpu_local_s = result.cpu_ask_s;
         out->cpu_remote_s = result.cpu_answer_s;
     }
@@ -157,13 +160,14 @@ static int qp_run_pingpong(const qp_options *options, qp_json_file *file, qp_out
         qp_result_deinit(&result);
         return qp_limit_failed(file, &err, status);
     }
-    (void)fprintf(out->text,
-                  "pingpong: %.0f round trips per second  (%.2f s, %u bytes, %s, %s, lost %" PRIu64
-                  ", cpu %.2f s asking, %.2f s answering)\n",
-                  result.seconds > 0 ? (double)result.requests / result.seconds : 0, result.seconds,
-                  result.payload_bytes, result.backend,
-                  options->spin_us != 0 ? "polling" : "sleeping", result.lost_packets,
-                  result.cpu_local_s, result.cpu_remote_s);
+    (void)fprintf(
+        out->text,
+        "pingpong: %.0f round trips per second  (%.2f s, %u bytes, %s, %s, %s, lost %" PRIu64
+        ", cpu %.2f s asking, %.2f s answering)\n",
+        result.seconds > 0 ? (double)result.requests / result.seconds : 0, result.seconds,
+        result.payload_bytes, result.backend, options->spin_us != 0 ? "polling" : "sleeping",
+        options->sealed ? result.aead : "not encrypted", result.lost_packets, result.cpu_local_s,
+        result.cpu_remote_s);
     qp_report_latency(out, result.latency);
     bool ok = qp_report_write(file, &result);
     qp_result_deinit(&result);

@@ -107,14 +107,16 @@ quring_pingpong_options ShortPingPong()
 
 TEST(PingPong, TellsEachRoundWhetherItSleepsOrSpins)
 {
-    for (int how = 0; how < 6; how++) { // plain, io_uring, epoll
+    for (int how = 0; how < 12; how++) { // plain, io_uring, epoll; then sealed
         SCOPED_TRACE(how);
+        const bool sealed = how >= 6;
         uint64_t told[2] = {0, 0};
         quring_pingpong_options options = ShortPingPong();
         options.spin = how % 2 != 0;
-        options.bytes = options.spin ? 1 : 1200;
-        options.as_worker = how >= 2;
-        options.io = how < 4 ? QURING_IO_AUTO : QURING_IO_EPOLL;
+        options.sealed = sealed;
+        options.bytes = !options.spin ? 1200 : sealed ? 8 : 1;
+        options.as_worker = how % 6 >= 2;
+        options.io = how % 6 < 4 ? QURING_IO_AUTO : QURING_IO_EPOLL;
         options.ctx = told;
         options.on_round = [](void *ctx, uint64_t ns) {
             uint64_t *sums = static_cast<uint64_t *>(ctx);
@@ -127,6 +129,7 @@ TEST(PingPong, TellsEachRoundWhetherItSleepsOrSpins)
         EXPECT_GT(result.rounds, 0u);
         EXPECT_EQ(result.rounds, told[0]);
         EXPECT_EQ(result.lost, 0u);
+        EXPECT_EQ(result.aead != nullptr, sealed);
         EXPECT_GE(result.seconds, 0.1);
         EXPECT_LE(static_cast<double>(told[1]), result.seconds * 1e9);
         EXPECT_GT(result.cpu_ask_s, 0);
@@ -141,16 +144,19 @@ TEST(PingPong, NamesTheBadField)
     struct {
         const char *name;
         quring_pingpong_options options;
-    } cases[] = {{"bytes", ShortPingPong()},
-                 {"bytes", ShortPingPong()},
-                 {"duration_ns", ShortPingPong()},
-                 {"cpu_ask", ShortPingPong()},
-                 {"cpu_answer", ShortPingPong()}};
+    } cases[] = {{"bytes", ShortPingPong()},       {"bytes", ShortPingPong()},
+                 {"duration_ns", ShortPingPong()}, {"cpu_ask", ShortPingPong()},
+                 {"cpu_answer", ShortPingPong()},  {"bytes", ShortPingPong()},
+                 {"bytes", ShortPingPong()},       {"aead", ShortPingPong()}};
     cases[0].options.bytes = 0;
     cases[1].options.bytes = 65508;
     cases[2].options.duration_ns = 0;
     cases[3].options.cpu_ask = 100000;
     cases[4].options.cpu_answer = -2;
+    cases[5].options.sealed = cases[6].options.sealed = true;
+    cases[5].options.bytes = 7;
+    cases[6].options.bytes = 65481;
+    cases[7].options.aead = static_cast<quring_aead>(3);
     for (const auto &c : cases) {
         EXPECT_EQ(quring_pingpong_run(&result, &c.options, &err), QURING_E_INVAL);
         EXPECT_NE(std::string(err.message).find(c.name), std::string::npos) << err.message;
