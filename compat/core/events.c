@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "compat/core/attend.h"
 #include "compat/core/opts.h"
 
 #define QS_CLOSE_PATIENCE_NS QS_NS_PER_S /* without an acknowledgement, after close */
@@ -261,6 +262,7 @@ static void qs_on_crypto(qs_sock *s, const quring_event *ev)
 void qs_on_event(const quring_event *ev)
 {
     const uintptr_t number = (uintptr_t)ev->conn_ctx;
+    qs_attend_note(ev->conn_ctx);
     if ((number & 1) != 0) { /* no socket has it (yet): no address is odd */
         if (ev->type == QURING_EV_HANDSHAKE_PENDING) {
             qs_port_on_pending(number, ev->conn);

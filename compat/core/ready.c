@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "compat/core/attend.h"
 #include "compat/core/sock.h"
 
 #define QS_FILL_MAX   8  /* bytes that fill the smallest buffer, at most */
@@ -215,6 +216,7 @@ void qs_op_fix(qs_sock *s)
 
 void qs_op_fix_all(void)
 {
+    qs_attend_end_all();
     /* Those that come meanwhile are for the next time. */
     for (uint32_t left = __atomic_load_n(&qs_fix_count, __ATOMIC_RELAXED); left > 0; left--) {
         pthread_mutex_lock(&qs_fix_lock);

@@ -228,6 +228,7 @@ void qs_kick(qs_sock *s, uint32_t asked)
 void qs_visit(qs_sock *s)
 {
     s->visit_due = s->kick_due;
+    s->answer_due = true;
 }
 
 void qs_kick_post(qs_sock *s, bool visit)
@@ -244,6 +245,16 @@ void qs_kick_post(qs_sock *s, bool visit)
         qs_unlock(s);
         qs_unref(s);
     }
+}
+
+quring_status qs_attend_worker(const qs_sock *s, uint64_t ns, quring_check_fn done, void *ctx)
+{
+    return quring_attend(qs_the_runtime, s->worker, quring_now_ns() + ns, done, ctx);
+}
+
+void qs_recall_worker(uint32_t worker)
+{
+    (void)quring_recall(qs_the_runtime, worker);
 }
 
 void qs_runtime_forked(void)

@@ -235,7 +235,12 @@ struct qs_sock {
     uint8_t wake_due; /* QS_WAIT_*: qs_unlock wakes these */
     bool kick_due;    /* qs_unlock asks the worker, ... */
     bool visit_due;   /* ... or does its work while it sleeps */
-    uint8_t state;    /* qs_state */
+    bool
+        answer_due; /* little was sent, and is not answered yet; this and the next three: attend.c */
+    bool attends;   /* the last wait did the worker's work */
+    uint8_t attend_misses;
+    uint16_t attend_skips;
+    uint8_t state; /* qs_state */
     bool is_server;
     bool nonblock;
     bool bound;
@@ -360,6 +365,9 @@ int qs_call(uint32_t worker, void (*fn)(void *ctx), void *ctx);
  * calling thread does it if the worker sleeps. */
 void qs_kick_post(qs_sock *s, bool visit);
 void qs_visit(qs_sock *s);
+/* quring_attend and quring_recall, for attend.c. */
+quring_status qs_attend_worker(const qs_sock *s, uint64_t ns, quring_check_fn done, void *ctx);
+void qs_recall_worker(uint32_t worker);
 void qs_kick(qs_sock *s, uint32_t asked);
 uint64_t qs_now_ns(void);
 int qs_errno_of(quring_status status);

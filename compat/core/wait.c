@@ -6,7 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "compat/core/sock.h"
+#include "compat/core/attend.h"
 
 typedef struct qs_sleep {
     qs_sock *s;
@@ -75,6 +75,15 @@ int qs_wait(qs_sock *s, uint32_t what, uint64_t deadline_ns, const qs_hold *hold
         sleep.until.tv_nsec = (long)(deadline_ns % QS_NS_PER_S);
     }
     sleep.seen = s->seq;
+    /* A time limit is left to the kernel: with one, every handler ends the call. */
+    if (what == QS_WAIT_RX && !sleep.has_limit && qs_attend_pays(s)) {
+        int rc = qs_attend(s, sleep.seen);
+        if (rc != -EAGAIN) {
+            return rc;
+        }
+    } else {
+        qs_attend_end(s->worker);
+    }
     qs_count_waiter(s, what, 1);
     qs_unlock(s);
     int error = hold != NULL ? qs_sleep_cancellable(&sleep) : qs_sleep_now(&sleep);

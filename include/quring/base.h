@@ -44,6 +44,7 @@ enum {
         -10, /* this build, machine or peer lacks it (e.g. io_uring asked for, refused) */
     QURING_E_NAME = -11,      /* a host name or address text could not be turned into an address */
     QURING_E_TOO_LARGE = -12, /* more than a packet, or the buffer given, can hold */
+    QURING_E_INTERRUPTED = -13, /* a signal handler without SA_RESTART has run meanwhile */
 };
 
 QURING_EXPORT const char *quring_status_name(quring_status status);

@@ -179,10 +179,33 @@ QURING_EXPORT QURING_NODISCARD quring_status quring_post(quring_runtime *rt, uin
 QURING_EXPORT QURING_NODISCARD quring_status quring_visit(quring_runtime *rt, uint32_t worker,
                                                           quring_task_fn fn, void *ctx);
 
+/* quring_attend does the work of worker `worker` on the calling thread, while that one sleeps, until done(ctx)
+ * returns true or the time (of quring_now_ns) is until_ns. It is for who has asked a peer something and waits
+ * for the answer, which is soon to come: datagrams are received, events delivered and what they bring about sent
+ * by the thread that wants the answer, without another thread between it and the kernel. What quring_visit says
+ * of fn holds for the events' callbacks. done is asked at first, and whenever something may have changed; it may
+ * make no call of this library. What is posted, and timers, are still run by the worker itself, which for up to 0.3 ms after a call
+ * that was done leaves its sockets alone, for the next such call to find them (see quring_recall). Signals and the thread's
+ * cancellation wait: until_ns should be less than a millisecond away.
+ *
+ * Any thread but a worker. Returns QURING_OK: done. QURING_E_AGAIN: it is not, and the worker looks after its
+ * sockets again: the time is over, or there was nobody to stand in for (the worker is awake, or another thread
+ * attends already). QURING_E_INTERRUPTED: the same, and a signal handler without SA_RESTART has run. The others
+ * are those of quring_visit. */
+typedef bool (*quring_check_fn)(void *ctx);
+QURING_EXPORT QURING_NODISCARD quring_status quring_attend(quring_runtime *rt, uint32_t worker,
+                                                           uint64_t until_ns, quring_check_fn done,
+                                                           void *ctx);
+
+/* quring_recall ends what a quring_attend that was done leaves behind: the worker looks after its sockets again
+ * now. It costs next to nothing when there is nothing to end. Any thread. Returns QURING_OK; QURING_E_INVAL;
+ * QURING_E_STATE, as quring_visit. */
+QURING_EXPORT quring_status quring_recall(quring_runtime *rt, uint32_t worker);
+
 /* quring_defer runs fn(ctx) on the calling worker once its turn is over, when it would go to sleep: then other
  * threads can visit it. It is for waking such threads; fn may make no other call of this library. Returns
  * QURING_OK; QURING_E_AGAIN: it is not worth it, as there is more to do in this turn; QURING_E_INVAL;
- * QURING_E_THREAD (not on a worker, or in a visit). */
+ * QURING_E_THREAD (not on a worker, or in a visit or attendance). */
 QURING_EXPORT QURING_NODISCARD quring_status quring_defer(quring_task_fn fn, void *ctx);
 
 /* quring_timer runs fn(ctx) on the calling worker at `at_ns` of quring_now_ns or as soon after as

@@ -53,26 +53,37 @@ static void receive_of_group(rt_worker *w, quic_rx_unit *unit)
     }
 }
 
-static void receive(rt_worker *w)
+void rt_worker_receive_unit(rt_worker *w, quic_rx_unit *unit)
 {
-    quic_rx_unit unit;
-    for (uint32_t n = 0; n < RX_UNITS_MAX && rt_io_next_rx(w->io, &unit); n++) {
-        w->busy = true;
-        w->rx_units = n + 1;
-        /* A socket outside any group has no counterpart elsewhere. */
-        if (QUIC_LIKELY(w->groups[unit.path.socket] == 0)) {
-            quic_endpoint_recv(w->endpoint, &unit, w->now);
-        } else if (w->relays[unit.path.socket] == NULL) {
-            receive_of_group(w, &unit);
-        } else if ((w->inboxes >> unit.path.socket & 1) == 0) {
-            rt_worker_receive_shared(w, &unit);
-        } else {
-            rt_worker_receive_relayed(w, &unit);
-        }
+    w->rx_units++;
+    /* A socket outside any group has no counterpart elsewhere. */
+    if (QUIC_LIKELY(w->groups[unit->path.socket] == 0)) {
+        quic_endpoint_recv(w->endpoint, unit, w->now);
+    } else if (w->relays[unit->path.socket] == NULL) {
+        receive_of_group(w, unit);
+    } else if ((w->inboxes >> unit->path.socket & 1) == 0) {
+        rt_worker_receive_shared(w, unit);
+    } else {
+        rt_worker_receive_relayed(w, unit);
     }
+}
+
+void rt_worker_receive_done(rt_worker *w)
+{
     if (QUIC_UNLIKELY(w->batch.units > 0)) {
         rt_relay_flush(&w->batch, w->now);
     }
+}
+
+static void receive(rt_worker *w)
+{
+    quic_rx_unit unit;
+    w->rx_units = 0;
+    while (w->rx_units < RX_UNITS_MAX && rt_io_next_rx(w->io, &unit)) {
+        rt_worker_receive_unit(w, &unit);
+    }
+    w->busy = w->rx_units > 0;
+    rt_worker_receive_done(w);
     rt_io_release_rx(w->io);
 }
 
@@ -116,7 +127,7 @@ static void begin_stop(rt_worker *w)
     quic_endpoint_close_all(w->endpoint, w->stop_app_error, NULL);
 }
 
-static void dispatch(rt_worker *w)
+void rt_worker_dispatch(rt_worker *w)
 {
     quic_event event;
     for (uint32_t n = 0; n < EVENTS_MAX && quic_endpoint_poll_event(w->endpoint, &event, w->now);
@@ -177,15 +188,13 @@ quic_ns rt_worker_turn(rt_worker *w, quic_ns now)
         look_at_wall(w);
     }
     w->turns++;
-    w->busy = false;
-    w->rx_units = 0;
     quic_endpoint_set_now(w->endpoint, now); /* messages and timers use verbs */
     receive(w);
     report_failures(w);
     run_mail(w);
     run_timers(w);
     begin_stop(w);
-    dispatch(w);
+    rt_worker_dispatch(w);
     quic_ns next = rt_worker_finish_turn(w);
     (void)rt_worker_set_self(outer);
     return next;
@@ -199,7 +208,7 @@ bool rt_worker_is_finished(const rt_worker *w)
 
 /* ---- between turns ------------------------------------------------------------------------- */
 
-static bool has_orders(const rt_worker *w)
+bool rt_worker_has_orders(const rt_worker *w)
 {
     return !rt_mailbox_is_empty(w->mailbox) ||
            (!w->stopping && __atomic_load_n(&w->stop_asked, __ATOMIC_ACQUIRE) != 0);
@@ -210,7 +219,7 @@ static bool has_orders(const rt_worker *w)
 static bool look(rt_worker *w, quic_ns now)
 {
     unsigned news = RT_IO_RX | RT_IO_WAKE | (w->tx_blocked ? RT_IO_TX : 0u);
-    return (rt_io_wait(w->io, now, 0) & news) != 0 || has_orders(w);
+    return (rt_io_wait(w->io, now, 0) & news) != 0 || rt_worker_has_orders(w);
 }
 
 /* Polls until something comes or `until`; returns the time. *out_found tells which. */
@@ -244,7 +253,7 @@ static quic_ns sleep_until(rt_worker *w, bool *out_found, quic_ns now, quic_ns u
 {
     rt_wake *wake = rt_io_wake(w->io);
     rt_wake_prepare(wake);
-    bool orders = has_orders(w);
+    bool orders = rt_worker_has_orders(w);
     __atomic_store_n(&w->sleeps_until, until, __ATOMIC_RELAXED);
     *out_found = rt_io_wait(w->io, now, orders ? 0 : until) != 0 || orders;
     __atomic_store_n(&w->sleeps_until, 0, __ATOMIC_RELAXED);
@@ -276,6 +285,9 @@ static quic_ns idle(rt_worker *w, quic_ns next)
         return rt_clock_now();
     }
     quic_ns began = rt_clock_now();
+    if (QUIC_UNLIKELY(rt_worker_is_attended(w, began))) {
+        return rt_worker_park(w, began, next);
+    }
     quic_ns now = began;
     rt_spin_wait wait = {0};
     quic_ns window = w->busy ? rt_spin_window(&w->spin, now) : 0;
@@ -321,6 +333,7 @@ void rt_worker_run(rt_worker *w)
     rt_io_shut_door(w->io); /* from here on only this thread runs turns, except while it sleeps */
     for (;;) {
         quic_ns next = rt_worker_turn(w, now);
+        rt_worker_tell_attendant(w);
         if (w->deferred_count > 0) {
             next = rt_worker_run_deferred(w, next);
         }

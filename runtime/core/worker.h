@@ -23,10 +23,12 @@ extern "C" {
 typedef struct rt_worker rt_worker;
 struct rt_relay; /* runtime/core/relay.h */
 
-/* What the layer above is told, always on the worker's thread. */
+/* What the layer above is told, always on the worker's thread or on one that stands in for it. */
 typedef struct rt_worker_hooks {
     /* One event of the endpoint. */
     void (*on_event)(void *ctx, rt_worker *worker, const quic_event *event);
+    /* Another thread begins (or has ended) to run turns in the worker's place; may be NULL. */
+    void (*on_visit)(void *ctx, bool inside);
     /* The last call before the endpoint goes away; may be NULL. */
     void (*on_exit)(void *ctx, rt_worker *worker);
     void *ctx;
@@ -77,6 +79,18 @@ QUIC_NODISCARD quic_rc rt_worker_post(rt_worker *worker, rt_task_fn fn, void *ct
  * of the thread wait meanwhile. QUIC_OK; QUIC_E_AGAIN: the worker does not sleep, or queued sends have not
  * left: post; QUIC_E_STATE: it ended, or visits are not configured. */
 QUIC_NODISCARD quic_rc rt_worker_visit(rt_worker *worker, rt_task_fn fn, void *ctx);
+
+/* rt_worker_attend does a sleeping worker's work on the calling thread until done(ctx), which is asked with
+ * every right of the worker's thread, or until `until`: it receives, dispatches events and sends, and waits in
+ * between. What is posted, and the timers, stay with the worker's thread, which is parked meanwhile. Signals and
+ * cancellation of the thread wait. QUIC_OK: done. QUIC_E_AGAIN: not done; *out_interrupted tells whether a
+ * handler without SA_RESTART has run just now. QUIC_E_STATE: as for visits. */
+typedef bool (*rt_check_fn)(void *ctx);
+QUIC_NODISCARD quic_rc rt_worker_attend(rt_worker *worker, bool *out_interrupted, quic_ns until,
+                                        rt_check_fn done, void *ctx);
+
+/* rt_worker_recall: the worker, if parked, is no longer so, unless it is attended. Results as above. */
+quic_rc rt_worker_recall(rt_worker *worker);
 
 /* ---- on the worker ---------------------------------------------------------------------------- */
 

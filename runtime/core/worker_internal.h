@@ -1,5 +1,5 @@
 /* runtime/core/worker_internal.h: the worker's struct, and the seams between its files: worker.c (the
- * turn), worker_life.c (threads, posts, counters), worker_visit.c (other threads in its place),
+ * turn), worker_life.c (threads, posts, counters), worker_visit.c and worker_attend.c (other threads in its place),
  * worker_forward.c (units for other workers), worker_relay.c (units for other processes).
  *
  * Threads: `gate_users`, `gate_closed`, `stop_*`, `forwards_waiting`, `published` and `cpu_*` are
@@ -71,7 +71,10 @@ struct rt_worker {
     pthread_mutex_t door;
     quic_ns sleeps_until; /* atomic; door: the thread comes back by itself then; 0: it is awake */
     uint64_t visits;      /* door */
-    uint32_t rx_units;    /* received in this turn */
+    bool attended;        /* door: another thread waits for the sockets */
+    bool parked; /* atomic: the thread sleeps outside its back end meanwhile, but for moments */
+    quic_ns attended_until; /* atomic: ... and until then when it has left */
+    uint32_t rx_units;      /* received in this turn */
     uint32_t deferred_count;
     rt_mail deferred[RT_DEFERRED_MAX]; /* for when the turn is over */
     char why[RT_IO_WHY_BYTES];
@@ -82,6 +85,14 @@ struct rt_worker {
 
 /* worker.c: the thread's loop, until rt_worker_is_finished. */
 void rt_worker_run(rt_worker *worker);
+
+/* worker.c: parts of a turn. What arrived, one by one and then all of it; the events that came of it. */
+void rt_worker_receive_unit(rt_worker *worker, quic_rx_unit *unit);
+void rt_worker_receive_done(rt_worker *worker);
+void rt_worker_dispatch(rt_worker *worker);
+
+/* worker.c: whether something was posted, or the end is asked for. */
+bool rt_worker_has_orders(const rt_worker *worker);
 
 /* worker.c: the end of a turn: sends, publishes the counters, tells when the next turn is needed. */
 quic_ns rt_worker_finish_turn(rt_worker *worker);
@@ -94,6 +105,12 @@ void rt_worker_leave_gate(rt_worker *worker);
 /* worker_visit.c: runs what was deferred, with the door open if the worker has nothing else to do. `next`: when it
  * needs its next turn; returns when that is now. */
 quic_ns rt_worker_run_deferred(rt_worker *worker, quic_ns next);
+
+/* worker_attend.c: while another thread attends, and shortly after, the worker sleeps in rt_worker_park, until
+ * `next` at most; returns the time. rt_worker_tell_attendant: a turn is over that may be news to it. */
+bool rt_worker_is_attended(const rt_worker *worker, quic_ns now);
+quic_ns rt_worker_park(rt_worker *worker, quic_ns now, quic_ns next);
+void rt_worker_tell_attendant(rt_worker *worker);
 
 /* worker.c: makes `worker` (or NULL) what rt_worker_self answers on this thread; returns the one
  * before. */

@@ -1,51 +1,65 @@
-/* Other threads in the worker's place: see rt_worker_visit. */
-#include <pthread.h>
-#include <signal.h>
-
+/* Other threads in a sleeping worker's place, for one thing to do: see rt_worker_visit. */
 #include "runtime/core/clock.h"
-#include "runtime/core/worker_internal.h"
+#include "runtime/core/stack.h"
+#include "runtime/core/worker_guest.h"
 
-static void set_sleeps_until(rt_worker *w, quic_ns until)
+/* No turn takes more of a stack, a handshake in it included, sanitizers' frames excepted. */
+#define STACK_BYTES 131072u
+
+/* ---- any guest ---------------------------------------------------------------------------------- */
+
+bool rt_guest_may(const rt_worker *w)
 {
-    __atomic_store_n(&w->sleeps_until, until, __ATOMIC_RELAXED);
+    return (rt_worker_is_asleep(w) || rt_worker_is_parked(w)) && rt_stack_has(STACK_BYTES);
 }
 
-static bool is_asleep(const rt_worker *w)
-{
-    return __atomic_load_n(&w->sleeps_until, __ATOMIC_RELAXED) != 0;
-}
-
-/* ---- the visitor ------------------------------------------------------------------------------- */
-
-/* Whoever holds the door must come back from the visit: a handler might never return, or wait for the worker. */
-typedef struct visitor {
-    sigset_t signals;
-    int cancel;
-} visitor;
-
-static void hold_back(visitor *v)
+void rt_guest_begin(rt_guest *guest)
 {
     sigset_t all;
     (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &v->signals);
-    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &v->cancel);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &guest->signals);
+    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &guest->cancel);
 }
 
-static void let_go(const visitor *v)
+void rt_guest_end(const rt_guest *guest)
 {
-    (void)pthread_setcancelstate(v->cancel, NULL);
-    (void)pthread_sigmask(SIG_SETMASK, &v->signals, NULL);
+    (void)pthread_setcancelstate(guest->cancel, NULL);
+    (void)pthread_sigmask(SIG_SETMASK, &guest->signals, NULL);
 }
 
-/* Returns whether the worker has to be woken: for events, a nearer deadline, or what the back end owes. */
-static bool run_as(rt_worker *w, rt_task_fn fn, void *ctx)
+bool rt_guest_take_door(rt_worker *w)
+{
+    return rt_worker_is_parked(w) ? pthread_mutex_lock(&w->door) == 0
+                                  : rt_worker_is_asleep(w) && pthread_mutex_trylock(&w->door) == 0;
+}
+
+void rt_guest_give_door(rt_worker *w)
+{
+    (void)pthread_mutex_unlock(&w->door);
+}
+
+bool rt_guest_enter(rt_worker *w)
+{
+    return rt_worker_is_asleep(w) && rt_io_enter(w->io);
+}
+
+static void tell_inside(const rt_worker *w, bool inside)
+{
+    if (w->config.hooks.on_visit != NULL) {
+        w->config.hooks.on_visit(w->config.hooks.ctx, inside);
+    }
+}
+
+bool rt_guest_run(rt_worker *w, rt_task_fn fn, void *ctx)
 {
     rt_worker *outer = rt_worker_set_self(w);
     void *lent = rt_heap_lend(&w->heap);
     w->now = rt_clock_now();
     w->visits++;
     quic_endpoint_set_now(w->endpoint, w->now);
+    tell_inside(w, true);
     fn(ctx);
+    tell_inside(w, false);
     quic_ns next = rt_worker_finish_turn(w);
     bool owes = rt_io_leave(w->io);
     rt_heap_take_back(&w->heap, lent);
@@ -53,23 +67,25 @@ static bool run_as(rt_worker *w, rt_task_fn fn, void *ctx)
     return owes || next < w->sleeps_until;
 }
 
+/* ---- the visitor ------------------------------------------------------------------------------- */
+
 static quic_rc visit(rt_worker *w, rt_task_fn fn, void *ctx)
 {
-    visitor v;
-    hold_back(&v);
+    rt_guest guest;
+    rt_guest_begin(&guest);
     quic_rc rc = QUIC_E_AGAIN;
     bool wake = false;
-    if (pthread_mutex_trylock(&w->door) == 0) {
-        if (is_asleep(w) && rt_io_enter(w->io)) {
-            wake = run_as(w, fn, ctx);
+    if (rt_guest_take_door(w)) {
+        if (rt_guest_enter(w)) {
+            wake = rt_guest_run(w, fn, ctx);
             rc = QUIC_OK;
         }
-        (void)pthread_mutex_unlock(&w->door);
+        rt_guest_give_door(w);
     }
     if (wake) {
         rt_wake_signal(rt_io_wake(w->io));
     }
-    let_go(&v);
+    rt_guest_end(&guest);
     return rc;
 }
 
@@ -78,7 +94,7 @@ quic_rc rt_worker_visit(rt_worker *w, rt_task_fn fn, void *ctx)
     if (!w->config.visits || !rt_worker_enter_gate(w)) {
         return QUIC_E_STATE;
     }
-    quic_rc rc = is_asleep(w) ? visit(w, fn, ctx) : QUIC_E_AGAIN;
+    quic_rc rc = rt_guest_may(w) ? visit(w, fn, ctx) : QUIC_E_AGAIN;
     rt_worker_leave_gate(w);
     return rc;
 }
@@ -100,7 +116,7 @@ quic_ns rt_worker_run_deferred(rt_worker *w, quic_ns next)
     const bool open = next != 0;
     const uint64_t visits = w->visits;
     if (open) {
-        set_sleeps_until(w, next);
+        rt_worker_set_sleeps_until(w, next);
         rt_io_open_door(w->io);
     }
     for (uint32_t i = 0; i < w->deferred_count; i++) {
@@ -109,7 +125,7 @@ quic_ns rt_worker_run_deferred(rt_worker *w, quic_ns next)
     w->deferred_count = 0;
     if (open) {
         rt_io_shut_door(w->io);
-        set_sleeps_until(w, 0);
+        rt_worker_set_sleeps_until(w, 0);
     }
     /* A visitor's signal has not reached one that was awake: look again. */
     return w->visits == visits ? next : rt_worker_next_turn(w);

@@ -67,6 +67,8 @@ enum {
 };
 
 typedef struct rt_io rt_io;
+struct rt_io_sock;  /* runtime/io/io_sock.h */
+struct rt_io_guest; /* runtime/io/io_guest.h */
 
 typedef struct rt_io_ops {
     const char *name; /* "io_uring", "epoll", "sim" */
@@ -81,6 +83,7 @@ typedef struct rt_io_ops {
     unsigned (*wait)(rt_io *io, quic_ns now, quic_ns deadline);
     bool (*enter)(rt_io *io);
     bool (*leave)(rt_io *io);
+    struct rt_io_sock *(*socks)(rt_io *io, uint32_t *out_count); /* by index; for io_guest.h */
 } rt_io_ops;
 
 /* The head of every back end. */
@@ -90,9 +93,10 @@ struct rt_io {
     rt_io_stats stats;
     rt_io_failure failures[RT_IO_FAILURES_MAX];
     uint32_t failure_count;
-    bool gso;              /* as configured */
-    bool visited;          /* between rt_io_enter and rt_io_leave */
-    pthread_mutex_t *door; /* NULL: no visits */
+    bool gso;                  /* as configured */
+    bool visited;              /* between rt_io_enter and rt_io_leave */
+    pthread_mutex_t *door;     /* NULL: no visits */
+    struct rt_io_guest *guest; /* NULL: there never was one */
 };
 
 /* rt_io_destroy closes every socket, and frees. Unsent data is lost. io may be NULL. */

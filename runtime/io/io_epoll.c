@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "quic/base/check.h"
+#include "runtime/io/io_guest.h"
 #include "runtime/io/io_sock.h"
 #include "runtime/io/tx_arena.h"
 #include "runtime/udp/own_fd.h"
@@ -387,6 +388,12 @@ static bool epoll_leave(rt_io *io)
     return false; /* epoll was told itself */
 }
 
+static rt_io_sock *epoll_socks(rt_io *io, uint32_t *out_count)
+{
+    *out_count = of(io)->sock_count;
+    return of(io)->socks;
+}
+
 /* ---- life ---------------------------------------------------------------------------------- */
 
 static void epoll_destroy(rt_io *io)
@@ -401,6 +408,7 @@ static void epoll_destroy(rt_io *io)
         rt_fd_close(e->epoll_fd);
     }
     rt_wake_deinit(&io->wake);
+    rt_io_guest_destroy(io->guest);
     rt_tx_arena_deinit(&e->tx);
     free(e->rx_mem);
     free(e->rx);
@@ -421,6 +429,7 @@ static const rt_io_ops epoll_ops = {
     .wait = epoll_io_wait,
     .enter = epoll_enter,
     .leave = epoll_leave,
+    .socks = epoll_socks,
 };
 
 static bool make_rx(rt_io_epoll *e, uint32_t count)

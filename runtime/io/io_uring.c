@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "quic/base/check.h"
+#include "runtime/io/io_guest.h"
 #include "runtime/io/uring_internal.h"
 
 /* While sends are on their way the sleep is cut into pieces this long; see sleep_until. */
@@ -54,6 +55,11 @@ static void arm_wake(rt_uring *u)
 
 /* ---- sockets ------------------------------------------------------------------------------- */
 
+static int register_file(rt_uring *u, uint32_t index, int fd)
+{
+    return io_uring_register_files_update(&u->ring, index, &fd, 1);
+}
+
 static int uring_add_socket(rt_io *io, const rt_udp_socket *udp, uint32_t *out_index)
 {
     rt_uring *u = rt_uring_of(io);
@@ -64,9 +70,10 @@ static int uring_add_socket(rt_io *io, const rt_udp_socket *udp, uint32_t *out_i
     if (index == RT_IO_SOCKETS_MAX) {
         return -ENOSPC;
     }
-    if (u->fixed_files) {
-        int fd = udp->fd;
-        int rc = io_uring_register_files_update(&u->ring, index, &fd, 1);
+    if (u->fixed_files && io->visited) {
+        u->owed_files |= 1ull << index;
+    } else if (u->fixed_files) {
+        int rc = register_file(u, index, udp->fd);
         if (rc < 0) {
             return rc;
         }
@@ -86,8 +93,7 @@ static void close_if_quiet(rt_uring *u, uint32_t index)
         return;
     }
     if (u->fixed_files) {
-        int none = -1;
-        (void)io_uring_register_files_update(&u->ring, index, &none, 1);
+        (void)register_file(u, index, -1);
     }
     rt_udp_close(&sock->udp);
     sock->closing = false;
@@ -101,6 +107,19 @@ static void cancel(rt_uring *u, uint32_t kind, uint32_t index)
     io_uring_sqe_set_data64(sqe, rt_uring_name(RT_URING_KIND_CANCEL, index));
 }
 
+static void cancel_all(rt_uring *u, uint32_t index)
+{
+    const rt_io_sock *sock = &u->socks[index];
+    if (sock->rx_armed) {
+        cancel(u, RT_URING_KIND_RX, index);
+    }
+    if (sock->poll_armed) {
+        cancel(u, RT_URING_KIND_POLLOUT, index);
+    }
+    rt_uring_submit(u);
+    close_if_quiet(u, index);
+}
+
 static void uring_remove_socket(rt_io *io, uint32_t index)
 {
     rt_uring *u = rt_uring_of(io);
@@ -111,14 +130,28 @@ static void uring_remove_socket(rt_io *io, uint32_t index)
     sock->closing = true;
     rt_uring_tx_drop_backlog(u, index);
     rt_uring_rx_forget(u, index);
-    if (sock->rx_armed) {
-        cancel(u, RT_URING_KIND_RX, index);
+    u->owed_files &= ~(1ull << index);
+    if (u->base.visited) {
+        u->owed_cancels |= 1ull << index;
+        return;
     }
-    if (sock->poll_armed) {
-        cancel(u, RT_URING_KIND_POLLOUT, index);
+    cancel_all(u, index);
+}
+
+/* What a visitor left to the thread the ring belongs to. */
+static void pay_owed(rt_uring *u)
+{
+    for (uint64_t files = u->owed_files; QUIC_UNLIKELY(files != 0); files &= files - 1) {
+        uint32_t index = (uint32_t)__builtin_ctzll(files);
+        if (register_file(u, index, u->socks[index].udp.fd) >= 0) {
+            u->owed_files &= ~(1ull << index);
+        }
     }
-    rt_uring_submit(u);
-    close_if_quiet(u, index);
+    while (QUIC_UNLIKELY(u->owed_cancels != 0)) {
+        uint32_t index = (uint32_t)__builtin_ctzll(u->owed_cancels);
+        u->owed_cancels &= u->owed_cancels - 1;
+        cancel_all(u, index);
+    }
 }
 
 /* ---- completions --------------------------------------------------------------------------- */
@@ -236,6 +269,7 @@ static void uring_flush(rt_io *io)
 static unsigned uring_wait(rt_io *io, quic_ns now, quic_ns deadline)
 {
     rt_uring *u = rt_uring_of(io);
+    pay_owed(u);
     arm_wake(u);
     rt_uring_rx_arm(u);
     rt_uring_tx_arm_owed(u);
@@ -253,6 +287,12 @@ static unsigned uring_wait(rt_io *io, quic_ns now, quic_ns deadline)
 
 /* ---- visits -------------------------------------------------------------------------------- */
 
+static rt_io_sock *uring_socks(rt_io *io, uint32_t *out_count)
+{
+    *out_count = rt_uring_of(io)->sock_count;
+    return rt_uring_of(io)->socks;
+}
+
 /* Only the owner's thread may submit to the ring. The kernel moves the head once it has issued what was
  * submitted, and sends are over with that. */
 static bool uring_enter(rt_io *io)
@@ -263,7 +303,8 @@ static bool uring_enter(rt_io *io)
 
 static bool uring_leave(rt_io *io)
 {
-    return rt_uring_of(io)->owed_polls != 0;
+    const rt_uring *u = rt_uring_of(io);
+    return (u->owed_polls | u->owed_cancels | u->owed_files) != 0;
 }
 
 /* ---- life ---------------------------------------------------------------------------------- */
@@ -311,9 +352,11 @@ static void uring_destroy(rt_io *io)
 {
     rt_uring *u = rt_uring_of(io);
     if (u->ring_ready) {
+        pay_owed(u);
         close_all(u);
     }
     rt_uring_teardown(u);
+    rt_io_guest_destroy(io->guest);
     free(u);
 }
 
@@ -330,6 +373,7 @@ static const rt_io_ops uring_ops = {
     .wait = uring_wait,
     .enter = uring_enter,
     .leave = uring_leave,
+    .socks = uring_socks,
 };
 
 int rt_io_uring_create(rt_io **out, const rt_io_config *config)

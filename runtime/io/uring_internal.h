@@ -42,11 +42,13 @@ typedef struct rt_uring {
     bool taskrun_flag; /* the ring says when a poll is worth a system call */
     bool fixed_files;
     bool wake_armed;
-    bool tx_starved;     /* rt_io_tx_buf had nothing: the next completion is news */
-    bool rearm;          /* some socket's receive has to be armed */
-    uint64_t owed_polls; /* sockets a visitor's send could not leave at, by bit */
-    uint32_t tx_pending; /* sends given to the ring and not reaped */
-    uint32_t tx_open;    /* the last of them while the kernel has not seen it, or RT_TX_OP_NONE */
+    bool tx_starved;       /* rt_io_tx_buf had nothing: the next completion is news */
+    bool rearm;            /* some socket's receive has to be armed */
+    uint64_t owed_polls;   /* sockets a visitor's send could not leave at, by bit */
+    uint64_t owed_cancels; /* ... that a visitor removed */
+    uint64_t owed_files;   /* ... that a visitor added: the ring does not know them yet */
+    uint32_t tx_pending;   /* sends given to the ring and not reaped */
+    uint32_t tx_open;      /* the last of them while the kernel has not seen it, or RT_TX_OP_NONE */
     uint64_t wake_value;
     uint32_t sock_count; /* highest index ever used + 1 */
 

@@ -14,22 +14,6 @@ quring_status quring_post(quring_runtime *rt, uint32_t worker, quring_task_fn fn
     return rt_status_of(rt_worker_post(rt->workers[worker], fn, ctx));
 }
 
-typedef struct rt_visit {
-    rt_local *local;
-    quring_task_fn fn;
-    void *ctx;
-} rt_visit;
-
-static void rt_visit_run(void *ctx)
-{
-    const rt_visit *visit = (const rt_visit *)ctx;
-    rt_local_self = visit->local;
-    visit->local->visited = true;
-    visit->fn(visit->ctx);
-    visit->local->visited = false;
-    rt_local_self = NULL;
-}
-
 quring_status quring_visit(quring_runtime *rt, uint32_t worker, quring_task_fn fn, void *ctx)
 {
     if (rt == NULL || fn == NULL || worker >= rt->config.workers) {
@@ -38,14 +22,35 @@ quring_status quring_visit(quring_runtime *rt, uint32_t worker, quring_task_fn f
     if (rt_local_self != NULL) {
         return QURING_E_THREAD;
     }
-    rt_visit visit = {&rt->locals[worker], fn, ctx};
-    return rt_status_of(rt_worker_visit(rt->workers[worker], rt_visit_run, &visit));
+    return rt_status_of(rt_worker_visit(rt->workers[worker], fn, ctx));
+}
+
+quring_status quring_attend(quring_runtime *rt, uint32_t worker, uint64_t until_ns,
+                            quring_check_fn done, void *ctx)
+{
+    if (rt == NULL || done == NULL || worker >= rt->config.workers) {
+        return QURING_E_INVAL;
+    }
+    if (rt_local_self != NULL) {
+        return QURING_E_THREAD;
+    }
+    bool interrupted = false;
+    quic_rc rc = rt_worker_attend(rt->workers[worker], &interrupted, until_ns, done, ctx);
+    return interrupted ? QURING_E_INTERRUPTED : rt_status_of(rc);
+}
+
+quring_status quring_recall(quring_runtime *rt, uint32_t worker)
+{
+    if (rt == NULL || worker >= rt->config.workers) {
+        return QURING_E_INVAL;
+    }
+    return rt_status_of(rt_worker_recall(rt->workers[worker]));
 }
 
 quring_status quring_defer(quring_task_fn fn, void *ctx)
 {
     const rt_local *local = rt_local_self;
-    if (local == NULL || local->visited) {
+    if (local == NULL || rt_local_stands_in) {
         return QURING_E_THREAD;
     }
     if (fn == NULL) {

@@ -390,7 +390,7 @@ quring_status quring_connect(quring_conn *out, const quring_connect_options *opt
 {
     rt_error_clear(err);
     rt_local *local = rt_local_self;
-    if (local == NULL || local->visited) {
+    if (local == NULL || rt_local_stands_in) {
         return rt_error_set(err, QURING_E_THREAD,
                             "quring_connect belongs on a worker: see quring_post");
     }

@@ -3,6 +3,7 @@
 #include <stdatomic.h>
 
 __thread rt_local *rt_local_self __attribute__((tls_model("initial-exec"))) = NULL;
+__thread bool rt_local_stands_in = false;
 
 /* 0: free, otherwise worker index + 1. The only mutable global of the runtime: handles have to be
  * told apart over all runtimes of the process. */

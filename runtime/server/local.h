@@ -33,7 +33,6 @@ typedef struct rt_local {
     uint32_t tag;   /* the top byte of public handles, 1..255 */
     struct quring_runtime *rt;
     struct rt_worker *worker;
-    bool visited;                              /* the thread is not the worker's: quring_visit */
     struct rt_listen_slot *listen_slots;       /* present and closing listeners */
     struct rt_connect_socket *connect_sockets; /* of clients */
     struct rt_connect_owner *connect_owners;
@@ -46,6 +45,8 @@ typedef struct rt_local {
 
 /* The calling thread's, NULL on any thread that is no worker. Initial-exec: one load, no call. */
 extern __thread rt_local *rt_local_self __attribute__((tls_model("initial-exec")));
+/* ... and whether the thread only stands in for that worker: quring_visit, quring_attend. */
+extern __thread bool rt_local_stands_in;
 
 /* rt_tag_acquire gives a tag for a worker with this index; 0 when all 255 are taken (then handles of
  * that worker cannot be told apart from nobody's: the caller fails). rt_tag_release gives it back;

@@ -37,7 +37,7 @@ quring_status quring_conn_migrate(quring_conn conn, const quring_addr *local)
     if (status != QURING_OK) {
         return status;
     }
-    if (rt_local_self->visited) {
+    if (rt_local_stands_in) {
         return QURING_E_THREAD; /* sockets are opened by the worker's thread only */
     }
     if (local != NULL && !rt_addr_is_usable(local)) {

@@ -28,6 +28,12 @@ static void rt_hook_event(void *ctx, rt_worker *worker, const quic_event *event)
     rt_dispatch_event(local, event);
 }
 
+static void rt_hook_visit(void *ctx, bool inside)
+{
+    rt_local_self = inside ? (rt_local *)ctx : NULL;
+    rt_local_stands_in = inside;
+}
+
 static void rt_hook_exit(void *ctx, rt_worker *worker)
 {
     (void)worker;
@@ -244,6 +250,7 @@ static quring_status rt_runtime_make_worker(quring_runtime *rt, uint32_t index, 
     wc.endpoint.cc = rt->config.cc;
     wc.endpoint.pacing = rt->config.pacing;
     wc.hooks.on_event = rt_hook_event;
+    wc.hooks.on_visit = rt_hook_visit;
     wc.hooks.on_exit = rt_hook_exit;
     wc.hooks.ctx = local;
     rt->workers[index] = rt_worker_create(&wc);

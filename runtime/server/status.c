@@ -27,6 +27,8 @@ static const rt_status_entry rt_status_table[] = {
     {QURING_E_NAME, "QURING_E_NAME", "The text could not be turned into an address."},
     {QURING_E_TOO_LARGE, "QURING_E_TOO_LARGE",
      "It is larger than a packet, or the buffer given, can hold."},
+    {QURING_E_INTERRUPTED, "QURING_E_INTERRUPTED",
+     "A signal handler without SA_RESTART has run meanwhile."},
 };
 
 /* Codes are 0, -1, -2 ... in the order of the table, so the index is the negated code. */
