@@ -250,18 +250,25 @@ static quic_blocked_by blocked_by(const quic_conn *conn, bool may_elicit, bool w
                                        : QUIC_BLOCKED_BY_NOTHING;
 }
 
-/* On a near path a window that was used up opens again for a train, not for the packet or two that an
- * acknowledgement makes room for: a round trip there is too short to be missed, and trains that were short
- * once would stay short. Only while one stream alone can fill the train, nothing is lost and something is in
- * flight, so that acknowledgements are under way. */
+/* Where a path is near, or known to absorb a train (RFC 9002 7.7), what may leave is held back until it is a
+ * train: what an acknowledgement or a little credit allows at once would leave in trains that are short, and
+ * stay short. A round trip there is too short to be missed. Only what more of one stream's data can fill waits,
+ * with nothing lost, nothing else to say and something in flight, so that an answer is under way. */
+static bool may_wait(const quic_conn *conn, const quic_stream *s, uint64_t train)
+{
+    return (conn->pacer.near || conn->pacer.known_bytes >= train) &&
+           conn->recovery.in_flight_bytes > 0 && conn->pending == 0 &&
+           quic_list_is_empty(&conn->ctrl_streams) && s != NULL &&
+           !quic_send_buf_has_lost(&s->send);
+}
+
+/* A congestion window that was used up opens again for a train. */
 static bool waits_for_window(quic_conn *conn, uint64_t train)
 {
     uint64_t goal = conn->cc.cwnd_bytes / 2 < train ? conn->cc.cwnd_bytes / 2 : train;
-    uint64_t in_flight = conn->recovery.in_flight_bytes;
     const quic_stream *s = quic_scheduler_next(&conn->scheduler);
-    if (conn->pacer.near && in_flight > 0 && in_flight + goal > conn->cc.cwnd_bytes &&
-        conn->pending == 0 && quic_list_is_empty(&conn->ctrl_streams) && s != NULL &&
-        quic_send_buf_unsent(&s->send) >= goal && !quic_send_buf_has_lost(&s->send)) {
+    if (conn->recovery.in_flight_bytes + goal > conn->cc.cwnd_bytes && may_wait(conn, s, train) &&
+        quic_send_buf_unsent(&s->send) >= goal) {
         return true;
     }
     conn->window_used_up = false;
@@ -279,6 +286,24 @@ static bool has_sent_all(quic_conn *conn, uint32_t size, quic_ns now)
            quic_pacer_budget(&conn->pacer, now) > 0 && !quic_mtu_is_due(&conn->mtu, now);
 }
 
+/* The peer's credit (RFC 9000 4.1) is less than a quarter of a train, than there is to send, and than what is in
+ * flight: reading that makes the peer raise it (4.2). What one credit left over goes with the next one then, and
+ * whole trains stay whole. Should the peer not raise it, acknowledgements bring what is in flight down to what
+ * the credit is, and that is used up. */
+static quic_blocked_by waits_for_credit(const quic_conn *conn, uint64_t train)
+{
+    const quic_stream *s = quic_scheduler_next(&conn->scheduler);
+    uint64_t conn_credit = quic_flow_send_credit(&conn->flow_send);
+    uint64_t credit = s != NULL ? quic_flow_send_credit(&s->send_flow) : 0;
+    credit = credit < conn_credit ? credit : conn_credit;
+    if (QUIC_LIKELY(credit >= train / 4) || s == NULL || conn->scheduler.count != 1 ||
+        credit >= quic_send_buf_unsent(&s->send) || credit >= conn->recovery.in_flight_bytes ||
+        !may_wait(conn, s, train)) {
+        return QUIC_BLOCKED_BY_NOTHING;
+    }
+    return credit == conn_credit ? QUIC_BLOCKED_BY_CONN_FLOW : QUIC_BLOCKED_BY_STREAM_FLOW;
+}
+
 static bool send_app_train(quic_conn *conn, quic_tx_unit *unit, quic_ns now)
 {
     uint8_t *packets[TRAIN_MAX];
@@ -294,6 +319,7 @@ static bool send_app_train(quic_conn *conn, quic_tx_unit *unit, quic_ns now)
     uint32_t count = 0;
     size_t len = 0;
     size_t seg_len = 0;
+    bool last = false;
     if (QUIC_UNLIKELY(credit < size)) { /* RFC 9000 8.1: what may leave is small, but it may */
         credit = quic_conn_spare_credit(conn, credit);
         if (quic_conn_at_amplification_limit(conn)) {
@@ -312,12 +338,18 @@ static bool send_app_train(quic_conn *conn, quic_tx_unit *unit, quic_ns now)
     }
     quic_conn_grease_next(conn);
     bool held = QUIC_UNLIKELY(conn->window_used_up) && waits_for_window(conn, unit->cap);
+    quic_blocked_by flow = waits_for_credit(conn, unit->cap);
+    if (QUIC_UNLIKELY(flow != QUIC_BLOCKED_BY_NOTHING)) {
+        quic_recovery_on_app_limited(&conn->recovery);
+    }
     while (count < seg_max && len + size <= unit->cap && len + size <= credit) {
         bool window = !held && conn->recovery.in_flight_bytes + size <= conn->cc.cwnd_bytes;
         conn->window_used_up = conn->window_used_up || !window;
-        bool may_elicit = (window && len < pace) || app->probes > 0;
+        bool may_elicit =
+            (window && len < pace && flow == QUIC_BLOCKED_BY_NOTHING) || app->probes > 0;
         if (QUIC_UNLIKELY(!may_elicit) && !quic_ack_tracker_due(&app->acks, now)) {
-            by = blocked_by(conn, false, window);
+            by = flow != QUIC_BLOCKED_BY_NOTHING ? flow : blocked_by(conn, false, window);
+            last = true;
             break;
         }
         maybe_skip_pn(conn, now);
@@ -330,6 +362,7 @@ static bool send_app_train(quic_conn *conn, quic_tx_unit *unit, quic_ns now)
                 quic_recovery_on_app_limited(&conn->recovery);
             }
             by = blocked_by(conn, may_elicit, window);
+            last = true;
             break;
         }
         packets[count] = b.buf;
@@ -341,15 +374,16 @@ static bool send_app_train(quic_conn *conn, quic_tx_unit *unit, quic_ns now)
             break; /* a shorter one ends the train */
         }
     }
-    const bool last = len < (size_t)count * size && has_sent_all(conn, size, now);
-    if (last) {
+    if (!last && len < (size_t)count * size && has_sent_all(conn, size, now)) {
         quic_recovery_on_app_limited(&conn->recovery);
         by = blocked_by(conn, true, true);
+        last = true;
     }
     note_blocked(conn, by, now);
     if (count == 0) {
         return false;
     }
+    (void)quic_pacer_budget(&conn->pacer, now); /* notes that the bucket has run dry, if it has */
     size_t pn_off = 1 + quic_cid_peer_current(&conn->cids_peer)->len;
     quic_packet_protect_short(app->tx, packets, pn_lens, pn_off, count);
     set_unit(conn, unit, len, seg_len, count);

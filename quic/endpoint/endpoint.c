@@ -5,6 +5,9 @@
 
 #define WORKERS_MAX   64u
 #define CIDS_PER_CONN 10u /* QUIC_CID_LOCAL_MAX, and the client's first choice and a Retry's */
+#define TURN_UNITS                                                                                 \
+    2u /* that a connection sends before others: trains that come together are acknowledged
+                             together, and what the second needs is in a near cache since the first */
 
 /* Everything made under the previous root secret stays good; new things are made under the present. */
 static void init_secrets(quic_endpoint *ep)
@@ -229,6 +232,24 @@ static void settle(quic_endpoint *ep, quic_conn *conn, quic_ns now)
     quic_conn_set_timer(conn, quic_conn_next_timeout(conn, now));
 }
 
+/* A connection has sent a unit: its turn goes on, or others take theirs first. One that has nothing more that
+ * may leave is done at once, while it is in a near cache. */
+static void after_unit(quic_endpoint *ep, quic_conn *conn, quic_list_node *node, bool last,
+                       quic_ns now)
+{
+    if (quic_list_is_linked(node)) { /* it asks to be asked again */
+        ep->turn_units = 0;
+    } else if (last) {
+        ep->turn_units = 0;
+        settle(ep, conn, now);
+    } else if (++ep->turn_units < TURN_UNITS) {
+        quic_list_push_front(&ep->env.dirty, node);
+    } else {
+        ep->turn_units = 0;
+        quic_list_push_back(&ep->env.dirty, node);
+    }
+}
+
 void quic_endpoint_set_now(quic_endpoint *ep, quic_ns now)
 {
     ep->env.now = now;
@@ -276,17 +297,12 @@ bool quic_endpoint_send(quic_endpoint *ep, quic_tx_unit *unit, quic_ns now)
             quic_conn_fetch(quic_conn_of_dirty(next));
         }
         if (quic_conn_send(conn, unit, now)) {
-            if (quic_list_is_linked(node)) {
-                /* it asks to be asked again */
-            } else if (unit->last) {
-                settle(ep, conn, now);
-            } else {
-                quic_list_push_back(&ep->env.dirty, node); /* others take their turn first */
-            }
             ep->counters.datagrams_sent += (unit->len + unit->seg_len - 1) / unit->seg_len;
             ep->counters.bytes_sent += unit->len;
+            after_unit(ep, conn, node, unit->last, now);
             return true;
         }
+        ep->turn_units = 0;
         settle(ep, conn, now);
     }
     reap_dead(ep);

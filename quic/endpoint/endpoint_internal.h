@@ -40,8 +40,9 @@ struct quic_endpoint {
     uint32_t answer_head;
     uint32_t answer_count;
     uint32_t conn_count;
-    uint32_t cid_hint; /* in env.cids: of the last short header */
-    uint8_t fixed_bit; /* QUIC_HEADER_FIXED_BIT; 0: some connections take packets without it */
+    uint32_t cid_hint;   /* in env.cids: of the last short header */
+    uint32_t turn_units; /* sent by the connection whose turn it is */
+    uint8_t fixed_bit;   /* QUIC_HEADER_FIXED_BIT; 0: some connections take packets without it */
     bool refuse_new;
 };
 

@@ -64,8 +64,8 @@
 #define RT_LOOPBACK_CONN_WINDOW_MAX   (64 * RT_MIB)
 #define RT_LOOPBACK_STREAM_SEND_BUF   (4 * RT_MIB)
 #define RT_LOOPBACK_CONN_SEND_BUF     (32 * RT_MIB)
-#define RT_LOOPBACK_BURST             65536u /* a whole train: the only queue is the receiver's */
-#define RT_LOOPBACK_UDP_PAYLOAD_MAX   65507u /* what our receive buffers take */
+#define RT_LOOPBACK_BURST             262144u /* whole trains: the only queue is the receiver's */
+#define RT_LOOPBACK_UDP_PAYLOAD_MAX   65507u  /* what our receive buffers take */
 
 /* ---- configuration ----------------------------------------------------------------------------- */
 

@@ -307,7 +307,7 @@ void Net::on_event(Side &side, const quic_event &ev)
         }
     } else if (ev.type == QURING_EV_CONNECTED) {
         side.conn = ev.conn;
-    } else if (ev.type == QURING_EV_STREAM_READABLE) {
+    } else if (ev.type == QURING_EV_STREAM_READABLE && side.read_streams) {
         read(side, ev.conn, ev.stream);
     } else if (ev.type == QURING_EV_DATAGRAM_READABLE && side.read_datagrams) {
         read_datagrams(side, ev.conn);

@@ -46,7 +46,8 @@ struct Received {
     bool fin = false;
 };
 
-/* One endpoint and what its application was told. Streams are read as soon as they are readable. */
+/* One endpoint and what its application was told. Streams are read as soon as they are readable, unless
+ * read_streams says otherwise. */
 struct Side {
     quic_endpoint *ep = nullptr;
     sim::Alloc alloc;
@@ -58,6 +59,7 @@ struct Side {
     std::map<uint64_t, quic_stream *> open;
     std::vector<std::string> datagrams; /* DATAGRAM frames, as they were read */
     bool read_datagrams = true;
+    bool read_streams = true;
     quic_conn *conn = nullptr; /* the last one that got CONNECTED */
 
     size_t count(quring_event_type type) const;
