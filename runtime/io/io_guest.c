@@ -82,7 +82,8 @@ bool rt_io_guest_wait(rt_io *io, quic_ns now, quic_ns deadline)
     uint32_t count = 0;
     const rt_io_sock *socks = io->ops->socks(io, &count);
     nfds_t n = 0;
-    for (uint32_t i = 0; i < count && n < RT_IO_GUEST_SOCKETS_MAX; i++) {
+    /* There may be more since the guest was let in: the next one is not. */
+    for (uint32_t i = 0; i < count && i < RT_IO_GUEST_SOCKETS_MAX; i++) {
         if (socks[i].used && !socks[i].closing) {
             names[n] = i;
             fds[n++] = (struct pollfd){.fd = socks[i].udp.fd, .events = POLLIN};

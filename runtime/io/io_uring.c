@@ -37,7 +37,8 @@ struct io_uring_sqe *rt_uring_sqe(rt_uring *u)
 
 void rt_uring_set_socket(const rt_uring *u, struct io_uring_sqe *sqe, uint32_t index)
 {
-    if (u->fixed_files) {
+    /* One it does not know yet goes by its descriptor. */
+    if (u->fixed_files && QUIC_LIKELY((u->owed_files >> index & 1) == 0)) {
         sqe->fd = (int)index;
         sqe->flags |= IOSQE_FIXED_FILE;
     }
@@ -70,8 +71,8 @@ static int uring_add_socket(rt_io *io, const rt_udp_socket *udp, uint32_t *out_i
     if (index == RT_IO_SOCKETS_MAX) {
         return -ENOSPC;
     }
-    if (u->fixed_files && io->visited) {
-        u->owed_files |= 1ull << index;
+    if (io->visited) {
+        u->owed_files |= 1ull << index; /* and the owner has to begin to receive */
     } else if (u->fixed_files) {
         int rc = register_file(u, index, udp->fd);
         if (rc < 0) {
@@ -143,7 +144,7 @@ static void pay_owed(rt_uring *u)
 {
     for (uint64_t files = u->owed_files; QUIC_UNLIKELY(files != 0); files &= files - 1) {
         uint32_t index = (uint32_t)__builtin_ctzll(files);
-        if (register_file(u, index, u->socks[index].udp.fd) >= 0) {
+        if (!u->fixed_files || register_file(u, index, u->socks[index].udp.fd) >= 0) {
             u->owed_files &= ~(1ull << index);
         }
     }

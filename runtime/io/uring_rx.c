@@ -86,10 +86,6 @@ void rt_uring_rx_arm(rt_uring *u)
         if (!sock->used || sock->closing || sock->rx_armed) {
             continue;
         }
-        if (QUIC_UNLIKELY((u->owed_files >> i & 1) != 0)) {
-            u->rearm = true;
-            continue;
-        }
         struct io_uring_sqe *sqe = rt_uring_sqe(u);
         io_uring_prep_recvmsg_multishot(sqe, sock->udp.fd, &u->rx_template, 0);
         rt_uring_set_socket(u, sqe, i);

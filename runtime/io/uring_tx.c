@@ -52,7 +52,7 @@ void rt_uring_tx_arm_owed(rt_uring *u)
 }
 
 /* A socket without segmentation: the train leaves datagram by datagram, behind what is queued. Or another
- * thread's send: nothing is queued then. Or a socket the ring does not know yet. */
+ * thread's send: nothing is queued then. */
 static void send_now(rt_uring *u, rt_io_sock *sock, rt_tx_op *op)
 {
     rt_uring_submit(u);
@@ -82,7 +82,7 @@ void rt_uring_tx_submit(rt_io *io, const quic_tx_unit *unit)
         defer(u, op);
         return;
     }
-    if (op->plain || u->base.visited || QUIC_UNLIKELY((u->owed_files >> index & 1) != 0)) {
+    if (op->plain || u->base.visited) {
         send_now(u, sock, op);
         return;
     }

@@ -1,5 +1,7 @@
 // Another thread that receives in the owner's place, and what it does to sockets meanwhile.
+#include <cstdlib>
 #include <pthread.h>
+#include <sys/resource.h>
 #include <thread>
 #include <unistd.h>
 
@@ -28,6 +30,48 @@ class IoGuestTest : public IoTest
         if (pthread_mutex_trylock(&door) != 0) {
             pthread_mutex_unlock(&door);
         }
+    }
+
+    // A socket that a guest adds sends and receives, for the guest and then for the owner.
+    void GuestAddsASocket()
+    {
+        Side a, b;
+        Open(&a);
+        OpenWithDoor(&b);
+        rt_udp_socket more;
+        ASSERT_EQ(rt_udp_open(&more, &options), 0);
+        uint32_t index = 99;
+        std::thread guest([&] {
+            ASSERT_TRUE(rt_io_enter(b.io));
+            ASSERT_EQ(rt_io_add_socket(b.io, &more, &index), 0);
+            Side from = {};
+            std::swap(from.io, b.io);
+            from.index = index;
+            EXPECT_TRUE(from.Send(a.sock.local, "new", 3)); // before the owner has seen it
+            std::swap(from.io, b.io);
+            EXPECT_EQ(rt_io_leave(b.io), HasRing());
+        });
+        guest.join();
+        EXPECT_NE(index, b.index);
+        std::vector<Got> got = a.Receive(3);
+        ASSERT_EQ(Join(got), "new");
+        EXPECT_EQ(got[0].path.remote.port, more.local.port);
+        // The owner sends from it, receives on it, and so does a guest.
+        Side from = {};
+        std::swap(from.io, b.io);
+        from.index = index;
+        EXPECT_TRUE(from.Send(a.sock.local, "owner", 5));
+        std::swap(from.io, b.io);
+        rt_io_wait(b.io, 0, 0);
+        EXPECT_EQ(Join(a.Receive(5)), "owner");
+        ASSERT_TRUE(a.Send(more.local, "back", 4));
+        rt_io_flush(a.io);
+        got = b.Receive(4);
+        ASSERT_EQ(Join(got), "back");
+        EXPECT_EQ(got[0].path.socket, index);
+        ASSERT_TRUE(a.Send(more.local, "again", 5));
+        rt_io_flush(a.io);
+        EXPECT_EQ(Join(GuestReceive(b.io, 5)), "again");
     }
 
     static bool HasRing()
@@ -149,43 +193,23 @@ TEST_P(IoGuestTest, AParkedOwnerHearsOnlyItsSignal)
 
 TEST_P(IoGuestTest, ASocketAddedByAGuestIsTheOwnersToo)
 {
-    Side a, b;
-    Open(&a);
-    OpenWithDoor(&b);
-    rt_udp_socket more;
-    ASSERT_EQ(rt_udp_open(&more, &options), 0);
-    uint32_t index = 99;
-    std::thread guest([&] {
-        ASSERT_TRUE(rt_io_enter(b.io));
-        ASSERT_EQ(rt_io_add_socket(b.io, &more, &index), 0);
-        Side from = {};
-        std::swap(from.io, b.io);
-        from.index = index;
-        EXPECT_TRUE(from.Send(a.sock.local, "new", 3)); // before the owner has seen it
-        std::swap(from.io, b.io);
-        EXPECT_EQ(rt_io_leave(b.io), HasRing());
-    });
-    guest.join();
-    EXPECT_NE(index, b.index);
-    std::vector<Got> got = a.Receive(3);
-    ASSERT_EQ(Join(got), "new");
-    EXPECT_EQ(got[0].path.remote.port, more.local.port);
-    // The owner sends from it, receives on it, and so does a guest.
-    Side from = {};
-    std::swap(from.io, b.io);
-    from.index = index;
-    EXPECT_TRUE(from.Send(a.sock.local, "owner", 5));
-    std::swap(from.io, b.io);
-    rt_io_wait(b.io, 0, 0);
-    EXPECT_EQ(Join(a.Receive(5)), "owner");
-    ASSERT_TRUE(a.Send(more.local, "back", 4));
-    rt_io_flush(a.io);
-    got = b.Receive(4);
-    ASSERT_EQ(Join(got), "back");
-    EXPECT_EQ(got[0].path.socket, index);
-    ASSERT_TRUE(a.Send(more.local, "again", 5));
-    rt_io_flush(a.io);
-    EXPECT_EQ(Join(GuestReceive(b.io, 5)), "again");
+    GuestAddsASocket();
+}
+
+// The ring takes no table of descriptors that is larger than the process may have; in a child, as that is for ever.
+TEST_P(IoGuestTest, ASocketAddedByAGuestWhereTheRingHasNoTable)
+{
+    const auto child = [this] {
+        struct rlimit few = {RT_IO_SOCKETS_MAX - 1, RT_IO_SOCKETS_MAX - 1};
+        ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);
+        GuestAddsASocket();
+    };
+    EXPECT_EXIT(
+        {
+            child();
+            exit(HasFailure() ? 1 : 0);
+        },
+        testing::ExitedWithCode(0), "");
 }
 
 TEST_P(IoGuestTest, ASocketRemovedByAGuestIsClosedByTheOwner)
