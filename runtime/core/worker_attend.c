@@ -97,22 +97,19 @@ static bool is_interrupted(const rt_guest *guest)
 quic_rc rt_worker_attend(rt_worker *w, bool *out_interrupted, quic_ns until, rt_check_fn done,
                          void *ctx)
 {
+    rt_guest guest;
     *out_interrupted = false;
-    if (!w->config.visits || !rt_worker_enter_gate(w)) {
-        return QUIC_E_STATE;
+    quic_rc rc = rt_guest_begin(&guest, w);
+    if (rc != QUIC_OK) {
+        return rc;
     }
-    quic_rc rc = QUIC_E_AGAIN;
-    if (rt_guest_may(w)) {
-        rt_guest guest;
-        rt_guest_begin(&guest);
-        if (rt_guest_take_door(w)) {
-            rc = attend(w, until, done, ctx);
-            rt_guest_give_door(w);
-        }
-        *out_interrupted = rc != QUIC_OK && is_interrupted(&guest);
-        rt_guest_end(&guest);
+    rc = QUIC_E_AGAIN;
+    if (rt_guest_take_door(w)) {
+        rc = attend(w, until, done, ctx);
+        rt_guest_give_door(w);
     }
-    rt_worker_leave_gate(w);
+    *out_interrupted = rc != QUIC_OK && is_interrupted(&guest);
+    rt_guest_end(&guest);
     return rc;
 }
 

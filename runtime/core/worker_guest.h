@@ -14,18 +14,18 @@
 
 /* Whoever holds the door must come back from the visit: a handler might never return, or wait for the worker. */
 typedef struct rt_guest {
+    rt_worker *worker;
     sigset_t signals;
     int cancel;
 } rt_guest;
 
-/* rt_guest_may: whether it is worth trying; the thread's stack is deep enough. */
-bool rt_guest_may(const rt_worker *worker);
-
-/* rt_guest_begin holds back the thread's signals and cancellation, until rt_guest_end. */
-void rt_guest_begin(rt_guest *guest);
+/* rt_guest_begin holds back the thread's signals and cancellation and enters the gate, until rt_guest_end. QUIC_OK;
+ * QUIC_E_AGAIN: the worker does not sleep, or the thread's stack is not deep enough; QUIC_E_STATE: no guests, or no
+ * more. */
+QUIC_NODISCARD quic_rc rt_guest_begin(rt_guest *guest, rt_worker *worker);
 void rt_guest_end(const rt_guest *guest);
 
-/* rt_guest_take_door: true with the door. rt_guest_enter, with it: whether the worker sleeps and the back end lets
+/* rt_guest_take_door: true with the door; false: who has it keeps it. rt_guest_enter, with it: whether the worker sleeps and the back end lets
  * another thread send. */
 bool rt_guest_take_door(rt_worker *worker);
 void rt_guest_give_door(rt_worker *worker);

@@ -99,6 +99,7 @@ quic_ns rt_worker_finish_turn(rt_worker *worker);
 quic_ns rt_worker_next_turn(rt_worker *worker);
 
 /* worker_life.c: while the gate is held mailbox and wake stay; false when it is closed. */
+bool rt_worker_is_closed(const rt_worker *worker);
 bool rt_worker_enter_gate(rt_worker *worker);
 void rt_worker_leave_gate(rt_worker *worker);
 

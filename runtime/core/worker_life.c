@@ -209,11 +209,16 @@ void rt_worker_join(rt_worker *w)
 
 /* ---- any thread ------------------------------------------------------------------------------ */
 
+bool rt_worker_is_closed(const rt_worker *w)
+{
+    return __atomic_load_n(&w->gate_closed, __ATOMIC_SEQ_CST) != 0;
+}
+
 /* Inside the gate mailbox and wake stay. */
 bool rt_worker_enter_gate(rt_worker *w)
 {
     (void)__atomic_fetch_add(&w->gate_users, 1, __ATOMIC_SEQ_CST);
-    if (__atomic_load_n(&w->gate_closed, __ATOMIC_SEQ_CST) == 0) {
+    if (!rt_worker_is_closed(w)) {
         return true;
     }
     (void)__atomic_fetch_sub(&w->gate_users, 1, __ATOMIC_SEQ_CST);

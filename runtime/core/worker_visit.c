@@ -1,19 +1,16 @@
 /* Other threads in a sleeping worker's place, for one thing to do: see rt_worker_visit. */
 #include "runtime/core/clock.h"
+#include "runtime/core/cpu.h"
 #include "runtime/core/stack.h"
 #include "runtime/core/worker_guest.h"
 
 /* No turn takes more of a stack, a handshake in it included, sanitizers' frames excepted. */
 #define STACK_BYTES 131072u
+#define DOOR_TRIES  256u
 
 /* ---- any guest ---------------------------------------------------------------------------------- */
 
-bool rt_guest_may(const rt_worker *w)
-{
-    return (rt_worker_is_asleep(w) || rt_worker_is_parked(w)) && rt_stack_has(STACK_BYTES);
-}
-
-void rt_guest_begin(rt_guest *guest)
+static void hold_back(rt_guest *guest)
 {
     sigset_t all;
     (void)sigfillset(&all);
@@ -21,16 +18,53 @@ void rt_guest_begin(rt_guest *guest)
     (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &guest->cancel);
 }
 
-void rt_guest_end(const rt_guest *guest)
+static void let_go(const rt_guest *guest)
 {
     (void)pthread_setcancelstate(guest->cancel, NULL);
     (void)pthread_sigmask(SIG_SETMASK, &guest->signals, NULL);
 }
 
+/* The gate last, and given back first: a handler that never returns would keep it shut in the worker's face. */
+quic_rc rt_guest_begin(rt_guest *guest, rt_worker *w)
+{
+    if (!w->config.visits || rt_worker_is_closed(w)) {
+        return QUIC_E_STATE;
+    }
+    if ((!rt_worker_is_asleep(w) && !rt_worker_is_parked(w)) || !rt_stack_has(STACK_BYTES)) {
+        return QUIC_E_AGAIN;
+    }
+    hold_back(guest);
+    if (!rt_worker_enter_gate(w)) {
+        let_go(guest);
+        return QUIC_E_STATE;
+    }
+    guest->worker = w;
+    return QUIC_OK;
+}
+
+void rt_guest_end(const rt_guest *guest)
+{
+    rt_worker_leave_gate(guest->worker);
+    let_go(guest);
+}
+
+/* Never waits for longer than a parked worker looks around: whoever holds the door may run callbacks, which may
+ * wait for something the caller has. */
 bool rt_guest_take_door(rt_worker *w)
 {
-    return rt_worker_is_parked(w) ? pthread_mutex_lock(&w->door) == 0
-                                  : rt_worker_is_asleep(w) && pthread_mutex_trylock(&w->door) == 0;
+    for (uint32_t i = 0; i < DOOR_TRIES; i++) {
+        if (!rt_worker_is_asleep(w) && !rt_worker_is_parked(w)) {
+            return false;
+        }
+        if (pthread_mutex_trylock(&w->door) == 0) {
+            return true;
+        }
+        if (!rt_worker_is_parked(w)) {
+            return false;
+        }
+        rt_cpu_relax();
+    }
+    return false;
 }
 
 void rt_guest_give_door(rt_worker *w)
@@ -71,8 +105,6 @@ bool rt_guest_run(rt_worker *w, rt_task_fn fn, void *ctx)
 
 static quic_rc visit(rt_worker *w, rt_task_fn fn, void *ctx)
 {
-    rt_guest guest;
-    rt_guest_begin(&guest);
     quic_rc rc = QUIC_E_AGAIN;
     bool wake = false;
     if (rt_guest_take_door(w)) {
@@ -85,17 +117,17 @@ static quic_rc visit(rt_worker *w, rt_task_fn fn, void *ctx)
     if (wake) {
         rt_wake_signal(rt_io_wake(w->io));
     }
-    rt_guest_end(&guest);
     return rc;
 }
 
 quic_rc rt_worker_visit(rt_worker *w, rt_task_fn fn, void *ctx)
 {
-    if (!w->config.visits || !rt_worker_enter_gate(w)) {
-        return QUIC_E_STATE;
+    rt_guest guest;
+    quic_rc rc = rt_guest_begin(&guest, w);
+    if (rc == QUIC_OK) {
+        rc = visit(w, fn, ctx);
+        rt_guest_end(&guest);
     }
-    quic_rc rc = rt_guest_may(w) ? visit(w, fn, ctx) : QUIC_E_AGAIN;
-    rt_worker_leave_gate(w);
     return rc;
 }
 

@@ -1,5 +1,7 @@
 // A thread that waits for a worker's sockets in its place, and the worker meanwhile.
 #include <atomic>
+#include <csetjmp>
+#include <cstdlib>
 #include <functional>
 #include <pthread.h>
 #include <signal.h>
@@ -321,6 +323,49 @@ TEST_P(WorkerAttendTest, AHandlerEndsTheWaitAsItEndsASystemCall)
     EXPECT_EQ(handled, 1);
     pthread_sigmask(SIG_SETMASK, &old, nullptr);
     EXPECT_EQ(handled, 2);
+}
+
+sigjmp_buf away;
+
+// A handler may never return: it runs when the worker is no longer held up.
+TEST_P(WorkerAttendTest, AHandlerThatJumpsAwayLeavesTheWorkerFree)
+{
+    Start();
+    struct sigaction action = {};
+    struct sigaction old = {};
+    action.sa_handler = [](int) { siglongjmp(away, 1); };
+    ASSERT_EQ(sigaction(SIGUSR1, &action, &old), 0);
+    std::thread([this] {
+        for (int i = 0; i < 20; i++) {
+            static thread_local std::atomic<int> asked;
+            asked = 0;
+            if (sigsetjmp(away, 1) != 0) {
+                continue;
+            }
+            while (asked == 0) {
+                bool signal = false;
+                (void)!rt_worker_attend(
+                    worker, &signal, rt_clock_now() + kLong,
+                    [](void *count) {
+                        (*static_cast<std::atomic<int> *>(count))++;
+                        return pthread_kill(pthread_self(), SIGUSR1) == 0;
+                    },
+                    &asked);
+            }
+            ADD_FAILURE() << "no signal";
+        }
+    }).join();
+    std::atomic<bool> ended{false};
+    std::thread end([&] {
+        rt_worker_stop(worker, 0, 0);
+        rt_worker_join(worker);
+        ended = true;
+    });
+    if (!Eventually([&] { return ended.load(); })) {
+        abort(); // what waits for the worker would wait for ever
+    }
+    end.join();
+    ASSERT_EQ(sigaction(SIGUSR1, &old, nullptr), 0);
 }
 
 TEST_P(WorkerAttendTest, NotOnAShallowStack)
