@@ -71,7 +71,8 @@ int qs_attend(qs_sock *s, uint32_t seen)
     quring_status status = qs_attend_worker(s, QS_ATTEND_NS, qs_attend_has_news, &wait);
     pthread_mutex_lock(&s->lock);
     if (qs_attend_has_news(&wait)) {
-        s->attend_misses = 0;
+        /* That the question has arrived does not tell when the answer will. */
+        s->attend_misses = qs_rx_is_empty(s) ? s->attend_misses : 0;
         return 0;
     }
     s->attends = false;

@@ -32,13 +32,11 @@ static void qs_count_waiter(qs_sock *s, uint32_t what, int by)
     s->tx_waiters = (uint16_t)(s->tx_waiters + ((what & QS_WAIT_TX) != 0 ? by : 0));
 }
 
-/* The thread ends here: what its call held is given back, and the front's reference. */
-static void qs_sleep_cancelled(void *arg)
+/* The thread ends here: what its call held is given back, and the front's reference. With the lock. */
+static void qs_wait_cancelled(void *arg)
 {
     const qs_sleep *sleep = (const qs_sleep *)arg;
     qs_sock *s = sleep->s;
-    pthread_mutex_lock(&s->lock);
-    qs_count_waiter(s, sleep->what, -1);
     qs_stream *st = sleep->hold->stream;
     if (st != NULL) {
         st->tx_busy = st->tx_busy && !sleep->hold->is_sending;
@@ -48,6 +46,22 @@ static void qs_sleep_cancelled(void *arg)
     void *cookie = s->cookie;
     qs_unlock(s);
     qs_the_host->cancelled(cookie);
+}
+
+static void qs_sleep_cancelled(void *arg)
+{
+    const qs_sleep *sleep = (const qs_sleep *)arg;
+    pthread_mutex_lock(&sleep->s->lock);
+    qs_count_waiter(sleep->s, sleep->what, -1);
+    qs_wait_cancelled(arg);
+}
+
+/* A wait without a sleep is such a point, too. Lock held. */
+static void qs_wait_test_cancel(qs_sleep *sleep)
+{
+    pthread_cleanup_push(qs_wait_cancelled, sleep);
+    pthread_testcancel();
+    pthread_cleanup_pop(0);
 }
 
 /* POSIX: a blocked recv, send or accept is a point of cancellation. Only the bare system call may be left
@@ -77,6 +91,9 @@ int qs_wait(qs_sock *s, uint32_t what, uint64_t deadline_ns, const qs_hold *hold
     sleep.seen = s->seq;
     /* A time limit is left to the kernel: with one, every handler ends the call. */
     if (what == QS_WAIT_RX && !sleep.has_limit && qs_attend_pays(s)) {
+        if (hold != NULL) {
+            qs_wait_test_cancel(&sleep);
+        }
         int rc = qs_attend(s, sleep.seen);
         if (rc != -EAGAIN) {
             return rc;

@@ -23,6 +23,7 @@ namespace
 
 /* What a request begins with. */
 constexpr char kEcho = 'e';  /* at once */
+constexpr char kSoon = 's';  /* after a moment */
 constexpr char kLate = 'l';  /* after a few milliseconds */
 constexpr char kNever = 'n'; /* no answer */
 
@@ -79,8 +80,8 @@ void serve(int fd)
 {
     std::string r;
     while (read_request(fd, &r)) {
-        if (r[2] == kLate) {
-            usleep(3000);
+        if (r[2] == kSoon || r[2] == kLate) {
+            usleep(r[2] == kSoon ? 100 : 3000);
         }
         if (r[2] != kNever && !send_all(fd, r)) {
             break;
@@ -375,6 +376,44 @@ TEST_F(Answer, ACancelledThreadLeavesTheSocketToOthers)
         EXPECT_EQ(PTHREAD_CANCELED, result);
     }
     EXPECT_TRUE(Exchange(fd, 64, 1));
+}
+
+/* Also where no wait ever comes to a sleep, as every answer is quick. */
+TEST_F(Answer, AWaitIsAPointOfCancellationHoweverQuickTheAnswer)
+{
+    Fd fd = Connect();
+    constexpr int kRounds = 40;
+    std::atomic<int> passed{0};
+    struct Round {
+        int fd;
+        std::atomic<int> *passed;
+    } round = {fd, &passed};
+    for (int i = 0; i < kRounds; i++) {
+        pthread_t thread;
+        ASSERT_EQ(0, pthread_create(
+                         &thread, nullptr,
+                         [](void *arg) -> void * {
+                             auto *r = static_cast<Round *>(arg);
+                             char byte;
+                             int old = 0;
+                             for (uint32_t n = 0; n < 20; n++) {
+                                 EXPECT_TRUE(Exchange(r->fd, 64, n));
+                             }
+                             EXPECT_TRUE(send_all(r->fd, request(kSoon, 3, 1)));
+                             pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old);
+                             pthread_cancel(pthread_self());
+                             pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &old);
+                             (void)!recv(r->fd, &byte, 1, MSG_PEEK);
+                             pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old);
+                             (*r->passed)++; /* the answer was there */
+                             return nullptr;
+                         },
+                         &round));
+        pthread_join(thread, nullptr);
+        std::string got(3, 0);
+        ASSERT_TRUE(read_all(fd, &got[0], got.size()));
+    }
+    EXPECT_LE(passed, kRounds / 5);
 }
 
 TEST_F(Answer, ACloseElsewhereEndsTheWait)
