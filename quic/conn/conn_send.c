@@ -250,10 +250,10 @@ static quic_blocked_by blocked_by(const quic_conn *conn, bool may_elicit, bool w
                                        : QUIC_BLOCKED_BY_NOTHING;
 }
 
-/* Where a path is near, or known to absorb a train (RFC 9002 7.7), what may leave is held back until it is a
- * train: what an acknowledgement or a little credit allows at once would leave in trains that are short, and
- * stay short. A round trip there is too short to be missed. Only what more of one stream's data can fill waits,
- * with nothing lost, nothing else to say and something in flight, so that an answer is under way. */
+/* Where a path is near, or known to absorb a train (RFC 9002 7.7), what may leave is held back for longer trains:
+ * what an acknowledgement or a little credit allows at once would leave in trains that are short, and stay
+ * short. Only what more of one stream's data can fill waits, with nothing lost, nothing else to say and something
+ * in flight, so that an answer is under way. */
 static bool may_wait(const quic_conn *conn, const quic_stream *s, uint64_t train)
 {
     return (conn->pacer.near || conn->pacer.known_bytes >= train) &&
@@ -262,12 +262,16 @@ static bool may_wait(const quic_conn *conn, const quic_stream *s, uint64_t train
            !quic_send_buf_has_lost(&s->send);
 }
 
-/* A congestion window that was used up opens again for a train. */
+/* A congestion window that was used up opens again for a train, or half of it, on a near path: a round trip there
+ * is too short to be missed. Elsewhere it opens for a quarter of a train, or an eighth of the window. */
 static bool waits_for_window(quic_conn *conn, uint64_t train)
 {
-    uint64_t goal = conn->cc.cwnd_bytes / 2 < train ? conn->cc.cwnd_bytes / 2 : train;
+    uint64_t cwnd = conn->cc.cwnd_bytes;
+    uint64_t share = conn->pacer.near ? cwnd / 2 : cwnd / 8;
+    uint64_t goal = conn->pacer.near ? train : train / 4;
+    goal = share < goal ? share : goal;
     const quic_stream *s = quic_scheduler_next(&conn->scheduler);
-    if (conn->recovery.in_flight_bytes + goal > conn->cc.cwnd_bytes && may_wait(conn, s, train) &&
+    if (conn->recovery.in_flight_bytes + goal > cwnd && may_wait(conn, s, train) &&
         quic_send_buf_unsent(&s->send) >= goal) {
         return true;
     }
@@ -286,10 +290,10 @@ static bool has_sent_all(quic_conn *conn, uint32_t size, quic_ns now)
            quic_pacer_budget(&conn->pacer, now) > 0 && !quic_mtu_is_due(&conn->mtu, now);
 }
 
-/* The peer's credit (RFC 9000 4.1) is less than a quarter of a train, than there is to send, and than what is in
- * flight: reading that makes the peer raise it (4.2). What one credit left over goes with the next one then, and
- * whole trains stay whole. Should the peer not raise it, acknowledgements bring what is in flight down to what
- * the credit is, and that is used up. */
+/* The peer's credit (RFC 9000 4.1) is less than a quarter of a train, than an eighth of what is in flight, and than
+ * there is to send: reading what is in flight makes the peer raise it (4.2). What one credit left over goes with
+ * the next one then, and whole trains stay whole. Should the peer not raise it, acknowledgements bring down what
+ * is in flight, and the rest of the credit is used. */
 static quic_blocked_by waits_for_credit(const quic_conn *conn, uint64_t train)
 {
     const quic_stream *s = quic_scheduler_next(&conn->scheduler);
@@ -297,7 +301,7 @@ static quic_blocked_by waits_for_credit(const quic_conn *conn, uint64_t train)
     uint64_t credit = s != NULL ? quic_flow_send_credit(&s->send_flow) : 0;
     credit = credit < conn_credit ? credit : conn_credit;
     if (QUIC_LIKELY(credit >= train / 4) || s == NULL || conn->scheduler.count != 1 ||
-        credit >= quic_send_buf_unsent(&s->send) || credit >= conn->recovery.in_flight_bytes ||
+        credit >= quic_send_buf_unsent(&s->send) || credit >= conn->recovery.in_flight_bytes / 8 ||
         !may_wait(conn, s, train)) {
         return QUIC_BLOCKED_BY_NOTHING;
     }

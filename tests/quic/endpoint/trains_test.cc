@@ -85,6 +85,29 @@ TEST(Trains, LeftOverCreditWaitsWhereThePathIsNearOrAbsorbsATrain)
     }
 }
 
+/* Far away a round trip is dear, whatever the path absorbs: a congestion window that was used up (here its largest)
+ * is used again before it is half free, and nearly as fast as where nothing waits. */
+TEST(Trains, AFarPathsWindowIsNotLeftUnused)
+{
+    std::map<uint32_t, quic_ns> took;
+    for (uint32_t known : {0u, 1u << 17}) {
+        Net net([&](sim::Options &o) {
+            o.clients[0].pacing = false;
+            o.clients[0].limits.burst_bytes = known;
+            o.clients[0].limits.cwnd_max_bytes = 65536;
+        });
+        net.keep_sent = false;
+        net.delay = kFar;
+        ASSERT_TRUE(net.handshake());
+        open_window(net);
+        const quic_ns start = net.now;
+        uint64_t id = net.write(net.client, std::string(4 << 20, 'w'));
+        ASSERT_TRUE(net.run_until([&] { return net.server.streams[id].fin; }));
+        took[known] = net.now - start;
+    }
+    EXPECT_LE(took[1u << 17], took[0] + took[0] / 6) << took[0];
+}
+
 /* Credit that a peer does not add to is used to the last byte, although something was in flight when it became
  * less than a train. */
 TEST(Trains, AReaderThatStopsGetsTheWholeWindow)
