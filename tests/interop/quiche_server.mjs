@@ -132,8 +132,20 @@ function sendStateless(header, from) {
     return len > 0;
 }
 
+// Null: damaged on its way.
+function headerOf(data) {
+    try {
+        return quiche.Header.fromSlice(data, CID_LEN);
+    } catch {
+        return null;
+    }
+}
+
 function onMessage(data, from) {
-    const header = quiche.Header.fromSlice(data, CID_LEN);
+    const header = headerOf(data);
+    if (header === null) {
+        return;
+    }
     let link = links.get(Buffer.from(header.dcid).toString('hex'));
     if (link === undefined) {
         if (header.ty !== quiche.Type.Initial || sendStateless(header, from)) {
