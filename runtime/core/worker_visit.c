@@ -4,7 +4,8 @@
 #include "runtime/core/stack.h"
 #include "runtime/core/worker_guest.h"
 
-/* No turn takes more of a stack, a handshake in it included, sanitizers' frames excepted. */
+/* No turn takes more of a stack, sanitizers' frames excepted: the deepest is one with a handshake in it, which took
+ * 22 KiB with a certificate of P-384 and 16 KiB with one of RSA. */
 #define STACK_BYTES 131072u
 #define DOOR_TRIES  256u
 
