@@ -31,7 +31,13 @@ _lto_transition = transition(
 def _whole_program_impl(ctx):
     actual = ctx.files.whole[0] if ctx.attr.lto else ctx.file.plain
     out = ctx.actions.declare_file(ctx.label.name)
-    ctx.actions.symlink(output = out, target_file = actual)
+    ctx.actions.run_shell(
+        inputs = [actual],
+        outputs = [out],
+        arguments = [actual.path, out.path],
+        command = 'cp -L "$1" "$2"', # a file of its own: people copy it from bazel-bin
+        mnemonic = "CopyFile",
+    )
     return [DefaultInfo(files = depset([out]), runfiles = ctx.runfiles([out]))]
 
 _whole_program = rule(

@@ -98,9 +98,8 @@ int qs_wait(qs_sock *s, uint32_t what, uint64_t deadline_ns, const qs_hold *hold
         if (rc != -EAGAIN) {
             return rc;
         }
-    } else {
-        qs_attend_end(s->worker);
     }
+    qs_attend_end(s->worker);
     qs_count_waiter(s, what, 1);
     qs_unlock(s);
     int error = hold != NULL ? qs_sleep_cancellable(&sleep) : qs_sleep_now(&sleep);
