@@ -5,9 +5,9 @@
 
 #define WORKERS_MAX   64u
 #define CIDS_PER_CONN 10u /* QUIC_CID_LOCAL_MAX, and the client's first choice and a Retry's */
-#define TURN_UNITS                                                                                 \
-    2u /* that a connection sends before others: trains that come together are acknowledged
-                             together, and what the second needs is in a near cache since the first */
+/* Units a connection sends before others do: trains that come together are acknowledged together, and what the
+ * second needs is in a near cache since the first. */
+#define TURN_UNITS 2u
 
 /* Everything made under the previous root secret stays good; new things are made under the present. */
 static void init_secrets(quic_endpoint *ep)
