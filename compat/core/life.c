@@ -168,6 +168,18 @@ static bool qs_end_listening(qs_sock *s)
     return listening;
 }
 
+static void qs_nothing(void *ctx)
+{
+    (void)ctx;
+}
+
+/* With nothing to flush it takes a moment, and is over before a program that ends now has ended. */
+static void qs_ask_close(qs_sock *s, uint32_t what)
+{
+    qs_kick(s, what);
+    s->visit_due = s->kick_due && (what == QS_ASK_ABORT || s->tx_bytes == 0);
+}
+
 int qs_op_shutdown(qs_sock *s, int how)
 {
     if (how != SHUT_RD && how != SHUT_WR && how != SHUT_RDWR) {
@@ -194,7 +206,7 @@ int qs_op_shutdown(qs_sock *s, int how)
         }
         if (how != SHUT_RD) {
             s->shut_wr = true;
-            qs_kick(s, QS_ASK_CLOSE);
+            qs_ask_close(s, QS_ASK_CLOSE);
         }
         qs_ready_update(s);
         qs_wake(s, QS_WAIT_ALL);
@@ -219,9 +231,11 @@ void qs_op_close(qs_sock *s)
     qs_rx_drop_all(s);
     bool at_once = s->linger_on && s->linger_s == 0;
     if (s->conn.handle != 0 && !s->shut_wr) {
-        qs_kick(s, at_once ? QS_ASK_ABORT : QS_ASK_CLOSE);
+        qs_ask_close(s, at_once ? QS_ASK_ABORT : QS_ASK_CLOSE);
     }
-    if (s->linger_on && s->linger_s > 0) {
+    bool lingers = s->linger_on && s->linger_s > 0 && s->conn.handle != 0;
+    uint32_t worker = s->worker;
+    if (lingers) {
         uint64_t deadline = qs_now_ns() + (uint64_t)s->linger_s * QS_NS_PER_S;
         while (!s->conn_over && s->conn.handle != 0 &&
                qs_wait(s, QS_WAIT_ALL, deadline, NULL) != -EAGAIN) {
@@ -229,6 +243,9 @@ void qs_op_close(qs_sock *s)
     }
     qs_wake(s, QS_WAIT_ALL);
     qs_unlock(s);
+    if (lingers) {
+        (void)qs_call(worker, qs_nothing, NULL); /* what was said last has left by then */
+    }
 }
 
 void qs_op_exit(void)

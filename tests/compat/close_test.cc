@@ -107,6 +107,38 @@ TEST(Close, C061_AndThenExit)
     EXPECT_EQ(0, WEXITSTATUS(status));
 }
 
+/* A program that has lingered may end at once, as with TCP: nothing of its process is needed any more. */
+TEST(Close, C062_TheCloseHasLeftWhenALingeringCloseReturns)
+{
+    for (uint32_t len : {4u, 100000u}) {
+        Fd listen = listener();
+        uint16_t port = name_of(listen).port();
+        cert_file();
+        pid_t child = fork();
+        if (child == 0) {
+            Fd fd = quic_socket();
+            Address to = loopback(port);
+            linger l = {1, 20};
+            bool ok = connect(fd, to.ptr(), to.len) == 0 &&
+                      quic_client_handshake(fd, nullptr, nullptr) == 0 &&
+                      setsockopt(fd, SOL_SOCKET, SO_LINGER, &l, sizeof(l)) == 0;
+            std::string bytes = pattern(len);
+            ok = ok && send(fd, bytes.data(), len, 0) == (ssize_t)len;
+            fd.reset();
+            _exit(ok ? 0 : 1);
+        }
+        Fd server(accept(listen, nullptr, nullptr));
+        ASSERT_EQ(0, quic_server_handshake(server, key_file(), cert_file())) << len;
+        EXPECT_EQ(pattern(len), read_bytes(server, len));
+        int status = -1;
+        ASSERT_EQ(child, waitpid(child, &status, 0));
+        EXPECT_EQ(0, status);
+        set_recv_timeout(server, 10000); /* the idle timeout is longer */
+        char byte;
+        EXPECT_ERRNO(ENOTCONN, recv(server, &byte, 1, 0));
+    }
+}
+
 TEST(Close, C062_Linger)
 {
     Pair pair = make_pair();
