@@ -83,7 +83,8 @@ typedef struct rt_io_ops {
     unsigned (*wait)(rt_io *io, quic_ns now, quic_ns deadline);
     bool (*enter)(rt_io *io);
     bool (*leave)(rt_io *io);
-    struct rt_io_sock *(*socks)(rt_io *io, uint32_t *out_count); /* by index; for io_guest.h */
+    /* By index; NULL: no guests. For io_guest.h. */
+    struct rt_io_sock *(*socks)(rt_io *io, uint32_t *out_count);
 } rt_io_ops;
 
 /* The head of every back end. */

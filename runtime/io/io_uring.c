@@ -288,10 +288,12 @@ static unsigned uring_wait(rt_io *io, quic_ns now, quic_ns deadline)
 
 /* ---- visits -------------------------------------------------------------------------------- */
 
+/* A ring whose completions come of themselves may take what a guest waits for. */
 static rt_io_sock *uring_socks(rt_io *io, uint32_t *out_count)
 {
-    *out_count = rt_uring_of(io)->sock_count;
-    return rt_uring_of(io)->socks;
+    rt_uring *u = rt_uring_of(io);
+    *out_count = u->sock_count;
+    return (u->ring.flags & IORING_SETUP_DEFER_TASKRUN) != 0 ? u->socks : NULL;
 }
 
 /* Only the owner's thread may submit to the ring. The kernel moves the head once it has issued what was
