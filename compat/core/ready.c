@@ -18,7 +18,8 @@
 #define QS_TOKENS_MAX 64 /* edges that wait; more would fill the pair */
 
 static pthread_mutex_t qs_fix_lock = PTHREAD_MUTEX_INITIALIZER;
-static qs_sock *qs_fix_list;
+static qs_sock *qs_fix_first; /* has waited longest */
+static qs_sock *qs_fix_last;
 uint32_t qs_fix_count;
 static uint32_t qs_fill_bytes; /* what it takes beside the first byte; 0: not tried yet */
 
@@ -50,12 +51,10 @@ static void qs_needs_fix(qs_sock *s)
     qs_ref(s);
     pthread_mutex_lock(&qs_fix_lock);
     __atomic_store_n(&s->in_fix, true, __ATOMIC_RELAXED);
-    s->fix_prev = NULL;
-    s->fix_next = qs_fix_list;
-    if (qs_fix_list != NULL) {
-        qs_fix_list->fix_prev = s;
-    }
-    qs_fix_list = s;
+    s->fix_prev = qs_fix_last;
+    s->fix_next = NULL;
+    *(qs_fix_last == NULL ? &qs_fix_first : &qs_fix_last->fix_next) = s;
+    qs_fix_last = s;
     __atomic_add_fetch(&qs_fix_count, 1, __ATOMIC_RELAXED);
     pthread_mutex_unlock(&qs_fix_lock);
 }
@@ -63,10 +62,8 @@ static void qs_needs_fix(qs_sock *s)
 /* Takes one off the list; qs_fix_lock held. Its reference is the caller's now. */
 static void qs_fix_take(qs_sock *s)
 {
-    *(s->fix_prev == NULL ? &qs_fix_list : &s->fix_prev->fix_next) = s->fix_next;
-    if (s->fix_next != NULL) {
-        s->fix_next->fix_prev = s->fix_prev;
-    }
+    *(s->fix_prev == NULL ? &qs_fix_first : &s->fix_prev->fix_next) = s->fix_next;
+    *(s->fix_next == NULL ? &qs_fix_last : &s->fix_next->fix_prev) = s->fix_prev;
     __atomic_store_n(&s->in_fix, false, __ATOMIC_RELAXED);
     __atomic_sub_fetch(&qs_fix_count, 1, __ATOMIC_RELAXED);
 }
@@ -217,10 +214,10 @@ void qs_op_fix(qs_sock *s)
 void qs_op_fix_all(void)
 {
     qs_attend_end_all();
-    /* Those that come meanwhile are for the next time. */
+    /* Those that come meanwhile are for the next time, and stand behind these. */
     for (uint32_t left = __atomic_load_n(&qs_fix_count, __ATOMIC_RELAXED); left > 0; left--) {
         pthread_mutex_lock(&qs_fix_lock);
-        qs_sock *s = qs_fix_list;
+        qs_sock *s = qs_fix_first;
         if (s != NULL) {
             qs_fix_take(s);
         }
@@ -277,6 +274,7 @@ bool qs_op_set_adrift(qs_sock *s)
 void qs_ready_forked(void)
 {
     pthread_mutex_init(&qs_fix_lock, NULL);
-    qs_fix_list = NULL;
+    qs_fix_first = NULL;
+    qs_fix_last = NULL;
     qs_fix_count = 0;
 }

@@ -235,9 +235,9 @@ struct qs_sock {
     uint8_t wake_due; /* QS_WAIT_*: qs_unlock wakes these */
     bool kick_due;    /* qs_unlock asks the worker, ... */
     bool visit_due;   /* ... or does its work while it sleeps */
-    bool
-        answer_due; /* little was sent, and is not answered yet; this and the next three: attend.c */
-    bool attends;   /* the last wait did the worker's work */
+    /* attend.c: little was sent and is not answered yet; the last wait did the worker's work */
+    bool answer_due;
+    bool attends;
     uint8_t attend_misses;
     uint16_t attend_skips;
     uint8_t state; /* qs_state */

@@ -1,4 +1,5 @@
 /* poll, select, epoll and non-blocking sockets: the draft leaves them to what sockets do. */
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <csignal>
@@ -148,6 +149,33 @@ TEST(Poll, C123_DataAndNone)
         EXPECT_EQ(1u, read_bytes(pair.server, 1).size());
         EXPECT_EQ(POLLOUT, poll_now(pair.server));
     }
+}
+
+/* A descriptor that says more than the truth is mended before poll looks, whoever else's has to be, too. */
+TEST(Poll, C123_NoneBesideOthersThatComeAndGo)
+{
+    Pair pair = make_pair();
+    Pair busy = make_pair();
+    std::atomic<bool> over{false};
+    std::thread other([&] {
+        char byte = 'b';
+        bool first = true;
+        while (!over) {
+            ASSERT_EQ(1, send(busy.server, &byte, 1, first ? MSG_SYN : 0));
+            ASSERT_EQ(1, recv(busy.client, &byte, 1, 0));
+            first = false;
+        }
+    });
+    char byte = 'a';
+    int wrong = 0;
+    for (int i = 0; i < 2000; i++) {
+        ASSERT_EQ(1, send(pair.server, &byte, 1, i == 0 ? MSG_SYN : 0));
+        ASSERT_EQ(1, recv(pair.client, &byte, 1, 0));
+        wrong += (poll_now(pair.client) & POLLIN) != 0;
+    }
+    over = true;
+    other.join();
+    EXPECT_EQ(0, wrong);
 }
 
 TEST(Poll, C124_FullAndRoom)
