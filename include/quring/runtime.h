@@ -184,9 +184,9 @@ QURING_EXPORT QURING_NODISCARD quring_status quring_visit(quring_runtime *rt, ui
  * for the answer, which is soon to come: datagrams are received, events delivered and what they bring about sent
  * by the thread that wants the answer, without another thread between it and the kernel. What quring_visit says
  * of fn holds for the events' callbacks. done is asked at first, and whenever something may have changed; it may
- * make no call of this library. What is posted, and timers, are still run by the worker itself, which for up to 0.3 ms after a call
- * that was done leaves its sockets alone, for the next such call to find them (see quring_recall). Signals and the thread's
- * cancellation wait: until_ns should be less than a millisecond away.
+ * make no call of this library. What is posted, and timers, are still run by the worker itself, which for up to
+ * 0.3 ms after a call that was done leaves its sockets alone, for the next such call to find them (see
+ * quring_recall). Signals and the thread's cancellation wait: until_ns should be less than a millisecond away.
  *
  * Any thread but a worker. Returns QURING_OK: done. QURING_E_AGAIN: it is not, and the worker looks after its
  * sockets again: the time is over, or there was nobody to stand in for (the worker is awake, or another thread
