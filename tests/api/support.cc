@@ -216,6 +216,10 @@ void Peer::OnEvent(const quring_event *event)
     if (peer->hook) {
         peer->hook(*event);
     }
+    {
+        /* Who has just found that the hook had not run yet waits by now, and hears of it. */
+        std::lock_guard<std::mutex> guard(peer->mutex_);
+    }
     peer->changed_.notify_all();
 }
 
