@@ -18,6 +18,8 @@
 #define QS_TOKENS_MAX 64 /* edges that wait; more would fill the pair */
 
 static pthread_mutex_t qs_fix_lock = PTHREAD_MUTEX_INITIALIZER;
+/* Held while some are mended: who polls meanwhile waits, as one of them may be its own. */
+static pthread_mutex_t qs_mending = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 static qs_sock *qs_fix_first; /* has waited longest */
 static qs_sock *qs_fix_last;
 uint32_t qs_fix_count;
@@ -59,13 +61,13 @@ static void qs_needs_fix(qs_sock *s)
     pthread_mutex_unlock(&qs_fix_lock);
 }
 
-/* Takes one off the list; qs_fix_lock held. Its reference is the caller's now. */
+/* Takes one off the list; qs_fix_lock held. Its reference is the caller's now, and so is its place in the
+ * count. */
 static void qs_fix_take(qs_sock *s)
 {
     *(s->fix_prev == NULL ? &qs_fix_first : &s->fix_prev->fix_next) = s->fix_next;
     *(s->fix_next == NULL ? &qs_fix_last : &s->fix_next->fix_prev) = s->fix_prev;
     __atomic_store_n(&s->in_fix, false, __ATOMIC_RELAXED);
-    __atomic_sub_fetch(&qs_fix_count, 1, __ATOMIC_RELAXED);
 }
 
 void qs_fix_forget(qs_sock *s)
@@ -77,6 +79,7 @@ void qs_fix_forget(qs_sock *s)
     }
     pthread_mutex_unlock(&qs_fix_lock);
     if (listed) {
+        __atomic_sub_fetch(&qs_fix_count, 1, __ATOMIC_RELEASE);
         qs_unref(s);
     }
 }
@@ -211,25 +214,34 @@ void qs_op_fix(qs_sock *s)
     qs_unlock(s);
 }
 
+/* False: there is none. */
+static bool qs_fix_next(void)
+{
+    pthread_mutex_lock(&qs_fix_lock);
+    qs_sock *s = qs_fix_first;
+    if (s != NULL) {
+        qs_fix_take(s);
+    }
+    pthread_mutex_unlock(&qs_fix_lock);
+    if (s == NULL) {
+        return false;
+    }
+    qs_op_fix(s);
+    __atomic_sub_fetch(&qs_fix_count, 1, __ATOMIC_RELEASE); /* now that it tells the truth */
+    qs_unref(s);
+    return true;
+}
+
 void qs_op_fix_all(void)
 {
     qs_attend_end_all();
+    pthread_mutex_lock(&qs_mending);
     /* Those that come meanwhile are for the next time, and stand behind these. */
-    for (uint32_t left = __atomic_load_n(&qs_fix_count, __ATOMIC_RELAXED); left > 0; left--) {
-        pthread_mutex_lock(&qs_fix_lock);
-        qs_sock *s = qs_fix_first;
-        if (s != NULL) {
-            qs_fix_take(s);
-        }
-        pthread_mutex_unlock(&qs_fix_lock);
-        if (s == NULL) {
-            return;
-        }
-        pthread_mutex_lock(&s->lock);
-        qs_fix_now(s);
-        qs_unlock(s);
-        qs_unref(s);
+    uint32_t left = __atomic_load_n(&qs_fix_count, __ATOMIC_ACQUIRE);
+    while (left > 0 && qs_fix_next()) {
+        left--;
     }
+    pthread_mutex_unlock(&qs_mending);
 }
 
 bool qs_op_attach(qs_sock *s, int engine_fd, int app_fd, void *cookie)
@@ -274,6 +286,7 @@ bool qs_op_set_adrift(qs_sock *s)
 void qs_ready_forked(void)
 {
     pthread_mutex_init(&qs_fix_lock, NULL);
+    qs_mending = (pthread_mutex_t)PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
     qs_fix_first = NULL;
     qs_fix_last = NULL;
     qs_fix_count = 0;

@@ -4,7 +4,7 @@
 static inline void qf_fix(void)
 {
     const qs_ops *ops = qf_engine();
-    if (ops != NULL && __atomic_load_n(ops->fix_count, __ATOMIC_RELAXED) != 0) {
+    if (ops != NULL && __atomic_load_n(ops->fix_count, __ATOMIC_ACQUIRE) != 0) {
         ops->fix_all();
     }
 }
