@@ -8,6 +8,7 @@ whole_program   a file of a target, built with gcc's -flto where `lto` says so, 
 _COPTS = ["-flto"]
 _LINKOPTS = [
     "-flto=1", # no make needed
+    "-flto-partition=one",
     "-O2",
 ]
 
