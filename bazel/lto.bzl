@@ -1,4 +1,4 @@
-"""Link-time optimization of one shared object, without a second build of anything else.
+"""Link-time optimization of shared objects: their C is compiled once more, together for all of them.
 
 whole_program   a file of a target, built with gcc's -flto where `lto` says so, otherwise as it is
 """

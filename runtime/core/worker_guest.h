@@ -25,8 +25,8 @@ typedef struct rt_guest {
 QUIC_NODISCARD quic_rc rt_guest_begin(rt_guest *guest, rt_worker *worker);
 void rt_guest_end(const rt_guest *guest);
 
-/* rt_guest_take_door: true with the door; false: who has it keeps it. rt_guest_enter, with it: whether the worker sleeps and the back end lets
- * another thread send. */
+/* rt_guest_take_door: true with the door; false: who has it keeps it. rt_guest_enter, with it: whether the worker
+ * sleeps and the back end lets another thread send. */
 bool rt_guest_take_door(rt_worker *worker);
 void rt_guest_give_door(rt_worker *worker);
 bool rt_guest_enter(rt_worker *worker);

@@ -2,7 +2,6 @@
 
 #include "runtime/io/io_guest.h"
 
-#include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
