@@ -20,29 +20,11 @@
 namespace
 {
 
-constexpr quic_ns kPatience = 60 * QUIC_NS_PER_S;
 constexpr quic_ns kLong = 10 * QUIC_NS_PER_S;
-
-void Call(void *ctx)
-{
-    (*static_cast<std::function<void()> *>(ctx))();
-}
 
 bool Ask(void *ctx)
 {
     return (*static_cast<std::function<bool()> *>(ctx))();
-}
-
-bool Eventually(const std::function<bool()> &fact)
-{
-    const quic_ns end = rt_clock_now() + kPatience;
-    while (!fact()) {
-        if (rt_clock_now() > end) {
-            return false;
-        }
-        usleep(100);
-    }
-    return true;
 }
 
 std::atomic<int> handled{0};
@@ -97,18 +79,6 @@ class WorkerAttendTest : public OneWorker
     {
         OneWorker::TearDown();
         close(peer);
-    }
-
-    // Runs fn on the worker and waits for it.
-    void Run(const std::function<void()> &fn)
-    {
-        std::atomic<bool> over{false};
-        std::function<void()> task = [&] {
-            fn();
-            over = true;
-        };
-        ASSERT_EQ(rt_worker_post(worker, Call, &task), QUIC_OK);
-        ASSERT_TRUE(Eventually([&] { return over.load(); }));
     }
 
     void SendOne()

@@ -2,12 +2,37 @@
 #ifndef TESTS_RUNTIME_CORE_WORKER_FIXTURE_H
 #define TESTS_RUNTIME_CORE_WORKER_FIXTURE_H
 
+#include <atomic>
+#include <functional>
+#include <unistd.h>
+
 #include <gtest/gtest.h>
 
 #include "quring/config.h"
 
 #include "quic/crypto/crypto.h"
+#include "runtime/core/clock.h"
 #include "runtime/core/worker.h"
+
+constexpr quic_ns kPatience = 60 * QUIC_NS_PER_S;
+
+// A task whose ctx is a std::function<void()>.
+inline void Call(void *ctx)
+{
+    (*static_cast<std::function<void()> *>(ctx))();
+}
+
+inline bool Eventually(const std::function<bool()> &fact)
+{
+    const quic_ns end = rt_clock_now() + kPatience;
+    while (!fact()) {
+        if (rt_clock_now() > end) {
+            return false;
+        }
+        usleep(100);
+    }
+    return true;
+}
 
 inline void IgnoreEvent(void *, rt_worker *, const quic_event *)
 {
@@ -41,6 +66,18 @@ class OneWorker : public ::testing::TestWithParam<quring_io_backend>
         worker = rt_worker_create(&config);
         ASSERT_NE(worker, nullptr);
         ASSERT_EQ(rt_worker_start(worker), 0) << rt_worker_backend_why(worker);
+    }
+
+    // Runs fn on the worker and waits for it.
+    void Run(const std::function<void()> &fn)
+    {
+        std::atomic<bool> over{false};
+        std::function<void()> task = [&] {
+            fn();
+            over = true;
+        };
+        ASSERT_EQ(rt_worker_post(worker, Call, &task), QUIC_OK);
+        ASSERT_TRUE(Eventually([&] { return over.load(); }));
     }
 
     quic_counters Stats()

@@ -17,7 +17,7 @@ namespace
 {
 
 // A posted std::function that frees itself.
-void Call(void *ctx)
+void CallAndFree(void *ctx)
 {
     std::function<void()> *fn = static_cast<std::function<void()> *>(ctx);
     (*fn)();
@@ -31,7 +31,7 @@ class WorkerTest : public OneWorker
     {
         auto *copy = new std::function<void()>(std::move(fn));
         quic_rc rc;
-        while ((rc = rt_worker_post(worker, Call, copy)) == QUIC_E_AGAIN) {
+        while ((rc = rt_worker_post(worker, CallAndFree, copy)) == QUIC_E_AGAIN) {
             std::this_thread::yield();
         }
         ASSERT_EQ(rc, QUIC_OK);

@@ -16,25 +16,6 @@
 namespace
 {
 
-constexpr quic_ns kPatience = 60 * QUIC_NS_PER_S;
-
-void Call(void *ctx)
-{
-    (*static_cast<std::function<void()> *>(ctx))();
-}
-
-bool Eventually(const std::function<bool()> &fact)
-{
-    const quic_ns end = rt_clock_now() + kPatience;
-    while (!fact()) {
-        if (rt_clock_now() > end) {
-            return false;
-        }
-        usleep(100);
-    }
-    return true;
-}
-
 class WorkerVisitTest : public OneWorker
 {
   protected:
@@ -53,18 +34,6 @@ class WorkerVisitTest : public OneWorker
                    return rc != QUIC_E_AGAIN;
                }) &&
                rc == QUIC_OK;
-    }
-
-    // Runs fn on the worker and waits for it.
-    void Run(const std::function<void()> &fn)
-    {
-        std::atomic<bool> done{false};
-        std::function<void()> task = [&] {
-            fn();
-            done = true;
-        };
-        ASSERT_EQ(rt_worker_post(worker, Call, &task), QUIC_OK);
-        ASSERT_TRUE(Eventually([&] { return done.load(); }));
     }
 };
 
