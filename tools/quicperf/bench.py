@@ -13,6 +13,7 @@ Nothing but this repository is needed; iperf3 is measured, too, where it is inst
 
 import argparse
 import contextlib
+import ctypes
 import json
 import os
 import platform
@@ -52,22 +53,45 @@ def worker_cpu_s(pid):
     return found
 
 
+class SchedAttr(ctypes.Structure):
+    """struct sched_attr of sched_setattr(2)."""
+    _fields_ = [("size", ctypes.c_uint32), ("policy", ctypes.c_uint32), ("flags", ctypes.c_uint64),
+                ("nice", ctypes.c_int32), ("priority", ctypes.c_uint32), ("runtime", ctypes.c_uint64),
+                ("deadline", ctypes.c_uint64), ("period", ctypes.c_uint64)]
+
+
+SYS_SCHED_SETATTR = {"x86_64": 314, "aarch64": 274}
+SCHED_DEADLINE = 6
+HOLD_NS, HOLD_PERIOD_NS = 2_000_000, 10_000_000
+
+
+def hold_thread(thread):
+    """Whether the thread now runs HOLD_NS in every HOLD_PERIOD_NS, counted from now."""
+    number = SYS_SCHED_SETATTR.get(os.uname().machine)
+    if number is None:
+        return False
+    attr = SchedAttr(size=ctypes.sizeof(SchedAttr), policy=SCHED_DEADLINE, runtime=HOLD_NS,
+                     deadline=HOLD_PERIOD_NS, period=HOLD_PERIOD_NS)
+    return ctypes.CDLL(None).syscall(number, thread, ctypes.byref(attr), 0) == 0
+
+
 def hold_workers(pid):
-    """Gives each worker 2 ms of CPU in 10 ms (SCHED_DEADLINE, sched(7))."""
-    for thread in worker_cpu_s(pid):
-        subprocess.run(["chrt", "-d", "-T", "2000000", "-D", "10000000", "-P", "10000000", "-p", "0",
-                        thread], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+    """Gives each worker HOLD_NS of CPU in HOLD_PERIOD_NS, one after the other: were their turns at the same
+    time, they would take both CPUs, and the client none to answer them."""
+    threads = [int(thread) for thread in sorted(worker_cpu_s(pid))]
+    start = time.monotonic()
+    for number, thread in enumerate(threads):
+        due = start + number * HOLD_PERIOD_NS / 1e9 / len(threads)
+        time.sleep(max(0.0, due - time.monotonic()))
+        if not hold_thread(thread):
+            raise Failed("a worker cannot be held to a part of a CPU")
 
 
 def may_hold():
     """Whether hold_workers works here: it needs root."""
     process = subprocess.Popen(["sleep", "1"])
     try:
-        return subprocess.run(["chrt", "-d", "-T", "2000000", "-D", "10000000", "-P", "10000000", "-p",
-                               "0", str(process.pid)], stdout=subprocess.DEVNULL,
-                              stderr=subprocess.DEVNULL, check=False).returncode == 0
-    except OSError:
-        return False
+        return hold_thread(process.pid)
     finally:
         process.kill()
         process.wait()
@@ -132,8 +156,6 @@ class Bench:
         process, port, _ = self.start_server(*server_args)
         lines = []
         try:
-            if hold:
-                hold_workers(process.pid)
             if "-w" not in client_args:
                 client_args = ("--cpu", str(self.cpus[-1]), *client_args)
             client = subprocess.Popen(
@@ -141,6 +163,8 @@ class Bench:
                  "-q", "--jsonl", "-", *client_args],
                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True)
             for line in client.stdout:
+                if hold and not lines:
+                    hold_workers(process.pid)
                 lines.append((json.loads(line), worker_cpu_s(process.pid)))
             error = client.communicate(timeout=LIMIT_S)[1]
         finally:
