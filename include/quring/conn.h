@@ -55,6 +55,17 @@ typedef enum quring_event_type {
                                      their phase, 0 or 1 */
 } quring_event_type;
 
+/* Types of events, as bits, for `muted_events` of quring_listen_options and quring_connect_options. An
+ * application that does nothing at some of these need not pay for them: what is muted is not delivered.
+ * Nothing else changes; with STREAM_OPENED muted, a stream is first heard of by another event of its own,
+ * READABLE as a rule. */
+#define QURING_EVENT_BIT(type) (UINT64_C(1) << (type))
+#define QURING_EVENTS_MUTABLE                                                                      \
+    (QURING_EVENT_BIT(QURING_EV_STREAM_OPENED) | QURING_EVENT_BIT(QURING_EV_STREAM_WRITABLE) |     \
+     QURING_EVENT_BIT(QURING_EV_STREAM_RELEASED) | QURING_EVENT_BIT(QURING_EV_STREAM_FINISHED) |   \
+     QURING_EVENT_BIT(QURING_EV_STREAM_SIZE_KNOWN) |                                               \
+     QURING_EVENT_BIT(QURING_EV_STREAM_RESET_ACKED))
+
 /* Who ended a connection, and how. */
 typedef enum quring_close_kind {
     QURING_CLOSE_NONE = 0,

@@ -73,6 +73,7 @@ typedef struct quring_listen_options {
      * at most, bound like `local`; family 0: they stay. Port 0: that of `local` */
     quring_addr preferred_v4;
     quring_addr preferred_v6;
+    uint64_t muted_events; /* some of QURING_EVENTS_MUTABLE */
 } quring_listen_options;
 
 enum {
@@ -143,6 +144,7 @@ typedef struct quring_connect_options {
     quring_bytes token; /* what a QURING_EV_TOKEN gave, borrowed for the call; len 0: none. One for
                            another server or version is ignored. Use each once: two connections that
                            show the same one can be told to be of one client */
+    uint64_t muted_events; /* some of QURING_EVENTS_MUTABLE */
 } quring_connect_options;
 
 /* quring_connect opens a connection on the calling worker and sends its first flight at the end of

@@ -85,6 +85,7 @@ typedef struct quic_conn_config {
     size_t token_len;
     const quring_limits *limits;
     quic_path_addr path;
+    uint64_t muted_events; /* of QURING_EVENTS_MUTABLE: not told */
     void *owner_ctx;
     void *app_ctx;
     bool shared_socket; /* client: with other processes */

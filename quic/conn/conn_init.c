@@ -185,6 +185,7 @@ quic_rc quic_conn_create(quic_conn **out, quic_conn_env *env, const quic_conn_co
     conn->cids_routed = config->role == QUIC_SERVER || config->shared_socket;
     conn->owner_ctx = config->owner_ctx;
     conn->app_ctx = config->app_ctx;
+    conn->muted_stream_events = quic_conn_stream_events_of(config->muted_events);
     conn->limits = *config->limits;
     conn->tls_vtable = config->tls;
     conn->tls_config = config->tls_config;

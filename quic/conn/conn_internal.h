@@ -242,6 +242,7 @@ struct quic_conn {
     bool flow_blocked;   /* streams left the scheduler for want of connection credit */
     bool send_starved;   /* a write was cut short by the connection's budget */
     bool open_refused;   /* quic_conn_stream_open said AGAIN */
+    uint16_t muted_stream_events; /* QUIC_STREAM_EV_* the application does not want to hear of */
     quic_conn_blocked blocked;
     quic_stream *closing_stream; /* CLOSED was reported: freed at the next poll */
 
@@ -393,6 +394,10 @@ static inline void quic_conn_raise(quic_conn *conn, uint32_t events)
 
 static inline void quic_conn_raise_stream(quic_conn *conn, quic_stream *s, uint32_t events)
 {
+    events &= ~(uint32_t)conn->muted_stream_events;
+    if (events == 0) {
+        return;
+    }
     s->events |= events;
     if (!quic_list_is_linked(&s->event_node)) {
         quic_list_push_back(&conn->event_streams, &s->event_node);
@@ -616,6 +621,8 @@ void quic_conn_maybe_dead(quic_conn *conn, quic_ns now);
 /* ---- conn_events.c --------------------------------------------------------------------------------- */
 /* Takes the CRYPTO bytes that the last HANDSHAKE_DATA showed. */
 void quic_conn_take_shown(quic_conn *conn);
+/* Which QUIC_STREAM_EV_* some QURING_EVENT_BIT name. */
+uint16_t quic_conn_stream_events_of(uint64_t types);
 
 /* ---- conn_cids.c ----------------------------------------------------------------------------------- */
 void quic_conn_issue_cids(quic_conn *conn);

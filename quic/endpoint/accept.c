@@ -114,6 +114,7 @@ static quic_conn *make_conn(quic_endpoint *ep, const quic_accept_config *accept,
         .path = unit->path,
         .preferred_v4 = accept->preferred_v4,
         .preferred_v6 = accept->preferred_v6,
+        .muted_events = accept->muted_events,
         .owner_ctx = accept->owner_ctx,
         .app_ctx = accept->app_ctx,
     };

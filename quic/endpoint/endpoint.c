@@ -147,6 +147,7 @@ quic_rc quic_endpoint_connect(quic_endpoint *ep, quic_conn **out, const quic_con
         .limits = &config->limits,
         .path = config->path,
         .shared_socket = config->shared_socket,
+        .muted_events = config->muted_events,
         .owner_ctx = config->owner_ctx,
         .app_ctx = config->app_ctx,
     };

@@ -70,11 +70,12 @@ typedef struct quic_accept_config {
     const struct quic_early_gate *early_gate; /* with tickets; outlives the endpoint. NULL: 0-RTT is
                                                  refused */
     struct quic_anti_replay
-        *token_register; /* of used NEW_TOKEN tokens, in wall-clock time; a token
+        *token_register;   /* of used NEW_TOKEN tokens, in wall-clock time; a token
                                                 older than its window is not taken. Outlives the
                                                 endpoint. NULL: none is given or taken */
-    bool any_worker;     /* nothing steers Initials here: whichever worker gets one accepts it */
-    void *owner_ctx;     /* given to each accepted connection */
+    bool any_worker;       /* nothing steers Initials here: whichever worker gets one accepts it */
+    uint64_t muted_events; /* of QURING_EVENTS_MUTABLE: not told */
+    void *owner_ctx;       /* given to each accepted connection */
     void *app_ctx;
 } quic_accept_config;
 
@@ -99,7 +100,8 @@ typedef struct quic_connect_config {
     size_t token_len;
     quring_limits limits;
     quic_path_addr path;
-    bool shared_socket; /* see quic_endpoint_set_process */
+    bool shared_socket;    /* see quic_endpoint_set_process */
+    uint64_t muted_events; /* of QURING_EVENTS_MUTABLE: not told */
     void *owner_ctx;
     void *app_ctx;
 } quic_connect_config;

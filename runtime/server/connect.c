@@ -263,6 +263,9 @@ static quring_status rt_connect_check(const quring_connect_options *options, qur
                             RT_SERVER_NAME_LEN_MAX);
     }
     quring_status status = rt_connect_check_tls(options, err);
+    if (status == QURING_OK) {
+        status = rt_dispatch_check_muted(options->muted_events, err);
+    }
     if (status == QURING_OK && options->limits != NULL) {
         status = rt_limits_check(options->limits, err);
     }
@@ -329,6 +332,7 @@ static quring_status rt_connect_start(quring_conn *out, rt_local *local,
     config.token = options->token.data;
     config.token_len = options->token.data != NULL ? options->token.len : 0;
     config.limits = options->limits != NULL ? *options->limits : local->rt->config.limits;
+    config.muted_events = options->muted_events;
     config.owner_ctx = from->owner;
     config.app_ctx = options->ctx;
     quic_conn *conn = NULL;

@@ -1,6 +1,9 @@
 #include "runtime/server/dispatch.h"
 
+#include <inttypes.h>
 #include <string.h>
+
+#include "runtime/server/error.h"
 
 void rt_dispatch_event(const rt_local *local, const quic_event *event)
 {
@@ -27,4 +30,15 @@ void rt_dispatch_event(const rt_local *local, const quic_event *event)
     out.data.data = event->data;
     out.data.len = event->data_len;
     owner->on_event(&out);
+}
+
+quring_status rt_dispatch_check_muted(uint64_t muted_events, quring_error *err)
+{
+    if ((muted_events & ~QURING_EVENTS_MUTABLE) != 0) {
+        return rt_error_set(err, QURING_E_INVAL,
+                            "muted_events is 0x%" PRIx64 ", allowed is what is in 0x%" PRIx64
+                            " (QURING_EVENTS_MUTABLE)",
+                            muted_events, QURING_EVENTS_MUTABLE);
+    }
+    return QURING_OK;
 }

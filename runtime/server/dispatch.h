@@ -23,6 +23,10 @@ typedef struct rt_owner {
 /* rt_dispatch_event calls the application for one polled event; on the worker `local`. */
 void rt_dispatch_event(const rt_local *local, const quic_event *event);
 
+/* rt_dispatch_check_muted judges `muted_events` of listen and connect options. Returns QURING_OK;
+ * QURING_E_INVAL (there are types among them that cannot be muted). */
+quring_status rt_dispatch_check_muted(uint64_t muted_events, quring_error *err);
+
 #ifdef __cplusplus
 }
 #endif

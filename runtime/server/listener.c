@@ -213,6 +213,7 @@ static void rt_task_listen(void *ctx)
     config->tickets = (options->flags & QURING_LISTEN_NO_TICKETS) == 0;
     config->early_gate = (options->flags & QURING_LISTEN_ZERO_RTT) != 0 ? &rt->early.gate : NULL;
     config->token_register = config->limits.new_tokens > 0 ? rt->tokens.used : NULL;
+    config->muted_events = options->muted_events;
     config->owner_ctx = &slot->owner;
     config->app_ctx = options->ctx;
     slot->paused = (options->flags & QURING_LISTEN_PAUSED) != 0;
@@ -298,7 +299,11 @@ static quring_status rt_listen_check(const quring_runtime *rt, const quring_list
         return rt_error_set(err, QURING_E_STATE, "the runtime is %s",
                             rt->stopped ? "stopped" : "draining");
     }
-    return options->limits != NULL ? rt_limits_check(options->limits, err) : QURING_OK;
+    quring_status status = rt_dispatch_check_muted(options->muted_events, err);
+    if (status == QURING_OK && options->limits != NULL) {
+        status = rt_limits_check(options->limits, err);
+    }
+    return status;
 }
 
 static void rt_task_unlisten(void *ctx)

@@ -167,6 +167,9 @@ TEST_P(ListenerTest, OptionsAreChecked)
     bad.flags = 0x80;
     expect_inval(bad, "flags");
     bad = good;
+    bad.muted_events = QURING_EVENT_BIT(QURING_EV_STREAM_READABLE);
+    expect_inval(bad, "muted_events");
+    bad = good;
     quring_limits limits;
     quring_limits_init(&limits);
     limits.ack_ranges_max = 0;

@@ -343,6 +343,9 @@ TEST(Runtime, ConnectChecksItsOptions)
         good.tls = client.get();
         good.on_event = Peer::OnEvent;
         quring_connect_options bad = good;
+        bad.muted_events = QURING_EVENTS_MUTABLE | QURING_EVENT_BIT(QURING_EV_CLOSED);
+        expect_inval(bad, "muted_events");
+        bad = good;
         bad.on_event = nullptr;
         expect_inval(bad, "on_event");
         bad = good;

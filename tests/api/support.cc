@@ -193,6 +193,7 @@ Listener::Listener(Runtime *runtime, Peer *peer, const quring_addr &local, qurin
     options.flags = flags;
     options.preferred_v4 = preferred_v4;
     options.preferred_v6 = preferred_v6;
+    options.muted_events = peer->muted_events;
     if (quring_listen(runtime->rt(), &listener_, &options, &error_) != QURING_OK) {
         listener_ = nullptr;
     }
@@ -421,6 +422,7 @@ quring_status Peer::Connect(quring_conn *out, Runtime *runtime, uint32_t worker,
     options.on_event = OnEvent;
     options.ctx = this;
     options.limits = limits;
+    options.muted_events = muted_events;
     quring_status status = QURING_E_STATE;
     runtime->On(worker, [&] { status = quring_connect(out, &options, err); });
     return status;

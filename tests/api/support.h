@@ -170,6 +170,8 @@ class Peer
 
     /* Runs on the worker after an event was recorded. Set before anything can happen. */
     std::function<void(const quring_event &)> hook;
+    /* What its listeners and connections do not want to hear of. Set before they are made. */
+    uint64_t muted_events = 0;
 
     /* Opens a connection from worker `worker`. */
     quring_status Connect(quring_conn *out, Runtime *runtime, uint32_t worker,

@@ -68,6 +68,9 @@ void qp_cconn_begin(qp_cworker *w)
     options.tls = plan->tls;
     options.on_event = qp_cconn_event;
     options.ctx = c;
+    if (!qp_is_up(w) && plan->options->qlog == NULL) {
+        options.muted_events = QURING_EVENT_BIT(QURING_EV_STREAM_FINISHED);
+    }
     if (!w->warming && c->wants_ticket) {
         options.session = qp_tickets_take(&w->tickets);
         options.zero_rtt = plan->options->zero_rtt;

@@ -262,14 +262,16 @@ static void qp_sstream_receive(qp_sstream *s, uint64_t stream_id)
 
 /* ---- events ------------------------------------------------------------------------------------ */
 
-static void qp_server_opened(qp_sconn *conn, const quring_event *ev)
+/* Of a stream's first event: the client opened it. */
+static qp_sstream *qp_server_opened(qp_sconn *conn, const quring_event *ev)
 {
     qp_sstream *s = qp_sstream_create(conn, ev->stream);
     if (s == NULL) {
         (void)quring_conn_close(conn->conn, QP_APP_REFUSED, "out of memory");
-        return;
+        return NULL;
     }
     (void)quring_stream_set_ctx(ev->stream, s);
+    return s;
 }
 
 static void qp_server_closed(const quring_event *ev, qp_sconn *conn)
@@ -341,16 +343,17 @@ static void qp_server_event(const quring_event *ev)
         (void)quring_conn_close(ev->conn, QP_APP_REFUSED, "out of memory");
     } else if (ev->type == QURING_EV_CONNECTED) {
         qp_server_connected(conn);
-    } else if (ev->type == QURING_EV_STREAM_OPENED) {
-        qp_server_opened(conn, ev);
+    } else if (ev->stream.handle != 0) {
+        qp_sstream *s = ev->stream_ctx != NULL ? ev->stream_ctx : qp_server_opened(conn, ev);
+        if (s != NULL) {
+            qp_server_stream_event(ev, s);
+        }
     } else if (ev->type == QURING_EV_DATAGRAM_READABLE) {
         qp_count(&conn->worker->bytes_in, qp_dgram_take(&conn->dgram_in, ev->conn));
     } else if (ev->type == QURING_EV_DATAGRAM_WRITABLE) {
         qp_dgram_go_on(&conn->dgram_out);
     } else if (ev->type == QURING_EV_STREAMS_AVAILABLE) {
         qp_sconn_open_waiting(conn);
-    } else if (ev->stream_ctx != NULL) {
-        qp_server_stream_event(ev, ev->stream_ctx);
     }
 }
 
@@ -366,6 +369,10 @@ static quring_status qp_server_listen(qp_server *server, const quring_addr *loca
     options.on_event = qp_server_event;
     options.ctx = server;
     options.flags = flags;
+    if (server->qlog == NULL) { /* which tells of them */
+        options.muted_events =
+            QURING_EVENT_BIT(QURING_EV_STREAM_OPENED) | QURING_EVENT_BIT(QURING_EV_STREAM_FINISHED);
+    }
     if (server->preferred.family != 0 &&
         server->listener_count == 0) { /* of the first, not of both */
         *(server->preferred.family == 6 ? &options.preferred_v6 : &options.preferred_v4) =
