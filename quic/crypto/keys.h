@@ -8,6 +8,7 @@
 #ifndef QUIC_CRYPTO_KEYS_H
 #define QUIC_CRYPTO_KEYS_H
 
+#include "quic/base/bytes.h"
 #include "quic/base/mem.h"
 #include "quic/base/types.h"
 #include "quic/crypto/crypto.h"
@@ -89,15 +90,9 @@ void quic_keys_destroy(quic_keys *keys);
 static inline void quic_keys_nonce(const quic_keys *k, uint64_t pn,
                                    uint8_t out[QUIC_AEAD_NONCE_LEN])
 {
-    uint64_t low;
-    memcpy(out, k->iv, QUIC_AEAD_NONCE_LEN);
-    memcpy(&low, out + 4, sizeof(low));
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    low ^= __builtin_bswap64(pn);
-#else
-    low ^= pn;
-#endif
-    memcpy(out + 4, &low, sizeof(low));
+    /* In the pieces that it is read in again: a load that spans two stores waits for both. */
+    quic_store_be64(out, quic_load_be64(k->iv) ^ (pn >> 32));
+    quic_store_be32(out + 8, quic_load_be32(k->iv + 8) ^ (uint32_t)pn);
 }
 
 /* quic_keys_seal_from encrypts `len` bytes from src to dst and adds the tag; src == dst is

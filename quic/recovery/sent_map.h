@@ -141,7 +141,13 @@ static inline quic_rc quic_sent_packet_add_frame(quic_sent_map *map, quic_sent_p
                                                  const quic_sent_frame *frame)
 {
     if (QUIC_LIKELY((packet->flags & QUIC_SENT_HAS_FRAME) == 0)) {
-        packet->frame = *frame;
+        /* Field by field: the record is in registers, and a copy as a whole would wait for their stores. */
+        packet->frame.kind = frame->kind;
+        packet->frame.flags = frame->flags;
+        packet->frame.aux = frame->aux;
+        packet->frame.len = frame->len;
+        packet->frame.id = frame->id;
+        packet->frame.off = frame->off;
         packet->flags |= QUIC_SENT_HAS_FRAME;
         return QUIC_OK;
     }

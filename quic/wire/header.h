@@ -165,7 +165,11 @@ QUIC_NODISCARD static inline size_t quic_header_encode_short(uint8_t *p, size_t 
         return 0;
     }
     p[0] = (uint8_t)((QUIC_HEADER_FIXED_BIT ^ flags) | (pn_len - 1u));
-    memcpy(p + 1, dcid->bytes, dcid->len);
+    if (QUIC_LIKELY(room >= 1u + QUIC_CID_LEN_MAX)) {
+        memcpy(p + 1, dcid->bytes, QUIC_CID_LEN_MAX); /* of a fixed size: two moves */
+    } else {
+        memcpy(p + 1, dcid->bytes, dcid->len);
+    }
     quic_pn_encode(p + 1 + dcid->len, pn, pn_len);
     return need;
 }
