@@ -65,6 +65,12 @@ class Wrong(unittest.TestCase):
             run = quicperf(word)
             self.assertEqual((run.returncode, run.stderr), (0, ""))
             self.assertIn("quicperf client HOST:PORT", run.stdout)
+            self.assertIn("--retry", run.stdout)
+        run = quicperf("client", "--help")
+        self.assertEqual((run.returncode, run.stderr), (0, ""))
+        for word, there in (("client HOST:PORT", True), ("--delay", True), ("server [options]", False),
+                            ("--retry", False)):
+            self.assertEqual(word in run.stdout, there, word)
         self.assertRegex(quicperf("--version").stdout, r"^quicperf \d+\.\d+\.\d+\n$")
 
     def test_address(self):
@@ -302,7 +308,8 @@ class Runs(unittest.TestCase):
                 with open(path, encoding="utf-8") as file:
                     seen = json.load(file)["summary"]
                 self.assertEqual(seen["errors"], 0)
-                self.assertGreaterEqual(seen["connections"], 40)
+                # What the last four clients said last may lie unread when the server is told to end.
+                self.assertGreaterEqual(seen["connections"], 36)
 
     def test_latency_counts_the_wait(self):
         with Server() as server:

@@ -254,7 +254,7 @@ TEST(Options, ExplainsEachOption)
     char *text = nullptr;
     size_t len = 0;
     FILE *file = open_memstream(&text, &len);
-    qp_options_usage(file);
+    qp_options_usage(file, 0);
     fclose(file);
     for (const char *word :
          {"--payload", "--json", "-1", "quicperf demo", "powers of 1024", "130"}) {

@@ -297,6 +297,7 @@ static int qp_client_not_connected(qp_client *cl)
     char peer[64];
     char text[128];
     if (cl->interrupted) {
+        cl->result->interrupted = true;
         return QP_EXIT_INTERRUPTED;
     }
     if (atomic_load(&cl->plan.failed) != 0) {

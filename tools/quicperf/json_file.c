@@ -25,7 +25,6 @@ static bool qp_json_is_special(const char *path)
 /* A file of its own beside the target, readable as fopen would make it. */
 static FILE *qp_json_open_part(qp_json_file *out)
 {
-    out->target = qp_json_target(out->path);
     if (out->target == NULL || asprintf(&out->part, "%s.XXXXXX", out->target) < 0) {
         out->part = NULL;
         errno = ENOMEM;
@@ -46,6 +45,21 @@ static FILE *qp_json_open_part(qp_json_file *out)
     return file;
 }
 
+/* Whether the document can be written is known before the run, and nothing is left of that if the run is killed. */
+static bool qp_json_try(qp_json_file *out)
+{
+    out->target = qp_json_target(out->path);
+    FILE *file = qp_json_open_part(out);
+    if (file == NULL) {
+        return false;
+    }
+    (void)fclose(file);
+    (void)unlink(out->part);
+    free(out->part);
+    out->part = NULL;
+    return true;
+}
+
 static void qp_json_forget(qp_json_file *out)
 {
     free(out->target);
@@ -62,21 +76,31 @@ bool qp_json_file_open(qp_json_file *out, const char *path)
     if (path == NULL) {
         return true;
     }
+    bool ok = true;
     if (strcmp(path, "-") == 0) {
         out->file = stdout;
+    } else if (qp_json_is_special(path)) {
+        out->file = fopen(path, "we");
+        ok = out->file != NULL;
     } else {
-        out->file = qp_json_is_special(path) ? fopen(path, "we") : qp_json_open_part(out);
+        ok = qp_json_try(out);
     }
-    if (out->file == NULL) {
+    if (!ok) {
         (void)qp_fail("cannot open %s: %s", path, strerror(errno));
         qp_json_forget(out);
     }
-    return out->file != NULL;
+    return ok;
 }
 
 /* Everything written, and in place. errno says why not. */
 static bool qp_json_finish(qp_json_file *out, const char *text, size_t len)
 {
+    if (out->file == NULL) {
+        out->file = qp_json_open_part(out);
+    }
+    if (out->file == NULL) {
+        return false;
+    }
     errno = 0;
     bool ok = fwrite(text, 1, len, out->file) == len;
     ok = fflush(out->file) == 0 && ok;
@@ -97,6 +121,11 @@ static bool qp_json_finish(qp_json_file *out, const char *text, size_t len)
     return ok;
 }
 
+static bool qp_json_is_open(const qp_json_file *out)
+{
+    return out->path != NULL && (out->file != NULL || out->target != NULL);
+}
+
 static const char *qp_json_name(const qp_json_file *out)
 {
     return out->file == stdout ? "standard output" : out->path;
@@ -104,7 +133,7 @@ static const char *qp_json_name(const qp_json_file *out)
 
 bool qp_json_file_write_text(qp_json_file *out, const char *text, size_t len)
 {
-    if (out->path == NULL || out->file == NULL) {
+    if (!qp_json_is_open(out)) {
         return true;
     }
     const char *name = qp_json_name(out);
@@ -118,7 +147,7 @@ bool qp_json_file_write_text(qp_json_file *out, const char *text, size_t len)
 
 bool qp_json_file_write(qp_json_file *out, const qp_json *json)
 {
-    if (out->path == NULL || out->file == NULL || qp_json_is_complete(json)) {
+    if (!qp_json_is_open(out) || qp_json_is_complete(json)) {
         return qp_json_file_write_text(out, json->text, json->len);
     }
     (void)qp_fail("cannot write %s: out of memory", qp_json_name(out));
@@ -130,9 +159,6 @@ void qp_json_file_drop(qp_json_file *out)
 {
     if (out->file != NULL && out->file != stdout) {
         (void)fclose(out->file);
-    }
-    if (out->part != NULL && out->file != NULL) {
-        (void)unlink(out->part);
     }
     qp_json_forget(out);
 }

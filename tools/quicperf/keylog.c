@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,8 @@
 #define QP_KEYLOG_LINE_MAX 512u /* a label, a random and a secret in hex */
 
 static int qp_keylog_fd = -1;
+static const char *qp_keylog_path;
+static _Atomic int qp_keylog_errno; /* of the first line that was not written */
 
 bool qp_keylog_open(const qp_options *options, char *why, size_t cap)
 {
@@ -21,6 +24,7 @@ bool qp_keylog_open(const qp_options *options, char *why, size_t cap)
     if (qp_keylog_fd < 0) {
         (void)snprintf(why, cap, "cannot open the key log %s: %s", path, strerror(errno));
     }
+    qp_keylog_path = path;
     return qp_keylog_fd >= 0;
 }
 
@@ -30,8 +34,23 @@ static void qp_keylog_line(void *ctx, const char *line)
     char text[QP_KEYLOG_LINE_MAX];
     int len = snprintf(text, sizeof(text), "%s\n", line);
     if (len > 0 && (size_t)len < sizeof(text)) {
-        (void)!write(*(const int *)ctx, text, (size_t)len);
+        ssize_t written = write(*(const int *)ctx, text, (size_t)len);
+        if (written != (ssize_t)len) {
+            int none = 0; /* a part of a line: the disk is full, too */
+            (void)atomic_compare_exchange_strong(&qp_keylog_errno, &none,
+                                                 written < 0 ? errno : ENOSPC);
+        }
     }
+}
+
+bool qp_keylog_is_whole(char *why, size_t cap)
+{
+    int error = atomic_load(&qp_keylog_errno);
+    if (error != 0) {
+        (void)snprintf(why, cap, "secrets are missing in the key log %s: %s", qp_keylog_path,
+                       strerror(error));
+    }
+    return error == 0;
 }
 
 void qp_keylog_use(quring_tls_options *tls)

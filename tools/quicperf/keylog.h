@@ -21,6 +21,9 @@ extern "C" {
 /* qp_keylog_open opens the file, if one is asked for; false with one line in `why`. */
 bool qp_keylog_open(const qp_options *options, char *why, size_t cap);
 
+/* qp_keylog_is_whole: false with one line in `why` when a secret could not be written. */
+bool qp_keylog_is_whole(char *why, size_t cap);
+
 /* qp_keylog_use makes `tls` write to it, if it is open. */
 void qp_keylog_use(quring_tls_options *tls);
 

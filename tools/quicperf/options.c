@@ -340,6 +340,7 @@ static bool qp_parse_option(qp_parser *p, int *at, int argc, char *const *argv)
     const char *arg = argv[*at];
     const char *value;
     if (strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0) {
+        p->out->help_for = p->out->command;
         p->out->command = QP_CMD_HELP;
         return true;
     }

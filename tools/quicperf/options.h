@@ -153,8 +153,9 @@ typedef struct qp_options {
     bool quiet;
     bool
         tcp; /* server: TCP and TLS 1.3 too, on the port of the same number; client: instead of QUIC */
-    uint32_t rounds; /* compare */
-    bool one;        /* server: end when one connection has ended */
+    uint32_t rounds;   /* compare */
+    uint32_t help_for; /* --help: of which command; 0: of all */
+    bool one;          /* server: end when one connection has ended */
 } qp_options;
 
 /* qp_options_parse fills `out` from the command line. Returns true; false with one line in `message`
@@ -162,8 +163,8 @@ typedef struct qp_options {
 bool qp_options_parse(qp_options *out, char *message, size_t message_cap, int argc,
                       char *const *argv);
 
-/* qp_options_usage writes the help text. */
-void qp_options_usage(FILE *to);
+/* qp_options_usage writes the help text: of one command, or of all (0). */
+void qp_options_usage(FILE *to, uint32_t command);
 
 const char *qp_mode_name(uint32_t mode);
 

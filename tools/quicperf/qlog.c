@@ -18,6 +18,8 @@
 
 struct qp_qlog {
     FILE *file;
+    const char *dir;
+    int error; /* errno of the first record that could not be written */
     quring_conn conn;
     uint64_t began_ns;
     quring_conn_info last; /* as it was noted */
@@ -29,6 +31,9 @@ struct qp_qlog {
 };
 
 static _Atomic unsigned qp_qlog_count;
+static _Atomic unsigned qp_qlog_bad;   /* files that are missing, or end too early ... */
+static _Atomic int qp_qlog_errno;      /* ... why, of the first one ... */
+static const char *_Atomic qp_qlog_at; /* ... and the folder */
 
 bool qp_qlog_prepare(const qp_options *options, char *why, size_t cap)
 {
@@ -44,6 +49,26 @@ bool qp_qlog_prepare(const qp_options *options, char *why, size_t cap)
     return false;
 }
 
+static void qp_qlog_failed(const char *dir, int error)
+{
+    int none = 0;
+    (void)atomic_compare_exchange_strong(&qp_qlog_errno, &none, error != 0 ? error : EIO);
+    (void)atomic_fetch_add(&qp_qlog_bad, 1);
+    atomic_store(&qp_qlog_at, dir);
+}
+
+bool qp_qlog_is_whole(char *why, size_t cap)
+{
+    unsigned bad = atomic_load(&qp_qlog_bad);
+    unsigned count = atomic_load(&qp_qlog_count);
+    if (bad > 0) {
+        (void)snprintf(why, cap, "%u of %u qlog files in %.400s are missing or not whole: %s", bad,
+                       count < QP_QLOG_FILES_MAX ? count : QP_QLOG_FILES_MAX,
+                       atomic_load(&qp_qlog_at), strerror(atomic_load(&qp_qlog_errno)));
+    }
+    return bad == 0;
+}
+
 /* ---- records --------------------------------------------------------------------------------------- */
 
 /* RFC 7464: a record separator, the text, a line feed. */
@@ -51,7 +76,10 @@ static void qp_qlog_put(qp_qlog *log, qp_json *json)
 {
     if (qp_json_is_complete(json)) {
         (void)fputc(0x1e, log->file);
-        (void)fwrite(json->text, 1, json->len, log->file);
+        errno = 0;
+        if (fwrite(json->text, 1, json->len, log->file) != json->len && log->error == 0) {
+            log->error = errno;
+        }
     }
     qp_json_deinit(json);
 }
@@ -343,19 +371,30 @@ qp_qlog *qp_qlog_begin(const char *dir, quring_conn conn, bool is_client)
         return NULL;
     }
     unsigned number = atomic_fetch_add(&qp_qlog_count, 1);
-    qp_qlog *log = number < QP_QLOG_FILES_MAX ? calloc(1, sizeof(*log)) : NULL;
+    if (number == QP_QLOG_FILES_MAX) {
+        (void)fprintf(stderr, "quicperf: qlog: the first %u connections have a file, others none\n",
+                      QP_QLOG_FILES_MAX);
+    }
+    if (number >= QP_QLOG_FILES_MAX) {
+        return NULL;
+    }
+    qp_qlog *log = calloc(1, sizeof(*log));
     if (log == NULL || quring_conn_get_info(conn, &info) != QURING_OK) {
+        qp_qlog_failed(dir, ENOMEM);
         free(log);
         return NULL;
     }
     log->conn = conn;
+    log->dir = dir;
     log->is_client = is_client;
     log->began_ns = quring_now_ns();
     (void)snprintf(log->title, sizeof(log->title), "%d-%u_%s", (int)getpid(), number,
                    is_client ? "client" : "server");
     int len = snprintf(path, sizeof(path), "%s/%s.sqlog", dir, log->title);
+    errno = ENAMETOOLONG;
     log->file = len < (int)sizeof(path) ? fopen(path, "we") : NULL;
     if (log->file == NULL) {
+        qp_qlog_failed(dir, errno);
         free(log);
         return NULL;
     }
@@ -367,6 +406,19 @@ qp_qlog *qp_qlog_begin(const char *dir, quring_conn conn, bool is_client)
     qp_qlog_state(log, "attempted");
     qp_qlog_tick(log);
     return log;
+}
+
+static void qp_qlog_end(qp_qlog *log)
+{
+    bool failed = ferror(log->file) != 0;
+    if (fclose(log->file) != 0 && log->error == 0) {
+        log->error = errno;
+        failed = true;
+    }
+    if (failed) {
+        qp_qlog_failed(log->dir, log->error);
+    }
+    free(log);
 }
 
 void qp_qlog_event(qp_qlog *log, const quring_event *ev)
@@ -403,8 +455,7 @@ void qp_qlog_event(qp_qlog *log, const quring_event *ev)
         if (log->timer != 0) {
             (void)quring_timer_cancel(log->timer);
         }
-        (void)fclose(log->file);
-        free(log);
+        qp_qlog_end(log);
         break;
     default:
         break;

@@ -5,7 +5,7 @@
  * Events: packet_sent, packet_received, packet_lost, connection_started, connection_state_updated,
  *         version_information, alpn_information, recovery_metrics_updated (when they have changed),
  *         tuple_assigned, key_updated, stream_state_updated, connection_closed.
- * Bounds: QP_QLOG_FILES_MAX connections of a process; those after them leave no file.
+ * Bounds: QP_QLOG_FILES_MAX connections of a process; those after them leave no file, and one line says so.
  * Owner:  the connection's worker, on which a timer looks at the metrics.
  */
 #ifndef TOOLS_QUICPERF_QLOG_H
@@ -34,6 +34,10 @@ bool qp_qlog_prepare(const qp_options *options, char *why, size_t cap);
 /* qp_qlog_begin opens the file, in `dir`, of a connection that begins; NULL: none is wanted (dir is NULL),
  * or possible. */
 qp_qlog *qp_qlog_begin(const char *dir, quring_conn conn, bool is_client);
+
+/* qp_qlog_is_whole: false with one line in `why` when a file could not be made, or written to its end. To be asked
+ * when all connections have ended. */
+bool qp_qlog_is_whole(char *why, size_t cap);
 
 /* qp_qlog_event notes what the event means; CLOSED ends the file and frees. NULL is a no-op. */
 void qp_qlog_event(qp_qlog *log, const quring_event *event);

@@ -40,6 +40,8 @@ int qp_client_once(qp_result *result, const qp_options *options, qp_out *out, in
     int rc = qp_measure(result, &run);
     if (result->seconds > 0) {
         qp_report_final(out, result);
+    } else if (rc == QP_EXIT_INTERRUPTED) {
+        (void)qp_fail("interrupted before anything was measured");
     }
     return rc;
 }

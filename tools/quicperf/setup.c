@@ -313,7 +313,9 @@ int qp_signals_open(bool hangup)
 {
     sigset_t set;
     qp_signal_set(&set);
-    if (hangup) {
+    struct sigaction old;
+    bool ignored = sigaction(SIGHUP, NULL, &old) == 0 && old.sa_handler == SIG_IGN; /* nohup(1) */
+    if (hangup || !ignored) {
         sigaddset(&set, SIGHUP);
     }
     (void)signal(SIGPIPE, SIG_IGN); /* a closed pipe shows as a write error */

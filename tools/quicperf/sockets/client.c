@@ -250,6 +250,7 @@ static int qp_sock_open_all(qp_sock_client *c)
         return qp_sock_error(c, c->plan.error);
     }
     if (c->meter.interrupted) {
+        c->result->interrupted = true;
         return QP_EXIT_INTERRUPTED;
     }
     if (!qp_sock_all_ready(c)) {

@@ -477,6 +477,7 @@ static int qp_tclient_run(qp_tclient *tc)
         return qp_tclient_error(tc, tc->error);
     }
     if (tc->meter.interrupted) {
+        tc->result->interrupted = true;
         return QP_EXIT_INTERRUPTED;
     }
     if (atomic_load(&tc->ready) < o->conns) {
