@@ -6,7 +6,6 @@
 #include <pthread.h>
 #include <sched.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <time.h>
 
 #define NAME_BYTES 16
@@ -39,12 +38,6 @@ uint32_t rt_cpu_count(void)
     }
     int n = CPU_COUNT(&set);
     return n > 0 ? (uint32_t)n : 1;
-}
-
-uint64_t rt_cpu_switches_self(void)
-{
-    struct rusage usage;
-    return getrusage(RUSAGE_THREAD, &usage) == 0 ? (uint64_t)usage.ru_nivcsw : 0;
 }
 
 static uint64_t read_ns(clockid_t clock)

@@ -17,9 +17,6 @@ void rt_cpu_name_self(const char *name);
 /* rt_cpu_count: CPUs the process may use, at least 1. */
 uint32_t rt_cpu_count(void);
 
-/* rt_cpu_switches_self: how often the calling thread was made to give its CPU to another one. */
-uint64_t rt_cpu_switches_self(void);
-
 /* rt_cpu_relax: between two looks of a loop that polls; the other thread of the core gets more of it. */
 static inline void rt_cpu_relax(void)
 {

@@ -9,6 +9,7 @@
 #define RATE_REST  128u /* fewer than half find something: not worth it */
 #define WINDOW_PER 4u   /* polls last so many times what successful ones took */
 #define FORGIVE    64u  /* hits, after which a later failure counts as the first */
+#define MEAN_OF    8u   /* looks */
 
 void rt_spin_init(rt_spin *spin, uint32_t spin_ns, bool shared)
 {
@@ -103,22 +104,28 @@ static void yield(rt_spin *spin, quic_ns now)
     spin->yield_ns =
         spin->yield_ns < RT_SPIN_YIELD_MOST_NS / 2 ? spin->yield_ns * 2 : RT_SPIN_YIELD_MOST_NS;
     rest(spin);
-    spin->looked = false; /* switches while it sleeps say nothing */
+    spin->looked = false;
+    spin->lost_mean = 0;
 }
 
-void rt_spin_on_look(rt_spin *spin, uint64_t switches, bool stalled, quic_ns now)
+void rt_spin_on_look(rt_spin *spin, quic_ns cpu_ns, quic_ns now)
 {
-    uint64_t more = spin->looked ? switches - spin->switches : 0;
-    quic_ns passed = spin->looked ? now - spin->looked_at : 0;
-    if ((stalled && more > 0) || (more >= 2 && more * RT_SPIN_SWITCH_NS > passed)) {
-        yield(spin, now);
-        return;
+    if (spin->looked) {
+        quic_ns passed = now - spin->looked_at;
+        quic_ns mine = cpu_ns - spin->looked_cpu + (spin->slept_ns - spin->looked_slept);
+        quic_ns lost = mine < passed ? passed - mine : 0; /* a sleep's system call runs, too */
+        quic_ns part = lost * RT_SPIN_LOOK_NS / passed;
+        spin->lost_mean += part / MEAN_OF - spin->lost_mean / MEAN_OF;
+        if (part * RT_SPIN_LOST_MOST > RT_SPIN_LOOK_NS ||
+            spin->lost_mean * RT_SPIN_LOST_MEAN > RT_SPIN_LOOK_NS) {
+            yield(spin, now);
+            return;
+        }
     }
-    if (passed >= RT_SPIN_LOOK_NS || !spin->looked) {
-        spin->looked = true;
-        spin->looked_at = now;
-        spin->switches = switches;
-    }
+    spin->looked = true;
+    spin->looked_at = now;
+    spin->looked_cpu = cpu_ns;
+    spin->looked_slept = spin->slept_ns;
     if (now >= spin->yield_until + spin->yield_ns) { /* long enough without trouble */
         spin->yield_ns = RT_SPIN_YIELD_NS;
     }

@@ -3,8 +3,8 @@
  * Why:    to sleep and be woken costs tens of microseconds where a CPU has to come back from idling. If the
  *         next datagram is nearer than that, polling is faster and no dearer; otherwise it burns CPU time,
  *         perhaps somebody else's.
- * Shape:  a plain struct that is told how each wait went and what the kernel says about the thread; no
- *         clock, no system call. A fixed length is kept whatever happens. AUTO is a small machine:
+ * Shape:  a plain struct that is told how each wait went and how long the thread ran; no clock, no system
+ *         call. A fixed length is kept whatever happens. AUTO is a small machine:
  *         resting, until enough waits in a row were short; spinning, while at least half of the polls find
  *         something, for at most a few times as long as they lately took; yielding, a while that doubles,
  *         when others want the CPU. Each try that fails makes the next one wait for more short waits, so
@@ -20,15 +20,14 @@
 extern "C" {
 #endif
 
-#define RT_SPIN_MAX_NS    (50 * QUIC_NS_PER_US)  /* AUTO: one poll */
-#define RT_SPIN_MIN_NS    (5 * QUIC_NS_PER_US)   /* one that is worth to be tried */
-#define RT_SPIN_NEAR_NS   (150 * QUIC_NS_PER_US) /* a wait is short: with sleep and wake-up */
-#define RT_SPIN_TRY_AFTER 16u                    /* short waits before the first try */
-#define RT_SPIN_TRY_MOST  4096u                  /* ... and after many that failed */
-#define RT_SPIN_STALL_NS  (200 * QUIC_NS_PER_US) /* between two looks of one poll: we did not run */
-#define RT_SPIN_LOOK_NS   (20 * QUIC_NS_PER_MS)  /* so often the kernel is asked who else runs */
-#define RT_SPIN_SWITCH_NS                                                                          \
-    (10 * QUIC_NS_PER_MS) /* involuntary switches nearer to each other: too many */
+#define RT_SPIN_MAX_NS        (50 * QUIC_NS_PER_US)  /* AUTO: one poll */
+#define RT_SPIN_MIN_NS        (5 * QUIC_NS_PER_US)   /* one that is worth to be tried */
+#define RT_SPIN_NEAR_NS       (150 * QUIC_NS_PER_US) /* a wait is short: with sleep and wake-up */
+#define RT_SPIN_TRY_AFTER     16u                    /* short waits before the first try */
+#define RT_SPIN_TRY_MOST      4096u                  /* ... and after many that failed */
+#define RT_SPIN_LOOK_NS       (20 * QUIC_NS_PER_MS) /* so often it is seen whether others run, too */
+#define RT_SPIN_LOST_MOST     3u  /* no more than 1/3 of the time between two looks to others, */
+#define RT_SPIN_LOST_MEAN     20u /* and no more than 1/20 in the mean */
 #define RT_SPIN_YIELD_NS      (100 * QUIC_NS_PER_MS)
 #define RT_SPIN_YIELD_MOST_NS (10 * QUIC_NS_PER_S)
 
@@ -41,10 +40,13 @@ typedef struct rt_spin {
     uint32_t try_after;
     bool is_auto;
 
-    bool looked;       /* the two below are set */
-    quic_ns looked_at; /* and since when the count holds */
-    uint64_t switches; /* involuntary, of the thread */
-    quic_ns yield_ns;  /* how long the next time */
+    quic_ns slept_ns;     /* in all */
+    bool looked;          /* the three below are set: at the last look */
+    quic_ns looked_at;    /* ... when it was, */
+    quic_ns looked_cpu;   /* ... how long the thread had run, */
+    quic_ns looked_slept; /* ... and slept */
+    quic_ns lost_mean;    /* of RT_SPIN_LOOK_NS, what went to others of late */
+    quic_ns yield_ns;     /* how long the next time */
     quic_ns yield_until;
 
     /* counters */
@@ -70,14 +72,20 @@ typedef struct rt_spin_wait {
 } rt_spin_wait;
 void rt_spin_on_wait(rt_spin *spin, const rt_spin_wait *wait);
 
-/* rt_spin_look_is_due: after a poll, ask the kernel for the thread's involuntary switches and hand them to
- * rt_spin_on_look. `stalled`: the poll stood still for RT_SPIN_STALL_NS; if the thread was switched out since
- * the last look, too, somebody else ran. (A virtual machine that stands still as a whole shows no switch.) */
-static inline bool rt_spin_look_is_due(const rt_spin *spin, quic_ns now, bool stalled)
+/* rt_spin_on_sleep: the thread slept, or waited in the kernel, for so long; after whatever turn. */
+static inline void rt_spin_on_sleep(rt_spin *spin, quic_ns slept_ns)
 {
-    return spin->is_auto && (stalled || !spin->looked || now - spin->looked_at >= RT_SPIN_LOOK_NS);
+    spin->slept_ns += slept_ns;
 }
-void rt_spin_on_look(rt_spin *spin, uint64_t switches, bool stalled, quic_ns now);
+
+/* rt_spin_look_is_due: after a poll, hand rt_spin_on_look the CPU time of the thread. What neither it nor the
+ * sleeps account for went to others, who wanted the CPU. (So did a container's quota.) What the machine as a
+ * whole did not get does not show in a virtual one. */
+static inline bool rt_spin_look_is_due(const rt_spin *spin, quic_ns now)
+{
+    return spin->is_auto && (!spin->looked || now - spin->looked_at >= RT_SPIN_LOOK_NS);
+}
+void rt_spin_on_look(rt_spin *spin, quic_ns cpu_ns, quic_ns now);
 
 #ifdef __cplusplus
 }

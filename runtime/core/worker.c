@@ -235,16 +235,13 @@ static quic_ns poll_until(rt_worker *w, bool *out_found, quic_ns now, quic_ns un
 /* Polls until something comes or `until`, when the worker may want to sleep but something is likely to come. */
 static quic_ns spin(rt_worker *w, bool *out_found, quic_ns now, quic_ns until)
 {
-    bool stalled = false;
     while (now < until && !*out_found) {
-        quic_ns last = now;
         *out_found = look(w, now);
         rt_cpu_relax();
         now = rt_clock_now();
-        stalled = stalled || now - last >= RT_SPIN_STALL_NS;
     }
-    if (QUIC_UNLIKELY(rt_spin_look_is_due(&w->spin, now, stalled))) {
-        rt_spin_on_look(&w->spin, rt_cpu_switches_self(), stalled, now);
+    if (QUIC_UNLIKELY(rt_spin_look_is_due(&w->spin, now))) {
+        rt_spin_on_look(&w->spin, rt_cpu_self_ns(), now);
     }
     return now;
 }
@@ -286,7 +283,9 @@ static quic_ns idle(rt_worker *w, quic_ns next)
     }
     quic_ns began = rt_clock_now();
     if (QUIC_UNLIKELY(rt_worker_is_attended(w, began))) {
-        return rt_worker_park(w, began, next);
+        quic_ns woken = rt_worker_park(w, began, next);
+        rt_spin_on_sleep(&w->spin, woken - began);
+        return woken;
     }
     quic_ns now = began;
     rt_spin_wait wait = {0};
@@ -298,6 +297,7 @@ static quic_ns idle(rt_worker *w, quic_ns next)
     }
     if (!wait.hit) {
         now = sleep_or_poll(w, &wait.found, now, next);
+        rt_spin_on_sleep(&w->spin, now - began - wait.spun_ns);
     }
     if (w->busy) {
         wait.waited_ns = now - began;
