@@ -276,6 +276,35 @@ static bool known_type(uint8_t type)
     return type < QUIC_FRAME_TYPE_COUNT || quic_frame_extension(type) != QUIC_EXT_NONE;
 }
 
+/* RFC 9000 21: whether a peer that sends what is of no use may go on. */
+static quic_rc settle_glitches(quic_conn *conn, uint32_t frames, quic_ns now)
+{
+    if (QUIC_UNLIKELY(!quic_glitch_is_clean(&conn->glitch)) &&
+        !quic_glitch_settle(&conn->glitch, frames, conn->limits.glitch_burst,
+                            conn->limits.glitch_per_s, now)) {
+        conn->env->counters->closed_excessive++;
+        quic_conn_fail(conn, QUIC_V_PROTOCOL_VIOLATION, 0, "excessive useless frames", now);
+        return QUIC_V_PROTOCOL_VIOLATION;
+    }
+    return QUIC_OK;
+}
+
+static void fail_frame(quic_conn *conn, quic_rc rc, uint8_t type, quic_ns now)
+{
+    quic_conn_fail(conn, rc, known_type(type) ? type : 0,
+                   rc == QUIC_E_LIMIT ? "reassembly gaps" : "", now);
+}
+
+quic_rc quic_conn_take_stream(quic_conn *conn, const quic_frame_stream *frame, quic_ns now)
+{
+    quic_rc rc = on_stream(conn, frame);
+    if (QUIC_UNLIKELY(rc != QUIC_OK)) {
+        fail_frame(conn, rc, QUIC_FRAME_STREAM, now);
+        return rc;
+    }
+    return settle_glitches(conn, 1, now);
+}
+
 quic_rc quic_conn_take_frames(quic_conn *conn, quic_level level, const uint8_t *data, size_t len,
                               bool *out_eliciting, const uint8_t *dcid, size_t dcid_len,
                               quic_ns now)
@@ -285,6 +314,7 @@ quic_rc quic_conn_take_frames(quic_conn *conn, quic_level level, const uint8_t *
     quic_rc rc = QUIC_OK;
     uint8_t type = 0;
     uint32_t frames = 0;
+    uint8_t head_len = 0;
     while (data < end) {
         type = data[0];
         frames++;
@@ -292,6 +322,9 @@ quic_rc quic_conn_take_frames(quic_conn *conn, quic_level level, const uint8_t *
                         (level == QUIC_LEVEL_APP || level == QUIC_LEVEL_EARLY))) {
             quic_frame_stream stream;
             size_t n = quic_frame_decode_stream(&stream, data, (size_t)(end - data));
+            if (frames == 1 && (type & QUIC_FRAME_STREAM_LEN) == 0 && n != 0) {
+                head_len = (uint8_t)(stream.data - data);
+            }
             rc = QUIC_LIKELY(n != 0) ? on_stream(conn, &stream) : QUIC_V_FRAME_ENCODING;
             *out_eliciting = true;
             conn->rx_non_probing = true;
@@ -315,20 +348,13 @@ quic_rc quic_conn_take_frames(quic_conn *conn, quic_level level, const uint8_t *
             data += n;
         }
         if (QUIC_UNLIKELY(rc != QUIC_OK)) {
-            quic_conn_fail(conn, rc, known_type(type) ? type : 0,
-                           rc == QUIC_E_LIMIT ? "reassembly gaps" : "", now);
+            fail_frame(conn, rc, type, now);
             return rc;
         }
         if (QUIC_UNLIKELY(!quic_conn_is_open(conn))) {
             return QUIC_E_STATE;
         }
     }
-    if (QUIC_UNLIKELY(!quic_glitch_is_clean(&conn->glitch)) &&
-        !quic_glitch_settle(&conn->glitch, frames, conn->limits.glitch_burst,
-                            conn->limits.glitch_per_s, now)) {
-        conn->env->counters->closed_excessive++;
-        quic_conn_fail(conn, QUIC_V_PROTOCOL_VIOLATION, 0, "excessive useless frames", now);
-        return QUIC_V_PROTOCOL_VIOLATION;
-    }
-    return QUIC_OK;
+    conn->rx_head_len = head_len;
+    return settle_glitches(conn, frames, now);
 }

@@ -202,7 +202,8 @@ struct quic_conn {
     quic_preferred_address *preferred; /* server: to be offered; client: to be tried; or NULL */
     bool rx_other_path;                /* they came on another path than `path` */
     bool rx_immediate_ack;             /* an IMMEDIATE_ACK frame was seen */
-    bool rx_non_probing;     /* a frame was seen that only a moved peer sends (RFC 9000 9.1) */
+    bool rx_non_probing; /* a frame was seen that only a moved peer sends (RFC 9000 9.1) */
+    uint8_t rx_head_len; /* the last packet was a STREAM frame with such a head; 0: it was not */
     bool peer_forbids_moves; /* disable_active_migration, for the address of the handshake */
     bool gave_preferred;     /* server: a preferred address */
     bool at_preferred;       /* `path` leads to the server's preferred address */
@@ -516,6 +517,8 @@ void quic_conn_free_held(quic_conn *conn);
 quic_rc quic_conn_take_frames(quic_conn *conn, quic_level level, const uint8_t *data, size_t len,
                               bool *out_eliciting, const uint8_t *dcid, size_t dcid_len,
                               quic_ns now);
+/* The same for a packet that is one STREAM frame. */
+quic_rc quic_conn_take_stream(quic_conn *conn, const quic_frame_stream *frame, quic_ns now);
 
 /* ---- conn_acks.c --------------------------------------------------------------------------------- */
 quic_rc quic_conn_on_ack(quic_conn *conn, quic_space space, const quic_frame_ack *ack, quic_ns now);

@@ -1,6 +1,7 @@
 /* Packets in: header protection off, packet number, keys, duplicate check, open, frames, then the
  * packet is noted for acknowledgement (RFC 9000 12, 13.1; RFC 9001 5). */
 #include "quic/conn/conn_internal.h"
+#include "quic/conn/conn_landing.h"
 #include "quic/crypto/retry.h"
 
 #define MASK_BATCH 64u
@@ -36,6 +37,27 @@ static void on_open_failed(quic_conn *conn, const quic_keys *keys, const uint8_t
     }
 }
 
+/* A packet whose frames were taken gets its place among those to acknowledge. */
+static inline void note_taken(quic_conn *conn, quic_level level, uint64_t pn, bool eliciting,
+                              uint8_t ecn, quic_ns now)
+{
+    quic_conn_space *space = &conn->spaces[quic_conn_space_of(level)];
+    if (!quic_conn_is_open(conn) || space->discarded) {
+        return;
+    }
+    if (quic_ack_tracker_on_packet(&space->acks, pn, eliciting, ecn, now) != QUIC_OK) {
+        quic_conn_fail(conn, QUIC_E_NOMEM, 0, "memory", now);
+        return;
+    }
+    if (QUIC_UNLIKELY(conn->rx_immediate_ack)) {
+        quic_ack_tracker_force(&space->acks, now); /* Acknowledgment Frequency 5 */
+    }
+    if (QUIC_UNLIKELY(conn->rx_other_path) && conn->rx_non_probing && level == QUIC_LEVEL_APP &&
+        pn == quic_ack_tracker_largest(&space->acks)) {
+        quic_conn_follow_peer(conn, now);
+    }
+}
+
 /* The frames of an opened packet, and its place among those to acknowledge. */
 static void take_payload(quic_conn *conn, quic_level level, uint64_t pn, const uint8_t *payload,
                          size_t len, const uint8_t *dcid, size_t dcid_len, uint8_t ecn, quic_ns now)
@@ -49,20 +71,8 @@ static void take_payload(quic_conn *conn, quic_level level, uint64_t pn, const u
     conn->rx_non_probing = false;
     conn->rx_immediate_ack = false;
     quic_rc rc = quic_conn_take_frames(conn, level, payload, len, &eliciting, dcid, dcid_len, now);
-    quic_conn_space *space = &conn->spaces[quic_conn_space_of(level)];
-    if (rc != QUIC_OK || !quic_conn_is_open(conn) || space->discarded) {
-        return;
-    }
-    if (quic_ack_tracker_on_packet(&space->acks, pn, eliciting, ecn, now) != QUIC_OK) {
-        quic_conn_fail(conn, QUIC_E_NOMEM, 0, "memory", now);
-        return;
-    }
-    if (QUIC_UNLIKELY(conn->rx_immediate_ack)) {
-        quic_ack_tracker_force(&space->acks, now); /* Acknowledgment Frequency 5 */
-    }
-    if (QUIC_UNLIKELY(conn->rx_other_path) && conn->rx_non_probing && level == QUIC_LEVEL_APP &&
-        pn == quic_ack_tracker_largest(&space->acks)) {
-        quic_conn_follow_peer(conn, now);
+    if (rc == QUIC_OK) {
+        note_taken(conn, level, pn, eliciting, ecn, now);
     }
 }
 
@@ -212,6 +222,41 @@ static bool open_other_phase(quic_conn *conn, quic_keys **keys, uint64_t pn, uin
     return rc == QUIC_OK;
 }
 
+/* Opens a packet of the current key phase, and says whether it is authentic: in place, or, where landing->data is
+ * not NULL afterwards, to where the data of its only frame belongs. */
+static inline bool open_current(quic_conn *conn, quic_landing *landing, uint64_t pn, uint8_t *data,
+                                size_t hdr_len, size_t len)
+{
+    quic_keys *keys = conn->spaces[QUIC_SPACE_APP].rx;
+    uint8_t *payload = data + hdr_len;
+    size_t sealed_len = len - hdr_len;
+    size_t payload_len = sealed_len - keys->suite->tag_len;
+    if (!quic_landing_find(landing, &conn->streams, conn->rx_head_len, payload_len)) {
+        return quic_keys_open(keys, pn, data, hdr_len, payload, sealed_len);
+    }
+    bool authentic = quic_keys_open_to(keys, pn, data, hdr_len, quic_landing_start(landing),
+                                       payload, sealed_len);
+    if (QUIC_UNLIKELY(!authentic || !quic_landing_is_right(landing, payload_len))) {
+        if (authentic) {
+            memcpy(payload, quic_landing_start(landing), payload_len);
+        }
+        quic_landing_clear(landing);
+        return authentic;
+    }
+    quic_landing_uncover(landing);
+    return true;
+}
+
+static inline void take_landed(quic_conn *conn, uint64_t pn, const quic_frame_stream *frame,
+                               uint8_t ecn, quic_ns now)
+{
+    conn->rx_non_probing = true;
+    conn->rx_immediate_ack = false;
+    if (quic_conn_take_stream(conn, frame, now) == QUIC_OK) {
+        note_taken(conn, QUIC_LEVEL_APP, pn, true, ecn, now);
+    }
+}
+
 static inline void recv_short_one(quic_conn *conn, uint8_t *data, size_t len, size_t pn_off,
                                   const uint8_t mask[16], uint8_t ecn, quic_ns now)
 {
@@ -230,12 +275,13 @@ static inline void recv_short_one(quic_conn *conn, uint8_t *data, size_t len, si
         return;
     }
     quic_keys *keys = app->rx;
+    quic_landing landing;
+    landing.data = NULL; /* not all of it: see begin_empty in packetizer.c */
     if (QUIC_UNLIKELY(quic_header_key_phase(first) != conn->rx_phase)) {
         if (!open_other_phase(conn, &keys, pn, data, hdr_len, len, now)) {
             return;
         }
-    } else if (QUIC_UNLIKELY(
-                   !quic_keys_open(keys, pn, data, hdr_len, data + hdr_len, len - hdr_len))) {
+    } else if (QUIC_UNLIKELY(!open_current(conn, &landing, pn, data, hdr_len, len))) {
         quic_conn_open_again(conn, pn, data, hdr_len, len);
         on_open_failed(conn, keys, data, len, now);
         return;
@@ -251,6 +297,10 @@ static inline void recv_short_one(quic_conn *conn, uint8_t *data, size_t len, si
     }
     on_authentic(conn, QUIC_LEVEL_APP, now);
     trace_received(conn, QUIC_LEVEL_APP, pn, len, now);
+    if (QUIC_LIKELY(landing.data != NULL)) {
+        take_landed(conn, pn, &landing.frame, ecn, now);
+        return;
+    }
     take_payload(conn, QUIC_LEVEL_APP, pn, data + hdr_len, len - hdr_len - keys->suite->tag_len,
                  data + 1, pn_off - 1, ecn, now);
 }

@@ -61,7 +61,24 @@ static inline quic_rc quic_recv_buf_check_end(const quic_recv_buf *rb, uint64_t 
 QUIC_NODISCARD quic_rc quic_recv_buf_insert_slow(quic_recv_buf *rb, uint64_t *out_fresh,
                                                  uint64_t off, const uint8_t *data, size_t len);
 
-/* quic_recv_buf_insert copies one frame's payload and counts how far it moved the highest offset.
+#define QUIC_RECV_LANDING_HEAD                                                                     \
+    32u /* a power of two above what a STREAM frame has in front of its data */
+
+/* quic_recv_buf_landing gives the place where the bytes at recv_off belong, so that a packet can be opened to where
+ * its data goes. `len` bytes from there on, and QUIC_RECV_LANDING_HEAD in front, are in the ring: those in front may
+ * be unread ones, and are as before when anybody looks again. NULL: there is no such place, or bytes lie ahead. */
+static inline uint8_t *quic_recv_buf_landing(const quic_recv_buf *rb, size_t len)
+{
+    uint64_t at = (rb->recv_off - rb->ring_base) & (rb->ring_cap - 1);
+    if (rb->recv_off != rb->end_off || at < QUIC_RECV_LANDING_HEAD || at + len > rb->ring_cap ||
+        rb->recv_off - rb->read_off + len + QUIC_RECV_LANDING_HEAD > rb->ring_cap) {
+        return NULL;
+    }
+    return rb->ring + at;
+}
+
+/* quic_recv_buf_insert copies one frame's payload, unless it lies at quic_recv_buf_landing already, and counts how
+ * far it moved the highest offset.
  *
  *   off, len    bytes; off + len was checked with quic_recv_buf_check_end
  *   out_fresh   growth of end_off: what connection flow control charges (RFC 9000 4.1)
@@ -77,7 +94,9 @@ QUIC_NODISCARD static inline quic_rc quic_recv_buf_insert(quic_recv_buf *rb, uin
     if (QUIC_LIKELY(off == rb->recv_off && off == rb->end_off &&
                     off + len - rb->read_off <= rb->ring_cap && at + len <= rb->ring_cap &&
                     len != 0)) {
-        memcpy(rb->ring + at, data, len);
+        if (data != rb->ring + at) {
+            memcpy(rb->ring + at, data, len);
+        }
         rb->recv_off = off + len;
         rb->end_off = off + len;
         *out_fresh = len;

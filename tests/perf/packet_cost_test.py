@@ -21,7 +21,7 @@ BYTES = 8000000
 BUDGETS = {
     "cost_write": 2,      # the application lends 256 KiB at a time
     "cost_send": 1260,    # packets into trains of 44
-    "cost_recv": 898,     # one receive unit of 44
+    "cost_recv": 741,     # one receive unit of 44
     "cost_read": 16,      # events, peek, consume
     "cost_ack_send": 50,  # one ACK per train
     "cost_ack_recv": 386, # and what it does at the sender

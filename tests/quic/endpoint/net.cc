@@ -267,6 +267,14 @@ void Net::read(Side &side, quic_conn *conn, quic_stream *stream)
     }
 }
 
+void Net::read_unread(Side &side)
+{
+    for (const auto &[id, stream] : side.unread) {
+        read(side, side.conn, stream);
+    }
+    side.unread.clear();
+}
+
 void Net::read_datagrams(Side &side, quic_conn *conn)
 {
     quic_span span{};
@@ -309,6 +317,8 @@ void Net::on_event(Side &side, const quic_event &ev)
         side.conn = ev.conn;
     } else if (ev.type == QURING_EV_STREAM_READABLE && side.read_streams) {
         read(side, ev.conn, ev.stream);
+    } else if (ev.type == QURING_EV_STREAM_READABLE) {
+        side.unread[ev.stream_id] = ev.stream;
     } else if (ev.type == QURING_EV_DATAGRAM_READABLE && side.read_datagrams) {
         read_datagrams(side, ev.conn);
     } else if (ev.type == QURING_EV_STREAM_WRITABLE) {

@@ -60,6 +60,8 @@ struct Side {
     std::vector<std::string> datagrams; /* DATAGRAM frames, as they were read */
     bool read_datagrams = true;
     bool read_streams = true;
+    std::map<uint64_t, quic_stream *>
+        unread;                /* by stream: readable ones while read_streams is not set */
     quic_conn *conn = nullptr; /* the last one that got CONNECTED */
 
     size_t count(quring_event_type type) const;
@@ -97,6 +99,9 @@ class Net
 
     /* write queues bytes and the end on a new or open stream of `side`. */
     uint64_t write(Side &side, const std::string &bytes, bool uni = false);
+
+    /* read_unread reads the streams that are in side.unread, of a side with one connection. */
+    void read_unread(Side &side);
 
     void run_for(quic_ns time);
     bool run_until(const std::function<bool()> &done, quic_ns limit = 60 * kS);
