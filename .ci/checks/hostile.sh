@@ -17,7 +17,7 @@ tools/bazel test --curses=no --color=no --noshow_progress --test_output=all \
     //tests/quic/hostile/... //tests/quic/endpoint/... //tests/quic/conn/... \
     //tests/quic/path:cid_table_test //tests/quic/crypto:token_test //tests/api/... \
     //tests/runtime/... //tests/sim:fate_test "${netns[@]}" \
-    //tests/compat:{descriptor,fuzz,listen,message,misuse,process,receive,send}_{epoll,uring}_test \
+    //tests/compat:{descriptor,fuzz,hoard,listen,message,misuse,process,receive,send}_{epoll,uring}_test \
     >"$log" 2>&1 || status=$?
 grep -h '^hostile cases' "$log" | sort -u
 tests/quic/hostile/count_rows.py docs/hostile.md "$log" ${excused[@]+"${excused[@]}"} || status=1

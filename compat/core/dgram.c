@@ -63,7 +63,7 @@ void qs_dgram_pull(qs_sock *s)
     quring_bytes d;
     bool came = false;
     while (quring_datagram_peek(s->conn, &d) == QURING_OK) {
-        bool room = s->rx.bytes + d.len <= s->rx.limit && !s->app_closed && !s->shut_rd;
+        bool room = qs_rx_has_room(s, d.len) && !s->app_closed && !s->shut_rd;
         qs_item *item = room ? qs_item_new(QS_ITEM_DATAGRAM, (uint32_t)d.len) : NULL;
         if (item != NULL) {
             if (d.len > 0) {

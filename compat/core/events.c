@@ -254,7 +254,11 @@ static void qs_on_crypto(qs_sock *s, const quring_event *ev)
     memcpy(item->data, ev->data.data, ev->data.len);
     item->len = (uint32_t)ev->data.len;
     item->level = ev->level;
-    qs_rx_push_crypto(s, item);
+    if (!qs_rx_push_crypto(s, item)) { /* RFC 9000 7.5 */
+        free(item);
+        qs_out_of_memory(s);
+        return;
+    }
     qs_ready_arrival(s);
     qs_wake(s, QS_WAIT_RX);
 }

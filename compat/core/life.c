@@ -188,10 +188,10 @@ int qs_op_shutdown(qs_sock *s, int how)
     pthread_mutex_lock(&s->lock);
     qs_state state = (qs_state)s->state;
     qs_unlock(s);
-    if (state == QS_LISTENING && how != SHUT_WR) {
-        return qs_end_listening(s) ? 0 : -ENOTCONN;
+    if (state == QS_LISTENING) { /* as TCP: it has no sending side, and goes on */
+        return how == SHUT_WR || qs_end_listening(s) ? 0 : -ENOTCONN;
     }
-    if (state == QS_FRESH || state == QS_LISTENING) {
+    if (state == QS_FRESH) {
         return -ENOTCONN;
     }
     pthread_mutex_lock(&s->lock);

@@ -28,9 +28,32 @@ static bool qs_counts(const qs_item *item)
     return item->kind == QS_ITEM_STREAM || item->kind == QS_ITEM_DATAGRAM;
 }
 
+static uint64_t qs_item_cost(const qs_item *item)
+{
+    return sizeof(*item) + item->cap;
+}
+
+/* A peer decides how little an item has in it, down to the mere end of a stream: SO_RCVBUF bounds the bytes, this
+ * the memory. */
+static uint64_t qs_rx_held_max(const qs_rx *rx)
+{
+    return 2 * rx->limit + QS_CHUNK_BYTES;
+}
+
+static uint64_t qs_rx_room(const qs_rx *rx)
+{
+    return rx->bytes < rx->limit && rx->held < qs_rx_held_max(rx) ? rx->limit - rx->bytes : 0;
+}
+
+bool qs_rx_has_room(const qs_sock *s, size_t len)
+{
+    return qs_rx_room(&s->rx) >= len && qs_rx_room(&s->rx) > 0;
+}
+
 void qs_rx_push(qs_sock *s, qs_item *item)
 {
     qs_rx *rx = &s->rx;
+    rx->held += qs_item_cost(item);
     item->next = NULL;
     *(rx->tail == NULL ? &rx->head : &rx->tail->next) = item;
     rx->tail = item;
@@ -43,6 +66,7 @@ static void qs_rx_insert(qs_rx *rx, qs_item *after, qs_item *item)
     if (after == NULL && rx->head != NULL && (rx->head->off > 0 || rx->busy)) {
         after = rx->head;
     }
+    rx->held += qs_item_cost(item);
     item->next = after != NULL ? after->next : rx->head;
     *(after != NULL ? &after->next : &rx->head) = item;
     if (item->next == NULL) {
@@ -51,10 +75,14 @@ static void qs_rx_insert(qs_rx *rx, qs_item *after, qs_item *item)
 }
 
 /* Whoever does the handshake must not have to take anything else first. */
-void qs_rx_push_crypto(qs_sock *s, qs_item *item)
+bool qs_rx_push_crypto(qs_sock *s, qs_item *item)
 {
+    if (s->rx.held > qs_rx_held_max(&s->rx) + QS_TLS_HELD_MAX) {
+        return false;
+    }
     qs_rx_insert(&s->rx, s->rx.last_crypto, item);
     s->rx.last_crypto = item;
+    return true;
 }
 
 /* Events come before all data, in their own order. */
@@ -105,6 +133,7 @@ static void qs_rx_pop(qs_sock *s)
         rx->last_crypto = NULL;
     }
     rx->event_count -= item->kind == QS_ITEM_EVENT ? 1 : 0;
+    rx->held -= qs_item_cost(item);
     free(item);
 }
 
@@ -121,7 +150,7 @@ void qs_rx_drop_all(qs_sock *s)
 /* ---- on the worker ------------------------------------------------------------------------------- */
 
 /* The stream's last item when more may be written behind it, or a new one. */
-static qs_item *qs_rx_room(qs_sock *s, const qs_stream *st, size_t want)
+static qs_item *qs_rx_item(qs_sock *s, const qs_stream *st, size_t want)
 {
     qs_item *tail = s->rx.tail;
     if (tail != NULL && tail->kind == QS_ITEM_STREAM && tail->stream_id == st->id && !tail->fin &&
@@ -142,9 +171,9 @@ static size_t qs_rx_take(qs_sock *s, const qs_stream *st, const quring_bytes *sp
     size_t taken = 0;
     while (taken < span->len) {
         pthread_mutex_lock(&s->lock);
-        uint64_t room = s->rx.bytes < s->rx.limit ? s->rx.limit - s->rx.bytes : 0;
+        uint64_t room = qs_rx_room(&s->rx);
         bool discard = s->app_closed || s->shut_rd;
-        qs_item *item = room > 0 && !discard ? qs_rx_room(s, st, span->len - taken) : NULL;
+        qs_item *item = room > 0 && !discard ? qs_rx_item(s, st, span->len - taken) : NULL;
         if (item == NULL && room > 0 && !discard) {
             qs_out_of_memory(s);
         }
@@ -208,10 +237,19 @@ static void qs_rx_fin(qs_sock *s, qs_stream *st)
 /* Streams that wait for room are looked at again when half of it is there. Lock held. */
 static void qs_rx_feed(qs_sock *s)
 {
-    if (s->rx.starved && s->rx.bytes <= s->rx.limit / 2) {
+    if (s->rx.starved && s->rx.bytes <= s->rx.limit / 2 &&
+        s->rx.held <= qs_rx_held_max(&s->rx) / 2) {
         s->rx.starved = false;
         qs_kick(s, QS_ASK_RX);
     }
+}
+
+/* Whether an end without bytes can be told: it takes memory, too, unless it stands with the last ones. Lock held. */
+static bool qs_rx_has_room_for_end(const qs_sock *s, const qs_stream *st)
+{
+    const qs_item *tail = s->rx.tail;
+    return (tail != NULL && tail->kind == QS_ITEM_STREAM && tail->stream_id == st->id) ||
+           s->rx.held < qs_rx_held_max(&s->rx) || s->app_closed || s->shut_rd;
 }
 
 void qs_rx_pull(qs_sock *s, qs_stream *st)
@@ -227,7 +265,8 @@ void qs_rx_pull(qs_sock *s, qs_stream *st)
         pthread_mutex_lock(&s->lock);
         bool first = !st->rx_seen && taken > 0;
         st->rx_total += taken;
-        bool ended = fin && taken == shown;
+        bool starved = taken < shown || (fin && shown == 0 && !qs_rx_has_room_for_end(s, st));
+        bool ended = fin && !starved;
         if (first) {
             st->rx_seen = true;
             if (!ended || s->protocol == QS_PROTO_KERNEL) {
@@ -241,14 +280,16 @@ void qs_rx_pull(qs_sock *s, qs_stream *st)
                              s->protocol == QS_PROTO_DRAFT ? (uint32_t)st->final_size : 0,
                              st->final_size);
         }
-        st->rx_blocked = taken < shown;
-        s->rx.starved = s->rx.starved || st->rx_blocked;
+        st->rx_blocked = starved;
+        s->rx.starved = s->rx.starved || starved;
         qs_rx_feed(s); /* the queue may have been read empty since it was found full */
         qs_ready_arrival(s);
         qs_wake(s, QS_WAIT_RX);
         qs_unlock(s);
-        (void)quring_stream_consume(st->handle, taken);
-        if (taken < shown || ended) {
+        if (!starved || taken > 0) {
+            (void)quring_stream_consume(st->handle, taken);
+        }
+        if (starved || ended) {
             return;
         }
     }
@@ -498,6 +539,7 @@ qs_item *qs_rx_remove_crypto(qs_sock *s)
         return NULL;
     }
     *(before == NULL ? &s->rx.head : &before->next) = item->next;
+    s->rx.held -= qs_item_cost(item);
     if (s->rx.tail == item) {
         s->rx.tail = before;
     }

@@ -41,6 +41,7 @@ extern "C" {
 #define QS_STREAMS_MAX    4096u /* of one type that a peer may have open */
 #define QS_EVENTS_MAX     256u  /* waiting in one queue; the oldest updates of streams give way */
 #define QS_CHUNK_BYTES    (64u * 1024u)
+#define QS_TLS_HELD_MAX   (256u * 1024u) /* memory of TLS messages that wait, beside all else */
 #define QS_ALPN_LEN_MAX   128u
 #define QS_TOKEN_LEN_MAX  120u
 #define QS_TICKET_LEN_MAX 4096u
@@ -97,6 +98,7 @@ typedef struct qs_rx {
     qs_item *last_crypto; /* TLS messages come first, ... */
     qs_item *last_event;  /* ... then events */
     uint64_t bytes;       /* of streams and datagrams, unread */
+    uint64_t held;        /* memory of all items, however little is in them */
     uint32_t event_count;
     bool busy;      /* a thread is copying out of items: nobody else takes any off */
     bool drop;      /* it drops all of them then */
@@ -462,7 +464,10 @@ bool qs_rx_is_empty(const qs_sock *s);
 qs_item *qs_item_new(qs_item_kind kind, uint32_t cap);
 /* Append; behind other TLS messages, or other events; lock held. */
 void qs_rx_push(qs_sock *s, qs_item *item);
-void qs_rx_push_crypto(qs_sock *s, qs_item *item);
+/* qs_rx_push_crypto: false, and the item is the caller's still: more wait already than any handshake has. */
+bool qs_rx_push_crypto(qs_sock *s, qs_item *item);
+/* qs_rx_has_room: for a datagram of `len` bytes. */
+bool qs_rx_has_room(const qs_sock *s, size_t len);
 void qs_rx_push_event(qs_sock *s, uint8_t type, const void *payload, uint32_t len);
 void qs_rx_drop_all(qs_sock *s);
 /* On the worker: moves a stream's bytes into the queue as far as there is room. */

@@ -257,6 +257,13 @@ TEST(Shutdown, C069_WrongCalls)
     EXPECT_ERRNO(EINVAL, shutdown(pair.client, 7));
     Fd fresh = quic_socket();
     EXPECT_ERRNO(ENOTCONN, shutdown(fresh, SHUT_WR));
+    /* A listening socket has nothing to send, as with TCP: nothing happens. */
+    ASSERT_EQ(0, shutdown(pair.listen, SHUT_WR));
+    Fd client = quic_socket();
+    Fd server;
+    const Address at = name_of(pair.listen);
+    ASSERT_EQ(0, connect(client, at.ptr(), at.len));
+    EXPECT_TRUE(handshake(pair.listen, client, &server));
 }
 
 TEST(Close, C070_WhileAnotherThreadWaits)
