@@ -125,6 +125,36 @@ static void count_load(quic_admission *adm, quic_ns now)
     }
 }
 
+/* ---- one address ------------------------------------------------------------------------------------ */
+
+/* Seconds, in numbers that come again after half a day: at worst a few Retries that nobody needed. */
+static uint16_t full_second(quic_ns now)
+{
+    return (uint16_t)(now / QUIC_NS_PER_S % UINT16_MAX + 1);
+}
+
+static bool addr_is_full(const quic_admission *adm, const uint32_t *cells)
+{
+    return adm->limits.half_open_per_addr_max != 0 &&
+           sketch_count(adm->half_open, cells) >= adm->limits.half_open_per_addr_max;
+}
+
+/* Whether an address has, or had a moment ago, as many half-open connections as it may. */
+static bool addr_was_full(quic_admission *adm, const uint32_t *cells, bool is_full, quic_ns now)
+{
+    if (adm->limits.half_open_per_addr_max == 0) {
+        return false;
+    }
+    const uint16_t second = full_second(now);
+    bool was_full = true;
+    for (uint32_t r = 0; r < QUIC_ADMISSION_ROWS; r++) {
+        uint16_t *at = &adm->full_at[r][cells[r]];
+        *at = is_full ? second : *at;
+        was_full = was_full && *at != 0 && (uint16_t)(second - *at) <= QUIC_RETRY_CALM_SECONDS;
+    }
+    return was_full;
+}
+
 quic_admission_verdict quic_admission_judge(quic_admission *adm, const quic_addr *from,
                                             bool validated, quic_ns now)
 {
@@ -139,12 +169,12 @@ quic_admission_verdict quic_admission_judge(quic_admission *adm, const quic_addr
         sketch_count(adm->conns, cells) >= lim->connections_per_addr_max) {
         return QUIC_ADMIT_REFUSE;
     }
-    bool addr_full = lim->half_open_per_addr_max != 0 &&
-                     sketch_count(adm->half_open, cells) >= lim->half_open_per_addr_max;
+    bool addr_full = addr_is_full(adm, cells);
+    bool asked = addr_was_full(adm, cells, addr_full, now) || adm->under_load;
     if (adm->half_open_count >= lim->half_open_max || (validated && addr_full)) {
         return QUIC_ADMIT_DROP; /* a Retry would only put off the drop */
     }
-    return validated || (!addr_full && !adm->under_load) ? QUIC_ADMIT : QUIC_ADMIT_RETRY;
+    return validated || !asked ? QUIC_ADMIT : QUIC_ADMIT_RETRY;
 }
 
 /* ---- whom to answer ---------------------------------------------------------------------------------- */

@@ -5,7 +5,9 @@
  *         fixed size, so that a flood from many addresses costs no memory.
  * Load:   too many new Initials per second, or half of the half-open connections allowed, and every
  *         stranger must come back with a Retry token, until both have been low for some seconds; all
- *         of them, and strangers are not answered at all.
+ *         of them, and strangers are not answered at all. An address with too many half-open ones is asked for
+ *         a token, too, and for as long after: who is told this and that in turn, and repeats an Initial in
+ *         between, makes a second connection, which nobody goes on with and which stays half-open.
  * Owner:  an endpoint; one worker; no locks.    Spec: RFC 9000 8.1.2, 10.3, 21.3-21.6, 21.11.
  */
 #ifndef QUIC_ENDPOINT_ADMISSION_H
@@ -49,6 +51,8 @@ typedef struct quic_admission {
     uint64_t load_episodes; /* times under_load began */
     quic_ns resets_second;  /* the second `resets` counts; 0: none yet */
     uint16_t half_open[QUIC_ADMISSION_ROWS][QUIC_ADMISSION_CELLS];
+    uint16_t full_at[QUIC_ADMISSION_ROWS]
+                    [QUIC_ADMISSION_CELLS]; /* the last second they were, 1..; 0: never */
     uint16_t conns[QUIC_ADMISSION_ROWS][QUIC_ADMISSION_CELLS];
     uint16_t resets[QUIC_ADMISSION_ROWS][QUIC_ADMISSION_CELLS]; /* per IPv4 /24, IPv6 /48 */
 } quic_admission;

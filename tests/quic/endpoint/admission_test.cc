@@ -144,6 +144,41 @@ TEST_F(H70, AllOfThemAndNobodyIsAnswered)
     EXPECT_EQ(Feed(10, kS, true)[QUIC_ADMIT], 10u);
 }
 
+/* An address that was at its bound is asked for a token until it has been below for five seconds. Admitted as soon as
+ * one of its handshakes is complete, a client that has been sent a Retry, and had repeated its Initial before that
+ * arrived, has two connections, one of which stays half-open. */
+TEST_F(H70, AnAddressIsNotToldThisAndThatInTurn)
+{
+    limits_.half_open_per_addr_max = 3;
+    Init();
+    const quic_addr from = addr(10, 9, 9, 9);
+    const quic_addr other = addr(10, 9, 9, 8);
+    const auto judge = [this](const quic_addr &who, bool validated = false) {
+        return quic_admission_judge(adm_.get(), &who, validated, now_);
+    };
+    HalfOpen(2);
+    EXPECT_EQ(judge(from), QUIC_ADMIT);
+    HalfOpen(3);
+    EXPECT_EQ(judge(from), QUIC_ADMIT_RETRY);
+    EXPECT_EQ(judge(from, true), QUIC_ADMIT_DROP) << "a token makes no room";
+    HalfOpen(2);
+    EXPECT_EQ(judge(from), QUIC_ADMIT_RETRY);
+    EXPECT_EQ(judge(from, true), QUIC_ADMIT);
+    EXPECT_EQ(judge(other), QUIC_ADMIT);
+    HalfOpen(0);
+    for (uint32_t second = 0; second < QUIC_RETRY_CALM_SECONDS; second++) {
+        now_ += kS;
+        EXPECT_EQ(judge(from), QUIC_ADMIT_RETRY) << second;
+    }
+    now_ += kS;
+    EXPECT_EQ(judge(from), QUIC_ADMIT);
+    /* The same long after, whatever number the second has. */
+    for (uint32_t hours = 0; hours < 40; hours++) {
+        now_ += 3600 * kS;
+        EXPECT_EQ(judge(other), QUIC_ADMIT) << hours;
+    }
+}
+
 TEST_F(H70, OffMeansOff)
 {
     limits_.initials_per_s_retry = 0;
