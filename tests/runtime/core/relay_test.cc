@@ -1,5 +1,6 @@
 #include <cerrno>
 #include <cstring>
+#include <random>
 #include <string>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -16,6 +17,9 @@ namespace
 
 constexpr quic_ns kNow = 1000 * QUIC_NS_PER_S;
 
+/* Of this run alone: in their sandboxes two runs may have the same process ID. */
+const uint32_t kMark = std::random_device()();
+
 /* A process at an address that nobody else has. */
 class Process
 {
@@ -24,8 +28,7 @@ class Process
     {
         addr_.family = 4;
         addr_.ip[0] = 203;
-        addr_.ip[1] = static_cast<uint8_t>(getpid() >> 8);
-        addr_.ip[2] = static_cast<uint8_t>(getpid());
+        memcpy(&addr_.ip[1], &kMark, 3);
         addr_.port = port;
         EXPECT_EQ(0, rt_process_open(&process_));
         rc_ = rt_relay_open(&relay_, &inbox_, &process_, &addr_, flags);
