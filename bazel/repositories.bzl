@@ -122,6 +122,14 @@ def quring_repositories():
         linkopts = ["-lmimalloc"],
     )
     _debian_library(
+        name = "nghttp3",
+        debian_package = "libnghttp3-dev",
+        headers = ["nghttp3"],
+        libraries = ["nghttp3"],
+        linkopts = ["-lnghttp3"],
+        optional = True,
+    )
+    _debian_library(
         name = "googletest",
         debian_package = "libgtest-dev libgmock-dev",
         headers = ["gtest", "gmock"],
