@@ -28,7 +28,7 @@ static const char *session_file; /* NULL: none */
 static uint8_t session[SESSION_MAX_BYTES];
 static fetch fetches[URLS_MAX];
 static size_t fetch_count, asked, closed;
-static bool has_session; /* a new one was written */
+static bool has_session;      /* a new one was written */
 static quring_conn_info info; /* of the connection, when everything had arrived */
 static quring_error err;
 static sem_t done;

@@ -14,11 +14,11 @@ _Static_assert(QUIC_STREAM_EV_CLOSED ==
 
 uint16_t quic_conn_stream_events_of(uint64_t types)
 {
-    uint16_t bits = 0;
+    uint32_t bits = 0;
     for (unsigned i = 0; i < sizeof(stream_events) / sizeof(stream_events[0]); i++) {
-        bits |= (types & QURING_EVENT_BIT(stream_events[i])) != 0 ? (uint16_t)(1u << i) : 0;
+        bits |= (types & QURING_EVENT_BIT(stream_events[i])) != 0 ? 1u << i : 0;
     }
-    return bits;
+    return (uint16_t)bits;
 }
 
 static void fill_stream_event(quic_conn *conn, quic_stream *s, uint32_t bit, quring_event_type type,
