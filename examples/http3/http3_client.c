@@ -279,7 +279,9 @@ int main(int argc, char **argv)
     }
     printf("QUIC version %#x, %s%s%s%s\n", (unsigned)info.version, info.cipher,
            info.retry_used ? ", after a Retry" : "", info.resumed ? ", resumed" : "",
-           info.early_accepted ? ", 0-RTT accepted" : "");
+           info.early_accepted   ? ", 0-RTT accepted"
+           : info.early_rejected ? ", 0-RTT refused"
+                                 : "");
     int bad = 0;
     for (size_t i = 0; i < fetch_count; i++) {
         fetch *f = &fetches[i];
