@@ -553,6 +553,7 @@ typedef struct quic_packet_build {
     const uint8_t *tail; /* what belongs before p, tail_len bytes, is still here; NULL: nothing */
     uint32_t tail_len;
     quic_sent_packet *sent;
+    quic_keys *keys;
     quic_space space;
     uint8_t pn_len;
     uint8_t tag_len;
@@ -587,7 +588,7 @@ size_t quic_packet_finish(quic_conn *conn, quic_packet_build *b, size_t len_min,
 size_t quic_packet_finish_elsewhere(quic_conn *conn, quic_packet_build *b, size_t len_min,
                                     quic_ns now);
 /* Header protection of one packet, and of `count` short-header packets at once. */
-void quic_packet_protect(quic_conn *conn, const quic_packet_build *b);
+void quic_packet_protect(const quic_packet_build *b);
 void quic_packet_protect_short(const quic_keys *keys, uint8_t *const *packets,
                                const uint8_t *pn_lens, size_t pn_off, unsigned count);
 /* Frames; false: no room left (try again in the next packet). */

@@ -70,7 +70,7 @@ static size_t build_side(quic_conn *conn, quic_side_path *side, quic_tx_unit *un
         b.p += quic_frame_encode_path_response(b.p, (size_t)(b.end - b.p), data);
     }
     size_t len = quic_packet_finish_elsewhere(conn, &b, quic_validate_pad_len(credit), now);
-    quic_packet_protect(conn, &b);
+    quic_packet_protect(&b);
     return len;
 }
 
@@ -121,7 +121,7 @@ static bool send_challenge(quic_conn *conn, quic_tx_unit *unit, quic_ns now)
     b.eliciting = true;
     b.mtu_probe = true; /* its loss tells that nobody is there, not that there is congestion */
     size_t len = quic_packet_finish(conn, &b, quic_validate_pad_len(credit), now);
-    quic_packet_protect(conn, &b);
+    quic_packet_protect(&b);
     on_challenge_sent(conn, v, len, now);
     set_unit(conn, unit, &conn->path, len);
     return true;

@@ -150,7 +150,7 @@ static bool send_handshake_datagram(quic_conn *conn, quic_tx_unit *unit, quic_ns
         quic_packet_build *b = &built[i];
         size_t len_min = initial && i + 1 == count && size > before_last ? size - before_last : 0;
         size_t n = quic_packet_finish(conn, b, len_min, now);
-        quic_packet_protect(conn, b);
+        quic_packet_protect(b);
         len = i + 1 == count ? before_last + n : len;
         sent_handshake = sent_handshake || b->space == QUIC_SPACE_HANDSHAKE;
     }
@@ -410,7 +410,7 @@ static bool send_mtu_probe(quic_conn *conn, quic_tx_unit *unit, quic_ns now)
     (void)quic_packet_add_ping(&b);
     b.mtu_probe = true;
     size_t len = quic_packet_finish(conn, &b, size, now);
-    quic_packet_protect(conn, &b);
+    quic_packet_protect(&b);
     set_unit(conn, unit, len, len, 1);
     unit->alone = true;
     quic_mtu_on_probe_sent(&conn->mtu);
@@ -448,7 +448,7 @@ static bool send_close(quic_conn *conn, quic_tx_unit *unit, quic_ns now)
         /* a client's Initial fills its datagram, RFC 9000 14.1 */
         bool pad = i == QUIC_SPACE_INITIAL && conn->role == QUIC_CLIENT;
         len += quic_packet_finish_closing(conn, &b, pad ? size : 0);
-        quic_packet_protect(conn, &b);
+        quic_packet_protect(&b);
     }
     if (len == 0) {
         return false;

@@ -60,7 +60,8 @@ static inline bool begin_header(quic_conn *conn, quic_packet_build *b, quic_spac
         };
         b->hdr_len = quic_header_encode_long(buf, room, &b->len_off, &spec);
     }
-    b->tag_len = tx_keys(conn, b)->suite->tag_len;
+    b->keys = tx_keys(conn, b);
+    b->tag_len = b->keys->suite->tag_len;
     if (b->hdr_len == 0 || room < b->hdr_len + QUIC_PN_LEN_MAX + b->tag_len) {
         return false;
     }
@@ -132,7 +133,7 @@ static inline void count_sent(quic_conn *conn, const quic_packet_build *b, size_
 }
 
 /* Pads to `len_min`, sets the Length field, seals. Returns the packet's size. */
-static inline size_t seal_packet(quic_conn *conn, quic_packet_build *b, size_t len_min)
+static inline size_t seal_packet(quic_packet_build *b, size_t len_min)
 {
     /* RFC 9001 5.4.2: packet number and payload have at least 4 bytes, for the sample */
     size_t body_min = b->pn_len < QUIC_PN_LEN_MAX ? QUIC_PN_LEN_MAX - b->pn_len : 1;
@@ -153,10 +154,10 @@ static inline size_t seal_packet(quic_conn *conn, quic_packet_build *b, size_t l
         quic_header_patch_len(b->buf, b->len_off, b->pn_len + body + b->tag_len);
     }
     if (b->tail != NULL) {
-        quic_keys_seal_tail(tx_keys(conn, b), b->pn, b->buf, b->hdr_len, b->buf + b->hdr_len,
+        quic_keys_seal_tail(b->keys, b->pn, b->buf, b->hdr_len, b->buf + b->hdr_len,
                             body - b->tail_len, b->tail, b->tail_len);
     } else {
-        quic_keys_seal(tx_keys(conn, b), b->pn, b->buf, b->hdr_len, b->buf + b->hdr_len, body);
+        quic_keys_seal(b->keys, b->pn, b->buf, b->hdr_len, b->buf + b->hdr_len, body);
     }
     return b->hdr_len + body + b->tag_len;
 }
@@ -164,14 +165,14 @@ static inline size_t seal_packet(quic_conn *conn, quic_packet_build *b, size_t l
 size_t quic_packet_finish_closing(quic_conn *conn, quic_packet_build *b, size_t len_min)
 {
     conn->close_pn[b->space]++;
-    size_t len = seal_packet(conn, b, len_min);
+    size_t len = seal_packet(b, len_min);
     count_sent(conn, b, len, conn->env->now);
     return len;
 }
 
 size_t quic_packet_finish(quic_conn *conn, quic_packet_build *b, size_t len_min, quic_ns now)
 {
-    size_t len = seal_packet(conn, b, len_min);
+    size_t len = seal_packet(b, len_min);
     uint32_t flags = (b->eliciting ? QUIC_SENT_ACK_ELICITING : 0) |
                      (b->eliciting || b->in_flight ? QUIC_SENT_IN_FLIGHT : 0);
     if (QUIC_LIKELY(flags != 0)) {
@@ -200,16 +201,16 @@ size_t quic_packet_finish(quic_conn *conn, quic_packet_build *b, size_t len_min,
 size_t quic_packet_finish_elsewhere(quic_conn *conn, quic_packet_build *b, size_t len_min,
                                     quic_ns now)
 {
-    size_t len = seal_packet(conn, b, len_min);
+    size_t len = seal_packet(b, len_min);
     quic_recovery_on_sent_elsewhere(&conn->recovery, b->space, b->sent, (uint32_t)len, now);
     count_sent(conn, b, len, now);
     return len;
 }
 
-void quic_packet_protect(quic_conn *conn, const quic_packet_build *b)
+void quic_packet_protect(const quic_packet_build *b)
 {
     uint8_t mask[16];
-    quic_keys_hp_mask(tx_keys(conn, b), b->buf + b->pn_off + QUIC_PN_LEN_MAX, mask);
+    quic_keys_hp_mask(b->keys, b->buf + b->pn_off + QUIC_PN_LEN_MAX, mask);
     b->buf[0] ^= mask[0] & (is_short(b) ? 0x1f : 0x0f); /* RFC 9001 5.4.1 */
     for (uint8_t i = 0; i < b->pn_len; i++) {
         b->buf[b->pn_off + i] ^= mask[1 + i];
@@ -493,12 +494,12 @@ void quic_packet_add_streams(quic_conn *conn, quic_packet_build *b)
         quic_stream_chunk chunk;
         uint64_t credit = quic_flow_send_credit(&conn->flow_send);
         size_t room = (size_t)(b->end - b->p);
-        if (!quic_stream_can_send(s, credit)) {
-            quic_scheduler_remove(&conn->scheduler, s);
-            quic_conn_schedule(conn, s); /* notes what blocks it */
-            continue;
-        }
-        if (!quic_stream_send_next(s, credit, room, &chunk)) {
+        if (QUIC_UNLIKELY(!quic_stream_send_next(s, credit, room, &chunk))) {
+            if (!quic_stream_can_send(s, credit)) {
+                quic_scheduler_remove(&conn->scheduler, s);
+                quic_conn_schedule(conn, s); /* notes what blocks it */
+                continue;
+            }
             if (s->ctrl_pending != 0) {
                 quic_conn_note_ctrl(conn, s);
             }

@@ -1,4 +1,5 @@
 /* From a received unit to connections: the first look at each datagram (RFC 9000 5.2). */
+#include "quic/base/bytes.h"
 #include "quic/endpoint/endpoint_internal.h"
 
 /* The shortest 1-RTT packet: header byte, connection ID, sample. */
@@ -94,6 +95,12 @@ static void recv_tiny(quic_endpoint *ep, const quic_rx_unit *unit, uint8_t *data
     }
 }
 
+/* Asked for every datagram of a train: no call for connection IDs of the usual length. */
+static inline bool is_same_dcid(const uint8_t *a, const uint8_t *b, size_t len)
+{
+    return QUIC_LIKELY(len == 8) ? quic_load_be64(a) == quic_load_be64(b) : memcmp(a, b, len) == 0;
+}
+
 /* Consecutive datagrams of a train with short headers and the same DCID go to their connection at
  * once: one look-up, one batch of header-protection masks. Returns the bytes taken. */
 static uint32_t recv_short_run(quic_endpoint *ep, quic_rx_unit *unit, uint32_t off, quic_ns now)
@@ -128,7 +135,7 @@ static uint32_t recv_short_run(quic_endpoint *ep, quic_rx_unit *unit, uint32_t o
         const uint8_t *next = data + taken;
         uint32_t next_len = left - taken < unit->seg_len ? left - taken : unit->seg_len;
         if (next_len < len_min || !is_short(next[0], fixed_bit) ||
-            memcmp(next + 1, data + 1, cid_len) != 0) {
+            !is_same_dcid(next + 1, data + 1, cid_len)) {
             break;
         }
         count++;

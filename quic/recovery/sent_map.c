@@ -183,7 +183,7 @@ quic_rc quic_sent_map_reserve(quic_sent_map *map, uint32_t packets, uint32_t fra
 quic_sent_packet *quic_sent_map_add(quic_sent_map *map, uint64_t pn)
 {
     QURING_ASSERT(pn == map->next_pn && !map->open);
-    if (make_room(map, 1) != QUIC_OK) {
+    if (QUIC_UNLIKELY(pn - map->base_pn >= map->cap) && make_room(map, 1) != QUIC_OK) {
         return NULL;
     }
     quic_sent_packet *packet = slot_of(map, pn);
