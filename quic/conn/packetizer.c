@@ -472,8 +472,7 @@ bool quic_packet_add_stream_ctrl(quic_conn *conn, quic_packet_build *b)
 }
 
 /* The data of a frame that fills the packet stays where it is until the packet is sealed. */
-static inline void add_chunk(quic_packet_build *b, const quic_stream *s,
-                             const quic_stream_chunk *chunk)
+static inline void add_chunk(quic_packet_build *b, quic_stream *s, const quic_stream_chunk *chunk)
 {
     if (!chunk->has_len && chunk->len >= TAIL_LEN_MIN) {
         size_t n = quic_stream_chunk_encode_head(s, chunk, b->p, &b->tail);

@@ -77,8 +77,7 @@ bool quic_crypto_stream_send_next(const quic_crypto_stream *cs, size_t room, uin
     return true;
 }
 
-size_t quic_crypto_stream_encode(const quic_crypto_stream *cs, uint64_t off, size_t len,
-                                 uint8_t *dst)
+size_t quic_crypto_stream_encode(quic_crypto_stream *cs, uint64_t off, size_t len, uint8_t *dst)
 {
     size_t header = quic_frame_encode_crypto_header(dst, QUIC_FRAME_STREAM_HEADER_MAX, off, len);
     QURING_ASSERT(header != 0);

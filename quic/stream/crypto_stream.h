@@ -62,8 +62,7 @@ QUIC_NODISCARD bool quic_crypto_stream_send_next(const quic_crypto_stream *cs, s
 
 /* quic_crypto_stream_encode writes that frame to `dst` and returns its size (at most the room).
  * quic_crypto_stream_send_commit notes that it goes out. */
-size_t quic_crypto_stream_encode(const quic_crypto_stream *cs, uint64_t off, size_t len,
-                                 uint8_t *dst);
+size_t quic_crypto_stream_encode(quic_crypto_stream *cs, uint64_t off, size_t len, uint8_t *dst);
 void quic_crypto_stream_send_commit(quic_crypto_stream *cs, uint64_t off, size_t len);
 
 void quic_crypto_stream_on_acked(quic_crypto_stream *cs, uint64_t off, size_t len);

@@ -19,6 +19,7 @@ static void free_storage(quic_send_buf *sb)
     sb->lent = NULL;
     sb->lent_cap = 0;
     sb->lent_head = 0;
+    sb->lent_last = 0;
     sb->lent_count = 0;
     quic_range_set_deinit(&sb->acked);
     quic_range_set_deinit(&sb->lost);
@@ -69,8 +70,8 @@ static uint64_t copied_before(const quic_send_buf *sb, uint64_t off)
     return off - span->lent_before - span->len;
 }
 
-void quic_send_buf_span(const quic_send_buf *sb, const uint8_t **out_data, size_t *out_len,
-                        uint64_t off)
+void quic_send_buf_span_slow(quic_send_buf *sb, const uint8_t **out_data, size_t *out_len,
+                             uint64_t off)
 {
     QURING_ASSERT(off >= sb->acked_off && off < sb->write_off);
     uint64_t end = sb->write_off;
@@ -78,6 +79,7 @@ void quic_send_buf_span(const quic_send_buf *sb, const uint8_t **out_data, size_
     if (upper != 0) {
         const quic_send_lent *span = lent_at(sb, upper - 1);
         if (off < span->off + span->len) {
+            sb->lent_last = (uint16_t)(span - sb->lent);
             *out_data = span->data + (off - span->off);
             *out_len = (size_t)(span->off + span->len - off);
             return;
@@ -92,7 +94,7 @@ void quic_send_buf_span(const quic_send_buf *sb, const uint8_t **out_data, size_
     *out_len = (size_t)(end - off < straight ? end - off : straight);
 }
 
-void quic_send_buf_copy_slow(const quic_send_buf *sb, uint64_t off, uint8_t *dst, size_t len)
+void quic_send_buf_copy_slow(quic_send_buf *sb, uint64_t off, uint8_t *dst, size_t len)
 {
     while (len > 0) {
         const uint8_t *data;
@@ -175,6 +177,7 @@ static quic_rc lent_reserve(quic_send_buf *sb)
     sb->lent = lent;
     sb->lent_cap = cap;
     sb->lent_head = 0;
+    sb->lent_last = 0;
     return QUIC_OK;
 }
 

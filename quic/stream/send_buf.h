@@ -45,6 +45,7 @@ typedef struct quic_send_buf {
     uint16_t lent_cap;    /* power of two, or 0 */
     uint16_t lent_head;   /* index of the oldest */
     uint16_t lent_count;
+    uint16_t lent_last;   /* place in `lent` of the one found last; it may be gone */
     quic_range_set acked; /* above acked_off */
     quic_range_set lost;  /* to be sent again: within [acked_off, next_off) */
     uint64_t again_off; /* [again_off, again_end): lost bytes, and perhaps more, for want of room */
@@ -71,18 +72,33 @@ QUIC_NODISCARD quic_rc quic_send_buf_write(quic_send_buf *sb, size_t *out_accept
                                            const uint8_t *data, size_t len, bool lend,
                                            uint64_t held_max);
 
+/* quic_send_buf_span_slow is for quic_send_buf_span. */
+void quic_send_buf_span_slow(quic_send_buf *sb, const uint8_t **out_data, size_t *out_len,
+                             uint64_t off);
+
 /* quic_send_buf_span shows the longest contiguous piece from `off` (acked_off <= off < write_off)
- * on. */
-void quic_send_buf_span(const quic_send_buf *sb, const uint8_t **out_data, size_t *out_len,
-                        uint64_t off);
+ * on. A lent one is remembered, as many packets come from it. */
+static inline void quic_send_buf_span(quic_send_buf *sb, const uint8_t **out_data, size_t *out_len,
+                                      uint64_t off)
+{
+    const uint32_t nth = (uint32_t)(sb->lent_last - sb->lent_head) & (sb->lent_cap - 1u);
+    if (QUIC_LIKELY(nth < sb->lent_count)) {
+        const quic_send_lent *span = &sb->lent[sb->lent_last];
+        if (QUIC_LIKELY(off >= span->off && off - span->off < span->len)) {
+            *out_data = span->data + (off - span->off);
+            *out_len = (size_t)(span->len - (off - span->off));
+            return;
+        }
+    }
+    quic_send_buf_span_slow(sb, out_data, out_len, off);
+}
 
 /* quic_send_buf_copy_slow is for quic_send_buf_copy. */
-void quic_send_buf_copy_slow(const quic_send_buf *sb, uint64_t off, uint8_t *dst, size_t len);
+void quic_send_buf_copy_slow(quic_send_buf *sb, uint64_t off, uint8_t *dst, size_t len);
 
 /* quic_send_buf_copy copies [off, off + len) out; the range is held (asserted in debug builds). One
  * memcpy unless the ring wraps there or lent bytes take part. */
-static inline void quic_send_buf_copy(const quic_send_buf *sb, uint64_t off, uint8_t *dst,
-                                      size_t len)
+static inline void quic_send_buf_copy(quic_send_buf *sb, uint64_t off, uint8_t *dst, size_t len)
 {
     QURING_DASSERT(off >= sb->acked_off && off + len <= sb->write_off);
     uint64_t at = (off - sb->lent_total - sb->ring_base) & (sb->ring_cap - 1);

@@ -240,7 +240,7 @@ static size_t encode_head(const quic_stream *s, const quic_stream_chunk *chunk, 
                                                             chunk->fin, chunk->has_len);
 }
 
-size_t quic_stream_chunk_encode(const quic_stream *s, const quic_stream_chunk *chunk, uint8_t *dst)
+size_t quic_stream_chunk_encode(quic_stream *s, const quic_stream_chunk *chunk, uint8_t *dst)
 {
     size_t n = encode_head(s, chunk, dst);
     if (chunk->len != 0) {
@@ -249,8 +249,8 @@ size_t quic_stream_chunk_encode(const quic_stream *s, const quic_stream_chunk *c
     return n + chunk->len;
 }
 
-size_t quic_stream_chunk_encode_head(const quic_stream *s, const quic_stream_chunk *chunk,
-                                     uint8_t *dst, const uint8_t **out_data)
+size_t quic_stream_chunk_encode_head(quic_stream *s, const quic_stream_chunk *chunk, uint8_t *dst,
+                                     const uint8_t **out_data)
 {
     size_t straight;
     quic_send_buf_span(&s->send, out_data, &straight, chunk->off);

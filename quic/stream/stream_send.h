@@ -129,12 +129,12 @@ static inline size_t quic_stream_chunk_size(const quic_stream_chunk *chunk)
 
 /* quic_stream_chunk_encode writes the frame (quic_stream_chunk_size bytes) to `dst`, data included:
  * the one copy on the way out. Returns the bytes written. */
-size_t quic_stream_chunk_encode(const quic_stream *s, const quic_stream_chunk *chunk, uint8_t *dst);
+size_t quic_stream_chunk_encode(quic_stream *s, const quic_stream_chunk *chunk, uint8_t *dst);
 
 /* quic_stream_chunk_encode_head writes the frame without its data, and shows where that lies: the caller puts
  * chunk->len bytes behind. Returns the bytes written; 0 (nothing written) when the data lies in two pieces. */
-size_t quic_stream_chunk_encode_head(const quic_stream *s, const quic_stream_chunk *chunk,
-                                     uint8_t *dst, const uint8_t **out_data);
+size_t quic_stream_chunk_encode_head(quic_stream *s, const quic_stream_chunk *chunk, uint8_t *dst,
+                                     const uint8_t **out_data);
 
 /* quic_stream_send_commit notes that the frame goes out: state, credit, retransmission queue. The
  * caller adds chunk->new_bytes to the connection's `used`, and remembers off, len, fin for the

@@ -100,6 +100,31 @@ TEST_F(SendBuf, RepeatsOnlyWhatIsMissing)
     EXPECT_FALSE(quic_send_buf_on_lost(&sb_, 3, 4));
 }
 
+// The lent piece that was found last is looked at first: it has to be there still, and be the right one.
+TEST_F(SendBuf, RemembersALentPieceOnlyWhileItIsThere)
+{
+    std::vector<std::string> pieces(40, std::string(10, '-'));
+    for (size_t round = 0; round < 3; round++) { // the ring of pieces grows, and wraps
+        const uint64_t start = round * 400;
+        for (size_t i = 0; i < pieces.size(); i++) {
+            pieces[i] = std::string(10, static_cast<char>('0' + i + round));
+            Write(pieces[i], true);
+            EXPECT_EQ(pieces[i], Copy(start + i * 10, 10));
+            EXPECT_EQ(pieces[i / 2], Copy(start + i / 2 * 10, 10));
+        }
+        quic_send_buf_on_sent(&sb_, start, 400);
+        for (size_t i = 0; i < pieces.size(); i++) {
+            EXPECT_EQ(pieces[i], Copy(start + i * 10, 10));
+            quic_send_buf_on_acked(&sb_, start + i * 10, 10);
+        }
+    }
+    Write("copied");
+    EXPECT_EQ("copied", Copy(1200, 6));
+    quic_send_buf_abandon(&sb_);
+    Write("anew");
+    EXPECT_EQ("anew", Copy(1200, 4));
+}
+
 TEST_F(SendBuf, LendsWithoutCopying)
 {
     const std::string body = "BODYBYTES";
