@@ -322,10 +322,13 @@ quic_rc quic_conn_take_frames(quic_conn *conn, quic_level level, const uint8_t *
                         (level == QUIC_LEVEL_APP || level == QUIC_LEVEL_EARLY))) {
             quic_frame_stream stream;
             size_t n = quic_frame_decode_stream(&stream, data, (size_t)(end - data));
-            if (frames == 1 && (type & QUIC_FRAME_STREAM_LEN) == 0 && n != 0) {
+            const quic_stream *before = conn->streams.last;
+            rc = QUIC_LIKELY(n != 0) ? on_stream(conn, &stream) : QUIC_V_FRAME_ENCODING;
+            /* Streams that take turns packet by packet give no hint of the next one. */
+            if (frames == 1 && (type & QUIC_FRAME_STREAM_LEN) == 0 && rc == QUIC_OK &&
+                conn->streams.last == before) {
                 head_len = (uint8_t)(stream.data - data);
             }
-            rc = QUIC_LIKELY(n != 0) ? on_stream(conn, &stream) : QUIC_V_FRAME_ENCODING;
             *out_eliciting = true;
             conn->rx_non_probing = true;
             data += n;

@@ -203,7 +203,9 @@ struct quic_conn {
     bool rx_other_path;                /* they came on another path than `path` */
     bool rx_immediate_ack;             /* an IMMEDIATE_ACK frame was seen */
     bool rx_non_probing; /* a frame was seen that only a moved peer sends (RFC 9000 9.1) */
-    uint8_t rx_head_len; /* the last packet was a STREAM frame with such a head; 0: it was not */
+    uint8_t
+        rx_head_len; /* the last packet was a STREAM frame with such a head, for the stream of the
+                            one before; 0: it was not */
     bool peer_forbids_moves; /* disable_active_migration, for the address of the handshake */
     bool gave_preferred;     /* server: a preferred address */
     bool at_preferred;       /* `path` leads to the server's preferred address */

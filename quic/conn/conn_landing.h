@@ -1,7 +1,7 @@
 /* quic/conn/conn_landing.h: where the payload of a packet of bulk data is opened to, so that nothing is copied.
  *
- * Shape:  a packet is taken to be what the last one was, one STREAM frame without a length that goes on where its
- *         stream's data ends: it is opened such that the data comes to lie where the stream keeps it. The frame's
+ * Shape:  after two packets for one stream, the next is taken to be what the last one was, one STREAM frame without
+ *         a length that goes on where its stream's data ends: it is opened such that the data comes to lie where the stream keeps it. The frame's
  *         head then covers bytes in front of it that may be unread; they are put back before anything else
  *         happens. A packet that was something else is moved to its own place, and taken from there.
  * Owner:  conn_recv.c, for one packet.

@@ -271,6 +271,11 @@ uint8_t sim_inspect_held_first(const quic_conn *conn)
     return conn->held->data[0];
 }
 
+bool sim_inspect_expects_bulk(const quic_conn *conn)
+{
+    return conn->rx_head_len != 0;
+}
+
 bool sim_inspect_keys_rest(const quic_conn *conn)
 {
     const quic_conn_space *app = &conn->spaces[QUIC_SPACE_APP];

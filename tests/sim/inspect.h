@@ -32,6 +32,9 @@ bool sim_inspect_has_next_keys(const quic_conn *conn);
 bool sim_inspect_keys_rest(const quic_conn *conn);
 bool sim_inspect_key_phase(const quic_conn *conn);
 
+/* sim_inspect_expects_bulk: whether the next packet is taken to be one of bulk data (conn_landing.h). */
+bool sim_inspect_expects_bulk(const quic_conn *conn);
+
 /* sim_inspect_state prints the connection in one line. */
 void sim_inspect_state(const quic_conn *conn, char *out, size_t cap);
 

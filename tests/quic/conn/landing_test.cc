@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/quic/conn/conn_fixture.h"
+#include "tests/sim/inspect.h"
 
 namespace
 {
@@ -93,6 +94,23 @@ TEST_P(Landing, DataOfAnotherStreamGoesThere)
 {
     Around([this] { liar_.say(Frames{kStream | kOff | kFin}.v(4).v(0).fill(200, 'o')); });
     EXPECT_EQ(liar_.net.server.streams[4].bytes, std::string(200, 'o'));
+}
+
+/* Nothing is moved in vain for streams that take turns packet by packet, as other stacks send them. */
+TEST_P(Landing, StreamsThatTakeTurnsAreNotGuessedAt)
+{
+    const quic_conn *conn = liar_.net.server.conn;
+    Bulk();
+    EXPECT_FALSE(sim_inspect_expects_bulk(conn));
+    Bulk();
+    EXPECT_TRUE(sim_inspect_expects_bulk(conn));
+    for (uint64_t off = 0; off < 2000; off += 200) {
+        liar_.say(Frames{kStream | kOff}.v(4).v(off).fill(200, 'o'));
+        EXPECT_FALSE(sim_inspect_expects_bulk(conn));
+        Bulk();
+        EXPECT_FALSE(sim_inspect_expects_bulk(conn));
+    }
+    Around([] {});
 }
 
 /* RFC 9000 2.2: the same bytes again, or bytes beyond a gap. */
