@@ -15,11 +15,17 @@ static bool is_refusal(int rc)
            rc == -EINVAL || rc == -EOPNOTSUPP;
 }
 
+/* What a user can do about it. A ring's memory counts as locked. */
+static const char *advice(int rc)
+{
+    return rc == -ENOMEM ? " (ulimit -l)" : rc == -EMFILE ? " (ulimit -n)" : "";
+}
+
 static void refused(char *why, const char *name, int rc)
 {
     char text[64];
-    (void)snprintf(why, RT_IO_WHY_BYTES, "%s refused: %s", name,
-                   strerror_r(-rc, text, sizeof(text)));
+    (void)snprintf(why, RT_IO_WHY_BYTES, "%s refused: %s%s", name,
+                   strerror_r(-rc, text, sizeof(text)), advice(rc));
 }
 
 int rt_io_select(rt_io **out, char why[RT_IO_WHY_BYTES], quring_io_backend backend,

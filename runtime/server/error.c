@@ -2,6 +2,7 @@
 
 #include "runtime/server/error.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -48,7 +49,8 @@ quring_status rt_error_os(quring_error *err, quring_status status, int os_errno,
         char text[128];
         /* The GNU strerror_r returns the text, which need not be in the buffer. */
         const char *what = strerror_r(os_errno, text, sizeof(text));
-        snprintf(err->message + len, sizeof(err->message) - len, ": %s", what);
+        snprintf(err->message + len, sizeof(err->message) - len, ": %s%s", what,
+                 os_errno == EMFILE ? " (ulimit -n)" : "");
     }
     return status;
 }

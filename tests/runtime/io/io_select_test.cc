@@ -79,9 +79,13 @@ TEST(IoSelect, H113_AutoFallsBackAndSaysWhy)
             rt_io_config config = Config();
             char why[RT_IO_WHY_BYTES];
             rt_io *io = nullptr;
-            bool ok = rt_io_select(&io, why, QURING_IO_AUTO, &config) == 0 &&
-                      std::string(rt_io_name(io)) == "epoll" &&
-                      std::string(why) == std::string("io_uring refused: ") + strerror(error);
+            const char *advice = error == ENOMEM   ? " (ulimit -l)"
+                                 : error == EMFILE ? " (ulimit -n)"
+                                                   : "";
+            bool ok =
+                rt_io_select(&io, why, QURING_IO_AUTO, &config) == 0 &&
+                std::string(rt_io_name(io)) == "epoll" &&
+                std::string(why) == std::string("io_uring refused: ") + strerror(error) + advice;
             rt_io_destroy(io);
             return ok;
         })) << strerror(error);

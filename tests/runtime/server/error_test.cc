@@ -31,6 +31,9 @@ TEST(Error, OsAppendsTheReason)
     EXPECT_EQ(err.os_errno, EPERM);
     EXPECT_EQ(std::string(err.message), std::string("bind: ") + strerror(EPERM));
     EXPECT_EQ(rt_error_os(nullptr, QURING_E_OS, EPERM, "bind"), QURING_E_OS);
+    EXPECT_EQ(rt_error_os(&err, QURING_E_OS, EMFILE, "socket"), QURING_E_OS);
+    EXPECT_EQ(std::string(err.message),
+              std::string("socket: ") + strerror(EMFILE) + " (ulimit -n)");
 }
 
 TEST(Error, LongLinesAreCut)
