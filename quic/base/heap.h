@@ -1,8 +1,10 @@
 /* quic/base/heap.h: a priority queue of deadlines: intrusive 4-ary min-heap.
  *
- * Shape:  an array of {key, node} from quic_mem, doubling up to `max`; a node knows its place, so a
- *         deadline moves or leaves in O(log n) without a search and without an allocation. Nodes of
- *         equal keys come out in an order that depends on the operations only.
+ * Shape:  arrays from quic_mem, doubling up to `max`: keys in heap order, and for each node queued an
+ *         identity that tells its place, so that a deadline moves or leaves in O(log n) without a search
+ *         and without an allocation. What moves others out of its way touches these arrays only: nodes
+ *         lie in objects that are in no near cache. Nodes of equal keys come out in an order that
+ *         depends on the operations only.
  * Owner:  an endpoint; nodes are embedded in what waits. A zeroed node is not queued.
  */
 #ifndef QUIC_BASE_HEAP_H
@@ -16,22 +18,23 @@ extern "C" {
 #endif
 
 typedef struct quic_heap_node {
-    quic_ns key;
-    uint32_t place; /* index in the array + 1; 0 when not queued */
+    uint32_t id; /* 1 + index in `places` and `nodes`; 0 when not queued */
 } quic_heap_node;
 
-typedef struct quic_heap_entry {
-    quic_ns key; /* copy of node->key: sifting reads the array only */
-    quic_heap_node *node;
-} quic_heap_entry;
-
 typedef struct quic_heap {
-    quic_heap_entry *entries;
+    quic_ns *keys;          /* in heap order, one allocation with the other arrays */
+    quic_heap_node **nodes; /* by identity */
+    uint32_t *places;       /* by identity: index in `keys`; of one not in use: the next such */
+    uint32_t *ids;          /* of each key */
+    uint32_t free_id;       /* the first not in use, if count < cap */
     uint32_t count;
     uint32_t cap;
     uint32_t max;
     quic_mem *mem;
 } quic_heap;
+
+/* What the arrays take for each node there is room for. */
+#define QUIC_HEAP_ENTRY_BYTES (sizeof(quic_ns) + sizeof(quic_heap_node *) + 2 * sizeof(uint32_t))
 
 /* quic_heap_init makes an empty heap of at most `max` nodes; nothing is allocated yet. */
 void quic_heap_init(quic_heap *heap, quic_mem *mem, uint32_t max);
@@ -55,17 +58,23 @@ void quic_heap_remove(quic_heap *heap, quic_heap_node *node);
 
 static inline bool quic_heap_is_queued(const quic_heap_node *node)
 {
-    return node->place != 0;
+    return node->id != 0;
+}
+
+/* quic_heap_key gives the key of a queued node. */
+static inline quic_ns quic_heap_key(const quic_heap *heap, const quic_heap_node *node)
+{
+    return heap->keys[heap->places[node->id - 1]];
 }
 
 /* quic_heap_set pushes or updates, whatever is needed. */
 QUIC_NODISCARD static inline quic_rc quic_heap_set(quic_heap *heap, quic_heap_node *node,
                                                    quic_ns key)
 {
-    if (node->place == 0) {
+    if (!quic_heap_is_queued(node)) {
         return quic_heap_push(heap, node, key);
     }
-    if (node->key != key) {
+    if (quic_heap_key(heap, node) != key) {
         quic_heap_update(heap, node, key);
     }
     return QUIC_OK;
@@ -74,13 +83,13 @@ QUIC_NODISCARD static inline quic_rc quic_heap_set(quic_heap *heap, quic_heap_no
 /* quic_heap_peek gives the node with the smallest key, NULL when empty. */
 static inline quic_heap_node *quic_heap_peek(const quic_heap *heap)
 {
-    return heap->count == 0 ? NULL : heap->entries[0].node;
+    return heap->count == 0 ? NULL : heap->nodes[heap->ids[0]];
 }
 
 /* quic_heap_next_key gives the smallest key, QUIC_NS_NEVER when empty. */
 static inline quic_ns quic_heap_next_key(const quic_heap *heap)
 {
-    return heap->count == 0 ? QUIC_NS_NEVER : heap->entries[0].key;
+    return heap->count == 0 ? QUIC_NS_NEVER : heap->keys[0];
 }
 
 /* quic_heap_pop takes the node with the smallest key out; NULL when empty. */

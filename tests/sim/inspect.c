@@ -26,7 +26,7 @@ static const char *check_streams(const quic_conn *conn)
  * asked for an acknowledgement has a probe behind it (RFC 9002 6.2). */
 static const char *check_timer(const quic_conn *conn, quic_ns now)
 {
-    if (conn->timer.place == 0) {
+    if (!quic_heap_is_queued(&conn->timer)) {
         return "a connection without a timer";
     }
     if (quic_list_is_linked(&conn->dirty_node)) {
@@ -34,7 +34,8 @@ static const char *check_timer(const quic_conn *conn, quic_ns now)
     }
     quic_ns due = quic_conn_next_timeout(conn, now);
     if (due != QUIC_NS_NEVER && due > now &&
-        conn->timer.key > due + PACER_ROUNDING_NS + (due - now) / 1000) {
+        quic_heap_key(&conn->env->timers, &conn->timer) >
+            due + PACER_ROUNDING_NS + (due - now) / 1000) {
         return "a timer later than the deadline it is for";
     }
     if (!quic_conn_is_open(conn) || quic_conn_at_amplification_limit(conn)) {
@@ -194,9 +195,9 @@ uint64_t sim_inspect_idle_bytes(const quic_endpoint *ep)
            (uint64_t)env->reset_tokens.cap * sizeof(*env->reset_tokens.slots) +
            (uint64_t)env->conn_handles.cap * sizeof(*env->conn_handles.slots) +
            (uint64_t)env->stream_handles.cap * sizeof(*env->stream_handles.slots) +
-           (uint64_t)env->timers.cap * sizeof(*env->timers.entries) +
+           (uint64_t)env->timers.cap * QUIC_HEAP_ENTRY_BYTES +
            (uint64_t)ep->tombstones.cids.cap * sizeof(*ep->tombstones.cids.slots) +
-           (uint64_t)ep->tombstones.timers.cap * sizeof(*ep->tombstones.timers.entries);
+           (uint64_t)ep->tombstones.timers.cap * QUIC_HEAP_ENTRY_BYTES;
 }
 
 const char *sim_inspect_flow_settled(const quic_conn *from, const quic_conn *to)
@@ -297,7 +298,9 @@ void sim_inspect_state(const quic_conn *conn, char *out, size_t cap)
              conn->handshake_confirmed, (unsigned long long)rec->in_flight_bytes,
              (unsigned long long)conn->cc.cwnd_bytes, rec->pto_count, conn->pending,
              quic_list_is_linked(&conn->dirty_node),
-             (unsigned long long)(conn->timer.place != 0 ? conn->timer.key : QUIC_NS_NEVER),
+             (unsigned long long)(quic_heap_is_queued(&conn->timer)
+                                      ? quic_heap_key(&conn->env->timers, &conn->timer)
+                                      : QUIC_NS_NEVER),
              (unsigned long long)conn->stream_bytes_acked, (unsigned long long)conn->flow_send.used,
              (unsigned long long)conn->flow_send.limit,
              (unsigned long long)conn->flow_recv.received,
