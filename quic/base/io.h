@@ -16,6 +16,7 @@ typedef struct quic_rx_unit {
     uint32_t len;     /* bytes in all */
     uint32_t seg_len; /* bytes per datagram, 1..len; == len for a single datagram */
     uint8_t ecn;      /* RFC 3168 codepoint, 0..3 */
+    uint32_t hint;    /* the endpoint's own note (quic_endpoint_expect); 0: none */
     quic_path_addr path;
 } quic_rx_unit;
 

@@ -116,8 +116,11 @@ QUIC_NODISCARD quic_rc quic_conn_create(quic_conn **out, quic_conn_env *env,
 void quic_conn_destroy(quic_conn *conn);
 
 /* quic_conn_fetch asks for what a turn of this connection touches, all at once: with many connections none of it
- * is in a near cache, and one line after another would be waited for. */
+ * is in a near cache, and one line after another would be waited for. When that has come quic_conn_fetch_far asks
+ * for what the connection points to, and then quic_conn_fetch_keys for the contexts of its 1-RTT keys. */
 void quic_conn_fetch(const quic_conn *conn);
+void quic_conn_fetch_far(const quic_conn *conn);
+void quic_conn_fetch_keys(const quic_conn *conn, bool rx);
 
 quic_conn *quic_conn_of_timer(quic_heap_node *node);
 quic_conn *quic_conn_of_dirty(quic_list_node *node);

@@ -5,8 +5,6 @@
 #include "quic/cc/newreno.h"
 #include "quic/conn/conn_internal.h"
 
-#define CACHE_LINE 64
-
 void quic_conn_apply_limits(quic_conn *conn)
 {
     const quring_limits *lim = &conn->limits;
@@ -25,24 +23,6 @@ void quic_conn_apply_limits(quic_conn *conn)
     quic_stream_table_init(&conn->streams, &conn->mem, conn->role, &stream_limits,
                            quic_rng_u64(conn->env->rng) | 1);
     conn->idle_timeout_ns = lim->idle_timeout_ns;
-}
-
-/* Asks for the cache lines from `from` up to `end`. */
-static inline void fetch(const void *from, const void *end)
-{
-    for (const char *p = from; p < (const char *)end; p += CACHE_LINE) {
-        __builtin_prefetch(p, 1);
-    }
-}
-
-void quic_conn_fetch(const quic_conn *conn)
-{
-    fetch(conn, &conn->spaces[QUIC_SPACE_INITIAL]);
-    fetch(&conn->spaces[QUIC_SPACE_APP], &conn->recovery.spaces[QUIC_SPACE_INITIAL]);
-    fetch(&conn->recovery.spaces[QUIC_SPACE_APP], &conn->tls_vtable);
-    fetch(&conn->cids_peer, (const char *)&conn->cids_peer + CACHE_LINE);
-    fetch(&conn->created_ns, &conn->close_info);
-    fetch(&conn->events, &conn->limits);
 }
 
 static void init_transport(quic_conn *conn, quic_ns now)

@@ -13,7 +13,7 @@
  *   version         which version is spoken
  *   conn_path       the paths there are             conn_follow  a peer that moves
  *   conn_migrate    how we move                     conn_probe   proofs of paths
- *   conn_token      NEW_TOKEN
+ *   conn_token      NEW_TOKEN                    conn_fetch  caches before a turn
  */
 #ifndef QUIC_CONN_CONN_INTERNAL_H
 #define QUIC_CONN_CONN_INTERNAL_H

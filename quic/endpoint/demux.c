@@ -123,7 +123,9 @@ static uint32_t recv_short_run(quic_endpoint *ep, quic_rx_unit *unit, uint32_t o
         on_unknown_short(ep, unit, data, len, now);
         return len;
     }
-    quic_conn_fetch(conn);
+    if (unit->hint == 0 || off != 0) {
+        quic_conn_fetch(conn);
+    }
     const uint8_t fixed_bit = quic_conn_fixed_bit(conn);
     if (!is_short(data[0], fixed_bit)) {
         ep->counters.drop_malformed++;
@@ -286,11 +288,42 @@ static void recv_long(quic_endpoint *ep, quic_rx_unit *unit, uint8_t *data, uint
     }
 }
 
+void quic_endpoint_expect(const quic_endpoint *ep, quic_rx_unit *unit)
+{
+    const uint8_t cid_len = ep->env.cid_format.len;
+    if (unit->len > cid_len && !quic_header_is_long(unit->data[0])) {
+        unit->hint =
+            1 + quic_cid_table_expect(&ep->env.cids, ep->cid_hint, unit->data + 1, cid_len);
+    }
+}
+
+void quic_endpoint_fetch(const quic_endpoint *ep, quic_rx_unit *unit, quic_fetch_step step)
+{
+    if (unit->hint == 0) {
+        return;
+    }
+    uint32_t hint = unit->hint - 1;
+    const quic_conn *conn =
+        quic_cid_table_find_hinted(&ep->env.cids, &hint, unit->data + 1, ep->env.cid_format.len);
+    unit->hint = hint + 1;
+    if (conn == NULL) {
+        return;
+    }
+    if (step == QUIC_FETCH_CONN) {
+        quic_conn_fetch(conn);
+    } else if (step == QUIC_FETCH_FAR) {
+        quic_conn_fetch_far(conn);
+    } else {
+        quic_conn_fetch_keys(conn, true);
+    }
+}
+
 void quic_endpoint_recv(quic_endpoint *ep, quic_rx_unit *unit, quic_ns now)
 {
     uint32_t off = 0;
     ep->env.now = now;
     ep->counters.bytes_recv += unit->len;
+    ep->cid_hint = unit->hint != 0 ? unit->hint - 1 : ep->cid_hint;
     if (QUIC_UNLIKELY(unit->len == 0 || unit->seg_len == 0 ||
                       (unit->seg_len > ep->config.limits.udp_payload_max_bytes &&
                        unit->len > ep->config.limits.udp_payload_max_bytes))) {

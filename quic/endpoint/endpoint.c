@@ -251,6 +251,24 @@ static void after_unit(quic_endpoint *ep, quic_conn *conn, quic_list_node *node,
     }
 }
 
+/* While this connection encrypts, for those whose turns come next: see quic_conn_fetch. */
+static void fetch_next(const quic_endpoint *ep)
+{
+    const quic_list *dirty = &ep->env.dirty;
+    quic_list_node *node = quic_list_front(dirty);
+    if (node == NULL) {
+        return;
+    }
+    quic_conn_fetch_keys(quic_conn_of_dirty(node), false);
+    if ((node = quic_list_next(dirty, node)) == NULL) {
+        return;
+    }
+    quic_conn_fetch_far(quic_conn_of_dirty(node));
+    if ((node = quic_list_next(dirty, node)) != NULL) {
+        quic_conn_fetch(quic_conn_of_dirty(node));
+    }
+}
+
 void quic_endpoint_set_now(quic_endpoint *ep, quic_ns now)
 {
     ep->env.now = now;
@@ -293,9 +311,8 @@ bool quic_endpoint_send(quic_endpoint *ep, quic_tx_unit *unit, quic_ns now)
     while ((node = quic_list_front(&ep->env.dirty)) != NULL) {
         quic_conn *conn = quic_conn_of_dirty(node);
         quic_list_remove(node);
-        quic_list_node *next = quic_list_front(&ep->env.dirty);
-        if (next != NULL) { /* while this one encrypts */
-            quic_conn_fetch(quic_conn_of_dirty(next));
+        if (ep->turn_units == 0) {
+            fetch_next(ep);
         }
         if (quic_conn_send(conn, unit, now)) {
             ep->counters.datagrams_sent += (unit->len + unit->seg_len - 1) / unit->seg_len;

@@ -143,6 +143,14 @@ void quic_endpoint_route_process(const quic_endpoint *ep, quic_process_route *ou
  * listener that accepts. */
 bool quic_endpoint_takes(const quic_endpoint *ep, const quic_rx_unit *unit);
 
+/* For who has several units at hand: quic_endpoint_expect notes in unit->hint where the connection of its first
+ * datagram should be; quic_endpoint_fetch then asks memory for what quic_endpoint_recv is going to touch, in three
+ * steps, each of which finds what the one before it asked for. With some other unit's work between them nobody
+ * waits for any. Neither changes what quic_endpoint_recv does, whatever happens in between. */
+typedef enum quic_fetch_step { QUIC_FETCH_CONN, QUIC_FETCH_FAR, QUIC_FETCH_KEYS } quic_fetch_step;
+void quic_endpoint_expect(const quic_endpoint *ep, quic_rx_unit *unit);
+void quic_endpoint_fetch(const quic_endpoint *ep, quic_rx_unit *unit, quic_fetch_step step);
+
 /* quic_endpoint_recv takes one unit; its bytes are changed (opened in place) and not kept. */
 void quic_endpoint_recv(quic_endpoint *ep, quic_rx_unit *unit, quic_ns now);
 

@@ -137,3 +137,17 @@ void *quic_cid_table_find_hinted(const quic_cid_table *table, uint32_t *hint, co
     }
     return slot->value;
 }
+
+uint32_t quic_cid_table_expect(const quic_cid_table *table, uint32_t hint, const uint8_t *bytes,
+                               size_t len)
+{
+    if (table->cap == 0 || len == 0 || len > QUIC_CID_LEN_MAX) {
+        return 0;
+    }
+    uint32_t at = hint & (table->cap - 1);
+    if (!holds(&table->slots[at], bytes, len)) {
+        at = home_of(table, bytes, len);
+        __builtin_prefetch(&table->slots[at]);
+    }
+    return at;
+}

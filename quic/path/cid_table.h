@@ -50,6 +50,11 @@ void *quic_cid_table_find(const quic_cid_table *table, const uint8_t *bytes, siz
 void *quic_cid_table_find_hinted(const quic_cid_table *table, uint32_t *hint, const uint8_t *bytes,
                                  size_t len);
 
+/* quic_cid_table_expect gives a hint for who looks for `bytes` later: `hint` when they are there, otherwise where a
+ * search would begin, and asks memory for that slot without waiting for it. */
+uint32_t quic_cid_table_expect(const quic_cid_table *table, uint32_t hint, const uint8_t *bytes,
+                               size_t len);
+
 #ifdef __cplusplus
 }
 #endif

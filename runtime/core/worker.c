@@ -75,13 +75,48 @@ void rt_worker_receive_done(rt_worker *w)
     }
 }
 
+/* One step of asking for what unit `i` will touch, while those before it are taken. Of units in a row that are for
+ * one connection the first does it. */
+static inline void fetch(rt_worker *w, quic_rx_unit *units, uint32_t count, uint32_t i,
+                         quic_fetch_step step)
+{
+    if (i < count && (i == 0 || units[i].hint != units[i - 1].hint)) {
+        quic_endpoint_fetch(w->endpoint, &units[i], step);
+    }
+}
+
+static void take_all(rt_worker *w, quic_rx_unit *units, uint32_t count)
+{
+    if (count == 1) {
+        rt_worker_receive_unit(w, &units[0]);
+        return;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        quic_endpoint_expect(w->endpoint, &units[i]);
+    }
+    fetch(w, units, count, 0, QUIC_FETCH_CONN);
+    fetch(w, units, count, 1, QUIC_FETCH_CONN);
+    fetch(w, units, count, 0, QUIC_FETCH_FAR);
+    fetch(w, units, count, 2, QUIC_FETCH_CONN);
+    fetch(w, units, count, 1, QUIC_FETCH_FAR);
+    fetch(w, units, count, 0, QUIC_FETCH_KEYS);
+    for (uint32_t i = 0; i < count; i++) {
+        fetch(w, units, count, i + 3, QUIC_FETCH_CONN);
+        fetch(w, units, count, i + 2, QUIC_FETCH_FAR);
+        fetch(w, units, count, i + 1, QUIC_FETCH_KEYS);
+        rt_worker_receive_unit(w, &units[i]);
+    }
+}
+
 static void receive(rt_worker *w)
 {
-    quic_rx_unit unit;
+    quic_rx_unit units[RX_UNITS_MAX];
+    uint32_t count = 0;
     w->rx_units = 0;
-    while (w->rx_units < RX_UNITS_MAX && rt_io_next_rx(w->io, &unit)) {
-        rt_worker_receive_unit(w, &unit);
+    while (count < RX_UNITS_MAX && rt_io_next_rx(w->io, &units[count])) {
+        count++;
     }
+    take_all(w, units, count);
     w->busy = w->rx_units > 0;
     rt_worker_receive_done(w);
     rt_io_release_rx(w->io);

@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
-"""Looks into built objects with nm.
+"""Looks into built objects with nm, and with objdump.
 
     symbols.py core ARCHIVE...          the core imports a few C functions and the crypto libraries'
     symbols.py engine SO HEADER...      the engine exports what the headers declare, all of it and
                                         nothing else, and holds no code that is for tests only
+    symbols.py fetches SO               what asks memory for cache lines ahead of time is in use: a
+                                        compiler that sees all of the program may take it for useless
     symbols.py selftest                 planted violations are found
 """
 import re
@@ -96,6 +98,27 @@ def engine_violations(exports, symbols, headers):
     return found
 
 
+def fetch_violations(code):
+    """`code` is objdump's: each of our functions that does nothing but ask for cache lines has a caller."""
+    found = []
+    function = None
+    fetching, called = set(), set()
+    for line in code.splitlines():
+        start = re.match(r"[0-9a-f]+ <([^>]+)>:", line)
+        if start:
+            function = start[1]
+        elif re.search(r"\tprefetch", line):
+            fetching.add(function)
+        target = re.search(r"\b(?:call|jmp)q?\s.*<([^>@+]+)(?:@plt)?>", line)
+        if target and target[1] != function:
+            called.add(target[1])
+    if not fetching:
+        found.append("nothing is fetched")
+    found += ["nothing calls %s" % name for name in sorted(fetching - called)
+              if re.match(r"quic_(conn|endpoint)_fetch", name)]
+    return found
+
+
 def core(paths):
     if not paths:
         return ["no archive given"]
@@ -108,6 +131,12 @@ def engine(shared_object, header_paths):
         with open(path, encoding="utf-8") as file:
             headers.append(file.read())
     return engine_violations(nm("-D", "--defined-only", shared_object), nm(shared_object), headers)
+
+
+def fetches(shared_object):
+    return fetch_violations(subprocess.run(
+        ("objdump", "-d", "--no-show-raw-insn", shared_object), check=True, stdout=subprocess.PIPE,
+        universal_newlines=True).stdout)
 
 
 def selftest():
@@ -134,6 +163,12 @@ def selftest():
     expect("lost export", engine_violations("", "", [header]), 1)
     expect("script in engine",
            engine_violations("0 T quring_a\n", "0 t quic_tls_script_new\n", [header]), 1)
+    fetch = "01 <quic_conn_fetch>:\n  1:\tprefetcht0 (%rdi)\n  2:\tjmp    1 <quic_conn_fetch>\n"
+    other = "05 <quic_packet_begin>:\n  5:\tprefetcht0 (%rdi)\n"
+    expect("no fetches", fetch_violations("01 <a>:\n  1:\tret\n"), 1)
+    expect("fetches without a caller", fetch_violations(fetch + other), 1)
+    for call in ("call   1 <quic_conn_fetch>", "jmp    1 <quic_conn_fetch@plt>"):
+        expect(call, fetch_violations(fetch + other + "09 <a>:\n  9:\t" + call + "\n"), 0)
     return wrong
 
 
@@ -142,6 +177,8 @@ def main(argv):
         found = core(argv[2:])
     elif len(argv) >= 4 and argv[1] == "engine":
         found = engine(argv[2], argv[3:])
+    elif len(argv) == 3 and argv[1] == "fetches":
+        found = fetches(argv[2])
     elif argv[1:] == ["selftest"]:
         found = selftest()
     else:

@@ -136,6 +136,7 @@ class Net
     /* Sees each datagram when it leaves; false: it is lost. May change bytes. */
     std::function<bool(Packet &)> filter;
     std::vector<Packet> sent; /* everything that left, before the filter */
+    uint32_t announced = 0;   /* every other datagram is, before it is delivered */
     bool keep_sent = true;
     uint64_t bytes_to_client = 0;
     uint64_t bytes_to_server = 0;

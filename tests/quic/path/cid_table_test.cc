@@ -36,8 +36,13 @@ class CidTableTest : public ::testing::Test
     void *Find(const Bytes &b)
     {
         void *value = quic_cid_table_find(&table, b.data(), b.size());
+        uint32_t expected = quic_cid_table_expect(&table, hint, b.data(), b.size());
+        EXPECT_EQ(quic_cid_table_find_hinted(&table, &expected, b.data(), b.size()), value);
         EXPECT_EQ(quic_cid_table_find_hinted(&table, &hint, b.data(), b.size()), value);
         EXPECT_EQ(quic_cid_table_find_hinted(&table, &hint, b.data(), b.size()), value);
+        if (value != nullptr) { /* where it was found is where it is expected */
+            EXPECT_EQ(quic_cid_table_expect(&table, hint, b.data(), b.size()), expected);
+        }
         return value;
     }
     void Remove(const Bytes &b)
