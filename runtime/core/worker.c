@@ -4,19 +4,20 @@
 #include "runtime/core/clock.h"
 #include "runtime/core/worker_internal.h"
 
-#define RX_UNITS_MAX  64u /* per turn, and never more than the back end has buffers */
-#define MAIL_MAX      RT_MAILBOX_CAP
-#define TIMERS_MAX    4096u
-#define EVENTS_MAX    65536u
-#define TX_UNITS_MAX  64u
-#define TX_ROOM_BYTES 16384u /* less is not worth a send of its own */
-#define TIDY_BYTES    (1u << 20)
-#define TIDY_AFTER_NS 1000000000ull
-#define WALL_EVERY_NS 1000000000ull /* looks at the wall clock, which somebody may set */
-#define TX_BLOCKED_NS QUIC_NS_PER_MS
-#define POLL_NS       (50 * QUIC_NS_PER_US) /* below this a kernel timer is late by as much */
-#define AIM_EARLY_NS  (40 * QUIC_NS_PER_US)
-#define AIM_BELOW_NS  (2 * QUIC_NS_PER_MS)
+#define RX_UNITS_MAX    64u /* per turn, and never more than the back end has buffers */
+#define MAIL_MAX        RT_MAILBOX_CAP
+#define TIMERS_MAX      4096u
+#define EVENTS_MAX      65536u
+#define TX_UNITS_MAX    64u
+#define TX_ROOM_BYTES   16384u /* less is not worth a send of its own */
+#define TX_BEHIND_BYTES 32768u /* leave in a turn that left datagrams unread */
+#define TIDY_BYTES      (1u << 20)
+#define TIDY_AFTER_NS   1000000000ull
+#define WALL_EVERY_NS   1000000000ull /* looks at the wall clock, which somebody may set */
+#define TX_BLOCKED_NS   QUIC_NS_PER_MS
+#define POLL_NS         (50 * QUIC_NS_PER_US) /* below this a kernel timer is late by as much */
+#define AIM_EARLY_NS    (40 * QUIC_NS_PER_US)
+#define AIM_BELOW_NS    (2 * QUIC_NS_PER_MS)
 
 static _Thread_local rt_worker *current;
 
@@ -113,10 +114,12 @@ static void receive(rt_worker *w)
     quic_rx_unit units[RX_UNITS_MAX];
     uint32_t count = 0;
     w->rx_units = 0;
+    w->rx_bytes = 0;
     while (count < RX_UNITS_MAX && rt_io_next_rx(w->io, &units[count])) {
-        count++;
+        w->rx_bytes += units[count++].len;
     }
     take_all(w, units, count);
+    w->rx_full = count > 0 && count == w->io->rx_units_max;
     w->busy = w->rx_units > 0;
     rt_worker_receive_done(w);
     rt_io_release_rx(w->io);
@@ -171,10 +174,20 @@ void rt_worker_dispatch(rt_worker *w)
     }
 }
 
+/* Who is behind with reading reads first: what waits unread are requests and acknowledgements that the senders
+ * will soon repeat, and answers that wait here cost nobody anything. Meanwhile as much leaves as came, or a little. */
+static uint64_t may_send(rt_worker *w)
+{
+    const bool behind = w->rx_full;
+    w->rx_full = false; /* who visits has read everything */
+    return !behind ? UINT64_MAX : w->rx_bytes > TX_BEHIND_BYTES ? w->rx_bytes : TX_BEHIND_BYTES;
+}
+
 static void send_all(rt_worker *w)
 {
+    uint64_t left = may_send(w);
     w->tx_blocked = false;
-    for (uint32_t n = 0; n < TX_UNITS_MAX; n++) {
+    for (uint32_t n = 0; n < TX_UNITS_MAX && left > 0; n++) {
         quic_tx_unit unit;
         if (!rt_io_tx_buf(w->io, &unit, TX_ROOM_BYTES)) {
             w->tx_blocked = true;
@@ -183,6 +196,7 @@ static void send_all(rt_worker *w)
         if (!quic_endpoint_send(w->endpoint, &unit, w->now)) {
             return;
         }
+        left -= unit.len < left ? unit.len : left;
         rt_io_tx_submit(w->io, &unit);
     }
 }

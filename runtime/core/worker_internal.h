@@ -33,6 +33,7 @@ struct rt_worker {
     uint64_t forwarded;
     bool busy;       /* the last turn received or ran something: worth spinning for more */
     bool tx_blocked; /* the last turn ended for want of room to send */
+    bool rx_full;    /* all buffers came filled in this turn: more is likely to wait */
     bool stopping;   /* close_all was called */
     rt_spin spin;
     rt_app_timers timers;
@@ -75,6 +76,7 @@ struct rt_worker {
     bool parked; /* atomic: the thread sleeps outside its back end meanwhile, but for moments */
     quic_ns attended_until; /* atomic: ... and until then when it has left */
     uint32_t rx_units;      /* received in this turn */
+    uint64_t rx_bytes;      /* ... */
     uint32_t deferred_count;
     rt_mail deferred[RT_DEFERRED_MAX]; /* for when the turn is over */
     char why[RT_IO_WHY_BYTES];

@@ -94,6 +94,7 @@ struct rt_io {
     rt_io_stats stats;
     rt_io_failure failures[RT_IO_FAILURES_MAX];
     uint32_t failure_count;
+    uint32_t rx_units_max;     /* between two releases: there are so many buffers */
     bool gso;                  /* as configured */
     bool visited;              /* between rt_io_enter and rt_io_leave */
     pthread_mutex_t *door;     /* NULL: no visits */

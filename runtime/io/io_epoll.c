@@ -436,6 +436,7 @@ static const rt_io_ops epoll_ops = {
 static bool make_rx(rt_io_epoll *e, uint32_t count)
 {
     e->rx_count = count;
+    e->base.rx_units_max = count;
     e->rx_mem = aligned_alloc(4096, (size_t)count * RX_BUF_BYTES);
     e->rx = calloc(count, sizeof(*e->rx));
     e->rx_msgs = calloc(count, sizeof(*e->rx_msgs));

@@ -327,6 +327,7 @@ rt_io *rt_io_sim_create(rt_sim_net *net, const rt_io_config *config)
     (void)rt_wake_init(&s->base.wake, true);
     s->net = net;
     s->rx_count = config->rx_buf_count != 0 ? config->rx_buf_count : RX_BUFS;
+    s->base.rx_units_max = s->rx_count;
     s->rx_mem = malloc((size_t)s->rx_count * RX_BUF_BYTES);
     s->late_at = calloc(config->tx_op_count, sizeof(*s->late_at));
     rt_tx_list_init(&s->queue);

@@ -395,6 +395,7 @@ int rt_io_uring_create(rt_io **out, const rt_io_config *config)
         uring_destroy(&u->base);
         return rc;
     }
+    u->base.rx_units_max = u->rx_count;
     *out = &u->base;
     return 0;
 }

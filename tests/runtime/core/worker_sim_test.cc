@@ -1,5 +1,7 @@
 // The real worker loop over the simulated back end: a client and server workers on one thread, under
 // a virtual clock, with faults of the network and of the I/O back end.
+#include <algorithm>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -42,6 +44,14 @@ struct Node {
     std::map<quic_stream *, std::string> answers;
     int connected = 0, closed = 0, uploads_done = 0, answers_done = 0, mismatches = 0;
     quring_close_info close = {};
+    size_t upload_bytes = kUploadBytes;
+    std::string answer = "done";
+    bool holds = false; // uploads nothing by itself
+    std::vector<quic_conn *> conns;
+    struct Moved {
+        uint64_t received, sent; // datagrams, bytes
+    };
+    std::vector<Moved> *turns = nullptr; // what each turn moved is added here
 
     static void OnEvent(void *ctx, rt_worker *w, const quic_event *event)
     {
@@ -54,10 +64,9 @@ struct Node {
         switch (event->type) {
         case QURING_EV_CONNECTED:
             connected++;
-            if (!server) {
-                quic_stream *stream = nullptr;
-                ASSERT_EQ(quic_conn_stream_open(event->conn, false, &stream), QUIC_OK);
-                Upload(event->conn, stream);
+            conns.push_back(event->conn);
+            if (!server && !holds) {
+                Begin(event->conn);
             }
             break;
         case QURING_EV_STREAM_WRITABLE:
@@ -77,16 +86,23 @@ struct Node {
         }
     }
 
+    void Begin(quic_conn *conn)
+    {
+        quic_stream *stream = nullptr;
+        ASSERT_EQ(quic_conn_stream_open(conn, false, &stream), QUIC_OK);
+        Upload(conn, stream);
+    }
+
     void Upload(quic_conn *conn, quic_stream *stream)
     {
-        while (sent < kUploadBytes) {
+        while (sent < upload_bytes) {
             uint8_t chunk[10000];
-            size_t len = std::min(sizeof(chunk), kUploadBytes - (size_t)sent);
+            size_t len = std::min(sizeof(chunk), upload_bytes - (size_t)sent);
             for (size_t i = 0; i < len; i++) {
                 chunk[i] = ByteAt(sent + i);
             }
             size_t took = 0;
-            uint32_t flags = sent + len == kUploadBytes ? (uint32_t)QUIC_WRITE_FIN : 0u;
+            uint32_t flags = sent + len == upload_bytes ? (uint32_t)QUIC_WRITE_FIN : 0u;
             if (quic_conn_stream_write(conn, stream, chunk, len, flags, &took) != QUIC_OK) {
                 return;
             }
@@ -115,13 +131,16 @@ struct Node {
         }
         EXPECT_EQ(quic_conn_stream_consume(conn, stream, spans[0].len + spans[1].len), QUIC_OK);
         if (fin && server) {
-            uploads_done += received[stream] == kUploadBytes;
+            uploads_done += received[stream] == upload_bytes;
+            received.erase(stream);
             size_t took = 0;
-            EXPECT_EQ(quic_conn_stream_write(conn, stream, (const uint8_t *)"done", 4,
-                                             QUIC_WRITE_FIN, &took),
+            EXPECT_EQ(quic_conn_stream_write(conn, stream, (const uint8_t *)answer.data(),
+                                             answer.size(), QUIC_WRITE_FIN, &took),
                       QUIC_OK);
+            EXPECT_EQ(took, answer.size());
         } else if (fin) {
-            answers_done += answers[stream] == "done";
+            answers_done += answers[stream] == answer;
+            answers.erase(stream);
         }
     }
 };
@@ -259,7 +278,13 @@ class World
 
     quic_ns Turn(Node &node)
     {
+        const quic_counters *c = quic_endpoint_counters(rt_worker_endpoint(node.worker));
+        const Node::Moved before = {c->datagrams_recv, c->bytes_sent};
         quic_ns next = rt_worker_turn(node.worker, now);
+        if (node.turns != nullptr) {
+            node.turns->push_back(
+                {c->datagrams_recv - before.received, c->bytes_sent - before.sent});
+        }
         (void)rt_io_wait(node.io, now, now);
         return next;
     }
@@ -397,4 +422,61 @@ TEST(WorkerSim, ATimerThatClosesAfterALongRestActsAtItsOwnTime)
     EXPECT_EQ(quic_endpoint_conn_count(ep), 1u);
     ASSERT_TRUE(w.Run(5, [&] { return quic_endpoint_conn_count(ep) == 0; }));
     EXPECT_GE(w.now - at, 3 * 40 * QUIC_NS_PER_MS);
+}
+
+// Forty clients ask at once for more than a turn could send. As long as a turn leaves requests unread little leaves:
+// what waits there would be repeated soon. Then all goes at once.
+TEST(WorkerSim, ReadsEverythingBeforeItAnswersAtLength)
+{
+    constexpr int kConns = 40;
+    constexpr uint64_t kBuffers = 16;
+    constexpr uint64_t kBehind = 32768;
+    constexpr uint64_t kUnit = 16384; // more than a connection's first window
+    World w(9, 1, false);
+    rt_sim_faults faults = Delay(QUIC_NS_PER_MS);
+    faults.rx_split_pm = 1000; // each request in a buffer of its own
+    w.SetFaults(faults);
+    Node &server = *w.servers[0];
+    w.client.holds = true;
+    w.client.upload_bytes = server.upload_bytes = 10;
+    w.client.answer = server.answer = std::string(30000, 'a');
+    for (int i = 0; i < kConns; i++) {
+        w.Connect();
+    }
+    ASSERT_TRUE(w.Run(10, [&] { return server.connected == kConns; }));
+    (void)w.Run(1, [] { return false; });
+    ASSERT_EQ(w.client.connected, kConns);
+    std::vector<Node::Moved> turns;
+    server.turns = &turns;
+    std::function<void()> ask = [&] {
+        for (quic_conn *conn : w.client.conns) {
+            w.client.sent = 0;
+            w.client.Begin(conn);
+        }
+    };
+    uint64_t id = 0;
+    ASSERT_EQ(rt_worker_timer_add(w.client.worker, &id, w.now + QUIC_NS_PER_MS, Call, &ask),
+              QUIC_OK);
+    ASSERT_TRUE(w.Run(10, [&] { return w.client.answers_done == kConns; }));
+    EXPECT_EQ(server.uploads_done, kConns);
+    EXPECT_EQ(server.mismatches, 0);
+
+    auto first = std::find_if(turns.begin(), turns.end(), [](auto &t) { return t.received > 0; });
+    uint64_t requests = 0;
+    uint64_t full = 0;
+    for (auto t = first; t != turns.end() && requests < kConns; ++t) {
+        EXPECT_LE(t->received, kBuffers);
+        requests += t->received;
+        if (t->received == kBuffers) {
+            full++;
+            EXPECT_GT(t->sent, 0u);
+            EXPECT_LE(t->sent, kBehind + kUnit);
+        } else {
+            EXPECT_GT(t->sent, 3 * kBehind); // nothing holds it back any more
+        }
+    }
+    EXPECT_EQ(requests, static_cast<uint64_t>(kConns));
+    EXPECT_EQ(full, kConns / kBuffers);
+    EXPECT_EQ(quic_endpoint_counters(rt_worker_endpoint(server.worker))->ptos, 0u);
+    EXPECT_EQ(quic_endpoint_counters(rt_worker_endpoint(w.client.worker))->ptos, 0u);
 }

@@ -549,6 +549,35 @@ TEST_P(IoTest, H111_ManySocketsShareTheBuffers)
 }
 
 /* Each of several sockets has more than all buffers hold: they take turns. */
+/* So the worker knows that more is likely to wait. */
+TEST_P(IoTest, AllBuffersFilledIsWhatItSaysItTakes)
+{
+    for (uint32_t count : {0u, 4u}) {
+        config.rx_buf_count = count;
+        Side a, b;
+        Open(&a);
+        Open(&b);
+        const uint32_t max = b.io->rx_units_max;
+        ASSERT_GT(max, 0u);
+        EXPECT_TRUE(count == 0 || max == count);
+        for (uint32_t i = 0; i < 2 * max; i++) {
+            ASSERT_TRUE(a.Send(b.sock.local, "abcd", 4));
+            rt_io_flush(a.io);
+        }
+        quic_rx_unit unit{};
+        uint32_t got = 0;
+        for (const quic_ns end = rt_clock_now() + 2 * QUIC_NS_PER_S; got == 0;) {
+            ASSERT_LT(rt_clock_now(), end);
+            (void)rt_io_wait(b.io, rt_clock_now(), rt_clock_now() + QUIC_NS_PER_MS);
+            while (rt_io_next_rx(b.io, &unit)) {
+                got++;
+            }
+        }
+        EXPECT_EQ(got, max);
+        rt_io_release_rx(b.io);
+    }
+}
+
 TEST_P(IoTest, NoSocketTakesEveryBufferForItself)
 {
     constexpr uint32_t kSockets = 4;
