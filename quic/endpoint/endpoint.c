@@ -279,6 +279,9 @@ void quic_endpoint_on_timeout(quic_endpoint *ep, quic_ns now)
     ep->env.now = now;
     while (quic_heap_next_key(&ep->env.timers) <= now) {
         quic_conn *conn = quic_conn_of_timer(quic_heap_pop(&ep->env.timers));
+        if (quic_heap_next_key(&ep->env.timers) <= now) {
+            quic_conn_fetch(quic_conn_of_timer(quic_heap_peek(&ep->env.timers)));
+        }
         quic_conn_on_timeout(conn, now); /* puts itself on the dirty list, which sets the timer */
     }
     quic_tombstones_expire(&ep->tombstones, now);
