@@ -17,9 +17,3 @@ void quic_reset_token(const quic_reset_key *key, uint8_t out[QUIC_RESET_TOKEN_LE
     quic_kdf_hmac(&key->hmac, digest, cid, cid_len);
     memcpy(out, digest, QUIC_RESET_TOKEN_LEN);
 }
-
-bool quic_reset_token_equal(const uint8_t a[QUIC_RESET_TOKEN_LEN],
-                            const uint8_t b[QUIC_RESET_TOKEN_LEN])
-{
-    return CRYPTO_memcmp(a, b, QUIC_RESET_TOKEN_LEN) == 0;
-}

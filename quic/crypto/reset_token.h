@@ -13,6 +13,9 @@
 extern "C" {
 #endif
 
+/* What a stateless reset has at least: five bytes like those of a short header, and the token. */
+#define QUIC_RESET_LEN_MIN (5u + QUIC_RESET_TOKEN_LEN)
+
 typedef struct quic_reset_key {
     quic_kdf hmac; /* under the key, begun once for all tokens */
 } quic_reset_key;
@@ -24,10 +27,6 @@ void quic_reset_key_derive(quic_reset_key *key, const uint8_t root_secret[32]);
  * compressions. */
 void quic_reset_token(const quic_reset_key *key, uint8_t out[QUIC_RESET_TOKEN_LEN],
                       const uint8_t *cid, size_t cid_len);
-
-/* quic_reset_token_equal compares two tokens in constant time (RFC 9000 10.3.1). */
-bool quic_reset_token_equal(const uint8_t a[QUIC_RESET_TOKEN_LEN],
-                            const uint8_t b[QUIC_RESET_TOKEN_LEN]);
 
 #ifdef __cplusplus
 }

@@ -125,14 +125,6 @@ void quic_cid_lb_encode(const quic_cid_lb *lb, quic_cid *out, const uint8_t *ser
     }
 }
 
-void quic_cid_lb_make(const quic_cid_lb *lb, quic_cid *out, const uint8_t *server_id,
-                      const quic_rng *rng)
-{
-    uint8_t random[QUIC_CID_LB_PLAIN_MAX + 1];
-    quic_rng_fill(rng, random, lb->config.nonce_len + 1u);
-    quic_cid_lb_encode(lb, out, server_id, random + 1, random[0]);
-}
-
 quic_rc quic_cid_lb_decode(const quic_cid_lb *lb, const uint8_t *cid, size_t len,
                            uint8_t *server_id, uint8_t *nonce)
 {
@@ -151,13 +143,4 @@ quic_rc quic_cid_lb_decode(const quic_cid_lb *lb, const uint8_t *cid, size_t len
         memcpy(nonce, plain + c->server_id_len, c->nonce_len);
     }
     return QUIC_OK;
-}
-
-void quic_cid_lb_make_unroutable(quic_cid *out, uint8_t len, const quic_rng *rng)
-{
-    QURING_ASSERT(len >= 8 && len <= QUIC_CID_LEN_MAX);
-    memset(out, 0, sizeof(*out));
-    out->len = len;
-    quic_rng_fill(rng, out->bytes, len);
-    out->bytes[0] = (uint8_t)(QUIC_CID_LB_UNROUTABLE << 5 | (len - 1));
 }

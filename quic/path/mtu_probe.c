@@ -54,14 +54,6 @@ void quic_mtu_start(quic_mtu *mtu, uint32_t ceiling, quic_ns now)
     plan(mtu, 0, now);
 }
 
-void quic_mtu_restart(quic_mtu *mtu, quic_ns now)
-{
-    if (mtu->state != QUIC_MTU_OFF) {
-        (void)set_current(mtu, QUIC_MTU_BASE);
-        begin_base(mtu, now);
-    }
-}
-
 void quic_mtu_resume(quic_mtu *mtu, quic_ns now)
 {
     mtu->suspect_count = 0;

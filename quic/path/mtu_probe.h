@@ -53,9 +53,6 @@ void quic_mtu_init(quic_mtu *mtu, uint32_t bytes);
  * One that leaves nothing to search for switches the machine off at the base. */
 void quic_mtu_start(quic_mtu *mtu, uint32_t ceiling, quic_ns now);
 
-/* quic_mtu_restart is for another path: base size, unconfirmed. */
-void quic_mtu_restart(quic_mtu *mtu, quic_ns now);
-
 /* quic_mtu_resume goes on with a path after another one was in use: a probe in flight is forgotten. */
 void quic_mtu_resume(quic_mtu *mtu, quic_ns now);
 

@@ -114,8 +114,7 @@ static quic_rc grow_ring(quic_sent_map *map, uint64_t wanted)
     if (ring == NULL) {
         return QUIC_E_NOMEM;
     }
-    uint64_t end = map->next_pn + (map->open ? 1 : 0);
-    for (uint64_t pn = map->base_pn; pn < end; pn++) {
+    for (uint64_t pn = map->base_pn; pn < map->next_pn; pn++) {
         ring[pn & (cap - 1)] = *slot_of(map, pn);
     }
     free_ring(map);
@@ -124,15 +123,16 @@ static quic_rc grow_ring(quic_sent_map *map, uint64_t wanted)
     return QUIC_OK;
 }
 
-static quic_rc make_room(quic_sent_map *map, uint32_t packets)
+/* Makes sure that the next packet has a place in the ring. */
+static quic_rc make_room(quic_sent_map *map)
 {
-    uint64_t wanted = map->next_pn - map->base_pn + packets;
+    uint64_t wanted = map->next_pn - map->base_pn + 1;
     if (QUIC_LIKELY(wanted <= map->cap)) {
         return QUIC_OK;
     }
     if (map->cap > 0) {
         drop_front(map, wanted > map->packets_max);
-        wanted = map->next_pn - map->base_pn + packets;
+        wanted = map->next_pn - map->base_pn + 1;
     }
     if (wanted <= map->cap) {
         return QUIC_OK;
@@ -140,16 +140,13 @@ static quic_rc make_room(quic_sent_map *map, uint32_t packets)
     return wanted > map->packets_max ? QUIC_E_LIMIT : grow_ring(map, wanted);
 }
 
-static quic_rc make_node_room(quic_sent_map *map, uint32_t frames)
+/* Makes sure that one more record has a place among the nodes. */
+static quic_rc make_node_room(quic_sent_map *map)
 {
-    if (QUIC_LIKELY(frames <= map->node_free_count)) {
+    if (QUIC_LIKELY(map->node_free_count > 0)) {
         return QUIC_OK;
     }
-    uint64_t wanted = (uint64_t)map->node_cap + (frames - map->node_free_count) + 1;
-    uint64_t cap = map->node_cap == 0 ? NODE_CAP_MIN : map->node_cap;
-    while (cap < wanted) {
-        cap *= 2;
-    }
+    uint64_t cap = map->node_cap == 0 ? NODE_CAP_MIN : 2ull * map->node_cap;
     if (cap > (uint64_t)map->packets_max * NODES_PER_PACKET) {
         return QUIC_E_LIMIT;
     }
@@ -172,18 +169,12 @@ static quic_rc make_node_room(quic_sent_map *map, uint32_t frames)
     return QUIC_OK;
 }
 
-quic_rc quic_sent_map_reserve(quic_sent_map *map, uint32_t packets, uint32_t frames)
-{
-    quic_rc rc = make_room(map, packets);
-    return rc == QUIC_OK ? make_node_room(map, frames) : rc;
-}
-
 /* ---- building a packet ------------------------------------------------------------------------- */
 
 quic_sent_packet *quic_sent_map_add(quic_sent_map *map, uint64_t pn)
 {
     QURING_ASSERT(pn == map->next_pn && !map->open);
-    if (QUIC_UNLIKELY(pn - map->base_pn >= map->cap) && make_room(map, 1) != QUIC_OK) {
+    if (QUIC_UNLIKELY(pn - map->base_pn >= map->cap) && make_room(map) != QUIC_OK) {
         return NULL;
     }
     quic_sent_packet *packet = slot_of(map, pn);
@@ -221,7 +212,7 @@ quic_rc quic_sent_packet_add_more(quic_sent_map *map, quic_sent_packet *packet,
                                   const quic_sent_frame *frame)
 {
     QURING_ASSERT(packet->state == QUIC_SENT_OPEN);
-    if (make_node_room(map, 1) != QUIC_OK) {
+    if (make_node_room(map) != QUIC_OK) {
         return QUIC_E_NOMEM;
     }
     uint32_t index = map->node_free;
@@ -246,7 +237,7 @@ quic_rc quic_sent_packet_add_more(quic_sent_map *map, quic_sent_packet *packet,
 bool quic_sent_map_skip(quic_sent_map *map, uint64_t pn)
 {
     QURING_ASSERT(pn == map->next_pn && !map->open);
-    if (make_room(map, 1) != QUIC_OK) {
+    if (make_room(map) != QUIC_OK) {
         return false;
     }
     quic_sent_packet *packet = slot_of(map, pn);

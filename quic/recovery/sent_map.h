@@ -109,15 +109,10 @@ static inline uint64_t quic_sent_map_next_pn(const quic_sent_map *map)
     return map->next_pn;
 }
 
-/* quic_sent_map_reserve makes room for `packets` more packets with `frames` records beyond the first
- * of each, so that quic_sent_map_add and quic_sent_packet_add_frame cannot fail for those.
- * Returns QUIC_OK; QUIC_E_LIMIT (packets_max numbers tracked); QUIC_E_NOMEM. */
-quic_rc quic_sent_map_reserve(quic_sent_map *map, uint32_t packets, uint32_t frames);
-
 /* quic_sent_map_add opens packet `pn`, which must be quic_sent_map_next_pn: add its frame records, then
  * quic_recovery_on_sent it or quic_sent_map_cancel it. One packet may be open at a time.
  * Returns NULL when packets_max are tracked or memory is refused. The pointer is valid until the next
- * quic_sent_map_add, _skip or _reserve. */
+ * quic_sent_map_add or _skip. */
 quic_sent_packet *quic_sent_map_add(quic_sent_map *map, uint64_t pn);
 
 /* quic_sent_map_cancel takes the open packet back; its number is the next one again. */

@@ -100,12 +100,6 @@ bool quic_crypto_stream_on_lost(quic_crypto_stream *cs, uint64_t off, size_t len
     return quic_send_buf_on_lost(&cs->send, off, len);
 }
 
-bool quic_crypto_stream_mark_all_lost(quic_crypto_stream *cs)
-{
-    return quic_send_buf_on_lost(&cs->send, cs->send.acked_off,
-                                 cs->send.next_off - cs->send.acked_off);
-}
-
 void quic_crypto_stream_trim(quic_crypto_stream *cs)
 {
     quic_send_buf_trim(&cs->send);

@@ -70,10 +70,6 @@ void quic_crypto_stream_on_acked(quic_crypto_stream *cs, uint64_t off, size_t le
 /* quic_crypto_stream_on_lost returns true when there is something to repeat. */
 bool quic_crypto_stream_on_lost(quic_crypto_stream *cs, uint64_t off, size_t len);
 
-/* quic_crypto_stream_mark_all_lost queues everything unacknowledged for sending again: probes (RFC
- * 9002 6.2.4). Returns true when there is something. */
-bool quic_crypto_stream_mark_all_lost(quic_crypto_stream *cs);
-
 /* quic_crypto_stream_trim gives memory back as far as the buffers are empty. */
 void quic_crypto_stream_trim(quic_crypto_stream *cs);
 

@@ -332,12 +332,6 @@ uint64_t quic_stream_table_local_max(const quic_stream_table *table, bool uni)
     return type_state_const(table, true, uni)->max;
 }
 
-uint64_t quic_stream_table_can_open(const quic_stream_table *table, bool uni)
-{
-    const quic_stream_type_state *type = type_state_const(table, true, uni);
-    return type->max > type->opened ? type->max - type->opened : 0;
-}
-
 /* ---- the peer's streams ---------------------------------------------------------------------- */
 
 /* The peer names stream `seq` of its own for the first time, below or at the frontier. */

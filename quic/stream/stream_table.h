@@ -157,9 +157,6 @@ bool quic_stream_table_blocked_due(quic_stream_table *table, bool uni);
 bool quic_stream_table_is_blocked(const quic_stream_table *table, bool uni);
 uint64_t quic_stream_table_local_max(const quic_stream_table *table, bool uni);
 
-/* quic_stream_table_can_open gives how many more streams we may open now. */
-uint64_t quic_stream_table_can_open(const quic_stream_table *table, bool uni);
-
 /* Iteration over live streams, oldest first; a stream may be closed once its successor was taken:
  * for (s = first(t); s != NULL; s = next) { next = quic_stream_table_next(t, s); ... } */
 quic_stream *quic_stream_table_first(const quic_stream_table *table);

@@ -54,11 +54,6 @@ void rt_wake_signal(rt_wake *wake)
     }
 }
 
-bool rt_wake_is_sleeping(const rt_wake *wake)
-{
-    return __atomic_load_n(&wake->sleeping, __ATOMIC_SEQ_CST) != 0;
-}
-
 uint64_t rt_wake_count(const rt_wake *wake)
 {
     return __atomic_load_n(&wake->signals, __ATOMIC_RELAXED);

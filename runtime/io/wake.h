@@ -32,9 +32,6 @@ void rt_wake_done(rt_wake *wake);
 /* rt_wake_signal wakes the worker if it sleeps. Any thread. */
 void rt_wake_signal(rt_wake *wake);
 
-/* rt_wake_is_sleeping: announced and not yet signalled. */
-bool rt_wake_is_sleeping(const rt_wake *wake);
-
 /* rt_wake_count: eventfd writes so far. Any thread. */
 uint64_t rt_wake_count(const rt_wake *wake);
 

@@ -152,32 +152,3 @@ bool rt_udp_buffer_warning(const rt_udp_socket *sock, char *out, size_t cap)
                    sock->asked_bytes, rcv ? "rmem" : "wmem", sock->asked_bytes);
     return true;
 }
-
-/* One send of `count` one-byte segments to the socket itself. */
-static bool sends_segments(int fd, uint32_t count)
-{
-    uint8_t bytes[128] = {0};
-    return count <= sizeof(bytes) && send(fd, bytes, count, MSG_DONTWAIT) == (ssize_t)count;
-}
-
-uint32_t rt_udp_gso_segments_max(void)
-{
-    uint32_t best = 1;
-    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP);
-    if (fd < 0) {
-        return best;
-    }
-    rt_sockaddr sa;
-    static const uint8_t loopback[4] = {127, 0, 0, 1};
-    quic_addr local = rt_addr_from_in4(loopback, 0);
-    socklen_t len = rt_sockaddr_from(&sa, &local, false);
-    if (bind(fd, &sa.sa, len) == 0 && getsockname(fd, &sa.sa, &len) == 0 &&
-        connect(fd, &sa.sa, len) == 0 && set_int(fd, IPPROTO_UDP, UDP_SEGMENT, 1)) {
-        static const uint32_t counts[] = {128, 64};
-        for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]) && best == 1; i++) {
-            best = sends_segments(fd, counts[i]) ? counts[i] : 1;
-        }
-    }
-    (void)close(fd);
-    return best;
-}

@@ -55,10 +55,6 @@ void rt_udp_close(rt_udp_socket *sock);
  * and returns true; false when the kernel granted what was asked for. */
 bool rt_udp_buffer_warning(const rt_udp_socket *sock, char *out, size_t cap);
 
-/* rt_udp_gso_segments_max probes on a throw-away loopback socket how many equal segments one send
- * may carry: 1 without UDP_SEGMENT, 64 or 128 with. A handful of system calls; ask once. */
-uint32_t rt_udp_gso_segments_max(void);
-
 #ifdef __cplusplus
 }
 #endif

@@ -49,10 +49,6 @@ class BoringDriver
     {
         return complete_;
     }
-    bool has_failed() const
-    {
-        return failed_;
-    }
 
   private:
     static BoringDriver *Of(const SSL *ssl);

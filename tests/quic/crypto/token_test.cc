@@ -344,14 +344,14 @@ TEST(ResetToken, IsAFunctionOfRootAndCid)
     quic_reset_key_derive(&again, root.data());
     quic_reset_key_derive(&other, other_root.data());
     const uint8_t cid[8] = {1, 2, 3, 4, 5, 6, 7, 8};
-    uint8_t a[16], b[16], c[16], d[16];
-    quic_reset_token(&key, a, cid, 8);
-    quic_reset_token(&again, b, cid, 8);
-    quic_reset_token(&other, c, cid, 8);
-    quic_reset_token(&key, d, cid, 7);
-    EXPECT_TRUE(quic_reset_token_equal(a, b));
-    EXPECT_FALSE(quic_reset_token_equal(a, c));
-    EXPECT_FALSE(quic_reset_token_equal(a, d));
+    Bytes a(QUIC_RESET_TOKEN_LEN), b(a), c(a), d(a);
+    quic_reset_token(&key, a.data(), cid, 8);
+    quic_reset_token(&again, b.data(), cid, 8);
+    quic_reset_token(&other, c.data(), cid, 8);
+    quic_reset_token(&key, d.data(), cid, 7);
+    EXPECT_EQ(a, b);
+    EXPECT_NE(a, c);
+    EXPECT_NE(a, d);
 }
 
 } // namespace

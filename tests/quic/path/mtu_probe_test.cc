@@ -206,20 +206,6 @@ TEST(MtuProbe, ARefusedProbeCostsOneTry)
     EXPECT_GT(mtu.current, 1400 - QUIC_MTU_STEP);
 }
 
-TEST(MtuProbe, AnotherPathStartsFromTheBase)
-{
-    quic_mtu mtu;
-    quic_ns now = kS;
-    quic_mtu_start(&mtu, 1472, now);
-    search(&mtu, 1472, &now);
-    quic_mtu_restart(&mtu, now);
-    EXPECT_EQ(mtu.current, 1200u);
-    EXPECT_FALSE(quic_mtu_on_probe_acked(&mtu, 1472, now)); /* of the old path */
-    EXPECT_EQ(mtu.current, 1200u);
-    search(&mtu, 1452, &now);
-    EXPECT_GT(mtu.current, 1452 - QUIC_MTU_STEP);
-}
-
 TEST(MtuProbe, APathUsedAgainGoesOnWithoutTheProbeInFlight)
 {
     quic_mtu mtu;

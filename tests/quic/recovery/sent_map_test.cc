@@ -113,7 +113,6 @@ TEST_F(SentMap, RefusesMoreThanItsLimit)
         ASSERT_NE(Send(1, kData), QUIC_PN_NONE);
     }
     EXPECT_EQ(Send(1, kData), QUIC_PN_NONE);
-    EXPECT_EQ(quic_sent_map_reserve(&map, 1, 0), QUIC_E_LIMIT);
     Free(0);
     quic_sent_map_prune(&map, 0);
     EXPECT_EQ(Send(1, kData), 1024u);
@@ -142,26 +141,17 @@ TEST_F(SentMap, SurvivesRefusedMemory)
 {
     tm.refuse = true;
     EXPECT_EQ(Send(1, kData), QUIC_PN_NONE);
-    EXPECT_EQ(quic_sent_map_reserve(&map, 1, 1), QUIC_E_NOMEM);
     EXPECT_FALSE(quic_sent_map_skip(&map, 0));
     tm.refuse = false;
-    EXPECT_EQ(quic_sent_map_reserve(&map, 3, 9), QUIC_OK);
-    tm.refuse = true;
-    EXPECT_EQ(Send(1, kData, 1, 4), 0u);
-    EXPECT_EQ(Send(1, kData, 1, 4), 1u);
-    EXPECT_EQ(Send(1, kData, 1, 4), 2u);
-}
-
-TEST_F(SentMap, ReserveKeepsAnOpenPacket)
-{
     quic_sent_packet *p = quic_sent_map_add(&map, 0);
-    p->bytes = 77;
-    p->flags |= kData;
-    ASSERT_EQ(quic_sent_map_reserve(&map, 500, 0), QUIC_OK);
-    p = &map.ring[0];
-    EXPECT_EQ(p->state, QUIC_SENT_OPEN);
-    quic_sent_map_commit(&map, p);
-    EXPECT_EQ(map.in_flight_bytes, 77u);
+    ASSERT_NE(p, nullptr);
+    quic_sent_frame f = {};
+    ASSERT_EQ(quic_sent_packet_add_frame(&map, p, &f), QUIC_OK); /* the first lies in the packet */
+    tm.refuse = true;
+    EXPECT_EQ(quic_sent_packet_add_frame(&map, p, &f), QUIC_E_NOMEM);
+    quic_sent_map_cancel(&map, p);
+    tm.refuse = false;
+    EXPECT_EQ(Send(1, kData, 1, 4), 0u);
 }
 
 TEST_F(SentMap, RemembersTheLastSkippedNumbers)

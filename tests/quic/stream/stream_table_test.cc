@@ -184,7 +184,7 @@ TEST_F(StreamTable, OpensWithinThePeersLimit) // RFC 9000 4.6, 19.14
     quic_stream *s = nullptr;
     EXPECT_EQ(QUIC_E_AGAIN, quic_stream_table_open(&table_, &s, false));
     EXPECT_TRUE(quic_stream_table_set_peer_limits(&table_, &kPeer));
-    EXPECT_EQ(3u, quic_stream_table_can_open(&table_, false));
+    EXPECT_EQ(3u, quic_stream_table_local_max(&table_, false));
     for (uint64_t i = 0; i < 3; i++) {
         ASSERT_EQ(QUIC_OK, quic_stream_table_open(&table_, &s, false));
         EXPECT_EQ(4 * i + 1, s->id);
