@@ -1,7 +1,7 @@
 /* ACK_FREQUENCY and IMMEDIATE_ACK (draft-ietf-quic-ack-frequency), both sides. */
 #include "quic/conn/conn_ack_freq.h"
 
-#include "quic/conn/conn_internal.h"
+#include "quic/conn/packetizer.h"
 #include "quic/wire/frame_encode.h"
 
 #define MIN_ACK_DELAY_US     1000u /* finer delays than a turn of a busy loop mean nothing */

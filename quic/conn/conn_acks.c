@@ -162,6 +162,23 @@ static void on_packet_acked(quic_conn *conn, quic_space space, const quic_sent_p
 
 /* ---- frames that did not ----------------------------------------------------------------------------- */
 
+/* RFC 9000 13.3: whether a frame that was lost still says something. */
+static bool pending_holds(const quic_conn *conn, uint32_t bit)
+{
+    switch (bit) {
+    case QUIC_PEND_IMMEDIATE_ACK:
+        return false; /* Acknowledgment Frequency 5: its moment is over */
+    case QUIC_PEND_DATA_BLOCKED:
+        return quic_flow_send_is_blocked(&conn->flow_send);
+    case QUIC_PEND_STREAMS_BLOCKED_BIDI:
+        return quic_stream_table_is_blocked(&conn->streams, false);
+    case QUIC_PEND_STREAMS_BLOCKED_UNI:
+        return quic_stream_table_is_blocked(&conn->streams, true);
+    default:
+        return true;
+    }
+}
+
 static void requeue_frame(quic_conn *conn, quic_space space, const quic_sent_frame *frame)
 {
     quic_stream *s;
@@ -178,22 +195,9 @@ static void requeue_frame(quic_conn *conn, quic_space space, const quic_sent_fra
             (void)quic_crypto_stream_on_lost(conn->spaces[space].crypto, frame->off, frame->len);
         }
         break;
-    case QUIC_SF_PEND: {
-        uint32_t bit = (uint32_t)frame->off;
-        if (bit == QUIC_PEND_IMMEDIATE_ACK) {
-            break; /* Acknowledgment Frequency 5: its moment is over */
-        }
-        /* RFC 9000 13.3: BLOCKED frames only while they are still true */
-        if ((bit == QUIC_PEND_DATA_BLOCKED && !quic_flow_send_is_blocked(&conn->flow_send)) ||
-            (bit == QUIC_PEND_STREAMS_BLOCKED_BIDI &&
-             !quic_stream_table_is_blocked(&conn->streams, false)) ||
-            (bit == QUIC_PEND_STREAMS_BLOCKED_UNI &&
-             !quic_stream_table_is_blocked(&conn->streams, true))) {
-            break;
-        }
-        conn->pending |= bit;
+    case QUIC_SF_PEND:
+        conn->pending |= pending_holds(conn, (uint32_t)frame->off) ? (uint32_t)frame->off : 0;
         break;
-    }
     case QUIC_SF_STREAM_CTRL:
         s = quic_stream_table_find(&conn->streams, frame->id);
         if (s != NULL && quic_stream_on_ctrl_lost(s, frame->flags)) {
@@ -247,13 +251,6 @@ static void tell_lost(quic_conn *conn, const quic_sent_packet *packet, uint64_t 
     quic_cc_on_lost(&conn->cc, &loss, now);
 }
 
-static quic_level level_of(quic_space space)
-{
-    return space == QUIC_SPACE_INITIAL     ? QUIC_LEVEL_INITIAL
-           : space == QUIC_SPACE_HANDSHAKE ? QUIC_LEVEL_HANDSHAKE
-                                           : QUIC_LEVEL_APP;
-}
-
 static void take_lost(quic_conn *conn, quic_space space, const quic_loss_result *loss, quic_ns now)
 {
     const quic_sent_packet *packet;
@@ -267,7 +264,7 @@ static void take_lost(quic_conn *conn, quic_space space, const quic_loss_result 
             tell_lost(conn, packet, lost, now);
         }
         if (QUIC_UNLIKELY(conn->trace != NULL)) {
-            quic_conn_trace_add(conn, QURING_PACKET_LOST, level_of(space), packet->pn,
+            quic_conn_trace_add(conn, QURING_PACKET_LOST, quic_conn_level_of(space), packet->pn,
                                 packet->bytes, now);
         }
         if (space == QUIC_SPACE_APP) {
@@ -345,6 +342,21 @@ static void update_cc(quic_conn *conn, const quic_ack_result *r, quic_ns now)
     }
 }
 
+/* RFC 9001 6.1, 6.2: an update of ours is over when a packet of the new phase is acknowledged, and by then the
+ * peer has answered with its own new keys. */
+static quic_rc on_update_acked(quic_conn *conn, const quic_ack_result *r)
+{
+    if (r->acked_count == 0 || r->largest_acked_pn == QUIC_PN_NONE ||
+        r->largest_acked_pn < conn->tx_phase_first_pn) {
+        return QUIC_OK;
+    }
+    if (conn->tx_phase != conn->rx_phase) {
+        return QUIC_V_KEY_UPDATE; /* has our new keys and goes on with its old ones */
+    }
+    conn->key_update_unacked = false;
+    return QUIC_OK;
+}
+
 quic_rc quic_conn_on_ack(quic_conn *conn, quic_space space, const quic_frame_ack *frame,
                          quic_ns now)
 {
@@ -385,13 +397,11 @@ quic_rc quic_conn_on_ack(quic_conn *conn, quic_space space, const quic_frame_ack
     }
     quic_ack_result result;
     quic_recovery_ack_end(&ack, &result);
-    if (space == QUIC_SPACE_APP && conn->key_update_unacked && result.acked_count > 0 &&
-        result.largest_acked_pn != QUIC_PN_NONE &&
-        result.largest_acked_pn >= conn->tx_phase_first_pn) {
-        if (conn->tx_phase != conn->rx_phase) {
-            return QUIC_V_KEY_UPDATE; /* RFC 9001 6.2: has our new keys and goes on with its old ones */
+    if (QUIC_UNLIKELY(conn->key_update_unacked) && space == QUIC_SPACE_APP) {
+        rc = on_update_acked(conn, &result);
+        if (rc != QUIC_OK) {
+            return rc;
         }
-        conn->key_update_unacked = false; /* RFC 9001 6.1 */
     }
     if (QUIC_UNLIKELY(result.acked_count == 0)) {
         quic_glitch_note(&conn->glitch, 1);

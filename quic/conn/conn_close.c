@@ -22,8 +22,6 @@ static void copy_reason(char *out, size_t cap, const char *reason, size_t len)
 static void enter(quic_conn *conn, quic_conn_state state, quring_close_kind kind, uint64_t code,
                   uint64_t frame_type, const char *reason, size_t reason_len, quic_ns now)
 {
-    static quring_close_info out_of_memory = {.kind = QURING_CLOSE_INTERNAL,
-                                              .code = QUIC_V_INTERNAL_ERROR};
     if (!conn->handshake_complete) {
         conn->env->counters->handshakes_failed++;
     }
@@ -31,17 +29,15 @@ static void enter(quic_conn *conn, quic_conn_state state, quring_close_kind kind
         conn->close_pn[i] = quic_sent_map_next_pn(&conn->recovery.spaces[i].map);
     }
     /* The root account: the connection's own may be what ran out. */
-    conn->close_info = quic_mem_zalloc(conn->env->mem, sizeof(*conn->close_info));
-    if (conn->close_info == NULL) {
-        conn->close_info = &out_of_memory;
-        conn->close_info_shared = true;
-    } else {
-        conn->close_info->kind = kind;
-        conn->close_info->code = code;
-        conn->close_info->frame_type = frame_type;
-        copy_reason(conn->close_info->reason, sizeof(conn->close_info->reason),
-                    reason != NULL ? reason : "", reason != NULL ? reason_len : 0);
+    quring_close_info *info = quic_mem_zalloc(conn->env->mem, sizeof(*info));
+    if (info != NULL) {
+        info->kind = kind;
+        info->code = code;
+        info->frame_type = frame_type;
+        copy_reason(info->reason, sizeof(info->reason), reason != NULL ? reason : "",
+                    reason != NULL ? reason_len : 0);
     }
+    conn->close_info = info;
     conn->close_deadline_ns = now + quic_conn_closing_period(conn);
     conn->state = (uint8_t)state;
     conn->close_recv_next = 1;

@@ -1,7 +1,7 @@
 /* DATAGRAM frames (RFC 9221): queued, packed between streams, counted, never sent twice. */
 #include "quic/conn/conn_datagram.h"
 
-#include "quic/conn/conn_internal.h"
+#include "quic/conn/packetizer.h"
 #include "quic/wire/frame_encode.h"
 #include "quic/wire/varint.h"
 

@@ -142,7 +142,7 @@ void quic_conn_recv_short(quic_conn *conn, uint8_t *data, uint32_t count, uint32
  * they are long. `from` is kept until quic_conn_recv_done, which ends the batch. */
 bool quic_conn_recv_datagrams(quic_conn *conn, uint64_t bytes, const quic_path_addr *from,
                               const uint8_t *dcid);
-void quic_conn_recv_done(quic_conn *conn, quic_ns now);
+void quic_conn_recv_done(quic_conn *conn);
 /* quic_conn_fixed_bit: which of QUIC_HEADER_FIXED_BIT must be set in packets for this connection: none
  * when its peer was told so (RFC 9287 3). quic_conn_takes_plain: 1-RTT packets have no tag and may be
  * shorter than others. */

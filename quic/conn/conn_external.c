@@ -136,33 +136,6 @@ quic_rc quic_conn_hs_set_peer_params(quic_conn *conn, const uint8_t *data, size_
     return QUIC_OK;
 }
 
-quic_rc quic_params_decode_public(quring_transport_params *out, const uint8_t *data, size_t len,
-                                  quic_role sender)
-{
-    quic_transport_params p;
-    quic_rc rc = quic_transport_params_decode(&p, data, len, sender);
-    if (rc != QUIC_OK) {
-        return rc;
-    }
-    memset(out, 0, sizeof(*out));
-    out->max_idle_timeout_ms = p.max_idle_timeout_ms;
-    out->max_udp_payload_size = p.max_udp_payload_size;
-    out->initial_max_data = p.initial_max_data;
-    out->initial_max_stream_data_bidi_local = p.initial_max_stream_data_bidi_local;
-    out->initial_max_stream_data_bidi_remote = p.initial_max_stream_data_bidi_remote;
-    out->initial_max_stream_data_uni = p.initial_max_stream_data_uni;
-    out->initial_max_streams_bidi = p.initial_max_streams_bidi;
-    out->initial_max_streams_uni = p.initial_max_streams_uni;
-    out->ack_delay_exponent = p.ack_delay_exponent;
-    out->max_ack_delay_ms = p.max_ack_delay_ms;
-    out->active_connection_id_limit = p.active_connection_id_limit;
-    out->max_datagram_frame_size = p.max_datagram_frame_size;
-    out->disable_active_migration = p.disable_active_migration;
-    out->grease_quic_bit = p.grease_quic_bit;
-    out->disable_1rtt_encryption = p.disable_1rtt_encryption;
-    return QUIC_OK;
-}
-
 quic_rc quic_conn_hs_set_remembered(quic_conn *conn, const quring_transport_params *params)
 {
     if (!driven(conn) || conn->role != QUIC_CLIENT || conn->params_applied || conn->early != NULL) {

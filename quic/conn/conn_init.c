@@ -1,4 +1,4 @@
-/* A connection from its creation to its end in memory, and the facts about it. */
+/* A connection from its creation to its end in memory. */
 #include "quic/base/bytes.h"
 #include "quic/cc/bbr.h"
 #include "quic/cc/cubic.h"
@@ -208,30 +208,28 @@ quic_rc quic_conn_create(quic_conn **out, quic_conn_env *env, const quic_conn_co
     return QUIC_OK;
 }
 
-/* Frees everything a connection in closing or draining state does without. */
-void quic_conn_release(quic_conn *conn)
+static void free_streams(quic_conn *conn)
 {
-    quic_conn_env *env = conn->env;
+    conn->closing_stream = NULL;
+    if (conn->streams.mem == NULL) {
+        return; /* released before, or never made */
+    }
     quic_stream *next;
-    for (quic_stream *s = conn->streams.mem == NULL ? NULL
-                                                    : quic_stream_table_first(&conn->streams);
-         s != NULL; s = next) {
+    for (quic_stream *s = quic_stream_table_first(&conn->streams); s != NULL; s = next) {
         next = quic_stream_table_next(&conn->streams, s);
         quic_conn_free_stream(conn, s);
     }
-    conn->closing_stream = NULL;
-    if (conn->streams.mem != NULL) {
-        quic_stream_table_deinit(&conn->streams);
-        conn->streams.mem = NULL;
-        quic_recovery_deinit(&conn->recovery);
-    }
+    quic_stream_table_deinit(&conn->streams);
+    conn->streams.mem = NULL;
+    quic_recovery_deinit(&conn->recovery);
+}
+
+/* Not the keys that CONNECTION_CLOSE is sealed with. */
+static void free_spaces(quic_conn *conn)
+{
     for (int i = 0; i < QUIC_SPACE_COUNT; i++) {
         quic_conn_space *space = &conn->spaces[i];
-        if (space->crypto != NULL) {
-            quic_crypto_stream_deinit(space->crypto);
-            quic_mem_free(&conn->mem, space->crypto, sizeof(*space->crypto));
-            space->crypto = NULL;
-        }
+        quic_conn_free_crypto(conn, (quic_space)i);
         quic_ack_tracker_deinit(&space->acks);
         quic_keys_destroy(space->rx);
         space->rx = NULL;
@@ -240,6 +238,28 @@ void quic_conn_release(quic_conn *conn)
     quic_keys_destroy(conn->rx_next);
     conn->rx_prev = NULL;
     conn->rx_next = NULL;
+}
+
+/* Who the peers are: what TLS and the application have said. */
+static void free_names(quic_conn *conn)
+{
+    quic_mem_free(&conn->mem, conn->alpn, conn->alpn_len);
+    conn->alpn = NULL;
+    conn->alpn_len = 0;
+    quic_mem_free(&conn->mem, conn->server_name, conn->server_name_size);
+    conn->server_name = NULL;
+    conn->server_name_size = 0;
+    if (conn->peer_cert != NULL) {
+        quic_mem_free(&conn->mem, conn->peer_cert, sizeof(*conn->peer_cert) + conn->peer_cert->len);
+        conn->peer_cert = NULL;
+    }
+}
+
+/* Frees everything a connection in closing or draining state does without. */
+void quic_conn_release(quic_conn *conn)
+{
+    free_streams(conn);
+    free_spaces(conn);
     if (conn->tls != NULL) {
         conn->tls_vtable->destroy(conn->tls);
         conn->tls = NULL;
@@ -256,21 +276,10 @@ void quic_conn_release(quic_conn *conn)
     quic_conn_free_datagrams(conn);
     quic_conn_free_ack_freq(conn);
     quic_conn_free_trace(conn);
-    quic_mem_free(&conn->mem, conn->token, conn->token_len);
-    conn->token = NULL;
-    conn->token_len = 0;
-    quic_mem_free(&conn->mem, conn->alpn, conn->alpn_len);
-    conn->alpn = NULL;
-    conn->alpn_len = 0;
-    if (conn->peer_cert != NULL) {
-        quic_mem_free(&conn->mem, conn->peer_cert, sizeof(*conn->peer_cert) + conn->peer_cert->len);
-        conn->peer_cert = NULL;
-    }
-    quic_mem_free(&conn->mem, conn->server_name, conn->server_name_size);
-    conn->server_name = NULL;
-    conn->server_name_size = 0;
+    quic_conn_drop_token(conn);
+    free_names(conn);
     if (conn->handle != 0) {
-        (void)quic_handles_remove(&env->conn_handles, conn->handle);
+        (void)quic_handles_remove(&conn->env->conn_handles, conn->handle);
         conn->handle = 0;
     }
 }
@@ -282,9 +291,7 @@ void quic_conn_destroy(quic_conn *conn)
     for (int i = 0; i < QUIC_SPACE_COUNT; i++) {
         quic_keys_destroy(conn->spaces[i].tx);
     }
-    if (!conn->close_info_shared) {
-        quic_mem_free(env->mem, conn->close_info, sizeof(*conn->close_info));
-    }
+    quic_mem_free(env->mem, conn->close_info, sizeof(*conn->close_info));
     quic_conn_unregister_all(conn);
     quic_heap_remove(&env->timers, &conn->timer);
     quic_list_remove(&conn->dirty_node);
@@ -293,195 +300,4 @@ void quic_conn_destroy(quic_conn *conn)
     env->conn_count--;
     QURING_ASSERT(conn->mem.used_bytes == 0);
     quic_mem_free(env->mem, conn, sizeof(*conn));
-}
-
-/* ---- names and facts ---------------------------------------------------------------------------- */
-
-quic_conn *quic_conn_of_timer(quic_heap_node *node)
-{
-    return QUIC_CONTAINER_OF(node, quic_conn, timer);
-}
-
-quic_conn *quic_conn_of_dirty(quic_list_node *node)
-{
-    return QUIC_CONTAINER_OF(node, quic_conn, dirty_node);
-}
-
-quic_conn *quic_conn_of_events(quic_list_node *node)
-{
-    return QUIC_CONTAINER_OF(node, quic_conn, events_node);
-}
-
-quic_conn *quic_conn_of_all(quic_list_node *node)
-{
-    return QUIC_CONTAINER_OF(node, quic_conn, all_node);
-}
-
-uint64_t quic_conn_handle(const quic_conn *conn)
-{
-    return conn->handle;
-}
-
-void quic_conn_set_app_ctx(quic_conn *conn, void *ctx)
-{
-    conn->app_ctx = ctx;
-}
-
-void *quic_conn_app_ctx(const quic_conn *conn)
-{
-    return conn->app_ctx;
-}
-
-void quic_conn_set_owner_ctx(quic_conn *conn, void *ctx)
-{
-    conn->owner_ctx = ctx;
-}
-
-void *quic_conn_owner_ctx(const quic_conn *conn)
-{
-    return conn->owner_ctx;
-}
-
-const quring_close_info *quic_conn_close_info(const quic_conn *conn)
-{
-    static const quring_close_info open_info = {.kind = QURING_CLOSE_NONE};
-    return conn->close_info != NULL ? conn->close_info : &open_info;
-}
-
-const quic_addr *quic_conn_admitted(const quic_conn *conn)
-{
-    return &conn->admitted;
-}
-
-const quic_path_addr *quic_conn_path(const quic_conn *conn)
-{
-    return &conn->path.addr;
-}
-
-bool quic_conn_is_server(const quic_conn *conn)
-{
-    return conn->role == QUIC_SERVER;
-}
-
-uint8_t quic_conn_fixed_bit(const quic_conn *conn)
-{
-    return conn->limits.grease_quic_bit ? 0 : QUIC_HEADER_FIXED_BIT;
-}
-
-bool quic_conn_takes_plain(const quic_conn *conn)
-{
-    return conn->unencrypted;
-}
-
-bool quic_conn_is_half_open(const quic_conn *conn)
-{
-    return conn->counted_half_open;
-}
-
-bool quic_conn_take_established(quic_conn *conn)
-{
-    if (!conn->counted_half_open ||
-        (conn->state == QUIC_CONN_HANDSHAKE && !conn->handshake_complete)) {
-        return false;
-    }
-    conn->counted_half_open = false;
-    return true;
-}
-
-bool quic_conn_is_busy(const quic_conn *conn)
-{
-    return quic_conn_is_open(conn) || (conn->state == QUIC_CONN_CLOSING && conn->close_to_send) ||
-           !conn->closed_reported;
-}
-
-bool quic_conn_has_ended(const quic_conn *conn)
-{
-    return conn->closed_reported && !quic_list_is_linked(&conn->events_node);
-}
-
-static const char *cipher_name(uint16_t suite)
-{
-    switch (suite) {
-    case QUIC_SUITE_AES_128_GCM_SHA256:
-        return "TLS_AES_128_GCM_SHA256";
-    case QUIC_SUITE_AES_256_GCM_SHA384:
-        return "TLS_AES_256_GCM_SHA384";
-    case QUIC_SUITE_CHACHA20_POLY1305_SHA256:
-        return "TLS_CHACHA20_POLY1305_SHA256";
-    case QUIC_SUITE_AES_128_CCM_SHA256:
-        return "TLS_AES_128_CCM_SHA256";
-    default:
-        return "";
-    }
-}
-
-void quic_conn_addr_out(quring_addr *out, const quic_addr *in)
-{
-    out->family = in->family;
-    memcpy(out->ip, in->ip, sizeof(out->ip));
-    out->port = in->port;
-    out->scope_id = in->scope_id;
-}
-
-void quic_conn_get_info(const quic_conn *conn, quring_conn_info *out)
-{
-    const quic_recovery *rec = &conn->recovery;
-    memset(out, 0, sizeof(*out));
-    out->is_client = conn->role == QUIC_CLIENT;
-    out->established = conn->handshake_complete;
-    out->confirmed = conn->handshake_confirmed;
-    out->resumed = conn->is_resumed;
-    out->early_accepted = conn->early_status == QUIC_EARLY_ACCEPTED;
-    out->early_rejected = conn->early_status == QUIC_EARLY_REJECTED;
-    out->zero_rtt_bytes = conn->early_bytes;
-    out->retry_used = conn->retry_used;
-    out->token_used = conn->token_used;
-    out->unencrypted = conn->unencrypted;
-    out->version = conn->version.current;
-    out->cipher_suite = conn->suite;
-    out->cipher = cipher_name(conn->suite);
-    out->cc = conn->cc.vtable->name;
-    memcpy(out->alpn, conn->alpn != NULL ? conn->alpn : (const uint8_t *)"", conn->alpn_len);
-    if (conn->server_name != NULL) {
-        memcpy(out->server_name, conn->server_name, conn->server_name_size);
-    }
-    const uint8_t *der;
-    size_t der_len;
-    out->certificate_shown = conn->certificate_shown;
-    out->peer_certificate = quic_conn_peer_certificate(conn, &der, &der_len, &out->peer_verified);
-    const quic_path *path = quic_conn_proved_path(conn);
-    quic_conn_addr_out(&out->local, &path->addr.local);
-    quic_conn_addr_out(&out->remote, &path->addr.remote);
-    out->path_changes = conn->path_changes;
-    out->at_preferred_address = conn->at_preferred;
-    out->srtt_ns = rec->rtt.smoothed_ns;
-    out->rttvar_ns = rec->rtt.var_ns;
-    out->min_rtt_ns = rec->rtt.min_ns;
-    out->latest_rtt_ns = rec->rtt.latest_ns;
-    out->cwnd_bytes = conn->cc.cwnd_bytes;
-    out->in_flight_bytes = rec->in_flight_bytes;
-    out->udp_payload_bytes = conn->path.udp_payload_bytes;
-    out->ecn_capable = conn->ecn.state == QUIC_ECN_STATE_CAPABLE;
-    out->ecn_acked = conn->ecn_acked;
-    for (int i = 0; i < QUIC_SPACE_COUNT; i++) {
-        out->ecn_ce += conn->ecn.last[i].ce;
-    }
-    out->packets_sent = conn->packets_sent;
-    out->packets_recv = conn->packets_recv;
-    out->packets_lost = rec->lost_total;
-    out->packets_spurious = rec->spurious_total;
-    out->bytes_sent = conn->bytes_sent;
-    out->bytes_recv = conn->bytes_recv;
-    out->stream_bytes_sent = conn->flow_send.used;
-    out->stream_bytes_acked = conn->stream_bytes_acked;
-    out->stream_bytes_recv = conn->flow_recv.received;
-    if (conn->streams.mem != NULL) {
-        out->peer_streams_bidi_max = quic_stream_table_local_max(&conn->streams, false);
-        out->peer_streams_uni_max = quic_stream_table_local_max(&conn->streams, true);
-    }
-    quic_conn_datagram_info(conn, out);
-    out->key_updates = conn->key_updates;
-    out->key_updates_peer = conn->key_updates_peer;
-    out->pto_count_total = rec->pto_total;
-    out->mem_bytes = conn->mem.used_bytes + sizeof(*conn);
 }

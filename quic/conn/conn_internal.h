@@ -1,10 +1,11 @@
 /* quic/conn/conn_internal.h: the state of a connection, shared by the files of this directory.
  *
  * Each concern has its own file and writes its own fields; the others read them:
- *   conn_init       create, destroy, facts          handshake    TLS, parameters, completion, key discard
+ *   conn_init       create, release, destroy        conn_info    facts
+ *   handshake       TLS, completion, key discard    conn_params  transport parameters
  *   conn_recv       packets in                      conn_keys    key update, undecryptable packets
  *   conn_frames     frames in                       conn_acks    what became of sent frames
- *   conn_send       what may leave, and when        packetizer   one packet
+ *   conn_send       what may leave, and when        packetizer   one packet (packetizer.h)
  *   conn_timer      one deadline from many          conn_close   the end, in all its forms
  *   conn_events     what the application is told    conn_streams the application's stream verbs
  *   conn_cids       connection IDs                  conn_external a handshake driven from outside
@@ -13,7 +14,8 @@
  *   version         which version is spoken
  *   conn_path       the paths there are             conn_follow  a peer that moves
  *   conn_migrate    how we move                     conn_probe   proofs of paths
- *   conn_token      NEW_TOKEN                    conn_fetch  caches before a turn
+ *   conn_token      NEW_TOKEN                       conn_trace   records of packets
+ *   conn_fetch      caches before a turn
  */
 #ifndef QUIC_CONN_CONN_INTERNAL_H
 #define QUIC_CONN_CONN_INTERNAL_H
@@ -111,7 +113,6 @@ enum {
 /* So much stream data makes a larger datagram worth a probe: short exchanges never send one. */
 #define QUIC_MTU_PROBE_AFTER_BYTES     12000u
 #define QUIC_MTU_PROBE_AFTER_DATAGRAMS 10u
-#define QUIC_CLOSE_REASON_MAX          127u
 #define QUIC_KEEP_HELD_LEN_MAX         2048u
 
 /* One packet whose keys are not there yet (RFC 9000 5.7). */
@@ -321,8 +322,7 @@ struct quic_conn {
     bool trimmed; /* fell idle and gave back its spare memory */
 
     /* the end */
-    quring_close_info *close_info; /* NULL while open */
-    bool close_info_shared;        /* a constant: there was no memory for one of its own */
+    quring_close_info *close_info; /* NULL while open, or when there was no memory for it */
     bool close_to_send;
     uint64_t close_pn[QUIC_SPACE_COUNT]; /* numbers go on when the sent packets are forgotten */
     uint32_t close_recv_count;           /* packets since, to answer fewer and fewer */
@@ -408,24 +408,22 @@ static inline void quic_conn_raise_stream(quic_conn *conn, quic_stream *s, uint3
     quic_conn_raise(conn, 0);
 }
 
-/* ---- conn_init.c ------------------------------------------------------------------------------ */
+/* ---- conn_info.c ------------------------------------------------------------------------------ */
 void quic_conn_addr_out(quring_addr *out, const quic_addr *in);
+
+/* ---- conn_init.c ------------------------------------------------------------------------------ */
 /* Windows and stream limits start from conn->limits (again). */
 void quic_conn_apply_limits(quic_conn *conn);
 
 /* ---- handshake.c ------------------------------------------------------------------------------ */
 /* The CRYPTO stream of a space, made when it is first needed; NULL: no memory, or discarded. */
 quic_crypto_stream *quic_conn_crypto_of(quic_conn *conn, quic_space space);
+void quic_conn_free_crypto(quic_conn *conn, quic_space space);
 quic_rc quic_conn_start_client(quic_conn *conn, quic_ns now);
 /* Feeds what CRYPTO bytes are in order to TLS (or tells the application), and follows up. */
 void quic_conn_drive_handshake(quic_conn *conn, quic_ns now);
 quic_rc quic_conn_install_secret(quic_conn *conn, quic_level level, bool is_write, uint16_t suite,
                                  const uint8_t *secret, size_t len);
-size_t quic_conn_encode_params(quic_conn *conn, uint8_t *out, size_t room);
-quic_rc quic_conn_apply_peer_params(quic_conn *conn, const uint8_t *data, size_t len);
-void quic_conn_our_params(const quic_conn *conn, quic_transport_params *p);
-/* The limits among the peer's parameters, known or remembered. They only grow. */
-void quic_conn_take_limits(quic_conn *conn, const quic_transport_params *p);
 void quic_conn_on_handshake_complete(quic_conn *conn, quic_ns now);
 void quic_conn_on_handshake_confirmed(quic_conn *conn, quic_ns now);
 void quic_conn_discard_space(quic_conn *conn, quic_space space, quic_ns now);
@@ -445,6 +443,13 @@ static inline void quic_conn_grease_next(quic_conn *conn)
     }
 }
 bool quic_conn_set_text(quic_conn *conn, const uint8_t *alpn, size_t alpn_len, const char *name);
+
+/* ---- conn_params.c ------------------------------------------------------------------------------ */
+void quic_conn_our_params(const quic_conn *conn, quic_transport_params *p);
+size_t quic_conn_encode_params(quic_conn *conn, uint8_t *out, size_t room);
+quic_rc quic_conn_apply_peer_params(quic_conn *conn, const uint8_t *data, size_t len);
+/* The limits among the peer's parameters, known or remembered. They only grow. */
+void quic_conn_take_limits(quic_conn *conn, const quic_transport_params *p);
 
 /* ---- early.c ------------------------------------------------------------------------------------- */
 /* Client: reads what a SESSION event gave. One that does not fit this server is ignored. */
@@ -484,10 +489,12 @@ void quic_conn_give_tokens(quic_conn *conn, uint8_t count);
 /* Client: a token came; TOKEN is raised. quic_conn_free_token forgets the oldest. */
 quic_rc quic_conn_on_new_token(quic_conn *conn, const quic_frame_new_token *frame);
 void quic_conn_free_token(quic_conn *conn);
-/* Client: Initials carry what a TOKEN event gave. One for another server or version is ignored. */
 /* The version of QUIC a token belongs to, 0 when it is none of ours. */
 uint32_t quic_conn_token_version(const uint8_t *blob, size_t len);
+/* Client: Initials carry what a TOKEN event gave. One for another server or version is ignored. */
 quic_rc quic_conn_use_token(quic_conn *conn, const uint8_t *blob, size_t len);
+/* Client: they carry none from now on. */
+void quic_conn_drop_token(quic_conn *conn);
 
 /* ---- conn_keys.c ------------------------------------------------------------------------------- */
 /* Opens a 1-RTT packet that is not of the current key phase, with the keys it gives in *out. Returns
@@ -542,72 +549,15 @@ void quic_conn_maybe_closed_stream(quic_conn *conn, quic_stream *s);
 quic_ns quic_conn_turn_deadline(const quic_conn *conn);
 void quic_conn_on_turn(quic_conn *conn, quic_ns now);
 
-/* ---- packetizer.c --------------------------------------------------------------------------------- */
-/* A packet under construction. */
-typedef struct quic_packet_build {
-    uint8_t *buf;   /* its first byte */
-    size_t hdr_len; /* packet number included */
-    size_t pn_off;
-    size_t len_off; /* long header: where the Length field is */
-    uint8_t *p;     /* next frame goes here */
-    uint8_t *end;   /* frames end here at the latest; the tag follows */
-    uint64_t pn;
-    const uint8_t *tail; /* what belongs before p, tail_len bytes, is still here; NULL: nothing */
-    uint32_t tail_len;
-    quic_sent_packet *sent;
-    quic_keys *keys;
-    quic_space space;
-    uint8_t pn_len;
-    uint8_t tag_len;
-    bool eliciting;
-    bool in_flight;
-    bool pad_datagram; /* to at least 1200 bytes, RFC 9000 8.2.2 */
-    bool mtu_probe;    /* its loss is no sign of congestion, RFC 9000 14.4 */
-    bool early;        /* 0-RTT: a long header, in the space of 1-RTT packets */
-    bool full;         /* a frame without length ends it */
-} quic_packet_build;
-
-/* quic_packet_begin writes a header into buf[0..room). False: no keys, no room, or too many packets
- * are unacknowledged. */
-bool quic_packet_begin(quic_conn *conn, quic_packet_build *b, quic_space space, uint8_t *buf,
-                       size_t room);
-static inline bool quic_packet_is_empty(const quic_packet_build *b)
-{
-    return b->p == b->buf + b->hdr_len;
-}
-void quic_packet_cancel(quic_conn *conn, quic_packet_build *b);
-/* quic_packet_record notes a frame whose fate somebody wants to know; false: no room for the note. */
-static inline bool quic_packet_record(quic_conn *conn, quic_packet_build *b,
-                                      const quic_sent_frame *frame)
-{
-    return quic_sent_packet_add_frame(quic_recovery_map(&conn->recovery, b->space), b->sent,
-                                      frame) == QUIC_OK;
-}
-/* quic_packet_finish pads the packet to at least `len_min` bytes, seals it and records it as sent;
- * header protection is still missing. Returns its size. */
-size_t quic_packet_finish(quic_conn *conn, quic_packet_build *b, size_t len_min, quic_ns now);
-/* The same for a packet that leaves on another path than the one in use. */
-size_t quic_packet_finish_elsewhere(quic_conn *conn, quic_packet_build *b, size_t len_min,
-                                    quic_ns now);
-/* Header protection of one packet, and of `count` short-header packets at once. */
-void quic_packet_protect(const quic_packet_build *b);
-void quic_packet_protect_short(const quic_keys *keys, uint8_t *const *packets,
-                               const uint8_t *pn_lens, size_t pn_off, unsigned count);
-/* Frames; false: no room left (try again in the next packet). */
-bool quic_packet_add_ack(quic_conn *conn, quic_packet_build *b, quic_ns now);
-bool quic_packet_add_crypto(quic_conn *conn, quic_packet_build *b);
-bool quic_packet_add_ping(quic_packet_build *b);
-bool quic_packet_add_pending(quic_conn *conn, quic_packet_build *b);
-bool quic_packet_add_new_tokens(quic_conn *conn, quic_packet_build *b);
-bool quic_packet_add_stream_ctrl(quic_conn *conn, quic_packet_build *b);
-void quic_packet_add_streams(quic_conn *conn, quic_packet_build *b);
-bool quic_packet_add_close(quic_conn *conn, quic_packet_build *b);
-/* The same without a record of what was sent, for packets with CONNECTION_CLOSE. */
-bool quic_packet_begin_closing(quic_conn *conn, quic_packet_build *b, quic_space space,
-                               uint8_t *buf, size_t room);
-size_t quic_packet_finish_closing(quic_conn *conn, quic_packet_build *b, size_t len_min);
+/* ---- conn_send.c ---------------------------------------------------------------------------------- */
+/* RFC 9000 8.1: nothing useful may leave before more arrives from an address that is not validated. */
+bool quic_conn_at_amplification_limit(const quic_conn *conn);
+/* Whether anything but acknowledgements waits to leave in 1-RTT packets. */
+bool quic_conn_has_app_work(const quic_conn *conn);
 
 /* ---- conn_close.c --------------------------------------------------------------------------------- */
+/* How long a connection is closing or draining (RFC 9000 10.2). */
+quic_ns quic_conn_closing_period(const quic_conn *conn);
 /* quic_conn_fail: a rule was broken (rc > 0, the peer's fault) or we cannot go on (rc < 0): the only
  * place where an error becomes CONNECTION_CLOSE. */
 void quic_conn_fail(quic_conn *conn, quic_rc rc, uint64_t frame_type, const char *reason,
@@ -689,10 +639,7 @@ void quic_conn_free_preferred(quic_conn *conn);
 void quic_conn_try_preferred(quic_conn *conn, quic_ns now);
 
 /* ---- conn_timer.c ---------------------------------------------------------------------------------- */
+/* A packet of the peer was opened: the idle timeout starts anew. */
 void quic_conn_on_activity(quic_conn *conn, quic_ns now);
-quic_ns quic_conn_closing_period(const quic_conn *conn);
-bool quic_conn_at_amplification_limit(const quic_conn *conn);
-/* Whether anything but acknowledgements waits to leave in 1-RTT packets. */
-bool quic_conn_has_app_work(const quic_conn *conn);
 
 #endif /* QUIC_CONN_CONN_INTERNAL_H */

@@ -1,6 +1,7 @@
 /* What a path has to be sent to be proved, or to answer a peer that proves it, and when one is given up
  * (RFC 9000 8.2). */
 #include "quic/conn/conn_paths.h"
+#include "quic/conn/packetizer.h"
 #include "quic/wire/frame_encode.h"
 
 /* A header of any size, one PATH_CHALLENGE or PATH_RESPONSE, the tag. */

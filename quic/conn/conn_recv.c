@@ -26,7 +26,7 @@ static void on_open_failed(quic_conn *conn, const quic_keys *keys, const uint8_t
     conn->env->counters->drop_undecryptable++;
     conn->open_failed_total++;
     /* RFC 9000 10.3.1: what looks like a packet may be a reset; opening left the last bytes alone. */
-    if (len >= 5 + QUIC_RESET_TOKEN_LEN && !quic_header_is_long(packet[0]) &&
+    if (len >= QUIC_RESET_LEN_MIN && !quic_header_is_long(packet[0]) &&
         quic_cid_table_find(&conn->env->reset_tokens, packet + len - QUIC_RESET_TOKEN_LEN,
                             QUIC_RESET_TOKEN_LEN) == conn) {
         quic_conn_recv_stateless_reset(conn, now);
@@ -355,9 +355,8 @@ void quic_conn_recv_short(quic_conn *conn, uint8_t *data, uint32_t count, uint32
     }
 }
 
-void quic_conn_recv_done(quic_conn *conn, quic_ns now)
+void quic_conn_recv_done(quic_conn *conn)
 {
-    (void)now;
     conn->rx_from = NULL;
     conn->rx_other_path = false;
     quic_conn_mark_dirty(conn);
@@ -383,7 +382,7 @@ void quic_conn_recv_retry(quic_conn *conn, const uint8_t *data, const quic_long_
         return;
     }
     memcpy(token, h->token, h->token_len);
-    quic_mem_free(&conn->mem, conn->token, conn->token_len); /* 8.1.3: Retry's takes its place */
+    quic_conn_drop_token(conn); /* 8.1.3: Retry's takes its place */
     conn->token = token;
     conn->token_len = h->token_len;
     conn->retry_used = true;

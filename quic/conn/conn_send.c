@@ -1,5 +1,5 @@
 /* What may leave now, and in which packets: one unit (a GSO train of equal datagrams) per call. */
-#include "quic/conn/conn_internal.h"
+#include "quic/conn/packetizer.h"
 
 #define TRAIN_MAX 128u
 
@@ -465,7 +465,7 @@ bool quic_conn_send(quic_conn *conn, quic_tx_unit *unit, quic_ns now)
         return conn->close_to_send && send_close(conn, unit, now);
     }
     conn->tx_ecn = quic_ecn_mark(&conn->ecn);
-    if (QUIC_UNLIKELY(!conn->handshake_confirmed) || conn->path.validated == false) {
+    if (QUIC_UNLIKELY(!conn->handshake_confirmed) || !conn->path.validated) {
         for (int i = 0; i < QUIC_SPACE_APP; i++) {
             if (handshake_space_wants(conn, (quic_space)i, now)) {
                 return send_handshake_datagram(conn, unit, now);

@@ -1,7 +1,7 @@
 /* Tokens for later connections: a server gives NEW_TOKEN frames, a client keeps them for its
  * application and shows one in its Initials (RFC 9000 8.1.3). */
 #include "quic/base/bytes.h"
-#include "quic/conn/conn_internal.h"
+#include "quic/conn/packetizer.h"
 #include "quic/crypto/token.h"
 #include "quic/wire/frame_encode.h"
 
@@ -133,4 +133,11 @@ quic_rc quic_conn_use_token(quic_conn *conn, const uint8_t *blob, size_t len)
     conn->token_len = len - head;
     memcpy(conn->token, blob + head, conn->token_len);
     return QUIC_OK;
+}
+
+void quic_conn_drop_token(quic_conn *conn)
+{
+    quic_mem_free(&conn->mem, conn->token, conn->token_len);
+    conn->token = NULL;
+    conn->token_len = 0;
 }

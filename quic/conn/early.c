@@ -351,12 +351,10 @@ quic_rc quic_conn_early_restart_streams(quic_conn *conn)
 
 void quic_conn_early_crypto_acked(quic_conn *conn, quic_space space)
 {
-    quic_crypto_stream *cs = conn->spaces[space].crypto;
+    const quic_crypto_stream *cs = conn->spaces[space].crypto;
     if (space != QUIC_SPACE_APP || conn->role != QUIC_SERVER || conn->external ||
         !conn->handshake_complete || quic_send_buf_held(&cs->send) != 0) {
         return;
     }
-    quic_crypto_stream_deinit(cs);
-    quic_mem_free(&conn->mem, cs, sizeof(*cs));
-    conn->spaces[space].crypto = NULL;
+    quic_conn_free_crypto(conn, space);
 }

@@ -1,5 +1,6 @@
 /* One packet: header, frames, padding, sealing, and the record of what it carried. */
-#include "quic/conn/conn_internal.h"
+#include "quic/conn/packetizer.h"
+
 #include "quic/wire/frame_encode.h"
 
 #define ACK_RANGES_SENT_MAX 32u
@@ -117,10 +118,7 @@ void quic_packet_cancel(quic_conn *conn, quic_packet_build *b)
 
 static quic_level level_of(const quic_packet_build *b)
 {
-    return b->early                           ? QUIC_LEVEL_EARLY
-           : b->space == QUIC_SPACE_INITIAL   ? QUIC_LEVEL_INITIAL
-           : b->space == QUIC_SPACE_HANDSHAKE ? QUIC_LEVEL_HANDSHAKE
-                                              : QUIC_LEVEL_APP;
+    return b->early ? QUIC_LEVEL_EARLY : quic_conn_level_of(b->space);
 }
 
 static inline void count_sent(quic_conn *conn, const quic_packet_build *b, size_t len, quic_ns now)
@@ -531,7 +529,7 @@ void quic_packet_add_streams(quic_conn *conn, quic_packet_build *b)
 /* RFC 9000 10.2.3: an application's close says nothing to who has not proved itself yet. */
 bool quic_packet_add_close(quic_conn *conn, quic_packet_build *b)
 {
-    const quring_close_info *info = conn->close_info;
+    const quring_close_info *info = quic_conn_close_info(conn);
     size_t room = (size_t)(b->end - b->p);
     size_t reason_len = strlen(info->reason);
     size_t n;

@@ -231,9 +231,7 @@ static void begin_again(quic_conn *conn, uint32_t version, quic_ns now)
     }
     initial->probes = 0;
     initial->ping = false;
-    quic_mem_free(&conn->mem, conn->token, conn->token_len); /* RFC 9369 5: of the other version */
-    conn->token = NULL;
-    conn->token_len = 0;
+    quic_conn_drop_token(conn); /* RFC 9369 5: of the other version */
     quic_conn_version_free_other(conn);
     conn->version.chosen = version;
     conn->version.current = version;

@@ -44,7 +44,7 @@ static void on_unknown_short(quic_endpoint *ep, const quic_rx_unit *unit, const 
                              uint32_t len, quic_ns now)
 {
     /* RFC 9000 10.3.1: it may be a reset of a connection whose CID we no longer know. */
-    if (len >= 5 + QUIC_RESET_TOKEN_LEN) {
+    if (len >= QUIC_RESET_LEN_MIN) {
         quic_conn *conn = quic_cid_table_find(
             &ep->env.reset_tokens, data + len - QUIC_RESET_TOKEN_LEN, QUIC_RESET_TOKEN_LEN);
         if (conn != NULL && is_from_peer(conn, unit)) {
@@ -86,9 +86,9 @@ static void recv_tiny(quic_endpoint *ep, const quic_rx_unit *unit, uint8_t *data
         is_short(data[0], quic_conn_fixed_bit(conn)) &&
         quic_conn_recv_datagrams(conn, len, &unit->path, data + 1)) {
         quic_conn_recv_short(conn, data, 1, len, len, unit->ecn, now);
-        quic_conn_recv_done(conn, now);
+        quic_conn_recv_done(conn);
     } else if (conn != NULL ||
-               (len < 5 + QUIC_RESET_TOKEN_LEN && stone_of_short(ep, data, len) == NULL)) {
+               (len < QUIC_RESET_LEN_MIN && stone_of_short(ep, data, len) == NULL)) {
         ep->counters.drop_malformed++;
     } else {
         on_unknown_short(ep, unit, data, len, now);
@@ -149,7 +149,7 @@ static uint32_t recv_short_run(quic_endpoint *ep, quic_rx_unit *unit, uint32_t o
         return taken;
     }
     quic_conn_recv_short(conn, data, count, unit->seg_len, len, unit->ecn, now);
-    quic_conn_recv_done(conn, now);
+    quic_conn_recv_done(conn);
     return taken;
 }
 
@@ -197,7 +197,7 @@ static void recv_coalesced(quic_endpoint *ep, quic_conn *conn, quic_rx_unit *uni
             break;
         }
     }
-    quic_conn_recv_done(conn, now);
+    quic_conn_recv_done(conn);
 }
 
 /* A packet of version `version` for nobody here, if it is one: the listener knows which versions there

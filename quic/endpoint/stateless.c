@@ -5,6 +5,8 @@
 #include "quic/endpoint/endpoint_internal.h"
 #include "quic/wire/frame_encode.h"
 
+#define RESET_LEN_MAX 42u /* like a small 1-RTT packet */
+
 static quic_answer *push_answer(quic_endpoint *ep, const quic_path_addr *path)
 {
     if (ep->answer_count == QUIC_ENDPOINT_ANSWERS_MAX) {
@@ -168,9 +170,7 @@ void quic_endpoint_answer_close(quic_endpoint *ep, const quic_path_addr *path,
 void quic_endpoint_answer_reset(quic_endpoint *ep, const quic_path_addr *path, const uint8_t *dcid,
                                 size_t datagram_len, quic_ns now)
 {
-    const size_t len_min = 5 + QUIC_RESET_TOKEN_LEN;
-    const size_t len_max = 42;
-    if (datagram_len <= len_min) {
+    if (datagram_len <= QUIC_RESET_LEN_MIN) {
         return;
     }
     if (!quic_admission_take_reset(&ep->admission, &path->remote, now)) {
@@ -181,7 +181,7 @@ void quic_endpoint_answer_reset(quic_endpoint *ep, const quic_path_addr *path, c
     if (answer == NULL) {
         return;
     }
-    size_t len = datagram_len - 1 < len_max ? datagram_len - 1 : len_max;
+    size_t len = datagram_len - 1 < RESET_LEN_MAX ? datagram_len - 1 : RESET_LEN_MAX;
     quic_rng_fill(ep->env.rng, answer->bytes, len - QUIC_RESET_TOKEN_LEN);
     answer->bytes[0] = (uint8_t)((answer->bytes[0] & 0x3f) | QUIC_HEADER_FIXED_BIT);
     /* Nobody knows any more under which secret that connection ID was given out: the peer repeats
