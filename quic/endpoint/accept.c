@@ -167,35 +167,54 @@ static bool open_initial(quic_endpoint *ep, quic_opened_initial *out, uint8_t *d
     return true;
 }
 
-quic_conn *quic_endpoint_accept(quic_endpoint *ep, quic_opened_initial *out,
-                                const quic_rx_unit *unit, uint8_t *data, const quic_long_header *h,
-                                size_t datagram_len, quic_ns now)
+/* Whether an Initial may begin a connection here; counts and answers what may not. */
+static bool is_acceptable(quic_endpoint *ep, const quic_accept_config *accept,
+                          const quic_rx_unit *unit, const quic_long_header *h, size_t datagram_len,
+                          quic_ns now)
 {
-    const quic_accept_config *accept = quic_endpoint_listener(ep, unit->path.socket);
     if (accept == NULL) {
         ep->counters.drop_unknown_cid++;
-        return NULL;
+        return false;
     }
     /* RFC 9287 3.1: without the QUIC bit only from clients that bring a token of ours */
     if (!quic_header_has_fixed_bit(h->first) &&
         (!accept->limits.grease_quic_bit || h->token_len == 0)) {
         ep->counters.drop_malformed++;
-        return NULL;
+        return false;
     }
     if (datagram_len < QUIC_MIN_INITIAL_LEN) {
         ep->counters.drop_short_initial++; /* RFC 9000 14.1 */
-        return NULL;
+        return false;
     }
     if (h->dcid_len < INITIAL_DCID_LEN_MIN) {
         ep->counters.drop_malformed++;
-        return NULL;
+        return false;
     }
     if (!quic_endpoint_may_answer(ep, &unit->path, now)) {
-        return NULL;
+        return false;
     }
     if (ep->refuse_new) {
         ep->counters.drop_limit++;
         quic_endpoint_answer_close(ep, &unit->path, h, QUIC_V_CONNECTION_REFUSED);
+        return false;
+    }
+    return true;
+}
+
+static quic_admission_verdict judge(quic_endpoint *ep, const quic_accept_config *accept,
+                                    const quic_addr *from, bool validated, quic_ns now)
+{
+    quic_admission_verdict verdict = quic_admission_judge(&ep->admission, from, validated, now);
+    ep->counters.load_episodes = ep->admission.load_episodes;
+    return verdict == QUIC_ADMIT && accept->retry && !validated ? QUIC_ADMIT_RETRY : verdict;
+}
+
+quic_conn *quic_endpoint_accept(quic_endpoint *ep, quic_opened_initial *out,
+                                const quic_rx_unit *unit, uint8_t *data, const quic_long_header *h,
+                                size_t datagram_len, quic_ns now)
+{
+    const quic_accept_config *accept = quic_endpoint_listener(ep, unit->path.socket);
+    if (!is_acceptable(ep, accept, unit, h, datagram_len, now)) {
         return NULL;
     }
     quic_token_retry retry;
@@ -208,14 +227,7 @@ quic_conn *quic_endpoint_accept(quic_endpoint *ep, quic_opened_initial *out,
         }
         return NULL;
     }
-    bool validated = worth != TOKEN_NONE;
-    quic_admission_verdict verdict =
-        quic_admission_judge(&ep->admission, &unit->path.remote, validated, now);
-    ep->counters.load_episodes = ep->admission.load_episodes;
-    if (verdict == QUIC_ADMIT && accept->retry && !validated) {
-        verdict = QUIC_ADMIT_RETRY;
-    }
-    switch (verdict) {
+    switch (judge(ep, accept, &unit->path.remote, worth != TOKEN_NONE, now)) {
     case QUIC_ADMIT:
         return !open_initial(ep, out, data, h)
                    ? NULL

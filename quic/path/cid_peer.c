@@ -106,15 +106,11 @@ static bool note_seen(quic_cid_peer *set, uint64_t seq)
     return seen;
 }
 
-quic_rc quic_cid_peer_on_new(quic_cid_peer *set, quic_cid_peer_change *out, uint64_t seq,
-                             uint64_t retire_prior_to, const quic_cid *cid,
-                             const uint8_t token[QUIC_RESET_TOKEN_LEN])
+/* RFC 9000 19.15: a number, a connection ID and its token belong together. *out_known: it is held. */
+static bool is_consistent(const quic_cid_peer *set, bool *out_known, uint64_t seq,
+                          const quic_cid *cid, const uint8_t token[QUIC_RESET_TOKEN_LEN])
 {
-    memset(out, 0, sizeof(*out));
-    if (set->zero_length) {
-        return QUIC_V_PROTOCOL_VIOLATION; /* RFC 9000 19.15 */
-    }
-    bool known = false;
+    *out_known = false;
     for (size_t i = 0; i < QUIC_CID_PEER_MAX; i++) {
         const quic_cid_peer_entry *e = &set->entries[i];
         if (!e->used) {
@@ -123,49 +119,71 @@ quic_rc quic_cid_peer_on_new(quic_cid_peer *set, quic_cid_peer_change *out, uint
         bool same_cid = quic_cid_equal(&e->cid, cid);
         bool same_token = e->has_token && memcmp(e->reset_token, token, QUIC_RESET_TOKEN_LEN) == 0;
         if ((e->seq == seq) != same_cid || (e->seq == seq && !same_token)) {
-            return QUIC_V_PROTOCOL_VIOLATION; /* RFC 9000 19.15 */
+            return false;
         }
-        known = known || e->seq == seq;
+        *out_known = *out_known || e->seq == seq;
+    }
+    return true;
+}
+
+static quic_rc retire_prior(quic_cid_peer *set, quic_cid_peer_change *out)
+{
+    for (size_t i = 0; i < QUIC_CID_PEER_MAX; i++) {
+        quic_cid_peer_entry *e = &set->entries[i];
+        if (!e->used || e->seq >= set->retire_prior_to) {
+            continue;
+        }
+        if (!queue_retire(set, e->seq)) {
+            return QUIC_V_CONNECTION_ID_LIMIT;
+        }
+        out->current_changed = out->current_changed || i == set->current;
+        drop_entry(e, out);
+    }
+    return QUIC_OK;
+}
+
+static quic_rc add_entry(quic_cid_peer *set, quic_cid_peer_change *out, uint64_t seq,
+                         const quic_cid *cid, const uint8_t token[QUIC_RESET_TOKEN_LEN])
+{
+    quic_cid_peer_entry *slot = NULL;
+    uint8_t active = 0;
+    for (size_t i = 0; i < QUIC_CID_PEER_MAX; i++) {
+        active = (uint8_t)(active + (set->entries[i].used ? 1 : 0));
+        if (!set->entries[i].used && slot == NULL) {
+            slot = &set->entries[i];
+        }
+    }
+    if (active >= set->active_max || slot == NULL) {
+        return QUIC_V_CONNECTION_ID_LIMIT; /* RFC 9000 5.1.1 */
+    }
+    *slot = (quic_cid_peer_entry){.seq = seq, .cid = *cid, .used = true, .has_token = true};
+    memcpy(slot->reset_token, token, QUIC_RESET_TOKEN_LEN);
+    out->added = true;
+    memcpy(out->added_token, token, QUIC_RESET_TOKEN_LEN);
+    return QUIC_OK;
+}
+
+quic_rc quic_cid_peer_on_new(quic_cid_peer *set, quic_cid_peer_change *out, uint64_t seq,
+                             uint64_t retire_prior_to, const quic_cid *cid,
+                             const uint8_t token[QUIC_RESET_TOKEN_LEN])
+{
+    bool known = false;
+    memset(out, 0, sizeof(*out));
+    if (set->zero_length || !is_consistent(set, &known, seq, cid, token)) {
+        return QUIC_V_PROTOCOL_VIOLATION; /* RFC 9000 19.15 */
     }
     if (retire_prior_to > set->retire_prior_to) {
         set->retire_prior_to = retire_prior_to;
     }
-    for (size_t i = 0; i < QUIC_CID_PEER_MAX; i++) { /* RFC 9000 5.1.2: retire before adding */
-        quic_cid_peer_entry *e = &set->entries[i];
-        if (e->used && e->seq < set->retire_prior_to) {
-            if (!queue_retire(set, e->seq)) {
-                return QUIC_V_CONNECTION_ID_LIMIT;
-            }
-            if (i == set->current) {
-                out->current_changed = true;
-            }
-            drop_entry(e, out);
+    quic_rc rc = retire_prior(set, out); /* RFC 9000 5.1.2: retire before adding */
+    if (rc == QUIC_OK && !note_seen(set, seq) && !known) {
+        if (seq >= set->retire_prior_to) {
+            rc = add_entry(set, out, seq, cid, token);
+        } else if (!queue_retire(set, seq)) { /* RFC 9000 19.15: arrives already retired */
+            rc = QUIC_V_CONNECTION_ID_LIMIT;
         }
     }
-    if (!note_seen(set, seq) && !known) {
-        if (seq < set->retire_prior_to) { /* RFC 9000 19.15: arrives already retired */
-            if (!queue_retire(set, seq)) {
-                return QUIC_V_CONNECTION_ID_LIMIT;
-            }
-        } else {
-            quic_cid_peer_entry *slot = NULL;
-            uint8_t active = 0;
-            for (size_t i = 0; i < QUIC_CID_PEER_MAX; i++) {
-                active = (uint8_t)(active + (set->entries[i].used ? 1 : 0));
-                if (!set->entries[i].used && slot == NULL) {
-                    slot = &set->entries[i];
-                }
-            }
-            if (active >= set->active_max || slot == NULL) {
-                return QUIC_V_CONNECTION_ID_LIMIT; /* RFC 9000 5.1.1 */
-            }
-            *slot = (quic_cid_peer_entry){.seq = seq, .cid = *cid, .used = true, .has_token = true};
-            memcpy(slot->reset_token, token, QUIC_RESET_TOKEN_LEN);
-            out->added = true;
-            memcpy(out->added_token, token, QUIC_RESET_TOKEN_LEN);
-        }
-    }
-    return out->current_changed ? replace_current(set) : QUIC_OK;
+    return rc == QUIC_OK && out->current_changed ? replace_current(set) : rc;
 }
 
 quic_cid_peer_entry *quic_cid_peer_find(quic_cid_peer *set, uint64_t seq)
