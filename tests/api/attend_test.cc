@@ -12,39 +12,24 @@
 
 #include "tests/api/fixture.h"
 #include "tests/api/support.h"
+#include "tests/api/visitor.h"
 
 namespace
 {
 
 using quring_test::Addr;
 using quring_test::Bytes;
-using quring_test::EndToEnd;
 using quring_test::kBackends;
 using quring_test::kPatience;
 using quring_test::Pattern;
 using quring_test::Peer;
 using quring_test::Runtime;
 using quring_test::SettingName;
+using quring_test::Visitor;
 
-void Call(void *ctx)
-{
-    (*static_cast<std::function<void()> *>(ctx))();
-}
-
-bool Ask(void *ctx)
-{
-    return (*static_cast<std::function<bool()> *>(ctx))();
-}
-
-class Attend : public EndToEnd
+class Attend : public Visitor
 {
   protected:
-    Attend()
-    {
-        server_config_.visits = true;
-        client_config_.visits = true;
-    }
-
     /* Waits for a fact, whoever brings it about. */
     static bool Until(const Runtime &runtime, std::function<bool()> fact)
     {
@@ -59,25 +44,15 @@ class Attend : public EndToEnd
         return false;
     }
 
-    static uint64_t Visits(const Runtime &runtime)
-    {
-        quring_stats stats = {};
-        EXPECT_EQ(quring_stats_get(runtime.rt(), -1, &stats), QURING_OK);
-        return stats.visits;
-    }
-
     /* A stream that comes back: asked by a visit or a post, awaited by attendance. */
     void Exchange(quring_conn conn, const Bytes &data)
     {
         std::atomic<uint64_t> id{UINT64_MAX};
-        std::function<void()> send = [&] {
+        ASSERT_TRUE(Do(*client_rt_, [&] {
             uint64_t sent = UINT64_MAX;
             EXPECT_EQ(client_.Send(&sent, conn, data), QURING_OK);
             id = sent;
-        };
-        if (quring_visit(client_rt_->rt(), 0, Call, &send) != QURING_OK) {
-            ASSERT_TRUE(OnClient(send));
-        }
+        }));
         ASSERT_TRUE(Until(*client_rt_, [&] { return client_.Facts(conn, id).in_fin; }));
         EXPECT_TRUE(client_.Facts(conn, id).in == data);
     }

@@ -12,33 +12,23 @@
 
 #include "tests/api/fixture.h"
 #include "tests/api/support.h"
+#include "tests/api/visitor.h"
 
 namespace
 {
 
 using quring_test::Bytes;
-using quring_test::EndToEnd;
 using quring_test::kBackends;
 using quring_test::kPatience;
 using quring_test::Pattern;
 using quring_test::Peer;
 using quring_test::Runtime;
 using quring_test::SettingName;
+using quring_test::Visitor;
 
-void Call(void *ctx)
-{
-    (*static_cast<std::function<void()> *>(ctx))();
-}
-
-class Visit : public EndToEnd
+class Visit : public Visitor
 {
   protected:
-    Visit()
-    {
-        server_config_.visits = true;
-        client_config_.visits = true;
-    }
-
     /* Visits worker 0 as soon as it sleeps. */
     static bool In(const Runtime &runtime, std::function<void()> fn)
     {
@@ -51,13 +41,6 @@ class Visit : public EndToEnd
             }
         }
         return status == QURING_OK;
-    }
-
-    static uint64_t Visits(const Runtime &runtime)
-    {
-        quring_stats stats = {};
-        EXPECT_EQ(quring_stats_get(runtime.rt(), -1, &stats), QURING_OK);
-        return stats.visits;
     }
 };
 
@@ -110,12 +93,8 @@ TEST_P(Visit, ThreadsVisitOrPost)
             for (uint32_t i = 0; i < kStreams; i++) {
                 const Bytes data = Pattern(100 + i, t * kStreams + i);
                 uint64_t id = 0;
-                std::function<void()> send = [&] {
-                    EXPECT_EQ(client_.Send(&id, conn, data), QURING_OK);
-                };
-                if (quring_visit(client_rt_->rt(), 0, Call, &send) != QURING_OK) {
-                    EXPECT_TRUE(client_rt_->On(0, send));
-                }
+                EXPECT_TRUE(
+                    Do(*client_rt_, [&] { EXPECT_EQ(client_.Send(&id, conn, data), QURING_OK); }));
                 EXPECT_TRUE(client_.Wait([&] { return client_.At(conn, id).in_fin; }));
                 EXPECT_TRUE(client_.Facts(conn, id).in == data);
             }
