@@ -11,18 +11,16 @@ import json
 import os
 import re
 import shlex
-import signal
 import socket
-import subprocess
 import sys
 import tempfile
+
+from harness import Server, make_certificate, quicperf
 
 COLUMNS = ["feature", "spec", "tests", "server", "client", "shows"]
 CODE = re.compile(r"`([^`]*)`")
 CONDITION = re.compile(r"([\w.]+)(>=|<=|=|>|<)(.+)")
 LABEL = re.compile(r"//([\w/]+):(\w+)")
-LIMIT_S = 60
-
 
 def rows(path):
     """The table's rows as dictionaries; the header must be COLUMNS."""
@@ -89,53 +87,27 @@ def free_port():
 
 
 class Runner:
-    def __init__(self, quicperf, scratch):
-        self.quicperf = quicperf
-        self.names = {"cert": os.path.join(scratch, "cert.pem"),
-                      "key": os.path.join(scratch, "key.pem")}
-        self.made = False
+    def __init__(self, scratch):
+        self.scratch = scratch
+        self.names = {}
 
-    def make_certificate(self):
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
-                        "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=localhost",
-                        "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1,IP:::1", "-days", "2",
-                        "-keyout", self.names["key"], "-out", self.names["cert"]],
-                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
-        self.made = True
-
-    def words(self, cell, names):
-        text = " ".join(CODE.findall(cell))
-        if ("{cert}" in text or "{key}" in text) and not self.made:
-            self.make_certificate()
-        for name, value in names.items():
-            text = text.replace("{%s}" % name, str(value))
+    def words(self, cell, port2):
+        text = " ".join(CODE.findall(cell)).replace("{port2}", str(port2))
+        if ("{cert}" in text or "{key}" in text) and not self.names:
+            self.names["{cert}"], self.names["{key}"] = make_certificate(self.scratch)
+        for name, value in self.names.items():
+            text = text.replace(name, value)
         return shlex.split(text)
 
     def run(self, row):
         """None if the row shows what it says, otherwise why not."""
-        names = dict(self.names, port2=free_port())
-        server = subprocess.Popen([self.quicperf, "server", "-p", "0",
-                                   *self.words(row["server"], names)],
-                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                  universal_newlines=True)
+        port2 = free_port()
         try:
-            line = server.stdout.readline()
-            port = re.search(r" port (\d+)", line)
-            if not port:
-                server.kill()
-                return "the server said %r, %r" % (line, server.communicate()[1])
-            client = subprocess.run([self.quicperf, "client", "127.0.0.1:" + port.group(1),
-                                     *self.words(row["client"], names), "-q", "--json", "-"],
-                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                    universal_newlines=True, timeout=LIMIT_S)
-        finally:
-            if server.poll() is None:
-                server.send_signal(signal.SIGINT)
-            try:
-                server.communicate(timeout=20)
-            except subprocess.TimeoutExpired:
-                server.kill()
-                server.communicate()
+            with Server(*self.words(row["server"], port2)) as server:
+                client = quicperf("client", "127.0.0.1:%d" % server.port,
+                                  *self.words(row["client"], port2), "-q", "--json", "-")
+        except AssertionError as why:
+            return str(why)
         if client.returncode != 0:
             return "the client ended with %d: %s" % (client.returncode, client.stderr.strip())
         document = json.loads(client.stdout)
@@ -147,14 +119,14 @@ class Runner:
 
 
 def main():
-    quicperf, table, workspace = (os.path.realpath(p) for p in sys.argv[1:4])
-    wanted = sys.argv[4:]
+    table, workspace = (os.path.realpath(path) for path in sys.argv[1:3])
+    wanted = sys.argv[3:]
     root = os.path.dirname(workspace)
     shown = 0
     by_test = 0
     failed = []
     with tempfile.TemporaryDirectory() as scratch:
-        runner = Runner(quicperf, scratch)
+        runner = Runner(scratch)
         for row in rows(table):
             name = row["feature"]
             if wanted and name not in wanted:

@@ -26,11 +26,14 @@ def quicperf(*args, **kwargs):
                           universal_newlines=True, timeout=LIMIT_S, **kwargs)
 
 
-def make_certificate(cert, key, name):
+def make_certificate(folder, name="localhost"):
+    """One of `name` for localhost that vouches for itself: the paths of certificate and key."""
+    cert, key = os.path.join(folder, name + ".pem"), os.path.join(folder, name + ".key")
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
                     "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=" + name, "-addext",
-                    "subjectAltName=DNS:localhost,IP:127.0.0.1", "-days", "2", "-keyout", key,
+                    "subjectAltName=DNS:localhost,IP:127.0.0.1,IP:::1", "-days", "2", "-keyout", key,
                     "-out", cert], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+    return cert, key
 
 
 class Server:

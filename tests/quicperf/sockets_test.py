@@ -153,9 +153,8 @@ class Runs(unittest.TestCase):
 
     def test_certificates(self):
         with tempfile.TemporaryDirectory() as folder:
-            cert, key, other = (os.path.join(folder, name) for name in ("cert", "key", "other"))
-            make_certificate(cert, key, "localhost")
-            make_certificate(other, os.path.join(folder, "other.key"), "localhost")
+            cert, key = make_certificate(folder)
+            other, _ = make_certificate(folder, "other")
             with Server("--cert", cert, "--key", key, *SOCKETS) as server:
                 target = "localhost:%d" % server.port
                 run = quicperf("client", target, "-n", "1K", "--ca", cert, *SOCKETS)
