@@ -18,6 +18,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/compat/rights.h"
+
 namespace compat
 {
 namespace
@@ -200,7 +202,11 @@ void keep_rights(FuzzWorld &w, Random &r, msghdr *msg)
 void travel(FuzzWorld &w, Random &r)
 {
     int fd = w.any(r);
-    char c = 'r';
+    if (r.one_in(2) && fd >= 0) {
+        (void)send_fd(w.rights[0], fd, MSG_DONTWAIT | MSG_NOSIGNAL);
+        return;
+    }
+    char c;
     iovec iov = {&c, 1};
     alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
     msghdr msg{};
@@ -208,15 +214,6 @@ void travel(FuzzWorld &w, Random &r)
     msg.msg_iovlen = 1;
     msg.msg_control = control;
     msg.msg_controllen = sizeof(control);
-    if (r.one_in(2) && fd >= 0) {
-        cmsghdr *head = CMSG_FIRSTHDR(&msg);
-        head->cmsg_level = SOL_SOCKET;
-        head->cmsg_type = SCM_RIGHTS;
-        head->cmsg_len = CMSG_LEN(sizeof(fd));
-        memcpy(CMSG_DATA(head), &fd, sizeof(fd));
-        (void)sendmsg(w.rights[0], &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
-        return;
-    }
     if (recvmsg(w.rights[1], &msg, MSG_DONTWAIT) > 0) {
         keep_rights(w, r, &msg);
     }

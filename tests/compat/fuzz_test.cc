@@ -25,6 +25,7 @@
 #include "tests/compat/fuzz_alloc.h"
 #include "tests/compat/fuzz_calls.h"
 #include "tests/compat/fuzz_watch.h"
+#include "tests/compat/rights.h"
 
 using namespace compat;
 
@@ -204,41 +205,6 @@ void prepare()
     signal(SIGPIPE, SIG_IGN);
     (void)cert_file();
     fuzz_watch();
-}
-
-bool send_fd(int over, int fd)
-{
-    char c = 'f';
-    iovec iov = {&c, 1};
-    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(fd))] = {};
-    msghdr msg{};
-    msg.msg_iov = &iov;
-    msg.msg_iovlen = 1;
-    msg.msg_control = control;
-    msg.msg_controllen = sizeof(control);
-    cmsghdr *head = CMSG_FIRSTHDR(&msg);
-    head->cmsg_level = SOL_SOCKET;
-    head->cmsg_type = SCM_RIGHTS;
-    head->cmsg_len = CMSG_LEN(sizeof(fd));
-    memcpy(CMSG_DATA(head), &fd, sizeof(fd));
-    return sendmsg(over, &msg, 0) == 1;
-}
-
-int receive_fd(int over)
-{
-    char c;
-    int fd = -1;
-    iovec iov = {&c, 1};
-    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(fd))] = {};
-    msghdr msg{};
-    msg.msg_iov = &iov;
-    msg.msg_iovlen = 1;
-    msg.msg_control = control;
-    msg.msg_controllen = sizeof(control);
-    if (recvmsg(over, &msg, 0) == 1 && CMSG_FIRSTHDR(&msg) != nullptr) {
-        memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(fd));
-    }
-    return fd;
 }
 
 double cpu_seconds()

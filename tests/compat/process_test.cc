@@ -20,6 +20,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/compat/fixture.h"
+#include "tests/compat/rights.h"
 
 extern char **environ;
 
@@ -67,48 +68,6 @@ std::set<int> open_fds()
     }
     closedir(dir);
     return fds;
-}
-
-void send_fd(int over, int fd)
-{
-    char byte = 'f';
-    iovec iov = {&byte, 1};
-    union {
-        cmsghdr align;
-        char bytes[CMSG_SPACE(sizeof(int))];
-    } control{};
-    msghdr msg{};
-    msg.msg_iov = &iov;
-    msg.msg_iovlen = 1;
-    msg.msg_control = control.bytes;
-    msg.msg_controllen = sizeof(control.bytes);
-    cmsghdr *c = CMSG_FIRSTHDR(&msg);
-    c->cmsg_level = SOL_SOCKET;
-    c->cmsg_type = SCM_RIGHTS;
-    c->cmsg_len = CMSG_LEN(sizeof(int));
-    memcpy(CMSG_DATA(c), &fd, sizeof(fd));
-    ASSERT_EQ(1, sendmsg(over, &msg, 0));
-}
-
-int receive_fd(int over)
-{
-    char byte = 0;
-    iovec iov = {&byte, 1};
-    union {
-        cmsghdr align;
-        char bytes[CMSG_SPACE(sizeof(int))];
-    } control{};
-    msghdr msg{};
-    msg.msg_iov = &iov;
-    msg.msg_iovlen = 1;
-    msg.msg_control = control.bytes;
-    msg.msg_controllen = sizeof(control.bytes);
-    if (recvmsg(over, &msg, 0) != 1) {
-        return -1;
-    }
-    int fd = -1;
-    memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(fd));
-    return fd;
 }
 
 /* Where no interposed call sees it. */
@@ -298,7 +257,7 @@ TEST(Process, C216_WithinTheProcess)
     Pair pair = make_pair();
     int unix_pair[2];
     ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, unix_pair));
-    send_fd(unix_pair[0], pair.server);
+    ASSERT_TRUE(send_fd(unix_pair[0], pair.server));
     Fd copy(receive_fd(unix_pair[1]));
     ASSERT_GE(copy.get(), 0);
     ASSERT_EQ(2, send(pair.client, "by", 2, MSG_SYN));
@@ -308,14 +267,14 @@ TEST(Process, C216_WithinTheProcess)
     ASSERT_EQ(2, send(copy, "go", 2, MSG_SYN));
     EXPECT_EQ("go", read_bytes(pair.client, 2));
     /* The only one, on its way. */
-    send_fd(unix_pair[0], copy);
+    ASSERT_TRUE(send_fd(unix_pair[0], copy));
     copy.reset();
     EXPECT_TRUE(hears_nothing(pair));
     copy.reset(receive_fd(unix_pair[1]));
     ASSERT_EQ(2, send(copy, "on", 2, 0));
     EXPECT_EQ("on", read_bytes(pair.client, 2));
     /* And lost there. */
-    send_fd(unix_pair[0], copy);
+    ASSERT_TRUE(send_fd(unix_pair[0], copy));
     copy.reset();
     close(unix_pair[0]);
     close(unix_pair[1]);
@@ -338,7 +297,7 @@ TEST(Process, C216_ToAnotherProcess)
                      : 1;
         _exit(rc);
     }
-    send_fd(unix_pair[0], pair.server);
+    ASSERT_TRUE(send_fd(unix_pair[0], pair.server));
     int status = -1;
     waitpid(child, &status, 0);
     EXPECT_EQ(0, status);

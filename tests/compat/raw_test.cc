@@ -72,8 +72,6 @@ TEST(Raw, C192_LevelsAndSecretsThatAreWrong)
     EXPECT_EQ(-1, send_crypto(fresh, QUIC_CRYPTO_INITIAL, "x"));
 }
 
-/* A chain of 20 kB comes in several packets, within what an address that is not validated may be sent
- * (RFC 9000 8.1), and is read in pieces of any size. */
 /* What the server sends in Handshake packets arrives last one first, and twice. */
 TEST(Raw, C193_OverAWireThatDoublesAndSwaps)
 {
@@ -132,6 +130,8 @@ TEST(Raw, C193_OverAWireThatDoublesAndSwaps)
     EXPECT_TRUE(alive(pair));
 }
 
+/* A chain of 20 kB comes in several packets, within what an address that is not validated may be sent
+ * (RFC 9000 8.1), and is read in pieces of any size. */
 TEST(Raw, C194_ALongFlight)
 {
     RawPair pair;
