@@ -7,8 +7,7 @@
 #include "compat/core/opts.h"
 
 #define QS_CLOSE_PATIENCE_NS QS_NS_PER_S /* without an acknowledgement, after close */
-#define QS_CRYPTO_ERROR      0x100u
-#define QS_ERROR_INTERNAL    0x01u /* by the number of RFC 9000 20.1 */
+#define QS_ERROR_RESET       0x100u      /* what a program is told of a stateless reset */
 
 /* ---- facts --------------------------------------------------------------------------------------- */
 
@@ -69,7 +68,25 @@ static void qs_on_more_streams(qs_sock *s)
     qs_wake(s, QS_WAIT_TX);
 }
 
-/* draft section 5.1.3 and 6.1.2: what ended it, for the event and the option */
+/* draft section 6.1.2: errcode, frame type and phrase of CONNECTION_CLOSE, as the socket's layout has them. */
+static void qs_push_close_event(qs_sock *s, const quring_close_info *info)
+{
+    uint8_t payload[QS_CLOSE_KERNEL_SIZE];
+    memset(payload, 0, sizeof(payload));
+    uint32_t errcode = info->kind == QURING_CLOSE_IDLE_TIMEOUT      ? 0
+                       : info->kind == QURING_CLOSE_STATELESS_RESET ? QS_ERROR_RESET
+                                                                    : (uint32_t)info->code;
+    bool is_kernel = s->protocol == QS_PROTO_KERNEL;
+    size_t head = is_kernel ? QS_CLOSE_KERNEL_HEAD : QS_CLOSE_DRAFT_HEAD;
+    size_t len = strnlen(info->reason, sizeof(payload) - head - 1);
+    memcpy(payload, &errcode, 4);
+    payload[4] = (uint8_t)info->frame_type;
+    memcpy(payload + head, info->reason, len);
+    qs_rx_push_event(s, QS_EVENT_CONNECTION_CLOSE, payload,
+                     is_kernel ? QS_CLOSE_KERNEL_SIZE : (uint32_t)(QS_CLOSE_DRAFT_SIZE + len + 1));
+}
+
+/* draft section 5.1.3: what ended it, for the event and the option */
 static void qs_on_closed(qs_sock *s, const quring_close_info *info)
 {
     uint32_t version = s->settings.version;
@@ -86,21 +103,7 @@ static void qs_on_closed(qs_sock *s, const quring_close_info *info)
     s->closed_by_peer =
         info->kind == QURING_CLOSE_PEER_APP || info->kind == QURING_CLOSE_PEER_TRANSPORT;
     if (info->kind != QURING_CLOSE_LOCAL_APP) {
-        uint8_t payload[QS_CLOSE_KERNEL_SIZE];
-        memset(payload, 0, sizeof(payload));
-        uint32_t errcode = info->kind == QURING_CLOSE_IDLE_TIMEOUT      ? 0
-                           : info->kind == QURING_CLOSE_STATELESS_RESET ? 0x100
-                                                                        : (uint32_t)info->code;
-        size_t head = s->protocol == QS_PROTO_KERNEL ? QS_CLOSE_KERNEL_HEAD : QS_CLOSE_DRAFT_HEAD;
-        size_t room = sizeof(payload) - head - 1;
-        size_t len = strnlen(info->reason, room);
-        memcpy(payload, &errcode, 4);
-        payload[4] = (uint8_t)info->frame_type;
-        memcpy(payload + head, info->reason, len);
-        qs_rx_push_event(s, QS_EVENT_CONNECTION_CLOSE, payload,
-                         s->protocol == QS_PROTO_KERNEL
-                             ? QS_CLOSE_KERNEL_SIZE
-                             : (uint32_t)(QS_CLOSE_DRAFT_SIZE + len + 1));
+        qs_push_close_event(s, info);
     }
     s->state = QS_CLOSED;
     qs_streams_free(s);
@@ -197,7 +200,7 @@ static void qs_on_stream_event(qs_sock *s, const quring_event *ev)
         pthread_mutex_lock(&s->lock);
         break;
     case QURING_EV_STREAM_WRITABLE:
-        qs_tx_push(s, st);
+        qs_tx_push(st);
         break;
     case QURING_EV_STREAM_RELEASED:
         qs_tx_released(s, st, ev->offset);
@@ -263,25 +266,19 @@ static void qs_on_crypto(qs_sock *s, const quring_event *ev)
     qs_wake(s, QS_WAIT_RX);
 }
 
-void qs_on_event(const quring_event *ev)
+static void qs_on_token(qs_sock *s, const quring_event *ev)
 {
-    const uintptr_t number = (uintptr_t)ev->conn_ctx;
-    qs_attend_note(ev->conn_ctx);
-    if ((number & 1) != 0) { /* no socket has it (yet): no address is odd */
-        if (ev->type == QURING_EV_HANDSHAKE_PENDING) {
-            qs_port_on_pending(number, ev->conn);
-        }
-        return;
+    if (ev->data.len <= QS_TOKEN_LEN_MAX &&
+        qs_blob_set(&s->token_blob, ev->data.data, ev->data.len) == 0) {
+        s->token_came = true;
+        qs_rx_push_event(s, QS_EVENT_NEW_TOKEN, ev->data.data, (uint32_t)ev->data.len);
+        qs_ready_arrival(s);
+        qs_wake(s, QS_WAIT_ALL);
     }
-    qs_sock *s = (qs_sock *)ev->conn_ctx;
-    if (s == NULL) {
-        return;
-    }
-    if (ev->stream.handle != 0) {
-        qs_on_stream_event(s, ev);
-        return;
-    }
-    bool over = false;
+}
+
+static void qs_on_conn_event(qs_sock *s, const quring_event *ev)
+{
     pthread_mutex_lock(&s->lock);
     switch (ev->type) {
     case QURING_EV_HANDSHAKE_DATA:
@@ -297,13 +294,7 @@ void qs_on_event(const quring_event *ev)
         }
         break;
     case QURING_EV_TOKEN:
-        if (ev->data.len <= QS_TOKEN_LEN_MAX &&
-            qs_blob_set(&s->token_blob, ev->data.data, ev->data.len) == 0) {
-            s->token_came = true;
-            qs_rx_push_event(s, QS_EVENT_NEW_TOKEN, ev->data.data, (uint32_t)ev->data.len);
-            qs_ready_arrival(s);
-            qs_wake(s, QS_WAIT_ALL);
-        }
+        qs_on_token(s, ev);
         break;
     case QURING_EV_STREAM_LIMIT:
         qs_on_more_streams(s);
@@ -325,17 +316,37 @@ void qs_on_event(const quring_event *ev)
         break;
     case QURING_EV_CLOSED:
         qs_on_closed(s, ev->close);
-        over = true;
         break;
     default:
         break;
     }
     bool asked = s->asked != 0;
     qs_unlock(s);
-    if (over) {
+    if (ev->type == QURING_EV_CLOSED) {
         qs_unref(s); /* the connection's */
     } else if (asked) {
         qs_work(s);
+    }
+}
+
+void qs_on_event(const quring_event *ev)
+{
+    const uintptr_t number = (uintptr_t)ev->conn_ctx;
+    qs_attend_note(ev->conn_ctx);
+    if ((number & 1) != 0) { /* no socket has it (yet): no address is odd */
+        if (ev->type == QURING_EV_HANDSHAKE_PENDING) {
+            qs_port_on_pending(number, ev->conn);
+        }
+        return;
+    }
+    qs_sock *s = (qs_sock *)ev->conn_ctx;
+    if (s == NULL) {
+        return;
+    }
+    if (ev->stream.handle != 0) {
+        qs_on_stream_event(s, ev);
+    } else {
+        qs_on_conn_event(s, ev);
     }
 }
 
@@ -384,7 +395,7 @@ static void qs_work_streams(qs_sock *s)
         if (st->stop_asked) {
             (void)quring_stream_stop_sending(st->handle, st->stop_code);
         }
-        qs_tx_push(s, st);
+        qs_tx_push(st);
     }
 }
 
@@ -419,14 +430,14 @@ static void qs_work_blocked(qs_sock *s)
 /* RFC 9001 4.8: the TLS library of a handshake from outside has an alert. */
 static bool qs_close_is_alert(const qs_sock *s)
 {
-    return s->state == QS_CONNECTING && s->close_errcode >= QS_CRYPTO_ERROR &&
-           s->close_errcode <= QS_CRYPTO_ERROR + UINT8_MAX;
+    return s->state == QS_CONNECTING && s->close_errcode >= QS_ERROR_CRYPTO &&
+           s->close_errcode < QS_ERROR_CRYPTO_END;
 }
 
 static void qs_close_now(qs_sock *s)
 {
     if (qs_close_is_alert(s)) {
-        (void)quring_handshake_fail(s->conn, (uint8_t)(s->close_errcode - QS_CRYPTO_ERROR));
+        (void)quring_handshake_fail(s->conn, (uint8_t)(s->close_errcode - QS_ERROR_CRYPTO));
         return;
     }
     (void)quring_conn_close(s->conn, s->close_errcode,

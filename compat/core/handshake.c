@@ -140,7 +140,7 @@ static int qs_hs_errno(qs_sock *s)
     pthread_mutex_lock(&s->lock);
     quring_close_info info = s->close_info;
     qs_unlock(s);
-    if (info.kind == QURING_CLOSE_PEER_TRANSPORT && info.code == 0x02) {
+    if (info.kind == QURING_CLOSE_PEER_TRANSPORT && info.code == QS_ERROR_REFUSED) {
         return -ECONNREFUSED;
     }
     if (info.kind == QURING_CLOSE_LOCAL_TRANSPORT) {
@@ -149,8 +149,9 @@ static int qs_hs_errno(qs_sock *s)
     if (info.kind == QURING_CLOSE_HANDSHAKE_TIMEOUT || info.kind == QURING_CLOSE_IDLE_TIMEOUT) {
         return -ETIMEDOUT;
     }
-    if (info.kind == QURING_CLOSE_PEER_TRANSPORT && info.code >= 0x100 && info.code <= 0x1ff) {
-        return qs_alert_errno(info.code - 0x100);
+    if (info.kind == QURING_CLOSE_PEER_TRANSPORT && info.code >= QS_ERROR_CRYPTO &&
+        info.code < QS_ERROR_CRYPTO_END) {
+        return qs_alert_errno(info.code - QS_ERROR_CRYPTO);
     }
     if (info.kind == QURING_CLOSE_VERSION) {
         return -EPROTONOSUPPORT;
@@ -257,15 +258,33 @@ static void qs_tls_await_ticket(qs_tls_run *run)
     qs_unlock(s);
 }
 
-static int qs_tls_drive(qs_tls_run *run, const qs_handshake_args *args, quring_tls *tls)
+/* A client's ticket, a copy as another thread may set a new one; and with the peer's parameters known, 0-RTT. */
+static int qs_tls_take_ticket(qs_tls_run *run, qs_blob *ticket)
+{
+    qs_sock *s = run->s;
+    int rc = 0;
+    pthread_mutex_lock(&s->lock);
+    bool remembers = s->remote_known;
+    if (s->ticket.len > 0) {
+        rc = qs_blob_set(ticket, s->ticket.data, s->ticket.len);
+    }
+    qs_unlock(s);
+    run->early = rc == 0 && ticket->len > 0 && remembers && qs_hs_remember(s) == 0;
+    return rc;
+}
+
+static int qs_tls_begin(qs_tls_run *run, const qs_handshake_args *args, quring_tls *tls)
 {
     uint8_t params[QS_PARAMS_MAX];
     size_t params_len = 0;
-    uint8_t alert = 0;
-    quring_error err;
     qs_sock *s = run->s;
     int os_errno = 0;
+    quring_error err;
+    qs_blob ticket = {NULL, 0};
     int rc = qs_hs_get_params(s, params, &params_len, sizeof(params));
+    if (rc == 0 && !args->is_server) {
+        rc = qs_tls_take_ticket(run, &ticket);
+    }
     if (rc != 0) {
         return rc;
     }
@@ -281,21 +300,8 @@ static int qs_tls_drive(qs_tls_run *run, const qs_handshake_args *args, quring_t
     options.sink.on_secret = qs_sink_secret;
     options.sink.on_crypto = qs_sink_crypto;
     options.sink.on_session = qs_sink_session;
-    qs_blob ticket = {NULL, 0};
-    pthread_mutex_lock(&s->lock);
-    bool remembers = s->remote_known;
-    if (!args->is_server && s->ticket.len > 0) { /* a copy: another thread may set a new one */
-        rc = qs_blob_set(&ticket, s->ticket.data, s->ticket.len);
-    }
-    qs_unlock(s);
-    if (rc != 0) {
-        return rc;
-    }
-    if (ticket.len > 0) {
-        options.session.data = ticket.data;
-        options.session.len = ticket.len;
-        run->early = remembers && qs_hs_remember(s) == 0;
-    }
+    options.session.data = ticket.data;
+    options.session.len = ticket.len;
     options.zero_rtt = args->is_server || run->early;
     quring_status status = quring_tls_session_create(&run->session, &options, &err);
     qs_blob_wipe(&ticket);
@@ -303,7 +309,19 @@ static int qs_tls_drive(qs_tls_run *run, const qs_handshake_args *args, quring_t
         qs_say(2, "handshake: %s", err.message);
         return status == QURING_E_NOMEM ? -ENOMEM : -EINVAL;
     }
-    status = quring_tls_session_start(run->session, &alert, &err);
+    return 0;
+}
+
+static int qs_tls_drive(qs_tls_run *run, const qs_handshake_args *args, quring_tls *tls)
+{
+    uint8_t alert = 0;
+    quring_error err;
+    qs_sock *s = run->s;
+    int rc = qs_tls_begin(run, args, tls);
+    if (rc != 0) {
+        return rc;
+    }
+    quring_status status = quring_tls_session_start(run->session, &alert, &err);
     rc = qs_tls_result(run, status, alert, &err);
     while (rc == 0 && !quring_tls_session_is_complete(run->session)) {
         rc = qs_tls_step(run);

@@ -15,9 +15,58 @@ extern "C" {
 
 #define QS_BUF_MAX (256u << 20) /* SO_RCVBUF and SO_SNDBUF */
 
+/* Bounds that both layouts have (RFC 9000 18.2; draft section 6.1.3). */
+#define QS_ACK_DELAY_END_US 16384000u
+#define QS_ACK_EXPONENT_MAX 20u
+#define QS_PAYLOAD_MIN      1200u
+#define QS_PAYLOAD_MAX      65527u
+#define QS_CONTROL_MAX      2u
+#define QS_CERTIFICATE_MAX  3u
+
+/* X(ours, theirs): the members of qs_params, and what both layouts call them. */
+#define QS_PARAM_MEMBERS(X)                                                                        \
+    X(disable_active_migration, disable_active_migration)                                          \
+    X(grease_quic_bit, grease_quic_bit)                                                            \
+    X(stateless_reset, stateless_reset)                                                            \
+    X(disable_1rtt_encryption, disable_1rtt_encryption)                                            \
+    X(disable_compatible_version, disable_compatible_version)                                      \
+    X(max_udp_payload_size, max_udp_payload_size)                                                  \
+    X(ack_delay_exponent, ack_delay_exponent)                                                      \
+    X(max_ack_delay_us, max_ack_delay)                                                             \
+    X(active_connection_id_limit, active_connection_id_limit)                                      \
+    X(max_idle_timeout_us, max_idle_timeout)                                                       \
+    X(max_datagram_frame_size, max_datagram_frame_size)                                            \
+    X(max_data, max_data)                                                                          \
+    X(max_stream_data_bidi_local, max_stream_data_bidi_local)                                      \
+    X(max_stream_data_bidi_remote, max_stream_data_bidi_remote)                                    \
+    X(max_stream_data_uni, max_stream_data_uni)                                                    \
+    X(max_streams_bidi, max_streams_bidi)                                                          \
+    X(max_streams_uni, max_streams_uni)
+
+/* X(member): of qs_settings, by the same name in both layouts. */
+#define QS_SETTING_MEMBERS(X)                                                                      \
+    X(payload_cipher_type)                                                                         \
+    X(version)                                                                                     \
+    X(validate_peer_address)                                                                       \
+    X(receive_session_ticket)                                                                      \
+    X(certificate_request)
+
+/* In what a program sets, a member that is 0 leaves things as they are; what it gets is at most what the member
+ * can hold. */
+#define QS_TAKE(member, value) ((void)((value) != 0 ? (member) = (value) : 0))
+#define QS_GIVE(member, value)                                                                     \
+    ((member) = (__typeof__(member))qs_at_most((value), (__typeof__(member))-1))
+
+static inline uint64_t qs_at_most(uint64_t value, uint64_t max)
+{
+    return value < max ? value : max;
+}
+
 /* params.c: the draft's layout. */
 int qs_set_param_draft(qs_sock *s, const void *value, size_t len);
 int qs_get_param_draft(const qs_sock *s, void *value, socklen_t *len);
+/* Client: the peer's of an earlier connection were set, in either layout; for 0-RTT. */
+void qs_params_remember(qs_sock *s);
 /* The peer's parameters are known: the send buffer follows its window (draft section 8). */
 void qs_params_learned(qs_sock *s);
 

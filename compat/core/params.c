@@ -8,6 +8,7 @@
 #define QS_WINDOW_MIN       1024u
 #define QS_WINDOW_MAX       (1ull << 40)
 #define QS_IDLE_MAX_US      (86400ull * 1000000ull)
+#define QS_STREAMS_MAX      (1u << 16) /* of a type that the draft's layout lets a program set */
 
 static uint64_t qs_between(uint64_t value, uint64_t min, uint64_t max)
 {
@@ -40,7 +41,8 @@ void qs_limits_of(const qs_sock *s, quring_limits *out)
     /* How long a handshake may take is for its caller to say; the idle timeout is the other limit. */
     out->handshake_timeout_ns =
         out->idle_timeout_ns > QS_HANDSHAKE_MIN_NS ? out->idle_timeout_ns : QS_HANDSHAKE_MIN_NS;
-    out->udp_payload_max_bytes = (uint32_t)qs_between(p->max_udp_payload_size, 1200, 65527);
+    out->udp_payload_max_bytes =
+        (uint32_t)qs_between(p->max_udp_payload_size, QS_PAYLOAD_MIN, QS_PAYLOAD_MAX);
     out->conn_recv_window_bytes = qs_between(p->max_data, QS_WINDOW_MIN, QS_WINDOW_MAX);
     if (out->conn_recv_window_bytes > out->conn_recv_window_max_bytes) {
         out->conn_recv_window_max_bytes = out->conn_recv_window_bytes;
@@ -70,7 +72,8 @@ void qs_limits_of(const qs_sock *s, quring_limits *out)
     const qs_settings *c = &s->settings;
     static const uint32_t controls[] = {1 + QURING_CC_NEWRENO, 1 + QURING_CC_CUBIC,
                                         1 + QURING_CC_BBR};
-    out->congestion_control = controls[c->congestion_control < 3 ? c->congestion_control : 0];
+    out->congestion_control =
+        controls[c->congestion_control <= QS_CONTROL_MAX ? c->congestion_control : 0];
     out->initial_rtt_ns = qs_between(c->initial_smoothed_rtt_us, 100, 60000000) * 1000;
     out->keep_alive_ns = (uint64_t)c->keepalive_us * 1000;
     if (out->keep_alive_ns != 0 && out->keep_alive_ns < QS_NS_PER_MS) {
@@ -123,9 +126,42 @@ void qs_params_to(quring_transport_params *out, const qs_params *in)
 
 /* ---- transport parameters ------------------------------------------------------------------------------ */
 
-#define QS_TAKE(field, value) ((void)((value) != 0 ? (field) = (value) : 0))
+#define QS_TAKE_PARAM(ours, theirs) QS_TAKE(p->ours, w->theirs);
+#define QS_GIVE_PARAM(ours, theirs) QS_GIVE(w.theirs, p->ours);
+#define QS_TAKE_SETTING(member)     QS_TAKE(c->member, w->member);
+#define QS_GIVE_SETTING(member)     QS_GIVE(w.member, c->member);
 
-/* Members that are 0 leave things as they are. */
+static bool qs_draft_is_fine(const qs_wire_param_draft *w)
+{
+    return w->max_ack_delay < QS_ACK_DELAY_END_US && w->ack_delay_exponent <= QS_ACK_EXPONENT_MAX &&
+           w->max_streams_bidi <= QS_STREAMS_MAX && w->max_streams_uni <= QS_STREAMS_MAX &&
+           (w->max_udp_payload_size == 0 || w->max_udp_payload_size >= QS_PAYLOAD_MIN) &&
+           w->congestion_control_alg <= QS_CONTROL_MAX &&
+           w->certificate_request <= QS_CERTIFICATE_MAX &&
+           (w->payload_cipher_type == 0 || qs_suite_of(w->payload_cipher_type) != 0);
+}
+
+static void qs_draft_take_params(qs_params *p, const qs_wire_param_draft *w)
+{
+    QS_PARAM_MEMBERS(QS_TAKE_PARAM)
+}
+
+static void qs_draft_take_settings(qs_settings *c, const qs_wire_param_draft *w)
+{
+    QS_SETTING_MEMBERS(QS_TAKE_SETTING)
+    QS_TAKE(c->initial_smoothed_rtt_us, w->initial_smoothed_rtt);
+    QS_TAKE(c->plpmtud_probe_us, w->plpmtud_probe_timeout);
+    QS_TAKE(c->congestion_control, w->congestion_control_alg);
+}
+
+/* The peer's of an earlier connection, for 0-RTT. */
+void qs_params_remember(qs_sock *s)
+{
+    s->remote_known = true;
+    s->streams_max[0] = s->remote_params.max_streams_bidi;
+    s->streams_max[1] = s->remote_params.max_streams_uni;
+}
+
 int qs_set_param_draft(qs_sock *s, const void *value, size_t len)
 {
     qs_wire_param_draft w;
@@ -133,55 +169,19 @@ int qs_set_param_draft(qs_sock *s, const void *value, size_t len)
         return -EINVAL;
     }
     memcpy(&w, value, sizeof(w));
-    bool remote = w.remote != 0;
-    if (s->state == QS_ESTABLISHED || s->state == QS_CLOSED) {
+    if (s->state == QS_ESTABLISHED || s->state == QS_CLOSED || !qs_draft_is_fine(&w)) {
         return -EINVAL;
     }
-    qs_params *p = remote ? &s->remote_params : &s->params;
-    if (w.max_ack_delay >= 16384000 || w.ack_delay_exponent > 20 || w.max_streams_bidi > 1u << 16 ||
-        w.max_streams_uni > 1u << 16 ||
-        (w.max_udp_payload_size != 0 && w.max_udp_payload_size < 1200)) {
-        return -EINVAL; /* RFC 9000 18.2 */
-    }
-    if (w.congestion_control_alg > 2 || w.certificate_request > 3 ||
-        (w.payload_cipher_type != 0 && qs_suite_of(w.payload_cipher_type) == 0)) {
-        return -EINVAL;
-    }
-    QS_TAKE(p->disable_active_migration, w.disable_active_migration);
-    QS_TAKE(p->grease_quic_bit, w.grease_quic_bit);
-    QS_TAKE(p->stateless_reset, w.stateless_reset);
-    QS_TAKE(p->disable_1rtt_encryption, w.disable_1rtt_encryption);
-    QS_TAKE(p->disable_compatible_version, w.disable_compatible_version);
-    QS_TAKE(p->max_udp_payload_size, w.max_udp_payload_size);
-    QS_TAKE(p->ack_delay_exponent, w.ack_delay_exponent);
-    QS_TAKE(p->max_ack_delay_us, w.max_ack_delay);
-    QS_TAKE(p->active_connection_id_limit, w.active_connection_id_limit);
-    QS_TAKE(p->max_idle_timeout_us, w.max_idle_timeout);
-    QS_TAKE(p->max_datagram_frame_size, w.max_datagram_frame_size);
-    QS_TAKE(p->max_data, w.max_data);
-    QS_TAKE(p->max_stream_data_bidi_local, w.max_stream_data_bidi_local);
-    QS_TAKE(p->max_stream_data_bidi_remote, w.max_stream_data_bidi_remote);
-    QS_TAKE(p->max_stream_data_uni, w.max_stream_data_uni);
-    QS_TAKE(p->max_streams_bidi, w.max_streams_bidi);
-    QS_TAKE(p->max_streams_uni, w.max_streams_uni);
-    if (remote) {
-        s->remote_known = true;
-        s->streams_max[0] = p->max_streams_bidi;
-        s->streams_max[1] = p->max_streams_uni;
+    if (w.remote != 0) {
+        qs_draft_take_params(&s->remote_params, &w);
+        qs_params_remember(s);
         return 0;
     }
+    qs_draft_take_params(&s->params, &w);
+    qs_draft_take_settings(&s->settings, &w);
     if (w.max_data != 0) { /* draft section 8 */
         s->rx.limit = w.max_data < QS_BUF_MAX / 2 ? 2 * w.max_data : QS_BUF_MAX;
     }
-    qs_settings *c = &s->settings;
-    QS_TAKE(c->initial_smoothed_rtt_us, w.initial_smoothed_rtt);
-    QS_TAKE(c->plpmtud_probe_us, w.plpmtud_probe_timeout);
-    QS_TAKE(c->validate_peer_address, w.validate_peer_address);
-    QS_TAKE(c->receive_session_ticket, w.receive_session_ticket);
-    QS_TAKE(c->certificate_request, w.certificate_request);
-    QS_TAKE(c->congestion_control, w.congestion_control_alg);
-    QS_TAKE(c->payload_cipher_type, w.payload_cipher_type);
-    QS_TAKE(c->version, w.version);
     return 0;
 }
 
@@ -197,31 +197,11 @@ int qs_get_param_draft(const qs_sock *s, void *value, socklen_t *len)
     const qs_settings *c = &s->settings;
     memset(&w, 0, sizeof(w));
     w.remote = remote;
-    w.disable_active_migration = p->disable_active_migration;
-    w.grease_quic_bit = p->grease_quic_bit;
-    w.stateless_reset = p->stateless_reset;
-    w.disable_1rtt_encryption = p->disable_1rtt_encryption;
-    w.disable_compatible_version = p->disable_compatible_version;
-    w.max_udp_payload_size = p->max_udp_payload_size;
-    w.ack_delay_exponent = p->ack_delay_exponent;
-    w.max_ack_delay = p->max_ack_delay_us;
-    w.active_connection_id_limit = p->active_connection_id_limit;
-    w.max_idle_timeout = p->max_idle_timeout_us;
-    w.max_datagram_frame_size = p->max_datagram_frame_size;
-    w.max_data = p->max_data;
-    w.max_stream_data_bidi_local = p->max_stream_data_bidi_local;
-    w.max_stream_data_bidi_remote = p->max_stream_data_bidi_remote;
-    w.max_stream_data_uni = p->max_stream_data_uni;
-    w.max_streams_bidi = p->max_streams_bidi;
-    w.max_streams_uni = p->max_streams_uni;
-    w.initial_smoothed_rtt = c->initial_smoothed_rtt_us;
-    w.plpmtud_probe_timeout = c->plpmtud_probe_us;
-    w.validate_peer_address = c->validate_peer_address;
-    w.receive_session_ticket = c->receive_session_ticket;
-    w.certificate_request = c->certificate_request;
-    w.congestion_control_alg = c->congestion_control;
-    w.payload_cipher_type = c->payload_cipher_type;
-    w.version = c->version;
+    QS_PARAM_MEMBERS(QS_GIVE_PARAM)
+    QS_SETTING_MEMBERS(QS_GIVE_SETTING)
+    QS_GIVE(w.initial_smoothed_rtt, c->initial_smoothed_rtt_us);
+    QS_GIVE(w.plpmtud_probe_timeout, c->plpmtud_probe_us);
+    QS_GIVE(w.congestion_control_alg, c->congestion_control);
     memcpy(value, &w, sizeof(w));
     *len = sizeof(w);
     return 0;

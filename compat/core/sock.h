@@ -38,8 +38,7 @@ extern "C" {
 #define QS_NS_PER_MS 1000000ull
 #define QS_NS_PER_S  1000000000ull
 
-#define QS_STREAMS_MAX    4096u /* of one type that a peer may have open */
-#define QS_EVENTS_MAX     256u  /* waiting in one queue; the oldest updates of streams give way */
+#define QS_EVENTS_MAX     256u /* waiting in one queue; the oldest updates of streams give way */
 #define QS_CHUNK_BYTES    (64u * 1024u)
 #define QS_TLS_HELD_MAX   (256u * 1024u) /* memory of TLS messages that wait, beside all else */
 #define QS_ALPN_LEN_MAX   128u
@@ -51,6 +50,14 @@ extern "C" {
 #define QS_STREAM_HASH    64u   /* buckets, a power of two */
 #define QS_VISIT_BYTES    4096u /* a message that the calling thread may send itself */
 #define QS_FD_LOW         512   /* our descriptors are above, out of the program's way */
+
+/* Codes of CONNECTION_CLOSE (RFC 9000 20.1): an alert of TLS is QS_ERROR_CRYPTO and its number. */
+enum {
+    QS_ERROR_INTERNAL = 0x01,
+    QS_ERROR_REFUSED = 0x02,
+    QS_ERROR_CRYPTO = 0x100,
+    QS_ERROR_CRYPTO_END = 0x200,
+};
 
 /* Flags of a message, one space for all (netinet/quic.h). */
 enum {
@@ -483,7 +490,7 @@ ssize_t qs_op_sendmsg(qs_sock *s, const struct msghdr *msg, int flags);
  * -EFAULT. */
 int qs_msg_total(const struct msghdr *msg, size_t *out);
 /* On the worker, lock held: lends what a stream has. */
-void qs_tx_push(qs_sock *s, qs_stream *st);
+void qs_tx_push(qs_stream *st);
 void qs_tx_released(qs_sock *s, qs_stream *st, uint64_t offset);
 void qs_tx_free(qs_sock *s, qs_stream *st);
 bool qs_tx_has_room(const qs_sock *s);

@@ -29,7 +29,7 @@ bool qs_tx_has_room(const qs_sock *s)
 
 /* ---- on the worker --------------------------------------------------------------------------------- */
 
-void qs_tx_push(qs_sock *s, qs_stream *st)
+void qs_tx_push(qs_stream *st)
 {
     if (st->handle.handle == 0 || st->fin_given || st->corked ||
         st->send_state >= QS_SEND_RESET_SENT) {
@@ -56,7 +56,6 @@ void qs_tx_push(qs_sock *s, qs_stream *st)
             st->fin_given = true;
         }
     }
-    (void)s;
 }
 
 void qs_tx_released(qs_sock *s, qs_stream *st, uint64_t offset)
