@@ -11,6 +11,7 @@
 
 #include "tools/quicperf/asked.h"
 #include "tools/quicperf/client_worker.h"
+#include "tools/quicperf/close_text.h"
 #include "tools/quicperf/impair_options.h"
 #include "tools/quicperf/setup.h"
 #include "tools/quicperf/units.h"
@@ -257,8 +258,7 @@ static int qp_client_open(qp_client *cl)
         cl->plan.remote = status == QURING_OK ? quring_impair_local(cl->proxy) : cl->server;
     }
     if (status != QURING_OK) {
-        return qp_client_error(cl,
-                               err.message[0] != '\0' ? err.message : quring_status_text(status));
+        return qp_client_error(cl, qp_error_text(&err, status));
     }
     cl->plan.options = o;
     cl->plan.server_name = qp_host_name(cl->host, sizeof(cl->host), o->target) ? cl->host : NULL;
@@ -409,21 +409,50 @@ static void qp_client_describe(qp_client *cl)
     }
 }
 
-static void qp_client_conclude(qp_client *cl, const qp_sample *sum)
+/* What the workers have counted. */
+static void qp_client_add_workers(const qp_client *cl)
 {
-    const qp_options *o = cl->run->options;
     qp_result *r = cl->result;
-    quring_stats stats;
+    for (uint32_t i = 0; i < cl->worker_count; i++) {
+        const qp_cworker *w = &cl->workers[i];
+        r->resumed_count += w->resumed;
+        r->client_cert_count += w->cert_shown;
+        r->zero_rtt_count += w->zero_rtt;
+        r->zero_rtt_bytes += w->zero_rtt_bytes;
+        r->retry_count += w->retried;
+        r->token_count += w->spared;
+        r->version_count += w->version_count;
+        r->unencrypted_count += w->unencrypted;
+        r->migrations += w->migrations;
+        r->preferred_count += w->preferred;
+        r->urgent_streams += w->urgent_streams;
+        r->unsent += w->load.unsent;
+        r->unanswered += w->load.unanswered;
+        qp_shares_merge(&r->shares, &w->shares);
+        if (w->move_refused != QURING_OK) {
+            r->move_refused = w->move_refused;
+        }
+    }
+}
+
+/* When it was over: a run that ended by itself ended with its last byte, any other with its last sample. */
+static uint64_t qp_client_end_ns(const qp_client *cl, const qp_sample *sum)
+{
     uint64_t end = 0;
     for (uint32_t i = 0; i < cl->worker_count; i++) {
         uint64_t done = atomic_load(&cl->workers[i].done_ns);
         end = done > end ? done : end;
     }
-    /* A run that ended by itself ended with its last byte, any other with its last sample. */
-    if (o->amount == 0 || end == 0 || !qp_all_done(cl) || end > sum->at_ns) {
-        end = sum->at_ns;
-    }
-    r->seconds = (double)(end - cl->t0_ns) / 1e9;
+    bool by_itself = cl->run->options->amount != 0 && end != 0 && qp_all_done(cl);
+    return by_itself && end <= sum->at_ns ? end : sum->at_ns;
+}
+
+static void qp_client_conclude(qp_client *cl, const qp_sample *sum)
+{
+    const qp_options *o = cl->run->options;
+    qp_result *r = cl->result;
+    quring_stats stats;
+    r->seconds = (double)(qp_client_end_ns(cl, sum) - cl->t0_ns) / 1e9;
     r->bytes = sum->bytes;
     r->requests = sum->requests;
     r->connections = sum->handshakes;
@@ -444,25 +473,7 @@ static void qp_client_conclude(qp_client *cl, const qp_sample *sum)
     if (quring_stats_get(cl->rt, -1, &stats) == QURING_OK) {
         qp_result_take_stats(r, &stats);
     }
-    for (uint32_t i = 0; i < cl->worker_count; i++) {
-        r->resumed_count += cl->workers[i].resumed;
-        r->client_cert_count += cl->workers[i].cert_shown;
-        r->zero_rtt_count += cl->workers[i].zero_rtt;
-        r->zero_rtt_bytes += cl->workers[i].zero_rtt_bytes;
-        r->retry_count += cl->workers[i].retried;
-        r->token_count += cl->workers[i].spared;
-        r->version_count += cl->workers[i].version_count;
-        r->unencrypted_count += cl->workers[i].unencrypted;
-        r->migrations += cl->workers[i].migrations;
-        r->preferred_count += cl->workers[i].preferred;
-        r->urgent_streams += cl->workers[i].urgent_streams;
-        r->unsent += cl->workers[i].load.unsent;
-        r->unanswered += cl->workers[i].load.unanswered;
-        qp_shares_merge(&r->shares, &cl->workers[i].shares);
-        if (cl->workers[i].move_refused != QURING_OK) {
-            r->move_refused = cl->workers[i].move_refused;
-        }
-    }
+    qp_client_add_workers(cl);
     if (cl->proxy != NULL) {
         r->proxied = true;
         quring_impair_get_counts(cl->proxy, &r->proxy);

@@ -37,29 +37,19 @@ static void qp_cconn_unlink_shaken(qp_cconn *c)
     }
 }
 
-void qp_cconn_begin(qp_cworker *w)
+static uint32_t qp_cconn_slots(const qp_options *o)
 {
+    uint32_t slots = o->mode == QP_MODE_CRR || o->mode == QP_MODE_DGRAM  ? 1
+                     : o->mode == QP_MODE_IDLE || o->mode == QP_MODE_HPS ? 0
+                                                                         : o->streams;
+    return slots + o->bulk;
+}
+
+/* Opens it; with a ticket and a token, where they are asked for and there are any. */
+static quring_status qp_cconn_connect(qp_cconn *c, quring_error *err)
+{
+    qp_cworker *w = c->worker;
     const qp_client_plan *plan = w->plan;
-    uint32_t mode = plan->options->mode;
-    uint32_t slots = mode == QP_MODE_CRR || mode == QP_MODE_DGRAM  ? 1
-                     : mode == QP_MODE_IDLE || mode == QP_MODE_HPS ? 0
-                                                                   : plan->options->streams;
-    slots += plan->options->bulk;
-    qp_cconn *c = calloc(1, sizeof(*c) + slots * sizeof(c->slots[0]));
-    if (c == NULL) {
-        qp_cworker_fail(w, "out of memory");
-        return;
-    }
-    c->worker = w;
-    c->warm = w->warming;
-    c->wants_ticket = plan->options->resume || plan->options->zero_rtt;
-    c->wants_token = plan->options->token;
-    c->slot_count = slots;
-    for (uint32_t i = 0; i < slots; i++) {
-        c->slots[i].conn = c;
-        c->slots[i].bulk = i + plan->options->bulk >= slots;
-    }
-    c->began_ns = quring_now_ns();
     quring_connect_options options;
     memset(&options, 0, sizeof(options));
     options.remote = plan->remote;
@@ -79,13 +69,35 @@ void qp_cconn_begin(qp_cworker *w)
         options.token = qp_tickets_take(&w->tokens);
         c->shows_token = options.token.len > 0;
     }
+    memset(err, 0, sizeof(*err));
+    return quring_connect(&c->conn, &options, err);
+}
+
+void qp_cconn_begin(qp_cworker *w)
+{
+    const qp_client_plan *plan = w->plan;
+    uint32_t slots = qp_cconn_slots(plan->options);
+    qp_cconn *c = calloc(1, sizeof(*c) + slots * sizeof(c->slots[0]));
+    if (c == NULL) {
+        qp_cworker_fail(w, "out of memory");
+        return;
+    }
+    c->worker = w;
+    c->warm = w->warming;
+    c->wants_ticket = plan->options->resume || plan->options->zero_rtt;
+    c->wants_token = plan->options->token;
+    c->slot_count = slots;
+    for (uint32_t i = 0; i < slots; i++) {
+        c->slots[i].conn = c;
+        c->slots[i].bulk = i + plan->options->bulk >= slots;
+    }
+    c->began_ns = quring_now_ns();
     quring_error err;
-    memset(&err, 0, sizeof(err));
-    quring_status status = quring_connect(&c->conn, &options, &err);
+    quring_status status = qp_cconn_connect(c, &err);
     if (status != QURING_OK) {
         char text[sizeof(err.message) + QP_SUBMIT_TEXT];
         (void)snprintf(text, sizeof(text), "cannot open a connection: %s",
-                       err.message[0] != '\0' ? err.message : quring_status_text(status));
+                       qp_error_text(&err, status));
         free(c);
         w->errors++;
         qp_cworker_fail(w, text);

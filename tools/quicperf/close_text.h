@@ -1,5 +1,4 @@
-/*
- * Why a connection failed, in a line.
+/* tools/quicperf/close_text.h: why something failed, in a line.
  */
 #ifndef TOOLS_QUICPERF_CLOSE_TEXT_H
 #define TOOLS_QUICPERF_CLOSE_TEXT_H
@@ -12,6 +11,9 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+/* qp_error_text gives what `err` says or, when it says nothing, what `status` means. */
+const char *qp_error_text(const quring_error *err, quring_status status);
 
 /* qp_close_text says in one line why a connection to `remote` failed; `timeout_ns` was the time the
  * handshake had. */

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tools/quicperf/close_text.h"
 #include "tools/quicperf/limit_options.h"
 #include "tools/quicperf/setup.h"
 
@@ -54,8 +55,7 @@ int qp_duo_serve(qp_duo *duo)
     qp_config_from(&config, &o);
     quring_status status = qp_server_open(&duo->server, &duo->port, &o, &config, -1, &err);
     if (status != QURING_OK) {
-        return qp_duo_fail(duo, "server",
-                           err.message[0] != '\0' ? err.message : quring_status_text(status));
+        return qp_duo_fail(duo, "server", qp_error_text(&err, status));
     }
     (void)snprintf(duo->target, sizeof(duo->target), "127.0.0.1:%u", duo->port);
     return QP_EXIT_OK;

@@ -32,10 +32,10 @@ static bool qp_check_sockets(qp_parser *p)
     return true;
 }
 
-/* What only the whole line shows to be wrong. */
-bool qp_options_check(qp_parser *p)
+/* What each command works on. */
+static bool qp_check_operands(qp_parser *p)
 {
-    qp_options *o = p->out;
+    const qp_options *o = p->out;
     if (o->command == QP_CMD_CLIENT && o->target == NULL) {
         return qp_wrong(p,
                         "client needs a host: quicperf client HOST:PORT [" QP_MODES "] [options]");
@@ -46,6 +46,16 @@ bool qp_options_check(qp_parser *p)
     if (o->command == QP_CMD_REPORT && o->operand_count == 0) {
         return qp_wrong(p, "report needs files that --json wrote: quicperf report FILE...");
     }
+    if (o->command == QP_CMD_CLIENT && o->port == 0) {
+        return qp_wrong(p, "-p 0 is not possible for client: allowed are 1..65535");
+    }
+    return true;
+}
+
+/* What goes where. */
+static bool qp_check_outputs(qp_parser *p)
+{
+    const qp_options *o = p->out;
     if (o->json != NULL && o->jsonl != NULL && strcmp(o->json, "-") == 0 &&
         strcmp(o->jsonl, "-") == 0) {
         return qp_wrong(p, "--json - and --jsonl - contradict each other: allowed is one of them");
@@ -54,15 +64,18 @@ bool qp_options_check(qp_parser *p)
         o->mode != QP_MODE_HPS && o->mode != QP_MODE_LATENCY) {
         return qp_wrong(p, "--hdr is for rr, crr, hps and latency, not %s", qp_mode_name(o->mode));
     }
+    return true;
+}
+
+/* Certificates, and who verifies them. */
+static bool qp_check_certificates(qp_parser *p)
+{
+    const qp_options *o = p->out;
     if (o->cert != NULL && o->key == NULL) {
         return qp_wrong(p, "--cert needs --key: allowed are both or neither");
     }
     if (o->key != NULL && o->cert == NULL) {
         return qp_wrong(p, "--key needs --cert: allowed are both or neither");
-    }
-    if (o->payload != 0 && o->mtu_probe != 0) {
-        return qp_wrong(p, "--payload and --mtu-probe contradict each other: allowed is one of "
-                           "them");
     }
     if (o->command == QP_CMD_SERVER && (o->ca != NULL) != (o->client_cert != 0)) {
         return qp_wrong(p, "--client-cert and --ca go together: allowed are both or neither");
@@ -70,21 +83,18 @@ bool qp_options_check(qp_parser *p)
     if (o->ca != NULL && o->insecure) {
         return qp_wrong(p, "--ca and --insecure contradict each other: allowed is one of them");
     }
+    return true;
+}
+
+/* What is measured, and for how long. */
+static bool qp_check_work(qp_parser *p)
+{
+    const qp_options *o = p->out;
     if (o->amount != 0 && o->duration_ns != 0) {
         return qp_wrong(p, "-n and -t contradict each other: allowed is one of them");
     }
-    if ((o->impair.asked & 1u << QP_IMPAIR_QUEUE) != 0 && o->impair.link.rate_bits_per_s == 0) {
-        return qp_wrong(p, "--queue waits for --rate: allowed are both or --rate alone");
-    }
     if ((o->mode == QP_MODE_LATENCY) != (o->request_rate != 0)) {
         return qp_wrong(p, "latency and -R go together: allowed are both or neither");
-    }
-    if (o->command == QP_CMD_LIMIT && o->pingpong &&
-        (o->request_bytes < 1 || o->request_bytes > 65507)) {
-        return qp_wrong(p, "--pingpong takes --req 1..65507");
-    }
-    if (o->sealed && (!o->pingpong || o->request_bytes < 8 || o->request_bytes > 65480)) {
-        return qp_wrong(p, "--sealed goes with --pingpong and --req 8..65480");
     }
     if (o->bulk != 0 && o->mode != QP_MODE_RR && o->mode != QP_MODE_LATENCY) {
         return qp_wrong(p, "--bulk is for rr and latency, not %s", qp_mode_name(o->mode));
@@ -96,16 +106,41 @@ bool qp_options_check(qp_parser *p)
         (o->mode == QP_MODE_IDLE || o->mode == QP_MODE_DGRAM || o->mode == QP_MODE_FAIR)) {
         return qp_wrong(p, "%s takes no -n: allowed is -t", qp_mode_name(o->mode));
     }
-    if (o->command == QP_CMD_CLIENT && o->port == 0) {
-        return qp_wrong(p, "-p 0 is not possible for client: allowed are 1..65535");
-    }
     if (o->command == QP_CMD_CLIENT && o->tcp &&
         (o->amount != 0 || o->streams != 1 || o->bulk != 0 || o->urgent_bytes != 0 ||
          (o->mode != QP_MODE_TPUT && o->mode != QP_MODE_RR))) {
         return qp_wrong(p, "--tcp takes tput or rr with -t, and one stream per connection");
     }
+    return true;
+}
+
+/* Datagrams, the network in between, CPUs. */
+static bool qp_check_line(qp_parser *p)
+{
+    const qp_options *o = p->out;
+    if (o->payload != 0 && o->mtu_probe != 0) {
+        return qp_wrong(p, "--payload and --mtu-probe contradict each other: allowed is one of "
+                           "them");
+    }
+    if ((o->impair.asked & 1u << QP_IMPAIR_QUEUE) != 0 && o->impair.link.rate_bits_per_s == 0) {
+        return qp_wrong(p, "--queue waits for --rate: allowed are both or --rate alone");
+    }
+    if (o->command == QP_CMD_LIMIT && o->pingpong &&
+        (o->request_bytes < 1 || o->request_bytes > 65507)) {
+        return qp_wrong(p, "--pingpong takes --req 1..65507");
+    }
+    if (o->sealed && (!o->pingpong || o->request_bytes < 8 || o->request_bytes > 65480)) {
+        return qp_wrong(p, "--sealed goes with --pingpong and --req 8..65480");
+    }
     if ((o->command & (QP_CMD_DEMO | QP_CMD_LIMIT | QP_CMD_COMPARE)) != 0 && o->cpu_count > 2) {
         return qp_wrong(p, "--cpu lists %zu CPUs: allowed are one or two", o->cpu_count);
     }
-    return qp_check_sockets(p);
+    return true;
+}
+
+/* What only the whole line shows to be wrong. */
+bool qp_options_check(qp_parser *p)
+{
+    return qp_check_operands(p) && qp_check_outputs(p) && qp_check_certificates(p) &&
+           qp_check_work(p) && qp_check_line(p) && qp_check_sockets(p);
 }

@@ -283,14 +283,14 @@ static void qp_report_sending(const qp_out *out, const qp_result *r)
     (void)fprintf(out->text, "%s", any ? " of the time, connections added up\n" : "");
 }
 
-void qp_report_final(qp_out *out, const qp_result *r)
+/* The line that stands for the run. */
+static void qp_report_done(const qp_out *out, const qp_result *r)
 {
     char rate[32];
     char cpu[64];
     char rtt[32];
     char cwnd[48];
     char work[96];
-    qp_out_end_live(out);
     if (r->requests > 0 && r->direction == NULL) {
         (void)snprintf(work, sizeof(work), "%s  %" PRIu64 " requests  %.0f req/s  %s", r->mode,
                        r->requests, r->seconds > 0 ? (double)r->requests / r->seconds : 0,
@@ -308,30 +308,30 @@ void qp_report_final(qp_out *out, const qp_result *r)
                   qp_format_time(rtt, sizeof(rtt), (double)r->rtt_ns),
                   qp_report_cwnd(cwnd, sizeof(cwnd), r, r->cwnd_bytes), r->connections,
                   r->handshakes_per_s, r->errors, r->interrupted ? "  (interrupted)" : "");
-    if (!out->quiet) {
-        qp_report_sending(out, r);
-    }
-    if (qp_result_is_client_bound(r)) {
-        (void)fprintf(
-            out->text,
-            "client-bound: its %u worker%s had no CPU time left; the server may be able to "
-            "do more\n",
-            r->workers, r->workers == 1 ? "" : "s");
-    }
+}
+
+static void qp_report_proxy(const qp_out *out, const quring_impair_counts *c)
+{
+    (void)fprintf(out->text,
+                  "proxy: %" PRIu64 " datagrams came, %" PRIu64 " dropped, %" PRIu64
+                  " corrupted, %" PRIu64 " duplicated, %" PRIu64 " reordered, %" PRIu64
+                  " rebinds\n",
+                  c->received[0] + c->received[1], quring_impair_dropped(c),
+                  c->corrupted[0] + c->corrupted[1], c->duplicated[0] + c->duplicated[1],
+                  c->reordered[0] + c->reordered[1], c->rebinds);
+}
+
+/* What connections did beside their work. */
+static void qp_report_features(const qp_out *out, const qp_result *r)
+{
+    char rate[32];
     if (r->resumed_count > 0) {
         (void)fprintf(out->text,
                       "resumed %" PRIu64 " connections, 0-RTT on %" PRIu64 " (%" PRIu64 " bytes)\n",
                       r->resumed_count, r->zero_rtt_count, r->zero_rtt_bytes);
     }
     if (r->proxied) {
-        const quring_impair_counts *c = &r->proxy;
-        (void)fprintf(out->text,
-                      "proxy: %" PRIu64 " datagrams came, %" PRIu64 " dropped, %" PRIu64
-                      " corrupted, %" PRIu64 " duplicated, %" PRIu64 " reordered, %" PRIu64
-                      " rebinds\n",
-                      c->received[0] + c->received[1], quring_impair_dropped(c),
-                      c->corrupted[0] + c->corrupted[1], c->duplicated[0] + c->duplicated[1],
-                      c->reordered[0] + c->reordered[1], c->rebinds);
+        qp_report_proxy(out, &r->proxy);
     }
     if (r->bulk_bytes > 0 && r->seconds > 0) {
         (void)fprintf(out->text, "bulk beside: %s\n",
@@ -347,6 +347,34 @@ void qp_report_final(qp_out *out, const qp_result *r)
                       " connections\n",
                       r->migrations, r->preferred_count);
     }
+}
+
+static void qp_report_shares(const qp_out *out, const qp_result *r)
+{
+    char least[32];
+    char most[32];
+    double bits = 8 / r->seconds;
+    (void)fprintf(out->text, "shares: least %s  most %s  Jain's index %.4f\n",
+                  qp_format_rate(least, sizeof(least), (double)r->shares.min * bits),
+                  qp_format_rate(most, sizeof(most), (double)r->shares.max * bits),
+                  qp_shares_jain(&r->shares));
+}
+
+void qp_report_final(qp_out *out, const qp_result *r)
+{
+    qp_out_end_live(out);
+    qp_report_done(out, r);
+    if (!out->quiet) {
+        qp_report_sending(out, r);
+    }
+    if (qp_result_is_client_bound(r)) {
+        (void)fprintf(
+            out->text,
+            "client-bound: its %u worker%s had no CPU time left; the server may be able to "
+            "do more\n",
+            r->workers, r->workers == 1 ? "" : "s");
+    }
+    qp_report_features(out, r);
     if (r->latency != NULL && r->latency->count > 0) {
         qp_report_latency(out, r->latency);
     }
@@ -357,13 +385,7 @@ void qp_report_final(qp_out *out, const qp_result *r)
                       r->unsent, r->unanswered);
     }
     if (r->shares.count > 0 && r->seconds > 0) {
-        char least[32];
-        char most[32];
-        double bits = 8 / r->seconds;
-        (void)fprintf(out->text, "shares: least %s  most %s  Jain's index %.4f\n",
-                      qp_format_rate(least, sizeof(least), (double)r->shares.min * bits),
-                      qp_format_rate(most, sizeof(most), (double)r->shares.max * bits),
-                      qp_shares_jain(&r->shares));
+        qp_report_shares(out, r);
     }
     (void)fflush(out->text);
 }

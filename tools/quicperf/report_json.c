@@ -24,7 +24,8 @@ static void qp_json_quotient(qp_json *json, const char *key, double of, double b
     }
 }
 
-void qp_report_summary_members(qp_json *json, const qp_result *r)
+/* What was moved, and at whose cost. */
+static void qp_json_totals(qp_json *json, const qp_result *r)
 {
     qp_json_double(json, "goodput_bps", qp_result_goodput(r));
     qp_json_u64(json, "bytes", r->bytes);
@@ -38,6 +39,11 @@ void qp_report_summary_members(qp_json *json, const qp_result *r)
     qp_json_u64(json, "errors", r->errors);
     qp_json_seconds(json, "cpu_local_s", r->cpu_local_s);
     qp_json_seconds(json, "cpu_remote_s", r->cpu_remote_s);
+}
+
+/* What connections agreed on, and did. */
+static void qp_json_features(qp_json *json, const qp_result *r)
+{
     if (r->version != 0) {
         qp_json_u64(json, "version", r->version);
     } else {
@@ -63,6 +69,11 @@ void qp_report_summary_members(qp_json *json, const qp_result *r)
     qp_json_u64(json, "datagrams_lost", r->datagrams_lost);
     qp_json_u64(json, "migrations", r->migrations);
     qp_json_u64(json, "preferred_connections", r->preferred_count);
+}
+
+/* What some kinds of runs have beside. */
+static void qp_json_kinds(qp_json *json, const qp_result *r)
+{
     qp_json_u64(json, "bulk_bytes", r->bulk_bytes);
     qp_json_u64(json, "urgent_streams", r->urgent_streams);
     if (r->offered_per_s > 0) {
@@ -75,6 +86,11 @@ void qp_report_summary_members(qp_json *json, const qp_result *r)
         qp_json_u64(json, "least_bytes", r->shares.min);
         qp_json_u64(json, "most_bytes", r->shares.max);
     }
+}
+
+/* The path, packets, and what moving them took. */
+static void qp_json_transport(qp_json *json, const qp_result *r)
+{
     qp_json_double(json, "rtt_us", (double)r->rtt_ns / 1e3);
     qp_json_double(json, "min_rtt_us", (double)r->min_rtt_ns / 1e3);
     qp_json_u64(json, "cwnd_bytes", r->cwnd_bytes);
@@ -93,6 +109,14 @@ void qp_report_summary_members(qp_json *json, const qp_result *r)
         qp_json_null(json, "proxy_dropped");
     }
     qp_json_bool(json, "interrupted", r->interrupted);
+}
+
+void qp_report_summary_members(qp_json *json, const qp_result *r)
+{
+    qp_json_totals(json, r);
+    qp_json_features(json, r);
+    qp_json_kinds(json, r);
+    qp_json_transport(json, r);
 }
 
 /* What was lost on this machine before QUIC saw it. */

@@ -5,6 +5,7 @@
 #include "quring/quring.h"
 
 #include "tools/quicperf/client.h"
+#include "tools/quicperf/close_text.h"
 #include "tools/quicperf/commands.h"
 #include "tools/quicperf/duo.h"
 #include "tools/quicperf/json.h"
@@ -31,8 +32,7 @@ static int qp_demo_limit(qp_demo *demo)
     char rate[32];
     quring_status status = qp_limit_measure(&demo->limit, demo->duo.options, demo->duo.cpus, &err);
     if (status != QURING_OK) {
-        return qp_duo_fail(&demo->duo, "limit",
-                           err.message[0] != '\0' ? err.message : quring_status_text(status));
+        return qp_duo_fail(&demo->duo, "limit", qp_error_text(&err, status));
     }
     qp_out_line(&demo->duo.out, "limit: %s, what encryption and UDP alone allow (%s, %s)",
                 qp_format_rate(rate, sizeof(rate), demo->limit.goodput_bps), demo->limit.backend,

@@ -5,6 +5,7 @@
 
 #include "quring/limit.h"
 
+#include "tools/quicperf/close_text.h"
 #include "tools/quicperf/commands.h"
 #include "tools/quicperf/hist.h"
 #include "tools/quicperf/limit_options.h"
@@ -95,7 +96,7 @@ static int qp_limit_failed(qp_json_file *file, const quring_error *err, quring_s
     qp_result result;
     qp_limit_result_begin(&result);
     (void)snprintf(result.error, sizeof(result.error), "limit: %.1000s",
-                   err->message[0] != '\0' ? err->message : quring_status_text(status));
+                   qp_error_text(err, status));
     (void)qp_fail("%s", result.error);
     (void)qp_write_limit_json(file, &result, 0);
     return QP_EXIT_FAILED;

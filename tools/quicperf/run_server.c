@@ -9,6 +9,7 @@
 
 #include "quring/quring.h"
 
+#include "tools/quicperf/close_text.h"
 #include "tools/quicperf/commands.h"
 #include "tools/quicperf/keylog.h"
 #include "tools/quicperf/qlog.h"
@@ -73,8 +74,7 @@ static void qp_server_hangup(const qp_server *server, const qp_options *o, qp_ou
         qp_out_line(out, "reloaded: new connections get the certificate in %s", o->cert);
         return;
     }
-    (void)qp_fail("not reloaded, the old certificate stays: %s",
-                  err.message[0] != '\0' ? err.message : quring_status_text(status));
+    (void)qp_fail("not reloaded, the old certificate stays: %s", qp_error_text(&err, status));
 }
 
 /* Serves until a signal comes or, with -1, a connection has ended. */
@@ -148,7 +148,7 @@ static void qp_server_result(qp_result *r, const qp_server *server, const quring
 
 static int qp_server_failed(const qp_options *o, const quring_error *err, quring_status status)
 {
-    const char *why = err->message[0] != '\0' ? err->message : quring_status_text(status);
+    const char *why = qp_error_text(err, status);
     if (status == QURING_E_ADDR_IN_USE) {
         return qp_fail("cannot listen on port %u: %s (-p picks another, -p 0 any free one)",
                        o->port, why);
@@ -167,65 +167,93 @@ static void qp_server_hello(qp_out *out, const qp_server *server, const qp_optio
                 o->cert == NULL ? ", self-signed certificate" : "", o->tcp ? ", TCP too" : "");
 }
 
+/* Everything that can be wrong before a socket is open. */
+static int qp_server_prepare(quring_config *config, const qp_options *o)
+{
+    quring_error err;
+    memset(&err, 0, sizeof(err));
+    qp_config_from(config, o);
+    if (o->secret != NULL &&
+        quring_root_secret_load(config->root_secret, o->secret, &err) != QURING_OK) {
+        return qp_fail("%s", err.message);
+    }
+    if (quring_config_check(config, &err) != QURING_OK || !qp_cipher_is_possible(o, &err)) {
+        (void)qp_fail("%s", err.message);
+        return QP_EXIT_USAGE;
+    }
+    return QP_EXIT_OK;
+}
+
+/* The server and, with --tcp, its control beside it. */
+static int qp_server_start(qp_server **server, qp_tcp_server **tcp, uint16_t *port,
+                           const qp_options *o, const quring_config *config, int wake_fd)
+{
+    quring_error err;
+    char why[160];
+    memset(&err, 0, sizeof(err));
+    quring_status status = qp_server_open(server, port, o, config, wake_fd, &err);
+    if (status != QURING_OK) {
+        return qp_server_failed(o, &err, status);
+    }
+    *tcp = o->tcp ? qp_tcp_server_open(o, *port, why, sizeof(why)) : NULL;
+    if (o->tcp && *tcp == NULL) {
+        qp_server_close(*server);
+        return qp_fail("%s", why);
+    }
+    return QP_EXIT_OK;
+}
+
+static int qp_server_session(const qp_options *options, const quring_config *config, qp_out *out,
+                             qp_result *result)
+{
+    char why[256];
+    qp_server *server;
+    qp_tcp_server *tcp;
+    uint16_t port;
+    if (!qp_keylog_open(options, why, sizeof(why)) || !qp_qlog_prepare(options, why, sizeof(why))) {
+        return qp_fail("%s", why);
+    }
+    int wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    int signal_fd = qp_signals_open(true);
+    if (wake_fd < 0 || signal_fd < 0) {
+        return qp_fail("cannot watch for signals: %s", strerror(errno));
+    }
+    uint64_t began_ns = quring_now_ns();
+    int rc = qp_server_start(&server, &tcp, &port, options, config, wake_fd);
+    if (rc != QP_EXIT_OK) {
+        return rc;
+    }
+    qp_server_hello(out, server, options, port);
+    qp_server_loop(server, options, out, wake_fd, signal_fd);
+    qp_signals_exit_on_next();
+    qp_server_result(result, server, config, began_ns);
+    qp_tcp_server_close(tcp);
+    qp_server_close(server);
+    qp_report_server(out, result);
+    return QP_EXIT_OK;
+}
+
 int qp_run_server(const qp_options *options)
 {
     quring_config config;
-    quring_error err;
     qp_json_file file;
-    qp_server *server;
     qp_result result;
     qp_out out;
-    uint16_t port;
     if (options->api == QP_API_SOCKETS) {
         return qp_sock_serve(options);
     }
-    memset(&err, 0, sizeof(err));
-    qp_config_from(&config, options);
-    if (options->secret != NULL &&
-        quring_root_secret_load(config.root_secret, options->secret, &err) != QURING_OK) {
-        return qp_fail("%s", err.message);
-    }
-    if (quring_config_check(&config, &err) != QURING_OK || !qp_cipher_is_possible(options, &err)) {
-        (void)qp_fail("%s", err.message);
-        return QP_EXIT_USAGE;
+    int rc = qp_server_prepare(&config, options);
+    if (rc != QP_EXIT_OK) {
+        return rc;
     }
     if (!qp_json_file_open(&file, options->json)) {
         return QP_EXIT_FAILED;
     }
     qp_out_init(&out, options);
-    if (!qp_keylog_open(options, err.message, sizeof(err.message)) ||
-        !qp_qlog_prepare(options, err.message, sizeof(err.message))) {
+    rc = qp_server_session(options, &config, &out, &result);
+    if (rc != QP_EXIT_OK) {
         qp_json_file_drop(&file);
-        return qp_fail("%s", err.message);
+        return rc;
     }
-    int wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    int signal_fd = qp_signals_open(true);
-    if (wake_fd < 0 || signal_fd < 0) {
-        qp_json_file_drop(&file);
-        return qp_fail("cannot watch for signals: %s", strerror(errno));
-    }
-    uint64_t began_ns = quring_now_ns();
-    quring_status status = qp_server_open(&server, &port, options, &config, wake_fd, &err);
-    if (status != QURING_OK) {
-        qp_json_file_drop(&file);
-        return qp_server_failed(options, &err, status);
-    }
-    qp_tcp_server *tcp = NULL;
-    if (options->tcp) {
-        char why[160];
-        tcp = qp_tcp_server_open(options, port, why, sizeof(why));
-        if (tcp == NULL) {
-            qp_server_close(server);
-            qp_json_file_drop(&file);
-            return qp_fail("%s", why);
-        }
-    }
-    qp_server_hello(&out, server, options, port);
-    qp_server_loop(server, options, &out, wake_fd, signal_fd);
-    qp_signals_exit_on_next();
-    qp_server_result(&result, server, &config, began_ns);
-    qp_tcp_server_close(tcp);
-    qp_server_close(server);
-    qp_report_server(&out, &result);
     return qp_report_write(&file, &result) ? QP_EXIT_OK : QP_EXIT_FAILED;
 }
