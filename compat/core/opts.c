@@ -18,7 +18,7 @@
 void qs_opts_defaults(qs_sock *s)
 {
     qs_params *p = &s->params;
-    p->max_udp_payload_size = 65527;
+    p->max_udp_payload_size = QS_PAYLOAD_MAX;
     p->ack_delay_exponent = 3;
     p->max_ack_delay_us = 25000;
     p->active_connection_id_limit = 7;

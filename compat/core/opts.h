@@ -13,7 +13,10 @@
 extern "C" {
 #endif
 
-#define QS_BUF_MAX (256u << 20) /* SO_RCVBUF and SO_SNDBUF */
+/* SO_RCVBUF and SO_SNDBUF, as the kernel counts them: twice what was asked for, and no less (socket(7)). */
+#define QS_BUF_MAX    (256u << 20)
+#define QS_RCVBUF_MIN 2304u
+#define QS_SNDBUF_MIN 4608u
 
 /* Bounds that both layouts have (RFC 9000 18.2; draft section 6.1.3). */
 #define QS_ACK_DELAY_END_US 16384000u
@@ -60,6 +63,11 @@ extern "C" {
 static inline uint64_t qs_at_most(uint64_t value, uint64_t max)
 {
     return value < max ? value : max;
+}
+
+static inline uint64_t qs_between(uint64_t value, uint64_t min, uint64_t max)
+{
+    return value < min ? min : qs_at_most(value, max);
 }
 
 /* params.c: the draft's layout. */

@@ -33,6 +33,11 @@ static int qs_get_time(uint64_t ns, void *value, socklen_t *len)
     return qs_get_bytes(&tv, sizeof(tv), value, len);
 }
 
+static uint64_t qs_buf_size(int asked, uint32_t min)
+{
+    return qs_between(asked < 0 ? 0 : 2 * (uint64_t)asked, min, QS_BUF_MAX);
+}
+
 int qs_set_socket(qs_sock *s, int name, const void *value, size_t len)
 {
     int number = 0;
@@ -51,15 +56,11 @@ int qs_set_socket(qs_sock *s, int name, const void *value, size_t len)
     memcpy(&number, value, sizeof(number));
     switch (name) {
     case SO_RCVBUF:
-        s->rx.limit = number < 1152                       ? 2304
-                      : 2 * (uint64_t)number > QS_BUF_MAX ? QS_BUF_MAX
-                                                          : 2 * (uint64_t)number;
+        s->rx.limit = qs_buf_size(number, QS_RCVBUF_MIN);
         return 0;
     case SO_SNDBUF:
         s->sndbuf_set = true;
-        s->tx_limit = number < 2304                       ? 4608
-                      : 2 * (uint64_t)number > QS_BUF_MAX ? QS_BUF_MAX
-                                                          : 2 * (uint64_t)number;
+        s->tx_limit = qs_buf_size(number, QS_SNDBUF_MIN);
         return 0;
     case SO_REUSEPORT:
         s->reuseport = number != 0;

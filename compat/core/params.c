@@ -10,11 +10,6 @@
 #define QS_IDLE_MAX_US      (86400ull * 1000000ull)
 #define QS_STREAMS_MAX      (1u << 16) /* of a type that the draft's layout lets a program set */
 
-static uint64_t qs_between(uint64_t value, uint64_t min, uint64_t max)
-{
-    return value < min ? min : value > max ? max : value;
-}
-
 /* RFC 9368: the first try, the wish, and what else is spoken. */
 static void qs_versions_of(const qs_sock *s, quring_limits *out)
 {
@@ -106,7 +101,7 @@ void qs_params_learned(qs_sock *s)
 {
     uint64_t window = s->remote_params.max_data;
     if (s->remote_known && !s->sndbuf_set && window > 0) {
-        s->tx_limit = qs_between(2 * window, 4608, QS_BUF_MAX);
+        s->tx_limit = qs_between(2 * window, QS_SNDBUF_MIN, QS_BUF_MAX);
     }
 }
 
@@ -180,7 +175,7 @@ int qs_set_param_draft(qs_sock *s, const void *value, size_t len)
     qs_draft_take_params(&s->params, &w);
     qs_draft_take_settings(&s->settings, &w);
     if (w.max_data != 0) { /* draft section 8 */
-        s->rx.limit = w.max_data < QS_BUF_MAX / 2 ? 2 * w.max_data : QS_BUF_MAX;
+        s->rx.limit = 2 * qs_at_most(w.max_data, QS_BUF_MAX / 2);
     }
     return 0;
 }
