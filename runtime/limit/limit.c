@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "runtime/core/clock.h"
 #include "runtime/limit/limit_check.h"
 #include "runtime/limit/limit_run.h"
 #include "runtime/server/error.h"
@@ -112,7 +113,7 @@ static quring_status rt_limit_threads(rt_limit_run *run, quring_error *err)
 {
     pthread_t sender;
     pthread_t receiver;
-    run->began_ns = rt_limit_now_ns();
+    run->began_ns = rt_clock_now();
     int rc = pthread_create(&receiver, NULL, rt_limit_receiver, run);
     if (rc != 0) {
         return rt_error_os(err, QURING_E_OS, rc, "cannot start a thread");

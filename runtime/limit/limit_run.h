@@ -57,9 +57,6 @@ void rt_limit_side_end(rt_limit_side *side);
 /* rt_limit_side_fail notes the first failure and ends the run. `error` is a negative errno. */
 void rt_limit_side_fail(rt_limit_run *run, rt_limit_side *side, const char *what, int error);
 
-/* rt_limit_now_ns reads CLOCK_MONOTONIC. */
-uint64_t rt_limit_now_ns(void);
-
 #ifdef __cplusplus
 }
 #endif

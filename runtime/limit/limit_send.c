@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/core/clock.h"
 #include "runtime/limit/limit_run.h"
 
 #ifndef UDP_SEGMENT
@@ -216,14 +217,14 @@ static bool rt_limit_tx_may_go_on(const rt_limit_tx *tx)
  * one more unit makes it answer for all before. */
 static void rt_limit_tx_finish(rt_limit_tx *tx)
 {
-    uint64_t give_up = rt_limit_now_ns() + RT_LIMIT_TAIL_NS;
+    uint64_t give_up = rt_clock_now() + RT_LIMIT_TAIL_NS;
     atomic_store(&tx->run->phase, RT_LIMIT_ENDING);
     while (tx->sends_under_way == RT_LIMIT_SLOTS && rt_limit_tx_may_go_on(tx)) {
         rt_limit_tx_collect(tx, true);
     }
     rt_limit_tx_unit(tx);
     while ((rt_limit_tx_last(tx) != tx->acked || tx->sends_under_way > 0) &&
-           rt_limit_tx_may_go_on(tx) && rt_limit_now_ns() < give_up) {
+           rt_limit_tx_may_go_on(tx) && rt_clock_now() < give_up) {
         rt_limit_tx_collect(tx, true);
     }
 }
@@ -232,7 +233,7 @@ static void rt_limit_tx_loop(rt_limit_tx *tx)
 {
     uint64_t end = tx->run->began_ns + tx->run->options.duration_ns;
     for (unsigned turn = 0; rt_limit_tx_may_go_on(tx); turn++) {
-        if (turn % RT_LIMIT_CLOCK_EVERY == 0 && rt_limit_now_ns() > end) {
+        if (turn % RT_LIMIT_CLOCK_EVERY == 0 && rt_clock_now() > end) {
             rt_limit_tx_finish(tx);
             return;
         }
@@ -266,7 +267,7 @@ void *rt_limit_sender(void *ctx)
     } else {
         rt_limit_tx_loop(&tx);
     }
-    run->ended_ns = rt_limit_now_ns();
+    run->ended_ns = rt_clock_now();
     rt_limit_side_end(&run->send);
     rt_limit_tx_goodbye(&tx);
     rt_limit_tx_deinit(&tx);

@@ -8,6 +8,7 @@
 
 #include "quring/limit.h"
 
+#include "runtime/core/clock.h"
 #include "runtime/limit/limit_check.h"
 #include "runtime/limit/limit_io.h"
 #include "runtime/limit/limit_run.h"
@@ -58,7 +59,7 @@ static void rt_pingpong_fail(rt_pingpong *run, rt_pingpong_end *end, const char 
 /* A plain poll. */
 static ssize_t rt_pingpong_poll(const rt_pingpong_end *end, size_t room)
 {
-    uint64_t until = rt_limit_now_ns() + RT_LIMIT_WAIT_NS;
+    uint64_t until = rt_clock_now() + RT_LIMIT_WAIT_NS;
     do {
         for (unsigned n = 0; n < RT_PINGPONG_LOOKS; n++) {
             ssize_t len = recv(end->side.fd, end->buf, room, MSG_DONTWAIT);
@@ -66,7 +67,7 @@ static ssize_t rt_pingpong_poll(const rt_pingpong_end *end, size_t room)
                 return len;
             }
         }
-    } while (rt_limit_now_ns() < until);
+    } while (rt_clock_now() < until);
     errno = EAGAIN;
     return -1;
 }
@@ -146,10 +147,10 @@ static void rt_pingpong_drain(rt_pingpong *run)
 
 static void rt_pingpong_round(rt_pingpong *run)
 {
-    uint64_t began = rt_limit_now_ns();
+    uint64_t began = rt_clock_now();
     rt_pingpong_send(run, &run->ask);
     if (rt_pingpong_recv(run, &run->ask)) {
-        uint64_t took = rt_limit_now_ns() - began;
+        uint64_t took = rt_clock_now() - began;
         run->rounds++;
         if (run->options.on_round != NULL) {
             run->options.on_round(run->options.ctx, took);
@@ -164,12 +165,12 @@ static void *rt_pingpong_ask(void *ctx)
 {
     rt_pingpong *run = ctx;
     rt_pingpong_begin(run, &run->ask);
-    uint64_t began = rt_limit_now_ns();
+    uint64_t began = rt_clock_now();
     uint64_t until = began + run->options.duration_ns;
-    while (rt_limit_now_ns() < until && !rt_pingpong_has_ended(run)) {
+    while (rt_clock_now() < until && !rt_pingpong_has_ended(run)) {
         rt_pingpong_round(run);
     }
-    run->took_ns = rt_limit_now_ns() - began;
+    run->took_ns = rt_clock_now() - began;
     if (atomic_exchange(&run->ended, 1) ==
         0) { /* nothing has failed: one more, to wake the other end */
         rt_pingpong_send(run, &run->ask);
