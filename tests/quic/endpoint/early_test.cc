@@ -31,29 +31,6 @@ class Early : public testing::Test
             quic_anti_replay_init(memory_.data(), kSlots, 3600 * kS, key, 0, QUIC_NS_PER_S);
     }
 
-    /* A connection for its ticket; the next one will use it. */
-    void Ticket(Net &net)
-    {
-        net.serve(&gate_);
-        ASSERT_TRUE(net.handshake());
-        ASSERT_TRUE(net.run_until([&] { return !net.last_session.empty(); }));
-        ASSERT_EQ(quic_conn_close(net.client.conn, 0, nullptr), QUIC_OK);
-        net.run_for(10 * kS);
-        Forget(net);
-        net.session = net.last_session;
-        net.zero_rtt = true;
-    }
-
-    static void Forget(Net &net)
-    {
-        net.server.streams.clear();
-        net.client.streams.clear();
-        net.server.events.clear();
-        net.client.events.clear();
-        net.client.to_write.clear();
-        net.sent.clear();
-    }
-
     /* Connects and writes before anything can come back. */
     uint64_t Connect(Net &net, const std::string &bytes)
     {
@@ -98,7 +75,7 @@ class Early : public testing::Test
 TEST_F(Early, BytesArriveWithTheFirstFlight)
 {
     Net net;
-    Ticket(net);
+    ASSERT_TRUE(net.take_ticket(&gate_));
     const quic_ns began = net.now;
     const uint64_t id = Connect(net, "hello");
     ASSERT_TRUE(net.run_until([&] { return Arrived(net, id, "hello"); }));
@@ -119,7 +96,7 @@ TEST_F(Early, BytesArriveWithTheFirstFlight)
 TEST_F(Early, AnswersNeedNotWaitForTheHandshake)
 {
     Net net;
-    Ticket(net);
+    ASSERT_TRUE(net.take_ticket(&gate_));
     const quic_ns began = net.now;
     const uint64_t id = Connect(net, "question");
     ASSERT_TRUE(net.run_until([&] { return net.server.find(QURING_EV_STREAM_OPENED) != nullptr; }));
@@ -134,7 +111,7 @@ TEST_F(Early, AnswersNeedNotWaitForTheHandshake)
 TEST_F(Early, OnlyAsMuchAsTheFirstWindow)
 {
     Net net;
-    Ticket(net);
+    ASSERT_TRUE(net.take_ticket(&gate_));
     const std::string big(100000, 'x');
     const uint64_t id = Connect(net, big);
     ASSERT_TRUE(net.run_until([&] { return Arrived(net, id, big); }));
@@ -149,7 +126,7 @@ TEST_F(Early, OnlyAsMuchAsTheFirstWindow)
 TEST_F(Early, ARefusalSendsEverythingAgain)
 {
     Net net;
-    Ticket(net);
+    ASSERT_TRUE(net.take_ticket(&gate_));
     net.serve(nullptr);
     const std::string big(100000, 'y');
     const uint64_t id = Connect(net, big);
@@ -169,7 +146,7 @@ TEST_F(Early, ARefusalSendsEverythingAgain)
 TEST_F(Early, ARefusedResetStartsOverToo)
 {
     Net net;
-    Ticket(net);
+    ASSERT_TRUE(net.take_ticket(&gate_));
     net.serve(nullptr);
     const uint64_t id = Connect(net, "never mind");
     net.run_for(kMs); /* it is on its way */
@@ -184,9 +161,9 @@ TEST_F(Early, ARefusedResetStartsOverToo)
 TEST_F(Early, ATicketIsGoodForItOnce)
 {
     Net net;
-    Ticket(net);
+    ASSERT_TRUE(net.take_ticket(&gate_));
     for (int i = 0; i < 3; i++) {
-        Forget(net);
+        net.forget();
         const uint64_t id = Connect(net, "again");
         ASSERT_TRUE(net.run_until([&] { return Arrived(net, id, "again"); }));
         ASSERT_TRUE(net.run_until([&] { return net.client.count(QURING_EV_CONNECTED) == 1; }));
@@ -200,7 +177,7 @@ TEST_F(Early, ATicketIsGoodForItOnce)
 TEST_F(Early, AnotherRegisterRefuses)
 {
     Net net;
-    Ticket(net);
+    ASSERT_TRUE(net.take_ticket(&gate_));
     quic_early_gate other = gate_;
     other.id = 78;
     net.serve(&other);
@@ -213,7 +190,7 @@ TEST_F(Early, AnotherRegisterRefuses)
 TEST_F(Early, H47_OtherLimitsRefuse)
 {
     Net net;
-    Ticket(net);
+    ASSERT_TRUE(net.take_ticket(&gate_));
     quring_limits less = net.options.server.limits;
     less.conn_recv_window_bytes = 2000;
     less.stream_recv_window_bytes = 1500;
@@ -229,7 +206,7 @@ TEST_F(Early, H47_OtherLimitsRefuse)
 TEST_F(Early, MoreStreamsThanTheServerAllowsNowEndTheConnection)
 {
     Net net;
-    Ticket(net);
+    ASSERT_TRUE(net.take_ticket(&gate_));
     quring_limits less = net.options.server.limits;
     less.streams_bidi_max = 1;
     net.serve(&gate_, &less);
@@ -244,7 +221,7 @@ TEST_F(Early, MoreStreamsThanTheServerAllowsNowEndTheConnection)
 TEST_F(Early, RetryDoesNotLoseIt)
 {
     Net net([](sim::Options &o) { o.retry = true; });
-    Ticket(net);
+    ASSERT_TRUE(net.take_ticket(&gate_));
     const uint64_t id = Connect(net, "hello");
     ASSERT_TRUE(net.run_until([&] { return Arrived(net, id, "hello"); }));
     EXPECT_TRUE(net.run_until([&] { return net.client.count(QURING_EV_CONNECTED) == 1; }));
@@ -256,7 +233,7 @@ TEST_F(Early, LostPacketsAreRepeatedAfterTheHandshake)
 {
     for (int lose = 0; lose < 12; lose++) {
         Net net;
-        Ticket(net);
+        ASSERT_TRUE(net.take_ticket(&gate_));
         int n = 0;
         net.filter = [&](Packet &p) { return !p.to_server || n++ != lose; };
         const std::string big(30000, 'l');
@@ -272,7 +249,7 @@ TEST_F(Early, LostPacketsAreRepeatedAfterTheHandshake)
 TEST_F(Early, PacketsBeforeTheirKeysAreHeld)
 {
     Net net([](sim::Options &o) { o.clients[0].limits.undecryptable_packets_max = 32; });
-    Ticket(net);
+    ASSERT_TRUE(net.take_ticket(&gate_));
     int n = 0;
     std::vector<uint8_t> first;
     net.filter = [&](Packet &p) {
@@ -301,7 +278,7 @@ TEST_F(Early, H47_AcceptedUnderSmallerLimitsIsAViolation)
           &quic_transport_params::active_connection_id_limit,
           &quic_transport_params::max_datagram_frame_size /* RFC 9221 3 */}) {
         Net net;
-        Ticket(net);
+        ASSERT_TRUE(net.take_ticket(&gate_));
         /* magic, version, name with its length, then the parameters with theirs */
         const size_t at = 9 + std::string("localhost").size();
         const auto *blob = reinterpret_cast<const uint8_t *>(net.session.data());
@@ -333,7 +310,7 @@ quic_rc SendDatagram(quic_conn *conn, const std::string &bytes)
 TEST_F(Early, DatagramsLeaveWithTheFirstFlight)
 {
     Net net;
-    Ticket(net);
+    ASSERT_TRUE(net.take_ticket(&gate_));
     const quic_ns began = net.now;
     net.client.conn = net.connect();
     size_t max = 0;
@@ -355,7 +332,7 @@ TEST_F(Early, ARefusalLosesDatagrams)
 {
     for (uint32_t limit : {65535u, 0u}) {
         Net net;
-        Ticket(net);
+        ASSERT_TRUE(net.take_ticket(&gate_));
         quring_limits other = net.options.server.limits;
         other.datagram_max_bytes = limit;
         net.serve(nullptr, &other);
@@ -378,7 +355,7 @@ TEST_F(Early, ARefusalLosesDatagrams)
 TEST_F(Early, WithoutTheWishOnlyResumption)
 {
     Net net;
-    Ticket(net);
+    ASSERT_TRUE(net.take_ticket(&gate_));
     net.zero_rtt = false;
     ASSERT_TRUE(net.handshake());
     EXPECT_TRUE(Info(net.client.conn).resumed);
@@ -389,11 +366,11 @@ TEST_F(Early, WithoutTheWishOnlyResumption)
 TEST_F(Early, ABadSessionIsIgnored)
 {
     Net net;
-    Ticket(net);
+    ASSERT_TRUE(net.take_ticket(&gate_));
     net.zero_rtt = false;
     const std::string good = net.session;
     for (size_t i = 0; i < good.size(); i += 7) {
-        Forget(net);
+        net.forget();
         net.session = good;
         net.session[i] = static_cast<char>(net.session[i] ^ 0x40);
         ASSERT_TRUE(net.handshake()) << i;

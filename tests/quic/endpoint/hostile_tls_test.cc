@@ -31,20 +31,6 @@ class HostileEarly : public testing::Test
         gate_.id = 77;
         gate_.replay = quic_anti_replay_init(memory_.data(), 64, 3600 * kS, key, 0, QUIC_NS_PER_S);
     }
-    void Ticket(Net &net)
-    {
-        net.serve(&gate_);
-        ASSERT_TRUE(net.handshake());
-        ASSERT_TRUE(net.run_until([&] { return !net.last_session.empty(); }));
-        ASSERT_EQ(quic_conn_close(net.client.conn, 0, nullptr), QUIC_OK);
-        net.run_for(10 * kS);
-        net.server.streams.clear();
-        net.server.events.clear();
-        net.client.events.clear();
-        net.sent.clear();
-        net.session = net.last_session;
-        net.zero_rtt = true;
-    }
     static bool IsEarly(const Packet &p)
     {
         quic_long_header h;
@@ -62,7 +48,7 @@ class HostileEarly : public testing::Test
 TEST_F(HostileEarly, H47_ZeroRttBeforeItsInitialCostsNothing)
 {
     Net net;
-    Ticket(net);
+    ASSERT_TRUE(net.take_ticket(&gate_));
     const std::string text(20000, 'e');
     std::vector<Packet> initial;
     std::vector<Packet> early;
@@ -97,7 +83,7 @@ TEST_F(HostileEarly, H47_ZeroRttBeforeItsInitialCostsNothing)
 TEST_F(HostileEarly, H47_HeldPacketsAreBounded)
 {
     Net net([](sim::Options &o) { o.clients[0].limits.undecryptable_packets_max = 8; });
-    Ticket(net);
+    ASSERT_TRUE(net.take_ticket(&gate_));
     std::vector<Packet> all;
     net.filter = [&](Packet &p) {
         if (p.to_server) {
@@ -136,7 +122,7 @@ TEST_F(HostileEarly, H47_HeldPacketsAreBounded)
 TEST_F(HostileEarly, H48_AReplayedFirstFlightIsTakenOnce)
 {
     Net net;
-    Ticket(net);
+    ASSERT_TRUE(net.take_ticket(&gate_));
     std::vector<Packet> flight;
     net.filter = [&](Packet &p) {
         if (p.to_server && flight.size() < 2) {
@@ -167,7 +153,7 @@ TEST_F(HostileEarly, H48_AReplayedFirstFlightIsTakenOnce)
 TEST_F(HostileEarly, H48_AReplayAfterARestartIsRefused)
 {
     Net net;
-    Ticket(net);
+    ASSERT_TRUE(net.take_ticket(&gate_));
     std::vector<Packet> flight;
     net.filter = [&](Packet &p) {
         if (p.to_server && flight.size() < 2) {

@@ -480,6 +480,40 @@ bool Net::handshake()
            run_until([this] { return client.conn != nullptr && server.conn != nullptr; });
 }
 
+void Net::forget()
+{
+    for (Side *side : {&server, &client}) {
+        side->streams.clear();
+        side->events.clear();
+        side->to_write.clear();
+    }
+    sent.clear();
+}
+
+bool Net::take_ticket(const quic_early_gate *gate)
+{
+    serve(gate);
+    if (!handshake() || !run_until([&] { return !last_session.empty(); }) ||
+        quic_conn_close(client.conn, 0, nullptr) != QUIC_OK) {
+        return false;
+    }
+    run_for(10 * kS);
+    forget();
+    session = last_session;
+    zero_rtt = true;
+    return true;
+}
+
+bool Net::carries_both_ways(quic_ns limit)
+{
+    const std::string data = bytes_of(50000);
+    const uint64_t up = write(client, data);
+    const uint64_t down = write(server, data, true);
+    return run_until(
+        [&] { return server.streams[up].bytes == data && client.streams[down].bytes == data; },
+        limit);
+}
+
 std::string bytes_of(size_t len)
 {
     std::string s(len, '\0');

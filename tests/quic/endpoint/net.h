@@ -85,6 +85,10 @@ class Net
     std::string session;
     bool zero_rtt = false;
     std::string last_session;
+    /* A first connection to a server with `gate`, for its ticket: the next connect takes it, for 0-RTT. */
+    bool take_ticket(const quic_early_gate *gate);
+    /* Nothing is known any more of what was sent, seen and read so far. */
+    void forget();
     /* Of used NEW_TOKEN tokens: with it the server gives them, from the next serve or restart on. */
     quic_anti_replay *token_register = nullptr;
     std::string token;               /* of the next connect */
@@ -102,6 +106,9 @@ class Net
 
     /* read_unread reads the streams that are in side.unread, of a side with one connection. */
     void read_unread(Side &side);
+
+    /* Whether 50 kB arrive in both directions. */
+    bool carries_both_ways(quic_ns limit = 30 * kS);
 
     void run_for(quic_ns time);
     bool run_until(const std::function<bool()> &done, quic_ns limit = 60 * kS);

@@ -262,22 +262,6 @@ class VersionTickets : public testing::Test
         gate_.id = 77;
     }
 
-    /* A first connection, for its ticket. */
-    void Ticket(Net &net)
-    {
-        net.serve(&gate_);
-        ASSERT_TRUE(net.handshake());
-        ASSERT_TRUE(net.run_until([&] { return !net.last_session.empty(); }));
-        ASSERT_EQ(quic_conn_close(net.client.conn, 0, nullptr), QUIC_OK);
-        net.run_for(10 * kS);
-        net.server.streams.clear();
-        net.server.events.clear();
-        net.client.events.clear();
-        net.sent.clear();
-        net.session = net.last_session;
-        net.zero_rtt = true;
-    }
-
     bool Early(Net &net)
     {
         net.client.conn = net.connect();
@@ -296,7 +280,7 @@ class VersionTickets : public testing::Test
 TEST_F(VersionTickets, BelongToTheNegotiatedVersion)
 {
     Net net(with({0, QUIC_VERSION_2, 0, QUIC_VERSION_2}));
-    Ticket(net);
+    ASSERT_TRUE(net.take_ticket(&gate_));
     ASSERT_TRUE(Early(net));
     EXPECT_EQ(sent_in(net, true, QUIC_PACKET_INITIAL), Versions{QUIC_VERSION_2});
     EXPECT_EQ(sent_in(net, true, QUIC_PACKET_0RTT), Versions{QUIC_VERSION_2});
@@ -309,7 +293,7 @@ TEST_F(VersionTickets, BelongToTheNegotiatedVersion)
 TEST_F(VersionTickets, EarlyDataStaysInTheFirstVersion)
 {
     Net net;
-    Ticket(net);
+    ASSERT_TRUE(net.take_ticket(&gate_));
     quring_limits limits = net.options.server.limits;
     limits.version_preferred = QUIC_VERSION_2;
     net.serve(&gate_, &limits);
@@ -326,7 +310,7 @@ TEST_F(VersionTickets, ServerRefusesTicketsOfAnotherVersion)
 {
     for (sim::Tls tls : {sim::Tls::kScript, sim::Tls::kBoring}) {
         Net net([&](sim::Options &o) { o.tls = tls; });
-        Ticket(net);
+        ASSERT_TRUE(net.take_ticket(&gate_));
         quic_store_be32(reinterpret_cast<uint8_t *>(&net.session[4]), QUIC_VERSION_2);
         ASSERT_TRUE(Early(net)); /* refused, and sent again */
         EXPECT_EQ(sent_in(net, true, QUIC_PACKET_0RTT), Versions{QUIC_VERSION_2});
@@ -338,7 +322,7 @@ TEST_F(VersionTickets, ServerRefusesTicketsOfAnotherVersion)
 TEST_F(VersionTickets, ClientKeepsASessionToItsVersion)
 {
     Net net;
-    Ticket(net);
+    ASSERT_TRUE(net.take_ticket(&gate_));
     net.options.clients[0].limits.version_first = QUIC_VERSION_2;
     ASSERT_NE(net.connect(), nullptr);
     ASSERT_TRUE(net.run_until([&] { return net.client.count(QURING_EV_CONNECTED) == 1; }));
@@ -350,7 +334,7 @@ TEST_F(VersionTickets, ClientKeepsASessionToItsVersion)
 TEST_F(VersionTickets, EarlyDataSurvivesARestart)
 {
     Net net(with({QUIC_VERSION_2, 0, 0, QUIC_VERSION_2}));
-    Ticket(net);
+    ASSERT_TRUE(net.take_ticket(&gate_));
     quring_limits limits = net.options.server.limits;
     limits.versions = QURING_SPEAKS_V1;
     net.serve(&gate_, &limits);
