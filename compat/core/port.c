@@ -10,8 +10,7 @@
 #define QS_PORT_GRACE_NS                                                                           \
     (3 * QS_NS_PER_S) /* bound a moment longer: programs bind the address again */
 
-#define QS_ERROR_REFUSED 0x02u  /* RFC 9000 20.1 CONNECTION_REFUSED */
-#define QS_ERROR_NO_ALPN 0x178u /* RFC 9001 8.1 no_application_protocol */
+#define QS_ERROR_NO_ALPN (QS_ERROR_CRYPTO + 120u) /* RFC 9001 8.1 no_application_protocol */
 
 struct qs_port {
     struct qs_port *next;
