@@ -435,61 +435,66 @@ static void qs_rx_after(qs_sock *s)
     qs_ready_trim(s);
 }
 
-static ssize_t qs_rx_deliver(qs_sock *s, struct msghdr *msg, int flags)
+/* Copies out of the head, and takes it off when it was read to its end. Returns whether the next item goes into the
+ * same call: more of the same stream. Lock held, but while it copies. */
+static bool qs_rx_read_head(qs_sock *s, struct msghdr *msg, qs_copy *copy, uint32_t *out_flags)
 {
     qs_rx *rx = &s->rx;
-    const bool peek = (flags & MSG_PEEK) != 0;
     qs_item *item = rx->head;
+    const bool is_stream = item->kind == QS_ITEM_STREAM;
+    uint32_t len = item->len - item->off;
+    rx->busy = true;
+    qs_unlock(s);
+    size_t n = qs_copy_out(copy, item->data + item->off, len);
+    pthread_mutex_lock(&s->lock);
+    rx->busy = false;
+    bool whole = n == item->len - item->off; /* the worker may have added some */
+    *out_flags = qs_rx_flags(item, whole);
+    item->off += (uint32_t)n;
+    rx->bytes -= qs_counts(item) ? n : 0;
+    bool ended = whole && (!is_stream || item->fin);
+    const qs_item *next = item->next;
+    bool more = whole && !ended && next != NULL && next->kind == item->kind &&
+                next->stream_id == item->stream_id && copy->iov_left > 0;
+    if (!more) {
+        qs_rx_control(s, msg, item, *out_flags);
+    }
+    if (whole) { /* of a stream also when nothing is behind it: the next bytes get an item of their own */
+        qs_rx_pop(s);
+    }
+    return more;
+}
+
+/* What the flags of the last item say in those of the message. */
+static void qs_rx_tell(const qs_sock *s, struct msghdr *msg, uint8_t kind, uint32_t flags)
+{
+    msg->msg_flags |= (int)(flags & (QS_MSG_EVENT | QS_MSG_DATAGRAM | QS_MSG_FIN));
+    if ((flags & QS_MSG_FIN) == 0) {
+        return;
+    }
+    if (kind != QS_ITEM_STREAM) {
+        msg->msg_flags &= ~QS_MSG_FIN;
+    }
+    msg->msg_flags |= kind != QS_ITEM_STREAM || s->protocol == QS_PROTO_DRAFT ? MSG_EOR : 0;
+}
+
+static ssize_t qs_rx_deliver(qs_sock *s, struct msghdr *msg, int flags)
+{
+    const uint8_t kind = s->rx.head->kind;
     /* tcp(7): MSG_TRUNC throws the bytes of a stream away. */
-    const bool discard = (flags & MSG_TRUNC) != 0 && item->kind == QS_ITEM_STREAM;
+    const bool discard = (flags & MSG_TRUNC) != 0 && kind == QS_ITEM_STREAM;
     qs_copy copy = {msg->msg_iov, msg->msg_iovlen, 0, 0, discard};
-    const uint8_t kind = item->kind;
-    const uint64_t stream_id = item->stream_id;
     uint32_t out_flags = 0;
-    while (!peek) {
-        uint32_t len = item->len - item->off;
-        rx->busy = true;
-        qs_unlock(s);
-        size_t n = qs_copy_out(&copy, item->data + item->off, len);
-        pthread_mutex_lock(&s->lock);
-        rx->busy = false;
-        bool whole = n == item->len - item->off; /* the worker may have added some */
-        out_flags = qs_rx_flags(item, whole);
-        item->off += (uint32_t)n;
-        rx->bytes -= qs_counts(item) ? n : 0;
-        bool ended = whole && (kind != QS_ITEM_STREAM || item->fin);
-        const qs_item *next = item->next;
-        bool more = whole && !ended && next != NULL && next->kind == kind &&
-                    next->stream_id == stream_id && copy.iov_left > 0;
-        if (whole && (ended || more || next != NULL)) {
-            if (!more) {
-                qs_rx_control(s, msg, item, out_flags);
-            }
-            qs_rx_pop(s);
-        } else if (whole && item->kind == QS_ITEM_STREAM) {
-            qs_rx_control(s, msg, item, out_flags);
-            qs_rx_pop(s); /* nothing behind it: the next bytes get an item of their own */
-        } else {
-            qs_rx_control(s, msg, item, out_flags);
-        }
-        if (!more) {
-            break;
-        }
-        item = rx->head;
-    }
-    if (peek) {
+    if ((flags & MSG_PEEK) != 0) {
         out_flags = qs_rx_peek(s, msg, &copy);
+    } else {
+        while (qs_rx_read_head(s, msg, &copy, &out_flags)) {
+        }
     }
-    if (rx->drop) {
+    if (s->rx.drop) {
         qs_rx_drop_all(s);
     }
-    msg->msg_flags |= (int)(out_flags & (QS_MSG_EVENT | QS_MSG_DATAGRAM | QS_MSG_FIN));
-    if ((out_flags & QS_MSG_FIN) != 0) {
-        if (kind != QS_ITEM_STREAM) {
-            msg->msg_flags &= ~QS_MSG_FIN;
-        }
-        msg->msg_flags |= kind != QS_ITEM_STREAM || s->protocol == QS_PROTO_DRAFT ? MSG_EOR : 0;
-    }
+    qs_rx_tell(s, msg, kind, out_flags);
     qs_rx_after(s);
     qs_wake(s, QS_WAIT_RX); /* another reader may have waited for this one */
     return (ssize_t)copy.done;
