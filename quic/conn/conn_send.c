@@ -88,23 +88,46 @@ static void fill_handshake_packet(quic_conn *conn, quic_packet_build *b, bool ma
     }
 }
 
-static bool send_handshake_datagram(quic_conn *conn, quic_tx_unit *unit, quic_ns now)
+/* How large a datagram of the handshake may be; 0: nothing may leave (RFC 9000 8.1). */
+static size_t handshake_room(quic_conn *conn, const quic_tx_unit *unit, quic_ns now)
 {
-    quic_packet_build built[QUIC_SPACE_COUNT];
-    uint32_t count = 0;
-    uint64_t credit = quic_path_credit(&conn->path);
     size_t size = QUIC_MIN_INITIAL_LEN < unit->cap ? QUIC_MIN_INITIAL_LEN : unit->cap;
-    bool initial = false;
-    size_t len = 0;
-    if (credit < size) {
-        size = credit;
-        if (quic_conn_at_amplification_limit(conn)) {
-            conn->env->counters->amplification_blocked++;
-            note_blocked(conn, QUIC_BLOCKED_BY_AMPLIFICATION, now);
-            return false;
-        }
+    uint64_t credit = quic_path_credit(&conn->path);
+    if (credit >= size) {
+        return size;
     }
+    if (quic_conn_at_amplification_limit(conn)) {
+        conn->env->counters->amplification_blocked++;
+        note_blocked(conn, QUIC_BLOCKED_BY_AMPLIFICATION, now);
+        return 0;
+    }
+    return credit;
+}
+
+/* What the packet takes so far, its tag included. */
+static size_t packet_len(const quic_packet_build *b)
+{
+    return (size_t)(b->p - b->buf) + b->tag_len;
+}
+
+/* RFC 9001 5.4.2: packet number and payload have at least 4 bytes, for the sample. */
+static void fill_sample(quic_packet_build *b)
+{
+    size_t body = b->pn_len + (size_t)(b->p - b->buf) - b->hdr_len;
+    if (body < QUIC_PN_LEN_MAX) {
+        memset(b->p, 0, QUIC_PN_LEN_MAX - body); /* PADDING */
+        b->p += QUIC_PN_LEN_MAX - body;
+    }
+}
+
+/* Packets with something to say, one of each space that has keys. Returns how many; *out_pad: the datagram has to be
+ * filled up (RFC 9000 14.1: one with an Initial is, a server's only when it elicits). */
+static uint32_t build_handshake_packets(quic_conn *conn, quic_packet_build *built, bool *out_pad,
+                                        uint8_t *buf, size_t size, quic_ns now)
+{
     uint64_t window = quic_cc_available(&conn->cc, conn->recovery.in_flight_bytes);
+    uint32_t count = 0;
+    size_t len = 0;
     for (int i = 0; i < QUIC_SPACE_COUNT; i++) {
         quic_packet_build *b = &built[count];
         bool may_elicit = window >= size || conn->spaces[i].probes > 0;
@@ -115,7 +138,7 @@ static bool send_handshake_datagram(quic_conn *conn, quic_tx_unit *unit, quic_ns
             !quic_conn_sends_early(conn)) {
             break;
         }
-        if (!quic_packet_begin(conn, b, (quic_space)i, unit->buf + len, size - len)) {
+        if (!quic_packet_begin(conn, b, (quic_space)i, buf + len, size - len)) {
             continue;
         }
         fill_handshake_packet(conn, b, may_elicit, now);
@@ -123,35 +146,35 @@ static bool send_handshake_datagram(quic_conn *conn, quic_tx_unit *unit, quic_ns
             quic_packet_cancel(conn, b);
             continue;
         }
-        /* RFC 9000 14.1: a datagram with an Initial is padded, a server's only when it elicits */
-        initial = initial || b->pad_datagram ||
-                  (i == QUIC_SPACE_INITIAL && (conn->role == QUIC_CLIENT || b->eliciting));
-        len += (size_t)(b->p - b->buf) + b->tag_len;
-        size_t short_by = QUIC_PN_LEN_MAX > b->pn_len + (size_t)(b->p - b->buf) - b->hdr_len
-                              ? QUIC_PN_LEN_MAX - b->pn_len - (size_t)(b->p - b->buf) + b->hdr_len
-                              : 0;
-        if (short_by > 0) {
-            memset(b->p, 0, short_by);
-            b->p += short_by;
-            len += short_by;
-        }
+        *out_pad = *out_pad || b->pad_datagram ||
+                   (i == QUIC_SPACE_INITIAL && (conn->role == QUIC_CLIENT || b->eliciting));
+        fill_sample(b);
+        len += packet_len(b);
         count++;
         if (b->full) {
             break;
         }
     }
+    return count;
+}
+
+static bool send_handshake_datagram(quic_conn *conn, quic_tx_unit *unit, quic_ns now)
+{
+    quic_packet_build built[QUIC_SPACE_COUNT];
+    bool pad = false;
+    size_t size = handshake_room(conn, unit, now);
+    uint32_t count =
+        size == 0 ? 0 : build_handshake_packets(conn, built, &pad, unit->buf, size, now);
     if (count == 0) {
         return false;
     }
-    size_t before_last =
-        len - (size_t)(built[count - 1].p - built[count - 1].buf) - built[count - 1].tag_len;
+    size_t len = 0;
     bool sent_handshake = false;
     for (uint32_t i = 0; i < count; i++) {
         quic_packet_build *b = &built[i];
-        size_t len_min = initial && i + 1 == count && size > before_last ? size - before_last : 0;
-        size_t n = quic_packet_finish(conn, b, len_min, now);
+        bool is_last = i + 1 == count;
+        len += quic_packet_finish(conn, b, pad && is_last && size > len ? size - len : 0, now);
         quic_packet_protect(b);
-        len = i + 1 == count ? before_last + n : len;
         sent_handshake = sent_handshake || b->space == QUIC_SPACE_HANDSHAKE;
     }
     set_unit(conn, unit, len, len, 1);
