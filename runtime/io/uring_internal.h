@@ -18,7 +18,7 @@
 #define RT_URING_RX_BUF_BYTES  (65536u + RT_URING_RX_HEAD_BYTES)
 #define RT_URING_RX_NAME_BYTES 32u /* keeps the control part aligned for cmsghdr */
 #define RT_URING_RX_BUFS_MAX   256u
-#define RT_URING_RX_BUFS       8u /* they take turns: what the kernel writes stays in the second cache */
+#define RT_URING_RX_BUFS       16u
 #define RT_URING_BGID          0
 
 enum {
@@ -58,9 +58,11 @@ typedef struct rt_uring {
     uint8_t *rx_mem;
     uint32_t rx_count;  /* buffers */
     uint32_t rx_filled; /* entries of rx[] */
+    uint32_t rx_kept;   /* entries of kept[] */
     uint32_t rx_next;   /* next to hand out */
     uint32_t rx_turn;   /* socket that may fill buffers first when receives are armed again */
     rt_uring_rx rx[RT_URING_RX_BUFS_MAX];
+    uint16_t kept[RT_URING_RX_BUFS_MAX / 2]; /* buffers that neither the kernel has nor rx[] */
 
     rt_tx_arena tx;
     rt_io_sock socks[RT_IO_SOCKETS_MAX];
