@@ -422,105 +422,157 @@ quring_runtime *make_runtime(int32_t cpu, bool server)
     return rt;
 }
 
-} // namespace
-
-int main(int argc, char **argv)
-{
+struct Arguments {
     double seconds = 2; /* of each of three phases, in all rounds */
-    double ratio = 10;
+    double ratio = 10;  /* packets of the flood to one of the connections' */
     bool check = false;
+};
+
+bool parse(Arguments *out, int argc, char **argv)
+{
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--check") == 0) {
-            check = true;
+            out->check = true;
         } else if (i + 1 < argc && strcmp(argv[i], "--seconds") == 0) {
-            seconds = atof(argv[++i]);
+            out->seconds = atof(argv[++i]);
         } else if (i + 1 < argc && strcmp(argv[i], "--ratio") == 0) {
-            ratio = atof(argv[++i]);
+            out->ratio = atof(argv[++i]);
         } else {
-            fputs("usage: initial_flood [--seconds S] [--ratio N] [--check]\n", stderr);
-            return 2;
+            return false;
         }
     }
-    char cert[4096], key[4096];
-    const char *alpn[] = {"flood"};
-    quring_tls_options tls = {};
-    tls.verify = QURING_VERIFY_NONE;
-    tls.alpn = alpn;
-    tls.alpn_count = 1;
-    quring_error err = {};
-    quring_tls *client_tls = nullptr;
-    quring_tls *server_tls = nullptr;
-    if (quring_tls_create_client(&client_tls, &tls, &err) != QURING_OK ||
-        quring_tls_self_signed(cert, &tls.cert_pem.len, key, &tls.key_pem.len) != QURING_OK) {
-        die(err.message);
+    return true;
+}
+
+/* A server with a certificate made for the run, and its clients, all of them connected. */
+class World
+{
+  public:
+    World()
+    {
+        make_tls();
+        server_ = make_runtime(0, true);
+        clients.rt = make_runtime(1, false);
+        quring_error err = {};
+        quring_listen_options listen = {};
+        listen.tls = server_tls_;
+        listen.on_event = on_server_event;
+        if (quring_addr_parse(&listen.local, "127.0.0.1:0", 0, &err) != QURING_OK ||
+            quring_listen(server_, &listener_, &listen, &err) != QURING_OK) {
+            die(err.message);
+        }
+        clients.options.remote = quring_listener_local(listener_);
+        clients.options.server_name = "localhost";
+        clients.options.tls = client_tls_;
+        clients.options.on_event = on_client_event;
+        if (quring_post(clients.rt, 0, open_all, nullptr) != QURING_OK ||
+            !wait_for([] { return clients.connected == kConns; })) {
+            die("the connections do not come about");
+        }
     }
-    tls.cert_pem.data = reinterpret_cast<uint8_t *>(cert);
-    tls.key_pem.data = reinterpret_cast<uint8_t *>(key);
-    if (quring_tls_create_server(&server_tls, &tls, &err) != QURING_OK) {
-        die(err.message);
+    ~World()
+    {
+        quring_listener_close(listener_);
+        quring_runtime_destroy(clients.rt);
+        quring_runtime_destroy(server_);
+        quring_tls_release(client_tls_);
+        quring_tls_release(server_tls_);
     }
-    quring_runtime *server = make_runtime(0, true);
-    clients.rt = make_runtime(1, false);
-    quring_listen_options listen = {};
-    listen.tls = server_tls;
-    listen.on_event = on_server_event;
-    quring_listener *listener = nullptr;
-    if (quring_addr_parse(&listen.local, "127.0.0.1:0", 0, &err) != QURING_OK ||
-        quring_listen(server, &listener, &listen, &err) != QURING_OK) {
-        die(err.message);
+    World(const World &) = delete;
+    World &operator=(const World &) = delete;
+
+    quring_runtime *server() const
+    {
+        return server_;
     }
-    clients.options.remote = quring_listener_local(listener);
-    clients.options.server_name = "localhost";
-    clients.options.tls = client_tls;
-    clients.options.on_event = on_client_event;
-    if (quring_post(clients.rt, 0, open_all, nullptr) != QURING_OK ||
-        !wait_for([] { return clients.connected == kConns; })) {
-        die("the connections do not come about");
+
+  private:
+    void make_tls()
+    {
+        char cert[4096], key[4096];
+        const char *alpn[] = {"flood"};
+        quring_error err = {};
+        quring_tls_options tls = {};
+        tls.verify = QURING_VERIFY_NONE;
+        tls.alpn = alpn;
+        tls.alpn_count = 1;
+        if (quring_tls_create_client(&client_tls_, &tls, &err) != QURING_OK ||
+            quring_tls_self_signed(cert, &tls.cert_pem.len, key, &tls.key_pem.len) != QURING_OK) {
+            die(err.message);
+        }
+        tls.cert_pem.data = reinterpret_cast<uint8_t *>(cert);
+        tls.key_pem.data = reinterpret_cast<uint8_t *>(key);
+        if (quring_tls_create_server(&server_tls_, &tls, &err) != QURING_OK) {
+            die(err.message);
+        }
     }
-    Flood flood(clients.options.remote.port, capture(clients.options));
-    pause_ns(500 * kMs);
+
+    quring_tls *client_tls_ = nullptr;
+    quring_tls *server_tls_ = nullptr;
+    quring_runtime *server_ = nullptr;
+    quring_listener *listener_ = nullptr;
+};
+
+struct Phases {
     Phase alone = {};
     Phase attacked = {};
     Phase idle = {};
-    for (uint32_t i = 0; i < kRounds; i++) { /* in turns: machines have moods */
-        add(&alone, run(server, &flood, seconds / kRounds, true, 0));
-        const double flood_per_s = alone.packets / (i + 1) * kRounds * ratio;
-        add(&attacked, run(server, &flood, seconds / kRounds, true, flood_per_s));
-        add(&idle, run(server, &flood, seconds / kRounds, false, flood_per_s));
-    }
-    const Picture last = look(server, flood);
-    print("connections alone", alone);
-    print("with the flood", attacked);
-    print("the flood alone", idle);
-    const double per_packet = idle.flood > 0 ? idle.cpu / idle.flood : 0;
-    const double rest = attacked.cpu - attacked.flood * per_packet;
+};
+
+void print(const Phases &p, const Picture &last)
+{
+    print("connections alone", p.alone);
+    print("with the flood", p.attacked);
+    print("the flood alone", p.idle);
+    const double per_packet = p.idle.flood > 0 ? p.idle.cpu / p.idle.flood : 0;
+    const double rest = p.attacked.cpu - p.attacked.flood * per_packet;
     printf(
         "one flood packet costs the server %.2f us; goodput per CPU-second not spent on the flood: "
         "%.1f MB alone, %.1f MB attacked (%.0f %%)\n",
-        per_packet * 1e6, alone.goodput / alone.cpu / 1e6, attacked.goodput / rest / 1e6,
-        100 * (attacked.goodput / rest) / (alone.goodput / alone.cpu));
+        per_packet * 1e6, p.alone.goodput / p.alone.cpu / 1e6, p.attacked.goodput / rest / 1e6,
+        100 * (p.attacked.goodput / rest) / (p.alone.goodput / p.alone.cpu));
     printf("memory %.1f MiB at most, cap %.0f MiB; %" PRIu64 " connections begun, %" PRIu64
            " Retry packets, %" PRIu64 " time(s) under load\n",
            static_cast<double>(last.server.mem_peak_bytes) / (1 << 20),
            static_cast<double>(kMemCap) / (1 << 20), last.server.conns_opened,
            last.server.sent_retry, last.server.load_episodes);
-    int status = 0;
+}
+
+/* Every request was answered, and the server kept within its bounds. */
+bool holds(const Phases &p, const Picture &last)
+{
     const bool all = wait_for([] { return clients.answered == clients.asked; });
-    if (check) {
-        const bool good = all && clients.closed == 0 && last.server.mem_peak_bytes <= kMemCap &&
-                          last.server.load_episodes > 0 && last.server.sent_retry > 0 &&
-                          last.server.conns_opened <= kConns + 2048 && attacked.answered > 0;
-        if (!good) {
-            fprintf(stderr,
-                    "initial_flood: %" PRIu64 " of %" PRIu64 " requests answered, %u cut off\n",
-                    clients.answered.load(), clients.asked.load(), clients.closed.load());
-            status = 1;
-        }
+    return all && clients.closed == 0 && last.server.mem_peak_bytes <= kMemCap &&
+           last.server.load_episodes > 0 && last.server.sent_retry > 0 &&
+           last.server.conns_opened <= kConns + 2048 && p.attacked.answered > 0;
+}
+
+} // namespace
+
+int main(int argc, char **argv)
+{
+    Arguments args;
+    if (!parse(&args, argc, argv)) {
+        fputs("usage: initial_flood [--seconds S] [--ratio N] [--check]\n", stderr);
+        return 2;
     }
-    quring_listener_close(listener);
-    quring_runtime_destroy(clients.rt);
-    quring_runtime_destroy(server);
-    quring_tls_release(client_tls);
-    quring_tls_release(server_tls);
-    return status;
+    World world;
+    Flood flood(clients.options.remote.port, capture(clients.options));
+    pause_ns(500 * kMs);
+    Phases phases;
+    for (uint32_t i = 0; i < kRounds; i++) { /* in turns: machines have moods */
+        const double seconds = args.seconds / kRounds;
+        add(&phases.alone, run(world.server(), &flood, seconds, true, 0));
+        const double flood_per_s = phases.alone.packets / (i + 1) * kRounds * args.ratio;
+        add(&phases.attacked, run(world.server(), &flood, seconds, true, flood_per_s));
+        add(&phases.idle, run(world.server(), &flood, seconds, false, flood_per_s));
+    }
+    const Picture last = look(world.server(), flood);
+    print(phases, last);
+    if (args.check && !holds(phases, last)) {
+        fprintf(stderr, "initial_flood: %" PRIu64 " of %" PRIu64 " requests answered, %u cut off\n",
+                clients.answered.load(), clients.asked.load(), clients.closed.load());
+        return 1;
+    }
+    return 0;
 }
