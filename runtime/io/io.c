@@ -2,7 +2,7 @@
 
 void rt_io_config_init(rt_io_config *config)
 {
-    config->rx_buf_count = 0;
+    config->rx_buf_count = 16;
     config->tx_slot_count = 8;
     config->tx_op_count = 256;
     config->cq_entries = 1024;

@@ -31,14 +31,14 @@ extern "C" {
 #define RT_IO_FAILURES_MAX   64u
 
 typedef struct rt_io_config {
-    uint32_t rx_buf_count;  /* 64 KiB each; a power of two up to 256; 0: what suits the back end */
+    uint32_t rx_buf_count;  /* 64 KiB each; a power of two, 1..256 */
     uint32_t tx_slot_count; /* 64 KiB each, 1..32 */
     uint32_t tx_op_count;   /* sends that may be queued or in flight, 1..1024 */
     uint32_t cq_entries;    /* io_uring: completion queue; a power of two */
     bool gso;
 } rt_io_config;
 
-/* rt_io_config_init: buffers as suits the back end, 8 slots, 256 sends, 1024 completions, GSO on. */
+/* rt_io_config_init: 16 buffers, 8 slots, 256 sends, 1024 completions, GSO on. */
 void rt_io_config_init(rt_io_config *config);
 
 typedef struct rt_io_stats {

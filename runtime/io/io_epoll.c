@@ -15,7 +15,6 @@
 #include "runtime/udp/own_fd.h"
 
 #define RX_BUF_BYTES 65536u
-#define RX_BUFS      16u /* small datagrams of one system call; bulk data fills the first few */
 #define TX_BATCH     32u
 #define WAKE_TAG     UINT32_MAX
 
@@ -479,7 +478,7 @@ int rt_io_epoll_create(rt_io **out, const rt_io_config *config)
     e->epoll_fd = -1;
     rt_tx_list_init(&e->queue);
     int rc = -ENOMEM;
-    if (make_rx(e, config->rx_buf_count != 0 ? config->rx_buf_count : RX_BUFS) &&
+    if (config->rx_buf_count > 0 && make_rx(e, config->rx_buf_count) &&
         rt_tx_arena_init(&e->tx, config->tx_slot_count, config->tx_op_count)) {
         rc = make_epoll(e);
     }

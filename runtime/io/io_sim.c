@@ -9,7 +9,6 @@
 #include "runtime/udp/sockaddr.h"
 
 #define RX_BUF_BYTES 65536u
-#define RX_BUFS      16u
 #define GRO_SEGS_MAX 64u
 
 typedef struct rt_io_sim {
@@ -326,7 +325,7 @@ rt_io *rt_io_sim_create(rt_sim_net *net, const rt_io_config *config)
     s->base.gso = config->gso;
     (void)rt_wake_init(&s->base.wake, true);
     s->net = net;
-    s->rx_count = config->rx_buf_count != 0 ? config->rx_buf_count : RX_BUFS;
+    s->rx_count = config->rx_buf_count;
     s->base.rx_units_max = s->rx_count;
     s->rx_mem = malloc((size_t)s->rx_count * RX_BUF_BYTES);
     s->late_at = calloc(config->tx_op_count, sizeof(*s->late_at));

@@ -18,7 +18,6 @@
 #define RT_URING_RX_BUF_BYTES  (65536u + RT_URING_RX_HEAD_BYTES)
 #define RT_URING_RX_NAME_BYTES 32u /* keeps the control part aligned for cmsghdr */
 #define RT_URING_RX_BUFS_MAX   256u
-#define RT_URING_RX_BUFS       16u
 #define RT_URING_BGID          0
 
 enum {

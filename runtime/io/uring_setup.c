@@ -77,8 +77,7 @@ int rt_uring_setup(rt_uring *u, const rt_io_config *config)
     if (!rt_tx_arena_init(&u->tx, config->tx_slot_count, config->tx_op_count)) {
         return -ENOMEM;
     }
-    return rt_uring_rx_setup(u,
-                             config->rx_buf_count != 0 ? config->rx_buf_count : RT_URING_RX_BUFS);
+    return rt_uring_rx_setup(u, config->rx_buf_count);
 }
 
 void rt_uring_teardown(rt_uring *u)
