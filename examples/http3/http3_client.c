@@ -13,6 +13,7 @@
 
 #define URLS_MAX          256
 #define SESSION_MAX_BYTES 65536
+#define SESSION_WAIT_NS   200000000u /* for one still on its way when all else is there */
 
 /* One file. */
 typedef struct fetch {
@@ -28,8 +29,11 @@ static const char *session_file; /* NULL: none */
 static uint8_t session[SESSION_MAX_BYTES];
 static fetch fetches[URLS_MAX];
 static size_t fetch_count, asked, closed;
-static bool has_session;      /* a new one was written */
-static quring_conn_info info; /* of the connection, when everything had arrived */
+static bool has_session; /* a new one was written */
+static bool lost_session;
+static bool leaving;           /* everything is there */
+static quring_conn connection; /* to be left */
+static quring_conn_info info;  /* of the connection, when everything had arrived */
 static quring_error err;
 static sem_t done;
 
@@ -109,11 +113,20 @@ static void ask(h3_conn *h3)
 static void save_session(quring_bytes data)
 {
     int fd = open(session_file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600); /* it is secret */
-    if (fd < 0 || write(fd, data.data, data.len) != (ssize_t)data.len || close(fd) != 0) {
+    has_session = fd >= 0 && write(fd, data.data, data.len) == (ssize_t)data.len;
+    if (!has_session) {
         say(session_file, strerror(errno));
-        return;
+        lost_session = true;
     }
-    has_session = true;
+    if (fd >= 0) {
+        close(fd);
+    }
+}
+
+static void leave(void *ctx)
+{
+    (void)ctx;
+    (void)quring_conn_close(connection, NGHTTP3_H3_NO_ERROR, "");
 }
 
 static void on_event(const quring_event *ev)
@@ -144,9 +157,14 @@ static void on_event(const quring_event *ev)
     } else if (ev->type == QURING_EV_SESSION && session_file != NULL) {
         save_session(ev->data);
     }
-    if (closed == fetch_count && (session_file == NULL || has_session)) {
+    if (closed == fetch_count && !leaving) {
+        leaving = true;
         (void)quring_conn_get_info(ev->conn, &info);
-        (void)quring_conn_close(ev->conn, NGHTTP3_H3_NO_ERROR, "");
+        connection = ev->conn;
+        uint64_t wait = session_file != NULL && !has_session ? SESSION_WAIT_NS : 0;
+        if (quring_timer(NULL, quring_now_ns() + wait, leave, NULL) != QURING_OK) {
+            leave(NULL);
+        }
     }
 }
 
@@ -282,7 +300,7 @@ int main(int argc, char **argv)
            info.early_accepted   ? ", 0-RTT accepted"
            : info.early_rejected ? ", 0-RTT refused"
                                  : "");
-    int bad = 0;
+    int bad = lost_session ? 1 : 0;
     for (size_t i = 0; i < fetch_count; i++) {
         fetch *f = &fetches[i];
         bool ok = fclose(f->file) == 0 && f->ended && strcmp(f->status, "200") == 0;

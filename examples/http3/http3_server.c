@@ -198,9 +198,9 @@ static void free_request(request *r)
 static int on_stream_close(nghttp3_conn *nghttp3, int64_t id, uint64_t code, void *h3,
                            void *stream_user)
 {
-    (void)code, (void)h3;
+    (void)nghttp3, (void)id, (void)code, (void)h3;
     free_request(stream_user);
-    return nghttp3_conn_set_stream_user_data(nghttp3, id, NULL), 0;
+    return 0;
 }
 
 static const nghttp3_callbacks callbacks = {

@@ -196,6 +196,15 @@ def quring_zero_rtt(place):
         resumption(place, server)
 
 
+def quring_no_place_for_a_session(place):
+    """It is told, at once, and the files are there."""
+    with our_server(place) as server:
+        status, said = place.run(place.client_program, "--ca", place.cert, "--out", place.fetched(), "--session",
+                                 place.path("no", "place"), "https://localhost:%d/%s" % (server.port, SMALL))
+        demand(status == 1 and "No such file" in said and "\n200 " in said, said)
+        place.same(SMALL)
+
+
 # ---- ngtcp2 ------------------------------------------------------------------------------------------
 
 def ngtcp2_client(*options, shows=None, quiet=True, server=(), times=1):
@@ -284,6 +293,7 @@ PARTS = [
         ("what may not be fetched", quring_refusals),
         ("Retry", quring_retry),
         ("resumption, 0-RTT", quring_zero_rtt),
+        ("no place for a session", quring_no_place_for_a_session),
     ]),
     ("ngtcp2", ["gtlsclient", "gtlsserver"], [
         ("client", ngtcp2_client()),
