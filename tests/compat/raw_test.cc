@@ -1,6 +1,7 @@
 /* A handshake by somebody else's TLS: messages with QUIC_HANDSHAKE_INFO, secrets and transport parameters as
  * options (draft sections 3.1.8, 4.2.2, 6.1.8, 6.1.9). What stands for TLS here is a script that exchanges
  * parameters and uses secrets everybody knows (script.h). */
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstring>
@@ -193,6 +194,48 @@ TEST(Raw, AClientHelloOutlivesItsPort)
     memcpy(&code, why.data(), sizeof(code));
     EXPECT_EQ(2u, code) << "CONNECTION_REFUSED (RFC 9000 20.1)";
     EXPECT_EQ(0, poll_now(other) & POLLIN);
+}
+
+/* TLS messages to a program that takes none, until the connection is closed: the code, and how many there were. */
+static uint32_t flood_with_tls(int *sent)
+{
+    constexpr int kMost = 1000; /* of 4000 bytes each */
+    const int least = 4096;
+    RawPair pair;
+    Raw client(pair.client, TLS_CIPHER_AES_GCM_128);
+    std::thread other([&] { run_client(&client); });
+    pair.accept_one();
+    Raw server(pair.server, TLS_CIPHER_AES_GCM_128);
+    run_server(&server);
+    other.join();
+    EXPECT_EQ(0, setsockopt(pair.server, SOL_SOCKET, SO_RCVBUF, &least, sizeof(least)));
+    *sent = 0;
+    while (*sent < kMost && send_crypto(pair.client, QUIC_CRYPTO_APP, std::string(4000, 't')) > 0) {
+        ++*sent;
+        usleep(2000);
+    }
+    EXPECT_LT(*sent, kMost) << "as many as the client likes";
+    EXPECT_TRUE(poll_for(pair.client, POLLHUP));
+    uint32_t code = 0;
+    const std::string why = get_bytes(pair.client, QUIC_SOCKOPT_CONNECTION_CLOSE);
+    EXPECT_GE(why.size(), sizeof(code));
+    memcpy(&code, why.data(), std::min(why.size(), sizeof(code)));
+    return code;
+}
+
+/* RFC 9000 7.5: what waits of TLS messages is bounded, and who sends more is not served any longer. */
+TEST(Raw, H097_TlsMessagesThatNobodyTakes)
+{
+    constexpr uint32_t kBufferExceeded =
+        0x0d; /* RFC 9000 20.1: too much came at once, for the engine */
+    uint32_t code = kBufferExceeded;
+    int sent = 0;
+    for (int i = 0; i < 5 && code == kBufferExceeded;
+         i++) { /* again, when this machine stood still */
+        code = flood_with_tls(&sent);
+    }
+    EXPECT_EQ(1u, code) << "the socket's bound";
+    EXPECT_GT(sent, 50) << "what a handshake may need";
 }
 
 TEST(Raw, C198_BuiltInOnTheOtherSide)
