@@ -40,7 +40,7 @@ class WorkerVisitTest : public OneWorker
 TEST_P(WorkerVisitTest, RunsInTheCallingThreadAndWakesNobody)
 {
     Start();
-    Run([] {});
+    ASSERT_TRUE(Visit([] {})); // publishes; what a worker was woken for may run before it has
     const quic_counters before = Stats();
     for (uint64_t i = 1; i <= 100; i++) {
         pthread_t ran = {};
@@ -56,7 +56,7 @@ TEST_P(WorkerVisitTest, RunsInTheCallingThreadAndWakesNobody)
         EXPECT_EQ(self, worker);
         EXPECT_EQ(rt_worker_self(), nullptr);
         EXPECT_GE(now, start);
-        EXPECT_EQ(Stats().visits, i); // published before it returns
+        EXPECT_EQ(Stats().visits, before.visits + i); // published before it returns
     }
     EXPECT_EQ(Stats().wakeups, before.wakeups);
 }
