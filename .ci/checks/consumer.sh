@@ -100,7 +100,7 @@ build_as_the_readme_says() {
     ln -s "$PWD/include" "$PWD/examples" "$work/"
     ln -s "${engine%/runtime}" "$work/bazel-bin"
     local commands
-    commands=$(sed -n 's/^    \(cc .*\)$/\1/p' README.md)
+    commands=$(sed -n '/ app\.c /d; s/^    \(cc .*\)$/\1/p' README.md)
     [ "$(grep -c . <<<"$commands")" -eq 5 ]
     if [ ! -e /usr/include/nghttp3/nghttp3.h ]; then
         commands=$(grep -v nghttp3 <<<"$commands")
@@ -124,17 +124,33 @@ echo_through_sockets() {
     server=
 }
 
+# serve_echo OPTIONS...: the echo server in the background; `at` is its address.
+serve_echo() {
+    : >"$work/said"
+    "$work/echo_server" 127.0.0.1:0 "$@" >>"$work/said" &
+    server=$!
+    for _ in $(seq 100); do
+        [ ! -s "$work/said" ] || break
+        sleep 0.1
+    done
+    at=$(sed 's/^listening on //' "$work/said")
+}
+
+end_server() {
+    kill -INT "$server"
+    wait "$server"
+    server=
+}
+
 build_as_the_readme_says
-"$work/echo_server" 127.0.0.1:0 >"$work/said" &
-server=$!
-for _ in $(seq 100); do
-    [ -s "$work/said" ] && break
-    sleep 0.1
-done
-at=$(sed 's/^listening on //' "$work/said")
+serve_echo
 [ "$("$work/echo_client" "$at" 'hello there' --insecure)" = 'hello there' ]
-kill -INT "$server"
-wait "$server"
-server=
+end_server
 echo_through_sockets
+# With the certificate that it has made, by name and by address.
+serve_echo --cert "$work/cert.pem" --key "$work/key.pem"
+for name in localhost 127.0.0.1; do
+    [ "$(SSL_CERT_FILE=$work/cert.pem "$work/echo_client" "$name:${at##*:}" hello)" = hello ]
+done
+end_server
 echo 'the examples build and run as the README says'
