@@ -134,12 +134,34 @@ static int qs_alert_errno(uint64_t alert)
     return (alert >= 42 && alert <= 48 && alert != 47) || alert == 116 ? -EKEYREJECTED : -EPROTO;
 }
 
+/* What errno is too short for. */
+static void qs_hs_tell(const quring_close_info *info)
+{
+    const char *who =
+        info->kind == QURING_CLOSE_PEER_TRANSPORT || info->kind == QURING_CLOSE_PEER_APP
+            ? "the peer ended it"
+        : info->kind == QURING_CLOSE_LOCAL_TRANSPORT ? "the peer broke the protocol"
+                                                     : NULL;
+    if (who == NULL) {
+        return;
+    }
+    const char *colon = info->reason[0] != '\0' ? ": " : "";
+    if (info->code >= QS_ERROR_CRYPTO && info->code < QS_ERROR_CRYPTO_END) {
+        qs_say(2, "handshake: %s, TLS alert %u%s%s", who, (unsigned)(info->code - QS_ERROR_CRYPTO),
+               colon, info->reason);
+    } else {
+        qs_say(2, "handshake: %s, error %#llx%s%s", who, (unsigned long long)info->code, colon,
+               info->reason);
+    }
+}
+
 /* What the end of a connection during the handshake means to who waits for it. */
 static int qs_hs_errno(qs_sock *s)
 {
     pthread_mutex_lock(&s->lock);
     quring_close_info info = s->close_info;
     qs_unlock(s);
+    qs_hs_tell(&info);
     if (info.kind == QURING_CLOSE_PEER_TRANSPORT && info.code == QS_ERROR_REFUSED) {
         return -ECONNREFUSED;
     }

@@ -476,7 +476,12 @@ TEST(Option, C153_NothingInCommon)
     ASSERT_EQ(0, set_alpn(client, "two"));
     Address to = name_of(listen_fd);
     ASSERT_EQ(0, connect(client, to.ptr(), to.len));
+    setenv("QUIC_LOG", "2", 1);
+    testing::internal::CaptureStderr();
     EXPECT_EQ(-EPROTO, quic_client_handshake(client, nullptr, nullptr));
+    const std::string said = testing::internal::GetCapturedStderr();
+    EXPECT_NE(std::string::npos, said.find("the peer ended it, TLS alert 120")) << said;
+    unsetenv("QUIC_LOG");
     CloseInfo info;
     get_close(client, &info);
     EXPECT_EQ(0x178u, info.errcode) << "RFC 9001 8.1: no_application_protocol";
