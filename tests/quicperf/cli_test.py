@@ -195,12 +195,13 @@ class Wrong(unittest.TestCase):
                            "/dev/full")
             self.assertEqual(run.returncode, 1)
             self.assertIn("/dev/full: No space left on device", run.stderr)
-            with open("/dev/full", "w") as full:
-                run = subprocess.run([QUICPERF, "client", "127.0.0.1:%d" % server.port, "-t",
-                                      "100ms"], stdout=full, stderr=subprocess.PIPE,
-                                     universal_newlines=True, timeout=LIMIT_S)
-            self.assertEqual(run.returncode, 1)
-            self.assertIn("No space left on device", run.stderr)
+            for more in [], ["--json", "-"], ["--jsonl", "-"]:
+                with open("/dev/full", "w") as full:
+                    run = subprocess.run([QUICPERF, "client", "127.0.0.1:%d" % server.port, "-t",
+                                          "100ms", *more], stdout=full, stderr=subprocess.PIPE,
+                                         universal_newlines=True, timeout=LIMIT_S)
+                self.assertEqual(run.returncode, 1)
+                self.assertEqual(run.stderr.count("No space left on device"), 1, run.stderr)
         self.check(["client", "127.0.0.1:1", "--json", "/no/such/folder/x.json"], 1,
                    "/no/such/folder/x.json")
 

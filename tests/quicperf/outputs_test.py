@@ -7,6 +7,8 @@ Usage: outputs_test.py QUICPERF SCHEMA
 import json
 import os
 import re
+import signal
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -14,7 +16,7 @@ import unittest
 SCHEMA_FILE = os.path.abspath(sys.argv.pop(2))
 
 # pylint: disable=wrong-import-position
-from harness import Server, quicperf  # noqa: E402
+from harness import QUICPERF, Server, quicperf  # noqa: E402
 from schema import Schema  # noqa: E402
 
 SCHEMA = Schema(SCHEMA_FILE)
@@ -30,6 +32,7 @@ class Json(unittest.TestCase):
     def judge(self, text, name="run"):
         document = json.loads(text)
         self.assertEqual(SCHEMA.wrong(document, name), [])
+        self.assertTrue(SCHEMA.is_document(document))
         return document
 
     def test_the_schema_finds_what_is_wrong(self):
@@ -67,9 +70,27 @@ class Json(unittest.TestCase):
             self.assertGreater(document["latency_us"]["p50"], 0)
             self.assertEqual(document["aead"], "boringssl" if "--sealed" in more else None)
             self.assertRegex(run.stderr, "pingpong: .*%s" % ("polling" if "--spin" in more else "sleeping"))
-        demo = json.loads(quicperf("demo", "-t", "100ms", "--json", "-").stdout)
-        for name in "down", "up", "rr":
-            self.assertEqual(SCHEMA.wrong(demo["runs"][name]), [])
+        demo = self.judge(quicperf("demo", "-t", "100ms", "--json", "-").stdout, "demo")
+        self.assertEqual([name for name in demo["runs"] if demo["runs"][name] is None], [])
+
+    def test_several_runs_keep_to_the_schema(self):
+        compared = self.judge(quicperf("compare", "-t", "100ms", "--rounds", "1", "--json", "-").stdout, "compare")
+        self.assertEqual(set(compared["rr"]["quic"]),
+                         {"requests_per_s", "cpu_s_per_million_requests", "p50_us", "last"})
+        with tempfile.TemporaryDirectory() as folder, Server() as server:
+            with open(os.path.join(folder, "lines"), "w", encoding="ascii") as file:
+                file.write("tput -n 10K\n\nrr -n 5\n")
+            document = self.judge(client(server.port, "script", file.name, "--json", "-").stdout, "script")
+            self.assertEqual([run["line"] for run in document["runs"]], [1, 3])
+
+    def test_an_interrupted_demo_keeps_to_the_schema(self):
+        for command in "demo", "compare":
+            with subprocess.Popen([QUICPERF, command, "-t", "1s", "--json", "-"], stdin=subprocess.DEVNULL,
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
+                run.stderr.readline()  # it has begun
+                run.send_signal(signal.SIGINT)
+                document = self.judge(run.communicate(timeout=60)[0], command)
+            self.assertEqual((run.returncode, document["error"]), (130, "interrupted"))
 
     def test_a_failed_run_keeps_to_the_schema(self):
         run = client(1, "--timeout", "200ms", "--json", "-", status=1)

@@ -1,5 +1,5 @@
 """As much of JSON Schema as docs/quicperf.schema.json uses: type, enum, minimum, maximum, properties,
-required, additionalProperties, items, oneOf, $ref into $defs."""
+required, additionalProperties, items, oneOf, $ref within the file."""
 
 import json
 
@@ -25,12 +25,22 @@ class Schema:
         """A list of what is wrong with `value`, judged by the definition of that name."""
         return list(self._judge(value, self.root["$defs"][name], name))
 
+    def is_document(self, value):
+        """Whether `value` is what the schema as a whole is about."""
+        return not list(self._judge(value, self.root, "document"))
+
+    def _at(self, reference):
+        rule = self.root
+        for step in reference.split("/")[1:]:
+            rule = rule[step]
+        return rule
+
     def _judge(self, value, rule, path):
         unknown = set(rule) - KNOWN
         if unknown:
             yield "%s: the schema uses %s" % (path, unknown)
         if "$ref" in rule:
-            yield from self._judge(value, self.root["$defs"][rule["$ref"].split("/")[-1]], path)
+            yield from self._judge(value, self._at(rule["$ref"]), path)
         if "oneOf" in rule:
             fits = [r for r in rule["oneOf"] if not list(self._judge(value, r, path))]
             if len(fits) != 1:

@@ -136,10 +136,10 @@ bool qp_json_file_write_text(qp_json_file *out, const char *text, size_t len)
     if (!qp_json_is_open(out)) {
         return true;
     }
-    const char *name = qp_json_name(out);
+    bool is_stdout = out->file == stdout;
     bool ok = qp_json_finish(out, text, len);
-    if (!ok) {
-        (void)qp_fail("cannot write %s: %s", name, strerror(errno));
+    if (!ok && !is_stdout) { /* of that main says it, whatever was to be written there */
+        (void)qp_fail("cannot write %s: %s", out->path, strerror(errno));
     }
     qp_json_forget(out);
     return ok;

@@ -156,9 +156,10 @@ bool qp_out_close_jsonl(qp_out *out, const qp_options *options)
         return true;
     }
     bool ok = ferror(out->jsonl) == 0;
-    ok = (out->jsonl == stdout || fclose(out->jsonl) == 0) && ok;
+    bool is_stdout = out->jsonl == stdout; /* of that main says what is wrong */
+    ok = (is_stdout || fclose(out->jsonl) == 0) && ok;
     out->jsonl = NULL;
-    if (!ok) {
+    if (!ok && !is_stdout) {
         (void)qp_fail("cannot write %s: %s", options->jsonl, strerror(errno));
     }
     return ok;
