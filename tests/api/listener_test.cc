@@ -30,15 +30,15 @@ class Squatter
     {
         fd_ = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
         EXPECT_GE(fd_, 0);
-        const int on = 1;
-        if (reuseport) {
-            EXPECT_EQ(setsockopt(fd_, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)), 0);
-        }
         sockaddr_in in = {};
         in.sin_family = AF_INET;
         in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
         in.sin_port = htons(port);
         bound_ = bind(fd_, reinterpret_cast<const sockaddr *>(&in), sizeof(in)) == 0;
+        const int on = 1;
+        if (reuseport) { /* not before: port 0 could become one of others that share */
+            EXPECT_EQ(setsockopt(fd_, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)), 0);
+        }
         socklen_t len = sizeof(in);
         EXPECT_EQ(getsockname(fd_, reinterpret_cast<sockaddr *>(&in), &len), 0);
         addr_ = Addr("127.0.0.1");

@@ -20,14 +20,21 @@ struct Group {
 
     explicit Group(uint32_t count)
     {
+        // The first is alone while the kernel chooses: who is ready to share may get a port of others that are.
         rt_udp_options options = {};
         options.local = rt_addr_from_in4(kLoopback, 0);
-        options.reuseport = true;
-        for (uint32_t i = 0; i < count; i++) {
+        for (uint32_t i = 0; i < count || i < 2; i++) {
             rt_udp_socket sock;
+            const int on = 1;
             EXPECT_EQ(rt_udp_open(&sock, &options), 0);
+            EXPECT_EQ(setsockopt(sock.fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)), 0);
             options.local.port = sock.local.port;
+            options.reuseport = true;
             socks.push_back(sock);
+        }
+        if (count == 1) { // the second one has made it a group
+            rt_udp_close(&socks.back());
+            socks.pop_back();
         }
     }
 
