@@ -327,7 +327,7 @@ static bool send_one(quring_impair *p, const rt_held *held)
     if (flow->generation != held->generation) {
         return false;
     }
-    rt_cmsg_tx tx = {.ecn = held->ecn, .remote_family = p->server.family};
+    rt_cmsg_tx tx = {.marked = held->ecn != 0, .ecn = held->ecn, .remote_family = p->server.family};
     int fd = flow->fd;
     if (!held->to_server) {
         fd = p->front.fd;

@@ -77,6 +77,7 @@ static void write_control(const rt_io_sock *sock, rt_tx_op *op, uint16_t gso_byt
     const quic_addr *local = &op->path.local;
     rt_cmsg_tx tx = {
         .gso_bytes = gso_bytes,
+        .marked = op->ecn != sock->udp.tx_ecn,
         .ecn = op->ecn,
         .local = sock->udp.any && !rt_addr_is_any(local) ? local : NULL,
         .remote_family = op->path.remote.family,

@@ -63,12 +63,34 @@ static void send_now(rt_uring *u, rt_io_sock *sock, rt_tx_op *op)
     rt_tx_arena_done(&u->tx, op);
 }
 
+/* A datagram with nothing to say to the kernel needs no msghdr, which the kernel would have to copy and check. */
+static bool is_bare(const rt_uring *u, const rt_tx_op *op)
+{
+    return op->hdr.msg_controllen == 0 && !u->without_sendto;
+}
+
+static void prepare(rt_uring *u, struct io_uring_sqe *sqe, rt_tx_op *op)
+{
+    uint32_t index = op->path.socket;
+    int fd = u->socks[index].udp.fd;
+    /* Sends that wait inside the ring overtake each other; those that fail with EAGAIN do not. */
+    if (is_bare(u, op)) {
+        io_uring_prep_send(sqe, fd, op->iov.iov_base, op->iov.iov_len, MSG_DONTWAIT);
+        io_uring_prep_send_set_addr(sqe, &op->remote.sa, (uint16_t)op->hdr.msg_namelen);
+    } else {
+        io_uring_prep_sendmsg(sqe, fd, &op->hdr, MSG_DONTWAIT);
+    }
+    rt_uring_set_socket(u, sqe, index);
+    io_uring_sqe_set_data64(sqe, rt_uring_name(RT_URING_KIND_TX, rt_tx_arena_index(&u->tx, op)));
+}
+
 void rt_uring_tx_submit(rt_io *io, const quic_tx_unit *unit)
 {
     rt_uring *u = rt_uring_of(io);
     uint32_t index = unit->path.socket;
     if (u->tx_open != RT_TX_OP_NONE && index < RT_IO_SOCKETS_MAX &&
         rt_io_sock_join(&u->socks[index], &u->tx, &u->tx.ops[u->tx_open], unit)) {
+        prepare(u, u->tx_open_sqe, &u->tx.ops[u->tx_open]); /* a train now */
         return;
     }
     rt_tx_op *op = rt_tx_arena_take(&u->tx, unit);
@@ -86,14 +108,22 @@ void rt_uring_tx_submit(rt_io *io, const quic_tx_unit *unit)
         send_now(u, sock, op);
         return;
     }
-    struct io_uring_sqe *sqe = rt_uring_sqe(u);
-    /* Sends that wait inside the ring overtake each other; those that fail with EAGAIN do not. */
-    io_uring_prep_sendmsg(sqe, sock->udp.fd, &op->hdr, MSG_DONTWAIT);
-    rt_uring_set_socket(u, sqe, index);
-    io_uring_sqe_set_data64(sqe, rt_uring_name(RT_URING_KIND_TX, rt_tx_arena_index(&u->tx, op)));
+    u->tx_open_sqe = rt_uring_sqe(u);
+    u->tx_open = rt_tx_arena_index(&u->tx, op);
+    prepare(u, u->tx_open_sqe, op);
     sock->tx_refs++;
     u->tx_pending++;
-    u->tx_open = rt_tx_arena_index(&u->tx, op);
+}
+
+/* Refused: it is the call that the kernel does not know, or the datagram that nothing can send. */
+static bool send_with_header(rt_uring *u, rt_io_sock *sock, rt_tx_op *op)
+{
+    const uint64_t sent = u->base.stats.tx_units;
+    bool done = rt_io_sock_send(&u->base, sock, op);
+    if (u->base.stats.tx_units != sent) {
+        u->without_sendto = true;
+    }
+    return done;
 }
 
 void rt_uring_tx_complete(rt_uring *u, const struct io_uring_cqe *cqe, uint32_t op_index)
@@ -113,6 +143,8 @@ void rt_uring_tx_complete(rt_uring *u, const struct io_uring_cqe *cqe, uint32_t 
         u->base.stats.tx_errors++;
     } else if (cqe->res == -ECONNREFUSED) {
         done = rt_io_sock_send(&u->base, sock, op); /* an ICMP error for an earlier send */
+    } else if (cqe->res == -EINVAL && op->hdr.msg_controllen == 0) {
+        done = send_with_header(u, sock, op);
     } else {
         done = rt_io_sock_failed(&u->base, sock, op, -cqe->res);
     }

@@ -132,6 +132,7 @@ rt_udp_options rt_runtime_socket_options(const quring_runtime *rt, const quic_ad
     options.local = *local;
     options.gso = rt->config.gso;
     options.gro = rt->config.gro;
+    options.ecn = rt->config.limits.ecn ? RT_UDP_ECT0 : 0;
     options.buf_bytes = rt->config.socket_buf_bytes;
     return options;
 }

@@ -107,7 +107,7 @@ void rt_cmsg_write(struct msghdr *msg, void *room, const rt_cmsg_tx *tx)
         memset(p, 0, CMSG_SPACE(sizeof(uint16_t)));
         at = put(p, at, IPPROTO_UDP, UDP_SEGMENT, &tx->gso_bytes, sizeof(tx->gso_bytes));
     }
-    if (tx->ecn != 0) {
+    if (tx->marked) {
         int tos = tx->ecn & ECN_MASK;
         bool v4 = tx->remote_family == 4;
         memset(p + at, 0, CMSG_SPACE(sizeof(tos)));

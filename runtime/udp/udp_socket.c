@@ -54,18 +54,29 @@ static bool never_fragment(int fd, const rt_udp_socket *sock)
 static void ask_for_facts(int fd, rt_udp_socket *sock)
 {
     sock->ecn = true;
-    sock->pktinfo = true;
     if (sock->is_v6) {
         sock->ecn = set_int(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1);
-        sock->pktinfo = set_int(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
     }
     if (!sock->is_v6 || sock->dual_stack) {
         sock->ecn = set_int(fd, IPPROTO_IP, IP_RECVTOS, 1) && sock->ecn;
     }
-    if (!sock->is_v6) {
-        sock->pktinfo = set_int(fd, IPPROTO_IP, IP_PKTINFO, 1);
+    if (sock->any) {
+        sock->pktinfo = sock->is_v6 ? set_int(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1)
+                                    : set_int(fd, IPPROTO_IP, IP_PKTINFO, 1);
     }
     (void)set_int(fd, SOL_SOCKET, SO_RXQ_OVFL, 1);
+}
+
+static bool mark(int fd, const rt_udp_socket *sock, uint8_t ecn)
+{
+    bool ok = true;
+    if (sock->is_v6) {
+        ok = set_int(fd, IPPROTO_IPV6, IPV6_TCLASS, ecn);
+    }
+    if (!sock->is_v6 || sock->dual_stack) {
+        ok = ok && set_int(fd, IPPROTO_IP, IP_TOS, ecn);
+    }
+    return ok;
 }
 
 static int bind_it(int fd, rt_udp_socket *sock, const quic_addr *local)
@@ -98,6 +109,9 @@ static int configure(int fd, rt_udp_socket *sock, const rt_udp_options *options)
     sock->rcvbuf_bytes = grow_buffer(fd, SO_RCVBUF, SO_RCVBUFFORCE, options->buf_bytes);
     sock->sndbuf_bytes = grow_buffer(fd, SO_SNDBUF, SO_SNDBUFFORCE, options->buf_bytes);
     ask_for_facts(fd, sock);
+    if (options->ecn != 0 && mark(fd, sock, options->ecn)) {
+        sock->tx_ecn = options->ecn;
+    }
     sock->gro = options->gro && set_int(fd, IPPROTO_UDP, UDP_GRO, 1);
     /* Setting the size 0 changes nothing and tells whether the option exists. */
     sock->gso = options->gso && set_int(fd, IPPROTO_UDP, UDP_SEGMENT, 0);

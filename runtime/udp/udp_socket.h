@@ -15,6 +15,8 @@
 extern "C" {
 #endif
 
+#define RT_UDP_ECT0 2u /* RFC 3168 5 */
+
 typedef struct rt_udp_options {
     quic_addr local;    /* family 4 or 6; port 0: the kernel picks */
     bool dual_stack;    /* an IPv6 wildcard socket also takes IPv4 */
@@ -22,6 +24,7 @@ typedef struct rt_udp_options {
     bool gso;           /* probe UDP_SEGMENT */
     bool gro;           /* turn UDP_GRO on */
     bool merges;        /* see rt_udp_socket */
+    uint8_t ecn;        /* the mark most datagrams will leave with: it costs these no control message */
     uint32_t buf_bytes; /* SO_RCVBUF and SO_SNDBUF asked for; 0: the system's default */
 } rt_udp_options;
 
@@ -35,8 +38,9 @@ typedef struct rt_udp_socket {
     bool gro;        /* UDP_GRO is on */
     bool merges; /* datagrams of several connections may leave as one train. Not where a server with
                         several workers is at the other end: its kernel steers the train by one of them */
-    bool ecn;    /* received datagrams carry their ECN mark */
-    bool pktinfo;  /* ... and the local address they came to */
+    uint8_t tx_ecn; /* the mark of what is sent without saying another */
+    bool ecn;       /* received datagrams carry their ECN mark */
+    bool pktinfo;   /* ... and the local address they came to: only where `any`, elsewhere it is known */
     bool is_inbox; /* no UDP socket: one of runtime/udp/process.h, of user `uid` */
     uid_t uid;
     uint32_t rcvbuf_bytes; /* what the kernel granted (the figure asked for, not the doubled one) */

@@ -130,17 +130,21 @@ TEST_P(IoTest, H109_RefusedSegmentationFallsBackInOrderAndIsRemembered)
 
 TEST_P(IoTest, EcnTravelsOverBothFamilies)
 {
-    for (uint8_t family : {4, 6}) {
+    for (int variant = 0; variant < 8; variant++) {
+        const uint8_t family = (variant & 1) != 0 ? 6 : 4;
+        const size_t datagrams = (variant & 2) != 0 ? 3 : 1;
         options.local = Loopback(family);
+        options.ecn = (variant & 4) != 0 ? RT_UDP_ECT0 : 0; // said by the socket, or by each datagram
         Side a, b;
         Open(&a);
         Open(&b);
+        ASSERT_EQ(a.sock.tx_ecn, options.ecn);
         for (uint8_t ecn = 0; ecn < 4; ecn++) {
-            ASSERT_TRUE(a.Send(b.sock.local, Pattern(3 * 100), 100, ecn));
+            ASSERT_TRUE(a.Send(b.sock.local, Pattern(datagrams * 100), 100, ecn));
             rt_io_flush(a.io);
-            std::vector<Got> got = b.Receive(300);
+            std::vector<Got> got = b.Receive(datagrams * 100);
             ASSERT_FALSE(got.empty());
-            EXPECT_EQ(got[0].ecn, ecn) << "family " << (int)family;
+            EXPECT_EQ(got[0].ecn, ecn) << "variant " << variant;
         }
     }
 }

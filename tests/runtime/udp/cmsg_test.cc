@@ -147,7 +147,7 @@ TEST(Cmsg, WhatIsWrittenParsesBack)
         quic_addr source = t.family == 4 ? rt_addr_from_in4(kV4, 0) : rt_addr_from_in6(kV6, 0, 0);
         alignas(8) uint8_t room[RT_CMSG_TX_BYTES];
         memset(room, 0xee, sizeof(room));
-        rt_cmsg_tx tx = {t.gso, t.ecn, t.source ? &source : nullptr, t.family};
+        rt_cmsg_tx tx = {t.gso, t.ecn != 0, t.ecn, t.source ? &source : nullptr, t.family};
         msghdr msg = {};
         rt_cmsg_write(&msg, room, &tx);
         int count = 0;

@@ -43,12 +43,27 @@ TEST(UdpSocket, Ipv4IsBoundNonBlockingAndNeverFragments)
     EXPECT_EQ(sock.local.family, 4);
     EXPECT_FALSE(sock.is_v6);
     EXPECT_FALSE(sock.any);
-    EXPECT_TRUE(sock.gso && sock.gro && sock.ecn && sock.pktinfo);
+    EXPECT_TRUE(sock.gso && sock.gro && sock.ecn);
+    EXPECT_FALSE(sock.pktinfo); // what comes, comes to this address
+    EXPECT_EQ(sock.tx_ecn, 0);
     EXPECT_NE(fcntl(sock.fd, F_GETFL) & O_NONBLOCK, 0);
     EXPECT_NE(fcntl(sock.fd, F_GETFD) & FD_CLOEXEC, 0);
     EXPECT_EQ(IntOption(sock.fd, IPPROTO_IP, IP_MTU_DISCOVER), IP_PMTUDISC_PROBE);
     rt_udp_close(&sock);
     EXPECT_EQ(sock.fd, -1);
+    rt_udp_close(&sock);
+}
+
+TEST(UdpSocket, TheMarkOfMostDatagramsIsTheSockets)
+{
+    rt_udp_options options = Options(rt_addr_from_in6(kZero, 0, 0));
+    options.dual_stack = true;
+    options.ecn = RT_UDP_ECT0;
+    rt_udp_socket sock;
+    ASSERT_EQ(rt_udp_open(&sock, &options), 0);
+    EXPECT_EQ(sock.tx_ecn, RT_UDP_ECT0);
+    EXPECT_EQ(IntOption(sock.fd, IPPROTO_IPV6, IPV6_TCLASS), 2);
+    EXPECT_EQ(IntOption(sock.fd, IPPROTO_IP, IP_TOS), 2); // of its IPv4 datagrams
     rt_udp_close(&sock);
 }
 
@@ -58,7 +73,7 @@ TEST(UdpSocket, DualStackAppliesToTheIpv6WildcardOnly)
     options.dual_stack = true;
     rt_udp_socket sock;
     ASSERT_EQ(rt_udp_open(&sock, &options), 0);
-    EXPECT_TRUE(sock.is_v6 && sock.dual_stack && sock.any);
+    EXPECT_TRUE(sock.is_v6 && sock.dual_stack && sock.any && sock.pktinfo);
     EXPECT_EQ(IntOption(sock.fd, IPPROTO_IPV6, IPV6_V6ONLY), 0);
     EXPECT_EQ(IntOption(sock.fd, IPPROTO_IP, IP_MTU_DISCOVER), IP_PMTUDISC_PROBE);
     EXPECT_EQ(IntOption(sock.fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER), IPV6_PMTUDISC_PROBE);

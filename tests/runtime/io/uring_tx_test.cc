@@ -1,0 +1,76 @@
+// How the io_uring back end asks for sends: with as little as the datagram and the kernel allow.
+#include "runtime/io/uring_internal.h"
+#include "tests/runtime/io/io_fixture.h"
+
+namespace
+{
+
+class UringTxTest : public IoTest
+{
+  protected:
+    static uint8_t Opcode(const Side &side)
+    {
+        const rt_uring *u = rt_uring_of(side.io);
+        return u->tx_open == RT_TX_OP_NONE ? (uint8_t)IORING_OP_NOP : u->tx_open_sqe->opcode;
+    }
+};
+
+TEST_P(UringTxTest, OnlyWhatSaysSomethingToTheKernelTakesAHeader)
+{
+    options.ecn = RT_UDP_ECT0;
+    Side a, b;
+    Open(&a);
+    Open(&b);
+    const std::string one(100, 'x');
+    ASSERT_TRUE(a.Send(b.sock.local, one, 100, RT_UDP_ECT0));
+    EXPECT_EQ(Opcode(a), IORING_OP_SEND);
+    ASSERT_TRUE(a.Send(b.sock.local, one, 100, RT_UDP_ECT0));
+    EXPECT_EQ(Opcode(a), IORING_OP_SENDMSG); // a train of both
+    ASSERT_TRUE(a.Send(b.sock.local, one, 100, 0));
+    EXPECT_EQ(Opcode(a), IORING_OP_SENDMSG); // another mark than the socket's
+    rt_io_flush(a.io);
+    EXPECT_EQ(Opcode(a), IORING_OP_NOP);
+    EXPECT_EQ(b.Receive(300).size(), 2u);
+    EXPECT_EQ(rt_io_get_stats(a.io)->tx_units, 2u);
+}
+
+TEST_P(UringTxTest, AKernelThatKnowsNoAddressHereIsAskedTheOtherWay)
+{
+    Side a, b;
+    Open(&a);
+    Open(&b);
+    rt_uring *u = rt_uring_of(a.io);
+    ASSERT_TRUE(a.Send(b.sock.local, "one", 3));
+    ASSERT_EQ(Opcode(a), IORING_OP_SEND);
+    u->tx_open_sqe->addr_len = UINT16_MAX; // EINVAL, as Linux 6.0 says to every address
+    rt_io_flush(a.io);
+    b.Receive(3);
+    rt_io_wait(a.io, 0, 0);
+    EXPECT_TRUE(u->without_sendto);
+    ASSERT_TRUE(a.Send(b.sock.local, "two", 3));
+    EXPECT_EQ(Opcode(a), IORING_OP_SENDMSG);
+    rt_io_flush(a.io);
+    std::vector<Got> got = b.Receive(3);
+    ASSERT_EQ(got.size(), 1u);
+    EXPECT_EQ(got[0].bytes, "two");
+    EXPECT_EQ(rt_io_get_stats(a.io)->tx_units, 2u);
+    EXPECT_EQ(rt_io_get_stats(a.io)->tx_errors, 0u);
+}
+
+TEST_P(UringTxTest, APeerWithoutAPortChangesNothing)
+{
+    Side a, b;
+    Open(&a);
+    Open(&b);
+    ASSERT_TRUE(a.Send(Loopback(4, 0), "none", 4)); // EINVAL either way
+    ASSERT_TRUE(a.Send(b.sock.local, "some", 4));
+    rt_io_flush(a.io);
+    EXPECT_EQ(Join(b.Receive(4)), "some");
+    rt_io_wait(a.io, 0, 0);
+    EXPECT_FALSE(rt_uring_of(a.io)->without_sendto);
+    EXPECT_EQ(rt_io_get_stats(a.io)->tx_errors, 1u);
+}
+
+INSTANTIATE_TEST_SUITE_P(Kernel, UringTxTest, ::testing::Values("io_uring"));
+
+} // namespace
