@@ -61,6 +61,39 @@ int qs_op_bind(qs_sock *s, const struct sockaddr *addr, socklen_t len)
     return rc;
 }
 
+void qs_queue_end(qs_sock *list)
+{
+    while (list != NULL) {
+        qs_sock *next = list->accept_next;
+        qs_op_close(list);
+        qs_unref(list);
+        list = next;
+    }
+}
+
+qs_sock *qs_queue_take_gone(qs_sock *s)
+{
+    qs_sock *gone = NULL;
+    qs_sock **at = &s->accept_head;
+    s->accept_tail = NULL;
+    while (*at != NULL) {
+        qs_sock *conn = *at;
+        pthread_mutex_lock(&conn->lock);
+        bool over = conn->conn_over;
+        qs_unlock(conn);
+        if (over) {
+            *at = conn->accept_next;
+            s->accept_count--;
+            conn->accept_next = gone;
+            gone = conn;
+        } else {
+            s->accept_tail = conn;
+            at = &conn->accept_next;
+        }
+    }
+    return gone;
+}
+
 static void qs_refuse_queued(qs_sock *s)
 {
     pthread_mutex_lock(&s->lock);
@@ -69,12 +102,7 @@ static void qs_refuse_queued(qs_sock *s)
     s->accept_tail = NULL;
     s->accept_count = 0;
     qs_unlock(s);
-    while (list != NULL) {
-        qs_sock *next = list->accept_next;
-        qs_op_close(list);
-        qs_unref(list);
-        list = next;
-    }
+    qs_queue_end(list);
 }
 
 void qs_stop_listening(qs_sock *s)
@@ -92,18 +120,20 @@ void qs_stop_listening(qs_sock *s)
 
 static int qs_listen(qs_sock *s, int backlog)
 {
+    const uint32_t max =
+        backlog < 0 || (uint32_t)backlog > QS_BACKLOG_MAX ? QS_BACKLOG_MAX : (uint32_t)backlog;
     pthread_mutex_lock(&s->lock);
     qs_state state = (qs_state)s->state;
     bool bound = s->bound;
     if (state == QS_LISTENING && backlog != 0) {
-        s->backlog =
-            backlog < 0 || (uint32_t)backlog > QS_BACKLOG_MAX ? QS_BACKLOG_MAX : (uint32_t)backlog;
+        s->backlog = max;
     }
     qs_unlock(s);
+    if (state == QS_LISTENING && backlog != 0) {
+        return qs_port_apply(s->port);
+    }
     if (state == QS_LISTENING) {
-        if (backlog == 0) {
-            qs_stop_listening(s);
-        }
+        qs_stop_listening(s);
         return 0;
     }
     if (state != QS_FRESH || backlog == 0) {
@@ -119,8 +149,7 @@ static int qs_listen(qs_sock *s, int backlog)
         }
     }
     pthread_mutex_lock(&s->lock);
-    s->backlog =
-        backlog < 0 || (uint32_t)backlog > QS_BACKLOG_MAX ? QS_BACKLOG_MAX : (uint32_t)backlog;
+    s->backlog = max;
     s->state = QS_LISTENING;
     s->is_server = true;
     qs_unlock(s);

@@ -181,10 +181,17 @@ void qs_port_drop(qs_port *port)
 
 /* ---- listening ---------------------------------------------------------------------------------------- */
 
+/* How many clients whose address may be forged a socket has room for: half of its queue is for the others. */
+static uint32_t qs_port_strangers_max(const qs_sock *s)
+{
+    return (s->backlog + 1) / 2;
+}
+
 /* What the engine does with strangers: the wishes of the sockets listening there, together. */
 int qs_port_apply(qs_port *port)
 {
     uint32_t flags = QURING_LISTEN_EXTERNAL_TLS | (port->is_shared ? QURING_LISTEN_SHARED : 0u);
+    uint32_t strangers_max = UINT32_MAX;
     quring_limits limits;
     quring_error err;
     pthread_mutex_lock(&qs_admin_lock);
@@ -193,12 +200,15 @@ int qs_port_apply(qs_port *port)
     for (qs_sock *s = port->listening; s != NULL; s = s->listen_next) {
         pthread_mutex_lock(&s->lock);
         flags |= s->settings.validate_peer_address != 0 ? QURING_LISTEN_RETRY : 0u;
+        const uint32_t max = qs_port_strangers_max(s);
+        strangers_max = max < strangers_max ? max : strangers_max;
         if (s == port->listening) {
             qs_limits_of(s, &limits);
         }
         qs_unlock(s);
     }
     pthread_mutex_unlock(&qs_lists_lock);
+    limits.unproved_retry = strangers_max; /* whose client it is, its ClientHello says */
     quring_status status = quring_listener_configure(
         port->listener, flags, (flags & QURING_LISTEN_PAUSED) != 0 ? NULL : &limits, &err);
     pthread_mutex_unlock(&qs_admin_lock);
@@ -340,8 +350,9 @@ static qs_sock *qs_port_choose(qs_port *port, const quring_client_hello *hello)
     return NULL;
 }
 
-/* A socket for the connection, at the end of the queue; NULL when that is full. */
-static qs_sock *qs_port_enqueue(qs_sock *listener, quring_conn conn,
+/* A socket for the connection, at the end of the queue; NULL when that is full. *out_gone: those whose place it
+ * could have; while there is room they stay, and whoever was told of a client finds one. */
+static qs_sock *qs_port_enqueue(qs_sock *listener, qs_sock **out_gone, quring_conn conn,
                                 const quring_client_hello *hello)
 {
     qs_sock *s = qs_sock_new(listener->domain, listener->type, listener->protocol);
@@ -359,6 +370,9 @@ static qs_sock *qs_port_enqueue(qs_sock *listener, quring_conn conn,
     s->opened_id[0] = 1;
     s->opened_id[1] = 3;
     pthread_mutex_lock(&listener->lock);
+    if (listener->accept_count > listener->backlog) {
+        *out_gone = qs_queue_take_gone(listener);
+    }
     bool full = listener->state != QS_LISTENING || listener->accept_count > listener->backlog;
     if (!full) {
         qs_opts_inherit(s, listener);
@@ -393,8 +407,10 @@ void qs_port_on_pending(uintptr_t number, quring_conn conn)
     }
     qs_sock *listener = port != NULL ? qs_port_choose(port, &hello) : NULL;
     bool none_listens = port == NULL || port->listening == NULL;
-    qs_sock *s = listener != NULL ? qs_port_enqueue(listener, conn, &hello) : NULL;
+    qs_sock *gone = NULL;
+    qs_sock *s = listener != NULL ? qs_port_enqueue(listener, &gone, conn, &hello) : NULL;
     pthread_mutex_unlock(&qs_lists_lock);
+    qs_queue_end(gone);
     if (s == NULL) {
         bool alpn = listener == NULL && !none_listens;
         (void)quring_handshake_refuse(conn, alpn ? QS_ERROR_NO_ALPN : QS_ERROR_REFUSED);

@@ -403,6 +403,10 @@ void qs_op_forked(void);
 /* ---- listen.c --------------------------------------------------------------------------------------- */
 int qs_op_bind(qs_sock *s, const struct sockaddr *addr, socklen_t len);
 int qs_op_listen(qs_sock *s, int backlog);
+/* Takes those out of a listener's queue whose connection is over, under its lock, as a list;
+ * qs_queue_end closes such a list, without it. */
+qs_sock *qs_queue_take_gone(qs_sock *s);
+void qs_queue_end(qs_sock *list);
 int qs_op_accept(qs_sock *s, qs_sock **out, struct sockaddr *addr, socklen_t *len);
 void qs_op_unaccept(qs_sock *s, qs_sock *conn);
 

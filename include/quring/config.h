@@ -49,6 +49,9 @@ typedef struct quring_limits {
     /* New Initials per second above which Retry is demanded, until they have been less than half
      * of that for 5 s; 0 = off. Retry is demanded, too, above half of half_open_max */
     uint32_t initials_per_s_retry;
+    /* Connections of one listener, on all workers together, whose client has not proved its address (RFC 9000
+     * 8.1): with so many of them, and for 5 s after, Retry is demanded there; 0 = off */
+    uint32_t unproved_retry;
     uint32_t stateless_resets_per_s;      /* RFC 9000 10.3 */
     uint32_t stateless_resets_per_addr_s; /* of those, to one IPv4 /24 or IPv6 /48; 0 = off */
     uint32_t version_negotiations_per_s;

@@ -102,8 +102,10 @@ typedef struct quic_conn_config {
     const quic_early_gate *early_gate; /* kept; NULL: 0-RTT is refused */
     quic_addr preferred_v4;            /* RFC 9000 9.6; family 0: none */
     quic_addr preferred_v6;
-    bool retry_used;    /* the address is validated and retry_scid goes into the parameters */
-    bool token_used;    /* the address is validated by a NEW_TOKEN */
+    bool retry_used; /* the address is validated and retry_scid goes into the parameters */
+    bool token_used; /* the address is validated by a NEW_TOKEN */
+    /* Counts it as a connection whose address is not proved; NULL: nobody does. Kept for the endpoint */
+    struct quic_strangers *strangers;
     uint8_t new_tokens; /* NEW_TOKEN frames to give once the handshake is confirmed; 0: never any */
 } quic_conn_config;
 
@@ -192,6 +194,10 @@ bool quic_conn_is_busy(const quic_conn *conn);
 bool quic_conn_has_ended(const quic_conn *conn); /* and its application knows */
 /* True once, at the moment a connection stops being half-open or dies: see admission.h. */
 bool quic_conn_take_established(quic_conn *conn);
+/* True once, when the address of a connection that quic_conn_config.strangers counts is proved or it dies. */
+bool quic_conn_take_proved(quic_conn *conn);
+/* That count, whether it is in it or not; NULL: none. */
+struct quic_strangers *quic_conn_strangers(const quic_conn *conn);
 const quic_path_addr *quic_conn_path(const quic_conn *conn);
 /* The remote address of its first packet: admission counts by it for good. */
 const quic_addr *quic_conn_admitted(const quic_conn *conn);

@@ -97,6 +97,20 @@ bool quic_conn_take_established(quic_conn *conn)
     return true;
 }
 
+bool quic_conn_take_proved(quic_conn *conn)
+{
+    if (!conn->counted_stranger || (conn->state == QUIC_CONN_HANDSHAKE && !conn->path.validated)) {
+        return false;
+    }
+    conn->counted_stranger = false;
+    return true;
+}
+
+struct quic_strangers *quic_conn_strangers(const quic_conn *conn)
+{
+    return conn->strangers;
+}
+
 bool quic_conn_is_busy(const quic_conn *conn)
 {
     return quic_conn_is_open(conn) || (conn->state == QUIC_CONN_CLOSING && conn->close_to_send) ||

@@ -176,6 +176,8 @@ quic_rc quic_conn_create(quic_conn **out, quic_conn_env *env, const quic_conn_co
     conn->token_used = config->token_used;
     conn->new_tokens_max = config->new_tokens;
     conn->counted_half_open = config->role == QUIC_SERVER;
+    conn->counted_stranger = config->strangers != NULL;
+    conn->strangers = config->strangers;
     conn->extensions = QUIC_EXT_ACK_FREQUENCY | QUIC_EXT_RESET_STREAM_AT;
     conn->extensions |= conn->limits.datagram_max_bytes > 0 ? QUIC_EXT_DATAGRAM : 0;
     conn->created_ns = now;

@@ -178,6 +178,7 @@ struct quic_conn {
     bool handshake_complete;  /* RFC 9001 4.1.1 */
     bool handshake_confirmed; /* RFC 9001 4.1.2 */
     bool counted_half_open;   /* the endpoint's admission counts it as half-open */
+    bool counted_stranger;    /* ... and its listener as of an address that is not proved */
     bool authentic;           /* a packet of the peer was opened */
     bool params_applied;
     bool retry_used;
@@ -289,6 +290,7 @@ struct quic_conn {
     /* sessions and 0-RTT: early.c */
     quic_conn_early *early;            /* NULL: no 0-RTT is under way */
     const quic_early_gate *early_gate; /* server; NULL: 0-RTT is refused */
+    struct quic_strangers *strangers;  /* the endpoint's: with counted_stranger */
     uint64_t early_bytes;              /* of streams, in 0-RTT packets: sent, or received */
     uint8_t *session;                  /* client: for the next SESSION event */
     size_t session_len;

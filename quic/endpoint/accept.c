@@ -4,6 +4,7 @@
 #include "quic/endpoint/endpoint_internal.h"
 
 #define INITIAL_DCID_LEN_MIN 8u /* RFC 9000 7.2 */
+#define STRANGERS_CALM_NS    (QUIC_RETRY_CALM_SECONDS * QUIC_NS_PER_S)
 
 const quic_accept_config *quic_endpoint_listener(const quic_endpoint *ep, uint32_t socket)
 {
@@ -57,6 +58,11 @@ typedef enum token_worth {
     TOKEN_INVALID, /* meant to be a Retry token: the client will not take a second Retry */
 } token_worth;
 
+typedef struct opened_token {
+    token_worth worth;
+    quic_token_retry retry; /* what a TOKEN_RETRY says */
+} opened_token;
+
 /* RFC 9000 8.1.3, 8.1.4: each is good for one connection; one that cannot be remembered for none. */
 static bool take_new_token(quic_endpoint *ep, const quic_accept_config *accept,
                            const quic_addr *from, const quic_long_header *h, quic_ns now)
@@ -94,11 +100,17 @@ static token_worth judge_token(quic_endpoint *ep, const quic_accept_config *acce
     return good ? TOKEN_NEW : TOKEN_NONE;
 }
 
-/* `retry`: what its Retry token says, NULL when it has none. Takes `initial_rx`. */
+/* Where a client is counted that proves nothing; NULL: nowhere, or it does. */
+static quic_strangers *strangers_of(const quic_accept_config *accept, const opened_token *token)
+{
+    return token->worth == TOKEN_NONE && accept->limits.unproved_retry != 0 ? accept->strangers
+                                                                            : NULL;
+}
+
+/* Takes `initial_rx`. */
 static quic_conn *make_conn(quic_endpoint *ep, const quic_accept_config *accept,
                             const quic_rx_unit *unit, const quic_long_header *h,
-                            quic_keys *initial_rx, const quic_token_retry *retry, bool token_used,
-                            quic_ns now)
+                            quic_keys *initial_rx, const opened_token *token, quic_ns now)
 {
     quic_conn_config config = {
         .role = QUIC_SERVER,
@@ -106,7 +118,8 @@ static quic_conn *make_conn(quic_endpoint *ep, const quic_accept_config *accept,
         .tls_config = accept->tls_config,
         .tickets = accept->tickets,
         .early_gate = accept->early_gate,
-        .token_used = token_used,
+        .token_used = token->worth == TOKEN_NEW,
+        .strangers = strangers_of(accept, token),
         .new_tokens = accept->token_register != NULL ? (uint8_t)accept->limits.new_tokens : 0,
         .limits = &accept->limits,
         .version = h->version,
@@ -121,9 +134,9 @@ static quic_conn *make_conn(quic_endpoint *ep, const quic_accept_config *accept,
     quic_cid_set(&config.initial_dcid, h->dcid, h->dcid_len);
     quic_cid_set(&config.peer_scid, h->scid, h->scid_len);
     config.original_dcid = config.initial_dcid;
-    if (retry != NULL) {
-        config.original_dcid = retry->original_dcid;
-        config.retry_scid = retry->retry_scid;
+    if (token->worth == TOKEN_RETRY) {
+        config.original_dcid = token->retry.original_dcid;
+        config.retry_scid = token->retry.retry_scid;
         config.retry_used = true;
     }
     quic_conn *conn = NULL;
@@ -209,6 +222,26 @@ static quic_admission_verdict judge(quic_endpoint *ep, const quic_accept_config 
     return verdict == QUIC_ADMIT && accept->retry && !validated ? QUIC_ADMIT_RETRY : verdict;
 }
 
+/* A connection for an Initial that may have one; NULL: it is noise after all, or nothing is left to make it of. */
+static quic_conn *admit(quic_endpoint *ep, quic_opened_initial *out,
+                        const quic_accept_config *accept, const quic_rx_unit *unit, uint8_t *data,
+                        const quic_long_header *h, const opened_token *token, quic_ns now)
+{
+    quic_strangers *strangers = strangers_of(accept, token);
+    if (strangers != NULL &&
+        !quic_strangers_enter(strangers, accept->limits.unproved_retry, STRANGERS_CALM_NS, now)) {
+        quic_endpoint_answer_retry(ep, &unit->path, h, now);
+        return NULL;
+    }
+    quic_conn *conn = open_initial(ep, out, data, h)
+                          ? make_conn(ep, accept, unit, h, out->keys, token, now)
+                          : NULL;
+    if (conn == NULL && strangers != NULL) {
+        quic_strangers_leave(strangers);
+    }
+    return conn;
+}
+
 quic_conn *quic_endpoint_accept(quic_endpoint *ep, quic_opened_initial *out,
                                 const quic_rx_unit *unit, uint8_t *data, const quic_long_header *h,
                                 size_t datagram_len, quic_ns now)
@@ -217,9 +250,9 @@ quic_conn *quic_endpoint_accept(quic_endpoint *ep, quic_opened_initial *out,
     if (!is_acceptable(ep, accept, unit, h, datagram_len, now)) {
         return NULL;
     }
-    quic_token_retry retry;
-    token_worth worth = judge_token(ep, accept, &retry, &unit->path.remote, h, now);
-    if (worth == TOKEN_INVALID) {
+    opened_token token;
+    token.worth = judge_token(ep, accept, &token.retry, &unit->path.remote, h, now);
+    if (token.worth == TOKEN_INVALID) {
         /* RFC 9000 8.1.3: the packet is good otherwise, so tell it, and it starts anew */
         if (open_initial(ep, out, data, h)) {
             quic_keys_destroy(out->keys);
@@ -227,12 +260,9 @@ quic_conn *quic_endpoint_accept(quic_endpoint *ep, quic_opened_initial *out,
         }
         return NULL;
     }
-    switch (judge(ep, accept, &unit->path.remote, worth != TOKEN_NONE, now)) {
+    switch (judge(ep, accept, &unit->path.remote, token.worth != TOKEN_NONE, now)) {
     case QUIC_ADMIT:
-        return !open_initial(ep, out, data, h)
-                   ? NULL
-                   : make_conn(ep, accept, unit, h, out->keys, worth == TOKEN_RETRY ? &retry : NULL,
-                               worth == TOKEN_NEW, now);
+        return admit(ep, out, accept, unit, data, h, &token, now);
     case QUIC_ADMIT_RETRY:
         quic_endpoint_answer_retry(ep, &unit->path, h, now);
         return NULL;

@@ -95,7 +95,7 @@ quic_rc quic_endpoint_create(quic_endpoint **out, const quic_endpoint_config *co
     return QUIC_OK;
 }
 
-void quic_endpoint_drop_conn(quic_endpoint *ep, quic_conn *conn)
+static void forget_conn(quic_endpoint *ep, quic_conn *conn)
 {
     QURING_ASSERT(ep->conn_count > 0);
     ep->conn_count--;
@@ -105,6 +105,14 @@ void quic_endpoint_drop_conn(quic_endpoint *ep, quic_conn *conn)
     quic_conn_destroy(conn);
 }
 
+void quic_endpoint_drop_conn(quic_endpoint *ep, quic_conn *conn)
+{
+    if (quic_conn_take_proved(conn)) {
+        quic_strangers_leave(quic_conn_strangers(conn));
+    }
+    forget_conn(ep, conn);
+}
+
 void quic_endpoint_destroy(quic_endpoint *ep)
 {
     if (ep == NULL) {
@@ -112,7 +120,7 @@ void quic_endpoint_destroy(quic_endpoint *ep)
     }
     quic_list_node *node;
     while ((node = quic_list_front(&ep->env.all)) != NULL) {
-        quic_endpoint_drop_conn(ep, quic_conn_of_all(node));
+        forget_conn(ep, quic_conn_of_all(node)); /* its listener may be gone */
     }
     quic_tombstones_deinit(&ep->tombstones);
     quic_cid_table_deinit(&ep->env.cids);
@@ -221,14 +229,24 @@ static bool bury(quic_endpoint *ep, quic_conn *conn, quic_ns now)
     return true;
 }
 
+static void settle_half_open(quic_endpoint *ep, quic_conn *conn)
+{
+    if (quic_conn_take_proved(conn)) {
+        quic_strangers_leave(quic_conn_strangers(conn));
+    }
+    if (quic_conn_take_established(conn)) {
+        quic_admission_established(&ep->admission, quic_conn_admitted(conn));
+    }
+}
+
 /* A connection that has nothing to send for now: its deadline is exact from here on. */
 static void settle(quic_endpoint *ep, quic_conn *conn, quic_ns now)
 {
     if (QUIC_UNLIKELY(quic_conn_has_ended(conn)) && bury(ep, conn, now)) {
         return;
     }
-    if (quic_conn_take_established(conn)) {
-        quic_admission_established(&ep->admission, quic_conn_admitted(conn));
+    if (QUIC_UNLIKELY(quic_conn_is_half_open(conn))) {
+        settle_half_open(ep, conn);
     }
     quic_conn_set_timer(conn, quic_conn_next_timeout(conn, now));
 }

@@ -24,6 +24,7 @@ typedef struct quic_endpoint quic_endpoint;
 struct quic_crypto;      /* quic/crypto/crypto.h: who does AEAD and header protection */
 struct quic_tls_vtable;  /* quic/crypto/tls.h: who does the handshake */
 struct quic_early_gate;  /* quic/crypto/tls.h: who makes 0-RTT single-use */
+struct quic_strangers;   /* quic/endpoint/strangers.h: how many addresses are not proved */
 struct quic_anti_replay; /* quic/crypto/anti_replay.h: who makes NEW_TOKEN single-use */
 
 typedef struct quic_endpoint_config {
@@ -70,9 +71,12 @@ typedef struct quic_accept_config {
     const struct quic_early_gate *early_gate; /* with tickets; outlives the endpoint. NULL: 0-RTT is
                                                  refused */
     struct quic_anti_replay
-        *token_register;   /* of used NEW_TOKEN tokens, in wall-clock time; a token
+        *token_register; /* of used NEW_TOKEN tokens, in wall-clock time; a token
                                                 older than its window is not taken. Outlives the
                                                 endpoint. NULL: none is given or taken */
+    /* Of all workers of this listener, with limits.unproved_retry; outlives the connections, but for those
+     * that are there when their endpoint is destroyed. NULL: not counted */
+    struct quic_strangers *strangers;
     bool any_worker;       /* nothing steers Initials here: whichever worker gets one accepts it */
     uint64_t muted_events; /* of QURING_EVENTS_MUTABLE: not told */
     void *owner_ctx;       /* given to each accepted connection */

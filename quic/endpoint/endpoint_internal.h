@@ -5,6 +5,7 @@
 #include "quic/conn/conn_env.h"
 #include "quic/endpoint/admission.h"
 #include "quic/endpoint/endpoint.h"
+#include "quic/endpoint/strangers.h"
 #include "quic/endpoint/tombstones.h"
 #include "quic/wire/header.h"
 

@@ -35,6 +35,7 @@ static const rt_limit_rule rt_limit_rules[] = {
     RT_RULE(half_open_per_addr_max, false, 0, UINT32_MAX),
     RT_RULE(connections_per_addr_max, false, 0, UINT32_MAX),
     RT_RULE(initials_per_s_retry, false, 0, UINT32_MAX),
+    RT_RULE(unproved_retry, false, 0, UINT32_MAX),
     RT_RULE(stateless_resets_per_addr_s, false, 0, UINT16_MAX - 1),
     RT_RULE(stateless_resets_per_s, false, 0, UINT32_MAX),
     RT_RULE(version_negotiations_per_s, false, 0, UINT32_MAX),

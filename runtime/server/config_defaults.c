@@ -99,6 +99,7 @@ void quring_limits_init(quring_limits *limits)
     limits->half_open_per_addr_max = RT_DEFAULT_HALF_OPEN_PER_ADDR_MAX;
     limits->connections_per_addr_max = RT_DEFAULT_CONNECTIONS_PER_ADDR_MAX;
     limits->initials_per_s_retry = RT_DEFAULT_INITIALS_PER_S_RETRY;
+    limits->unproved_retry = 0;
     limits->stateless_resets_per_s = RT_DEFAULT_STATELESS_RESETS_PER_S;
     limits->stateless_resets_per_addr_s = RT_DEFAULT_STATELESS_RESETS_PER_ADDR_S;
     limits->version_negotiations_per_s = RT_DEFAULT_VERSION_NEGOTIATIONS_PER_S;

@@ -213,6 +213,7 @@ static void rt_task_listen(void *ctx)
     config->tickets = (options->flags & QURING_LISTEN_NO_TICKETS) == 0;
     config->early_gate = (options->flags & QURING_LISTEN_ZERO_RTT) != 0 ? &rt->early.gate : NULL;
     config->token_register = config->limits.new_tokens > 0 ? rt->tokens.used : NULL;
+    config->strangers = &slot->group->strangers;
     config->muted_events = options->muted_events;
     config->owner_ctx = &slot->owner;
     config->app_ctx = options->ctx;

@@ -15,6 +15,7 @@
 
 #include "quring/runtime.h"
 
+#include "quic/endpoint/strangers.h"
 #include "runtime/server/dispatch.h"
 #include "runtime/server/local.h"
 
@@ -28,6 +29,7 @@ extern "C" {
 typedef struct rt_listen_group {
     uint32_t busy; /* atomic: workers that listen or still have connections */
     uint32_t refs; /* atomic: slots */
+    quic_strangers strangers;
     struct rt_relay *relays[RT_LISTEN_PLACES]; /* of its places; NULL: not shared */
 } rt_listen_group;
 

@@ -12,6 +12,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/compat/fixture.h"
+#include "tests/compat/relay.h"
 
 using namespace compat;
 
@@ -207,6 +208,123 @@ TEST(Listen, C032_H106_AFullQueueRefuses)
         ASSERT_GE(server.get(), 0);
         EXPECT_EQ(0, quic_server_handshake(server, key_file(), cert_file()));
     }
+}
+
+/* A client that hears nothing: to the server it is one whose address may be forged (RFC 9000 8.1). */
+class Stranger
+{
+  public:
+    explicit Stranger(int listening) : relay_(name_of(listening)), fd_(quic_socket())
+    {
+        relay_.set_filter([this](bool to_server, std::string *datagram) {
+            const bool is_retry = !to_server && !datagram->empty() && (*datagram)[0] & 0x80 &&
+                                  ((*datagram)[0] & 0x30) == 0x30;
+            asked_ = asked_ || is_retry;
+            return to_server && !deaf_;
+        });
+        Address to = relay_.address();
+        EXPECT_EQ(0, connect(fd_, to.ptr(), to.len));
+        knock_ = std::make_unique<Knock>(fd_);
+    }
+    ~Stranger()
+    {
+        end();
+    }
+    bool asked() const /* for a token */
+    {
+        return asked_;
+    }
+    /* Nothing is heard of it any more; or its last word is a CONNECTION_CLOSE. */
+    void end(bool says_so = false)
+    {
+        deaf_ = !says_so;
+        (void)shutdown(fd_, SHUT_RDWR);
+        knock_->join();
+    }
+
+  private:
+    std::atomic<bool> asked_{false};
+    std::atomic<bool> deaf_{false};
+    Relay relay_;
+    Fd fd_;
+    std::unique_ptr<Knock> knock_;
+};
+
+/* Half of the places are for clients that prove their address. */
+TEST(Listen, H70_ForgedAddressesDoNotFillTheQueue)
+{
+    Fd fd = listener(3);
+    cert_file();
+    std::vector<std::unique_ptr<Stranger>> strangers;
+    for (int i = 0; i < 8; i++) {
+        strangers.push_back(std::make_unique<Stranger>(fd));
+        for (int k = 0; i > 1 && k < 500 && !strangers.back()->asked(); k++) {
+            usleep(10000);
+        }
+        ASSERT_TRUE(poll_for(fd, POLLIN));
+        usleep(i < 2 ? 100000 : 0);
+    }
+    int asked = 0;
+    for (const auto &stranger : strangers) {
+        asked += stranger->asked() ? 1 : 0;
+    }
+    EXPECT_EQ(6, asked);
+    Fd client = client_of(fd);
+    Knock knock(client);
+    Fd taken[2] = {Fd(accept(fd, nullptr, nullptr)), Fd(accept(fd, nullptr, nullptr))};
+    Fd server(accept(fd, nullptr, nullptr));
+    ASSERT_GE(server.get(), 0);
+    EXPECT_EQ(name_of(client).text(), peer_of(server).text());
+    EXPECT_EQ(0, quic_server_handshake(server, key_file(), cert_file()));
+    knock.join();
+    EXPECT_EQ(0, knock.rc);
+}
+
+/* The number may change while it listens. */
+TEST(Listen, H70_ALargerQueueHasRoomForMore)
+{
+    Fd fd = listener(1);
+    cert_file();
+    Stranger first(fd);
+    ASSERT_TRUE(poll_for(fd, POLLIN));
+    ASSERT_EQ(0, listen(fd, 5));
+    Stranger second(fd);
+    Stranger third(fd);
+    usleep(300000);
+    EXPECT_FALSE(second.asked() || third.asked());
+    Stranger fourth(fd);
+    for (int k = 0; k < 500 && !fourth.asked(); k++) {
+        usleep(10000);
+    }
+    EXPECT_TRUE(fourth.asked());
+}
+
+/* Who has gone again keeps nobody out. */
+TEST(Listen, H106_AFullQueueForgetsThoseWhoLeft)
+{
+    Fd fd = listener(1);
+    cert_file();
+    for (int i = 0; i < 4; i++) {
+        Stranger gone(fd);
+        ASSERT_TRUE(poll_for(fd, POLLIN));
+        usleep(100000);
+        EXPECT_FALSE(gone.asked()) << i;
+        gone.end(true);
+        usleep(100000);
+        EXPECT_TRUE(poll_now(fd) & POLLIN) << "and yet one is there for who was told";
+    }
+    Fd client = client_of(fd);
+    Knock knock(client);
+    usleep(200000);
+    Fd server;
+    Address from;
+    for (int i = 0; i < 2 && from.text() != name_of(client).text(); i++) {
+        from.len = sizeof(from.storage);
+        server.reset(accept(fd, from.ptr(), &from.len));
+    }
+    EXPECT_EQ(0, quic_server_handshake(server, key_file(), cert_file()));
+    knock.join();
+    EXPECT_EQ(0, knock.rc);
 }
 
 TEST(Listen, C033_WildcardsServeBothFamilies)

@@ -140,6 +140,7 @@ void Net::listen(const quic_early_gate *gate, const quring_limits &limits, bool 
     accept.tickets = tickets;
     accept.early_gate = gate;
     accept.token_register = token_register;
+    accept.strangers = &strangers;
     accept.preferred_v4 = preferred_[0];
     accept.preferred_v6 = preferred_[1];
     if (quic_endpoint_listen(server.ep, 0, &accept) != QUIC_OK) {

@@ -13,6 +13,7 @@
 #include "quic/crypto/anti_replay.h"
 #include "quic/crypto/tls.h"
 #include "quic/endpoint/endpoint.h"
+#include "quic/endpoint/strangers.h"
 #include "quic/wire/transport_params.h"
 #include "tests/sim/alloc.h"
 #include "tests/sim/identity.h"
@@ -91,6 +92,7 @@ class Net
     void forget();
     /* Of used NEW_TOKEN tokens: with it the server gives them, from the next serve or restart on. */
     quic_anti_replay *token_register = nullptr;
+    quic_strangers strangers{};      /* at the server, with limits.unproved_retry */
     std::string token;               /* of the next connect */
     std::vector<std::string> tokens; /* of the client's TOKEN events */
     /* Changes the server's configuration when it is restarted. */
