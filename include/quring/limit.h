@@ -20,6 +20,10 @@ typedef struct quring_limit_options {
     int32_t cpu_send;      /* -1: not pinned */
     int32_t cpu_recv;
     uint32_t socket_buf_bytes;
+    /* Asked a hundred times a second, on a thread of the call's own: true ends the measurement early;
+     * NULL: nothing does */
+    bool (*stop)(void *ctx);
+    void *ctx;
 } quring_limit_options;
 
 typedef struct quring_limit_result {
@@ -63,6 +67,7 @@ typedef struct quring_pingpong_options {
     void (*on_round)(void *ctx,
                      uint64_t ns); /* after each round trip, on a thread of the call's own;
                                                  NULL: nobody is told */
+    bool (*stop)(void *ctx);       /* as that of quring_limit_options */
     void *ctx;
 } quring_pingpong_options;
 

@@ -20,6 +20,15 @@ quring_status rt_limit_check_cpu(int32_t cpu, const char *name, quring_error *er
     return QURING_OK;
 }
 
+bool rt_limit_is_stopped(rt_limit_stop *stop, uint64_t now_ns)
+{
+    if (stop->stop == NULL || now_ns < stop->ask_ns) {
+        return false;
+    }
+    stop->ask_ns = now_ns + RT_LIMIT_STOP_EVERY_NS;
+    return stop->stop(stop->ctx);
+}
+
 const quic_crypto *rt_limit_crypto(quring_aead aead)
 {
     return aead == QURING_AEAD_BORINGSSL  ? quic_crypto_boringssl()

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "runtime/core/clock.h"
+#include "runtime/limit/limit_check.h"
 #include "runtime/limit/limit_run.h"
 
 #ifndef UDP_SEGMENT
@@ -231,9 +232,12 @@ static void rt_limit_tx_finish(rt_limit_tx *tx)
 
 static void rt_limit_tx_loop(rt_limit_tx *tx)
 {
-    uint64_t end = tx->run->began_ns + tx->run->options.duration_ns;
+    const quring_limit_options *o = &tx->run->options;
+    rt_limit_stop stop = {o->stop, o->ctx, 0};
+    uint64_t end = tx->run->began_ns + o->duration_ns;
     for (unsigned turn = 0; rt_limit_tx_may_go_on(tx); turn++) {
-        if (turn % RT_LIMIT_CLOCK_EVERY == 0 && rt_clock_now() > end) {
+        uint64_t now = turn % RT_LIMIT_CLOCK_EVERY == 0 ? rt_clock_now() : 0;
+        if (now > end || (now > 0 && rt_limit_is_stopped(&stop, now))) {
             rt_limit_tx_finish(tx);
             return;
         }

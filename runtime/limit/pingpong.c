@@ -166,11 +166,14 @@ static void *rt_pingpong_ask(void *ctx)
     rt_pingpong *run = ctx;
     rt_pingpong_begin(run, &run->ask);
     uint64_t began = rt_clock_now();
+    rt_limit_stop stop = {run->options.stop, run->options.ctx, 0};
     uint64_t until = began + run->options.duration_ns;
-    while (rt_clock_now() < until && !rt_pingpong_has_ended(run)) {
+    uint64_t now = began;
+    while (now < until && !rt_pingpong_has_ended(run) && !rt_limit_is_stopped(&stop, now)) {
         rt_pingpong_round(run);
+        now = rt_clock_now();
     }
-    run->took_ns = rt_clock_now() - began;
+    run->took_ns = now - began;
     if (atomic_exchange(&run->ended, 1) ==
         0) { /* nothing has failed: one more, to wake the other end */
         rt_pingpong_send(run, &run->ask);

@@ -56,6 +56,16 @@ class Signals(unittest.TestCase):
                 self.assertEqual(status, 130)
                 self.assertTrue(document["summary"]["interrupted"])
 
+    def test_a_limit_that_is_interrupted(self):
+        for more in [], ["--pingpong"]:
+            status, document, _ = self.end(["limit", "-t", "1h", *more], signal.SIGINT)
+            self.assertEqual(status, 130)
+            self.assertTrue(document["summary"]["interrupted"])
+            self.assertGreater(document["summary"]["seconds"], 0)
+        status, document, _ = self.end(["demo", "-t", "1h"], signal.SIGINT)  # while it measures the limit
+        self.assertEqual((status, document["error"]), (130, "interrupted"))
+        self.assertEqual(document["runs"], {"down": None, "up": None, "rr": None})
+
     def test_nohup(self):
         def nohup():
             plain_signals()

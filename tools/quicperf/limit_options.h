@@ -13,9 +13,17 @@ extern "C" {
 
 #define QP_LIMIT_PAYLOAD 1452u /* an IPv6 packet of 1500 bytes, unless --payload says otherwise */
 
-/* qp_limit_measure runs it on cpus[0] (sender) and cpus[1] (receiver). Results as quring_limit_run. */
+/* What ends a measurement early: a signal of qp_signals_open. */
+typedef struct qp_limit_watch {
+    int signal_fd;
+    bool interrupted;
+} qp_limit_watch;
+
+/* qp_limit_measure runs it on cpus[0] (sender) and cpus[1] (receiver), until a signal comes at most. Results
+ * as quring_limit_run. */
 QURING_NODISCARD quring_status qp_limit_measure(quring_limit_result *out, const qp_options *o,
-                                                const int32_t cpus[2], quring_error *err);
+                                                const int32_t cpus[2], qp_limit_watch *watch,
+                                                quring_error *err);
 
 /* qp_two_cpus picks the CPUs of --cpu, else two this process may run on. Returns how many different
  * ones there were, at most 2; with one, both are that. */

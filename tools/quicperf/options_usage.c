@@ -63,7 +63,7 @@ void qp_options_usage(FILE *to, uint32_t command)
     (void)fprintf(
         to,
         "%s\n"
-        "Sizes: K, M, G, T are powers of 1024. Times: us, ms, s, m; a bare number is seconds.\n"
+        "Sizes: K, M, G, T are powers of 1024. Times: us, ms, s, m, h; a bare number is seconds.\n"
         "Rates count bytes read by the application (down) or acknowledged by the peer (up).\n"
         "%s\n",
         command == 0

@@ -30,14 +30,16 @@ static int qp_demo_limit(qp_demo *demo)
 {
     quring_error err;
     char rate[32];
-    quring_status status = qp_limit_measure(&demo->limit, demo->duo.options, demo->duo.cpus, &err);
+    qp_limit_watch watch = {demo->duo.signal_fd, false};
+    quring_status status =
+        qp_limit_measure(&demo->limit, demo->duo.options, demo->duo.cpus, &watch, &err);
     if (status != QURING_OK) {
         return qp_duo_fail(&demo->duo, "limit", qp_error_text(&err, status));
     }
     qp_out_line(&demo->duo.out, "limit: %s, what encryption and UDP alone allow (%s, %s)",
                 qp_format_rate(rate, sizeof(rate), demo->limit.goodput_bps), demo->limit.backend,
                 demo->limit.aead);
-    return QP_EXIT_OK;
+    return watch.interrupted ? QP_EXIT_INTERRUPTED : QP_EXIT_OK;
 }
 
 static int qp_demo_run(qp_demo *demo, unsigned which)
@@ -99,6 +101,7 @@ static bool qp_demo_json(const qp_demo *demo, qp_json_file *file)
     const qp_hist *latency = demo->runs[QP_DEMO_RR].latency;
     qp_result head = demo->runs[QP_DEMO_DOWN]; /* the summary is that of down, latencies are rr's */
     head.mode = "demo";
+    head.api = "native";
     if (demo->duo.error[0] != '\0') {
         (void)snprintf(head.error, sizeof(head.error), "%.1023s", demo->duo.error);
     }

@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,8 +14,15 @@
 #include "tools/quicperf/setup.h"
 #include "tools/quicperf/units.h"
 
+static bool qp_limit_stop(void *ctx)
+{
+    qp_limit_watch *watch = ctx;
+    watch->interrupted = watch->interrupted || qp_signals_take(watch->signal_fd) != 0;
+    return watch->interrupted;
+}
+
 quring_status qp_limit_measure(quring_limit_result *out, const qp_options *o, const int32_t cpus[2],
-                               quring_error *err)
+                               qp_limit_watch *watch, quring_error *err)
 {
     quring_limit_options options;
     quring_limit_options_init(&options);
@@ -23,6 +31,8 @@ quring_status qp_limit_measure(quring_limit_result *out, const qp_options *o, co
     options.duration_ns = o->duration_ns;
     options.cpu_send = cpus[0];
     options.cpu_recv = cpus[1];
+    options.stop = qp_limit_stop;
+    options.ctx = watch;
     options.udp_payload_bytes = o->payload != 0 ? o->payload : QP_LIMIT_PAYLOAD;
     if (o->window_bytes != 0) {
         options.window_bytes = o->window_bytes;
@@ -102,16 +112,34 @@ static int qp_limit_failed(qp_json_file *file, const quring_error *err, quring_s
     return QP_EXIT_FAILED;
 }
 
+static const char *qp_interrupted_text(const qp_result *result)
+{
+    return result->interrupted ? "  (interrupted)" : "";
+}
+
 /* ---- --pingpong -------------------------------------------------------------------------------- */
+
+typedef struct qp_pingpong {
+    qp_hist *latency;
+    qp_limit_watch watch;
+} qp_pingpong;
 
 static void qp_pingpong_round(void *ctx, uint64_t ns)
 {
-    qp_hist_record(ctx, ns);
+    qp_pingpong *pingpong = ctx;
+    qp_hist_record(pingpong->latency, ns);
+}
+
+static bool qp_pingpong_stop(void *ctx)
+{
+    qp_pingpong *pingpong = ctx;
+    return qp_limit_stop(&pingpong->watch);
 }
 
 static quring_status qp_pingpong_measure(qp_result *out, const qp_options *o, const int32_t cpus[2],
-                                         quring_error *err)
+                                         int signal_fd, quring_error *err)
 {
+    qp_pingpong pingpong = {out->latency, {signal_fd, false}};
     quring_pingpong_options options;
     quring_pingpong_result result;
     quring_pingpong_options_init(&options);
@@ -125,9 +153,11 @@ static quring_status qp_pingpong_measure(qp_result *out, const qp_options *o, co
     options.cpu_ask = cpus[0];
     options.cpu_answer = cpus[1];
     options.on_round = qp_pingpong_round;
-    options.ctx = out->latency;
+    options.stop = qp_pingpong_stop;
+    options.ctx = &pingpong;
     quring_status status = quring_pingpong_run(&result, &options, err);
     if (status == QURING_OK) {
+        out->interrupted = pingpong.watch.interrupted;
         out->seconds = result.seconds;
         out->requests = result.rounds;
         out->bytes = result.rounds * options.bytes;
@@ -145,7 +175,7 @@ static quring_status qp_pingpong_measure(qp_result *out, const qp_options *o, co
 }
 
 static int qp_run_pingpong(const qp_options *options, qp_json_file *file, qp_out *out,
-                           const int32_t cpus[2])
+                           const int32_t cpus[2], int signal_fd)
 {
     qp_result result;
     quring_error err;
@@ -155,7 +185,7 @@ static int qp_run_pingpong(const qp_options *options, qp_json_file *file, qp_out
     quring_status status = QURING_E_NOMEM;
     if (result.latency != NULL) {
         qp_hist_init(result.latency);
-        status = qp_pingpong_measure(&result, options, cpus, &err);
+        status = qp_pingpong_measure(&result, options, cpus, signal_fd, &err);
     }
     if (status != QURING_OK) {
         qp_result_deinit(&result);
@@ -164,15 +194,16 @@ static int qp_run_pingpong(const qp_options *options, qp_json_file *file, qp_out
     (void)fprintf(
         out->text,
         "pingpong: %.0f round trips per second  (%.2f s, %u bytes, %s, %s, %s, lost %" PRIu64
-        ", cpu %.2f s asking, %.2f s answering)\n",
+        ", cpu %.2f s asking, %.2f s answering)%s\n",
         result.seconds > 0 ? (double)result.requests / result.seconds : 0, result.seconds,
         result.payload_bytes, result.backend, options->spin_us != 0 ? "polling" : "sleeping",
         options->sealed ? result.aead : "not encrypted", result.lost_packets, result.cpu_local_s,
-        result.cpu_remote_s);
+        result.cpu_remote_s, qp_interrupted_text(&result));
     qp_report_latency(out, result.latency);
     bool ok = qp_report_write(file, &result);
+    bool interrupted = result.interrupted;
     qp_result_deinit(&result);
-    return ok ? QP_EXIT_OK : QP_EXIT_FAILED;
+    return interrupted ? QP_EXIT_INTERRUPTED : ok ? QP_EXIT_OK : QP_EXIT_FAILED;
 }
 
 int qp_run_limit(const qp_options *options)
@@ -186,29 +217,37 @@ int qp_run_limit(const qp_options *options)
     if (!qp_json_file_open(&file, options->json)) {
         return QP_EXIT_FAILED;
     }
+    qp_limit_watch watch = {qp_signals_open(false), false};
+    if (watch.signal_fd < 0) {
+        qp_json_file_drop(&file);
+        return qp_fail("cannot watch for signals: %s", strerror(errno));
+    }
     qp_out_init(&out, options);
     if (qp_two_cpus(cpus, options) < 2) {
         qp_out_line(&out, "only one CPU: sender and receiver share it");
     }
     if (options->pingpong) {
-        return qp_run_pingpong(options, &file, &out, cpus);
+        return qp_run_pingpong(options, &file, &out, cpus, watch.signal_fd);
     }
-    quring_status status = qp_limit_measure(&result, options, cpus, &err);
+    quring_status status = qp_limit_measure(&result, options, cpus, &watch, &err);
     if (status != QURING_OK) {
         return qp_limit_failed(&file, &err, status);
     }
     uint32_t payload = options->payload != 0 ? options->payload : QP_LIMIT_PAYLOAD;
+    qp_result report;
+    qp_limit_result(&report, &result, payload);
+    report.interrupted = watch.interrupted;
     (void)fprintf(out.text,
                   "limit: %s  (%.2f s, payload %u, %s, %s, %.0f packets/s, lost %" PRIu64
-                  ", cpu %.2f s sender, %.2f s receiver)\n",
+                  ", cpu %.2f s sender, %.2f s receiver)%s\n",
                   qp_format_rate(rate, sizeof(rate), result.goodput_bps), result.seconds, payload,
                   result.backend, result.aead,
                   result.seconds > 0 ? (double)result.packets / result.seconds : 0,
-                  result.packets_lost, result.cpu_send_s, result.cpu_recv_s);
-    qp_result report;
-    qp_limit_result(&report, &result, payload);
-    if (!qp_write_limit_json(&file, &report, result.goodput_bps)) {
-        return QP_EXIT_FAILED;
+                  result.packets_lost, result.cpu_send_s, result.cpu_recv_s,
+                  qp_interrupted_text(&report));
+    bool ok = qp_write_limit_json(&file, &report, result.goodput_bps);
+    if (watch.interrupted || !ok) {
+        return watch.interrupted ? QP_EXIT_INTERRUPTED : QP_EXIT_FAILED;
     }
     return result.packets_bad == 0 ? QP_EXIT_OK : qp_fail("limit: packets failed authentication");
 }

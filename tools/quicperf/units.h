@@ -1,7 +1,7 @@
 /* tools/quicperf/units.h: numbers, sizes, times and CPU lists as people type and read them.
  *
  * Sizes:  K, M, G, T stand for powers of 1024 ("1.5M", "64K", "1G"); a trailing "B" or "iB" is fine.
- * Times:  us, ms, s, m (minutes); a bare number is seconds ("10s", "250ms", "0.5").
+ * Times:  us, ms, s, m (minutes), h; a bare number is seconds ("10s", "250ms", "0.5").
  */
 #ifndef TOOLS_QUICPERF_UNITS_H
 #define TOOLS_QUICPERF_UNITS_H

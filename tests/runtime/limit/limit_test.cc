@@ -49,6 +49,29 @@ TEST(Limit, RunsWithSystemCalls)
     ExpectRuns(options);
 }
 
+bool AtTheThird(void *ctx)
+{
+    return ++*static_cast<int *>(ctx) == 3;
+}
+
+TEST(Limit, EndsWhenToldTo)
+{
+    for (quring_io_backend io : {QURING_IO_AUTO, QURING_IO_EPOLL}) {
+        int asked = 0;
+        quring_limit_options options = Short();
+        options.duration_ns = 3600000000000;
+        options.io = io;
+        options.stop = AtTheThird;
+        options.ctx = &asked;
+        quring_limit_result result;
+        quring_error err;
+        ASSERT_EQ(quring_limit_run(&result, &options, &err), QURING_OK) << err.message;
+        EXPECT_EQ(asked, 3);
+        EXPECT_GE(result.seconds, 0.02);
+        EXPECT_GT(result.packets, 0u);
+    }
+}
+
 TEST(Limit, RunsWithBoringSsl)
 {
     quring_limit_options options = Short();
