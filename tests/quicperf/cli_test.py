@@ -68,7 +68,7 @@ class Wrong(unittest.TestCase):
             self.assertIn("--retry", run.stdout)
         run = quicperf("client", "--help")
         self.assertEqual((run.returncode, run.stderr), (0, ""))
-        for word, there in (("client HOST:PORT", True), ("--delay", True), ("server [options]", False),
+        for word, there in (("client HOST:PORT", True), ("--delay 0..1h ", True), ("server [options]", False),
                             ("--retry", False)):
             self.assertEqual(word in run.stdout, there, word)
         self.assertRegex(quicperf("--version").stdout, r"^quicperf \d+\.\d+\.\d+\n$")
@@ -142,6 +142,7 @@ class Wrong(unittest.TestCase):
             self.assertLess(time.time() - began, 8)
         holder.close()
         self.check(["client", target, "--timeout", "1s"], 1, target)
+        self.check(["client", target, "--timeout", "1s", "--delay", "1ms"], 1, target)  # not the proxy
 
     def test_verification(self):
         with tempfile.TemporaryDirectory() as folder, Server() as server:

@@ -96,6 +96,19 @@ class Json(unittest.TestCase):
         run = client(1, "--timeout", "200ms", "--json", "-", status=1)
         self.assertIsNotNone(self.judge(run.stdout)["error"])
 
+    def test_a_server_that_goes_away_keeps_to_the_schema(self):
+        for more in ["--tcp"], ["--idle-timeout", "1s"]:
+            with Server("--tcp") as server:
+                with subprocess.Popen([QUICPERF, "client", "127.0.0.1:%d" % server.port, "-t", "30s", "-i", "50ms",
+                                       "--json", "-", *more], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                      stderr=subprocess.PIPE, universal_newlines=True) as run:
+                    run.stderr.readline()  # something has been measured
+                    server.process.kill()
+                    document = self.judge(run.communicate(timeout=60)[0])
+                self.assertEqual(run.returncode, 1)
+                self.assertIsNotNone(document["error"])
+                self.assertGreater(document["summary"]["cpu_local_s"], 0)
+
     def test_counters_add_up(self):
         with Server() as server:
             run = self.judge(client(server.port, "-d", "up", "-n", "8M", "--json", "-").stdout)

@@ -251,6 +251,7 @@ static int qp_client_open(qp_client *cl)
         status = quring_runtime_create(&cl->rt, cl->run->config, &err);
     }
     cl->server = cl->plan.remote;
+    cl->plan.server = cl->server;
     if (status == QURING_OK && qp_impair_is_asked(&o->impair)) {
         quring_impair_options proxy;
         qp_impair_to(&proxy, &o->impair, &cl->server);

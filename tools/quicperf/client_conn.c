@@ -142,7 +142,7 @@ static void qp_cconn_closed(qp_cconn *c, const quring_close_info *close)
     w->opening -= c->established ? 0 : 1;
     if (!c->closing && !w->stopped) {
         char text[1024];
-        qp_close_text(text, sizeof(text), close, &w->plan->remote, w->plan->options->timeout_ns);
+        qp_close_text(text, sizeof(text), close, &w->plan->server, w->plan->options->timeout_ns);
         w->errors++;
         qp_cworker_fail(w, text);
     }

@@ -27,8 +27,9 @@ extern "C" {
 /* What all workers share; written before the first post, except the error. */
 typedef struct qp_client_plan {
     const qp_options *options;
-    quring_addr remote;
-    quring_addr local; /* family 0: any */
+    quring_addr remote; /* the server, or the bad network before it */
+    quring_addr server; /* as texts name it */
+    quring_addr local;  /* family 0: any */
     const char *server_name;
     quring_tls *tls;
     int wake_fd;

@@ -5,17 +5,17 @@
 static void qp_usage_rule(FILE *to, const qp_rule *rule)
 {
     char left[64];
-    const char *value = rule->kind == QP_FLAG     ? ""
-                        : rule->kind == QP_TEXT   ? " TEXT"
-                        : rule->kind == QP_CHOICE ? " "
-                        : rule->kind == QP_TIME   ? " TIME"
-                        : rule->kind == QP_CPUS   ? " LIST"
-                        : rule->kind == QP_LB     ? " TEXT"
-                        : rule->kind == QP_SIZE   ? " SIZE"
-                                                  : " N";
+    bool in_words = rule->kind == QP_CHOICE || rule->kind == QP_IMPAIR;
+    const char *value = rule->kind == QP_FLAG   ? ""
+                        : rule->kind == QP_TEXT ? " TEXT"
+                        : in_words              ? " "
+                        : rule->kind == QP_TIME ? " TIME"
+                        : rule->kind == QP_CPUS ? " LIST"
+                        : rule->kind == QP_LB   ? " TEXT"
+                        : rule->kind == QP_SIZE ? " SIZE"
+                                                : " N";
     (void)snprintf(left, sizeof(left), "%s%s%s%s%s", rule->name, rule->alias == NULL ? "" : ", ",
-                   rule->alias == NULL ? "" : rule->alias, value,
-                   rule->kind == QP_CHOICE ? rule->words : "");
+                   rule->alias == NULL ? "" : rule->alias, value, in_words ? rule->words : "");
     (void)fprintf(to, "  %-32s %s [%s%s%s%s%s%s]\n", left, rule->help,
                   (rule->commands & QP_S) != 0 ? "s" : "", (rule->commands & QP_C) != 0 ? "c" : "",
                   (rule->commands & QP_D) != 0 ? "d" : "", (rule->commands & QP_L) != 0 ? "l" : "",

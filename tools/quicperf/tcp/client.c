@@ -75,6 +75,8 @@ struct qp_tworker {
     qp_hist *latency;
     _Atomic uint64_t bytes; /* read */
     _Atomic uint64_t requests;
+    double cpu_s; /* once it has ended: then its clock has gone */
+    _Atomic int ended;
     uint8_t scratch[QP_TCP_BUFFER];
 };
 
@@ -277,6 +279,8 @@ static void *qp_tworker_main(void *ctx)
         }
         going = going && (count >= 0 || errno == EINTR);
     }
+    w->cpu_s = qp_thread_cpu_s(pthread_self());
+    atomic_store(&w->ended, 1);
     return NULL;
 }
 
@@ -337,7 +341,9 @@ static double qp_tclient_cpu_s(const qp_tclient *tc)
 {
     double seconds = 0;
     for (uint32_t i = 0; i < tc->worker_count; i++) {
-        seconds += tc->workers[i].started ? qp_thread_cpu_s(tc->workers[i].thread) : 0;
+        const qp_tworker *w = &tc->workers[i];
+        double now = w->started ? qp_thread_cpu_s(w->thread) : 0;
+        seconds += atomic_load(&w->ended) != 0 ? w->cpu_s : now;
     }
     return seconds;
 }
