@@ -1,5 +1,5 @@
 /* Fetches files by HTTP/3, all from one server and at once, and writes them into a folder. */
-#define _POSIX_C_SOURCE 200809L
+#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <quring/quring.h>
@@ -18,6 +18,8 @@
 /* One file. */
 typedef struct fetch {
     const char *path;
+    char *name; /* of the file, once it is whole */
+    char *part; /* until then */
     FILE *file;
     char status[4];
     bool ended; /* whole */
@@ -199,20 +201,37 @@ static bool add_url(const char *url)
 /* The last part of a path, or "index.html". */
 static bool open_file(fetch *f)
 {
-    char name[4096];
     size_t len = strcspn(f->path, "?#");
     size_t from = len;
     while (from > 0 && f->path[from - 1] != '/') {
         from--;
     }
     bool named = from < len && f->path[from] != '.';
-    int n = snprintf(name, sizeof(name), "%s/%.*s", folder, named ? (int)(len - from) : 10,
-                     named ? f->path + from : "index.html");
-    f->file = n > 0 && n < (int)sizeof(name) ? fopen(name, "w") : NULL;
+    if (asprintf(&f->name, "%s/%.*s", folder, named ? (int)(len - from) : 10,
+                 named ? f->path + from : "index.html") < 0 ||
+        asprintf(&f->part, "%s.part%d", f->name, (int)(f - fetches)) < 0) {
+        return say(f->path, "out of memory"), false;
+    }
+    f->file = fopen(f->part, "w");
     if (f->file == NULL) {
-        say(name, strerror(errno));
+        say(f->name, strerror(errno));
     }
     return f->file != NULL;
+}
+
+/* A file that was there before stays unless a whole one takes its place. */
+static bool close_file(fetch *f)
+{
+    bool ok = fclose(f->file) == 0 && f->ended && strcmp(f->status, "200") == 0;
+    if (ok && rename(f->part, f->name) != 0) {
+        say(f->name, strerror(errno));
+        ok = false;
+    }
+    if (!ok) {
+        unlink(f->part);
+    }
+    free(f->part), free(f->name);
+    return ok;
 }
 
 /* The host of the authority alone. */
@@ -271,6 +290,9 @@ int main(int argc, char **argv)
     }
     for (size_t i = 0; i < fetch_count; i++) {
         if (!open_file(&fetches[i])) {
+            while (i-- > 0) {
+                close_file(&fetches[i]);
+            }
             return 1;
         }
     }
@@ -292,6 +314,10 @@ int main(int argc, char **argv)
     }
     quring_runtime_destroy(rt);
     quring_tls_release(to.tls);
+    int bad = lost_session ? 1 : 0;
+    for (size_t i = 0; i < fetch_count; i++) {
+        bad += close_file(&fetches[i]) ? 0 : 1;
+    }
     if (err.status != QURING_OK) {
         return say(authority, err.message), 1;
     }
@@ -300,13 +326,10 @@ int main(int argc, char **argv)
            info.early_accepted   ? ", 0-RTT accepted"
            : info.early_rejected ? ", 0-RTT refused"
                                  : "");
-    int bad = lost_session ? 1 : 0;
     for (size_t i = 0; i < fetch_count; i++) {
-        fetch *f = &fetches[i];
-        bool ok = fclose(f->file) == 0 && f->ended && strcmp(f->status, "200") == 0;
+        const fetch *f = &fetches[i];
         printf("%s %s%s\n", f->status[0] != '\0' ? f->status : "-", f->path,
                f->ended ? "" : " (incomplete)");
-        bad += ok ? 0 : 1;
     }
     return bad == 0 ? 0 : 1;
 }

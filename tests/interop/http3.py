@@ -170,6 +170,18 @@ def quring_refusals(place):
     os.remove(place.path("www", "link"))
 
 
+def quring_keeps_what_was_there(place):
+    with open(os.path.join(place.fetched(), "kept"), "w", encoding="ascii") as file:
+        file.write("of before")
+    with our_server(place) as server:
+        status, said = place.run(place.client_program, "--ca", place.cert, "--out", place.path("fetched"),
+                                 "https://localhost:%d/nowhere/kept" % server.port)
+    demand(status == 1 and "\n404 " in said, said)
+    with open(place.path("fetched", "kept"), encoding="ascii") as file:
+        demand(file.read() == "of before", "an answer that was no file took the place of one")
+    demand(os.listdir(place.path("fetched")) == ["kept"], "something else was left")
+
+
 def quring_retry(place):
     with our_server(place, "--retry") as server:
         demand("after a Retry" in place.fetch(server.port, SMALL), "no Retry")
@@ -291,6 +303,7 @@ PARTS = [
         ("files", quring_files),
         ("many requests", quring_many),
         ("what may not be fetched", quring_refusals),
+        ("what was there before", quring_keeps_what_was_there),
         ("Retry", quring_retry),
         ("resumption, 0-RTT", quring_zero_rtt),
         ("no place for a session", quring_no_place_for_a_session),
