@@ -72,14 +72,31 @@ void qs_say(int level, const char *fmt, ...)
 static uint32_t qs_choose_workers(void)
 {
     const char *asked = getenv("QUIC_WORKERS");
-    long count = asked != NULL ? strtol(asked, NULL, 10) : 0;
-    if (count >= 1 && count <= QURING_WORKERS_MAX) {
-        return (uint32_t)count;
+    if (asked != NULL) {
+        char *end;
+        long count = strtol(asked, &end, 10);
+        if (*end == '\0' && count >= 1 && count <= QURING_WORKERS_MAX) {
+            return (uint32_t)count;
+        }
+        qs_say(1, "QUIC_WORKERS=%s does not count: allowed are 1..%d", asked, QURING_WORKERS_MAX);
     }
     cpu_set_t set;
     CPU_ZERO(&set);
     uint32_t cpus = sched_getaffinity(0, sizeof(set), &set) == 0 ? (uint32_t)CPU_COUNT(&set) : 1;
     return cpus < 1 ? 1 : cpus > QS_WORKERS_DEFAULT_MAX ? QS_WORKERS_DEFAULT_MAX : cpus;
+}
+
+static quring_io_backend qs_choose_io(void)
+{
+    const char *asked = getenv("QUIC_IO");
+    if (asked == NULL || strcmp(asked, "uring") == 0) {
+        return asked == NULL ? QURING_IO_AUTO : QURING_IO_URING;
+    }
+    if (strcmp(asked, "epoll") != 0) {
+        qs_say(1, "QUIC_IO=%s does not count: allowed are uring and epoll", asked);
+        return QURING_IO_AUTO;
+    }
+    return QURING_IO_EPOLL;
 }
 
 quring_runtime *qs_runtime(int *out_errno)
@@ -92,10 +109,7 @@ quring_runtime *qs_runtime(int *out_errno)
         config.workers = qs_choose_workers();
         config.log = qs_log;
         config.visits = true;
-        const char *io = getenv("QUIC_IO");
-        config.io = io != NULL && strcmp(io, "epoll") == 0   ? QURING_IO_EPOLL
-                    : io != NULL && strcmp(io, "uring") == 0 ? QURING_IO_URING
-                                                             : QURING_IO_AUTO;
+        config.io = qs_choose_io();
         sigset_t all;
         sigset_t old;
         sigfillset(&all);

@@ -32,9 +32,9 @@ class Examples(unittest.TestCase):
             self.server.wait()
         self.scratch.cleanup()
 
-    def serve(self, *command):
+    def serve(self, *command, **options):
         self.server = subprocess.Popen([*command, "127.0.0.1", self.port, self.key, self.cert],
-                                       env=self.env)
+                                       env=self.env, **options)
         until = time.monotonic() + LIMIT_S
         while not programs.is_bound(int(self.port)) and time.monotonic() < until:
             time.sleep(0.01)
@@ -65,6 +65,15 @@ class Examples(unittest.TestCase):
         for i, client in enumerate(clients):
             out, _ = client.communicate(timeout=LIMIT_S)
             self.assertEqual(out, "client %d\n" % i)
+
+    def test_settings_that_are_none(self):
+        self.env.update(QUIC_LOG="1", QUIC_IO="iocp", QUIC_WORKERS="4 or so")
+        self.serve(ECHO, "server", stderr=subprocess.PIPE, universal_newlines=True)
+        self.assertEqual(self.ask(ECHO, "hello"), "hello\n")
+        self.server.kill()
+        said = self.server.communicate()[1]
+        self.assertIn("QUIC_IO=iocp does not count: allowed are uring and epoll", said)
+        self.assertIn("QUIC_WORKERS=4 or so does not count: allowed are 1..64", said)
 
     def test_no_server(self):
         done = subprocess.run([ECHO, "client", "127.0.0.1"], env=self.env, check=False,
