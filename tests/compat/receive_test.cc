@@ -523,6 +523,7 @@ TEST(Receive, H096_APeerThatTrickles)
     char buf[4000];
     for (int i = 0; i < 3; i++) {
         ASSERT_EQ(1, send(pair.client, "t", 1, i == 0 ? MSG_SYN : 0));
+        ASSERT_TRUE(poll_for(pair.server, POLLIN));
         EXPECT_EQ(1, recv(pair.server, buf, sizeof(buf), 0));
         EXPECT_ERRNO(EAGAIN, recv(pair.server, buf, sizeof(buf), 0));
     }
