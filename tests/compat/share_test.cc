@@ -121,11 +121,11 @@ static int serve(Child *self, int port = 0, const char *alpn = nullptr, bool reu
             return 2;
         }
         const std::string got = read_bytes(conn, 4);
+        if (count > 1) { /* before its client ends: this process may then, too */
+            self->tell(i + 1);
+        }
         if (send(conn, got.data(), got.size(), MSG_SYN | MSG_FIN) != 4) {
             return 3;
-        }
-        if (count > 1) {
-            self->tell(i + 1);
         }
         char c;
         while (recv(conn, &c, 1, 0) >= 0) {
