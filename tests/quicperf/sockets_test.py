@@ -61,7 +61,7 @@ class Wrong(unittest.TestCase):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as holder:
             holder.bind(("127.0.0.1", 0))
             target = "127.0.0.1:%d" % holder.getsockname()[1]
-            for mode in "tput", "rr", "idle":
+            for mode in "tput", "rr", "idle", "crr", "hps":
                 began = time.time()
                 self.check(["client", target, mode, "--timeout", "700ms", *SOCKETS], 1, target)
                 self.assertLess(time.time() - began, 10)

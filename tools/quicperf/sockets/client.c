@@ -29,6 +29,7 @@ typedef struct qp_sock_client {
     char host[QP_HOST_MAX];
     uint32_t thread_count;
     uint32_t started;
+    uint64_t began_ns;
     qp_sock_thread *threads;
     qp_reading last;
 } qp_sock_client;
@@ -70,10 +71,28 @@ static void qp_sock_read(void *ctx, qp_reading *out)
     *out = now;
 }
 
+/* crr and hps: a handshake call may take longer than the run. */
+static void qp_sock_mind_silence(qp_sock_client *c)
+{
+    const qp_options *o = c->plan.options;
+    char peer[64];
+    char text[128];
+    bool silent = qp_sock_is_series(o) && quring_now_ns() - c->began_ns > o->timeout_ns;
+    for (uint32_t i = 0; i < c->thread_count && silent; i++) {
+        silent = atomic_load(&c->threads[i].handshakes) == 0;
+    }
+    if (silent) {
+        (void)snprintf(text, sizeof(text), "no answer from %s",
+                       quring_addr_format(&c->plan.server, peer, sizeof(peer)));
+        qp_sock_plan_fail(&c->plan, text);
+    }
+}
+
 static bool qp_sock_is_over(void *ctx)
 {
-    const qp_sock_client *c = ctx;
+    qp_sock_client *c = ctx;
     bool idle = c->plan.options->mode == QP_MODE_IDLE;
+    qp_sock_mind_silence(c);
     return atomic_load(&c->plan.failed) != 0 ||
            (!idle && atomic_load(&c->plan.done) == c->thread_count);
 }
@@ -241,6 +260,7 @@ static int qp_sock_open_all(qp_sock_client *c)
     char peer[64];
     char text[128];
     uint64_t began = quring_now_ns();
+    c->began_ns = began;
     int rc = qp_sock_start(c);
     if (rc != QP_EXIT_OK || qp_sock_is_series(o)) {
         return rc;
