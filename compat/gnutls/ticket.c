@@ -145,19 +145,55 @@ void qg_ticket_await(qg_run *run)
 
 /* ---- server -------------------------------------------------------------------------------------------- */
 
-/* RFC 9000 7.4.1: who accepts 0-RTT keeps what was promised with the ticket. A socket with other limits, or other
- * protocols, has another key: it does not know the ticket. */
+static int hash_datum(gnutls_hash_hd_t hash, const void *data, size_t len)
+{
+    const uint64_t head = len; /* where one ends and the next begins */
+    int ret = gnutls_hash(hash, &head, sizeof(head));
+    return ret >= 0 && len > 0 ? gnutls_hash(hash, data, len) : ret;
+}
+
+/* Who this server is: its certificate, or the keys it knows, none of which a ticket outlives. */
+static bool identity_of(const qg_run *run, uint8_t out[32])
+{
+    const struct quic_handshake_parms *parms = run->parms;
+    gnutls_hash_hd_t hash;
+    if (gnutls_hash_init(&hash, GNUTLS_DIG_SHA256) < 0) {
+        return false;
+    }
+    int ret = 0;
+    if (!qg_is_psk(run)) {
+        ret = hash_datum(hash, parms->cert->cert.data, parms->cert->cert.size);
+    }
+    for (uint32_t i = 0; qg_is_psk(run) && i < parms->num_keys && ret >= 0; i++) {
+        ret = hash_datum(hash, parms->names[i], strlen(parms->names[i]));
+        ret = ret >= 0 ? hash_datum(hash, parms->keys[i].data, parms->keys[i].size) : ret;
+    }
+    gnutls_hash_deinit(hash, out);
+    return ret >= 0;
+}
+
+/* RFC 9000 7.4.1: who accepts 0-RTT keeps what was promised with the ticket; and in a handshake with one nobody shows
+ * a certificate (RFC 8446 2.2). A socket with other limits or protocols, that asks clients for other things or is
+ * somebody else, has another key: it does not know the ticket. */
 int qg_ticket_serve(qg_run *run)
 {
     struct {
         qg_limits limits;
         char alpn[QG_ALPN_MAX + 1];
+        uint8_t certificate_request;
+        bool is_psk;
+        uint8_t identity[32];
     } bound;
     uint8_t key[QG_TICKET_KEY_LEN];
     uint8_t own[QG_TICKET_KEY_LEN];
     size_t len = sizeof(key);
     memset(&bound, 0, sizeof(bound));
     memcpy(bound.alpn, run->alpn, sizeof(bound.alpn));
+    bound.certificate_request = run->settings.certificate_request;
+    bound.is_psk = qg_is_psk(run);
+    if (!identity_of(run, bound.identity)) {
+        return -ENOMEM;
+    }
     int rc = run->wire->get_limits(run->sd, false, &bound.limits);
     rc = rc == 0 ? run->wire->get_bytes(run->sd, QG_OPT_TICKET, key, &len) : rc;
     if (rc != 0 || len != sizeof(key)) {

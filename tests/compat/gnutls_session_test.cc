@@ -222,6 +222,45 @@ TEST(GnutlsSession, C201_ATicketOfWhoWasNotVerified)
     EXPECT_EQ(-EKEYREJECTED, attempt(0, "other.test", &named.second).first);
 }
 
+/* Nor does a resumed client show a certificate: a ticket from a socket that asks for none is nothing at one that
+ * does; nor at one of another name. */
+TEST(GnutlsSession, C201_ATicketFromWhereNoCertificateWasAsked)
+{
+    const Identity other("other.test");
+    Trust trust({server_identity().cert, other.cert});
+    Fd open_fd = listener();
+    const auto asks = [](uint8_t level) {
+        return listener(16, AF_INET, [level](int fd) {
+            quic_transport_param param = {};
+            param.certificate_request = level;
+            EXPECT_EQ(0, set_option(fd, QUIC_SOCKOPT_TRANSPORT_PARAM, param));
+        });
+    };
+    const Session session = first_session({true, true}, open_fd, compat::name_of(open_fd));
+    const auto resume = [&](int listen_fd, const Identity &identity, bool *was_resumed) {
+        Connection conn({true, true}, listen_fd, compat::name_of(listen_fd));
+        conn.resume(session);
+        std::thread client([&] {
+            Parms parms;
+            (void)quic_client_handshake_parms(conn.client, parms.get());
+            *was_resumed = parms->num_keys > 0 && parms.key(0) == der_of(server_identity().cert);
+        });
+        conn.server.reset(accept(listen_fd, nullptr, nullptr));
+        Parms parms(identity);
+        const int rc = quic_server_handshake_parms(conn.server, parms.get());
+        conn.server.reset();
+        client.join();
+        return rc;
+    };
+    bool is_first = false;
+    EXPECT_EQ(0, resume(open_fd, server_identity(), &is_first));
+    EXPECT_TRUE(is_first);
+    EXPECT_EQ(0, resume(open_fd, other, &is_first));
+    EXPECT_FALSE(is_first) << "the client is told whom it talks to";
+    Fd strict_fd = asks(2);
+    EXPECT_EQ(-EKEYREJECTED, resume(strict_fd, server_identity(), &is_first));
+}
+
 /* RFC 8446 8: what an attacker has recorded is not delivered again. */
 TEST(GnutlsSession, C204_AReplayIsNotDelivered)
 {
