@@ -49,6 +49,12 @@ typedef struct qg_run {
     size_t secret_len[2];
     uint32_t cipher_type;
 
+    /* With `early`: for Handshake packets, to send with. */
+    gnutls_keylog_func keylog; /* who is told of secrets, too */
+    uint8_t early_secret[QG_SECRET_MAX];
+    size_t early_secret_len;
+    bool early_secret_given;
+
     int rc;      /* what went wrong in a callback; gnutls tells it as an error of its own */
     bool broken; /* it was a call on the socket, whose connection may be over */
     int alert;   /* QG_ALERT_NONE: the one that gnutls's error stands for */

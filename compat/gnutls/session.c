@@ -128,6 +128,34 @@ static int give_secret(qg_run *run, int level, bool send, uint32_t type, const v
     return run->wire->set_secret(run->sd, level, send, type, secret, len);
 }
 
+/* A client that has offered 0-RTT is given the secret for its Handshake packets when the server is done, and told it
+ * here before. Without it nothing acknowledges the server's, and of a server that refuses 0-RTT no more comes than
+ * one window, or three times what the client sent (RFC 9000 8.1). */
+static int on_keylog(gnutls_session_t session, const char *label, const gnutls_datum_t *secret)
+{
+    qg_run *run = run_of(session);
+    if (strcmp(label, "CLIENT_HANDSHAKE_TRAFFIC_SECRET") == 0 && secret->size <= QG_SECRET_MAX) {
+        memcpy(run->early_secret, secret->data, secret->size);
+        run->early_secret_len = secret->size;
+    }
+    return run->keylog != NULL ? run->keylog(session, label, secret) : 0;
+}
+
+/* Of Handshake packets: what is known already goes with the other one, and is not given again. */
+static int give_early_secret(qg_run *run, const void *to_read, const void **to_write, size_t len,
+                             uint32_t type)
+{
+    if (run->early_secret_given) {
+        *to_write = NULL;
+        return 0;
+    }
+    if (to_read == NULL || *to_write != NULL || run->early_secret_len != len) {
+        return 0;
+    }
+    run->early_secret_given = true;
+    return give_secret(run, QG_HANDSHAKE, true, type, run->early_secret, len);
+}
+
 static int on_secret(gnutls_session_t session, gnutls_record_encryption_level_t gnutls_level,
                      const void *to_read, const void *to_write, size_t len)
 {
@@ -136,6 +164,9 @@ static int on_secret(gnutls_session_t session, gnutls_record_encryption_level_t 
     uint32_t type =
         type_of(level == QG_EARLY ? gnutls_early_cipher_get(session) : gnutls_cipher_get(session));
     int rc = type == 0 || len > QG_SECRET_MAX ? -EPROTO : 0;
+    if (rc == 0 && level == QG_HANDSHAKE) {
+        rc = give_early_secret(run, to_read, &to_write, len, type);
+    }
     if (rc == 0 && to_write != NULL) {
         rc = give_secret(run, level, true, type, to_write, len);
     }
@@ -269,6 +300,10 @@ static int set_up(qg_run *run)
     gnutls_handshake_set_secret_function(session, on_secret);
     gnutls_alert_set_read_function(session, on_alert);
     gnutls_handshake_set_timeout(session, 0); /* ours */
+    if (run->early) {
+        run->keylog = gnutls_session_get_keylog_function(session);
+        gnutls_session_set_keylog_function(session, on_keylog);
+    }
     int ret = gnutls_session_ext_register(session, "quic_transport_parameters", QG_EXT_PARAMETERS,
                                           GNUTLS_EXT_TLS, on_params, put_params, NULL, NULL, NULL,
                                           GNUTLS_EXT_FLAG_TLS | GNUTLS_EXT_FLAG_CLIENT_HELLO |

@@ -1,5 +1,7 @@
 /* Tickets and 0-RTT with gnutls at one end or both (draft sections 6.1.3, 6.1.6; RFC 9001 4.6). */
+#include <atomic>
 #include <cerrno>
+#include <fstream>
 #include <thread>
 #include <unistd.h>
 #include <utility>
@@ -220,6 +222,42 @@ TEST(GnutlsSession, C201_ATicketOfWhoWasNotVerified)
     ASSERT_EQ(0, named.first);
     EXPECT_EQ(0, attempt(0, "server.test", &named.second).first);
     EXPECT_EQ(-EKEYREJECTED, attempt(0, "other.test", &named.second).first);
+}
+
+/* A client whose 0-RTT is refused acknowledges what comes of a long flight before it has all of it: else no more
+ * comes than one window. */
+TEST(GnutlsSession, C201_ARefusalInManyPackets)
+{
+    std::string many;
+    for (int i = 0; i < 30; i++) { /* that the server trusts, and names */
+        many += text_of(
+            Identity("an-authority-of-many-that-has-a-long-name-" + std::to_string(i)).cert);
+    }
+    const std::string path = scratch("many.pem");
+    std::ofstream(path) << many;
+    Trust trust({server_identity().cert, path});
+    Fd open_fd = listener();
+    const Session session = first_session({true, true}, open_fd, compat::name_of(open_fd));
+    Fd asking_fd = listener(16, AF_INET, [](int fd) {
+        quic_transport_param param = {};
+        param.certificate_request = 1;
+        EXPECT_EQ(0, set_option(fd, QUIC_SOCKOPT_TRANSPORT_PARAM, param));
+    });
+    Relay relay(compat::name_of(asking_fd));
+    std::atomic<bool> heard{false};
+    int first = 0;
+    relay.set_filter([&](bool to_server, std::string *datagram) {
+        bool is_handshake = false;
+        for (const Packet &packet : packets_of(*datagram)) {
+            is_handshake = is_handshake || packet.type == PacketType::kHandshake;
+        }
+        heard = heard || (to_server && is_handshake);
+        return to_server || heard || !is_handshake || first++ == 0;
+    });
+    Connection conn({true, true}, asking_fd, relay.address());
+    conn.resume(session);
+    conn.shake();
+    EXPECT_TRUE(heard);
 }
 
 /* Nor does a resumed client show a certificate: a ticket from a socket that asks for none is nothing at one that
