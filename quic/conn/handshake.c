@@ -278,8 +278,23 @@ static bool follow_tls(quic_conn *conn, quic_ns now)
     return quic_conn_is_open(conn);
 }
 
+/* RFC 9001 4.1.3: keys of the next level, and more to come at this one. A TLS outside is through with Initial
+ * messages when it has given these keys, if what it was shown does not wait to be taken (quic_conn_take_shown);
+ * those of 1-RTT packets it may know before the last Handshake message. */
+static bool is_beyond_initial(const quic_conn *conn)
+{
+    const quic_crypto_stream *cs = conn->spaces[QUIC_SPACE_INITIAL].crypto;
+    return cs != NULL && conn->hs_data_len == 0 && conn->spaces[QUIC_SPACE_HANDSHAKE].rx != NULL &&
+           quic_crypto_stream_has_buffered(cs);
+}
+
 static void drive_external(quic_conn *conn, quic_ns now)
 {
+    if (is_beyond_initial(conn)) {
+        quic_conn_fail(conn, QUIC_V_PROTOCOL_VIOLATION, QUIC_FRAME_CRYPTO,
+                       "CRYPTO data beyond the end of its level", now);
+        return;
+    }
     if (conn->role == QUIC_SERVER && !conn->hs_accepted) {
         if (!conn->hs_pending && take_client_hello(conn, now)) {
             conn->hs_pending = true;

@@ -307,4 +307,56 @@ TEST(External, ClientWithKeysWaitsForItsTlsToComplete)
     EXPECT_EQ(sim_inspect_held_count(x.conn), 1u);
 }
 
+/* RFC 9001 4.1.3: what has come at a level whose successor has keys may come again, and no more of it. */
+TEST(External, NothingComesBehindTheEndOfItsLevel)
+{
+    External x;
+    const uint8_t hello[] = {2, 0, 0, 2, 3, 3};
+    ASSERT_EQ(quic_conn_hs_send(x.conn, QUIC_LEVEL_INITIAL, hello, sizeof(hello)), QUIC_OK);
+    ASSERT_EQ(x.sent(), 1u);
+    const Bytes first(x.buf.begin(), x.buf.begin() + 1200);
+    uint64_t pn = 0;
+    const auto deliver = [&](uint64_t off, size_t len) {
+        InitialSpec spec;
+        spec.key_dcid = dcid_of(first);
+        spec.dcid = scid_of(first);
+        spec.scid = make_cid(77);
+        spec.frames = crypto_frame(off, hello, len);
+        spec.pn = pn++;
+        spec.from_server = true;
+        Bytes packet = forge_initial(spec);
+        quic_rx_unit unit{};
+        unit.data = packet.data();
+        unit.len = unit.seg_len = static_cast<uint32_t>(packet.size());
+        unit.path.remote.family = 4;
+        unit.path.remote.port = 443;
+        quic_endpoint_recv(x.ep, &unit, x.now);
+        (void)x.sent();
+    };
+    size_t bytes = 0;
+    uint64_t code = 0;
+    const auto poll = [&] {
+        quic_event ev;
+        while (quic_endpoint_poll_event(x.ep, &ev, x.now)) {
+            bytes += ev.type == QURING_EV_HANDSHAKE_DATA ? ev.data_len : 0;
+            code = ev.type == QURING_EV_CLOSED ? quic_conn_close_info(ev.conn)->code : code;
+        }
+    };
+    const uint8_t secret[32] = {9};
+    deliver(0, 3);
+    poll();
+    deliver(3, 3);
+    poll();
+    EXPECT_EQ(bytes, 6u);
+    ASSERT_EQ(quic_conn_hs_install_secret(x.conn, QUIC_LEVEL_HANDSHAKE, false, 0x1301, secret, 32),
+              QUIC_OK);
+    deliver(0, 6);
+    poll();
+    EXPECT_EQ(code, 0u);
+    deliver(6, 1);
+    poll();
+    EXPECT_EQ(code, 0x0au) << "PROTOCOL_VIOLATION";
+    EXPECT_EQ(bytes, 6u);
+}
+
 } // namespace
