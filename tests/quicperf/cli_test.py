@@ -188,6 +188,13 @@ class Wrong(unittest.TestCase):
             self.assertTrue(os.path.islink(link))
             self.check(["limit", "-t", "1ms", "--json", folder], 1, folder)
 
+    def test_by_bazel_run(self):
+        with tempfile.TemporaryDirectory() as folder:
+            run = quicperf("limit", "-t", "10ms", "--json", "here.json",
+                           env=dict(os.environ, BUILD_WORKING_DIRECTORY=folder))
+            self.assertEqual(run.returncode, 0, run.stderr)
+            self.assertEqual(os.listdir(folder), ["here.json"])
+
     def test_full_disk(self):
         if not os.path.exists("/dev/full"):
             self.skipTest("no /dev/full")

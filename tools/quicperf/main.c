@@ -2,7 +2,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "quring/base.h"
 
@@ -22,6 +24,17 @@ static bool qp_hold_standard_fds(void)
         }
     }
     return true;
+}
+
+/* "bazel run" starts programs in a folder of its own: names of files are meant from where it was typed. */
+static bool qp_go_where_typed(void)
+{
+    const char *folder = getenv("BUILD_WORKING_DIRECTORY");
+    if (folder == NULL || chdir(folder) == 0) {
+        return true;
+    }
+    (void)qp_fail("cannot go to %s: %s", folder, strerror(errno));
+    return false;
 }
 
 /* What was asked for and is not whole is a failure, whatever became of the run. */
@@ -54,7 +67,7 @@ int main(int argc, char **argv)
 {
     static qp_options options; /* large */
     char message[640];
-    if (!qp_hold_standard_fds()) {
+    if (!qp_hold_standard_fds() || !qp_go_where_typed()) {
         return QP_EXIT_FAILED;
     }
     if (!qp_options_parse(&options, message, sizeof(message), argc, argv)) {
