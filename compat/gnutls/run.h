@@ -25,6 +25,8 @@ extern "C" {
 
 #define QG_KEYS_MAX 10u /* of struct quic_handshake_parms */
 
+#define QG_HASH_LEN 32u /* of SHA-256 */
+
 #define QG_ALERT_NONE -1
 
 typedef struct qg_run {
@@ -42,6 +44,9 @@ typedef struct qg_run {
 
     char alpn[QG_ALPN_MAX + 1]; /* the socket's list; "": none */
     bool params_came;
+    uint8_t params_hash[QG_HASH_LEN]; /* of the peer's */
+    uint8_t params[QG_PARAMS_MAX];    /* ours, once they were sent */
+    size_t params_len;
     bool early; /* client: 0-RTT is offered */
 
     /* 1-RTT secrets: given to the socket when gnutls is done. */

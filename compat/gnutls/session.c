@@ -1,6 +1,7 @@
 /* A session of gnutls that speaks through a QUIC socket (RFC 9001): no records, its messages, secrets and alerts
  * come by callbacks. */
 #include <errno.h>
+#include <gnutls/crypto.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -186,21 +187,39 @@ static int on_alert(gnutls_session_t session, gnutls_record_encryption_level_t l
     return 0;
 }
 
+/* A second ClientHello, after HelloRetryRequest, has them again, and says what the first one said (RFC 8446 4.1.2). */
+static int on_params_again(qg_run *run, const uint8_t hash[QG_HASH_LEN])
+{
+    return memcmp(run->params_hash, hash, QG_HASH_LEN) == 0
+               ? 0
+               : refuse(run, -EPROTO, GNUTLS_A_ILLEGAL_PARAMETER);
+}
+
 static int on_params(gnutls_session_t session, const unsigned char *data, size_t len)
 {
     qg_run *run = run_of(session);
+    uint8_t hash[QG_HASH_LEN];
+    if (gnutls_hash_fast(GNUTLS_DIG_SHA256, data, len, hash) < 0) {
+        return refuse(run, -ENOMEM, GNUTLS_A_INTERNAL_ERROR);
+    }
+    if (run->params_came) {
+        return on_params_again(run, hash);
+    }
     int rc = run->wire->set_bytes(run->sd, QG_OPT_PARAMS, data, len);
     run->params_came = true;
+    memcpy(run->params_hash, hash, sizeof(hash));
     return rc == 0 ? 0 : refuse(run, rc == -EINVAL ? -EPROTO : rc, GNUTLS_A_ILLEGAL_PARAMETER);
 }
 
 static int put_params(gnutls_session_t session, gnutls_buffer_t out)
 {
     qg_run *run = run_of(session);
-    uint8_t params[QG_PARAMS_MAX];
-    size_t len = sizeof(params);
-    int rc = run->wire->get_bytes(run->sd, QG_OPT_PARAMS, params, &len);
-    if (rc == 0 && gnutls_buffer_append_data(out, params, len) < 0) {
+    int rc = 0;
+    if (run->params_len == 0) { /* or they are for a second ClientHello: what was said stays said */
+        run->params_len = sizeof(run->params);
+        rc = run->wire->get_bytes(run->sd, QG_OPT_PARAMS, run->params, &run->params_len);
+    }
+    if (rc == 0 && gnutls_buffer_append_data(out, run->params, run->params_len) < 0) {
         rc = -ENOMEM;
     }
     return rc == 0 ? 0 : broken(run, rc);

@@ -4,7 +4,9 @@
 #include <chrono>
 #include <cstdlib>
 #include <fcntl.h>
+#include <fstream>
 #include <poll.h>
+#include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
 #include <vector>
@@ -315,6 +317,41 @@ TEST(Gnutls, C189_BothRolesAgainstBothLibraries)
         EXPECT_EQ(0, shaken.server_rc);
         EXPECT_EQ("", pattern_both_ways(&shaken));
     }
+}
+
+/* A client whose first key share is of a group that the server does without: HelloRetryRequest, and all of it again
+ * (RFC 8446 4.1.4). gnutls reads what it does without when it is loaded: another process. */
+TEST(Gnutls, C189_AnotherGroup)
+{
+    static const char kName[] = "Gnutls.C189_AnotherGroup";
+    static const char kPolicy[] = "GNUTLS_SYSTEM_PRIORITY_FILE";
+    static const char kOurs[] = "QUIC_TEST_OTHER_GROUP";
+    if (getenv(kOurs) == nullptr) {
+        const std::string path = scratch("no-x25519");
+        std::ofstream(path) << "[overrides]\ndisabled-curve = x25519\ndisabled-curve = x448\n";
+        const std::string filter = std::string("--gtest_filter=") + kName;
+        const pid_t pid = fork();
+        if (pid == 0) {
+            setenv(kPolicy, path.c_str(), 1);
+            setenv(kOurs, "1", 1);
+            for (const char *name : {"GTEST_TOTAL_SHARDS", "GTEST_SHARD_INDEX", "XML_OUTPUT_FILE",
+                                     "TEST_SHARD_STATUS_FILE", "GTEST_OUTPUT"}) {
+                unsetenv(name);
+            }
+            execl("/proc/self/exe", kName, filter.c_str(), nullptr);
+            _exit(127);
+        }
+        int status = 0;
+        ASSERT_EQ(pid, waitpid(pid, &status, 0));
+        EXPECT_EQ(0, status);
+        return;
+    }
+    Trust trust({server_identity().cert});
+    Parms server(server_identity());
+    Shaken shaken(by_files_client(), by_gnutls_server(&server));
+    EXPECT_EQ(0, shaken.client_rc);
+    EXPECT_EQ(0, shaken.server_rc);
+    EXPECT_TRUE(shaken.works());
 }
 
 TEST(Gnutls, C189_EveryCipher)
