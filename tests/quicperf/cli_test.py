@@ -188,6 +188,12 @@ class Wrong(unittest.TestCase):
             self.assertTrue(os.path.islink(link))
             self.check(["limit", "-t", "1ms", "--json", folder], 1, folder)
 
+    def test_server_says_what_a_name_came_to(self):
+        with subprocess.Popen([QUICPERF, "server", "-p", "0", "-B", "localhost"], stdout=subprocess.PIPE,
+                              universal_newlines=True) as server:
+            self.assertRegex(server.stdout.readline(), r"^listening on (127\.0\.0\.1|\[::1\]) port \d+ ")
+            server.terminate()
+
     def test_by_bazel_run(self):
         with tempfile.TemporaryDirectory() as folder:
             run = quicperf("limit", "-t", "10ms", "--json", "here.json",

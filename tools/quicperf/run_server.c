@@ -159,12 +159,14 @@ static int qp_server_failed(const qp_options *o, const quring_error *err, quring
 static void qp_server_hello(qp_out *out, const qp_server *server, const qp_options *o,
                             uint16_t port)
 {
+    char host[64];
     quring_runtime_info info;
     quring_runtime_get_info(qp_server_runtime(server), &info);
-    qp_out_line(out, "listening on %s port %u  (%u worker%s, %s: %s, %s%s%s)",
-                o->bind != NULL ? o->bind : "loopback", port, info.workers,
-                info.workers == 1 ? "" : "s", info.backend, info.backend_why, info.aead,
-                o->cert == NULL ? ", self-signed certificate" : "", o->tcp ? ", TCP too" : "");
+    qp_server_host(server, host, sizeof(host));
+    qp_out_line(out, "listening on %s port %u  (%u worker%s, %s: %s, %s%s%s)", host, port,
+                info.workers, info.workers == 1 ? "" : "s", info.backend, info.backend_why,
+                info.aead, o->cert == NULL ? ", self-signed certificate" : "",
+                o->tcp ? ", TCP too" : "");
 }
 
 /* Everything that can be wrong before a socket is open. */

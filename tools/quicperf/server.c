@@ -1,6 +1,7 @@
 #include "tools/quicperf/server.h"
 
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -56,6 +57,7 @@ struct qp_server {
     uint64_t urgent_bytes; /* --urgent */
     quring_listener *listeners[2];
     size_t listener_count;
+    bool is_bound;         /* --bind */
     quring_addr preferred; /* family 0: none */
     int wake_fd;
     qp_sworker workers[QURING_WORKERS_MAX];
@@ -403,7 +405,8 @@ static quring_status qp_server_listen_all(qp_server *server, uint16_t *out_port,
         return status;
     }
     *out_port = quring_listener_local(server->listeners[0]).port;
-    if (options->bind != NULL) {
+    server->is_bound = options->bind != NULL;
+    if (server->is_bound) {
         return QURING_OK;
     }
     quring_error ignored;
@@ -466,6 +469,19 @@ void qp_server_totals_get(const qp_server *server, qp_server_totals *out)
         out->urgent += atomic_load_explicit(&w->urgent, memory_order_relaxed);
         out->bytes_out += atomic_load_explicit(&w->bytes_out, memory_order_relaxed);
     }
+}
+
+void qp_server_host(const qp_server *server, char *out, size_t cap)
+{
+    char text[64];
+    if (!server->is_bound) {
+        (void)snprintf(out, cap, "loopback");
+        return;
+    }
+    quring_addr local = quring_listener_local(server->listeners[0]);
+    (void)quring_addr_format(&local, text, sizeof(text));
+    *strrchr(text, ':') = '\0';
+    (void)snprintf(out, cap, "%s", text);
 }
 
 quring_runtime *qp_server_runtime(const qp_server *server)

@@ -42,6 +42,9 @@ QURING_NODISCARD quring_status qp_server_open(qp_server **out, uint16_t *out_por
 void qp_server_totals_get(const qp_server *server, qp_server_totals *out);
 quring_runtime *qp_server_runtime(const qp_server *server);
 
+/* qp_server_host writes the address that --bind came to, without the port, or "loopback" without --bind. */
+void qp_server_host(const qp_server *server, char *out, size_t cap);
+
 /* qp_server_reload reads certificate, key and anchors again, for connections to come. On failure the
  * old ones stay, and err says why. */
 QURING_NODISCARD quring_status qp_server_reload(const qp_server *server, const qp_options *options,
