@@ -156,6 +156,10 @@ class Report(Folder):
                 self.assertTrue(0 <= y <= float(root.get("height")))
         texts = [text.text for text in root.findall(name("text"))]
         self.assertTrue(any("rr.json" in text for text in texts))
+        ticks = [text for text in texts if re.fullmatch(r"[0-9.e+-]+( s)?", text)]
+        self.assertGreater(len(ticks), 10)
+        for tick in ticks:
+            self.assertRegex(tick, r"^(0|[0-9]{1,3}0*|[0-9]*\.0*[0-9]{1,3})( s)?$")  # round, and written out
         run = quicperf("report", self.path("a.json"), "--plot", "-")
         self.assertEqual(xml.fromstring(run.stdout).tag, name("svg"))
 

@@ -98,14 +98,17 @@ static void qp_plot_axes(const qp_panel *p)
     double unit = p->is_rate ? 1 : 1e9;
     for (int i = 0; i <= QP_PLOT_TICKS; i++) {
         double value = p->y_max * i / QP_PLOT_TICKS;
-        double seconds = p->x_max * i / QP_PLOT_TICKS;
         double y = qp_plot_y(p, value);
         (void)fprintf(p->to,
                       "<line x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\" stroke=\"#ddd\"/>\n"
-                      "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">%.4g</text>\n"
-                      "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">%.3g s</text>\n",
+                      "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">%.10g</text>\n",
                       QP_PLOT_LEFT, y, QP_PLOT_WIDTH - QP_PLOT_RIGHT, y, QP_PLOT_LEFT - 6, y + 4,
-                      value / unit, qp_plot_x(p, seconds), qp_plot_y(p, 0) + 16, seconds);
+                      value / unit);
+    }
+    double step = qp_plot_round(p->x_max / QP_PLOT_TICKS);
+    for (int i = 0; i <= QP_PLOT_TICKS && i * step <= p->x_max; i++) {
+        (void)fprintf(p->to, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">%.10g s</text>\n",
+                      qp_plot_x(p, i * step), qp_plot_y(p, 0) + 16, i * step);
     }
     (void)fprintf(p->to, "<text x=\"%.1f\" y=\"%.1f\" font-weight=\"bold\">%s</text>\n",
                   QP_PLOT_LEFT, p->y0 + 18, p->is_rate ? "per second" : "Gbit/s");
