@@ -32,6 +32,15 @@ void quic_conn_our_params(const quic_conn *conn, quic_transport_params *p)
     p->disable_1rtt_encryption = lim->disable_1rtt_encryption;
 }
 
+/* A TLS outside asks again when there is a second ClientHello, which has to say the same (RFC 8446 4.1.2). */
+static uint64_t grease_of(const quic_conn *conn)
+{
+    const uint64_t grease = conn->external
+                                ? (conn->created_ns ^ conn->handle) * 0x9e3779b97f4a7c15ull
+                                : quic_rng_u64(conn->env->rng);
+    return grease | 1;
+}
+
 size_t quic_conn_encode_params(quic_conn *conn, uint8_t *out, size_t room)
 {
     quic_transport_params p;
@@ -53,8 +62,7 @@ size_t quic_conn_encode_params(quic_conn *conn, uint8_t *out, size_t room)
             p.preferred_address = *conn->preferred;
         }
     }
-    return quic_transport_params_encode(out, room, &p, (quic_role)conn->role,
-                                        quic_rng_u64(conn->env->rng) | 1);
+    return quic_transport_params_encode(out, room, &p, (quic_role)conn->role, grease_of(conn));
 }
 
 /* ---- the peer's ----------------------------------------------------------------------------------- */

@@ -307,6 +307,18 @@ TEST(External, ClientWithKeysWaitsForItsTlsToComplete)
     EXPECT_EQ(sim_inspect_held_count(x.conn), 1u);
 }
 
+/* RFC 8446 4.1.2: behind a HelloRetryRequest a client says what it said before. */
+TEST(External, ParametersAreTheSameEachTime)
+{
+    External x;
+    uint8_t params[2][512];
+    size_t len[2] = {};
+    ASSERT_EQ(quic_conn_hs_get_params(x.conn, params[0], &len[0], sizeof(params[0])), QUIC_OK);
+    x.now += kS;
+    ASSERT_EQ(quic_conn_hs_get_params(x.conn, params[1], &len[1], sizeof(params[1])), QUIC_OK);
+    EXPECT_EQ(Bytes(params[0], params[0] + len[0]), Bytes(params[1], params[1] + len[1]));
+}
+
 /* RFC 9001 4.1.3: what has come at a level whose successor has keys may come again, and no more of it. */
 TEST(External, NothingComesBehindTheEndOfItsLevel)
 {
