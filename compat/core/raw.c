@@ -2,6 +2,7 @@
 #include "compat/core/raw.h"
 
 #include <errno.h>
+#include <string.h>
 
 #define QS_HS_WAIT_NS QS_NS_PER_S
 
@@ -183,13 +184,31 @@ int qs_hs_early_answer(qs_sock *s, bool accepted)
     return qs_hs_call(s, &task);
 }
 
+/* A TLS library that hands over what a second ClientHello says, behind its HelloRetryRequest, which is what the
+ * first one said (RFC 8446 4.1.2). */
+static bool qs_hs_knows_params(const qs_sock *s, const uint8_t *data, size_t len)
+{
+    quring_transport_params params;
+    qs_params again;
+    if (!s->is_server || !s->peer_params_set ||
+        quring_transport_params_decode(&params, data, len, false) != QURING_OK) {
+        return false;
+    }
+    qs_params_from(&again, &params);
+    return memcmp(&again, &s->remote_params, sizeof(again)) == 0;
+}
+
 int qs_hs_set_params(qs_sock *s, const uint8_t *data, size_t len)
 {
     qs_hs_task task = {.verb = QS_HS_SET, .data = data, .len = len};
     pthread_mutex_lock(&s->lock);
     bool offered = s->early_offered;
     bool taken = s->early_taken;
+    bool known = qs_hs_knows_params(s, data, len);
     qs_unlock(s);
+    if (known) {
+        return 0;
+    }
     if (offered) { /* RFC 9000 7.4.1: before the new parameters take the place of the remembered ones */
         (void)qs_hs_early_answer(s, taken);
     }
@@ -199,6 +218,7 @@ int qs_hs_set_params(qs_sock *s, const uint8_t *data, size_t len)
         pthread_mutex_lock(&s->lock);
         qs_params_from(&s->remote_params, &params);
         s->remote_known = true;
+        s->peer_params_set = true;
         qs_unlock(s);
     }
     return rc;

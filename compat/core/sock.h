@@ -347,9 +347,10 @@ struct qs_sock {
     bool token_came;
     bool app_read_secret; /* raw handshake: the secrets of 1-RTT packets are there */
     bool app_write_secret;
-    bool early_offered; /* raw handshake of a client: the secret of 0-RTT packets is there ... */
-    bool early_taken;   /* ... and the server takes them */
-    qs_blob late;       /* raw handshake, kernel layout: a ticket that has come in part */
+    bool early_offered;   /* raw handshake of a client: the secret of 0-RTT packets is there ... */
+    bool early_taken;     /* ... and the server takes them */
+    bool peer_params_set; /* raw handshake: remote_params are what the peer has said */
+    qs_blob late;         /* raw handshake, kernel layout: a ticket that has come in part */
     uint32_t close_errcode;
     uint8_t close_phrase[QS_PHRASE_LEN_MAX + 1];
     uint64_t rcvtimeo_ns;

@@ -164,6 +164,24 @@ TEST(Raw, C195_ParametersThatAreNone)
     }
 }
 
+/* A server's TLS library hands over the parameters of both ClientHellos around a HelloRetryRequest. */
+TEST(Raw, C195_ParametersOfASecondClientHello)
+{
+    RawPair pair;
+    Raw client(pair.client, TLS_CIPHER_AES_GCM_128);
+    std::thread other([&] { run_client(&client); });
+    pair.accept_one();
+    Raw server(pair.server, TLS_CIPHER_AES_GCM_128);
+    const std::string params = params_in(server.take(QUIC_CRYPTO_INITIAL));
+    ASSERT_EQ(0, server.set_params(params)) << strerror(errno);
+    EXPECT_EQ(0, server.set_params(params)) << strerror(errno);
+    const std::string others = server.params(); /* not what the client said */
+    EXPECT_ERRNO(EINVAL, server.set_params(others));
+    end_server(&server, tls_message(11, std::string(100, '\2')));
+    other.join();
+    EXPECT_TRUE(alive(pair));
+}
+
 /* Half a ClientHello has come when the port goes: the rest meets nobody, nor who listens elsewhere by then. */
 TEST(Raw, AClientHelloOutlivesItsPort)
 {
