@@ -127,10 +127,11 @@ class Wrong(unittest.TestCase):
 
     def test_tcp_port_in_use(self):
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as holder:
-            holder.bind(("127.0.0.1", 0))
+            holder.bind(("127.87.1.1", 0))  # an address of its own: the UDP port of that number is free there
             holder.listen(1)
             port = holder.getsockname()[1]
-            self.check(["server", "-p", str(port), "--tcp"], 1, "TCP port %d" % port)
+            self.check(["server", "-B", "127.87.1.1", "-p", str(port), "--tcp"], 1,
+                       "TCP port %d" % port)
 
     def test_unreachable(self):
         holder = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)  # swallows what it gets
