@@ -112,11 +112,16 @@ static bool looks_like_ip(const char *name)
     return strchr(name, ':') != NULL || name[strspn(name, "0123456789.")] == '\0';
 }
 
+static bool verifies_name(const quic_tls *tls)
+{
+    return quic_tls_boring_config_verifies(tls->config) &&
+           quic_tls_boring_config_names(tls->config);
+}
+
 /* What is asked for and must be certified (RFC 6125); no SNI for addresses (RFC 6066 3). */
 static quic_rc set_server_name(quic_tls *tls, const char *name)
 {
-    const bool verify =
-        quic_tls_boring_config_verifies(tls->config) && quic_tls_boring_config_names(tls->config);
+    const bool verify = verifies_name(tls);
     if (name == NULL || name[0] == '\0') {
         return verify ? QUIC_E_INVAL : QUIC_OK; /* nothing to compare the certificate with */
     }
@@ -137,8 +142,7 @@ static quic_rc set_server_name(quic_tls *tls, const char *name)
     char plain[NAME_LEN_MAX + 1];
     memcpy(plain, name, len);
     plain[len] = '\0';
-    X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS |
-                                               X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
+    X509_VERIFY_PARAM_set_hostflags(param, QUIC_BORING_HOST_FLAGS);
     if (!SSL_set_tlsext_host_name(tls->ssl, plain) ||
         (verify && !X509_VERIFY_PARAM_set1_host(param, plain, len))) {
         return QUIC_E_INVAL;
@@ -155,12 +159,14 @@ static quic_rc set_up(quic_tls *tls, const quic_tls_args *args)
     }
     if (tls->role == QUIC_SERVER) {
         SSL_set_accept_state(ssl);
-        return quic_boring_session_init(&tls->session, ssl, args, &tls->sink);
+        return quic_boring_session_init(&tls->session, ssl, args, &tls->sink, NULL);
     }
     SSL_set_connect_state(ssl);
     SSL_set_cert_cb(ssl, on_certificate_request, tls);
     const quic_rc rc = set_server_name(tls, args->server_name);
-    return rc == QUIC_OK ? quic_boring_session_init(&tls->session, ssl, args, &tls->sink) : rc;
+    const char *name = verifies_name(tls) ? args->server_name : NULL;
+    return rc == QUIC_OK ? quic_boring_session_init(&tls->session, ssl, args, &tls->sink, name)
+                         : rc;
 }
 
 static quic_rc boring_create(quic_tls **out, const quic_tls_args *args)

@@ -6,6 +6,7 @@
 #include <openssl/sha.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
+#include <openssl/x509v3.h>
 
 #include "quic/crypto/anti_replay.h"
 
@@ -171,7 +172,27 @@ static bool is_of_context(const SSL *ssl, const SSL_SESSION *session)
     return theirs_len == ours_len && memcmp(theirs, ours, ours_len) == 0;
 }
 
-static void offer_session(quic_boring_session *self, SSL *ssl, const quic_tls_tickets *tickets)
+/* RFC 8446 4.6.1: only where the certificate of the session is valid for the name that is asked for now. */
+static bool is_for_name(const SSL_SESSION *session, const char *name)
+{
+    X509 *leaf = SSL_SESSION_get0_peer(session);
+    if (name == NULL) {
+        return true;
+    }
+    if (leaf == NULL) {
+        return false;
+    }
+    const int is_ip = X509_check_ip_asc(leaf, name, 0);
+    if (is_ip != -2) { /* it is an address */
+        return is_ip == 1;
+    }
+    const size_t len = strlen(name);
+    const bool dot = len > 0 && name[len - 1] == '.';
+    return X509_check_host(leaf, name, dot ? len - 1 : len, QUIC_BORING_HOST_FLAGS, NULL) == 1;
+}
+
+static void offer_session(quic_boring_session *self, SSL *ssl, const quic_tls_tickets *tickets,
+                          const char *name)
 {
     if (tickets->session == NULL || tickets->session_len == 0 ||
         tickets->session_len > SESSION_LEN_MAX) {
@@ -180,7 +201,7 @@ static void offer_session(quic_boring_session *self, SSL *ssl, const quic_tls_ti
     SSL_SESSION *session =
         SSL_SESSION_from_bytes(tickets->session, tickets->session_len, SSL_get_SSL_CTX(ssl));
     if (session != NULL && is_of_context(ssl, session) && !has_expired(ssl, session) &&
-        SSL_set_session(ssl, session)) {
+        is_for_name(session, name) && SSL_set_session(ssl, session)) {
         self->early_offered = tickets->early && SSL_SESSION_early_data_capable(session);
         SSL_set_early_data_enabled(ssl, self->early_offered);
     }
@@ -210,7 +231,7 @@ bool quic_boring_session_init_ctx(SSL_CTX *ctx, quic_role role, const uint8_t *i
 }
 
 quic_rc quic_boring_session_init(quic_boring_session *self, SSL *ssl, const quic_tls_args *args,
-                                 const quic_tls_sink *sink)
+                                 const quic_tls_sink *sink, const char *name)
 {
     const quic_tls_tickets *tickets = &args->tickets;
     self->rng = args->rng;
@@ -219,7 +240,7 @@ quic_rc quic_boring_session_init(quic_boring_session *self, SSL *ssl, const quic
     self->version = tickets->version;
     self->version_first = tickets->version_first;
     if (args->role == QUIC_CLIENT) {
-        offer_session(self, ssl, tickets);
+        offer_session(self, ssl, tickets, name);
         return QUIC_OK;
     }
     if (tickets->keys == NULL || args->rng == NULL) {

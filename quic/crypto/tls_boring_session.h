@@ -36,11 +36,15 @@ typedef struct quic_boring_session {
 bool quic_boring_session_init_ctx(struct ssl_ctx_st *ctx, quic_role role, const uint8_t *identity,
                                   size_t identity_len);
 
-/* quic_boring_session_init sets one SSL up, whose app data `self` is. `sink` must outlive it.
- * Returns QUIC_OK; QUIC_E_CRYPTO. */
+/* How names are compared with a certificate's (RFC 6125); of openssl/x509v3.h. */
+#define QUIC_BORING_HOST_FLAGS                                                                     \
+    (X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT)
+
+/* quic_boring_session_init sets one SSL up, whose app data `self` is. `sink` must outlive it. `name`, client:
+ * whom a session has to be with; NULL: anybody. Returns QUIC_OK; QUIC_E_CRYPTO. */
 QUIC_NODISCARD quic_rc quic_boring_session_init(quic_boring_session *self, struct ssl_st *ssl,
                                                 const quic_tls_args *args,
-                                                const quic_tls_sink *sink);
+                                                const quic_tls_sink *sink, const char *name);
 
 /* quic_boring_session_on_new_ctx follows SSL_set_SSL_CTX, which forgets whether 0-RTT is open. */
 void quic_boring_session_on_new_ctx(struct ssl_st *ssl);

@@ -422,6 +422,26 @@ TEST_F(TlsIdentity, ATicketStaysWithItsName)
     EXPECT_EQ(server_->early(), QUIC_EARLY_REJECTED);
 }
 
+/* RFC 8446 4.6.1: nor does a client that asks for another name take the certificate of a session as verified, which
+ * the server may well resume. */
+TEST_F(TlsIdentity, ASessionIsForTheNamesOfItsCertificate)
+{
+    ServerWish wish;
+    wish.identity = &server_id_;
+    const Config server = Server(wish);
+    const Config client = Client();
+    ExpectComplete(Run(server, client, "localhost"));
+    const Bytes session = client_->session;
+    for (const char *name : {"localhost", "LOCALHOST."}) {
+        ExpectComplete(Run(server, client, name, &session));
+        EXPECT_TRUE(client_->resumed()) << name;
+    }
+    for (const char *name : {"bank.example", "127.0.0.2"}) {
+        EXPECT_GT(Run(server, client, name, &session).client, kAlert) << name;
+        EXPECT_FALSE(client_->complete()) << name;
+    }
+}
+
 TEST_F(TlsIdentity, NamedIdentitiesAskForCertificatesLikeTheDefaultOne)
 {
     ServerWish wish;
