@@ -14,6 +14,7 @@ void quic_mem_init_child(quic_mem *mem, quic_mem *parent, uint64_t limit_bytes)
     memset(mem, 0, sizeof(*mem));
     mem->allocator = parent->allocator;
     mem->parent = parent;
+    mem->spares = parent->spares;
     mem->limit_bytes = limit_bytes;
 }
 
@@ -68,6 +69,12 @@ bool quic_mem_adopt(quic_mem *mem, size_t size)
         mem->peak_bytes = mem->used_bytes;
     }
     return true;
+}
+
+void quic_mem_disown(quic_mem *mem, size_t size)
+{
+    QURING_ASSERT(mem->used_bytes >= size);
+    mem->used_bytes -= size;
 }
 
 void quic_mem_free(quic_mem *mem, void *ptr, size_t size)

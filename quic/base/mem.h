@@ -28,6 +28,7 @@ typedef struct quic_mem {
     uint64_t limit_bytes;
     uint64_t alloc_count; /* allocations ever, for tests that prove the packet path makes none */
     uint64_t failure_count;
+    struct quic_spares *spares; /* quic/base/spares.h; NULL: none */
 } quic_mem;
 
 /* quic_mem_init_root makes an account over `allocator`; quic_mem_init_child one under `parent`, which
@@ -46,6 +47,9 @@ void quic_mem_free(quic_mem *mem, void *ptr, size_t size);
 /* quic_mem_adopt charges `mem` for a block of `size` bytes that so far only its parent is charged for, and that is
  * given back to `mem` from now on. False: over its limit; failure_count then grows and nothing else changes. */
 QUIC_NODISCARD bool quic_mem_adopt(quic_mem *mem, size_t size);
+
+/* quic_mem_disown is the reverse: only the parent is charged for the block from now on. */
+void quic_mem_disown(quic_mem *mem, size_t size);
 
 /* quic_mem_would_fit says whether `size` more bytes stay below every limit of the tree. */
 bool quic_mem_would_fit(const quic_mem *mem, size_t size);

@@ -77,6 +77,7 @@ quic_rc quic_endpoint_create(quic_endpoint **out, const quic_endpoint_config *co
         return QUIC_E_NOMEM;
     }
     ep->mem = root;
+    quic_spares_init(&ep->spares, &ep->mem);
     ep->config = *config;
     ep->fixed_bit = QUIC_HEADER_FIXED_BIT;
     ep->listeners = quic_mem_zalloc(&ep->mem, QUIC_ENDPOINT_LISTENERS_MAX * sizeof(*ep->listeners));
@@ -130,6 +131,7 @@ void quic_endpoint_destroy(quic_endpoint *ep)
     quic_heap_deinit(&ep->env.timers);
     quic_mem_free(&ep->mem, ep->listeners, QUIC_ENDPOINT_LISTENERS_MAX * sizeof(*ep->listeners));
     quic_mem_free(&ep->mem, ep->answers, QUIC_ENDPOINT_ANSWERS_MAX * sizeof(*ep->answers));
+    quic_spares_deinit(&ep->spares);
     quic_mem root = ep->mem;
     QURING_ASSERT(root.used_bytes == sizeof(*ep)); /* every byte of every connection came back */
     quic_mem_free(&root, ep, sizeof(*ep));

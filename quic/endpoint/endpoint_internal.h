@@ -2,6 +2,7 @@
 #ifndef QUIC_ENDPOINT_ENDPOINT_INTERNAL_H
 #define QUIC_ENDPOINT_ENDPOINT_INTERNAL_H
 
+#include "quic/base/spares.h"
 #include "quic/conn/conn_env.h"
 #include "quic/endpoint/admission.h"
 #include "quic/endpoint/endpoint.h"
@@ -31,6 +32,7 @@ typedef struct quic_listener_entry {
 struct quic_endpoint {
     quic_endpoint_config config;
     quic_mem mem;
+    quic_spares spares; /* empty receive rings */
     quic_counters counters;
     quic_conn_env env;
     quic_admission admission;

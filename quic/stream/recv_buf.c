@@ -1,18 +1,19 @@
 #include "quic/stream/recv_buf.h"
 
 #include "quic/base/check.h"
+#include "quic/base/spares.h"
 
 void quic_recv_buf_init(quic_recv_buf *rb, quic_mem *mem, uint32_t gaps_max)
 {
     memset(rb, 0, sizeof(*rb));
-    rb->mem = mem;
+    rb->ring_again = QUIC_RECV_RING_MIN;
     rb->final_size = QUIC_FINAL_SIZE_UNKNOWN;
     quic_range_set_init(&rb->ahead, mem, gaps_max);
 }
 
 static void free_storage(quic_recv_buf *rb)
 {
-    quic_mem_free(rb->mem, rb->ring, rb->ring_cap);
+    quic_spares_free(rb->ahead.mem, rb->ring, rb->ring_cap);
     rb->ring = NULL;
     rb->ring_cap = 0;
     quic_range_set_deinit(&rb->ahead);
@@ -40,11 +41,11 @@ static quic_rc ring_reserve(quic_recv_buf *rb, uint64_t end)
     if (end - rb->read_off <= rb->ring_cap) {
         return QUIC_OK;
     }
-    uint64_t cap = rb->ring_cap != 0 ? rb->ring_cap * 2 : QUIC_RECV_RING_MIN;
+    uint64_t cap = rb->ring_cap != 0 ? rb->ring_cap * 2 : rb->ring_again;
     while (cap < end - rb->read_off) {
         cap *= 2;
     }
-    uint8_t *ring = quic_mem_alloc(rb->mem, cap);
+    uint8_t *ring = quic_spares_alloc(rb->ahead.mem, cap);
     if (ring == NULL) {
         return QUIC_E_NOMEM;
     }
@@ -55,7 +56,9 @@ static quic_rc ring_reserve(quic_recv_buf *rb, uint64_t end)
         memcpy(ring, spans[0].data, spans[0].len);
         memcpy(ring + spans[0].len, spans[1].data, spans[1].len);
     }
-    quic_mem_free(rb->mem, rb->ring, rb->ring_cap);
+    if (rb->ring != NULL && !quic_spares_put(rb->ahead.mem, rb->ring, rb->ring_cap)) {
+        quic_spares_free(rb->ahead.mem, rb->ring, rb->ring_cap);
+    }
     rb->ring = ring;
     rb->ring_cap = cap;
     rb->ring_base = rb->read_off;
@@ -163,6 +166,12 @@ void quic_recv_buf_consume(quic_recv_buf *rb, uint64_t len)
     rb->read_off += len;
     if (rb->read_off == rb->recv_off && rb->ahead.count == 0) {
         rb->ring_base = rb->read_off; /* empty: begin at the ring's start, which is warm */
+        if (rb->ring_cap > QUIC_RECV_RING_MIN &&
+            quic_spares_put(rb->ahead.mem, rb->ring, rb->ring_cap)) {
+            rb->ring_again = (uint32_t)rb->ring_cap;
+            rb->ring = NULL;
+            rb->ring_cap = 0;
+        }
     }
 }
 

@@ -2,10 +2,11 @@
  *
  * Shape:  one ring, a power of two, grown to what the received offsets need (the caller's flow
  *         limit bounds that); received ranges beyond the first gap are byte ranges. Bytes are
- *         copied once. When everything was consumed the ring restarts at its beginning, so it stays
- *         in cache.
+ *         copied once. When everything was consumed the ring goes to whoever needs one next, or, if
+ *         it is small or nobody keeps it for them, restarts at its beginning: it stays in cache.
  * Owner:  the quic_stream or quic_crypto_stream that embeds it; one worker; no locks.
- * Memory: nothing until the first byte; kept while bytes flow; quic_recv_buf_trim gives it back.
+ * Memory: nothing until the first byte; quic/base/spares.h while it is empty, or kept while bytes flow;
+ *         quic_recv_buf_trim gives it back.
  * Spec:   RFC 9000 2.2 (ordering), 4.1 (limits), 4.5 (final size), 7.5 (CRYPTO buffering).
  */
 #ifndef QUIC_STREAM_RECV_BUF_H
@@ -23,7 +24,6 @@ extern "C" {
 #define QUIC_FINAL_SIZE_UNKNOWN UINT64_MAX
 
 typedef struct quic_recv_buf {
-    quic_mem *mem;
     uint64_t read_off;   /* first byte not consumed */
     uint64_t recv_off;   /* first byte not received; [read_off, recv_off) is readable */
     uint64_t end_off;    /* highest offset received */
@@ -31,7 +31,8 @@ typedef struct quic_recv_buf {
     uint8_t *ring;
     uint64_t ring_cap;    /* power of two, or 0 */
     uint64_t ring_base;   /* offset that sits at ring[0]; <= read_off */
-    quic_range_set ahead; /* received beyond recv_off */
+    quic_range_set ahead; /* received beyond recv_off; knows the memory */
+    uint32_t ring_again;  /* how large the ring was that was given away, or the first is to be */
 } quic_recv_buf;
 
 /* quic_recv_buf_init makes an empty buffer that holds at most `gaps_max` ranges out of order;

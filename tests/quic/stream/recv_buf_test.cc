@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "quic/base/spares.h"
 #include "quic/stream/recv_buf.h"
 #include "tests/quic/stream/stream_test_util.h"
 
@@ -160,6 +161,77 @@ TEST_F(RecvBuf, RestartsAtTheRingsBeginningWhenEmpty)
         quic_recv_buf_consume(&rb_, 1000);
     }
     EXPECT_EQ(1u, memory_.mem.alloc_count);
+}
+
+/* Streams that are read at once take turns at one ring, however many they are. */
+TEST_F(RecvBuf, AnEmptyRingServesTheNextStream)
+{
+    constexpr size_t kStreams = 50;
+    quic_spares spares;
+    quic_spares_init(&spares, &memory_.mem);
+    void *others = quic_spares_alloc(&memory_.mem, QUIC_SPARES_NEAR_BYTES);
+    std::vector<quic_recv_buf> bufs(kStreams);
+    for (quic_recv_buf &rb : bufs) {
+        quic_recv_buf_init(&rb, &memory_.mem, 4);
+    }
+    const std::string bytes(10000, 'x');
+    const auto *data = reinterpret_cast<const uint8_t *>(bytes.data());
+    const uint8_t *ring = nullptr;
+    for (uint64_t round = 0; round < 3; round++) {
+        for (quic_recv_buf &rb : bufs) {
+            uint64_t fresh = 0;
+            quic_recv_span spans[2];
+            ASSERT_EQ(QUIC_OK, quic_recv_buf_insert(&rb, &fresh, round * bytes.size(), data,
+                                                    bytes.size()));
+            ASSERT_EQ(bytes.size(), quic_recv_buf_peek(&rb, spans));
+            ring = ring == nullptr ? spans[0].data : ring;
+            EXPECT_EQ(ring, spans[0].data);
+            EXPECT_EQ(bytes.size(), spans[0].len);
+            quic_recv_buf_consume(&rb, bytes.size());
+        }
+    }
+    EXPECT_EQ(2u, memory_.mem.alloc_count);
+    for (quic_recv_buf &rb : bufs) {
+        quic_recv_buf_deinit(&rb);
+    }
+    quic_spares_free(&memory_.mem, others, QUIC_SPARES_NEAR_BYTES);
+    quic_spares_deinit(&spares);
+}
+
+/* What is unread, or lies ahead, stays where it is. */
+TEST_F(RecvBuf, ARingWithBytesInItIsNotGivenAway)
+{
+    const std::string many(6000, 'x');
+    quic_spares spares;
+    quic_spares_init(&spares, &memory_.mem);
+    void *others = quic_spares_alloc(&memory_.mem, QUIC_SPARES_NEAR_BYTES);
+    ASSERT_EQ(QUIC_OK, Put(0, many));
+    ASSERT_EQ(QUIC_OK, Put(6002, "cd"));
+    (void)Take(5000);
+    EXPECT_EQ(0u, spares.kept_bytes);
+    (void)Take(1000);
+    EXPECT_EQ(0u, spares.kept_bytes);
+    ASSERT_EQ(QUIC_OK, Put(6000, "ab"));
+    EXPECT_EQ("abcd", Take(4));
+    EXPECT_EQ(8192u, spares.kept_bytes);
+    quic_recv_buf_trim(&rb_);
+    quic_spares_free(&memory_.mem, others, QUIC_SPARES_NEAR_BYTES);
+    quic_spares_deinit(&spares);
+}
+
+/* A stream of a few bytes, a request say, keeps its ring for the next one. */
+TEST_F(RecvBuf, ASmallRingStays)
+{
+    quic_spares spares;
+    quic_spares_init(&spares, &memory_.mem);
+    void *others = quic_spares_alloc(&memory_.mem, QUIC_SPARES_NEAR_BYTES);
+    ASSERT_EQ(QUIC_OK, Put(0, "abc"));
+    EXPECT_EQ("abc", Take(3));
+    EXPECT_EQ(0u, spares.kept_bytes);
+    EXPECT_NE(nullptr, rb_.ring);
+    quic_recv_buf_trim(&rb_);
+    quic_spares_free(&memory_.mem, others, QUIC_SPARES_NEAR_BYTES);
+    quic_spares_deinit(&spares);
 }
 
 TEST_F(RecvBuf, DiscardConsumesEverythingAndFreesIt)
