@@ -73,6 +73,7 @@ _debian_library = repository_rule(
         "optional": attr.bool(doc = "an empty library takes the place of a missing one"),
     },
     configure = True,
+    environ = ["QURING_OPTIONAL"],  # which of the optional ones are there, from tools/bazel
     local = True,
 )
 
