@@ -211,10 +211,10 @@ uint32_t quic_endpoint_busy_count(const quic_endpoint *ep)
     return busy;
 }
 
-static void reap_dead(quic_endpoint *ep)
+static inline void reap_dead(quic_endpoint *ep)
 {
     quic_list_node *node;
-    while ((node = quic_list_front(&ep->env.dead)) != NULL) {
+    while (QUIC_UNLIKELY((node = quic_list_front(&ep->env.dead)) != NULL)) {
         quic_endpoint_drop_conn(ep, quic_conn_of_dirty(node));
     }
 }
