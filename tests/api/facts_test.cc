@@ -54,17 +54,16 @@ class Facts : public EndToEnd
     }
 
     /* As soon as it is allowed (RFC 9001 6.1, 6.5). */
-    bool UpdateKeys(quring_conn conn)
+    quring_status UpdateKeys(quring_conn conn)
     {
-        for (int i = 0; i < 5000; i++) {
-            quring_status status = QURING_E_AGAIN;
-            OnClient([&] { status = quring_conn_update_keys(conn); });
-            if (status == QURING_OK) {
-                return true;
+        quring_status status = QURING_E_AGAIN;
+        for (int i = 0; i < 5000 && status == QURING_E_AGAIN; i++) {
+            if (!OnClient([&] { status = quring_conn_update_keys(conn); })) {
+                return QURING_E_STATE;
             }
             std::this_thread::sleep_for(std::chrono::milliseconds(2));
         }
-        return false;
+        return status;
     }
 
     Seen client_seen_;
@@ -78,7 +77,7 @@ TEST_P(Facts, NewKeysAreToldToBothWithTheirPhase)
     const quring_conn conn = Connect();
     for (int phase : {1, 0}) {
         const uint32_t before = client_seen_.key_updates;
-        ASSERT_TRUE(UpdateKeys(conn));
+        ASSERT_EQ(UpdateKeys(conn), QURING_OK) << client_.Facts(conn).close.reason;
         ExpectEcho(conn, 1000, 1);
         ASSERT_TRUE(client_.Wait([&] { return client_seen_.key_updates == before + 1; }));
         ASSERT_TRUE(server_.Wait([&] { return server_seen_.key_updates == before + 1; }));
