@@ -17,9 +17,10 @@ extern "C" {
 #define QUIC_SPARES_BLOCK_MIN 8192u   /* sizes are powers of two from here... */
 #define QUIC_SPARES_BLOCK_MAX 131072u /* ... up to two trains */
 #define QUIC_SPARES_SIZES     5u
-#define QUIC_SPARES_BYTES_MAX (2u << 20) /* that nobody uses: of what one batch of receive buffers fills */
-
-#define QUIC_SPARES_NEAR_BYTES (1u << 20) /* in use; as long as they are no more, users do as well with their own */
+/* That nobody uses: of what one batch of receive buffers fills. */
+#define QUIC_SPARES_BYTES_MAX (2u << 20)
+/* In use: as long as they are no more, users do as well with their own. */
+#define QUIC_SPARES_NEAR_BYTES (1u << 20)
 
 typedef struct quic_spare {
     struct quic_spare *next;

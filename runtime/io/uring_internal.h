@@ -50,7 +50,7 @@ typedef struct rt_uring {
     uint32_t tx_pending;   /* sends given to the ring and not reaped */
     uint32_t tx_open;      /* the last of them while the kernel has not seen it, or RT_TX_OP_NONE */
     struct io_uring_sqe *tx_open_sqe;
-    bool without_sendto;   /* the kernel's IORING_OP_SEND takes no address (before Linux 6.1) */
+    bool without_sendto; /* the kernel's IORING_OP_SEND takes no address (before Linux 6.1) */
     uint64_t wake_value;
     uint32_t sock_count; /* highest index ever used + 1 */
 

@@ -34,8 +34,8 @@ void rt_cmsg_read(rt_cmsg_rx *out, struct msghdr *msg);
 
 /* What a send asks for. */
 typedef struct rt_cmsg_tx {
-    uint16_t gso_bytes;     /* 0: none */
-    bool marked;            /* it says its ECN mark; otherwise that of the socket goes */
+    uint16_t gso_bytes; /* 0: none */
+    bool marked;        /* it says its ECN mark; otherwise that of the socket goes */
     uint8_t ecn;
     const quic_addr *local; /* source address; NULL: the kernel's choice */
     uint8_t remote_family;  /* 4 or 6: whose TOS byte is meant */

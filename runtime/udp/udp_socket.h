@@ -24,7 +24,7 @@ typedef struct rt_udp_options {
     bool gso;           /* probe UDP_SEGMENT */
     bool gro;           /* turn UDP_GRO on */
     bool merges;        /* see rt_udp_socket */
-    uint8_t ecn;        /* the mark most datagrams will leave with: it costs these no control message */
+    uint8_t ecn;        /* the mark of most datagrams: these need no control message for it */
     uint32_t buf_bytes; /* SO_RCVBUF and SO_SNDBUF asked for; 0: the system's default */
 } rt_udp_options;
 
@@ -40,8 +40,8 @@ typedef struct rt_udp_socket {
                         several workers is at the other end: its kernel steers the train by one of them */
     uint8_t tx_ecn; /* the mark of what is sent without saying another */
     bool ecn;       /* received datagrams carry their ECN mark */
-    bool pktinfo;   /* ... and the local address they came to: only where `any`, elsewhere it is known */
-    bool is_inbox; /* no UDP socket: one of runtime/udp/process.h, of user `uid` */
+    bool pktinfo;   /* ... and the local address they came to; only with `any`: else it is known */
+    bool is_inbox;  /* no UDP socket: one of runtime/udp/process.h, of user `uid` */
     uid_t uid;
     uint32_t rcvbuf_bytes; /* what the kernel granted (the figure asked for, not the doubled one) */
     uint32_t sndbuf_bytes;

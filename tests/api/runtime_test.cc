@@ -224,10 +224,10 @@ TEST_P(RuntimeOn, CpuTimeAndStatsArePerWorker)
     Runtime runtime(Config(GetParam(), 2));
     ASSERT_NE(runtime.rt(), nullptr) << runtime.error().message;
     ASSERT_TRUE(runtime.On(1, [] { /* its own time: others may have the CPU meanwhile */
-        timespec spent = {};
-        while (spent.tv_sec == 0 && spent.tv_nsec < 2000000) {
-            ASSERT_EQ(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &spent), 0);
-        }
+                                   timespec spent = {};
+                                   while (spent.tv_sec == 0 && spent.tv_nsec < 2000000) {
+                                       ASSERT_EQ(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &spent), 0);
+                                   }
     }));
     EXPECT_GT(quring_worker_cpu_ns(runtime.rt(), 1), 1 * kMs);
     EXPECT_EQ(quring_worker_cpu_ns(runtime.rt(), 2), 0u);

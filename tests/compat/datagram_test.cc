@@ -116,16 +116,17 @@ TEST(Datagram, C117_WithoutRoomTheyAreLostAndStreamsAreNot)
     Pair pair = make_pair(options);
     const std::string data = pattern(100000);
     size_t said = 0;
-    const auto exchange = [&] { /* a byte of the stream, until it is acknowledged */
-        ASSERT_EQ(1, send(pair.client, &data[said], 1, said == 0 ? MSG_SYN : 0));
-        said++;
-        int left = 1;
-        for (int i = 0; i < 10000 && left > 0; i++) {
-            ASSERT_EQ(0, ioctl(pair.client, TIOCOUTQ, &left));
-            usleep(left > 0 ? 1000 : 0);
-        }
-        ASSERT_EQ(0, left);
-    };
+    const auto exchange =
+        [&] { /* a byte of the stream, until it is acknowledged */
+              ASSERT_EQ(1, send(pair.client, &data[said], 1, said == 0 ? MSG_SYN : 0));
+              said++;
+              int left = 1;
+              for (int i = 0; i < 10000 && left > 0; i++) {
+                  ASSERT_EQ(0, ioctl(pair.client, TIOCOUTQ, &left));
+                  usleep(left > 0 ? 1000 : 0);
+              }
+              ASSERT_EQ(0, left);
+        };
     for (int i = 0; i < 200; i++) {
         ASSERT_EQ(1000, send_datagram(pair.client, std::string(1000, 'd')));
         if (i % 5 == 4) { /* so few may leave at once: none waits at the sender */

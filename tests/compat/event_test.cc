@@ -107,11 +107,13 @@ TEST(Event, C167_TheEndOvertakesBytes)
     RelayedPair pair = make_relayed_pair(options);
     std::atomic<bool> losing{true};
     std::atomic<bool> lost{false};
-    pair.relay->set_filter([&](bool to_server, std::string *d) { /* by its size: the data's packet */
-        bool lose = to_server && losing && d->size() > 800 && d->size() < 1200;
-        lost = lost || lose;
-        return !lose;
-    });
+    pair.relay->set_filter(
+        [&](bool to_server, std::string *d) { /* by its size: the data's packet */
+                                              bool lose = to_server && losing && d->size() > 800 &&
+                                                          d->size() < 1200;
+                                              lost = lost || lose;
+                                              return !lose;
+        });
     const std::string data = pattern(800);
     ASSERT_EQ(800, quic_sendmsg(pair.client, data.data(), 800, 0, QUIC_STREAM_FLAG_NEW));
     for (int i = 0; i < 5000 && !lost; i++) {

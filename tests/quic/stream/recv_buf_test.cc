@@ -181,8 +181,8 @@ TEST_F(RecvBuf, AnEmptyRingServesTheNextStream)
         for (quic_recv_buf &rb : bufs) {
             uint64_t fresh = 0;
             quic_recv_span spans[2];
-            ASSERT_EQ(QUIC_OK, quic_recv_buf_insert(&rb, &fresh, round * bytes.size(), data,
-                                                    bytes.size()));
+            ASSERT_EQ(QUIC_OK,
+                      quic_recv_buf_insert(&rb, &fresh, round * bytes.size(), data, bytes.size()));
             ASSERT_EQ(bytes.size(), quic_recv_buf_peek(&rb, spans));
             ring = ring == nullptr ? spans[0].data : ring;
             EXPECT_EQ(ring, spans[0].data);
