@@ -134,8 +134,7 @@ TEST_P(IoTest, EcnTravelsOverBothFamilies)
         const uint8_t family = (variant & 1) != 0 ? 6 : 4;
         const size_t datagrams = (variant & 2) != 0 ? 3 : 1;
         options.local = Loopback(family);
-        options.ecn =
-            (variant & 4) != 0 ? RT_UDP_ECT0 : 0; // said by the socket, or by each datagram
+        options.ecn = (variant & 4) != 0 ? RT_UDP_ECT0 : 0; // by the socket, or each datagram
         Side a, b;
         Open(&a);
         Open(&b);
