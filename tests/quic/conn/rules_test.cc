@@ -230,6 +230,16 @@ struct External {
         }
         return n;
     }
+    /* A datagram of the server. */
+    void hear(Bytes packet)
+    {
+        quic_rx_unit unit{};
+        unit.data = packet.data();
+        unit.len = unit.seg_len = static_cast<uint32_t>(packet.size());
+        unit.path.remote.family = 4;
+        unit.path.remote.port = 443;
+        quic_endpoint_recv(ep, &unit, now);
+    }
 };
 
 /* RFC 9000 17.2.2: a client's first packet carries the ClientHello, so nothing leaves before that. */
@@ -288,13 +298,7 @@ TEST(External, ClientWithKeysWaitsForItsTlsToComplete)
               QUIC_E_STATE);
     EXPECT_EQ(quic_conn_hs_complete(x.conn), QUIC_E_STATE); /* no transport parameters yet */
     EXPECT_EQ(x.sent(), 0u);
-    Bytes packet = ping_for(scid_of(Bytes(x.buf.begin(), x.buf.begin() + 1200)), secret);
-    quic_rx_unit unit{};
-    unit.data = packet.data();
-    unit.len = unit.seg_len = static_cast<uint32_t>(packet.size());
-    unit.path.remote.family = 4;
-    unit.path.remote.port = 443;
-    quic_endpoint_recv(x.ep, &unit, x.now);
+    x.hear(ping_for(scid_of(Bytes(x.buf.begin(), x.buf.begin() + 1200)), secret));
     EXPECT_EQ(sim_inspect_held_count(x.conn), 1u);
     EXPECT_EQ(x.sent(), 0u);
     EXPECT_GT(quic_endpoint_next_timeout(x.ep), x.now);
@@ -336,13 +340,7 @@ TEST(External, NothingComesBehindTheEndOfItsLevel)
         spec.frames = crypto_frame(off, hello, len);
         spec.pn = pn++;
         spec.from_server = true;
-        Bytes packet = forge_initial(spec);
-        quic_rx_unit unit{};
-        unit.data = packet.data();
-        unit.len = unit.seg_len = static_cast<uint32_t>(packet.size());
-        unit.path.remote.family = 4;
-        unit.path.remote.port = 443;
-        quic_endpoint_recv(x.ep, &unit, x.now);
+        x.hear(forge_initial(spec));
         (void)x.sent();
     };
     size_t bytes = 0;
