@@ -336,7 +336,7 @@ TEST(Listen, H106_AFullQueueForgetsThoseWhoLeft)
         usleep(100000);
         EXPECT_FALSE(gone.asked()) << i;
         gone.end(true);
-        usleep(100000);
+        usleep(300000); // while it counts, the next one is asked to prove its address
         EXPECT_TRUE(poll_now(fd) & POLLIN) << "and yet one is there for who was told";
     }
     Fd client = client_of(fd);
