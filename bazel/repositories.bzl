@@ -11,7 +11,13 @@ BoringSSL can be replaced by another build of it, in two ways:
 
 _ARCHS = ["x86_64", "aarch64"]
 
+def _sysroot(ctx):
+    """Where the libraries of another architecture are (bazel/cross.bzl); empty: this machine's own are taken."""
+    return ctx.os.environ.get("QURING_SYSROOT", "")
+
 def _arch(ctx):
+    if _sysroot(ctx):
+        return "aarch64"
     got = ctx.execute(["uname", "-m"]).stdout.strip()
     if got not in _ARCHS:
         fail("quring builds on %s, this machine is %s" % (" and ".join(_ARCHS), got))
@@ -45,7 +51,7 @@ def _library(name, linkopts, defines = [], deps = []):
     return _LIBRARY.format(name = name, linkopts = linkopts, defines = defines, deps = deps)
 
 def _debian_library_impl(ctx):
-    present = _link_headers(ctx, ctx.attr.include_root, ctx.attr.headers)
+    present = _link_headers(ctx, _sysroot(ctx) + "/usr/include", ctx.attr.headers)
     if ctx.attr.archs and _arch(ctx) not in ctx.attr.archs:
         present = False
     if not present and not ctx.attr.optional:
@@ -67,23 +73,26 @@ _debian_library = repository_rule(
         "debian_package": attr.string(),
         "defines": attr.string_list(),
         "headers": attr.string_list(),
-        "include_root": attr.string(default = "/usr/include"),
         "libraries": attr.string_list(),
         "linkopts": attr.string_list(),
         "optional": attr.bool(doc = "an empty library takes the place of a missing one"),
     },
     configure = True,
-    environ = ["QURING_OPTIONAL"],  # which of the optional ones are there, from tools/bazel
+    environ = [
+        "QURING_OPTIONAL",  # which of the optional ones are there, from tools/bazel
+        "QURING_SYSROOT",
+    ],
     local = True,
 )
 
 def _boringssl_impl(ctx):
     other = ctx.os.environ.get("QURING_BORINGSSL", "")
-    headers = other + "/include" if other else "/usr/include/android"
+    root = _sysroot(ctx)
+    headers = other + "/include" if other else root + "/usr/include/android"
     libs = other + "/lib" if other else _lib_dir(ctx) + "/android"
     if not _link_headers(ctx, headers, ["openssl"]):
         fail("no BoringSSL in %s: install the Debian package android-libboringssl-dev" % headers)
-    path = ["-L" + libs, "-Wl,-rpath," + libs]
+    path = ["-L" + (libs if other else root + libs), "-Wl,-rpath," + libs]
     own = ["-lstdc++", "-lpthread"] if other else []
     ctx.file(
         "BUILD.bazel",
@@ -94,7 +103,10 @@ def _boringssl_impl(ctx):
 _boringssl = repository_rule(
     implementation = _boringssl_impl,
     configure = True,
-    environ = ["QURING_BORINGSSL"],
+    environ = [
+        "QURING_BORINGSSL",
+        "QURING_SYSROOT",
+    ],
     local = True,
 )
 
