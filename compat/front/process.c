@@ -26,6 +26,21 @@ __asm__(".text\n"
         "    je fork@PLT\n"
         "    jmp *qf_real_vfork(%rip)\n"
         ".size vfork, . - vfork\n");
+#elif defined(__aarch64__)
+__asm__(".text\n"
+        ".globl vfork\n"
+        ".type vfork, %function\n"
+        "vfork:\n"
+        "    hint #34\n" /* bti c: may be called through a pointer */
+        "    adrp x16, qf_in_use\n"
+        "    ldr w16, [x16, :lo12:qf_in_use]\n"
+        "    cbnz w16, 1f\n"
+        "    adrp x16, qf_real_vfork\n"
+        "    ldr x16, [x16, :lo12:qf_real_vfork]\n"
+        "    cbz x16, 1f\n"
+        "    br x16\n"
+        "1:  b fork\n"
+        ".size vfork, . - vfork\n");
 #else
 QF_EXPORT pid_t vfork(void)
 {

@@ -120,7 +120,7 @@ TEST(Descriptor, ANumberThatIsAnothersNow)
         int pipes[2];
         ASSERT_EQ(0, pipe(pipes));
         close_unseen(number);
-        ASSERT_EQ(number, syscall(SYS_dup2, pipes[1], number));
+        ASSERT_EQ(number, syscall(SYS_dup3, pipes[1], number, 0));
         ASSERT_EQ(3, write(number, "new", 3)); /* at once, whoever has noticed */
         char buf[8];
         ASSERT_EQ(3, read(pipes[0], buf, sizeof(buf)));
@@ -133,9 +133,46 @@ TEST(Descriptor, ANumberThatIsAnothersNow)
     }
 }
 
-#if defined(__x86_64__)
 namespace
 {
+
+#if defined(__x86_64__)
+/* Of a system call that is trapped: its first argument, and where its result goes. */
+long trapped_argument(const ucontext_t *at)
+{
+    return at->uc_mcontext.gregs[REG_RDI];
+}
+
+void trapped_result(ucontext_t *at, long result)
+{
+    at->uc_mcontext.gregs[REG_RAX] = result;
+}
+
+long close_alone(int fd)
+{
+    long rc;
+    __asm__ volatile("syscall" : "=a"(rc) : "a"(SYS_close), "D"(fd) : "rcx", "r11", "memory");
+    return rc;
+}
+#else
+long trapped_argument(const ucontext_t *at)
+{
+    return static_cast<long>(at->uc_mcontext.regs[0]);
+}
+
+void trapped_result(ucontext_t *at, long result)
+{
+    at->uc_mcontext.regs[0] = static_cast<unsigned long>(result);
+}
+
+long close_alone(int fd)
+{
+    register long number __asm__("x8") = SYS_close;
+    register long rc __asm__("x0") = fd;
+    __asm__ volatile("svc 0" : "+r"(rc) : "r"(number) : "memory");
+    return rc;
+}
+#endif
 
 std::atomic<bool> g_dup_begun;
 std::atomic<bool> g_dup_may;
@@ -143,12 +180,12 @@ std::atomic<bool> g_dup_may;
 /* Before this thread's dup others do their part; then the call is made in its place. */
 void on_dup(int, siginfo_t *, void *context)
 {
-    greg_t *regs = static_cast<ucontext_t *>(context)->uc_mcontext.gregs;
+    ucontext_t *at = static_cast<ucontext_t *>(context);
     g_dup_begun = true;
     while (!g_dup_may) {
         usleep(1000);
     }
-    regs[REG_RAX] = syscall(SYS_fcntl, regs[REG_RDI], F_DUPFD, 0);
+    trapped_result(at, syscall(SYS_fcntl, trapped_argument(at), F_DUPFD, 0));
 }
 
 /* dup, in a thread of its own, of a number that `before` makes another file's before the kernel is asked; -1: it
@@ -237,11 +274,6 @@ TEST(Descriptor, ANumberThatIsAnotherSocketsWhenItIsCopied)
 /* Not even through syscall(). With one descriptor the kernel tells; with two every call looks. */
 TEST(Descriptor, ClosedWithoutLibc)
 {
-    auto close_alone = [](int fd) {
-        long rc;
-        __asm__ volatile("syscall" : "=a"(rc) : "a"(SYS_close), "D"(fd) : "rcx", "r11", "memory");
-        return rc;
-    };
     for (bool two : {false, true}) {
         Pair pair = make_pair();
         Fd other(two ? dup(pair.server) : -1);
@@ -260,7 +292,6 @@ TEST(Descriptor, ClosedWithoutLibc)
         EXPECT_TRUE(!two || hears_nothing(pair));
     }
 }
-#endif
 
 namespace
 {

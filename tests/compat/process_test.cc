@@ -205,7 +205,7 @@ TEST(Process, C214_NumbersAreFreeInTheChild)
                   int pipes[2];
                   CHECK_CHILD(pipe(pipes) == 0);
                   CHECK_CHILD(pipes[0] == number || pipes[1] == number ||
-                              syscall(SYS_dup2, pipes[1], number) == number);
+                              syscall(SYS_dup3, pipes[1], number, 0) == number);
                   int write_end = pipes[0] == number ? pipes[1] : number;
                   char c = 0;
                   CHECK_CHILD(write(write_end, "w", 1) == 1);
