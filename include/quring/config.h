@@ -56,7 +56,8 @@ typedef struct quring_limits {
     uint32_t stateless_resets_per_addr_s; /* of those, to one IPv4 /24 or IPv6 /48; 0 = off */
     uint32_t version_negotiations_per_s;
     uint64_t worker_mem_max_bytes; /* all protocol memory of a worker */
-    /* One connection's; 0 = twice its receive window + send_buf + 64 KiB */
+    /* One connection's; 0 = what its windows and send buffers need at most, and 4 MiB: twice those of the
+     * connection, and once those of a stream */
     uint64_t conn_mem_max_bytes;
 
     /* NEW_TOKEN frames a server gives each client, and one more on each new path: a later

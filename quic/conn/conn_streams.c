@@ -207,6 +207,10 @@ quic_rc quic_conn_stream_open(quic_conn *conn, bool uni, quic_stream **out)
         return QUIC_E_STATE;
     }
     quic_rc rc = quic_stream_table_open(&conn->streams, out, uni);
+    if (rc == QUIC_E_NOMEM) {
+        quic_stream_table_trim(&conn->streams); /* what is empty makes room */
+        rc = quic_stream_table_open(&conn->streams, out, uni);
+    }
     if (rc == QUIC_E_AGAIN) {
         conn->open_refused = true;
         (void)quic_conn_streams_blocked(conn, uni);
@@ -245,8 +249,12 @@ quic_rc quic_conn_stream_write(quic_conn *conn, quic_stream *s, const uint8_t *d
     if (QUIC_UNLIKELY(room < QUIC_STREAM_OWN_SEND_BYTES)) {
         room = own_room(conn, s, room);
     }
-    quic_rc rc = quic_stream_write(s, out_accepted, data, len,
-                                   flags & (QUIC_WRITE_FIN | QUIC_WRITE_LEND), room);
+    flags &= QUIC_WRITE_FIN | QUIC_WRITE_LEND;
+    quic_rc rc = quic_stream_write(s, out_accepted, data, len, flags, room);
+    if (QUIC_UNLIKELY(rc == QUIC_E_NOMEM)) {
+        quic_stream_table_trim(&conn->streams);
+        rc = quic_stream_write(s, out_accepted, data, len, flags, room);
+    }
     if (rc == QUIC_OK || rc == QUIC_E_AGAIN) {
         conn->send_held_bytes += *out_accepted;
         if (*out_accepted < len && quic_stream_writable(s) > 0) {
