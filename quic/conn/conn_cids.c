@@ -60,11 +60,11 @@ quic_rc quic_conn_on_new_cid(quic_conn *conn, const quic_frame_new_connection_id
     memset(&change, 0, sizeof(change));
     quic_rc rc = quic_cid_peer_on_new(&conn->cids_peer, &change, frame->seq, frame->retire_prior_to,
                                       &frame->cid, frame->reset_token);
+    for (uint8_t i = 0; i < change.dropped_count; i++) { /* also by a frame that went too far */
+        quic_conn_forget_reset_token(conn, change.dropped_tokens[i]);
+    }
     if (rc != QUIC_OK) {
         return rc;
-    }
-    for (uint8_t i = 0; i < change.dropped_count; i++) {
-        quic_conn_forget_reset_token(conn, change.dropped_tokens[i]);
     }
     if (change.current_changed) { /* RFC 9000 10.3.1: only tokens of connection IDs in use count */
         const quic_cid_peer_entry *current = &conn->cids_peer.entries[conn->cids_peer.current];

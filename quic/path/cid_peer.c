@@ -52,12 +52,15 @@ static bool queue_retire(quic_cid_peer *set, uint64_t seq)
     return true;
 }
 
+/* The connection ID itself stays as it was: should none take its place, the close is still addressed to it. */
 static void drop_entry(quic_cid_peer_entry *entry, quic_cid_peer_change *out)
 {
     if (entry->has_token) {
         memcpy(out->dropped_tokens[out->dropped_count++], entry->reset_token, QUIC_RESET_TOKEN_LEN);
     }
-    memset(entry, 0, sizeof(*entry));
+    entry->used = false;
+    entry->reserved = false;
+    entry->has_token = false;
 }
 
 static bool is_better(const quic_cid_peer_entry *e, const quic_cid_peer_entry *than)

@@ -70,7 +70,8 @@ void quic_cid_peer_set_token(quic_cid_peer *set, const uint8_t token[QUIC_RESET_
 /* quic_cid_peer_on_new takes a NEW_CONNECTION_ID frame (its own format was checked by the decoder).
  * Returns QUIC_OK; QUIC_V_PROTOCOL_VIOLATION (same number, other CID or token; same CID under another
  * number; the peer uses zero-length CIDs: RFC 9000 19.15); QUIC_V_CONNECTION_ID_LIMIT (more active
- * ones than we allow, or too many retirements pending: RFC 9000 5.1.1, 5.1.2). */
+ * ones than we allow, or too many retirements pending: RFC 9000 5.1.1, 5.1.2). The dropped tokens are
+ * told whatever is returned. */
 quic_rc quic_cid_peer_on_new(quic_cid_peer *set, quic_cid_peer_change *out, uint64_t seq,
                              uint64_t retire_prior_to, const quic_cid *cid,
                              const uint8_t token[QUIC_RESET_TOKEN_LEN]);

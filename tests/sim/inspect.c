@@ -143,10 +143,25 @@ static const char *check_conn(quic_conn *conn)
     return check_streams(conn);
 }
 
+/* The peer's connection IDs whose reset tokens are watched for. */
+static uint32_t count_tokens(const quic_conn *conn, const quic_cid_table *tokens)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < QUIC_CID_PEER_MAX; i++) {
+        const quic_cid_peer_entry *e = &conn->cids_peer.entries[i];
+        if (e->used && e->has_token) {
+            count +=
+                quic_cid_table_find(tokens, e->reset_token, sizeof(e->reset_token)) == conn ? 1 : 0;
+        }
+    }
+    return count;
+}
+
 const char *sim_inspect_check(quic_endpoint *ep)
 {
     uint32_t count = 0;
     uint32_t cid_count = 0;
+    uint32_t token_count = 0;
     uint64_t conn_bytes = 0;
     for (quic_list_node *node = quic_list_front(&ep->env.all); node != NULL;
          node = quic_list_next(&ep->env.all, node)) {
@@ -157,6 +172,7 @@ const char *sim_inspect_check(quic_endpoint *ep)
             return wrong;
         }
         count++;
+        token_count += count_tokens(conn, &ep->env.reset_tokens);
         conn_bytes += conn->mem.used_bytes + sizeof(*conn);
     }
     if (count != ep->conn_count || count != ep->admission.conn_count) {
@@ -164,6 +180,9 @@ const char *sim_inspect_check(quic_endpoint *ep)
     }
     if (cid_count != ep->env.cids.count) {
         return "the table of connection IDs holds others than those of its connections";
+    }
+    if (token_count < ep->env.reset_tokens.count) { /* two may have one token */
+        return "the table of reset tokens holds those of connection IDs that are gone";
     }
     if (ep->admission.half_open_count > count) {
         return "half-open connections are miscounted";
@@ -324,6 +343,11 @@ uint32_t sim_inspect_cids_peer(const quic_conn *conn)
         count += conn->cids_peer.entries[i].used ? 1 : 0;
     }
     return count;
+}
+
+uint64_t sim_inspect_mem_limit(const quic_conn *conn)
+{
+    return conn->mem.limit_bytes;
 }
 
 uint64_t sim_inspect_half_open(const quic_endpoint *ep)

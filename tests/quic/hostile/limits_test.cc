@@ -51,6 +51,31 @@ TEST(HostileD, Row60RetirementsThatAreNeverAcknowledged)
     expect_nothing_left(liar.net);
 }
 
+/* One frame retires two, of which only one can be said any more: the other's reset token goes with it, or it would
+ * lead to a connection that is no more. */
+TEST(HostileD, Row60AResetTokenGoesWithItsConnectionId)
+{
+    Row row("D", 60);
+    Liar liar;
+    liar.establish();
+    nothing_reaches_the_client(liar);
+    for (uint64_t seq = 4; seq < 8; seq++) {
+        liar.say(new_cid(seq, seq));
+    }
+    liar.say(new_cid(8, 7));
+    ASSERT_TRUE(liar.closes().empty());
+    liar.say(new_cid(9, 9));
+    liar.net.run_for(kMs);
+    EXPECT_EQ(liar.close_on_wire(), static_cast<uint64_t>(QUIC_V_CONNECTION_ID_LIMIT));
+    expect_sound(liar.net);
+    expect_nothing_left(liar.net);
+    Bytes reset(41, 0x55);
+    std::fill(reset.end() - 16, reset.end(), 7);
+    liar.net.inject(liar.net.server, reset);
+    EXPECT_EQ(hostile::counters(liar.net.server).recv_stateless_reset, 0u);
+    expect_sound(liar.net);
+}
+
 /* RFC 9000 8.2.2: a PATH_RESPONSE travels in a datagram of at least 1200 bytes; the latest few are
  * answered, once. */
 TEST(HostileD, Row61PathChallenges)
