@@ -5,9 +5,26 @@
 #include "quic/cc/newreno.h"
 #include "quic/conn/conn_internal.h"
 
+/* Rings are powers of two, so up to twice what is in them; one that grows is there with the one before, which was
+ * smaller than what a stream may have. */
+static uint64_t mem_limit(const quring_limits *lim)
+{
+    if (lim->conn_mem_max_bytes != 0) {
+        return lim->conn_mem_max_bytes;
+    }
+    const uint64_t recv = lim->conn_recv_window_max_bytes;
+    const uint64_t send = lim->conn_send_buf_bytes;
+    const uint64_t stream_recv = lim->stream_recv_window_max_bytes;
+    const uint64_t stream_send = lim->stream_send_buf_bytes;
+    return 2 * recv + (stream_recv < recv ? stream_recv : recv) + 2 * send +
+           (stream_send < send ? stream_send : send) + (4u << 20) +
+           (uint64_t)lim->trace_packets * sizeof(quring_packet_record);
+}
+
 void quic_conn_apply_limits(quic_conn *conn)
 {
     const quring_limits *lim = &conn->limits;
+    conn->mem.limit_bytes = mem_limit(lim);
     quic_flow_recv_init(&conn->flow_recv, lim->conn_recv_window_bytes,
                         lim->conn_recv_window_max_bytes);
     quic_stream_limits stream_limits = {
@@ -50,22 +67,6 @@ static void init_transport(quic_conn *conn, quic_ns now)
     quic_list_init(&conn->ctrl_streams);
     quic_list_init(&conn->event_streams);
     quic_conn_trace_begin(conn);
-}
-
-/* Rings are powers of two, so up to twice what is in them; one that grows is there with the one before, which was
- * smaller than what a stream may have. */
-static uint64_t mem_limit(const quring_limits *lim)
-{
-    if (lim->conn_mem_max_bytes != 0) {
-        return lim->conn_mem_max_bytes;
-    }
-    const uint64_t recv = lim->conn_recv_window_max_bytes;
-    const uint64_t send = lim->conn_send_buf_bytes;
-    const uint64_t stream_recv = lim->stream_recv_window_max_bytes;
-    const uint64_t stream_send = lim->stream_send_buf_bytes;
-    return 2 * recv + (stream_recv < recv ? stream_recv : recv) + 2 * send +
-           (stream_send < send ? stream_send : send) + (4u << 20) +
-           (uint64_t)lim->trace_packets * sizeof(quring_packet_record);
 }
 
 /* RFC 9000 7.2: a client picks at least 8 unpredictable bytes; a server keeps to its own format. */

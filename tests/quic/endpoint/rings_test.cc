@@ -94,4 +94,20 @@ TEST(Rings, AWriterWritesThoughOthersWroteBefore)
     }
 }
 
+/* What a program outside says of its windows once a client has come is no less a promise. */
+TEST(Rings, MemoryFollowsLimitsThatAreSetLater)
+{
+    Net net;
+    quic_connect_config config{};
+    config.path.local = net.client.addr;
+    config.path.remote = net.server.addr;
+    config.limits = net.options.clients[0].limits;
+    quic_conn *conn = nullptr;
+    ASSERT_EQ(quic_endpoint_connect(net.client.ep, &conn, &config, net.now), QUIC_OK);
+    quring_limits more = config.limits;
+    more.conn_recv_window_max_bytes = 256u << 20;
+    ASSERT_EQ(quic_conn_hs_set_limits(conn, &more), QUIC_OK);
+    EXPECT_GE(sim_inspect_mem_limit(conn), 2 * more.conn_recv_window_max_bytes);
+}
+
 } // namespace
