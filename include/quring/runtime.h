@@ -152,7 +152,7 @@ typedef struct quring_connect_options {
  * possible. Only on a worker (in a callback or a posted call). `options` is borrowed; tls gains a reference.
  *
  * Returns QURING_OK; QURING_E_THREAD; QURING_E_LIMIT (connections_max); QURING_E_OS (no socket);
- * QURING_E_INVAL; QURING_E_NOMEM. */
+ * QURING_E_STATE (the runtime is being stopped); QURING_E_INVAL; QURING_E_NOMEM. */
 QURING_EXPORT QURING_NODISCARD quring_status quring_connect(quring_conn *out,
                                                             const quring_connect_options *options,
                                                             quring_error *err);

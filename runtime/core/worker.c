@@ -397,6 +397,11 @@ void rt_worker_run(rt_worker *w)
 
 /* ---- what runs inside a turn may ask ------------------------------------------------------- */
 
+bool rt_worker_is_stopping(const rt_worker *w)
+{
+    return w->stopping;
+}
+
 quic_ns rt_worker_now(const rt_worker *w)
 {
     return w->now;

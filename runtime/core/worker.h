@@ -97,6 +97,9 @@ quic_rc rt_worker_recall(rt_worker *worker);
 /* rt_worker_self: the worker whose turn runs on this thread, NULL on any other. */
 rt_worker *rt_worker_self(void);
 
+/* rt_worker_is_stopping: its connections were told to close. */
+bool rt_worker_is_stopping(const rt_worker *worker);
+
 /* rt_worker_now: the time of this turn. */
 quic_ns rt_worker_now(const rt_worker *worker);
 quic_endpoint *rt_worker_endpoint(rt_worker *worker);

@@ -401,6 +401,10 @@ quring_status quring_connect(quring_conn *out, const quring_connect_options *opt
     if (out == NULL || options == NULL) {
         return rt_error_set(err, QURING_E_INVAL, "%s is NULL", out == NULL ? "out" : "options");
     }
+    /* Who connects anew when a connection has ended would keep the worker from its own end. */
+    if (rt_worker_is_stopping(local->worker)) {
+        return rt_error_set(err, QURING_E_STATE, "the runtime is being stopped");
+    }
     quring_status status = rt_connect_check(options, err);
     if (status != QURING_OK) {
         return status;

@@ -198,6 +198,53 @@ TEST_P(Close, StopTellsThePeers)
     EXPECT_EQ(server_.Facts(server_conn).close.kind, QURING_CLOSE_LOCAL_APP);
 }
 
+/* A client that connects again whenever its connection has ended. */
+struct Again {
+    const quring_connect_options *options = nullptr;
+    uint32_t begun = 0;
+    uint32_t closed = 0;
+    quring_status last = QURING_OK;
+};
+
+quring_status ConnectAgain(Again *again)
+{
+    quring_conn conn = {0};
+    again->last = quring_connect(&conn, again->options, nullptr);
+    again->begun += again->last == QURING_OK ? 1 : 0;
+    return again->last;
+}
+
+void OnAgain(const quring_event *ev)
+{
+    if (ev->type == QURING_EV_CLOSED) {
+        auto *again = static_cast<Again *>(ev->conn_ctx);
+        again->closed++;
+        (void)ConnectAgain(again);
+    }
+}
+
+TEST_P(Close, WhoConnectsAgainDoesNotKeepARuntimeFromStopping)
+{
+    QURING_START();
+    Again again;
+    quring_connect_options options;
+    memset(&options, 0, sizeof(options));
+    options.remote = Remote();
+    options.tls = client_tls_.get();
+    options.server_name = "localhost";
+    options.on_event = OnAgain;
+    options.ctx = &again;
+    again.options = &options;
+    ASSERT_TRUE(OnClient([&] { EXPECT_EQ(ConnectAgain(&again), QURING_OK); }));
+    (void)ServerConn();
+    const uint64_t begun = quring_now_ns();
+    quring_runtime_stop(client_rt_->rt(), 0, 20 * kSecond);
+    EXPECT_LT(quring_now_ns() - begun, 15 * kSecond);
+    EXPECT_EQ(again.last, QURING_E_STATE);
+    EXPECT_EQ(again.begun, 1u);
+    EXPECT_EQ(again.closed, again.begun); /* each was told of its end */
+}
+
 TEST_P(Close, StopWithoutTimeDoesNotWait)
 {
     QURING_START();
