@@ -18,7 +18,16 @@ static bool is_refusal(int rc)
 /* What a user can do about it. A ring's memory counts as locked. */
 static const char *advice(int rc)
 {
-    return rc == -ENOMEM ? " (ulimit -l)" : rc == -EMFILE ? " (ulimit -n)" : "";
+    switch (rc) {
+    case -ENOMEM:
+        return " (ulimit -l)";
+    case -EMFILE:
+        return " (ulimit -n)";
+    case -EOPNOTSUPP:
+        return " (it takes Linux 6.0)";
+    default:
+        return "";
+    }
 }
 
 static void refused(char *why, const char *name, int rc)

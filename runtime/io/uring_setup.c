@@ -1,3 +1,5 @@
+#define _GNU_SOURCE 1 /* pipe2 */
+
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -42,20 +44,39 @@ static int make_ring(rt_uring *u, const rt_io_config *config)
     return 0;
 }
 
-/* Timed waits, and the release that brought multishot recvmsg (its zero-copy send tells). */
+/* Timed waits, and the release that brought multishot recvmsg (its zero-copy send tells). An older io_uring is
+ * another refusal than none at all. */
 static int check_features(rt_uring *u)
 {
     if ((u->ring.features & IORING_FEAT_EXT_ARG) == 0 ||
         (u->ring.features & IORING_FEAT_NODROP) == 0) {
-        return -ENOSYS;
+        return -EOPNOTSUPP;
     }
     struct io_uring_probe *probe = io_uring_get_probe_ring(&u->ring);
     if (probe == NULL) {
-        return -ENOSYS;
+        return -EOPNOTSUPP;
     }
     int supported = io_uring_opcode_supported(probe, IORING_OP_SEND_ZC);
     io_uring_free_probe(probe);
-    return supported ? 0 : -ENOSYS;
+    return supported ? 0 : -EOPNOTSUPP;
+}
+
+/* Linux 6.1 keeps a file for a second after the table was told to let it go: a socket that was removed would keep its
+ * port for that long, and its share of the datagrams. So one end of a pipe goes in and out, and the other end looks. */
+static bool table_lets_go(rt_uring *u)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) {
+        return false;
+    }
+    const int none = -1;
+    int rc = io_uring_register_files_update(&u->ring, 0, &ends[1], 1);
+    (void)close(ends[1]);
+    (void)io_uring_register_files_update(&u->ring, 0, &none, 1);
+    char byte;
+    bool gone = rc == 1 && read(ends[0], &byte, 1) == 0;
+    (void)close(ends[0]);
+    return gone;
 }
 
 int rt_uring_setup(rt_uring *u, const rt_io_config *config)
@@ -73,7 +94,8 @@ int rt_uring_setup(rt_uring *u, const rt_io_config *config)
     /* A read on a non-blocking descriptor would complete with EAGAIN instead of waiting. */
     (void)fcntl(u->base.wake.fd, F_SETFL, 0);
     (void)io_uring_register_ring_fd(&u->ring);
-    u->fixed_files = io_uring_register_files_sparse(&u->ring, RT_IO_SOCKETS_MAX) == 0;
+    u->fixed_files =
+        io_uring_register_files_sparse(&u->ring, RT_IO_SOCKETS_MAX) == 0 && table_lets_go(u);
     if (!rt_tx_arena_init(&u->tx, config->tx_slot_count, config->tx_op_count)) {
         return -ENOMEM;
     }

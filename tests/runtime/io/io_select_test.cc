@@ -8,8 +8,10 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <vector>
 
 #include <gtest/gtest.h>
+#include <liburing.h>
 
 #include "runtime/io/io_select.h"
 
@@ -23,18 +25,12 @@ rt_io_config Config()
     return config;
 }
 
-// Runs `body` in a child where io_uring_setup fails with `error`; true when it returned true.
-bool WithoutUring(uint32_t error, const std::function<bool()> &body)
+// Runs `body` in a child under a seccomp filter; true when it returned true.
+bool Under(std::vector<sock_filter> code, const std::function<bool()> &body)
 {
     pid_t pid = fork();
     if (pid == 0) {
-        sock_filter code[] = {
-            BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-            BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
-            BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
-            BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-        };
-        sock_fprog prog = {sizeof(code) / sizeof(code[0]), code};
+        sock_fprog prog = {(unsigned short)code.size(), code.data()};
         bool ok = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
                   prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog) == 0 && body();
         _exit(ok ? 0 : 1);
@@ -44,9 +40,51 @@ bool WithoutUring(uint32_t error, const std::function<bool()> &body)
     return status == 0;
 }
 
+// ... where io_uring_setup fails with `error`.
+bool WithoutUring(uint32_t error, const std::function<bool()> &body)
+{
+    return Under(
+        {
+            BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+            BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+            BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
+            BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+        },
+        body);
+}
+
+// ... where the ring knows nothing of `what`, an opcode of io_uring_register: an older kernel's answer.
+bool WithoutRegister(uint32_t what, const std::function<bool()> &body)
+{
+    return Under(
+        {
+            BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+            BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_register, 0, 4),
+            BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args[1])),
+            BPF_STMT(BPF_ALU | BPF_AND | BPF_K,
+                     0x7fffffff), /* IORING_REGISTER_USE_REGISTERED_RING */
+            BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, what, 0, 1),
+            BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EINVAL),
+            BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+        },
+        body);
+}
+
+// What the runtime takes by itself, and why, in that child.
+bool Takes(const char *name, const std::string &because)
+{
+    rt_io_config config = Config();
+    char why[RT_IO_WHY_BYTES];
+    rt_io *io = nullptr;
+    bool ok = rt_io_select(&io, why, QURING_IO_AUTO, &config) == 0 &&
+              std::string(rt_io_name(io)) == name && why == because;
+    rt_io_destroy(io);
+    return ok;
+}
+
 } // namespace
 
-TEST(IoSelect, ForcedBackEndsSayAskedFor)
+TEST(IoSelect, ForcedEpollSaysAskedFor)
 {
     rt_io_config config = Config();
     char why[RT_IO_WHY_BYTES];
@@ -55,6 +93,13 @@ TEST(IoSelect, ForcedBackEndsSayAskedFor)
     EXPECT_STREQ(rt_io_name(io), "epoll");
     EXPECT_STREQ(why, "asked for");
     rt_io_destroy(io);
+}
+
+TEST(IoSelect, ForcedUringSaysAskedFor)
+{
+    rt_io_config config = Config();
+    char why[RT_IO_WHY_BYTES];
+    rt_io *io = nullptr;
     ASSERT_EQ(rt_io_select(&io, why, QURING_IO_URING, &config), 0);
     EXPECT_STREQ(rt_io_name(io), "io_uring");
     EXPECT_STREQ(why, "asked for");
@@ -76,18 +121,10 @@ TEST(IoSelect, H113_AutoFallsBackAndSaysWhy)
 {
     for (int error : {EPERM, EACCES, ENOSYS, ENOMEM, EMFILE}) {
         EXPECT_TRUE(WithoutUring((uint32_t)error, [error] {
-            rt_io_config config = Config();
-            char why[RT_IO_WHY_BYTES];
-            rt_io *io = nullptr;
             const char *advice = error == ENOMEM   ? " (ulimit -l)"
                                  : error == EMFILE ? " (ulimit -n)"
                                                    : "";
-            bool ok =
-                rt_io_select(&io, why, QURING_IO_AUTO, &config) == 0 &&
-                std::string(rt_io_name(io)) == "epoll" &&
-                std::string(why) == std::string("io_uring refused: ") + strerror(error) + advice;
-            rt_io_destroy(io);
-            return ok;
+            return Takes("epoll", std::string("io_uring refused: ") + strerror(error) + advice);
         })) << strerror(error);
     }
 }
@@ -101,4 +138,24 @@ TEST(IoSelect, H113_ForcedUringFailsCleanly)
         return rt_io_select(&io, why, QURING_IO_URING, &config) == -EPERM && io == nullptr &&
                std::string(why) == "io_uring refused: Operation not permitted";
     }));
+}
+
+/* Linux 5.10, say: rings can be made, but lack what the receive path is built on. */
+TEST(IoSelect, H113_AnOlderIoUringIsNotTaken)
+{
+    EXPECT_TRUE(WithoutRegister(IORING_REGISTER_PROBE, [] {
+        return Takes("epoll", "io_uring refused: Operation not supported (it takes Linux 6.0)");
+    }));
+    EXPECT_TRUE(WithoutRegister(IORING_REGISTER_PBUF_RING, [] {
+        return Takes("epoll", "io_uring refused: Invalid argument");
+    }));
+}
+
+/* What only makes it faster. */
+TEST(IoSelect, H113_UringWithoutRegisteredFilesOrRingsWillDo)
+{
+    for (uint32_t what :
+         {IORING_REGISTER_FILES2, IORING_REGISTER_FILES_UPDATE, IORING_REGISTER_RING_FDS}) {
+        EXPECT_TRUE(WithoutRegister(what, [] { return Takes("io_uring", "available"); })) << what;
+    }
 }
