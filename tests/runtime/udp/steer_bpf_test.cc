@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <vector>
@@ -54,6 +55,11 @@ struct Group {
         int fd = socket(AF_INET, SOCK_DGRAM, 0);
         EXPECT_EQ(sendto(fd, data, len, 0, &to.sa, to_len), (ssize_t)len);
         close(fd);
+        std::vector<pollfd> all;
+        for (const rt_udp_socket &sock : socks) {
+            all.push_back({sock.fd, POLLIN, 0});
+        }
+        EXPECT_EQ(poll(all.data(), all.size(), 5000), 1); // not at once on a busy machine
         int found = -1;
         for (size_t i = 0; i < socks.size(); i++) {
             uint8_t buf[64];
