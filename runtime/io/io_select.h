@@ -14,7 +14,7 @@ extern "C" {
 
 /* rt_io_select makes a back end on the calling thread, which must be the one that will use it.
  * QURING_IO_AUTO tries io_uring and takes epoll when the kernel refuses (EPERM, EACCES, ENOSYS,
- * ENOMEM, EMFILE, EINVAL); the other two never fall back.
+ * ENOMEM, EMFILE, EINVAL, EOPNOTSUPP: too old); the other two never fall back.
  *
  *   why   "asked for", "available", "io_uring refused: Operation not permitted", ...
  *
