@@ -559,7 +559,7 @@ Every figure is the median of the rounds, with the least and the most in parenth
 was run in turns; ratios are taken within a round, as the speed of a shared machine changes from minute to
 minute: compare ratios, not rates. `limit` is what encryption and UDP alone allow between the same two CPUs
 (`quicperf limit`); TCP+TLS 1.3 is the control that quicperf carries (`--tcp`): BoringSSL, one system call for
-256 KiB.
+256 KiB. iperf3's first second, in which its window grows, is left out.
 """
 
 
