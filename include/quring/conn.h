@@ -199,6 +199,20 @@ typedef struct quring_peer_certificate {
  * QURING_E_THREAD; QURING_E_INVAL. */
 QURING_EXPORT quring_status quring_conn_peer_certificate(quring_conn conn,
                                                          quring_peer_certificate *out);
+
+/* quring_conn_export_keys derives `len` bytes from the handshake that both ends can compute and nobody
+ * else (RFC 8446 7.5, RFC 5705): to bind an authentication to the connection (RFC 9266, RFC 9729), or for
+ * the keys of a protocol above. `label` names the use (RFC 5705 4: registered, or "EXPERIMENTAL..."), at
+ * most 249 bytes; `context` (may be empty) is mixed in. A server needs quring_tls_options.exporter.
+ *
+ * Returns QURING_OK; QURING_E_STATE (the handshake is not complete, or the handle dead);
+ * QURING_E_NOT_SUPPORTED (a server without exporter, or a handshake from outside: its TLS library has
+ * them); QURING_E_INVAL (nothing asked for, or more than 255 hashes: 8,160 bytes of SHA-256; a label
+ * that is too long); QURING_E_THREAD. */
+QURING_EXPORT QURING_NODISCARD quring_status quring_conn_export_keys(quring_conn conn, uint8_t *out,
+                                                                     size_t len, const char *label,
+                                                                     quring_bytes context);
+
 /* quring_conn_migrate moves a client's connection to another local address (RFC 9000 9.2): `local`, or,
  * with NULL or port 0, a port the kernel picks; NULL, or an ip of zeros, is any address of the family
  * in use. The new path is tried first, from a socket of the worker that may be shared with other

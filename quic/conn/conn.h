@@ -64,6 +64,11 @@ void quic_conn_get_info(const quic_conn *conn, quring_conn_info *out);
 bool quic_conn_peer_certificate(const quic_conn *conn, const uint8_t **out, size_t *out_len,
                                 bool *out_verified);
 
+/* Keying material for the application (RFC 8446 7.5). QUIC_E_STATE before the handshake is complete;
+ * QUIC_E_NOT_SUPPORTED: the TLS is outside, or not kept. See quic_tls_vtable.export_keys. */
+quic_rc quic_conn_export_keys(const quic_conn *conn, uint8_t *out, size_t len, const char *label,
+                              const uint8_t *context, size_t context_len);
+
 /* ---- moving (quring/conn.h, quring_conn_migrate) ---------------------------------------------- */
 
 /* An event for the runtime alone: the server's preferred address (RFC 9000 9.6) is of the family `level`

@@ -237,6 +237,18 @@ bool quic_conn_peer_certificate(const quic_conn *conn, const uint8_t **out, size
            conn->tls_vtable->peer_certificate(conn->tls, out, out_len, out_verified);
 }
 
+quic_rc quic_conn_export_keys(const quic_conn *conn, uint8_t *out, size_t len, const char *label,
+                              const uint8_t *context, size_t context_len)
+{
+    if (!conn->handshake_complete) {
+        return QUIC_E_STATE;
+    }
+    if (conn->tls == NULL || conn->tls_vtable->export_keys == NULL) {
+        return QUIC_E_NOT_SUPPORTED;
+    }
+    return conn->tls_vtable->export_keys(conn->tls, out, len, label, context, context_len);
+}
+
 /* After each step of TLS: parameters as soon as they are known, then completion. */
 static bool follow_tls(quic_conn *conn, quic_ns now)
 {
@@ -368,7 +380,9 @@ void quic_conn_drive_handshake(quic_conn *conn, quic_ns now)
     if (quic_conn_is_open(conn) && conn->held != NULL) {
         quic_conn_replay_held(conn, now);
     }
-    if (conn->role == QUIC_SERVER && conn->handshake_complete && conn->tls != NULL) {
+    if (conn->role == QUIC_SERVER && conn->handshake_complete && conn->tls != NULL &&
+        !(conn->tls_vtable->serves_exports != NULL &&
+          conn->tls_vtable->serves_exports(conn->tls))) {
         /* Tickets are written by now, and nothing more is said at the TLS level: an idle connection
          * does not carry its memory. */
         conn->tls_vtable->destroy(conn->tls);

@@ -145,6 +145,14 @@ typedef struct quic_tls_vtable {
      * for. NULL: the implementation knows no certificates. */
     bool (*certificate_shown)(const quic_tls *tls);
 
+    /* export_keys derives `len` bytes for an application (RFC 8446 7.5), the same at both ends. Returns QUIC_OK;
+     * QUIC_E_STATE (not complete); QUIC_E_INVAL (a label or a length that TLS does not take). NULL: the
+     * implementation cannot. serves_exports: somebody may want that after the handshake, for which `tls` has to
+     * stay; NULL: no. */
+    quic_rc (*export_keys)(const quic_tls *tls, uint8_t *out, size_t len, const char *label,
+                           const uint8_t *context, size_t context_len);
+    bool (*serves_exports)(const quic_tls *tls);
+
     /* early_status. A client's handshake goes on by itself after a rejection, as one that never
      * offered 0-RTT; what was sent with the early secret has to be sent again (RFC 9001 4.6.2). */
     quic_early_status (*early_status)(const quic_tls *tls);

@@ -363,6 +363,26 @@ static bool boring_certificate_shown(const quic_tls *tls)
            (tls->role == QUIC_SERVER ? !SSL_session_reused(tls->ssl) : tls->cert_asked);
 }
 
+static quic_rc boring_export_keys(const quic_tls *tls, uint8_t *out, size_t len, const char *label,
+                                  const uint8_t *context, size_t context_len)
+{
+    if (!tls->complete) {
+        return QUIC_E_STATE;
+    }
+    /* RFC 8446 7.5: no context is one of no bytes. */
+    if (SSL_export_keying_material(tls->ssl, out, len, label, strlen(label), context, context_len,
+                                   1) != 1) {
+        ERR_clear_error();
+        return QUIC_E_INVAL;
+    }
+    return QUIC_OK;
+}
+
+static bool boring_serves_exports(const quic_tls *tls)
+{
+    return quic_tls_boring_config_exports(tls->config);
+}
+
 static quic_early_status boring_early_status(const quic_tls *tls)
 {
     return quic_boring_session_early(&tls->session, tls->ssl, tls->role);
@@ -389,6 +409,8 @@ const quic_tls_vtable *quic_tls_boring(void)
         .resumed = boring_resumed,
         .peer_certificate = boring_peer_certificate,
         .certificate_shown = boring_certificate_shown,
+        .export_keys = boring_export_keys,
+        .serves_exports = boring_serves_exports,
         .early_status = boring_early_status,
         .error_text = boring_error_text,
     };

@@ -25,6 +25,7 @@ struct quic_tls_boring_config {
     quic_role role;
     bool verifies;
     bool names; /* the name in the peer's certificate is verified */
+    bool exports;
     void (*keylog)(void *ctx, const char *line);
     void *keylog_ctx;
     uint32_t alpn_len;
@@ -402,6 +403,7 @@ static quic_rc build(builder *b, quic_role role)
     quic_tls_boring_config *config = b->config;
     config->role = role;
     config->names = !b->options->any_name;
+    config->exports = b->options->exports;
     atomic_init(&config->refs, 1);
     if (!fill_alpn(config, b->options)) {
         return explain(b, QUIC_E_INVAL, "ALPN: give 1 to 16 protocol names of 1 to 255 bytes each");
@@ -482,6 +484,11 @@ bool quic_tls_boring_config_names(const quic_tls_boring_config *config)
 bool quic_tls_boring_config_verifies(const quic_tls_boring_config *config)
 {
     return config->verifies;
+}
+
+bool quic_tls_boring_config_exports(const quic_tls_boring_config *config)
+{
+    return config->exports;
 }
 
 quic_role quic_tls_boring_config_role(const quic_tls_boring_config *config)

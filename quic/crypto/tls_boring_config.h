@@ -59,6 +59,7 @@ typedef struct quic_tls_boring_options {
                                       takes 16 KiB in any case */
     uint64_t valid_at_unix_s; /* not 0: own certificates have to be valid then */
     bool any_name;            /* client: the chain is verified, not for whom it was made */
+    bool exports;             /* server: keys are exported after the handshake, too */
     bool any_alpn;            /* server, with an empty list: what the client prefers is taken */
     uint16_t cipher_suite;    /* 0: BoringSSL's choice; else see tls_boring_cipher.h */
     void (*keylog)(void *ctx, const char *line); /* NULL: secrets are told to nobody */
@@ -91,6 +92,7 @@ struct ssl_ctx_st *quic_tls_boring_config_ctx(const quic_tls_boring_config *conf
 /* quic_tls_boring_config_names: the name in the peer's certificate is verified. */
 bool quic_tls_boring_config_names(const quic_tls_boring_config *config);
 bool quic_tls_boring_config_verifies(const quic_tls_boring_config *config);
+bool quic_tls_boring_config_exports(const quic_tls_boring_config *config);
 quic_role quic_tls_boring_config_role(const quic_tls_boring_config *config);
 
 #ifdef __cplusplus

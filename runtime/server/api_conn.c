@@ -81,6 +81,19 @@ quring_status quring_conn_peer_certificate(quring_conn conn, quring_peer_certifi
     return QURING_OK;
 }
 
+quring_status quring_conn_export_keys(quring_conn conn, uint8_t *out, size_t len, const char *label,
+                                      quring_bytes context)
+{
+    if (out == NULL || len == 0 || label == NULL || (context.data == NULL && context.len > 0)) {
+        return QURING_E_INVAL;
+    }
+    quic_conn *c = NULL;
+    quring_status status = rt_local_conn(&c, conn);
+    return status == QURING_OK
+               ? rt_status_of(quic_conn_export_keys(c, out, len, label, context.data, context.len))
+               : status;
+}
+
 quring_status quring_conn_ping(quring_conn conn)
 {
     quic_conn *c = NULL;

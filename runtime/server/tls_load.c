@@ -319,6 +319,7 @@ static quring_status rt_tls_build(quic_tls_boring_config **out, const quring_tls
     bo.ca_pem_len = m->ca.len;
     bo.verify_peer = options->verify != QURING_VERIFY_NONE;
     bo.any_name = options->verify == QURING_VERIFY_CHAIN;
+    bo.exports = options->exporter;
     bo.any_alpn = options->any_alpn;
     bo.client_cert = (quic_client_cert)options->client_cert;
     bo.identities = m->identities;

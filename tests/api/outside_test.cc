@@ -246,6 +246,9 @@ class Outside : public EndToEnd
                 quring_conn_info info = {};
                 EXPECT_EQ(quring_conn_get_info(conn, &info), QURING_OK);
                 EXPECT_EQ(info.key_updates, 1u);
+                uint8_t keys[32];
+                EXPECT_EQ(quring_conn_export_keys(conn, keys, sizeof(keys), "EXPERIMENTAL", {}),
+                          QURING_E_NOT_SUPPORTED); /* its TLS library has them */
             }));
         }
     }
