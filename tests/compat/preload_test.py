@@ -226,10 +226,12 @@ class Preload(unittest.TestCase):
     def url(self):
         return "https://localhost:%d/" % self.https.port
 
+    @unittest.skipUnless(shutil.which("curl"), "curl is not installed")
     def test_curl(self):
         body = self.same(["curl", "-sS", "--http1.0", "--cacert", self.cert, self.url()])
         self.assertEqual(body, HttpsServer.BODY)
 
+    @unittest.skipUnless(shutil.which("curl"), "curl is not installed")
     def test_curl_that_fails(self):
         for words in (["--cacert", "/dev/null", self.url()],
                       ["-sS", "http://127.0.0.1:1/"]):
