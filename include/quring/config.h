@@ -292,7 +292,7 @@ typedef struct quring_tls_options {
                               everything. Called on the threads that do handshakes, on several at
                               once; calls nothing of this library */
     bool exporter; /* server: quring_conn_export_keys works, for which each connection keeps about
-                         EXPORTER_KIB KiB of TLS; a client's always can */
+                         4 KiB of TLS; a client's always can */
     void *keylog_ctx; /* for keylog; valid as long as handshakes of this configuration go on */
 } quring_tls_options;
 
