@@ -1,8 +1,10 @@
 /* Requests and answers over blocking sockets, whose threads then do the worker's work. The server is a process of
  * its own: a worker that serves both ends is never alone with one. */
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
+#include <climits>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -358,7 +360,7 @@ TEST_F(Answer, AThreadOfASmallStack)
     Fd fd = Connect();
     pthread_attr_t attr;
     pthread_attr_init(&attr);
-    ASSERT_EQ(0, pthread_attr_setstacksize(&attr, 80 * 1024));
+    ASSERT_EQ(0, pthread_attr_setstacksize(&attr, std::max<size_t>(80 * 1024, PTHREAD_STACK_MIN)));
     pthread_t thread;
     ASSERT_EQ(0, pthread_create(
                      &thread, &attr,

@@ -1,5 +1,7 @@
 // A thread that waits for a worker's sockets in its place, and the worker meanwhile.
+#include <algorithm>
 #include <atomic>
+#include <climits>
 #include <csetjmp>
 #include <cstdlib>
 #include <functional>
@@ -344,7 +346,7 @@ TEST_P(WorkerAttendTest, NotOnAShallowStack)
     Run([] {});
     pthread_attr_t attr;
     ASSERT_EQ(pthread_attr_init(&attr), 0);
-    ASSERT_EQ(pthread_attr_setstacksize(&attr, 96 * 1024), 0);
+    ASSERT_EQ(pthread_attr_setstacksize(&attr, std::max<size_t>(96 * 1024, PTHREAD_STACK_MIN)), 0);
     pthread_t thread;
     ASSERT_EQ(pthread_create(
                   &thread, &attr,
