@@ -2,6 +2,7 @@
 #ifndef TESTS_RUNTIME_IO_IO_FIXTURE_H
 #define TESTS_RUNTIME_IO_IO_FIXTURE_H
 
+#include <errno.h>
 #include <netinet/in.h>
 #include <string>
 #include <sys/socket.h>
@@ -25,6 +26,14 @@ inline quic_addr Wildcard(uint8_t family, uint16_t port = 0)
 {
     static const uint8_t zero[16] = {};
     return family == 4 ? rt_addr_from_in4(zero, port) : rt_addr_from_in6(zero, port, 0);
+}
+
+// What the kernel says to a datagram for `to`: that depends on the routes of the machine.
+inline int Refusal(int fd, const quic_addr &to)
+{
+    rt_sockaddr sa;
+    const socklen_t len = rt_sockaddr_from(&sa, &to, false);
+    return sendto(fd, "", 1, MSG_DONTWAIT, &sa.sa, len) < 0 ? errno : 0;
 }
 
 // A received unit with its bytes copied.

@@ -307,16 +307,16 @@ TEST_P(IoTest, H109_TooBigIsReportedWithPathAndLength)
     EXPECT_EQ(rt_io_get_stats(v6.io)->tx_errors, 1u);
 }
 
-/* What the kernel refuses to send somewhere (no permission, no route) is lost like a datagram on the way: counted
- * once, never repeated, and what goes elsewhere leaves. */
+/* Lost like a datagram on the way: counted once, never repeated, and what goes elsewhere leaves. */
 TEST_P(IoTest, H107_RefusedDestinationsAreLossAndOthersGoOn)
 {
     Side a, b;
     Open(&a);
     Open(&b);
-    static const uint8_t everybody[4] = {255, 255, 255, 255}; /* EACCES without SO_BROADCAST */
-    static const uint8_t reserved[4] = {0, 0, 0, 1};          /* EINVAL or ENETUNREACH */
+    static const uint8_t everybody[4] = {255, 255, 255, 255}; /* EACCES, ENETUNREACH */
+    static const uint8_t reserved[4] = {0, 0, 0, 1};          /* EINVAL, ENETUNREACH */
     quic_addr nowhere[] = {rt_addr_from_in4(everybody, 9), rt_addr_from_in4(reserved, 9)};
+    const uint64_t each = Refusal(a.sock.fd, nowhere[1]) == EINVAL ? 6 : 2; /* by piece, or train */
     for (uint64_t i = 0; i < 10; i++) {
         ASSERT_TRUE(a.Send(nowhere[0], "lost", 4));
         ASSERT_TRUE(a.Send(b.sock.local, "kept", 4));
@@ -327,14 +327,14 @@ TEST_P(IoTest, H107_RefusedDestinationsAreLossAndOthersGoOn)
         ASSERT_EQ(got.size(), 1u) << i;
         EXPECT_EQ(got[0].bytes, "kept");
         quic_ns end = rt_clock_now() + 2 * QUIC_NS_PER_S;
-        while (rt_io_get_stats(a.io)->tx_errors < 6 * (i + 1) && rt_clock_now() < end) {
+        while (rt_io_get_stats(a.io)->tx_errors < each * (i + 1) && rt_clock_now() < end) {
             rt_io_wait(a.io, rt_clock_now(), rt_clock_now() + QUIC_NS_PER_MS);
         }
         rt_io_failure failure;
         EXPECT_FALSE(rt_io_next_failure(a.io, &failure)); /* none of them was too big */
     }
-    EXPECT_EQ(a.Wait(20 * QUIC_NS_PER_MS), 0u);       /* nothing is tried again */
-    EXPECT_EQ(rt_io_get_stats(a.io)->tx_errors, 60u); /* datagrams */
+    EXPECT_EQ(a.Wait(20 * QUIC_NS_PER_MS), 0u); /* nothing is tried again */
+    EXPECT_EQ(rt_io_get_stats(a.io)->tx_errors, 10 * each);
 }
 
 TEST_P(IoTest, SendToUnknownSocketOrWrongFamilyIsCounted)
