@@ -252,7 +252,11 @@ TEST(Event, C171_MovesKeysAndTokens)
         pair_with({QUIC_EVENT_CONNECTION_MIGRATION, QUIC_EVENT_KEY_UPDATE, QUIC_EVENT_NEW_TOKEN});
     Message m = next_event(pair.client, QUIC_EVENT_NEW_TOKEN);
     ASSERT_GT(m.rc, 1);
-    EXPECT_EQ(m.bytes.substr(1), get_bytes(pair.client, QUIC_SOCKOPT_TOKEN));
+    /* When a packet is late, another token is given: the option has the last one. */
+    while (m.bytes.substr(1) != get_bytes(pair.client, QUIC_SOCKOPT_TOKEN)) {
+        m = next_event(pair.client, QUIC_EVENT_NEW_TOKEN);
+        ASSERT_GT(m.rc, 1);
+    }
     ASSERT_EQ(0, setsockopt(pair.server, SOL_QUIC, QUIC_SOCKOPT_KEY_UPDATE, nullptr, 0));
     for (int fd : {static_cast<int>(pair.client), static_cast<int>(pair.server)}) {
         m = next_event(fd, QUIC_EVENT_KEY_UPDATE);
