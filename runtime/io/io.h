@@ -27,6 +27,7 @@ extern "C" {
 #define RT_IO_SOCKET_NONE    UINT32_MAX
 #define RT_IO_UNIT_BYTES_MAX 65507u /* largest UDP payload over IPv4, and largest GSO send */
 #define RT_IO_SEGS_MAX       128u   /* segments the kernel takes in one GSO send */
+#define RT_IO_SEGS_SURE      64u    /* ... before Linux 6.10 */
 #define RT_IO_TX_SLOT_BYTES  65536u
 #define RT_IO_FAILURES_MAX   64u
 
@@ -96,6 +97,7 @@ struct rt_io {
     uint32_t failure_count;
     uint32_t rx_units_max;     /* between two releases: there are so many buffers */
     bool gso;                  /* as configured */
+    bool short_trains;         /* the kernel has refused more than RT_IO_SEGS_SURE */
     bool visited;              /* between rt_io_enter and rt_io_leave */
     pthread_mutex_t *door;     /* NULL: no visits */
     struct rt_io_guest *guest; /* NULL: there never was one */
@@ -143,7 +145,11 @@ static inline void rt_io_release_rx(rt_io *io)
  * not submitted is simply forgotten; only one is out at a time. min_room <= RT_IO_UNIT_BYTES_MAX. */
 static inline bool rt_io_tx_buf(rt_io *io, quic_tx_unit *out, uint32_t min_room)
 {
-    return io->ops->tx_buf(io, out, min_room);
+    bool ok = io->ops->tx_buf(io, out, min_room);
+    if (QUIC_UNLIKELY(io->short_trains) && ok) {
+        out->seg_max = RT_IO_SEGS_SURE;
+    }
+    return ok;
 }
 
 /* rt_io_tx_submit queues what the core wrote into the last rt_io_tx_buf (len > 0, 0 < seg_len <= len,

@@ -186,15 +186,26 @@ static bool send_plain(rt_io *io, rt_io_sock *sock, rt_tx_op *op, int *out_error
     return true;
 }
 
+/* The packets were fine: it is segmentation that does not work, or not for so many. */
+static void learn(rt_io *io, rt_io_sock *sock, bool sure)
+{
+    if (sure) {
+        sock->udp.gso = false;
+    } else {
+        io->short_trains = true;
+    }
+}
+
 static bool fall_back(rt_io *io, rt_io_sock *sock, rt_tx_op *op)
 {
     int error = 0;
+    const bool sure = op->iov.iov_len <= (size_t)op->seg_len * RT_IO_SEGS_SURE;
     io->stats.gso_fallbacks++;
     op->plain = true;
     write_control(sock, op, 0);
     bool done = send_plain(io, sock, op, &error);
     if (error == 0) {
-        sock->udp.gso = false; /* the packets were fine: it is segmentation that does not work */
+        learn(io, sock, sure);
     }
     return done;
 }

@@ -5,9 +5,8 @@
 #include "quic/base/check.h"
 #include "runtime/io/io.h"
 
-#define SLOT_ALIGN    4096u
-#define JOIN_SEGS_MAX 64u   /* what every kernel with segmentation takes */
-#define LONG_HEADER   0x80u /* RFC 8999 5.1 */
+#define SLOT_ALIGN  4096u
+#define LONG_HEADER 0x80u /* RFC 8999 5.1 */
 
 bool rt_tx_arena_init(rt_tx_arena *arena, uint32_t slot_count, uint32_t op_count)
 {
@@ -115,7 +114,7 @@ bool rt_tx_arena_join(rt_tx_arena *arena, rt_tx_op *op, const quic_tx_unit *unit
         unit->alone || is_handshake(op, unit) || !is_same_way(op, unit)) {
         return false;
     }
-    if (op->len % seg_len != 0 || len > seg_len * JOIN_SEGS_MAX) {
+    if (op->len % seg_len != 0 || len > seg_len * RT_IO_SEGS_SURE) {
         return false;
     }
     op->len = len;
