@@ -8,13 +8,18 @@ quic_ns quic_conn_closing_period(const quic_conn *conn)
     return 3 * quic_recovery_pto_ns(&conn->recovery, QUIC_SPACE_APP); /* RFC 9000 10.2 */
 }
 
-/* A peer's phrase goes into logs: no control characters (RFC 9000 19.19 promises UTF-8 only). */
+/* A peer's phrase goes into logs: no control characters (RFC 9000 19.19 promises UTF-8 only), neither those of
+ * ASCII nor U+0080 to U+009F, which terminals take for them. */
 static void copy_reason(char *out, size_t cap, const char *reason, size_t len)
 {
     size_t n = len < cap - 1 ? len : cap - 1;
     for (size_t i = 0; i < n; i++) {
         unsigned char c = (unsigned char)reason[i];
-        out[i] = c < 0x20 || c == 0x7f ? '?' : (char)c;
+        bool c1 = i > 0 && (unsigned char)reason[i - 1] == 0xc2 && c >= 0x80 && c < 0xa0;
+        out[i] = c < 0x20 || c == 0x7f || c1 ? '?' : (char)c;
+        if (c1) {
+            out[i - 1] = '?';
+        }
     }
     out[n] = '\0';
 }

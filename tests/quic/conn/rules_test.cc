@@ -147,6 +147,20 @@ TEST(Reset, TokensOfUnusedConnectionIdsDoNotCount)
     EXPECT_EQ(quic_endpoint_counters(liar.net.client.ep)->recv_stateless_reset, 0u);
 }
 
+/* It goes into logs, which somebody reads at a terminal. */
+TEST(Close, APeersPhraseHasNoControlCharacters)
+{
+    Liar liar;
+    liar.establish();
+    const std::string reason = "a\x1b[31m\xc2\x9b"
+                               "2J\xc3\x9f\x7f";
+    liar.say(Frames{0x1d}.v(5).v(reason.size()).str(reason));
+    liar.net.run_for(kMs);
+    const Seen *closed = liar.net.server.find(QURING_EV_CLOSED);
+    ASSERT_NE(closed, nullptr);
+    EXPECT_STREQ(closed->close.reason, "a?[31m??2J\xc3\x9f?");
+}
+
 /* Refusals share the budget of resets; time refills it, whoever asks. */
 TEST(Reset, RefusalsAreLimitedAndTheBudgetComesBack)
 {
