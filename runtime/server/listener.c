@@ -418,6 +418,17 @@ static quring_status rt_listen_number(quring_runtime *rt, quring_error *err)
     return rc == 0 ? QURING_OK : rt_error_os(err, QURING_E_OS, -rc, "no socket to other processes");
 }
 
+/* Those that are given may be used once. */
+static quring_status rt_listen_open_tokens(quring_runtime *rt, const quring_limits *limits,
+                                           quring_error *err)
+{
+    if (limits->new_tokens > 0 &&
+        rt_tokens_open(&rt->tokens, limits->new_token_lifetime_ns) != QUIC_OK) {
+        return rt_error_set(err, QURING_E_NOMEM, "no memory for the register of used tokens");
+    }
+    return QURING_OK;
+}
+
 static quring_status rt_listen_locked(quring_runtime *rt, quring_listener **out,
                                       const quring_listen_options *options, quring_error *err)
 {
@@ -429,9 +440,9 @@ static quring_status rt_listen_locked(quring_runtime *rt, quring_listener **out,
         return rt_error_set(err, QURING_E_NOMEM, "no memory for the register of used tickets");
     }
     const quring_limits *limits = options->limits != NULL ? options->limits : &rt->config.limits;
-    if (limits->new_tokens > 0 &&
-        rt_tokens_open(&rt->tokens, limits->new_token_lifetime_ns) != QUIC_OK) {
-        return rt_error_set(err, QURING_E_NOMEM, "no memory for the register of used tokens");
+    status = rt_listen_open_tokens(rt, limits, err);
+    if (status != QURING_OK) {
+        return status;
     }
     if ((options->flags & QURING_LISTEN_SHARED) != 0) {
         status = rt_listen_number(rt, err);
@@ -494,6 +505,8 @@ static void rt_task_configure(void *ctx)
     slot->paused = (task->flags & QURING_LISTEN_PAUSED) != 0;
     if (task->limits != NULL) {
         slot->accept.limits = *task->limits;
+        slot->accept.token_register =
+            task->limits->new_tokens > 0 ? slot->local->rt->tokens.used : NULL;
     }
     task->status = rt_listen_apply(slot);
 }
@@ -508,6 +521,9 @@ static quring_status rt_listener_configure(quring_listener *listener, uint32_t f
                             (unsigned)flags, (unsigned)listener->flags, (unsigned)may_change);
     }
     quring_status status = limits != NULL ? rt_limits_check(limits, err) : QURING_OK;
+    if (status == QURING_OK && limits != NULL) {
+        status = rt_listen_open_tokens(rt, limits, err);
+    }
     for (uint32_t i = 0; status == QURING_OK && i < rt->config.workers; i++) {
         rt_configure_task task = {listener->slots[i], flags, limits, QURING_OK};
         status = rt_runtime_call(rt, i, rt_task_configure, &task);

@@ -131,6 +131,21 @@ TEST_P(Token, GoesTogetherWithASession)
     Close(conn);
 }
 
+/* The listener was made without any. */
+TEST_P(Token, AreGivenOnceTheListenersLimitsSaySo)
+{
+    server_config_.limits.new_tokens = 0;
+    QURING_START();
+    quring_limits limits = server_config_.limits;
+    limits.new_tokens = 1;
+    ASSERT_EQ(quring_listener_configure(listener_->get(), QURING_LISTEN_RETRY, &limits, nullptr),
+              QURING_OK);
+    Earn();
+    const Bytes token = token_; /* each connection brings another */
+    EXPECT_FALSE(Retried(token));
+    EXPECT_TRUE(Retried(token));
+}
+
 TEST_P(Token, NoneWhenTheSettingSaysSo)
 {
     server_config_.limits.new_tokens = 0;
