@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """The tests and quicperf on other kernels than this machine's: Debian's, each booted in qemu.
 
-    tests/kernels/run.py [--quick] [KERNEL...]          5.10, 6.1, 6.12; all of them without a name
-    tests/kernels/run.py KERNEL -- COMMAND [ARGUMENT...]   one command there, in this directory
+    tests/kernels/run.py [--quick] [--tests LABEL]... [KERNEL...]   5.10, 6.1, 6.12; all of them without a name
+    tests/kernels/run.py KERNEL -- COMMAND [ARGUMENT...]            one command there, in this directory
 
 Kernels come as Debian's packages, through apt with lists of its own, into ~/.cache/quring-kernels (KERNELS_DIR) and
 are unpacked there; nothing is installed. The guest (two processors, 3 GiB) has this machine's files, read-only
@@ -40,6 +40,7 @@ FULL = ["//tests/runtime/...", "//tests/api/...", "//tests/compat/...", "//tests
 URING_CASES = ["*/io_uring*", "*/uring*", "*/UringTxTest.*", "IoSelect.AutoPrefersUring", "IoSelect.*Uring*",
                "*UringIsAskedFor*"]
 PORTS = 4
+LIMITS = "600,900,1800,3600"
 BOOT_S, TESTS_S, COMMAND_S = 240, 3000, 240
 
 
@@ -48,7 +49,10 @@ class Missing(Exception):
 
 
 def call(*argv, **more):
-    run = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True, **more)
+    try:
+        run = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True, **more)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise Missing(str(error)) from error
     if run.returncode != 0:
         raise Missing("%s: %s" % (" ".join(argv[:2]), run.stdout.strip()[-300:]))
     return run.stdout
@@ -154,7 +158,8 @@ def qemu(image, initrd, scratch):
             "-no-reboot", "-nic", "none", "-serial", "stdio", "-kernel", image, "-initrd", initrd,
             "-append", "console=ttyS0 quiet panic=-1", "-device", "virtio-serial-pci",
             "-virtfs", "local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap"]
-    argv += ["-accel", "kvm", "-cpu", "host,-arch-capabilities"] if kvm_usable() else ["-accel", "tcg,thread=multi", "-cpu", "max"]
+    argv += (["-accel", "kvm", "-cpu", "host,-arch-capabilities"] if kvm_usable() else
+             ["-accel", "tcg,thread=multi", "-cpu", "max"])
     for i in range(PORTS):
         argv += ["-chardev", "socket,id=p%d,path=%s/%d.port,server=on,wait=off" % (i, scratch, i),
                  "-device", "virtserialport,chardev=p%d,name=p%d" % (i, i)]
@@ -213,7 +218,7 @@ def run_tests(ports, labels, uring):
     run = subprocess.run(
         [TOP + "/tools/bazel", "test", "--curses=no", "--color=no", "--noshow_progress", "--keep_going",
          "--strategy=TestRunner=local", "--cache_test_results=no", "--run_under=" + HERE + "/through.py",
-         "--test_env=QURING_GUEST=" + ports, "--local_test_jobs=%d" % PORTS, *more, "--",
+         "--test_env=QURING_GUEST=" + ports, "--local_test_jobs=%d" % PORTS, "--test_timeout=%s" % LIMITS, *more, "--",
          *labels, *("-" + label for label in left_out)],
         cwd=TOP, stdout=subprocess.PIPE, universal_newlines=True, timeout=TESTS_S)
     print(run.stdout)
@@ -232,7 +237,10 @@ def run_tests(ports, labels, uring):
 
 def measure(ports, quicperf, io):
     """The back end, Gbit/s down, requests per second."""
-    run = there(ports, [quicperf, "demo", "-t", "1s", *io], stdout=subprocess.PIPE, universal_newlines=True)
+    try:
+        run = there(ports, [quicperf, "demo", "-t", "1s", *io], stdout=subprocess.PIPE, universal_newlines=True)
+    except subprocess.TimeoutExpired:
+        return None
     print(run.stdout)
     down = re.search(r"^down +([\d.]+)", run.stdout, re.M)
     rate = re.search(r"^rr +[\d.]+ +(\d+)", run.stdout, re.M)
@@ -279,7 +287,7 @@ def main():
             return there(ports, command).returncode
     labels = options.tests or (QUICK if options.quick or not kvm_usable() else FULL)
     subprocess.run([TOP + "/tools/bazel", "build", "--noshow_progress", "//tools/quicperf"], cwd=TOP, check=True)
-    rows = [["kernel", "passed", "failed", "skipped", "chosen", "Gbit/s", "req/s", "epoll Gbit/s", "req/s"]]
+    rows = [["kernel".ljust(20), "passed", "failed", "skipped", "chosen  ", "Gbit/s", "req/s ", "epoll Gbit/s", "req/s"]]
     well, missing = True, []
     for kernel in kernels:
         try:
@@ -288,9 +296,11 @@ def main():
             well = well and good
         except Missing as error:
             missing.append("%s: skipped: %s" % (kernel, error))
+        except (RuntimeError, subprocess.SubprocessError) as error:
+            rows.append([kernel, str(error)])
+            well = False
     for row in rows:
-        print("  ".join(text.ljust(width) for text, width in
-                        zip(row, (max(map(len, column)) for column in zip(*rows)))).rstrip())
+        print("  ".join(text.ljust(len(head)) for text, head in zip(row, rows[0])).rstrip())
     print("\n".join(missing))
     return 1 if not well else 77 if len(rows) == 1 else 0
 
