@@ -1,6 +1,7 @@
 #include "tests/sim/attack.h"
 
 #include <cstring>
+#include <utility>
 
 #include "quic/base/mem.h"
 #include "quic/crypto/keys.h"
@@ -201,8 +202,10 @@ Datagram Attacker::forge(const Datagram &seen, bool to_server, bool settled)
         if (to_server) {
             d.from = own_address();
             quic_cid first = random_cid();
-            d.bytes =
-                initial_of(first, first, random_cid(), true, random_bytes(rng_.range(1, 200)));
+            /* One draw after the other: the order of arguments is the compiler's. */
+            std::vector<uint8_t> frames = random_bytes(rng_.range(1, 200));
+            quic_cid own = random_cid();
+            d.bytes = initial_of(first, first, own, true, std::move(frames));
             break;
         }
         d.bytes = random_bytes(rng_.range(1, 1400));
