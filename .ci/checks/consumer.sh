@@ -127,7 +127,7 @@ echo_through_sockets() {
 # serve_echo OPTIONS...: the echo server in the background; `at` is its address.
 serve_echo() {
     : >"$work/said"
-    "$work/echo_server" 127.0.0.1:0 "$@" >>"$work/said" &
+    "$work/echo_server" "$1:0" "${@:2}" >>"$work/said" &
     server=$!
     for _ in $(seq 100); do
         [ ! -s "$work/said" ] || break
@@ -143,14 +143,14 @@ end_server() {
 }
 
 build_as_the_readme_says
-serve_echo
+serve_echo 127.0.0.1
 [ "$("$work/echo_client" "$at" 'hello there' --insecure)" = 'hello there' ]
 end_server
 echo_through_sockets
 # With the certificate that it has made, by name and by address.
-serve_echo --cert "$work/cert.pem" --key "$work/key.pem"
 for name in localhost 127.0.0.1; do
+    serve_echo "$name" --cert "$work/cert.pem" --key "$work/key.pem"
     [ "$(SSL_CERT_FILE=$work/cert.pem "$work/echo_client" "$name:${at##*:}" hello)" = hello ]
+    end_server
 done
-end_server
 echo 'the examples build and run as the README says'

@@ -91,6 +91,17 @@ QURING_EXPORT QURING_NODISCARD quring_status quring_addr_parse(quring_addr *out,
                                                                uint16_t default_port,
                                                                quring_error *err);
 
+/* quring_addr_resolve is quring_addr_parse for a name with several addresses: the first `cap` of them in
+ * getaddrinfo's order (RFC 6724), *out_count how many. "localhost" is both ::1 and 127.0.0.1 on most
+ * machines, and a server often listens on one of them only.
+ *
+ * Returns QURING_OK (at least one); QURING_E_NAME with err->message set (err may be NULL). */
+QURING_EXPORT QURING_NODISCARD quring_status quring_addr_resolve(quring_addr *out, size_t cap,
+                                                                 size_t *out_count,
+                                                                 const char *text,
+                                                                 uint16_t default_port,
+                                                                 quring_error *err);
+
 /* quring_addr_format writes `addr` as text ("[::1]:4433") into `buf` and 0-terminates it. 64 bytes
  * always suffice. Returns `buf`. */
 QURING_EXPORT const char *quring_addr_format(const quring_addr *addr, char *buf, size_t buf_len);

@@ -133,10 +133,18 @@ static bool rt_addr_from_sockaddr(quring_addr *out, const struct sockaddr *sa, u
 quring_status quring_addr_parse(quring_addr *out, const char *text, uint16_t default_port,
                                 quring_error *err)
 {
+    size_t count = 0;
+    return quring_addr_resolve(out, 1, &count, text, default_port, err);
+}
+
+quring_status quring_addr_resolve(quring_addr *out, size_t cap, size_t *out_count, const char *text,
+                                  uint16_t default_port, quring_error *err)
+{
     rt_error_clear(err);
-    if (out == NULL || text == NULL) {
-        return rt_error_set(err, QURING_E_NAME, "no address text given");
+    if (out == NULL || cap == 0 || out_count == NULL || text == NULL) {
+        return rt_error_set(err, QURING_E_NAME, "no address text given, or no place for addresses");
     }
+    *out_count = 0;
     rt_host_port hp;
     if (!rt_host_port_split(&hp, text, default_port)) {
         return rt_error_set(
@@ -154,12 +162,13 @@ quring_status quring_addr_parse(quring_addr *out, const char *text, uint16_t def
         return rt_error_set(err, QURING_E_NAME, "\"%.100s\" cannot be resolved: %s", hp.host,
                             gai_strerror(rc));
     }
-    bool found = false;
-    for (const struct addrinfo *ai = list; ai != NULL && !found; ai = ai->ai_next) {
-        found = rt_addr_from_sockaddr(out, ai->ai_addr, hp.port);
+    size_t count = 0;
+    for (const struct addrinfo *ai = list; ai != NULL && count < cap; ai = ai->ai_next) {
+        count += rt_addr_from_sockaddr(&out[count], ai->ai_addr, hp.port) ? 1 : 0;
     }
     freeaddrinfo(list);
-    if (!found) {
+    *out_count = count;
+    if (count == 0) {
         return rt_error_set(err, QURING_E_NAME, "\"%.100s\" has no IPv4 or IPv6 address", hp.host);
     }
     return QURING_OK;

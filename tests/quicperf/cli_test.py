@@ -19,6 +19,15 @@ import unittest
 from harness import QUICPERF, SUMMARY_KEYS, Server, LIMIT_S, make_certificate, quicperf
 
 
+def has_ipv6():
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
 class Wrong(unittest.TestCase):
     def check(self, args, status, *words):
         run = quicperf(*args)
@@ -195,6 +204,25 @@ class Wrong(unittest.TestCase):
             self.assertRegex(server.stdout.readline(), r"^listening on (127\.0\.0\.1|\[::1\]) port \d+ ")
             server.terminate()
 
+    def test_a_client_goes_where_it_is_not_refused(self):
+        """Most machines know localhost as ::1 and as 127.0.0.1; a server may be at one of them."""
+        with tempfile.TemporaryDirectory() as folder:
+            hosts = os.path.join(folder, "hosts")
+            with open(hosts, "w") as file:
+                file.write("127.0.0.1 localhost\n::1 localhost\n")
+            as_usual = ["unshare", "-rm", "sh", "-c", 'mount --bind "$1" /etc/hosts && shift && exec "$@"',
+                        "sh", hosts]
+            probe = subprocess.run([*as_usual, "true"], stderr=subprocess.DEVNULL, check=False)
+            if probe.returncode != 0 or not has_ipv6():
+                self.skipTest("no namespace of one's own, or no IPv6")
+            for local in "127.0.0.1", "::1":
+                for api in [], ["--api", "sockets"]:
+                    with Server("-B", local) as server:
+                        run = subprocess.run([*as_usual, QUICPERF, "client", "localhost:%d" % server.port, "rr",
+                                              "-n", "1", *api], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                                             universal_newlines=True, timeout=60, check=False)
+                    self.assertEqual(run.returncode, 0, run.stderr)
+
     def test_by_bazel_run(self):
         with tempfile.TemporaryDirectory() as folder:
             run = quicperf("limit", "-t", "10ms", "--json", "here.json",
@@ -363,10 +391,7 @@ class Runs(unittest.TestCase):
             self.assertGreater(run["rr"]["tcp"]["p50_us"]["median"], 0)
 
     def test_ipv6(self):
-        try:
-            with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
-                probe.bind(("::1", 0))
-        except OSError:
+        if not has_ipv6():
             self.skipTest("no IPv6 here")
         with Server() as server:
             self.client(server.port, "-n", "100K", host="[::1]")

@@ -14,6 +14,7 @@
 #include "tools/quicperf/close_text.h"
 #include "tools/quicperf/impair_options.h"
 #include "tools/quicperf/setup.h"
+#include "tools/quicperf/target.h"
 #include "tools/quicperf/units.h"
 
 #define QP_GRACE_NS      (2 * QP_NS_PER_S) /* beyond the handshake timeout, and for closing */
@@ -240,7 +241,7 @@ static int qp_client_open(qp_client *cl)
     const qp_options *o = cl->run->options;
     quring_error err;
     memset(&err, 0, sizeof(err));
-    quring_status status = quring_addr_parse(&cl->plan.remote, o->target, (uint16_t)o->port, &err);
+    quring_status status = qp_target_find(&cl->plan.remote, o->target, (uint16_t)o->port, &err);
     if (status == QURING_OK && o->bind != NULL) {
         status = quring_addr_parse(&cl->plan.local, o->bind, 0, &err);
     }

@@ -62,6 +62,30 @@ TEST(Addr, ParseRefusesAndQuotesTheText)
     EXPECT_EQ(quring_addr_parse(&addr, std::string(300, 'a').c_str(), 9, &err), QURING_E_NAME);
 }
 
+TEST(Addr, ANameHasSeveralTheFirstOfThemIsTheOneParseGives)
+{
+    quring_addr all[8];
+    size_t count = 0;
+    ASSERT_EQ(quring_addr_resolve(all, 8, &count, "localhost:77", 9, nullptr), QURING_OK);
+    ASSERT_GE(count, 1u);
+    ASSERT_LE(count, 8u);
+    quring_addr first;
+    ASSERT_EQ(quring_addr_parse(&first, "localhost:77", 9, nullptr), QURING_OK);
+    EXPECT_EQ(Format(all[0]), Format(first));
+    for (size_t i = 0; i < count; i++) {
+        EXPECT_EQ(all[i].port, 77);
+        EXPECT_TRUE(rt_addr_is_usable(&all[i]));
+    }
+    ASSERT_EQ(quring_addr_resolve(all, 1, &count, "[::1]", 9, nullptr), QURING_OK);
+    EXPECT_EQ(count, 1u);
+    EXPECT_EQ(Format(all[0]), "[::1]:9");
+    quring_error err;
+    EXPECT_EQ(quring_addr_resolve(all, 0, &count, "[::1]", 9, &err), QURING_E_NAME);
+    EXPECT_EQ(quring_addr_resolve(all, 8, nullptr, "[::1]", 9, &err), QURING_E_NAME);
+    EXPECT_EQ(quring_addr_resolve(all, 8, &count, "[::1", 9, &err), QURING_E_NAME);
+    EXPECT_EQ(count, 0u);
+}
+
 TEST(Addr, FormatFitsAnyBuffer)
 {
     quring_addr addr;

@@ -15,6 +15,7 @@
 #include "tools/quicperf/setup.h"
 #include "tools/quicperf/sockets/client_thread.h"
 #include "tools/quicperf/sockets/conn.h"
+#include "tools/quicperf/target.h"
 #include "tools/quicperf/units.h"
 
 #define QP_HOST_MAX    256u
@@ -310,7 +311,7 @@ static int qp_sock_run(qp_sock_client *c)
     const qp_options *o = c->plan.options;
     quring_error err;
     memset(&err, 0, sizeof(err));
-    if (quring_addr_parse(&c->plan.server, o->target, (uint16_t)o->port, &err) != QURING_OK) {
+    if (qp_target_find(&c->plan.server, o->target, (uint16_t)o->port, &err) != QURING_OK) {
         return qp_sock_error(c, err.message);
     }
     c->plan.name = qp_host_name(c->host, sizeof(c->host), o->target) ? c->host : NULL;
