@@ -14,7 +14,7 @@
 #include "tools/quicperf/close_text.h"
 #include "tools/quicperf/impair_options.h"
 #include "tools/quicperf/setup.h"
-#include "tools/quicperf/target.h"
+#include "tools/quicperf/sockets/target.h"
 #include "tools/quicperf/units.h"
 
 #define QP_GRACE_NS      (2 * QP_NS_PER_S) /* beyond the handshake timeout, and for closing */

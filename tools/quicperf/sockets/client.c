@@ -15,7 +15,7 @@
 #include "tools/quicperf/setup.h"
 #include "tools/quicperf/sockets/client_thread.h"
 #include "tools/quicperf/sockets/conn.h"
-#include "tools/quicperf/target.h"
+#include "tools/quicperf/sockets/target.h"
 #include "tools/quicperf/units.h"
 
 #define QP_HOST_MAX    256u

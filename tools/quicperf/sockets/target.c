@@ -1,4 +1,4 @@
-#include "tools/quicperf/target.h"
+#include "tools/quicperf/sockets/target.h"
 
 #include <arpa/inet.h>
 #include <poll.h>

@@ -1,10 +1,10 @@
-/* tools/quicperf/target.h: where a client goes.
+/* tools/quicperf/sockets/target.h: where a client goes.
  *
  * A name may have several addresses, and a server listen on one of them only: the first that does not refuse
  * a datagram is taken.
  */
-#ifndef TOOLS_QUICPERF_TARGET_H
-#define TOOLS_QUICPERF_TARGET_H
+#ifndef TOOLS_QUICPERF_SOCKETS_TARGET_H
+#define TOOLS_QUICPERF_SOCKETS_TARGET_H
 
 #include <stdint.h>
 
@@ -24,4 +24,4 @@ quring_status qp_target_find(quring_addr *out, const char *text, uint16_t defaul
 }
 #endif
 
-#endif /* TOOLS_QUICPERF_TARGET_H */
+#endif /* TOOLS_QUICPERF_SOCKETS_TARGET_H */
