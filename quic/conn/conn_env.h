@@ -119,7 +119,8 @@ void quic_conn_destroy(quic_conn *conn);
 
 /* quic_conn_fetch asks for what a turn of this connection touches, all at once: with many connections none of it
  * is in a near cache, and one line after another would be waited for. When that has come quic_conn_fetch_far asks
- * for what the connection points to, and then quic_conn_fetch_keys for the contexts of its 1-RTT keys. */
+ * for what the connection points to, and then quic_conn_fetch_keys for the contexts of its 1-RTT keys; before packets
+ * are received (`rx`) also for what a new stream is made of. */
 void quic_conn_fetch(const quic_conn *conn);
 void quic_conn_fetch_far(const quic_conn *conn);
 void quic_conn_fetch_keys(const quic_conn *conn, bool rx);

@@ -6,15 +6,24 @@
     512 /* of a context, at most: round keys, and powers for one pass over a packet */
 #define HP_BYTES     192
 #define STREAM_BYTES sizeof(quic_stream)
+#define SLOTS_BYTES  128 /* of the table of streams */
+#define NODES_BYTES  128 /* of the records beside those of packets: the first few are in use */
 
-/* Asks for the cache lines from `from` up to `end`. A compiler that sees the whole program takes a function that does
- * nothing else for one without effect, and leaves out the calls: hence the empty instruction. */
+/* Asks for the cache lines from `from` on, every CACHE_LINE up to `end`. A compiler that sees the whole program takes
+ * a function that does nothing else for one without effect, and leaves out the calls: hence the empty instruction. */
 static inline void fetch(const void *from, const void *end)
 {
     __asm__ volatile("" : : "r"(from));
     for (const char *p = from; p < (const char *)end; p += CACHE_LINE) {
         __builtin_prefetch(p, 1);
     }
+}
+
+/* Like fetch, of what begins anywhere in a line: the one that `end` is in comes too. */
+static inline void fetch_part(const void *from, const void *end)
+{
+    fetch(from, end);
+    __builtin_prefetch((const char *)end - 1, 1);
 }
 
 static inline void fetch_bytes(const void *from, size_t bytes)
@@ -24,14 +33,26 @@ static inline void fetch_bytes(const void *from, size_t bytes)
     }
 }
 
+/* All that the packets of a standing connection touch. Of connection IDs that is the peer's first, and which one is in
+ * use. */
 void quic_conn_fetch(const quic_conn *conn)
 {
-    fetch(conn, &conn->spaces[QUIC_SPACE_INITIAL]);
-    fetch(&conn->spaces[QUIC_SPACE_APP], &conn->recovery.spaces[QUIC_SPACE_INITIAL]);
-    fetch(&conn->recovery.spaces[QUIC_SPACE_APP], &conn->tls_vtable);
-    fetch(&conn->cids_peer, (const char *)&conn->cids_peer + CACHE_LINE);
-    fetch(&conn->created_ns, &conn->close_info);
-    fetch(&conn->events, &conn->limits);
+    fetch_part(conn, &conn->spaces[QUIC_SPACE_INITIAL]);
+    fetch_part(&conn->spaces[QUIC_SPACE_APP], &conn->recovery.spaces[QUIC_SPACE_INITIAL]);
+    fetch_part(&conn->recovery.spaces[QUIC_SPACE_APP], &conn->cids_local);
+    fetch_part(&conn->cids_peer, &conn->cids_peer.entries[1]);
+    fetch_bytes(&conn->cids_peer.current, 1);
+    fetch_part(&conn->idle_timeout_ns, &conn->close_info);
+    fetch_part(&conn->events, conn + 1);
+}
+
+/* What is taken from the free ones for a new stream. */
+static inline void fetch_free_stream(const quic_stream_table *streams)
+{
+    const quic_list_node *node = streams->free.head.next;
+    if (node != &streams->free.head) {
+        fetch_bytes(QUIC_CONTAINER_OF(node, quic_stream, table_node), STREAM_BYTES);
+    }
 }
 
 void quic_conn_fetch_far(const quic_conn *conn)
@@ -47,7 +68,8 @@ void quic_conn_fetch_far(const quic_conn *conn)
         fetch_bytes(&map->ring[map->base_pn & (map->cap - 1)], CACHE_LINE);
         fetch_bytes(&map->ring[map->next_pn & (map->cap - 1)], CACHE_LINE);
     }
-    fetch_bytes(conn->streams.slots, CACHE_LINE);
+    fetch_bytes(map->nodes, NODES_BYTES);
+    fetch_bytes(conn->streams.slots, SLOTS_BYTES);
     fetch_bytes(last, STREAM_BYTES);
     if (next != last) {
         fetch_bytes(next, STREAM_BYTES);
@@ -70,4 +92,7 @@ void quic_conn_fetch_keys(const quic_conn *conn, bool rx)
 {
     const quic_conn_space *app = &conn->spaces[QUIC_SPACE_APP];
     fetch_keys(rx ? app->rx : app->tx);
+    if (rx) {
+        fetch_free_stream(&conn->streams);
+    }
 }

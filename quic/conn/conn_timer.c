@@ -71,7 +71,8 @@ static void trim(quic_conn *conn)
 static quic_ns ack_deadline(const quic_conn *conn)
 {
     quic_ns at = QUIC_NS_NEVER;
-    for (int i = 0; i < QUIC_SPACE_COUNT; i++) {
+    for (int i = conn->handshake_confirmed ? QUIC_SPACE_APP : QUIC_SPACE_INITIAL;
+         i < QUIC_SPACE_COUNT; i++) {
         if (!conn->spaces[i].discarded && conn->spaces[i].tx != NULL) {
             at = earlier(at, quic_ack_tracker_deadline(&conn->spaces[i].acks));
         }

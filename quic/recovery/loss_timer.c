@@ -19,10 +19,17 @@ static quic_ns backed_off(const quic_recovery *rec, quic_ns period_ns)
     return period_ns > QUIC_NS_NEVER >> shift ? QUIC_NS_NEVER : period_ns << shift;
 }
 
+/* The first that may wait for something: the others are gone when the handshake is confirmed (RFC 9001 4.9.2), and in
+ * no near cache. */
+static inline int first_space(const quic_recovery *rec)
+{
+    return rec->facts.handshake_confirmed ? QUIC_SPACE_APP : QUIC_SPACE_INITIAL;
+}
+
 static quic_ns loss_time(const quic_recovery *rec, quic_space *out_space)
 {
     quic_ns time_ns = QUIC_NS_NEVER;
-    for (int i = 0; i < QUIC_SPACE_COUNT; i++) {
+    for (int i = first_space(rec); i < QUIC_SPACE_COUNT; i++) {
         if (rec->spaces[i].loss_time_ns < time_ns) {
             time_ns = rec->spaces[i].loss_time_ns;
             *out_space = (quic_space)i;
@@ -36,7 +43,7 @@ static quic_ns pto_time(const quic_recovery *rec, quic_space *out_space, bool *o
 {
     quic_ns time_ns = QUIC_NS_NEVER;
     *out_idle = false;
-    for (int i = 0; i < QUIC_SPACE_COUNT; i++) {
+    for (int i = first_space(rec); i < QUIC_SPACE_COUNT; i++) {
         const quic_recovery_space *sp = &rec->spaces[i];
         if (sp->map.eliciting_count == 0) {
             continue;
