@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "quic/base/check.h"
 #include "runtime/io/io_guest.h"
@@ -12,6 +13,8 @@
 #define CLOSE_ROUNDS    64
 #define CLOSE_WAIT_NS   QUIC_NS_PER_MS
 #define REAP_ROUNDS_MAX 16
+#define SUBMIT_ROUNDS   2000
+#define SUBMIT_WAIT_NS  QUIC_NS_PER_MS
 
 /* ---- submission ---------------------------------------------------------------------------- */
 
@@ -27,11 +30,16 @@ void rt_uring_submit(rt_uring *u)
 struct io_uring_sqe *rt_uring_sqe(rt_uring *u)
 {
     struct io_uring_sqe *sqe = io_uring_get_sqe(&u->ring);
-    if (sqe == NULL) {
+    for (unsigned round = 0; sqe == NULL && round < SUBMIT_ROUNDS; round++) {
+        if (round > 0) {
+            /* The kernel had no memory for requests (EAGAIN), which ends by itself or with the process. */
+            const struct timespec pause = {.tv_nsec = (long)SUBMIT_WAIT_NS};
+            (void)nanosleep(&pause, NULL);
+        }
         rt_uring_submit(u);
         sqe = io_uring_get_sqe(&u->ring);
-        QURING_ASSERT(sqe != NULL);
     }
+    QURING_ASSERT(sqe != NULL);
     return sqe;
 }
 
