@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <poll.h>
+#include <string.h>
 
 #include "quic/base/check.h"
 #include "runtime/io/uring_internal.h"
@@ -90,7 +91,10 @@ void rt_uring_tx_submit(rt_io *io, const quic_tx_unit *unit)
     uint32_t index = unit->path.socket;
     if (u->tx_open != RT_TX_OP_NONE && index < RT_IO_SOCKETS_MAX &&
         rt_io_sock_join(&u->socks[index], &u->tx, &u->tx.ops[u->tx_open], unit)) {
-        prepare(u, u->tx_open_sqe, &u->tx.ops[u->tx_open]); /* a train now */
+        /* A train now. liburing of Debian 13 does not clear what is prepared anew: the length of an address,
+         * left behind, would make the kernel refuse the call. */
+        memset(u->tx_open_sqe, 0, sizeof(*u->tx_open_sqe));
+        prepare(u, u->tx_open_sqe, &u->tx.ops[u->tx_open]);
         return;
     }
     rt_tx_op *op = rt_tx_arena_take(&u->tx, unit);
