@@ -156,7 +156,7 @@ static quic_rc init_conn(quic_conn *conn, const quic_conn_config *config, quic_n
     if (rc != QUIC_OK) {
         return rc;
     }
-    return conn->role == QUIC_CLIENT ? quic_conn_start_client(conn, now) : QUIC_OK;
+    return conn->role == QUIC_CLIENT ? quic_conn_start_client(conn, NULL, now) : QUIC_OK;
 }
 
 quic_rc quic_conn_create(quic_conn **out, quic_conn_env *env, const quic_conn_config *config,

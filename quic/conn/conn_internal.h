@@ -421,7 +421,8 @@ void quic_conn_apply_limits(quic_conn *conn);
 /* The CRYPTO stream of a space, made when it is first needed; NULL: no memory, or discarded. */
 quic_crypto_stream *quic_conn_crypto_of(quic_conn *conn, quic_space space);
 void quic_conn_free_crypto(quic_conn *conn, quic_space space);
-quic_rc quic_conn_start_client(quic_conn *conn, quic_ns now);
+/* `like`: see quic_tls_args; NULL for the first try. */
+quic_rc quic_conn_start_client(quic_conn *conn, const quic_tls *like, quic_ns now);
 /* Feeds what CRYPTO bytes are in order to TLS (or tells the application), and follows up. */
 void quic_conn_drive_handshake(quic_conn *conn, quic_ns now);
 quic_rc quic_conn_install_secret(quic_conn *conn, quic_level level, bool is_write, uint16_t suite,

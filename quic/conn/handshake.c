@@ -112,12 +112,13 @@ static void fail_tls(quic_conn *conn, quic_rc rc, quic_ns now)
     quic_conn_fail(conn, rc, QUIC_FRAME_CRYPTO, why, now);
 }
 
-static quic_rc create_tls(quic_conn *conn, quic_ns now)
+static quic_rc create_tls(quic_conn *conn, const quic_tls *like, quic_ns now)
 {
     uint8_t params[QUIC_TP_ENCODED_MAX];
     uint8_t context[QUIC_TP_ENCODED_MAX + 4];
     quic_tls_args args = {
         .tls_config = conn->tls_config,
+        .like = like,
         .mem = &conn->mem,
         .role = (quic_role)conn->role,
         .server_name = conn->server_name,
@@ -133,12 +134,12 @@ static quic_rc create_tls(quic_conn *conn, quic_ns now)
     return conn->tls_vtable->create(&conn->tls, &args);
 }
 
-quic_rc quic_conn_start_client(quic_conn *conn, quic_ns now)
+quic_rc quic_conn_start_client(quic_conn *conn, const quic_tls *like, quic_ns now)
 {
     if (conn->external) {
         return QUIC_OK;
     }
-    quic_rc rc = create_tls(conn, now);
+    quic_rc rc = create_tls(conn, like, now);
     if (rc == QUIC_OK) {
         rc = conn->tls_vtable->start(conn->tls);
     }
@@ -370,7 +371,7 @@ void quic_conn_drive_handshake(quic_conn *conn, quic_ns now)
             !take_client_hello(conn, now)) {
             return;
         }
-        quic_rc rc = create_tls(conn, now);
+        quic_rc rc = create_tls(conn, NULL, now);
         if (rc != QUIC_OK) {
             quic_conn_fail(conn, rc < 0 ? rc : QUIC_E_CRYPTO, QUIC_FRAME_CRYPTO, "TLS", now);
             return;

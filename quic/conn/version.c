@@ -242,9 +242,9 @@ static void begin_again(quic_conn *conn, uint32_t version, quic_ns now)
     conn->tls = NULL;
     quic_rc rc = quic_conn_make_initial_keys(conn, &conn->initial_dcid);
     if (rc == QUIC_OK) {
-        rc = quic_conn_start_client(conn, now);
+        rc = quic_conn_start_client(conn, old, now);
     }
-    conn->tls_vtable->destroy(old); /* after the new one: it holds the configuration */
+    conn->tls_vtable->destroy(old); /* after the new one, which is made from its configuration */
     if (rc != QUIC_OK) {
         quic_conn_fail(conn, rc, 0, "memory", now);
         return;

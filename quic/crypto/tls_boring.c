@@ -172,7 +172,9 @@ static quic_rc set_up(quic_tls *tls, const quic_tls_args *args)
 static quic_rc boring_create(quic_tls **out, const quic_tls_args *args)
 {
     /* Shared and immutable but for its reference count. */
-    quic_tls_boring_config *config = (quic_tls_boring_config *)(uintptr_t)args->tls_config;
+    quic_tls_boring_config *config = args->like != NULL
+                                         ? args->like->config
+                                         : (quic_tls_boring_config *)(uintptr_t)args->tls_config;
     if (config == NULL || quic_tls_boring_config_role(config) != args->role) {
         return QUIC_E_INVAL;
     }

@@ -68,6 +68,28 @@ TEST_P(Versions, ClientBeginsAgainWithTheSameHandle)
     ExpectEcho(conn, 100000, 4);
 }
 
+/* quring/runtime.h: the connection has a reference of its own, also for the second ClientHello. */
+TEST_P(Versions, ClientBeginsAgainWithATlsThatWasReleased)
+{
+    server_config_.limits.versions = QURING_SPEAKS_V1;
+    client_config_.limits.version_first = QURING_QUIC_V2;
+    QURING_START();
+    quring_conn conn = {0};
+    EXPECT_TRUE(OnClient([&] {
+        quring_connect_options options = {};
+        options.remote = Remote();
+        options.server_name = "localhost";
+        options.tls = client_tls_.get();
+        options.on_event = Peer::OnEvent;
+        options.ctx = &client_;
+        EXPECT_EQ(quring_connect(&conn, &options, nullptr), QURING_OK);
+        client_tls_.reset(); /* before the server has said a word */
+    }));
+    ASSERT_TRUE(client_.WaitConnected(conn)) << client_.Facts(conn).close.reason;
+    EXPECT_EQ(Counter(&quring_stats::version_restarts), 1u);
+    ExpectEcho(conn, 100000, 4);
+}
+
 TEST_P(Versions, RetryAndSeveralWorkersInVersion2)
 {
     server_config_.limits.versions = QURING_SPEAKS_V2;
