@@ -84,6 +84,7 @@ int rt_process_inbox(const rt_process *process, rt_udp_socket *out, const quic_a
     struct sockaddr_un name;
     socklen_t len = name_of(&name, process->uid, process->number, addr);
     memset(out, 0, sizeof(*out));
+    out->fd = -1; /* 0 is somebody's */
     out->local = *addr;
     out->is_inbox = true;
     out->uid = process->uid;

@@ -3,6 +3,7 @@
  * kernel spreads them. */
 #include <csignal>
 #include <cstring>
+#include <fcntl.h>
 #include <memory>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -415,6 +416,7 @@ TEST_P(Share, TheDeadOnesConnectionsAreReset)
 /* Two runtimes of one process are two, too; who does not say so shares with nobody. */
 TEST_P(Share, OnlyAmongThoseThatAgree)
 {
+    const int input = fcntl(STDIN_FILENO, F_GETFD);
     for (uint32_t workers : {1u, 2u}) {
         for (const char *at : {"127.0.0.1:0", "[::1]:0"}) {
             Runtime first(Config(GetParam(), workers));
@@ -435,6 +437,7 @@ TEST_P(Share, OnlyAmongThoseThatAgree)
             EXPECT_EQ(QURING_E_ADDR_IN_USE, alone_too.error().status) << at << " " << workers;
             Listener again(&first, &peer, shares.local(), tls.get(), QURING_LISTEN_SHARED);
             EXPECT_EQ(QURING_E_ADDR_IN_USE, again.error().status) << "one of a runtime";
+            EXPECT_EQ(input, fcntl(STDIN_FILENO, F_GETFD)); /* nothing but its own was closed */
             Listener joins(&second, &peer, shares.local(), tls.get(), QURING_LISTEN_SHARED);
             EXPECT_TRUE(joins.ok()) << joins.error().message;
             for (Listener *listener : {&alone, &shares, &joins}) {

@@ -127,6 +127,7 @@ TEST(Relay, OneInboxForAnAddress)
     rt_relay *second = nullptr;
     rt_udp_socket inbox;
     EXPECT_EQ(-EADDRINUSE, rt_relay_open(&second, &inbox, &a.process_, &a.addr_, 0));
+    EXPECT_EQ(-1, inbox.fd); /* whoever cleans up closes nobody's */
     quic_addr other = a.addr_;
     other.port = 2;
     ASSERT_EQ(0, rt_relay_open(&second, &inbox, &a.process_, &other, 0));
