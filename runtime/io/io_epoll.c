@@ -102,7 +102,9 @@ static void epoll_remove_socket(rt_io *io, uint32_t index)
     }
     e->readable &= ~(1ull << index);
     sock->used = false;
-    rt_udp_close(&sock->udp); /* leaves the epoll set with it */
+    /* By name: a child of a fork may hold the socket, too, and then closing ours does not end the watch. */
+    (void)epoll_ctl(e->epoll_fd, EPOLL_CTL_DEL, sock->udp.fd, NULL);
+    rt_udp_close(&sock->udp);
 }
 
 /* ---- receive ------------------------------------------------------------------------------- */
