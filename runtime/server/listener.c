@@ -217,7 +217,8 @@ static void rt_task_listen(void *ctx)
     config->muted_events = options->muted_events;
     config->owner_ctx = &slot->owner;
     config->app_ctx = options->ctx;
-    slot->paused = (options->flags & QURING_LISTEN_PAUSED) != 0;
+    /* Several workers begin when all have their sockets: rt_listen_begin. */
+    slot->paused = (options->flags & QURING_LISTEN_PAUSED) != 0 || rt->config.workers > 1;
     rt_listen_set_preferred(config, task->plan);
     task->status = rt_listen_apply(slot);
     if (task->status != QURING_OK) {
@@ -333,6 +334,34 @@ static void rt_listener_shut(quring_listener *listener)
     }
 }
 
+static void rt_task_listen_begin(void *ctx)
+{
+    rt_listen_task *task = (rt_listen_task *)ctx;
+    task->slot->paused = (task->plan->options->flags & QURING_LISTEN_PAUSED) != 0;
+    task->status = rt_listen_apply(task->slot);
+}
+
+/* Nobody is accepted before: who was would go on after a call that another worker makes fail. */
+static quring_status rt_listen_begin(quring_listener *listener, rt_listen_plan *plan,
+                                     quring_error *err)
+{
+    quring_runtime *rt = listener->rt;
+    for (uint32_t i = 0; i < rt->config.workers && rt->config.workers > 1; i++) {
+        rt_listen_task task;
+        memset(&task, 0, sizeof(task));
+        task.plan = plan;
+        task.slot = listener->slots[i];
+        quring_status status = rt_runtime_call(rt, i, rt_task_listen_begin, &task);
+        status = status == QURING_OK ? task.status : status;
+        if (status != QURING_OK) {
+            rt_listener_shut(listener);
+            return rt_error_set(err, status, "worker %u cannot listen: %s", (unsigned)i,
+                                quring_status_text(status));
+        }
+    }
+    return QURING_OK;
+}
+
 /* Puts socket i of each place on worker i. The first failure undoes what was done. */
 static quring_status rt_listen_spread(quring_listener *listener, rt_listen_plan *plan,
                                       rt_listen_group *group, quring_error *err)
@@ -391,6 +420,7 @@ static quring_status rt_listen_start(quring_listener **out, rt_listen_plan *plan
     }
     rt_runtime_check_buffers(rt, &plan->places[0].socks[0]);
     quring_status status = rt_listen_spread(listener, plan, group, err);
+    status = status == QURING_OK ? rt_listen_begin(listener, plan, err) : status;
     for (uint32_t i = 0; i < plan->place_count && status == QURING_OK; i++) {
         if (group->relays[i] != NULL) {
             rt_relay_announce(group->relays[i], rt_clock_now());

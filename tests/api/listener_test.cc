@@ -1,7 +1,9 @@
 #include <arpa/inet.h>
+#include <atomic>
 #include <cstring>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <thread>
 #include <unistd.h>
 
 #include <gtest/gtest.h>
@@ -226,6 +228,106 @@ TEST_P(ListenerTest, DrainingRefusesNewListeners)
     quring_runtime_drain(runtime_.rt());
     Listener listener(&runtime_, &peer_, Addr("127.0.0.1:0"), tls_.get());
     EXPECT_EQ(listener.error().status, QURING_E_STATE);
+}
+
+/* Initials of one client, again and again, from several ports. */
+class Storm
+{
+  public:
+    explicit Storm(Runtime *runtime, quring_tls *tls)
+    {
+        const int place = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        sockaddr_in in = {};
+        in.sin_family = AF_INET;
+        in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        EXPECT_EQ(bind(place, reinterpret_cast<const sockaddr *>(&in), sizeof(in)), 0);
+        socklen_t len = sizeof(in);
+        EXPECT_EQ(getsockname(place, reinterpret_cast<sockaddr *>(&in), &len), 0);
+        to_ = in;
+        quring_conn conn = {0};
+        EXPECT_EQ(client_.Connect(&conn, runtime, 0, At(), tls), QURING_OK);
+        initial_.resize(2000);
+        const ssize_t got = recv(place, initial_.data(), initial_.size(), 0);
+        EXPECT_GE(got, 1200);
+        initial_.resize(got > 0 ? size_t(got) : 0);
+        close(place);
+        thread_ = std::thread([this] { Blow(); });
+    }
+    ~Storm()
+    {
+        over_ = true;
+        thread_.join();
+    }
+    Storm(const Storm &) = delete;
+    Storm &operator=(const Storm &) = delete;
+    quring_addr At() const
+    {
+        quring_addr addr = Addr("127.0.0.1");
+        addr.port = ntohs(to_.sin_port);
+        return addr;
+    }
+
+  private:
+    void Blow()
+    {
+        int fds[8];
+        for (int &fd : fds) {
+            fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        }
+        while (!over_) {
+            for (const int fd : fds) {
+                (void)!sendto(fd, initial_.data(), initial_.size(), 0,
+                              reinterpret_cast<const sockaddr *>(&to_), sizeof(to_));
+            }
+            usleep(100);
+        }
+        for (const int fd : fds) {
+            close(fd);
+        }
+    }
+
+    Peer client_;
+    sockaddr_in to_ = {};
+    quring_test::Bytes initial_;
+    std::atomic<bool> over_{false};
+    std::thread thread_;
+};
+
+/* One worker has no place for another socket: the call fails, and then nobody may have come in by the other. */
+TEST(ListenerOfWorkers, WhatFailsAtOneHasAcceptedNobody)
+{
+    const Tls server_tls = ServerTls();
+    const Tls client_tls = ClientTls();
+    Runtime server(Config(QURING_IO_AUTO, 2));
+    Runtime client(Config(QURING_IO_AUTO, 1));
+    ASSERT_NE(server.rt(), nullptr);
+    ASSERT_NE(client.rt(), nullptr);
+    Peer filler;
+    quring_status status = QURING_OK;
+    ASSERT_TRUE(server.On(1, [&] {
+        for (int i = 0; i < 100 && status == QURING_OK; i++) {
+            quring_connect_options options = {};
+            options.remote = Addr("127.0.0.1:9");
+            options.local =
+                Squatter(false).addr(); /* a port of its own takes a socket of its own */
+            options.tls = client_tls.get();
+            options.on_event = Peer::OnEvent;
+            options.ctx = &filler;
+            quring_conn conn = {0};
+            status = quring_connect(&conn, &options, nullptr);
+        }
+    }));
+    ASSERT_NE(status, QURING_OK);
+    Storm storm(&client, client_tls.get());
+    quring_stats before = {};
+    quring_stats after = {};
+    ASSERT_EQ(quring_stats_get(server.rt(), -1, &before), QURING_OK);
+    Peer peer;
+    Listener listener(&server, &peer, storm.At(), server_tls.get());
+    EXPECT_FALSE(listener.ok());
+    usleep(20000);
+    ASSERT_EQ(quring_stats_get(server.rt(), -1, &after), QURING_OK);
+    EXPECT_EQ(after.conns_opened, before.conns_opened);
 }
 
 INSTANTIATE_TEST_SUITE_P(Workers, ListenerTest, testing::Values(1u, 3u),
