@@ -91,10 +91,12 @@ quic_rc quic_conn_hs_install_secret(quic_conn *conn, quic_level level, bool is_w
 
 quic_rc quic_conn_hs_set_limits(quic_conn *conn, const quring_limits *limits)
 {
-    if (!driven(conn) || conn->params_shown || conn->params_applied) {
+    if (!driven(conn) || conn->params_shown || conn->params_applied ||
+        conn->early_status != QUIC_EARLY_NONE) {
         return QUIC_E_STATE;
     }
-    /* Nothing has been promised to the peer, and no stream exists, before it has seen our parameters. */
+    /* Nothing has been promised to the peer before it has seen our parameters, and no stream exists unless
+     * 0-RTT has begun. */
     conn->limits = *limits;
     quic_conn_apply_limits(conn);
     return QUIC_OK;

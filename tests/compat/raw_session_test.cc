@@ -86,6 +86,43 @@ TEST(RawSession, C196_EarlySecrets)
     }
 }
 
+/* Nothing tells a TLS library to ask for our parameters, or to hand over the peer's, before it has that secret. */
+TEST(RawSession, C196_EarlySecretsBeforeParameters)
+{
+    Fd listen_fd = listener();
+    Watched wire(listen_fd);
+    RawPair pair(wire.address(), std::move(listen_fd));
+    Raw client(pair.client, TLS_CIPHER_AES_GCM_128);
+    remember(pair.client);
+    start_client(&client);
+    ASSERT_EQ(0, client.install(QUIC_CRYPTO_EARLY, true, false)) << strerror(errno);
+    const std::string data = pattern(kEarlyBytes);
+    ASSERT_EQ(static_cast<ssize_t>(data.size()),
+              send(pair.client, data.data(), data.size(), MSG_SYN | MSG_FIN));
+    pair.accept_one();
+    Raw server(pair.server, TLS_CIPHER_AES_GCM_128);
+    const std::string hello = server.take(QUIC_CRYPTO_INITIAL);
+    ASSERT_EQ(0, server.install(QUIC_CRYPTO_EARLY, false, false));
+    for (int i = 0; i < 500 && wire.bytes(PacketType::kEarly) < kEarlyBytes; i++) {
+        usleep(10000);
+    }
+    usleep(50000);
+    EXPECT_NE("", server.params());
+    ASSERT_EQ(0, server.set_params(params_in(hello))) << strerror(errno);
+    std::thread other([&] {
+        const std::string answer = client.take(QUIC_CRYPTO_INITIAL);
+        ASSERT_EQ(0, client.install(QUIC_CRYPTO_HANDSHAKE, false, true));
+        ASSERT_EQ(0, client.install(QUIC_CRYPTO_HANDSHAKE, true, false));
+        EXPECT_EQ(encrypted_extensions(true), client.take(QUIC_CRYPTO_HANDSHAKE));
+        ASSERT_EQ(0, client.set_params(answer.substr(4))) << strerror(errno);
+        end_client(&client);
+    });
+    end_server(&server, encrypted_extensions(true));
+    other.join();
+    EXPECT_TRUE(read_bytes(pair.server, data.size()) == data);
+    EXPECT_TRUE(alive(pair));
+}
+
 TEST(RawSession, C196_NothingIsRemembered)
 {
     RawPair pair;

@@ -325,6 +325,28 @@ TEST(External, ClientWithKeysWaitsForItsTlsToComplete)
     EXPECT_EQ(sim_inspect_held_count(x.conn), 1u);
 }
 
+/* Streams are open in 0-RTT already: what they keep to does not change under them. */
+TEST(External, LimitsStayOnceZeroRttHasBegun)
+{
+    External x;
+    const uint8_t secret[32] = {9};
+    quring_limits limits = sim::sim_limits();
+    quring_transport_params remembered{};
+    remembered.max_udp_payload_size = 1472;
+    remembered.initial_max_data = remembered.initial_max_stream_data_bidi_remote = 1000;
+    remembered.initial_max_streams_bidi = 1;
+    remembered.active_connection_id_limit = 2;
+    ASSERT_EQ(quic_conn_hs_set_remembered(x.conn, &remembered), QUIC_OK);
+    EXPECT_EQ(quic_conn_hs_set_limits(x.conn, &limits), QUIC_OK);
+    ASSERT_EQ(quic_conn_hs_install_secret(x.conn, QUIC_LEVEL_EARLY, true, 0x1301, secret, 32),
+              QUIC_OK);
+    quic_stream *stream = nullptr;
+    ASSERT_EQ(quic_conn_stream_open(x.conn, false, &stream), QUIC_OK);
+    EXPECT_EQ(quic_conn_hs_set_limits(x.conn, &limits), QUIC_E_STATE);
+    EXPECT_EQ(quic_conn_hs_set_early_answer(x.conn, true), QUIC_OK);
+    EXPECT_EQ(quic_conn_hs_set_limits(x.conn, &limits), QUIC_E_STATE);
+}
+
 /* RFC 8446 4.1.2: behind a HelloRetryRequest a client says what it said before. */
 TEST(External, ParametersAreTheSameEachTime)
 {
