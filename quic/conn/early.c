@@ -233,7 +233,7 @@ void quic_conn_early_complete(quic_conn *conn, quic_ns now)
     } else {
         quic_conn_free_early(conn);
     }
-    if (conn->early_status == QUIC_EARLY_REJECTED && conn->open_refused) {
+    if (conn->early_status != QUIC_EARLY_NONE && conn->role == QUIC_CLIENT && conn->open_refused) {
         conn->open_refused = false;
         quic_conn_raise(conn, QUIC_CONN_EV_STREAMS_AVAILABLE);
     }
@@ -331,15 +331,19 @@ quic_rc quic_conn_early_check_params(const quic_conn *conn, const quic_transport
     return QUIC_OK;
 }
 
+/* The limits are those of this handshake now: after a refusal perhaps lower ones, else perhaps higher than what
+ * was remembered, for which streams wait that have left the scheduler. */
 quic_rc quic_conn_early_restart_streams(quic_conn *conn)
 {
-    if (conn->role != QUIC_CLIENT || conn->early_status != QUIC_EARLY_REJECTED) {
+    if (conn->role != QUIC_CLIENT || conn->early_status == QUIC_EARLY_NONE) {
         return QUIC_OK;
     }
+    conn->flow_blocked = false;
+    conn->blocked.stream_flow = false;
     for (quic_stream *s = quic_stream_table_first(&conn->streams); s != NULL;
          s = quic_stream_table_next(&conn->streams, s)) {
         uint64_t max = quic_stream_table_local_max(&conn->streams, quic_stream_id_is_uni(s->id));
-        if (s->id >> 2 >= max) {
+        if (conn->early_status == QUIC_EARLY_REJECTED && s->id >> 2 >= max) {
             return QUIC_E_LIMIT; /* what is open already is more than the server allows now */
         }
         quic_conn_schedule(conn, s);

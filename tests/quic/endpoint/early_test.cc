@@ -1,4 +1,6 @@
 /* Resumption and 0-RTT (RFC 9001 4.5-4.6, RFC 9000 7.4.1): on a clean line, with loss, and refused. */
+#include <functional>
+#include <string>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -66,6 +68,24 @@ class Early : public testing::Test
             }
         }
         return count;
+    }
+
+    /* Changes what the session says of the server's limits. */
+    static void Remember(Net &net, const std::function<void(quic_transport_params &)> &change)
+    {
+        /* magic, version, name with its length, then the parameters with theirs */
+        const size_t at = 9 + std::string("localhost").size();
+        const auto *blob = reinterpret_cast<const uint8_t *>(net.session.data());
+        const size_t len = static_cast<size_t>(blob[at] << 8 | blob[at + 1]);
+        quic_transport_params p;
+        ASSERT_EQ(quic_transport_params_decode(&p, blob + at + 2, len, QUIC_SERVER), QUIC_OK);
+        change(p);
+        uint8_t buf[QUIC_TP_ENCODED_MAX];
+        const size_t n = quic_transport_params_encode(buf, sizeof(buf), &p, QUIC_SERVER, 0);
+        const char head[2] = {static_cast<char>(n >> 8), static_cast<char>(n)};
+        net.session = net.session.substr(0, at) + std::string(head, 2) +
+                      std::string(reinterpret_cast<char *>(buf), n) +
+                      net.session.substr(at + 2 + len);
     }
 
     std::vector<uint64_t> memory_;
@@ -279,25 +299,49 @@ TEST_F(Early, H47_AcceptedUnderSmallerLimitsIsAViolation)
           &quic_transport_params::max_datagram_frame_size /* RFC 9221 3 */}) {
         Net net;
         ASSERT_TRUE(net.take_ticket(&gate_));
-        /* magic, version, name with its length, then the parameters with theirs */
-        const size_t at = 9 + std::string("localhost").size();
-        const auto *blob = reinterpret_cast<const uint8_t *>(net.session.data());
-        const size_t len = static_cast<size_t>(blob[at] << 8 | blob[at + 1]);
-        quic_transport_params p;
-        ASSERT_EQ(quic_transport_params_decode(&p, blob + at + 2, len, QUIC_SERVER), QUIC_OK);
-        p.*field += 1; /* as if the server had allowed one more */
-        uint8_t buf[QUIC_TP_ENCODED_MAX];
-        const size_t n = quic_transport_params_encode(buf, sizeof(buf), &p, QUIC_SERVER, 0);
-        const char head[2] = {static_cast<char>(n >> 8), static_cast<char>(n)};
-        net.session = net.session.substr(0, at) + std::string(head, 2) +
-                      std::string(reinterpret_cast<char *>(buf), n) +
-                      net.session.substr(at + 2 + len);
+        Remember(net, [&](quic_transport_params &p) {
+            p.*field += 1; /* as if the server had allowed one more */
+        });
         (void)Connect(net, "hello");
         ASSERT_TRUE(net.run_until([&] { return net.client.count(QURING_EV_CLOSED) == 1; }));
         EXPECT_EQ(net.client.close_kind(), QURING_CLOSE_LOCAL_TRANSPORT);
         EXPECT_EQ(net.client.close_code(), uint64_t{QUIC_V_PROTOCOL_VIOLATION});
         NewRegister();
     }
+}
+
+/* RFC 9000 7.4.1: a server may allow more than it did; what waited for that goes on. */
+TEST_F(Early, AcceptedUnderLargerLimitsGoesOn)
+{
+    using Field = uint64_t quic_transport_params::*;
+    for (Field field : {&quic_transport_params::initial_max_data,
+                        &quic_transport_params::initial_max_stream_data_bidi_remote}) {
+        Net net;
+        ASSERT_TRUE(net.take_ticket(&gate_));
+        Remember(net, [&](quic_transport_params &p) { p.*field = 1000; });
+        const std::string text(5000, 'w');
+        const uint64_t id = Connect(net, text);
+        EXPECT_TRUE(net.run_until([&] { return Arrived(net, id, text); }, 5 * kS));
+        EXPECT_TRUE(Info(net.client.conn).early_accepted);
+        EXPECT_EQ(Info(net.client.conn).zero_rtt_bytes, 1000u);
+        NewRegister();
+    }
+}
+
+TEST_F(Early, AcceptedUnderLargerLimitsOpensMoreStreams)
+{
+    Net net;
+    ASSERT_TRUE(net.take_ticket(&gate_));
+    Remember(net, [](quic_transport_params &p) { p.initial_max_streams_bidi = 1; });
+    const uint64_t id = Connect(net, "one");
+    EXPECT_EQ(net.write(net.client, "two"), UINT64_MAX);
+    ASSERT_TRUE(
+        net.run_until([&] { return net.client.count(QURING_EV_STREAMS_AVAILABLE) == 1; }, 5 * kS));
+    const uint64_t next = net.write(net.client, "two");
+    ASSERT_NE(next, UINT64_MAX);
+    ASSERT_TRUE(
+        net.run_until([&] { return Arrived(net, id, "one") && Arrived(net, next, "two"); }));
+    EXPECT_TRUE(Info(net.client.conn).early_accepted);
 }
 
 quic_rc SendDatagram(quic_conn *conn, const std::string &bytes)
