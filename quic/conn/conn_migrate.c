@@ -31,6 +31,7 @@ quic_rc quic_conn_offer_preferred(quic_conn *conn, const quic_addr *v4, const qu
     quic_conn_env_make_cid(env, &offer->cid, true);
     quic_rc rc = quic_conn_register_cid(conn, offer->cid.bytes, offer->cid.len);
     if (rc != QUIC_OK) {
+        quic_conn_free_preferred(conn);
         return rc;
     }
     const quic_cid_local_entry *entry =

@@ -389,6 +389,7 @@ void quic_conn_recv_retry(quic_conn *conn, const uint8_t *data, const quic_long_
     quic_cid_set(&conn->retry_scid, h->scid, h->scid_len);
     quic_cid_peer_set_initial(&conn->cids_peer, &conn->retry_scid);
     conn->initial_dcid = conn->retry_scid;
+    quic_conn_version_free_other(conn); /* keys of another version belong to the old one */
     if (quic_conn_make_initial_keys(conn, &conn->initial_dcid) != QUIC_OK) {
         quic_conn_fail(conn, QUIC_E_NOMEM, 0, "memory", now);
         return;

@@ -225,6 +225,7 @@ struct External {
         quic_connect_config connect{};
         connect.limits = config.limits;
         connect.path.remote.family = 4;
+        connect.path.remote.ip[0] = 10;
         connect.path.remote.port = 443;
         EXPECT_EQ(quic_endpoint_connect(ep, &conn, &connect, now), QUIC_OK);
     }
@@ -244,14 +245,15 @@ struct External {
         }
         return n;
     }
-    /* A datagram of the server. */
-    void hear(Bytes packet)
+    /* A datagram of the server, or of a client at another port. */
+    void hear(Bytes packet, uint16_t port = 443)
     {
         quic_rx_unit unit{};
         unit.data = packet.data();
         unit.len = unit.seg_len = static_cast<uint32_t>(packet.size());
         unit.path.remote.family = 4;
-        unit.path.remote.port = 443;
+        unit.path.remote.ip[0] = 10;
+        unit.path.remote.port = port;
         quic_endpoint_recv(ep, &unit, now);
     }
 };
@@ -345,6 +347,45 @@ TEST(External, LimitsStayOnceZeroRttHasBegun)
     EXPECT_EQ(quic_conn_hs_set_limits(x.conn, &limits), QUIC_E_STATE);
     EXPECT_EQ(quic_conn_hs_set_early_answer(x.conn, true), QUIC_OK);
     EXPECT_EQ(quic_conn_hs_set_limits(x.conn, &limits), QUIC_E_STATE);
+}
+
+/* Without memory, of which the table of connection IDs wants some now and then, nothing is offered: not an address
+ * whose connection ID leads nowhere. */
+TEST(External, APreferredAddressWithoutMemoryIsNotOffered)
+{
+    External x;
+    quic_accept_config accept{};
+    accept.limits = sim::sim_limits();
+    ASSERT_EQ(quic_endpoint_listen(x.ep, 0, &accept), QUIC_OK);
+    const uint8_t hello[] = {1, 0, 0, 2, 3, 3};
+    quic_addr preferred{};
+    preferred.family = 4;
+    preferred.ip[0] = 10;
+    preferred.port = 444;
+    uint32_t failures = 0;
+    for (uint64_t i = 0; i < 20; i++) {
+        InitialSpec spec;
+        spec.key_dcid = spec.dcid = make_cid(0x1000 + i);
+        spec.scid = make_cid(7);
+        spec.frames = crypto_frame(0, hello, sizeof(hello));
+        x.hear(forge_initial(spec), 5000);
+        quic_conn *server = nullptr;
+        quic_event ev;
+        while (quic_endpoint_poll_event(x.ep, &ev, x.now)) {
+            server = ev.type == QURING_EV_HANDSHAKE_PENDING ? ev.conn : server;
+        }
+        ASSERT_NE(server, nullptr) << i;
+        const quic_addr none{};
+        quic_rc rc = QUIC_E_NOMEM;
+        for (uint64_t k = 1; rc == QUIC_E_NOMEM; k++) {
+            x.alloc.fail_at(k);
+            rc = quic_conn_hs_set_preferred(server, &preferred, &none);
+            failures += rc == QUIC_E_NOMEM ? 1 : 0;
+        }
+        x.alloc.fail_at(0);
+        EXPECT_EQ(rc, QUIC_OK) << i;
+    }
+    EXPECT_GT(failures, 20u) << "the table has grown";
 }
 
 /* RFC 8446 4.1.2: behind a HelloRetryRequest a client says what it said before. */

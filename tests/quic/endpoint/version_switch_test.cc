@@ -171,6 +171,35 @@ TEST(VersionSwitch, AfterARetry)
     EXPECT_TRUE(moves(net));
 }
 
+/* The keys that a claim of another version was tried with are those of the connection ID before the Retry. */
+TEST(VersionSwitch, AfterARetryThatAClaimCameBefore)
+{
+    Net net([](sim::Options &o) {
+        with(kUpgrade)(o);
+        o.retry = true;
+    });
+    InitialSpec spec;
+    spec.key_dcid = make_cid(1);
+    spec.frames = {0x01};
+    spec.from_server = true;
+    spec.version = QUIC_VERSION_2;
+    net.filter = [&](Packet &p) {
+        if (!p.to_server && spec.scid.len == 0) { /* the Retry */
+            spec.dcid = dcid_of(p.bytes);
+            spec.scid = scid_of(p.bytes);
+        }
+        return true;
+    };
+    ASSERT_NE(net.connect(), nullptr);
+    ASSERT_TRUE(net.run_until([&] { return spec.scid.len != 0; }, kS));
+    net.inject(net.client, forge_initial(spec));
+    ASSERT_TRUE(net.run_until(
+        [&] { return net.client.conn != nullptr && net.server.conn != nullptr; }, 5 * kS));
+    EXPECT_TRUE(info_of(net.client.conn).retry_used);
+    EXPECT_EQ(info_of(net.client.conn).version, QUIC_VERSION_2);
+    EXPECT_TRUE(moves(net));
+}
+
 /* RFC 9369 4.1: a Retry of another version is ignored, although its tag is right. */
 TEST(VersionSwitch, RetryOfAnotherVersionIsIgnored)
 {
