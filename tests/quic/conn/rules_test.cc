@@ -213,7 +213,7 @@ struct External {
     std::vector<uint8_t> buf = std::vector<uint8_t>(65536);
     quic_ns now = kS;
 
-    External()
+    explicit External(uint32_t datagram_max = sim::sim_limits().datagram_max_bytes)
     {
         quic_endpoint_config config{};
         config.worker_count = 1;
@@ -221,6 +221,7 @@ struct External {
         config.rng = quic_rng_seeded(&rng);
         config.crypto = quic_crypto_shim();
         config.limits = sim::sim_limits();
+        config.limits.datagram_max_bytes = datagram_max;
         EXPECT_EQ(quic_endpoint_create(&ep, &config), QUIC_OK);
         quic_connect_config connect{};
         connect.limits = config.limits;
@@ -277,8 +278,8 @@ TEST(External, ClientSaysNothingBeforeItsClientHello)
     EXPECT_GE(x.sent(), 1u); /* and its probe */
 }
 
-/* A 1-RTT packet with PING to `dcid`, sealed by who has `secret`. */
-Bytes ping_for(const quic_cid &dcid, const uint8_t secret[32])
+/* A 1-RTT packet to `dcid`, sealed by who has `secret`. */
+Bytes packet_for(const quic_cid &dcid, const uint8_t secret[32], const Bytes &frames)
 {
     sim::Alloc alloc;
     quic_allocator table = alloc.table();
@@ -287,10 +288,12 @@ Bytes ping_for(const quic_cid &dcid, const uint8_t secret[32])
     quic_keys *keys = nullptr;
     EXPECT_EQ(quic_keys_create(&keys, quic_crypto_shim(), &mem, QUIC_VERSION_1, 0x1301, secret, 32),
               QUIC_OK);
-    Bytes out(64, 0x01);
+    Bytes out(64);
     size_t hdr = quic_header_encode_short(out.data(), out.size(), &dcid, 0, 0, 4);
-    quic_keys_seal(keys, 0, out.data(), hdr, out.data() + hdr, 8);
-    out.resize(hdr + 8 + QUIC_AEAD_TAG_LEN);
+    out.resize(hdr);
+    out.insert(out.end(), frames.begin(), frames.end());
+    out.resize(out.size() + QUIC_AEAD_TAG_LEN);
+    quic_keys_seal(keys, 0, out.data(), hdr, out.data() + hdr, frames.size());
     quic_keys_destroy(keys);
     return out;
 }
@@ -314,7 +317,8 @@ TEST(External, ClientWithKeysWaitsForItsTlsToComplete)
               QUIC_E_STATE);
     EXPECT_EQ(quic_conn_hs_complete(x.conn), QUIC_E_STATE); /* no transport parameters yet */
     EXPECT_EQ(x.sent(), 0u);
-    x.hear(ping_for(scid_of(Bytes(x.buf.begin(), x.buf.begin() + 1200)), secret));
+    const Bytes ping(8, 0x01);
+    x.hear(packet_for(scid_of(Bytes(x.buf.begin(), x.buf.begin() + 1200)), secret, ping));
     EXPECT_EQ(sim_inspect_held_count(x.conn), 1u);
     EXPECT_EQ(x.sent(), 0u);
     EXPECT_GT(quic_endpoint_next_timeout(x.ep), x.now);
@@ -347,6 +351,52 @@ TEST(External, LimitsStayOnceZeroRttHasBegun)
     EXPECT_EQ(quic_conn_hs_set_limits(x.conn, &limits), QUIC_E_STATE);
     EXPECT_EQ(quic_conn_hs_set_early_answer(x.conn, true), QUIC_OK);
     EXPECT_EQ(quic_conn_hs_set_limits(x.conn, &limits), QUIC_E_STATE);
+}
+
+/* What the peer is told it may send is taken. */
+TEST(External, LimitsThatAreSetLaterAreKept)
+{
+    External x(0);
+    const uint8_t hello[] = {1, 0, 0, 2, 3, 3};
+    const uint8_t secret[32] = {9};
+    quring_limits limits = sim::sim_limits();
+    limits.cids_active_max = 8;
+    ASSERT_EQ(quic_conn_hs_set_limits(x.conn, &limits), QUIC_OK);
+    ASSERT_EQ(quic_conn_hs_send(x.conn, QUIC_LEVEL_INITIAL, hello, sizeof(hello)), QUIC_OK);
+    ASSERT_EQ(x.sent(), 1u);
+    const Bytes first(x.buf.begin(), x.buf.begin() + 1200);
+    InitialSpec spec;
+    spec.key_dcid = dcid_of(first);
+    spec.dcid = scid_of(first);
+    spec.scid = make_cid(77);
+    spec.frames = {0x01};
+    spec.from_server = true;
+    x.hear(forge_initial(spec));
+    quic_transport_params p;
+    quic_transport_params_default(&p);
+    p.has_original_dcid = p.has_initial_scid = true;
+    p.original_dcid = spec.key_dcid;
+    p.initial_scid = spec.scid;
+    Bytes params(QUIC_TP_ENCODED_MAX);
+    params.resize(quic_transport_params_encode(params.data(), params.size(), &p, QUIC_SERVER, 0));
+    ASSERT_EQ(quic_conn_hs_set_peer_params(x.conn, params.data(), params.size()), QUIC_OK);
+    for (bool is_write : {false, true}) {
+        ASSERT_EQ(quic_conn_hs_install_secret(x.conn, QUIC_LEVEL_APP, is_write, 0x1301, secret, 32),
+                  QUIC_OK);
+    }
+    ASSERT_EQ(quic_conn_hs_complete(x.conn), QUIC_OK);
+    Bytes frames = {0x31, 1, 'x'}; /* DATAGRAM */
+    for (uint8_t seq = 1; seq < 8; seq++) {
+        frames = frames + Bytes{0x18, seq, 0, 8} + Bytes(8, seq) + Bytes(16, seq);
+    }
+    x.hear(packet_for(spec.dcid, secret, frames));
+    uint32_t datagrams = 0;
+    quic_event ev;
+    while (quic_endpoint_poll_event(x.ep, &ev, x.now)) {
+        datagrams += ev.type == QURING_EV_DATAGRAM_READABLE ? 1 : 0;
+        ASSERT_NE(ev.type, QURING_EV_CLOSED) << quic_conn_close_info(ev.conn)->reason;
+    }
+    EXPECT_EQ(datagrams, 1u);
 }
 
 /* Without memory, of which the table of connection IDs wants some now and then, nothing is offered: not an address
