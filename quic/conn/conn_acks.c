@@ -254,7 +254,7 @@ static void tell_lost(quic_conn *conn, const quic_sent_packet *packet, uint64_t 
 static void take_lost(quic_conn *conn, quic_space space, const quic_loss_result *loss, quic_ns now)
 {
     const quic_sent_packet *packet;
-    bool tell = quic_cc_wants_losses(&conn->cc) && loss->lost_count > 0;
+    bool tell = quic_cc_wants_losses(&conn->cc) && loss->largest_lost_sent_ns != 0;
     uint64_t lost = loss->prior_lost_bytes;
     conn->env->counters->packets_lost += loss->lost_count;
     while ((packet = quic_recovery_next_lost(&conn->recovery, space)) != NULL) {
@@ -453,6 +453,9 @@ void quic_conn_on_recovery_timeout(quic_conn *conn, quic_ns now)
         conn->env->counters->ptos++;
         quic_ecn_on_pto(&conn->ecn);
         quic_conn_mtu_on_pto(conn, now);
+        if (QUIC_UNLIKELY(t.loss.lost_count > 0)) {
+            take_lost(conn, t.space, &t.loss, now);
+        }
         queue_probes(conn, t.space, t.probe_count);
         if (QUIC_UNLIKELY(conn->ack_freq != NULL) && t.space == QUIC_SPACE_APP) {
             conn->pending |= QUIC_PEND_IMMEDIATE_ACK; /* whatever was asked for before */

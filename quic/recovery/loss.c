@@ -144,6 +144,12 @@ static void note_run(quic_recovery *rec, quic_recovery_space *sp, const quic_sen
     }
 }
 
+static bool was_in_epoch(const quic_recovery *rec, const quic_sent_packet *packet)
+{
+    return rec->epoch_lost_count > 0 && packet->sent_ns >= rec->epoch_sent_ns &&
+           packet->sent_ns <= rec->epoch_start_ns;
+}
+
 /* Counts the losses of one congestion epoch, so that it shows when all of them were mistakes. */
 static void note_epoch(quic_recovery *rec, const quic_sent_packet *packet, quic_ns now)
 {
@@ -156,8 +162,9 @@ static void note_epoch(quic_recovery *rec, const quic_sent_packet *packet, quic_
     rec->epoch_lost_count++;
 }
 
-static void lose_packet(quic_recovery *rec, quic_recovery_space *sp, quic_sent_packet *packet,
-                        quic_loss_result *out, quic_ns now)
+/* The packet is out of flight, and the next to be given out by quic_recovery_next_lost. */
+static inline void mark_lost(quic_recovery *rec, quic_recovery_space *sp, quic_sent_packet *packet,
+                             quic_loss_result *out)
 {
     rec->in_flight_bytes -= packet->bytes;
     out->lost_count++;
@@ -166,23 +173,55 @@ static void lose_packet(quic_recovery *rec, quic_recovery_space *sp, quic_sent_p
     if ((packet->flags & QUIC_SENT_ECT0) != 0) {
         out->lost_ect0_count++;
     }
-    if ((packet->flags & QUIC_SENT_MTU_PROBE) == 0) {
-        rec->lost_bytes += packet->bytes;
-    }
     if ((packet->flags & QUIC_SENT_MTU_PROBE) != 0) {
         out->mtu_probe_lost_count++;
-    } else if (packet->sent_ns >= rec->path_start_ns) {
-        if (packet->sent_ns >= out->largest_lost_sent_ns) {
-            out->largest_lost_sent_ns = packet->sent_ns;
-        }
-        note_run(rec, sp, packet, out);
-        note_epoch(rec, packet, now);
     }
     if (sp->lost_pending_count++ == 0 || packet->pn < sp->lost_pn) {
         sp->lost_pn = packet->pn;
     }
     quic_sent_map_set_lost(&sp->map, packet);
     packet->flags |= QUIC_SENT_LOSS_PENDING;
+}
+
+static void lose_packet(quic_recovery *rec, quic_recovery_space *sp, quic_sent_packet *packet,
+                        quic_loss_result *out, quic_ns now)
+{
+    if ((packet->flags & QUIC_SENT_MTU_PROBE) == 0) {
+        rec->lost_bytes += packet->bytes;
+        if (packet->sent_ns >= rec->path_start_ns) {
+            if (packet->sent_ns >= out->largest_lost_sent_ns) {
+                out->largest_lost_sent_ns = packet->sent_ns;
+            }
+            note_run(rec, sp, packet, out);
+            note_epoch(rec, packet, now);
+        }
+    }
+    mark_lost(rec, sp, packet, out);
+}
+
+/* RFC 9002 6.2: a PTO is no sign of loss, so nothing is said of congestion. A congestion epoch that the packet is of
+ * was a mistake only when the packet proves to have arrived, too. */
+static void give_up_packet(quic_recovery *rec, quic_recovery_space *sp, quic_sent_packet *packet,
+                           quic_loss_result *out)
+{
+    if ((packet->flags & QUIC_SENT_MTU_PROBE) == 0 && was_in_epoch(rec, packet)) {
+        rec->epoch_lost_count++;
+    }
+    mark_lost(rec, sp, packet, out);
+}
+
+void quic_recovery_make_room(quic_recovery *rec, quic_recovery_space *sp, uint32_t count,
+                             quic_loss_result *out)
+{
+    quic_sent_map *map = &sp->map;
+    for (uint64_t pn = map->base_pn;
+         pn < map->next_pn && map->next_pn - pn + count > map->packets_max; pn++) {
+        quic_sent_packet *packet = quic_sent_map_find(map, pn);
+        if (packet != NULL && packet->state == QUIC_SENT_OUTSTANDING &&
+            (packet->flags & QUIC_SENT_IN_FLIGHT) != 0) {
+            give_up_packet(rec, sp, packet, out);
+        }
+    }
 }
 
 /* RFC 9002 6.1. Packets leave in order, so those lost are the oldest outstanding ones: the scan stops at
@@ -303,8 +342,7 @@ static void note_spurious(quic_recovery *rec, quic_ack_result *out, const quic_s
 {
     rec->spurious_total++;
     out->spurious_count++;
-    if (packet->sent_ns < rec->epoch_sent_ns || packet->sent_ns > rec->epoch_start_ns ||
-        rec->epoch_lost_count == 0 || (packet->flags & QUIC_SENT_MTU_PROBE) != 0) {
+    if (!was_in_epoch(rec, packet) || (packet->flags & QUIC_SENT_MTU_PROBE) != 0) {
         return;
     }
     if (++rec->epoch_spurious_count == rec->epoch_lost_count) {

@@ -228,11 +228,13 @@ typedef struct quic_timeout {
     quic_space space;       /* LOSS, PTO */
     uint8_t probe_count;    /* PTO: ack-eliciting packets to send at least, 1 or 2 */
     uint8_t eliciting_mask; /* PTO: bit per space with ack-eliciting packets in flight */
-    quic_loss_result loss;  /* LOSS */
+    quic_loss_result loss;  /* LOSS; PTO: packets of `space` given up for want of room */
 } quic_timeout;
 
 /* quic_recovery_on_timeout runs what is due at `now` and says what it was. On PTO the backoff doubles
- * (RFC 9002 6.2.1) and the deadline moves beyond `now`. */
+ * (RFC 9002 6.2.1) and the deadline moves beyond `now`. When as many packets are tracked as may be, the oldest
+ * are given up for the probes, without a sign of congestion: loss.lost_count of them for
+ * quic_recovery_next_lost. */
 void quic_recovery_on_timeout(quic_recovery *rec, quic_timeout *out, bool at_amplification_limit,
                               quic_ns now);
 

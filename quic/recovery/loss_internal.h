@@ -38,4 +38,9 @@ void quic_recovery_leave(quic_recovery *rec, quic_recovery_space *sp, quic_sent_
 void quic_recovery_detect(quic_recovery *rec, quic_recovery_space *sp, quic_loss_result *out,
                           quic_ns now);
 
+/* quic_recovery_make_room gives up the oldest packets in flight, as far as the record of sent packets is too full for
+ * `count` more. */
+void quic_recovery_make_room(quic_recovery *rec, quic_recovery_space *sp, uint32_t count,
+                             quic_loss_result *out);
+
 #endif /* QUIC_RECOVERY_LOSS_INTERNAL_H */

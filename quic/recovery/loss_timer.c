@@ -3,6 +3,7 @@
 #include "quic/recovery/loss_internal.h"
 
 #define BACKOFF_SHIFT_MAX 20u /* the idle timeout comes long before */
+#define SKIPPED_MAX       1u  /* numbers that may be left out before a probe */
 
 quic_ns quic_recovery_pto_ns(const quic_recovery *rec, quic_space space)
 {
@@ -112,6 +113,7 @@ void quic_recovery_on_timeout(quic_recovery *rec, quic_timeout *out, bool at_amp
             out->eliciting_mask |= (uint8_t)(1u << i);
         }
     }
+    quic_recovery_make_room(rec, &rec->spaces[space], out->probe_count + SKIPPED_MAX, &out->loss);
     rec->pto_count++;
     rec->pto_total++;
     rec->last_pto_ns = now;

@@ -132,6 +132,44 @@ TEST(Limits, ResetsAreRateLimited)
     EXPECT_EQ(net.sent.size(), 20u);
 }
 
+/* RFC 9002 6.2.4: a probe leaves however many packets wait for news, or nothing ends an outage that no packet and
+ * no ACK outlives. */
+TEST(Limits, AFullRecordOfSentPacketsLeavesRoomForProbes)
+{
+    for (bool acks_only : {false, true}) {
+        for (bool server : {false, true}) {
+            Net net([&](sim::Options &o) {
+                (server ? o.server : o.clients[0]).limits.sent_packets_max = 16;
+            });
+            ASSERT_TRUE(net.handshake());
+            net.run_for(100 * kMs);
+            Side &from = server ? net.server : net.client;
+            Side &to = server ? net.client : net.server;
+            net.filter = [&](Packet &p) { return acks_only && p.to_server != server; };
+            std::vector<uint64_t> ids;
+            for (int i = 0; i < 20; i++) {
+                ids.push_back(net.write(from, "tiny", true));
+                net.run_for(kMs);
+            }
+            net.run_for(kS);
+            net.filter = nullptr;
+            EXPECT_TRUE(net.run_until(
+                [&] {
+                    size_t n = 0;
+                    for (uint64_t id : ids) {
+                        n += to.streams[id].bytes == "tiny" && to.streams[id].fin;
+                    }
+                    return n == ids.size();
+                },
+                5 * kS))
+                << acks_only << server;
+            net.run_for(kS);
+            EXPECT_EQ(info_of(from).in_flight_bytes, 0u);
+            EXPECT_TRUE(net.carries_both_ways());
+        }
+    }
+}
+
 /* Whichever allocation fails: no crash, no leak, no wrong byte; the connection works or ends. With
  * losses, so that gaps have to be remembered too. */
 TEST(Limits, H115_AnySingleAllocationMayFail)
