@@ -247,6 +247,7 @@ struct quic_conn {
     bool flow_blocked;   /* streams left the scheduler for want of connection credit */
     bool send_starved;   /* a write was cut short by the connection's budget */
     bool open_refused;   /* quic_conn_stream_open said AGAIN */
+    bool no_room;        /* a packet found no memory, or no place in the record of those sent */
     uint16_t muted_stream_events; /* QUIC_STREAM_EV_* the application does not want to hear of */
     quic_conn_blocked blocked;
     quic_stream *closing_stream; /* CLOSED was reported: freed at the next poll */

@@ -110,6 +110,9 @@ quic_ns quic_conn_next_timeout(const quic_conn *conn, quic_ns now)
         at = earlier(at, ack > now ? ack : now + QUIC_CONN_RETRY_NS);
         quic_ns pacing = pacing_deadline(conn, now);
         at = earlier(at, pacing > now ? pacing : QUIC_NS_NEVER);
+        if (QUIC_UNLIKELY(conn->no_room) && conn->recovery.in_flight_bytes == 0) {
+            at = earlier(at, now + QUIC_CONN_RETRY_NS); /* no ACK and no probe will bring a turn */
+        }
     }
     at = earlier(at, quic_conn_path_deadline(conn, now));
     if (conn->rx_prev != NULL) {
@@ -130,6 +133,7 @@ quic_ns quic_conn_next_timeout(const quic_conn *conn, quic_ns now)
 void quic_conn_on_timeout(quic_conn *conn, quic_ns now)
 {
     quic_conn_mark_dirty(conn);
+    conn->no_room = false;
     if (!quic_conn_is_open(conn)) {
         quic_conn_maybe_dead(conn, now);
         return;

@@ -84,6 +84,7 @@ bool quic_packet_begin(quic_conn *conn, quic_packet_build *b, quic_space space, 
         b->early = true;
     } else if (QUIC_UNLIKELY(quic_keys_is_resting(conn->spaces[space].tx)) &&
                quic_keys_wake(conn->spaces[space].tx) != QUIC_OK) {
+        conn->no_room = true;
         return false;
     }
     b->pn = quic_sent_map_next_pn(map);
@@ -96,7 +97,11 @@ bool quic_packet_begin(quic_conn *conn, quic_packet_build *b, quic_space space, 
         return false;
     }
     b->sent = quic_sent_map_add(map, b->pn);
-    return b->sent != NULL;
+    if (QUIC_UNLIKELY(b->sent == NULL)) {
+        conn->no_room = true;
+        return false;
+    }
+    return true;
 }
 
 bool quic_packet_begin_closing(quic_conn *conn, quic_packet_build *b, quic_space space,

@@ -170,6 +170,33 @@ TEST(Limits, AFullRecordOfSentPacketsLeavesRoomForProbes)
     }
 }
 
+/* With nothing in flight neither an ACK nor a probe would bring the next turn. */
+TEST(Limits, ASendThatFoundNoMemoryAfterARestIsTriedAgain)
+{
+    for (uint64_t k = 1; k <= 6; k++) {
+        for (uint64_t count : {1u, 4u}) {
+            Net net([](sim::Options &o) { o.may_run_out = true; });
+            ASSERT_TRUE(net.handshake());
+            net.run_for(20 * kS);
+            ASSERT_TRUE(sim_inspect_keys_rest(net.client.conn));
+            uint64_t id = net.write(net.client, "after a rest", true);
+            net.client.alloc.fail_at(k, count);
+            EXPECT_TRUE(net.run_until([&] { return net.server.streams[id].fin; }, kS))
+                << k << " " << count;
+        }
+    }
+}
+
+/* A first flight that finds none: nothing is in flight yet either. */
+TEST(Limits, AFirstFlightThatFoundNoMemoryIsTriedAgain)
+{
+    Net net([](sim::Options &o) { o.may_run_out = true; });
+    ASSERT_NE(net.connect(), nullptr);
+    net.client.alloc.fail_at(1);
+    EXPECT_TRUE(net.run_until([&] { return net.client.conn != nullptr; }, kS));
+    EXPECT_TRUE(net.client.alloc.failed());
+}
+
 /* Whichever allocation fails: no crash, no leak, no wrong byte; the connection works or ends. With
  * losses, so that gaps have to be remembered too. */
 TEST(Limits, H115_AnySingleAllocationMayFail)
