@@ -80,7 +80,9 @@ QURING_EXPORT quring_status quring_handshake_set_peer_params(quring_conn conn, c
 
 /* quring_handshake_set_limits replaces the limits of a connection whose transport parameters nobody has
  * asked for yet: for servers that decide by the ClientHello, or by what an application says after it.
- * Once the secret of QURING_LEVEL_EARLY is there they stay: streams may be open under them.
+ * Once the secret of QURING_LEVEL_EARLY is there they stay: streams may be open under them. What a connection
+ * is made with stays anyway: congestion control, the records of packets and their bounds, ECN; and
+ * grease_quic_bit can be turned off, not on.
  * Returns QURING_OK; QURING_E_INVAL (quring_config_check's rules); QURING_E_STATE (too late);
  * QURING_E_THREAD. */
 QURING_EXPORT quring_status quring_handshake_set_limits(quring_conn conn,
