@@ -14,7 +14,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 1
 
 dir=${AARCH64_DIR:-/tmp/quring-aarch64}
 root=$dir/root
-mirror=http://deb.debian.org/debian
+# Where this machine has its packages from.
+mirror=$(apt-get indextargets --format '$(ORIGIN) $(CODENAME) $(REPO_URI)' 2>/dev/null |
+    awk '$1 == "Debian" && $2 !~ /-/ { print $3; exit }')
 keys=/usr/share/keyrings/debian-archive-keyring.gpg
 
 skip() {
@@ -27,6 +29,7 @@ skip() {
 tools() {
     [ "$(uname -m)" = x86_64 ] || skip "this cross-compiles on x86-64; elsewhere: tools/bazel test //tests/..."
     [ -e "$keys" ] || skip "not a Debian"
+    [ -n "$mirror" ] || skip "apt has no lists of Debian: apt-get update"
     local package missing=
     for package in cpio g++-aarch64-linux-gnu qemu-system-arm qemu-user-static; do
         dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing+=" $package"

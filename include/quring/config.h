@@ -291,9 +291,9 @@ typedef struct quring_tls_options {
                               of the NSS key log format, without its end: whoever has them reads
                               everything. Called on the threads that do handshakes, on several at
                               once; calls nothing of this library */
+    void *keylog_ctx; /* for keylog; valid as long as handshakes of this configuration go on */
     bool exporter; /* server: quring_conn_export_keys works, for which each connection keeps about
                          4 KiB of TLS; a client's always can */
-    void *keylog_ctx; /* for keylog; valid as long as handshakes of this configuration go on */
 } quring_tls_options;
 
 /* quring_tls_create_server and quring_tls_create_client read certificates and keys and build the

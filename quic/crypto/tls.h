@@ -93,9 +93,9 @@ typedef struct quic_tls_tickets {
  * tls_config is (it must outlive the quic_tls or be reference counted, see the implementation). */
 typedef struct quic_tls_args {
     const void *tls_config;
-    const quic_tls
-        *like;     /* not NULL: the configuration that this one has, which may be its last owner, is
-                             taken in place of tls_config */
+    /* Not NULL: the configuration that this one has, and may be the last to have, is taken in place of
+     * tls_config. */
+    const quic_tls *like;
     quic_mem *mem; /* outlives the quic_tls */
     quic_role role;
     const char *server_name; /* client: name or IP address to ask for and verify; may be NULL */

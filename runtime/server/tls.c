@@ -40,8 +40,8 @@ static void rt_tls_replace(quring_tls *tls, quic_tls_boring_config *config)
 static quic_rc rt_tls_create_handshake(quic_tls **out, const quic_tls_args *args)
 {
     if (args->like != NULL) {
-        return quic_tls_boring()->create(out,
-                                         args); /* the application may have released the rest */
+        /* The application may have released what tls_config says. */
+        return quic_tls_boring()->create(out, args);
     }
     if (args->tls_config == NULL) {
         return QUIC_E_INVAL;

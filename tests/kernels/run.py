@@ -29,7 +29,6 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 CACHE = os.path.abspath(os.environ.get("KERNELS_DIR") or os.path.expanduser("~/.cache/quring-kernels"))
-MIRROR = "http://deb.debian.org"
 SUITES = {"5.10": "bullseye", "6.1": "bookworm", "6.12": "bookworm-backports"}
 WITH_URING = {"6.1", "6.12"}
 # What the guest needs to have its files and its ports; a kernel may have some of it built in.
@@ -61,16 +60,26 @@ def call(*argv, **more):
 # ---- packages ----------------------------------------------------------------------------------
 
 
+def mirror(security):
+    """Where this machine has its packages from, or its security updates; None where it has none."""
+    lines = call("apt-get", "indextargets", "--format", "$(ORIGIN) $(CODENAME) $(REPO_URI)").splitlines()
+    found = [line.split() for line in lines if line.startswith("Debian ")]
+    return next((uri for _, name, uri in found
+                 if (name.endswith("-security") if security else "-" not in name)), None)
+
+
 def apt(suite):
     """The options that keep apt to `suite` and to a folder of its own."""
     home = os.path.join(CACHE, suite)
     os.makedirs(os.path.join(home, "lists", "partial"), exist_ok=True)
     os.makedirs(os.path.join(home, "apt", "archives", "partial"), exist_ok=True)
     sources = os.path.join(home, "sources.list")
+    if mirror(False) is None:
+        raise Missing("apt has no lists of Debian: apt-get update")
     with open(sources, "w", encoding="ascii") as out:
-        out.write("deb %s/debian %s main\n" % (MIRROR, suite))
-        if "-" not in suite:
-            out.write("deb %s/debian-security %s-security main\n" % (MIRROR, suite))
+        out.write("deb %s %s main\n" % (mirror(False), suite))
+        if "-" not in suite and mirror(True) is not None:
+            out.write("deb %s %s-security main\n" % (mirror(True), suite))
     return ["-q", "-o", "Dir::Etc::sourcelist=" + sources, "-o", "Dir::Etc::sourceparts=/dev/null",
             "-o", "Dir::State::lists=" + os.path.join(home, "lists"),
             "-o", "Dir::Cache=" + os.path.join(home, "apt"), "-o", "APT::Sandbox::User="]
