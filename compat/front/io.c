@@ -6,9 +6,13 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/sendfile.h>
+#include <time.h>
 
 #include "compat/front/call.h"
 #include "compat/front/fd.h"
+
+#define QF_NS_PER_S 1000000000
+#define QF_LONG_S   ((time_t)1 << 32) /* nobody waits longer */
 
 /* draft section 3.1.8; as for TCP a closed connection also raises SIGPIPE. */
 ssize_t qf_send(const qf_entry *entry, const struct msghdr *msg, int flags)
@@ -204,6 +208,39 @@ QF_EXPORT int sendmmsg(int fd, struct mmsghdr *msgs, unsigned count, int flags)
     return done > 0 || count == 0 ? (int)done : -1;
 }
 
+/* recvmmsg(2): looked at after each message, and what is left of it is told. */
+static bool qf_time_left(struct timespec *left, const struct timespec *until)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    left->tv_sec = until->tv_sec - now.tv_sec;
+    left->tv_nsec = until->tv_nsec - now.tv_nsec;
+    if (left->tv_nsec < 0) {
+        left->tv_sec--;
+        left->tv_nsec += QF_NS_PER_S;
+    }
+    if (left->tv_sec < 0) {
+        memset(left, 0, sizeof(*left));
+    }
+    return left->tv_sec > 0 || left->tv_nsec > 0;
+}
+
+static bool qf_time_until(struct timespec *until, const struct timespec *timeout)
+{
+    if (timeout->tv_sec < 0 || timeout->tv_nsec < 0 || timeout->tv_nsec >= QF_NS_PER_S) {
+        errno = EINVAL;
+        return false;
+    }
+    (void)clock_gettime(CLOCK_MONOTONIC, until);
+    until->tv_sec += timeout->tv_sec < QF_LONG_S ? timeout->tv_sec : QF_LONG_S;
+    until->tv_nsec += timeout->tv_nsec;
+    if (until->tv_nsec >= QF_NS_PER_S) {
+        until->tv_sec++;
+        until->tv_nsec -= QF_NS_PER_S;
+    }
+    return true;
+}
+
 QF_EXPORT int recvmmsg(int fd, struct mmsghdr *msgs, unsigned count, int flags,
                        struct timespec *timeout)
 {
@@ -216,14 +253,21 @@ QF_EXPORT int recvmmsg(int fd, struct mmsghdr *msgs, unsigned count, int flags,
         }
         return n;
     }
+    struct timespec until;
+    if (timeout != NULL && !qf_time_until(&until, timeout)) {
+        qf_put(entry);
+        return -1;
+    }
     unsigned done = 0;
-    for (; done < count; done++) {
+    bool goes_on = true;
+    while (goes_on && done < count) {
         ssize_t got = qf_recv(entry, &msgs[done].msg_hdr, flags & ~MSG_WAITFORONE);
         if (got < 0) {
             break;
         }
-        msgs[done].msg_len = (unsigned)got;
+        msgs[done++].msg_len = (unsigned)got;
         flags |= (flags & MSG_WAITFORONE) != 0 ? MSG_DONTWAIT : 0;
+        goes_on = timeout == NULL || qf_time_left(timeout, &until);
     }
     qf_put(entry);
     return done > 0 || count == 0 ? (int)done : -1;

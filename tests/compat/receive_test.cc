@@ -450,6 +450,20 @@ TEST(Receive, C113_OtherCalls)
         }
     }
     EXPECT_EQ(15u, total);
+    /* recvmmsg(2): the time is looked at after each message. */
+    ASSERT_EQ(3, sendmmsg(pair.client, msgs, 3, 0));
+    ASSERT_TRUE(settled(pair.client));
+    for (mmsghdr &m : got) {
+        m.msg_hdr.msg_iovlen = 1; /* four bytes of fifteen */
+    }
+    timespec none = {0, 0};
+    EXPECT_EQ(1, recvmmsg(pair.server, got, 3, 0, &none));
+    timespec enough = {100, 0};
+    EXPECT_EQ(2, recvmmsg(pair.server, got, 2, 0, &enough));
+    EXPECT_TRUE(enough.tv_sec < 100 && enough.tv_sec > 50) << enough.tv_sec;
+    timespec wrong = {0, 1000000000};
+    EXPECT_ERRNO(EINVAL, recvmmsg(pair.server, got, 3, 0, &wrong));
+    EXPECT_EQ(3, recv(pair.server, a, sizeof(a), 0));
 
     char path[] = "/tmp/quic-sendfile-XXXXXX";
     Fd file(mkstemp(path));
