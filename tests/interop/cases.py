@@ -191,11 +191,11 @@ class Run:
 
 class Case:
     def __init__(self, name, client, server, files, network, check, limit_s=60, ipv6=False, chain=1,
-                 ios=("auto",), preferred=""):
+                 ios=("auto",), preferred="", tries=1):
         self.name, self.client, self.server = name, client, server
         self.files, self.network, self.checker = files, network, check
         self.limit_s, self.ipv6, self.chain, self.ios = 2 * limit_s, ipv6, chain, ios
-        self.preferred = preferred
+        self.preferred, self.tries = preferred, tries
         self.certs = None
 
     def check(self, run):
@@ -345,12 +345,14 @@ def cases():
         Case("v2", "v2", "v2", [("one", KB)], S0, check_v2, ios=both),
         Case("amplificationlimit", "transfer", "transfer", [("one", 5 * KB)],
              S0 + ["--drop-to-server", "2,3,4,5,6,7"], check_amplification, chain=9),
+        # A round of probes and answers fails here one time in three: of fifty handshakes one may need eight of them,
+        # each twice as late as the one before (RFC 9002 6.2.1), and then the time is up. Hence the second try.
         Case("handshakeloss", "multiconnect", "multiconnect", many, lossy("drop", 30),
-             check_loss(50), limit_s=300),
+             check_loss(50), limit_s=300, tries=2),
         Case("transferloss", "transfer", "transfer", [("one", 2 * MB)], lossy("drop", 2),
              check_loss(1), ios=both),
         Case("handshakecorruption", "multiconnect", "multiconnect", many, lossy("corrupt", 30),
-             check_corruption(50), limit_s=300),
+             check_corruption(50), limit_s=300, tries=2),
         Case("transfercorruption", "transfer", "transfer", [("one", 2 * MB)], lossy("corrupt", 2),
              check_corruption(1)),
         Case("ipv6", "transfer", "transfer", [("a", 5 * KB), ("b", 10 * KB)], S0, check_one,
@@ -399,13 +401,16 @@ def check_probe(hq, certs, folder):
 
 
 def run_case(case, io, tools, scratch):
-    run = Run(case, tools, tempfile.mkdtemp(dir=scratch), io)
-    try:
-        run.go()
-        return "ok", "%.1f s, %d datagrams, %d dropped, %d corrupted" % (
-            run.seconds, run.net["received"], run.net["dropped"], run.net["corrupted"])
-    except (Failed, subprocess.SubprocessError, OSError, ValueError, KeyError) as error:
-        return "FAILED", str(error)
+    for again in range(case.tries):
+        run = Run(case, tools, tempfile.mkdtemp(dir=scratch), io)
+        try:
+            run.go()
+            return "ok", "%.1f s, %d datagrams, %d dropped, %d corrupted%s" % (
+                run.seconds, run.net["received"], run.net["dropped"], run.net["corrupted"],
+                ", at the second try" if again else "")
+        except (Failed, subprocess.SubprocessError, OSError, ValueError, KeyError) as error:
+            text = str(error)
+    return "FAILED", text
 
 
 def has_uring(hq, certs, folder):
