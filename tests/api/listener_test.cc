@@ -234,7 +234,8 @@ TEST_P(ListenerTest, DrainingRefusesNewListeners)
 class Storm
 {
   public:
-    explicit Storm(Runtime *runtime, quring_tls *tls)
+    /* `client` outlives the runtime. */
+    Storm(Peer *client, Runtime *runtime, quring_tls *tls)
     {
         const int place = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
         sockaddr_in in = {};
@@ -245,7 +246,7 @@ class Storm
         EXPECT_EQ(getsockname(place, reinterpret_cast<sockaddr *>(&in), &len), 0);
         to_ = in;
         quring_conn conn = {0};
-        EXPECT_EQ(client_.Connect(&conn, runtime, 0, At(), tls), QURING_OK);
+        EXPECT_EQ(client->Connect(&conn, runtime, 0, At(), tls), QURING_OK);
         initial_.resize(2000);
         const ssize_t got = recv(place, initial_.data(), initial_.size(), 0);
         EXPECT_GE(got, 1200);
@@ -286,7 +287,6 @@ class Storm
         }
     }
 
-    Peer client_;
     sockaddr_in to_ = {};
     quring_test::Bytes initial_;
     std::atomic<bool> over_{false};
@@ -298,11 +298,11 @@ TEST(ListenerOfWorkers, WhatFailsAtOneHasAcceptedNobody)
 {
     const Tls server_tls = ServerTls();
     const Tls client_tls = ClientTls();
+    Peer filler, peer, other;
     Runtime server(Config(QURING_IO_AUTO, 2));
     Runtime client(Config(QURING_IO_AUTO, 1));
     ASSERT_NE(server.rt(), nullptr);
     ASSERT_NE(client.rt(), nullptr);
-    Peer filler;
     quring_status status = QURING_OK;
     uint64_t made = 0;
     ASSERT_TRUE(server.On(1, [&] {
@@ -320,8 +320,7 @@ TEST(ListenerOfWorkers, WhatFailsAtOneHasAcceptedNobody)
         }
     }));
     ASSERT_NE(status, QURING_OK);
-    Storm storm(&client, client_tls.get());
-    Peer peer;
+    Storm storm(&other, &client, client_tls.get());
     Listener listener(&server, &peer, storm.At(), server_tls.get());
     EXPECT_FALSE(listener.ok());
     usleep(20000);
