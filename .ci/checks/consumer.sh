@@ -124,7 +124,7 @@ echo_through_sockets() {
     server=
 }
 
-# serve_echo OPTIONS...: the echo server in the background; `at` is its address.
+# serve_echo HOST OPTIONS...: the echo server in the background; `at` is its address.
 serve_echo() {
     : >"$work/said"
     "$work/echo_server" "$1:0" "${@:2}" >>"$work/said" &

@@ -8,11 +8,11 @@
 #     AARCH64_TESTS=//tests/quic/wire/... .ci/nightly/aarch64.sh user
 #
 # Needs a Debian 12 and nothing but its packages (and a kernel of Debian 13 for 16k), which are unpacked into
-# $AARCH64_DIR, by default a folder of /tmp. The last line says "N passed, N failed"; 77: it cannot be done here.
+# $AARCH64_DIR, by default ~/.cache/quring-aarch64. The last line says "N passed, N failed"; 77: it cannot be done here.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 1
 
-dir=${AARCH64_DIR:-/tmp/quring-aarch64}
+dir=${AARCH64_DIR:-$HOME/.cache/quring-aarch64} # nobody else may write there: root unpacks and runs what it holds
 root=$dir/root
 # Where this machine has its packages from.
 mirror=$(apt-get indextargets --format '$(ORIGIN) $(CODENAME) $(REPO_URI)' 2>/dev/null |
