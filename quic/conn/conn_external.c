@@ -89,18 +89,6 @@ quic_rc quic_conn_hs_install_secret(quic_conn *conn, quic_level level, bool is_w
     return rc;
 }
 
-/* What our parameters promise and was taken from the limits when the connection was made. */
-static void keep_promises(quic_conn *conn)
-{
-    const quring_limits *lim = &conn->limits;
-    conn->extensions = QUIC_EXT_ACK_FREQUENCY | QUIC_EXT_RESET_STREAM_AT;
-    conn->extensions |= lim->datagram_max_bytes > 0 ? QUIC_EXT_DATAGRAM : 0;
-    conn->cids_peer.active_max = lim->cids_active_max > QUIC_CID_PEER_MAX
-                                     ? QUIC_CID_PEER_MAX
-                                     : (uint8_t)lim->cids_active_max;
-    conn->spaces[QUIC_SPACE_APP].acks.max_ack_delay_ns = lim->ack_delay_ns;
-}
-
 quic_rc quic_conn_hs_set_limits(quic_conn *conn, const quring_limits *limits)
 {
     if (!driven(conn) || conn->params_shown || conn->params_applied ||
@@ -114,7 +102,7 @@ quic_rc quic_conn_hs_set_limits(quic_conn *conn, const quring_limits *limits)
     conn->limits.grease_quic_bit =
         greased && limits->grease_quic_bit; /* the endpoint looks at it too */
     quic_conn_apply_limits(conn);
-    keep_promises(conn);
+    quic_conn_keep_promises(conn);
     return QUIC_OK;
 }
 

@@ -42,13 +42,23 @@ void quic_conn_apply_limits(quic_conn *conn)
     conn->idle_timeout_ns = lim->idle_timeout_ns;
 }
 
+void quic_conn_keep_promises(quic_conn *conn)
+{
+    const quring_limits *lim = &conn->limits;
+    conn->extensions = QUIC_EXT_ACK_FREQUENCY | QUIC_EXT_RESET_STREAM_AT;
+    conn->extensions |= lim->datagram_max_bytes > 0 ? QUIC_EXT_DATAGRAM : 0;
+    conn->cids_peer.active_max = lim->cids_active_max > QUIC_CID_PEER_MAX
+                                     ? QUIC_CID_PEER_MAX
+                                     : (uint8_t)lim->cids_active_max;
+    conn->spaces[QUIC_SPACE_APP].acks.max_ack_delay_ns = lim->ack_delay_ns;
+}
+
 static void init_transport(quic_conn *conn, quic_ns now)
 {
     const quring_limits *lim = &conn->limits;
     uint32_t datagram = QUIC_MIN_INITIAL_LEN;
     for (int space = 0; space < QUIC_SPACE_COUNT; space++) {
-        quic_ack_tracker_init(&conn->spaces[space].acks, &conn->mem, lim->ack_ranges_max,
-                              space == QUIC_SPACE_APP ? lim->ack_delay_ns : 0);
+        quic_ack_tracker_init(&conn->spaces[space].acks, &conn->mem, lim->ack_ranges_max, 0);
     }
     quic_recovery_init(&conn->recovery, &conn->mem, lim->sent_packets_max,
                        lim->initial_rtt_ns != 0 ? lim->initial_rtt_ns : QUIC_INITIAL_RTT_NS,
@@ -81,14 +91,11 @@ static quic_rc init_cids(quic_conn *conn, const quic_conn_config *config)
         return rc;
     }
     (void)quic_cid_local_add(&conn->cids_local, conn->initial_scid.bytes, false);
-    uint8_t active_max = conn->limits.cids_active_max > QUIC_CID_PEER_MAX
-                             ? QUIC_CID_PEER_MAX
-                             : (uint8_t)conn->limits.cids_active_max;
     if (conn->role == QUIC_CLIENT) {
         conn->original_dcid.len = 8;
         quic_rng_fill(env->rng, conn->original_dcid.bytes, conn->original_dcid.len);
         conn->initial_dcid = conn->original_dcid;
-        quic_cid_peer_init(&conn->cids_peer, &conn->original_dcid, active_max);
+        quic_cid_peer_init(&conn->cids_peer, &conn->original_dcid, QUIC_CID_PEER_MAX);
         return QUIC_OK;
     }
     conn->original_dcid = config->original_dcid;
@@ -96,7 +103,7 @@ static quic_rc init_cids(quic_conn *conn, const quic_conn_config *config)
     conn->retry_scid = config->retry_scid;
     conn->peer_scid = config->peer_scid;
     conn->peer_scid_known = true;
-    quic_cid_peer_init(&conn->cids_peer, &config->peer_scid, active_max);
+    quic_cid_peer_init(&conn->cids_peer, &config->peer_scid, QUIC_CID_PEER_MAX);
     rc = quic_conn_register_cid(conn, conn->initial_dcid.bytes, conn->initial_dcid.len);
     conn->initial_dcid_registered = rc == QUIC_OK;
     return rc == QUIC_OK
@@ -136,6 +143,7 @@ static quic_rc init_conn(quic_conn *conn, const quic_conn_config *config, quic_n
     init_transport(conn, now);
     quic_conn_version_begin(conn, config);
     rc = init_cids(conn, config);
+    quic_conn_keep_promises(conn);
     if (rc == QUIC_OK) {
         rc = copy_server_name(conn, config->server_name);
     }
@@ -186,8 +194,6 @@ quic_rc quic_conn_create(quic_conn **out, quic_conn_env *env, const quic_conn_co
     conn->counted_half_open = config->role == QUIC_SERVER;
     conn->counted_stranger = config->strangers != NULL;
     conn->strangers = config->strangers;
-    conn->extensions = QUIC_EXT_ACK_FREQUENCY | QUIC_EXT_RESET_STREAM_AT;
-    conn->extensions |= conn->limits.datagram_max_bytes > 0 ? QUIC_EXT_DATAGRAM : 0;
     conn->created_ns = now;
     conn->last_recv_ns = now;
     conn->idle_base_ns = now;

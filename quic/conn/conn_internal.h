@@ -417,6 +417,8 @@ void quic_conn_addr_out(quring_addr *out, const quic_addr *in);
 /* ---- conn_init.c ------------------------------------------------------------------------------ */
 /* Windows and stream limits start from conn->limits (again). */
 void quic_conn_apply_limits(quic_conn *conn);
+/* So does what our parameters promise beside them: after the peer's connection IDs have their set. */
+void quic_conn_keep_promises(quic_conn *conn);
 
 /* ---- handshake.c ------------------------------------------------------------------------------ */
 /* The CRYPTO stream of a space, made when it is first needed; NULL: no memory, or discarded. */
