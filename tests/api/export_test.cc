@@ -199,12 +199,7 @@ TEST_P(Exporter, TheCallSaysWhyNot)
     EXPECT_TRUE(OnClient([&] { EXPECT_EQ(Export(conn, 32, kLabel, "").status, QURING_E_STATE); }));
     quring_conn early = {0};
     EXPECT_TRUE(OnClient([&] {
-        quring_connect_options options = {};
-        options.remote = Remote();
-        options.server_name = "localhost";
-        options.tls = client_tls_.get();
-        options.on_event = quring_test::Peer::OnEvent;
-        options.ctx = &client_;
+        quring_connect_options options = ConnectOptions();
         ASSERT_EQ(quring_connect(&early, &options, nullptr), QURING_OK);
         EXPECT_EQ(Export(early, 32, kLabel, "").status, QURING_E_STATE);
     }));

@@ -100,6 +100,18 @@ class EndToEnd : public testing::TestWithParam<Setting>
         return addr;
     }
 
+    /* For a test that calls quring_connect itself, on the client's worker. */
+    quring_connect_options ConnectOptions(const char *server_name = "localhost")
+    {
+        quring_connect_options options = {};
+        options.remote = Remote();
+        options.server_name = server_name;
+        options.tls = client_tls_.get();
+        options.on_event = Peer::OnEvent;
+        options.ctx = &client_;
+        return options;
+    }
+
     /* A connection that is only begun. */
     quring_conn Begin(const char *server_name = "localhost", uint32_t worker = 0)
     {

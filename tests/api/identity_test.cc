@@ -201,12 +201,7 @@ TEST_P(Identities, ThePeersCertificateIsNotAskedForTooEarlyOrTooLate)
     QURING_START();
     quring_conn conn = {0};
     EXPECT_TRUE(OnClient([&] {
-        quring_connect_options options = {};
-        options.remote = Remote();
-        options.server_name = "localhost";
-        options.tls = client_tls_.get();
-        options.on_event = Peer::OnEvent;
-        options.ctx = &client_;
+        quring_connect_options options = ConnectOptions();
         quring_peer_certificate cert = {};
         ASSERT_EQ(quring_connect(&conn, &options, nullptr), QURING_OK);
         EXPECT_EQ(quring_conn_peer_certificate(conn, &cert), QURING_E_STATE);
@@ -259,12 +254,8 @@ class Sessions : public Identities
     {
         quring_conn conn = {0};
         EXPECT_TRUE(OnClient([&] {
-            quring_connect_options options = {};
-            options.remote = Remote();
-            options.server_name = "localhost";
+            quring_connect_options options = ConnectOptions();
             options.tls = tls;
-            options.on_event = Peer::OnEvent;
-            options.ctx = &client_;
             options.session = {session.data(), session.size()};
             quring_error err = {};
             EXPECT_EQ(quring_connect(&conn, &options, &err), QURING_OK) << err.message;

@@ -153,12 +153,7 @@ TEST_P(Reload, ATicketOutlivesAReloadOfTheSameCertificate)
     const auto resumes = [&] {
         quring_conn conn = {0};
         EXPECT_TRUE(OnClient([&] {
-            quring_connect_options options = {};
-            options.remote = Remote();
-            options.server_name = "localhost";
-            options.tls = client_tls_.get();
-            options.on_event = Peer::OnEvent;
-            options.ctx = &client_;
+            quring_connect_options options = ConnectOptions();
             options.session = {first.data(), first.size()};
             EXPECT_EQ(quring_connect(&conn, &options, nullptr), QURING_OK);
         }));

@@ -64,13 +64,8 @@ TEST_P(Scarce, H116_WithoutDescriptorsTheOldGoesOnAndNothingNewBegins)
         EXPECT_NE(another.error().status, QURING_OK);
         EXPECT_STRNE(another.error().message, "");
 
-        quring_connect_options options = {};
-        options.remote = Remote();
+        quring_connect_options options = ConnectOptions();
         options.local = Addr("127.0.0.3:0"); /* asks for a socket of its own */
-        options.server_name = "localhost";
-        options.tls = client_tls_.get();
-        options.on_event = Peer::OnEvent;
-        options.ctx = &client_;
         quring_conn refused = {0};
         quring_error err = {};
         ASSERT_TRUE(

@@ -46,12 +46,7 @@ class Token : public EndToEnd
 
     quring_conn Show(const Bytes &token, const Bytes &session = {})
     {
-        quring_connect_options options = {};
-        options.remote = Remote();
-        options.server_name = "localhost";
-        options.tls = client_tls_.get();
-        options.on_event = Peer::OnEvent;
-        options.ctx = &client_;
+        quring_connect_options options = ConnectOptions();
         options.token = {token.data(), token.size()};
         options.session = {session.data(), session.size()};
         quring_conn conn = {0};

@@ -76,12 +76,7 @@ TEST_P(Versions, ClientBeginsAgainWithATlsThatWasReleased)
     QURING_START();
     quring_conn conn = {0};
     EXPECT_TRUE(OnClient([&] {
-        quring_connect_options options = {};
-        options.remote = Remote();
-        options.server_name = "localhost";
-        options.tls = client_tls_.get();
-        options.on_event = Peer::OnEvent;
-        options.ctx = &client_;
+        quring_connect_options options = ConnectOptions();
         EXPECT_EQ(quring_connect(&conn, &options, nullptr), QURING_OK);
         client_tls_.reset(); /* before the server has said a word */
     }));

@@ -179,13 +179,8 @@ TEST_P(Workers, ClientsMayChooseTheirAddress)
     for (int i = 0; i < 100; i++) {
         char text[32];
         snprintf(text, sizeof(text), "127.0.0.%d:0", 2 + i);
-        quring_connect_options options = {};
-        options.remote = Remote();
+        quring_connect_options options = ConnectOptions();
         options.local = Addr(text);
-        options.server_name = "localhost";
-        options.tls = client_tls_.get();
-        options.on_event = Peer::OnEvent;
-        options.ctx = &client_;
         quring_conn conn = {0};
         quring_error err = {};
         ASSERT_TRUE(OnClient(
@@ -220,13 +215,8 @@ TEST_P(Workers, ClientsSpreadOverSockets)
     for (const auto &entry : ports) {
         EXPECT_EQ(entry.second, 3) << entry.first;
     }
-    quring_connect_options options = {};
-    options.remote = Remote();
+    quring_connect_options options = ConnectOptions();
     options.local = Addr(GetParam().connect);
-    options.server_name = "localhost";
-    options.tls = client_tls_.get();
-    options.on_event = Peer::OnEvent;
-    options.ctx = &client_;
     quring_status status = QURING_E_OS;
     quring_conn conns[2] = {};
     quring_error err = {};

@@ -52,12 +52,7 @@ class ZeroRtt : public EndToEnd
                        uint64_t *out_id = nullptr, const char *server_name = "localhost",
                        uint32_t worker = 0)
     {
-        quring_connect_options options = {};
-        options.remote = Remote();
-        options.server_name = server_name;
-        options.tls = client_tls_.get();
-        options.on_event = Peer::OnEvent;
-        options.ctx = &client_;
+        quring_connect_options options = ConnectOptions(server_name);
         options.session = {session.data(), session.size()};
         options.zero_rtt = zero_rtt;
         quring_conn conn = {0};

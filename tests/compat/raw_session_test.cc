@@ -40,6 +40,34 @@ bool has_nothing(int fd)
     return recv(fd, &c, 1, MSG_DONTWAIT) == -1 && errno == EAGAIN;
 }
 
+/* A client that has sent data in 0-RTT packets, and a server that has not begun yet. */
+struct EarlyPair {
+    EarlyPair()
+    {
+        remember(pair.client);
+        start_client(&client);
+        EXPECT_EQ(0, client.install(QUIC_CRYPTO_EARLY, true, false)) << strerror(errno);
+        EXPECT_EQ(static_cast<ssize_t>(data.size()),
+                  send(pair.client, data.data(), data.size(), MSG_SYN | MSG_FIN));
+        pair.accept_one();
+    }
+    /* Until the server has had time to take all of it. */
+    void pass_data()
+    {
+        for (int i = 0; i < 500 && wire.bytes(PacketType::kEarly) < kEarlyBytes; i++) {
+            usleep(10000);
+        }
+        EXPECT_GE(wire.bytes(PacketType::kEarly), kEarlyBytes);
+        usleep(50000);
+    }
+
+    Fd listening = listener();
+    Watched wire{listening};
+    RawPair pair{wire.address(), std::move(listening)};
+    Raw client{pair.client, TLS_CIPHER_AES_GCM_128};
+    const std::string data = pattern(kEarlyBytes);
+};
+
 } // namespace
 
 /* The server has the data when the handshake is complete and not before; what the answer says decides whether the
@@ -48,79 +76,53 @@ TEST(RawSession, C196_EarlySecrets)
 {
     for (bool taken : {true, false}) {
         SCOPED_TRACE(taken);
-        Fd listen_fd = listener();
-        Watched wire(listen_fd);
-        RawPair pair(wire.address(), std::move(listen_fd));
-        Raw client(pair.client, TLS_CIPHER_AES_GCM_128);
-        remember(pair.client);
-        start_client(&client);
-        ASSERT_EQ(0, client.install(QUIC_CRYPTO_EARLY, true, false)) << strerror(errno);
-        const std::string data = pattern(kEarlyBytes);
-        ASSERT_EQ(static_cast<ssize_t>(data.size()),
-                  send(pair.client, data.data(), data.size(), MSG_SYN | MSG_FIN));
-        pair.accept_one();
-        Raw server(pair.server, TLS_CIPHER_AES_GCM_128);
+        EarlyPair early;
+        Raw server(early.pair.server, TLS_CIPHER_AES_GCM_128);
         start_server(&server);
         ASSERT_EQ(0, server.install(QUIC_CRYPTO_EARLY, false, false));
-        for (int i = 0; i < 500 && wire.bytes(PacketType::kEarly) < kEarlyBytes; i++) {
-            usleep(10000);
-        }
-        EXPECT_GE(wire.bytes(PacketType::kEarly), kEarlyBytes);
-        usleep(50000);
-        EXPECT_FALSE(poll_now(pair.server) & POLLIN) << "not before the client has proved itself";
+        early.pass_data();
+        EXPECT_FALSE(poll_now(early.pair.server) & POLLIN)
+            << "not before the client has proved itself";
         std::thread other([&] {
-            const std::string answer = client.take(QUIC_CRYPTO_INITIAL);
-            ASSERT_EQ(0, client.install(QUIC_CRYPTO_HANDSHAKE, false, true));
-            ASSERT_EQ(0, client.install(QUIC_CRYPTO_HANDSHAKE, true, false));
-            EXPECT_EQ(encrypted_extensions(taken), client.take(QUIC_CRYPTO_HANDSHAKE));
-            ASSERT_EQ(0, client.set_params(answer.substr(4))) << strerror(errno);
-            end_client(&client);
+            const std::string answer = early.client.take(QUIC_CRYPTO_INITIAL);
+            ASSERT_EQ(0, early.client.install(QUIC_CRYPTO_HANDSHAKE, false, true));
+            ASSERT_EQ(0, early.client.install(QUIC_CRYPTO_HANDSHAKE, true, false));
+            EXPECT_EQ(encrypted_extensions(taken), early.client.take(QUIC_CRYPTO_HANDSHAKE));
+            ASSERT_EQ(0, early.client.set_params(answer.substr(4))) << strerror(errno);
+            end_client(&early.client);
         });
         end_server(&server, encrypted_extensions(taken));
         other.join();
-        EXPECT_TRUE(read_bytes(pair.server, data.size()) == data);
-        Message end = receive(pair.server, MSG_DONTWAIT);
+        EXPECT_TRUE(read_bytes(early.pair.server, early.data.size()) == early.data);
+        Message end = receive(early.pair.server, MSG_DONTWAIT);
         EXPECT_TRUE(end.rc <= 0) << "nothing comes twice";
-        EXPECT_TRUE(alive(pair));
-        EXPECT_EQ(taken, wire.bytes_to_server(PacketType::kShort) < kEarlyBytes);
+        EXPECT_TRUE(alive(early.pair));
+        EXPECT_EQ(taken, early.wire.bytes_to_server(PacketType::kShort) < kEarlyBytes);
     }
 }
 
 /* Nothing tells a TLS library to ask for our parameters, or to hand over the peer's, before it has that secret. */
 TEST(RawSession, C196_EarlySecretsBeforeParameters)
 {
-    Fd listen_fd = listener();
-    Watched wire(listen_fd);
-    RawPair pair(wire.address(), std::move(listen_fd));
-    Raw client(pair.client, TLS_CIPHER_AES_GCM_128);
-    remember(pair.client);
-    start_client(&client);
-    ASSERT_EQ(0, client.install(QUIC_CRYPTO_EARLY, true, false)) << strerror(errno);
-    const std::string data = pattern(kEarlyBytes);
-    ASSERT_EQ(static_cast<ssize_t>(data.size()),
-              send(pair.client, data.data(), data.size(), MSG_SYN | MSG_FIN));
-    pair.accept_one();
-    Raw server(pair.server, TLS_CIPHER_AES_GCM_128);
+    EarlyPair early;
+    Raw server(early.pair.server, TLS_CIPHER_AES_GCM_128);
     const std::string hello = server.take(QUIC_CRYPTO_INITIAL);
     ASSERT_EQ(0, server.install(QUIC_CRYPTO_EARLY, false, false));
-    for (int i = 0; i < 500 && wire.bytes(PacketType::kEarly) < kEarlyBytes; i++) {
-        usleep(10000);
-    }
-    usleep(50000);
+    early.pass_data();
     EXPECT_NE("", server.params());
     ASSERT_EQ(0, server.set_params(params_in(hello))) << strerror(errno);
     std::thread other([&] {
-        const std::string answer = client.take(QUIC_CRYPTO_INITIAL);
-        ASSERT_EQ(0, client.install(QUIC_CRYPTO_HANDSHAKE, false, true));
-        ASSERT_EQ(0, client.install(QUIC_CRYPTO_HANDSHAKE, true, false));
-        EXPECT_EQ(encrypted_extensions(true), client.take(QUIC_CRYPTO_HANDSHAKE));
-        ASSERT_EQ(0, client.set_params(answer.substr(4))) << strerror(errno);
-        end_client(&client);
+        const std::string answer = early.client.take(QUIC_CRYPTO_INITIAL);
+        ASSERT_EQ(0, early.client.install(QUIC_CRYPTO_HANDSHAKE, false, true));
+        ASSERT_EQ(0, early.client.install(QUIC_CRYPTO_HANDSHAKE, true, false));
+        EXPECT_EQ(encrypted_extensions(true), early.client.take(QUIC_CRYPTO_HANDSHAKE));
+        ASSERT_EQ(0, early.client.set_params(answer.substr(4))) << strerror(errno);
+        end_client(&early.client);
     });
     end_server(&server, encrypted_extensions(true));
     other.join();
-    EXPECT_TRUE(read_bytes(pair.server, data.size()) == data);
-    EXPECT_TRUE(alive(pair));
+    EXPECT_TRUE(read_bytes(early.pair.server, early.data.size()) == early.data);
+    EXPECT_TRUE(alive(early.pair));
 }
 
 TEST(RawSession, C196_NothingIsRemembered)
