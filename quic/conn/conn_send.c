@@ -443,6 +443,16 @@ static bool send_mtu_probe(quic_conn *conn, quic_tx_unit *unit, quic_ns now)
 
 /* ---- the end --------------------------------------------------------------------------------------- */
 
+/* The keys may be at rest, and memory to wake them short for a while: the peer is told later, as long as it may
+ * still be asking (RFC 9000 10.2). */
+static bool must_wait_for_memory(quic_conn *conn, quic_ns now)
+{
+    quic_keys *tx = conn->spaces[QUIC_SPACE_APP].tx;
+    conn->no_room = tx != NULL && quic_keys_is_resting(tx) && quic_keys_wake(tx) != QUIC_OK &&
+                    now < conn->close_deadline_ns;
+    return conn->no_room;
+}
+
 /* RFC 9000 10.2.3: at every level the peer may be able to read. */
 static bool send_close(quic_conn *conn, quic_tx_unit *unit, quic_ns now)
 {
@@ -450,6 +460,9 @@ static bool send_close(quic_conn *conn, quic_tx_unit *unit, quic_ns now)
     uint64_t credit = quic_path_credit(&conn->path);
     size = credit < size ? credit : size;
     size_t len = 0;
+    if (QUIC_UNLIKELY(must_wait_for_memory(conn, now))) {
+        return false;
+    }
     conn->close_to_send = false;
     conn->tx_ecn = QUIC_ECN_NOT_ECT; /* nobody waits for its acknowledgement */
     for (int i = 0; i < QUIC_SPACE_COUNT; i++) {

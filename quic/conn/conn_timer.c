@@ -94,7 +94,8 @@ static quic_ns pacing_deadline(const quic_conn *conn, quic_ns now)
 quic_ns quic_conn_next_timeout(const quic_conn *conn, quic_ns now)
 {
     if (!quic_conn_is_open(conn)) {
-        return conn->close_deadline_ns;
+        return conn->no_room ? earlier(now + QUIC_CONN_RETRY_NS, conn->close_deadline_ns)
+                             : conn->close_deadline_ns;
     }
     bool blocked = quic_conn_at_amplification_limit(conn);
     quic_ns at = quic_recovery_deadline(&conn->recovery, blocked);

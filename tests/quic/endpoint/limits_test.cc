@@ -187,6 +187,48 @@ TEST(Limits, ASendThatFoundNoMemoryAfterARestIsTriedAgain)
     }
 }
 
+/* The keys rest, and waking them takes memory: the peer is told as soon as there is some, within the time that RFC 9000
+ * 10.2 gives a connection that closes. */
+TEST(Limits, ACloseThatFoundNoMemoryAfterARestIsTriedAgain)
+{
+    for (bool by_server : {false, true}) {
+        for (uint64_t k = 1; k <= 3; k++) {
+            Net net([](sim::Options &o) { o.may_run_out = true; });
+            ASSERT_TRUE(net.handshake());
+            net.run_for(20 * kS);
+            Side &from = by_server ? net.server : net.client;
+            Side &to = by_server ? net.client : net.server;
+            ASSERT_TRUE(sim_inspect_keys_rest(from.conn));
+            from.alloc.fail_at(k, 8);
+            quic_endpoint_set_now(from.ep, net.now);
+            ASSERT_EQ(quic_conn_close(from.conn, 3, nullptr), QUIC_OK);
+            net.run_for(kS);
+            /* The first allocation is for the code itself. */
+            EXPECT_EQ(to.close_kind(), k == 1 ? QURING_CLOSE_PEER_TRANSPORT : QURING_CLOSE_PEER_APP)
+                << by_server << " " << k;
+            EXPECT_EQ(quic_endpoint_counters(from.ep)->conns_closed, 1u);
+        }
+    }
+}
+
+/* Nobody waits for memory longer than that. */
+TEST(Limits, ACloseThatFindsNoMemoryIsGivenUp)
+{
+    Net net([](sim::Options &o) { o.may_run_out = true; });
+    ASSERT_TRUE(net.handshake());
+    net.run_for(20 * kS);
+    net.server.alloc.fail_at(1, UINT64_MAX);
+    quic_endpoint_set_now(net.server.ep, net.now);
+    ASSERT_EQ(quic_conn_close(net.server.conn, 3, nullptr), QUIC_OK);
+    net.run_for(5 * kS);
+    EXPECT_EQ(net.client.close_kind(), QURING_CLOSE_NONE);
+    size_t left = 0;
+    quic_endpoint_each_conn(
+        net.server.ep, [](quic_conn *, void *ctx) { return ++*static_cast<size_t *>(ctx) > 0; },
+        &left);
+    EXPECT_EQ(left, 0u);
+}
+
 /* A first flight that finds none: nothing is in flight yet either. */
 TEST(Limits, AFirstFlightThatFoundNoMemoryIsTriedAgain)
 {
