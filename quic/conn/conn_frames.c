@@ -191,6 +191,10 @@ static quic_rc on_crypto(const frame_ctx *ctx, const quic_frame_crypto *frame)
     bool is_known = quic_recv_buf_is_known(&cs->recv, frame->off, frame->off + frame->len);
     quic_rc rc = quic_crypto_stream_on_frame(cs, frame->off, frame->data, frame->len);
     quic_glitch_note(&conn->glitch, is_known ? 1 : 0);
+    if (is_known && frame->len > 0 && ctx->level == QUIC_LEVEL_INITIAL &&
+        conn->role == QUIC_SERVER) {
+        quic_conn_hasten_handshake(conn, ctx->now);
+    }
     /* RFC 9000 7.5: too many gaps are as good as too many bytes */
     return rc == QUIC_E_LIMIT ? QUIC_V_CRYPTO_BUFFER_EXCEEDED : rc;
 }

@@ -15,7 +15,7 @@
  *   conn_path       the paths there are             conn_follow  a peer that moves
  *   conn_migrate    how we move                     conn_probe   proofs of paths
  *   conn_token      NEW_TOKEN                       conn_trace   records of packets
- *   conn_fetch      caches before a turn
+ *   conn_fetch      caches before a turn            conn_hasten  a handshake that lost packets
  */
 #ifndef QUIC_CONN_CONN_INTERNAL_H
 #define QUIC_CONN_CONN_INTERNAL_H
@@ -108,6 +108,10 @@ enum {
 #define QUIC_STREAM_OWN_SEND_BYTES 16384u
 /* A connection at rest for so long gives back memory it would want again in a burst. */
 #define QUIC_CONN_TRIM_AFTER_NS (1000 * QUIC_NS_PER_MS)
+/* RFC 9002 6.2.3: so often a handshake is hastened, at most, and so many Initials are repeated each time: large key
+ * shares take two. */
+#define QUIC_HASTEN_MAX     3u
+#define QUIC_HASTEN_PACKETS 4u
 /* What is due and could not be done (no room for another packet) is tried again so much later. */
 #define QUIC_CONN_RETRY_NS (1 * QUIC_NS_PER_MS)
 /* So much stream data makes a larger datagram worth a probe: short exchanges never send one. */
@@ -297,6 +301,7 @@ struct quic_conn {
     size_t session_len;
     uint8_t early_status; /* quic_early_status */
     bool tickets;         /* server: gives and takes session tickets */
+    uint8_t hasten_count; /* conn_hasten.c */
     bool session_shown;
     bool new_token_shown;        /* the first of new_tokens */
     bool token_used;             /* server: a NEW_TOKEN proved the address */
@@ -317,6 +322,7 @@ struct quic_conn {
 
     /* time */
     quic_ns created_ns;
+    quic_ns hastened_ns;     /* last; with hasten_count */
     quic_ns idle_timeout_ns; /* effective; 0: none */
     quic_ns last_recv_ns;
     quic_ns idle_base_ns; /* idle timeout counts from here */
@@ -542,6 +548,11 @@ void quic_conn_on_recovery_timeout(quic_conn *conn, quic_ns now);
 void quic_conn_requeue(quic_conn *conn, quic_space space, const quic_sent_packet *packet);
 void quic_conn_apply_send_facts(quic_conn *conn, quic_stream *s,
                                 const quic_stream_send_facts *facts);
+
+/* ---- conn_hasten.c ------------------------------------------------------------------------------- */
+/* A packet tells that Initial packets of the server's were lost (RFC 9002 6.2.3). Server: a client repeated
+ * CRYPTO data of its Initials. Client: a packet came of a level whose keys are not here. */
+void quic_conn_hasten_handshake(quic_conn *conn, quic_ns now);
 
 /* ---- conn_streams.c ------------------------------------------------------------------------------ */
 void quic_conn_apply_recv_facts(quic_conn *conn, quic_stream *s,

@@ -37,6 +37,17 @@ static void on_open_failed(quic_conn *conn, const quic_keys *keys, const uint8_t
     }
 }
 
+/* A packet came before its keys (RFC 9000 5.7). A client that has those of no level but Initial may lack what brings
+ * them. */
+static void hold(quic_conn *conn, const uint8_t *data, size_t len, size_t datagram_len, uint8_t ecn,
+                 quic_ns now)
+{
+    quic_conn_hold_packet(conn, data, len, datagram_len, ecn);
+    if (conn->role == QUIC_CLIENT && conn->spaces[QUIC_SPACE_HANDSHAKE].rx == NULL) {
+        quic_conn_hasten_handshake(conn, now);
+    }
+}
+
 /* A packet whose frames were taken gets its place among those to acknowledge. */
 static inline void note_taken(quic_conn *conn, quic_level level, uint64_t pn, bool eliciting,
                               uint8_t ecn, quic_ns now)
@@ -159,20 +170,20 @@ void quic_conn_recv_long(quic_conn *conn, uint8_t *data, const quic_long_header 
     quic_conn_space *space = &conn->spaces[quic_conn_space_of(level)];
     quic_keys *rx =
         level == QUIC_LEVEL_INITIAL ? quic_conn_version_initial_rx(conn, h->version) : space->rx;
-    bool hold = !space->discarded && level == QUIC_LEVEL_HANDSHAKE;
+    bool may_hold = !space->discarded && level == QUIC_LEVEL_HANDSHAKE;
     if (QUIC_UNLIKELY(level == QUIC_LEVEL_EARLY)) {
         rx = conn->early != NULL ? conn->early->keys : NULL;
         /* TLS has not decided yet */
-        hold = conn->external ? !conn->handshake_complete
-                              : conn->early_gate != NULL && conn->tls == NULL;
+        may_hold = conn->external ? !conn->handshake_complete
+                                  : conn->early_gate != NULL && conn->tls == NULL;
     }
     if (QUIC_UNLIKELY(rx != NULL && !version_fits(conn, level, h->version))) {
         counters->drop_malformed++;
         return;
     }
     if (rx == NULL) {
-        if (hold) {
-            quic_conn_hold_packet(conn, data, h->packet_len, datagram_len, ecn);
+        if (may_hold) {
+            hold(conn, data, h->packet_len, datagram_len, ecn, now);
         } else {
             counters->drop_no_keys++;
         }
@@ -330,7 +341,7 @@ void quic_conn_recv_short(quic_conn *conn, uint8_t *data, uint32_t count, uint32
         }
         if (!may_open_short(conn)) {
             uint32_t len = count == 1 ? last_len : seg_len;
-            quic_conn_hold_packet(conn, data, len, len, ecn);
+            hold(conn, data, len, len, ecn, now);
             data += seg_len;
             count--;
             continue;

@@ -1,0 +1,43 @@
+/* A handshake that lost packets goes on before a probe timeout, which is a second where no round trip has been
+ * measured yet (RFC 9002 6.2.3). */
+#include "quic/conn/conn_internal.h"
+
+/* Queues again what packets of `space` carried that are not acknowledged, of the `count` oldest. They still count as in
+ * flight, and no probe is asked for: the congestion window and the limit of RFC 9000 8.1 hold. */
+static void repeat_oldest(quic_conn *conn, quic_space space, uint32_t count)
+{
+    while (count-- > 0) {
+        const quic_sent_packet *packet = quic_recovery_oldest_unacked(&conn->recovery, space);
+        if (packet == NULL) {
+            return;
+        }
+        quic_conn_requeue(conn, space, packet);
+    }
+}
+
+/* Again only after as much time as had passed until the last: a round trip at least, and the packets that one
+ * flight is made of, or its probes, count once. */
+static bool may_hasten(const quic_conn *conn, quic_ns now)
+{
+    return conn->hasten_count == 0 ||
+           (conn->hasten_count < QUIC_HASTEN_MAX &&
+            now - conn->hastened_ns >= conn->hastened_ns - conn->created_ns);
+}
+
+void quic_conn_hasten_handshake(quic_conn *conn, quic_ns now)
+{
+    const quic_crypto_stream *cs = conn->spaces[QUIC_SPACE_INITIAL].crypto;
+    if (cs == NULL || quic_crypto_stream_can_send(cs) ||
+        !quic_recovery_has_eliciting(&conn->recovery, QUIC_SPACE_INITIAL) ||
+        !may_hasten(conn, now)) {
+        return;
+    }
+    conn->hasten_count++;
+    conn->hastened_ns = now;
+    repeat_oldest(conn, QUIC_SPACE_INITIAL, QUIC_HASTEN_PACKETS);
+    if (conn->role == QUIC_SERVER) {
+        /* What fits behind it. Should all of it be lost, the acknowledgement tells, in a round trip. */
+        repeat_oldest(conn, QUIC_SPACE_HANDSHAKE, 1);
+    }
+    quic_conn_mark_dirty(conn);
+}
