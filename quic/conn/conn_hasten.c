@@ -1,5 +1,5 @@
 /* A handshake that lost packets goes on before a probe timeout, which is a second where no round trip has been
- * measured yet (RFC 9002 6.2.3). */
+ * measured yet (RFC 9002 6.2.3), and what a timeout does send goes twice (6.2.4). */
 #include "quic/conn/conn_internal.h"
 
 /* Queues again what packets of `space` carried that are not acknowledged, of the `count` oldest. They still count as in
@@ -40,4 +40,12 @@ void quic_conn_hasten_handshake(quic_conn *conn, quic_ns now)
         repeat_oldest(conn, QUIC_SPACE_HANDSHAKE, 1);
     }
     quic_conn_mark_dirty(conn);
+}
+
+void quic_conn_repeat_probe(quic_conn *conn, quic_space space)
+{
+    const quic_conn_space *s = &conn->spaces[space];
+    if (s->probes > 0 && s->crypto != NULL && !quic_crypto_stream_can_send(s->crypto)) {
+        repeat_oldest(conn, space, 1);
+    }
 }

@@ -553,6 +553,8 @@ void quic_conn_apply_send_facts(quic_conn *conn, quic_stream *s,
 /* A packet tells that Initial packets of the server's were lost (RFC 9002 6.2.3). Server: a client repeated
  * CRYPTO data of its Initials. Client: a packet came of a level whose keys are not here. */
 void quic_conn_hasten_handshake(quic_conn *conn, quic_ns now);
+/* A packet of the handshake left: should it have been a probe, the next one may be the same again. */
+void quic_conn_repeat_probe(quic_conn *conn, quic_space space);
 
 /* ---- conn_streams.c ------------------------------------------------------------------------------ */
 void quic_conn_apply_recv_facts(quic_conn *conn, quic_stream *s,

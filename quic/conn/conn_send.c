@@ -175,6 +175,7 @@ static bool send_handshake_datagram(quic_conn *conn, quic_tx_unit *unit, quic_ns
         bool is_last = i + 1 == count;
         len += quic_packet_finish(conn, b, pad && is_last && size > len ? size - len : 0, now);
         quic_packet_protect(b);
+        quic_conn_repeat_probe(conn, (quic_space)b->space);
         sent_handshake = sent_handshake || b->space == QUIC_SPACE_HANDSHAKE;
     }
     set_unit(conn, unit, len, len, 1);
