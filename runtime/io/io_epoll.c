@@ -85,6 +85,32 @@ static int epoll_add_socket(rt_io *io, const rt_udp_socket *udp, uint32_t *out_i
 
 static void epoll_flush(rt_io *io);
 
+static rt_io_recv recv_of(const rt_io_epoll *e, uint32_t i)
+{
+    const struct msghdr *hdr = &e->rx_msgs[i].msg_hdr;
+    return (rt_io_recv){
+        .data = e->rx[i].iov.iov_base,
+        .len = e->rx_msgs[i].msg_len,
+        .name = &e->rx[i].name,
+        .name_len = hdr->msg_namelen,
+        .control = e->rx[i].control,
+        .control_len = hdr->msg_controllen,
+        .flags = hdr->msg_flags,
+    };
+}
+
+/* Nobody reads any more what came to a socket. */
+static void forget_rx(rt_io_epoll *e, uint32_t index)
+{
+    for (uint32_t i = e->rx_next; i < e->rx_filled; i++) {
+        if (e->rx[i].socket == index) {
+            const rt_io_recv recv = recv_of(e, i);
+            rt_io_sock_forget(&e->socks[index], &recv);
+            e->rx[i].socket = RT_IO_SOCKET_NONE;
+        }
+    }
+}
+
 static void epoll_remove_socket(rt_io *io, uint32_t index)
 {
     rt_io_epoll *e = of(io);
@@ -95,11 +121,7 @@ static void epoll_remove_socket(rt_io *io, uint32_t index)
         io->stats.tx_errors++;
         rt_tx_arena_done(&e->tx, op);
     }
-    for (uint32_t i = e->rx_next; i < e->rx_filled; i++) {
-        if (e->rx[i].socket == index) {
-            e->rx[i].socket = RT_IO_SOCKET_NONE;
-        }
-    }
+    forget_rx(e, index);
     e->readable &= ~(1ull << index);
     sock->used = false;
     /* By name: a child of a fork may hold the socket, too, and then closing ours does not end the watch. */
@@ -118,16 +140,7 @@ static bool epoll_next_rx(rt_io *io, quic_rx_unit *out)
         if (rx->socket == RT_IO_SOCKET_NONE) {
             continue;
         }
-        const struct msghdr *hdr = &e->rx_msgs[i].msg_hdr;
-        rt_io_recv recv = {
-            .data = rx->iov.iov_base,
-            .len = e->rx_msgs[i].msg_len,
-            .name = &rx->name,
-            .name_len = hdr->msg_namelen,
-            .control = rx->control,
-            .control_len = hdr->msg_controllen,
-            .flags = hdr->msg_flags,
-        };
+        const rt_io_recv recv = recv_of(e, i);
         if (rt_io_sock_unit(io, &e->socks[rx->socket], rx->socket, out, &recv)) {
             return true;
         }
@@ -403,6 +416,7 @@ static void epoll_destroy(rt_io *io)
     rt_io_epoll *e = of(io);
     for (uint32_t i = 0; i < RT_IO_SOCKETS_MAX; i++) {
         if (e->socks[i].used) {
+            forget_rx(e, i);
             rt_udp_close(&e->socks[i].udp);
         }
     }

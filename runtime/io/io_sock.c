@@ -36,14 +36,28 @@ static bool inbox_unit(rt_io *io, const rt_io_sock *sock, uint32_t index, quic_r
     return true;
 }
 
+static void control_of(struct msghdr *out, const rt_io_recv *recv)
+{
+    memset(out, 0, sizeof(*out));
+    out->msg_control = recv->control;
+    out->msg_controllen = recv->control_len;
+}
+
+void rt_io_sock_forget(const rt_io_sock *sock, const rt_io_recv *recv)
+{
+    struct msghdr msg;
+    if (sock->udp.is_inbox) {
+        control_of(&msg, recv);
+        (void)rt_process_judge(&msg, sock->udp.uid);
+    }
+}
+
 bool rt_io_sock_unit(rt_io *io, rt_io_sock *sock, uint32_t index, quic_rx_unit *out,
                      const rt_io_recv *recv)
 {
     struct msghdr msg;
     rt_cmsg_rx facts;
-    memset(&msg, 0, sizeof(msg));
-    msg.msg_control = recv->control;
-    msg.msg_controllen = recv->control_len;
+    control_of(&msg, recv);
     if (QUIC_UNLIKELY(sock->udp.is_inbox)) {
         return inbox_unit(io, sock, index, out, recv, &msg);
     }

@@ -44,6 +44,10 @@ typedef struct rt_io_recv {
 bool rt_io_sock_unit(rt_io *io, rt_io_sock *sock, uint32_t index, quic_rx_unit *out,
                      const rt_io_recv *recv);
 
+/* rt_io_sock_forget is for a datagram that nobody will make a unit of, as its socket was removed: descriptors that came
+ * along are closed. */
+void rt_io_sock_forget(const rt_io_sock *sock, const rt_io_recv *recv);
+
 /* rt_io_sock_prepare fills op->hdr for `sock`; false when the path's addresses do not fit it. */
 bool rt_io_sock_prepare(const rt_io_sock *sock, rt_tx_op *op);
 

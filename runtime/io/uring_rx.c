@@ -98,6 +98,36 @@ void rt_uring_rx_arm(rt_uring *u)
     }
 }
 
+/* What the kernel wrote into a buffer; false: that is no message. */
+static bool recv_of(rt_uring *u, rt_io_recv *out, const rt_uring_rx *rx)
+{
+    uint8_t *buf = buffer(u, rx->bid);
+    struct io_uring_recvmsg_out *head =
+        io_uring_recvmsg_validate(buf, (int)rx->len, &u->rx_template);
+    if (head == NULL) {
+        return false;
+    }
+    *out = (rt_io_recv){
+        .data = io_uring_recvmsg_payload(head, &u->rx_template),
+        .len = io_uring_recvmsg_payload_length(head, (int)rx->len, &u->rx_template),
+        .name = io_uring_recvmsg_name(head),
+        .name_len = head->namelen,
+        .control = buf + sizeof(*head) + RT_URING_RX_NAME_BYTES,
+        .control_len = head->controllen,
+        .flags = (int)head->flags,
+    };
+    return true;
+}
+
+static void forget(rt_uring *u, rt_uring_rx *rx)
+{
+    rt_io_recv recv;
+    if (recv_of(u, &recv, rx)) {
+        rt_io_sock_forget(&u->socks[rx->socket], &recv);
+    }
+    rx->socket = RT_IO_SOCKET_NONE;
+}
+
 void rt_uring_rx_complete(rt_uring *u, const struct io_uring_cqe *cqe, uint32_t index)
 {
     rt_io_sock *sock = &u->socks[index];
@@ -117,39 +147,31 @@ void rt_uring_rx_complete(rt_uring *u, const struct io_uring_cqe *cqe, uint32_t 
     rt_uring_rx *rx = &u->rx[u->rx_filled++];
     rx->bid = (uint16_t)(cqe->flags >> IORING_CQE_BUFFER_SHIFT);
     rx->len = cqe->res > 0 ? (uint32_t)cqe->res : 0;
-    rx->socket = sock->closing ? RT_IO_SOCKET_NONE : index;
+    rx->socket = index;
+    if (QUIC_UNLIKELY(sock->closing)) {
+        forget(u, rx);
+    }
 }
 
 void rt_uring_rx_forget(rt_uring *u, uint32_t index)
 {
     for (uint32_t i = u->rx_next; i < u->rx_filled; i++) {
         if (u->rx[i].socket == index) {
-            u->rx[i].socket = RT_IO_SOCKET_NONE;
+            forget(u, &u->rx[i]);
         }
     }
 }
 
 static bool unit_of(rt_uring *u, quic_rx_unit *out, const rt_uring_rx *rx)
 {
-    uint8_t *buf = buffer(u, rx->bid);
+    rt_io_recv recv;
     if (rx->socket == RT_IO_SOCKET_NONE) {
         return false;
     }
-    struct io_uring_recvmsg_out *head =
-        io_uring_recvmsg_validate(buf, (int)rx->len, &u->rx_template);
-    if (head == NULL) {
+    if (!recv_of(u, &recv, rx)) {
         u->base.stats.rx_truncated++;
         return false;
     }
-    rt_io_recv recv = {
-        .data = io_uring_recvmsg_payload(head, &u->rx_template),
-        .len = io_uring_recvmsg_payload_length(head, (int)rx->len, &u->rx_template),
-        .name = io_uring_recvmsg_name(head),
-        .name_len = head->namelen,
-        .control = buf + sizeof(*head) + RT_URING_RX_NAME_BYTES,
-        .control_len = head->controllen,
-        .flags = (int)head->flags,
-    };
     return rt_io_sock_unit(&u->base, &u->socks[rx->socket], rx->socket, out, &recv);
 }
 

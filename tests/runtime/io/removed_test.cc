@@ -1,4 +1,6 @@
 // Sockets that are removed while somebody else still has them.
+#include <poll.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "tests/runtime/io/io_fixture.h"
@@ -35,6 +37,93 @@ TEST_P(RemovedTest, ASocketThatAChildHasWakesNobody)
     }
     EXPECT_LT(waits, 20u);
     close(childs);
+}
+
+// An inbox whose kernel does not keep descriptors out, as those before Linux 6.16.
+void OpenInbox(rt_udp_socket *out, sockaddr_un *name, socklen_t *name_len)
+{
+    const int on = 1;
+    *out = {};
+    out->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    out->local = Loopback(4, 1);
+    out->is_inbox = true;
+    out->uid = geteuid();
+    ASSERT_EQ(0, setsockopt(out->fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)));
+    const sockaddr_un any = {AF_UNIX, ""}; // the kernel picks an abstract name
+    ASSERT_EQ(0, bind(out->fd, reinterpret_cast<const sockaddr *>(&any), sizeof(any.sun_family)));
+    *name_len = sizeof(*name);
+    ASSERT_EQ(0, getsockname(out->fd, reinterpret_cast<sockaddr *>(name), name_len));
+}
+
+void SendDescriptor(sockaddr_un *name, socklen_t name_len, int fd)
+{
+    char byte = 0;
+    iovec iov = {&byte, 1};
+    union {
+        cmsghdr align;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control{};
+    msghdr msg{};
+    msg.msg_name = name;
+    msg.msg_namelen = name_len;
+    msg.msg_iov = &iov;
+    msg.msg_iovlen = 1;
+    msg.msg_control = control.bytes;
+    msg.msg_controllen = sizeof(control.bytes);
+    cmsghdr *c = CMSG_FIRSTHDR(&msg);
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = SCM_RIGHTS;
+    c->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(c), &fd, sizeof(fd));
+    const int sender = socket(AF_UNIX, SOCK_DGRAM, 0);
+    ASSERT_EQ(1, sendmsg(sender, &msg, 0));
+    close(sender);
+}
+
+// Whether the reading end is the only one that is left of a pipe.
+bool IsLast(int reading)
+{
+    pollfd p = {reading, POLLIN, 0};
+    return poll(&p, 1, 0) == 1 && (p.revents & POLLHUP) != 0;
+}
+
+// Anybody can send descriptors to an inbox: those in messages that nobody has read when it goes are not kept,
+// whether they had been received (`waits`) or arrive while it is being removed.
+TEST_P(RemovedTest, DescriptorsInUnreadMessagesOfAnInboxAreClosed)
+{
+    for (bool waits : {true, false}) {
+        for (bool removed : {true, false}) {
+            Side side;
+            sockaddr_un name;
+            socklen_t name_len = 0;
+            int ends[2];
+            ASSERT_EQ(0, pipe(ends));
+            ASSERT_EQ(Create(&side.io), 0);
+            OpenInbox(&side.sock, &name, &name_len);
+            ASSERT_EQ(rt_io_add_socket(side.io, &side.sock, &side.index), 0);
+            rt_io_wait(side.io, 0, 0); // arms the receive
+            SendDescriptor(&name, name_len, ends[1]);
+            close(ends[1]);
+            EXPECT_FALSE(IsLast(ends[0]));
+            if (waits) {
+                EXPECT_NE(side.Wait(QUIC_NS_PER_S) & RT_IO_RX, 0u);
+            }
+            if (removed) {
+                rt_io_remove_socket(side.io, side.index);
+                for (int i = 0; i < 5; i++) { // a cancelled receive may say so
+                    rt_io_wait(side.io, rt_clock_now(), rt_clock_now() + QUIC_NS_PER_MS);
+                    quic_rx_unit unit;
+                    EXPECT_FALSE(rt_io_next_rx(side.io, &unit));
+                    rt_io_release_rx(side.io);
+                }
+            } else {
+                rt_io_destroy(side.io);
+                side.io = nullptr;
+            }
+            EXPECT_TRUE(IsLast(ends[0])) << waits << removed;
+            close(ends[0]);
+        }
+    }
 }
 
 INSTANTIATE_TEST_SUITE_P(Kernel, RemovedTest, ::testing::Values("io_uring", "epoll"),
