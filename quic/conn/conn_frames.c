@@ -19,7 +19,7 @@ static quic_rc find_stream(quic_conn *conn, quic_stream **out, uint64_t id, quic
     bool opened = false;
     quic_rc rc = quic_stream_table_on_frame(&conn->streams, out, &opened, id, side);
     if (QUIC_UNLIKELY(rc == QUIC_E_NOMEM)) {
-        quic_stream_table_trim(&conn->streams); /* what is empty makes room */
+        quic_stream_table_make_room(&conn->streams); /* what is empty makes room */
         rc = quic_stream_table_on_frame(&conn->streams, out, &opened, id, side);
     }
     if (rc == QUIC_OK && QUIC_UNLIKELY(opened)) {
@@ -44,7 +44,7 @@ static quic_rc on_stream(quic_conn *conn, const quic_frame_stream *frame)
     rc = quic_stream_on_data(s, &conn->flow_recv, frame->off, frame->data, frame->len, frame->fin,
                              &facts);
     if (QUIC_UNLIKELY(rc == QUIC_E_NOMEM)) {
-        quic_stream_table_trim(&conn->streams);
+        quic_stream_table_make_room(&conn->streams);
         rc = quic_stream_on_data(s, &conn->flow_recv, frame->off, frame->data, frame->len,
                                  frame->fin, &facts);
     }

@@ -208,7 +208,7 @@ quic_rc quic_conn_stream_open(quic_conn *conn, bool uni, quic_stream **out)
     }
     quic_rc rc = quic_stream_table_open(&conn->streams, out, uni);
     if (rc == QUIC_E_NOMEM) {
-        quic_stream_table_trim(&conn->streams); /* what is empty makes room */
+        quic_stream_table_make_room(&conn->streams); /* what is empty makes room */
         rc = quic_stream_table_open(&conn->streams, out, uni);
     }
     if (rc == QUIC_E_AGAIN) {
@@ -252,7 +252,7 @@ quic_rc quic_conn_stream_write(quic_conn *conn, quic_stream *s, const uint8_t *d
     flags &= QUIC_WRITE_FIN | QUIC_WRITE_LEND;
     quic_rc rc = quic_stream_write(s, out_accepted, data, len, flags, room);
     if (QUIC_UNLIKELY(rc == QUIC_E_NOMEM)) {
-        quic_stream_table_trim(&conn->streams);
+        quic_stream_table_make_room(&conn->streams);
         rc = quic_stream_write(s, out_accepted, data, len, flags, room);
     }
     if (rc == QUIC_OK || rc == QUIC_E_AGAIN) {

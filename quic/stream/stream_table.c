@@ -4,6 +4,7 @@
 
 #define TABLE_CAP_MIN         16u
 #define TABLE_HASH_MULTIPLIER 0x9e3779b97f4a7c15ull
+#define TRIM_PER_ALLOC        8u /* streams looked at for room, that an allocation pays for */
 
 /* ---- the slots: open addressing, linear probing, at most half full --------------------------- */
 
@@ -169,6 +170,9 @@ static void stream_destroy(quic_stream_table *table, quic_stream *s)
     if (table->last == s) {
         table->last = NULL;
     }
+    if (table->trim_at == s) {
+        table->trim_at = quic_stream_table_next(table, s);
+    }
     slots_remove(table, s);
     quic_list_remove(&s->table_node);
     table->live_count--;
@@ -235,6 +239,7 @@ void quic_stream_table_deinit(quic_stream_table *table)
     table->cap = 0;
     table->live_count = 0;
     table->last = NULL;
+    table->trim_at = NULL;
 }
 
 void quic_stream_table_trim(quic_stream_table *table)
@@ -243,6 +248,22 @@ void quic_stream_table_trim(quic_stream_table *table)
     for (quic_stream *s = quic_stream_table_first(table); s != NULL;
          s = quic_stream_table_next(table, s)) {
         quic_stream_trim(s);
+    }
+}
+
+void quic_stream_table_make_room(quic_stream_table *table)
+{
+    uint32_t count = table->live_count;
+    if (table->mem->alloc_count - table->trim_allocs >= count / TRIM_PER_ALLOC) {
+        table->trim_allocs = table->mem->alloc_count;
+    } else if (count > QUIC_STREAM_TRIM_MAX) {
+        count = QUIC_STREAM_TRIM_MAX;
+    }
+    free_spares(table);
+    for (; count > 0; count--) {
+        quic_stream *s = table->trim_at != NULL ? table->trim_at : quic_stream_table_first(table);
+        quic_stream_trim(s);
+        table->trim_at = quic_stream_table_next(table, s);
     }
 }
 

@@ -22,6 +22,7 @@ extern "C" {
 #endif
 
 #define QUIC_STREAM_FREE_MAX 16u          /* freed objects kept */
+#define QUIC_STREAM_TRIM_MAX 64u          /* looked at by a search for room */
 #define QUIC_STREAMS_MAX     (1ull << 60) /* RFC 9000 4.6 */
 
 /* The bounds of a stream, ours. */
@@ -60,9 +61,11 @@ typedef struct quic_stream_type_state {
 typedef struct quic_stream_table {
     quic_mem *mem;
     quic_stream **slots;
-    quic_stream *last; /* of the previous lookup */
-    uint64_t hash_key; /* odd */
-    uint32_t cap;      /* power of two, or 0 */
+    quic_stream *last;    /* of the previous lookup */
+    quic_stream *trim_at; /* where the next search for room goes on; NULL: with the oldest */
+    uint64_t trim_allocs; /* mem->alloc_count when all of them were searched */
+    uint64_t hash_key;    /* odd */
+    uint32_t cap;         /* power of two, or 0 */
     uint32_t live_count;
     uint32_t free_count;
     quic_role role;
@@ -165,6 +168,10 @@ quic_stream *quic_stream_table_next(const quic_stream_table *table, const quic_s
 /* quic_stream_table_trim frees the spare objects and empty buffers of live streams: for connections
  * that fell idle. */
 void quic_stream_table_trim(quic_stream_table *table);
+
+/* quic_stream_table_make_room does so when memory has run out. It looks at every stream once per as many allocations
+ * as pay for that, else at QUIC_STREAM_TRIM_MAX of them, at others each time. */
+void quic_stream_table_make_room(quic_stream_table *table);
 
 #ifdef __cplusplus
 }

@@ -246,6 +246,63 @@ TEST_F(StreamTable, ShortStreamsReuseTheirMemory)
     EXPECT_EQ(table_.cap * sizeof(void *), memory_.mem.used_bytes);
 }
 
+/* A search that finds nothing, for every packet of a peer that keeps memory full, costs no more the more streams
+ * there are; what can go is found all the same. */
+TEST_F(StreamTable, ASearchForRoomIsBounded)
+{
+    constexpr uint64_t kCount = 20 * QUIC_STREAM_TRIM_MAX;
+    Start(QUIC_SERVER, kCount, 0);
+    quic_flow_recv conn;
+    quic_flow_recv_init(&conn, 1 << 20, 1 << 20);
+    quic_stream_recv_facts facts;
+    for (uint64_t seq = 0; seq < kCount; seq++) {
+        ASSERT_EQ(QUIC_OK, Frame(seq * 4));
+        const uint8_t data[64] = {1};
+        ASSERT_EQ(QUIC_OK, quic_stream_on_data(s_, &conn, 0, data, 64, false, &facts));
+    }
+    const uint64_t used = memory_.mem.used_bytes;
+    quic_stream_table_make_room(&table_); /* all of it was new */
+    EXPECT_EQ(used, memory_.mem.used_bytes);
+    for (uint64_t seq : {kCount / 2, kCount - 1}) {
+        ASSERT_EQ(QUIC_OK, Frame(seq * 4));
+        ASSERT_EQ(QUIC_OK, quic_stream_consume(s_, &conn, 64, 0, 0, &facts));
+    }
+    quic_stream_table_make_room(&table_);
+    EXPECT_EQ(used, memory_.mem.used_bytes) << "they are further on";
+    for (uint64_t n = 2; n <= kCount / QUIC_STREAM_TRIM_MAX; n++) {
+        quic_stream_table_make_room(&table_);
+    }
+    EXPECT_EQ(used - 2ull * QUIC_RECV_RING_MIN, memory_.mem.used_bytes);
+}
+
+/* Growth pays for a search among all; and the one it would go on with may go. */
+TEST_F(StreamTable, ASearchForRoomGoesOnBehindAStreamThatIsGone)
+{
+    constexpr uint64_t kCount = 2 * QUIC_STREAM_TRIM_MAX;
+    Start(QUIC_SERVER, kCount, 0);
+    quic_flow_recv conn;
+    quic_flow_recv_init(&conn, 1 << 20, 1 << 20);
+    quic_stream_recv_facts facts;
+    const uint8_t data[64] = {1};
+    for (uint64_t seq = 0; seq < kCount; seq++) {
+        ASSERT_EQ(QUIC_OK, Frame(seq * 4));
+        ASSERT_EQ(QUIC_OK, quic_stream_on_data(s_, &conn, 0, data, 64, true, &facts));
+    }
+    quic_stream_table_make_room(&table_);
+    quic_stream_table_make_room(&table_); /* the first half */
+    ASSERT_EQ(QUIC_OK, Frame(uint64_t{QUIC_STREAM_TRIM_MAX} * 4));
+    EXPECT_EQ(table_.trim_at, s_);
+    quic_stream *gone = s_;
+    ASSERT_EQ(QUIC_OK, quic_stream_consume(s_, &conn, 64, 0, 0, &facts));
+    (void)quic_stream_table_close(&table_, gone);
+    const uint64_t used = memory_.mem.used_bytes;
+    ASSERT_EQ(QUIC_OK, Frame(uint64_t{QUIC_STREAM_TRIM_MAX + 1} * 4));
+    EXPECT_EQ(table_.trim_at, s_);
+    ASSERT_EQ(QUIC_OK, quic_stream_consume(s_, &conn, 64, 0, 0, &facts));
+    quic_stream_table_make_room(&table_);
+    EXPECT_GE(used - QUIC_RECV_RING_MIN, memory_.mem.used_bytes);
+}
+
 TEST_F(StreamTable, RefusedMemoryLeavesTheIdUnopened)
 {
     memory_.mem.limit_bytes = 1;
