@@ -485,6 +485,9 @@ void quic_conn_follow_early(quic_conn *conn);
 void quic_conn_early_complete(quic_conn *conn, quic_ns now);
 /* The server's parameters against those remembered (RFC 9000 7.4.1). */
 quic_rc quic_conn_early_check_params(const quic_conn *conn, const quic_transport_params *p);
+/* Client: the server's limits wait for the end of 0-RTT, which take_deferred is called before; false: they need not. */
+bool quic_conn_early_defer_limits(quic_conn *conn, const quic_transport_params *p);
+void quic_conn_early_take_deferred(quic_conn *conn);
 /* Rejected, and the server's limits are known: streams may be sent. QUIC_E_LIMIT: too many are open. */
 quic_rc quic_conn_early_restart_streams(quic_conn *conn);
 bool quic_conn_early_wants_send(const quic_conn *conn, quic_ns now);

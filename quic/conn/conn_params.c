@@ -155,7 +155,10 @@ quic_rc quic_conn_apply_peer_params(quic_conn *conn, const uint8_t *data, size_t
         conn->tx_grease = quic_rng_u64(conn->env->rng) | 1;
     }
     conn->peer_ack_delay_exponent = (uint8_t)p->ack_delay_exponent;
-    quic_conn_take_limits(conn, p);
+    const bool defers = quic_conn_early_defer_limits(conn, p);
+    if (!defers) {
+        quic_conn_take_limits(conn, p);
+    }
     conn->recovery.max_ack_delay_ns = p->max_ack_delay_ms * QUIC_NS_PER_MS;
     conn->peer_reset_stream_at = p->reset_stream_at;
     quic_conn_start_ack_freq(conn, p);
@@ -176,7 +179,7 @@ quic_rc quic_conn_apply_peer_params(quic_conn *conn, const uint8_t *data, size_t
             return rc;
         }
     }
-    return quic_conn_early_restart_streams(conn);
+    return defers ? QUIC_OK : quic_conn_early_restart_streams(conn);
 }
 
 /* ---- for the application, which drives a handshake from outside ------------------------------------- */

@@ -331,6 +331,30 @@ quic_rc quic_conn_early_check_params(const quic_conn *conn, const quic_transport
     return QUIC_OK;
 }
 
+static bool goes_on_early(const quic_conn *conn)
+{
+    return quic_conn_sends_early(conn) && conn->early_status == QUIC_EARLY_ACCEPTED;
+}
+
+/* RFC 9000 7.4.1: what is remembered applies as long as 0-RTT packets are sent, and nothing has vouched for the new
+ * values before the handshake is complete (RFC 9001 8.2). */
+bool quic_conn_early_defer_limits(quic_conn *conn, const quic_transport_params *p)
+{
+    if (!goes_on_early(conn)) {
+        return false;
+    }
+    conn->early->params = *p;
+    return true;
+}
+
+void quic_conn_early_take_deferred(quic_conn *conn)
+{
+    if (goes_on_early(conn)) {
+        quic_conn_take_limits(conn, &conn->early->params);
+        (void)quic_conn_early_restart_streams(conn); /* they are not lower: that was checked */
+    }
+}
+
 /* The limits are those of this handshake now: after a refusal perhaps lower ones, else perhaps higher than what
  * was remembered, for which streams wait that have left the scheduler. */
 quic_rc quic_conn_early_restart_streams(quic_conn *conn)

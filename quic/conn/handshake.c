@@ -395,6 +395,7 @@ void quic_conn_drive_handshake(quic_conn *conn, quic_ns now)
 
 void quic_conn_on_handshake_complete(quic_conn *conn, quic_ns now)
 {
+    quic_conn_early_take_deferred(conn);
     conn->handshake_complete = true;
     if (conn->state == QUIC_CONN_HANDSHAKE) {
         conn->state = QUIC_CONN_ESTABLISHED;

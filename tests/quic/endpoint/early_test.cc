@@ -8,12 +8,34 @@
 #include "quic/crypto/anti_replay.h"
 #include "quic/wire/header.h"
 #include "quic/wire/transport_params.h"
+#include "tests/quic/conn/inject.h"
 #include "tests/quic/endpoint/net.h"
 
 namespace
 {
 
+using Bytes = std::vector<uint8_t>;
+
 constexpr uint32_t kSlots = 64;
+
+/* Takes the first Handshake packet and all behind it from a datagram; scripted: its payload is readable. */
+Bytes cut_handshake(Bytes *datagram)
+{
+    quic_long_header h;
+    for (size_t off = 0; off < datagram->size() && quic_header_is_long((*datagram)[off]) &&
+                         quic_header_decode_long(&h, datagram->data() + off, datagram->size() - off,
+                                                 QUIC_VERSIONS_ALL) == QUIC_OK;
+         off += h.packet_len) {
+        if (h.type == QUIC_PACKET_HANDSHAKE) {
+            const size_t body = off + h.pn_offset + quic_header_pn_len(h.first);
+            const Bytes frames(datagram->begin() + static_cast<ptrdiff_t>(body),
+                               datagram->begin() + static_cast<ptrdiff_t>(off + h.packet_len));
+            datagram->resize(off);
+            return frames;
+        }
+    }
+    return {};
+}
 
 class Early : public testing::Test
 {
@@ -342,6 +364,50 @@ TEST_F(Early, AcceptedUnderLargerLimitsOpensMoreStreams)
     ASSERT_TRUE(
         net.run_until([&] { return Arrived(net, id, "one") && Arrived(net, next, "two"); }));
     EXPECT_TRUE(Info(net.client.conn).early_accepted);
+}
+
+/* RFC 9000 7.4.1: the client has the server's larger limits, and the handshake is not complete. */
+TEST_F(Early, WhatIsRememberedAppliesUntilTheHandshakeIsComplete)
+{
+    constexpr size_t kRemembered = 1000;
+    Net net;
+    ASSERT_TRUE(net.take_ticket(&gate_));
+    Remember(net,
+             [](quic_transport_params &p) { p.initial_max_stream_data_bidi_remote = kRemembered; });
+    Bytes flight;
+    bool whole = false;
+    net.filter = [&](Packet &p) {
+        if (!p.to_server && !whole) {
+            const Bytes frames = cut_handshake(&p.bytes);
+            flight = flight.empty() ? frames : flight;
+        }
+        return !p.bytes.empty();
+    };
+    const std::string text(5000, 'w');
+    const uint64_t id = Connect(net, text);
+    ASSERT_TRUE(net.run_until([&] { return !flight.empty(); }));
+    net.run_for(2 * net.delay);
+    /* CRYPTO, at 0, with a length: EncryptedExtensions is the first message of it. */
+    ASSERT_EQ(flight[0], 0x06);
+    ASSERT_EQ(flight[1], 0);
+    const size_t at = flight[2] < 0x40 ? 3 : 4;
+    const size_t len = 4u + static_cast<size_t>(flight[at + 2] << 8 | flight[at + 3]);
+    Bytes frames = {0x06, 0, static_cast<uint8_t>(0x40 | len >> 8), static_cast<uint8_t>(len)};
+    frames.insert(frames.end(), flight.begin() + static_cast<ptrdiff_t>(at),
+                  flight.begin() + static_cast<ptrdiff_t>(at + len));
+    Bytes packet(1500);
+    quic_conn *server = net.server.find(QURING_EV_EARLY_READY)->conn;
+    packet.resize(inject_make(server, QUIC_LEVEL_HANDSHAKE, 0, frames.data(), frames.size(),
+                              packet.data(), packet.size()));
+    ASSERT_FALSE(packet.empty());
+    net.inject(net.client, packet);
+    net.run_for(3 * net.delay);
+    EXPECT_EQ(net.client.count(QURING_EV_CONNECTED), 0u);
+    EXPECT_TRUE(Info(net.client.conn).early_accepted);
+    EXPECT_EQ(net.server.streams[id].bytes.size(), kRemembered);
+    whole = true;
+    EXPECT_TRUE(net.run_until([&] { return Arrived(net, id, text); }, 10 * kS));
+    EXPECT_EQ(Info(net.client.conn).zero_rtt_bytes, kRemembered);
 }
 
 quic_rc SendDatagram(quic_conn *conn, const std::string &bytes)
