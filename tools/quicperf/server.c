@@ -33,6 +33,7 @@ typedef struct qp_sstream {
     uint64_t answer; /* waiting: bytes to send once a stream can be opened */
     bool sending;
     bool waiting;
+    bool ours; /* `stream` is one that we opened */
     bool dead; /* abandoned by either side */
 } qp_sstream;
 
@@ -55,6 +56,7 @@ struct qp_server {
     const char *qlog;      /* folder; NULL: none */
     bool asks_clients;     /* --client-cert */
     uint64_t urgent_bytes; /* --urgent */
+    size_t answers_max;    /* on streams of ours, at once per connection */
     quring_listener *listeners[2];
     size_t listener_count;
     bool is_bound;         /* --bind */
@@ -70,6 +72,7 @@ struct qp_sconn {
     quring_conn conn;
     qp_sstream *streams;
     size_t waiting;
+    size_t answering;         /* streams of ours */
     qp_sstream *dgram_stream; /* the request for the datagrams that are being sent */
     qp_dgram dgram_out;
     qp_dgram dgram_in;
@@ -133,6 +136,7 @@ static void qp_sstream_destroy(qp_sstream *s)
         qp_count(&conn->worker->bytes_out, info.bytes_acked);
     }
     conn->waiting -= s->waiting ? 1 : 0;
+    conn->answering -= s->ours ? 1 : 0;
     if (conn->dgram_stream == s) {
         conn->dgram_stream = NULL;
         qp_dgram_stop(&conn->dgram_out);
@@ -173,10 +177,13 @@ static void qp_sstream_answer_on(qp_sstream *s, quring_stream stream, uint64_t b
     qp_sstream_send(s);
 }
 
-/* Opens streams of ours for answers that wait for one. */
+/* Opens streams of ours for answers that wait for one. No more at once than there may be bidirectional requests:
+ * what a client allows is no bound, and its own streams end with the request. */
 static void qp_sconn_open_waiting(qp_sconn *conn)
 {
-    for (qp_sstream *s = conn->streams; s != NULL && conn->waiting > 0; s = s->next) {
+    for (qp_sstream *s = conn->streams;
+         s != NULL && conn->waiting > 0 && conn->answering < conn->server->answers_max;
+         s = s->next) {
         quring_stream stream;
         if (!s->waiting) {
             continue;
@@ -185,7 +192,9 @@ static void qp_sconn_open_waiting(qp_sconn *conn)
             return; /* AGAIN: STREAMS_AVAILABLE follows; anything else: CLOSED does */
         }
         s->waiting = false;
+        s->ours = true;
         conn->waiting--;
+        conn->answering++;
         s->stream = stream;
         (void)quring_stream_set_ctx(stream, s);
         qp_sstream_answer_on(s, stream, s->answer);
@@ -316,9 +325,12 @@ static void qp_server_stream_event(const quring_event *ev, qp_sstream *s)
             qp_dgram_stop(&s->conn->dgram_out);
         }
         break;
-    case QURING_EV_STREAM_CLOSED:
+    case QURING_EV_STREAM_CLOSED: {
+        qp_sconn *conn = s->conn;
         qp_sstream_destroy(s);
+        qp_sconn_open_waiting(conn);
         break;
+    }
     default:
         break;
     }
@@ -434,6 +446,7 @@ quring_status qp_server_open(qp_server **out, uint16_t *out_port, const qp_optio
     server->qlog = options->qlog;
     server->asks_clients = options->client_cert != 0;
     server->urgent_bytes = options->urgent_bytes;
+    server->answers_max = options->max_streams;
     quring_status status = qp_tls_server(&server->tls, options, err);
     for (uint32_t i = 0; i < config->workers && status == QURING_OK; i++) {
         server->workers[i].scratch = aligned_alloc(64, QP_SCRATCH_BYTES);
