@@ -204,6 +204,10 @@ static int qs_tls_result(qs_tls_run *run, quring_status status, uint8_t alert,
         qs_hs_fail(run->s, alert);
         return qs_alert_errno(alert);
     }
+    if (status == QURING_E_TOO_LARGE) {
+        qs_hs_refuse(run->s, QS_ERROR_CRYPTO_BUFFER);
+        return -EPROTO;
+    }
     return qs_hs_broken(run->s);
 }
 

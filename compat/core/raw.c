@@ -14,7 +14,8 @@ typedef enum qs_hs_verb {
     QS_HS_REMEMBER,
     QS_HS_EARLY_ANSWER,
     QS_HS_COMPLETE,
-    QS_HS_FAIL
+    QS_HS_FAIL,
+    QS_HS_REFUSE
 } qs_hs_verb;
 
 typedef struct qs_hs_task {
@@ -24,6 +25,7 @@ typedef struct qs_hs_task {
     quring_direction dir;
     uint16_t suite;
     uint8_t alert;
+    uint64_t code;
     const uint8_t *data;
     size_t len;
     uint8_t *out;
@@ -54,6 +56,8 @@ static quring_status qs_hs_do(qs_hs_task *task, quring_conn conn)
         return quring_handshake_set_early_answer(conn, task->accepted);
     case QS_HS_COMPLETE:
         return quring_handshake_complete(conn);
+    case QS_HS_REFUSE:
+        return quring_handshake_refuse(conn, task->code);
     default:
         return quring_handshake_fail(conn, task->alert);
     }
@@ -227,5 +231,11 @@ int qs_hs_set_params(qs_sock *s, const uint8_t *data, size_t len)
 void qs_hs_fail(qs_sock *s, uint8_t alert)
 {
     qs_hs_task task = {.verb = QS_HS_FAIL, .alert = alert};
+    (void)qs_hs_call(s, &task);
+}
+
+void qs_hs_refuse(qs_sock *s, uint64_t code)
+{
+    qs_hs_task task = {.verb = QS_HS_REFUSE, .code = code};
     (void)qs_hs_call(s, &task);
 }

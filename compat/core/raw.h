@@ -19,6 +19,8 @@ int qs_hs_complete(qs_sock *s);
 /* CONNECTED is told at the end of the worker's turn: only then can the program send. */
 int qs_hs_await(qs_sock *s, uint64_t deadline);
 void qs_hs_fail(qs_sock *s, uint8_t alert);
+/* ... with an error of the transport's. */
+void qs_hs_refuse(qs_sock *s, uint64_t code);
 
 #ifdef __cplusplus
 }

@@ -55,6 +55,7 @@ extern "C" {
 enum {
     QS_ERROR_INTERNAL = 0x01,
     QS_ERROR_REFUSED = 0x02,
+    QS_ERROR_CRYPTO_BUFFER = 0x0d,
     QS_ERROR_CRYPTO = 0x100,
     QS_ERROR_CRYPTO_END = 0x200,
 };

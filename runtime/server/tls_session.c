@@ -190,6 +190,9 @@ static quring_status rt_session_result(const quring_tls_session *session, quic_r
     if (rc == QUIC_V_PROTOCOL_VIOLATION) {
         return rt_error_set(err, QURING_E_INVAL, "bytes at a level the handshake is not at");
     }
+    if (rc == QUIC_V_CRYPTO_BUFFER_EXCEEDED) {
+        return rt_error_set(err, QURING_E_TOO_LARGE, "a message is larger than any that is taken");
+    }
     *out_alert = rc > QUIC_V_CRYPTO_BASE ? (uint8_t)(rc - QUIC_V_CRYPTO_BASE)
                                          : (uint8_t)QUIC_ALERT_INTERNAL_ERROR;
     const char *text = quic_tls_boring()->error_text(session->tls);

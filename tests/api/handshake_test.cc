@@ -142,6 +142,24 @@ TEST_P(External, ARefusalCarriesItsCode)
     EXPECT_EQ(facts.close.code, 0x178u);
 }
 
+/* What TLS has no alert for shows later: RFC 9000 7.5, say. */
+TEST_P(External, AnAcceptedConnectionCanBeRefusedUntilTheHandshakeIsComplete)
+{
+    server_.hook = [](const quring_event &ev) {
+        if (ev.type == QURING_EV_HANDSHAKE_PENDING) {
+            EXPECT_EQ(quring_handshake_accept(ev.conn), QURING_OK);
+        } else if (ev.type == QURING_EV_HANDSHAKE_DATA) {
+            EXPECT_EQ(quring_handshake_refuse(ev.conn, 0x0d), QURING_OK);
+            EXPECT_EQ(quring_handshake_refuse(ev.conn, 0x0d), QURING_E_STATE);
+        }
+    };
+    QURING_START(Peer::Mode::kEcho, QURING_LISTEN_EXTERNAL_TLS);
+    const quring_conn conn = Begin();
+    ASSERT_TRUE(client_.WaitClosed(conn));
+    EXPECT_EQ(client_.Facts(conn).close.kind, QURING_CLOSE_PEER_TRANSPORT);
+    EXPECT_EQ(client_.Facts(conn).close.code, 0x0du);
+}
+
 TEST_P(External, WrongArgumentsAreRefused)
 {
     const SslCtx ctx = MakeServerCtx(TheIdentity());

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "quring/config.h"
+#include "quring/tls_session.h"
 
 #include "tests/api/support.h"
 
@@ -151,6 +152,32 @@ TEST(Tls, ClientNeedsTrustAnchorsUnlessToldOtherwise)
     options.verify = QURING_VERIFY_NONE;
     ASSERT_EQ(quring_tls_create_client(&tls, &options, &err), QURING_OK) << err.message;
     quring_tls_release(tls);
+}
+
+/* RFC 9000 7.5: not an alert of TLS, but CRYPTO_BUFFER_EXCEEDED. */
+TEST(Tls, ASessionDoesNotTakeMessagesOfAnySize)
+{
+    const quring_test::Tls tls = quring_test::ServerTls();
+    const uint8_t params[] = {0x01, 0x01, 0x00};
+    quring_tls_session_options options = {};
+    options.tls = tls.get();
+    options.params = {params, sizeof(params)};
+    options.sink.on_secret = [](void *, quring_level, quring_direction, uint16_t, const uint8_t *,
+                                size_t) -> quring_status { return QURING_OK; };
+    options.sink.on_crypto = [](void *, quring_level, const uint8_t *, size_t) -> quring_status {
+        return QURING_OK;
+    };
+    quring_tls_session *session = nullptr;
+    quring_error err = {};
+    ASSERT_EQ(quring_tls_session_create(&session, &options, &err), QURING_OK) << err.message;
+    const quring_test::Bytes endless(1 << 20, 1); /* a ClientHello that says it is longer still */
+    uint8_t alert = 1;
+    EXPECT_EQ(quring_tls_session_provide(session, QURING_LEVEL_INITIAL, endless.data(),
+                                         endless.size(), &alert, &err),
+              QURING_E_TOO_LARGE);
+    EXPECT_EQ(alert, 0);
+    EXPECT_STRNE(err.message, "");
+    quring_tls_session_destroy(session);
 }
 
 TEST(Tls, NullArgumentsAreRefused)
