@@ -1,4 +1,8 @@
 // How the io_uring back end asks for sends: with as little as the datagram and the kernel allow.
+#include <fcntl.h>
+#include <thread>
+#include <unistd.h>
+
 #include "runtime/io/uring_internal.h"
 #include "tests/runtime/io/io_fixture.h"
 
@@ -69,6 +73,43 @@ TEST_P(UringTxTest, APeerWithoutAPortChangesNothing)
     rt_io_wait(a.io, 0, 0);
     EXPECT_FALSE(rt_uring_of(a.io)->without_sendto);
     EXPECT_EQ(rt_io_get_stats(a.io)->tx_errors, 1u);
+}
+
+// What a kernel without memory for requests does: it takes none, and the queue stays full until it does.
+TEST_P(UringTxTest, ARequestWaitsForAKernelThatTakesNone)
+{
+    Side a, b;
+    Open(&a);
+    Open(&b);
+    rt_uring *u = rt_uring_of(a.io);
+    (void)io_uring_unregister_ring_fd(
+        &u->ring); // by its descriptor, which can be another for a while
+    const int fd = u->ring.ring_fd;
+    ASSERT_EQ(fd, u->ring.enter_ring_fd);
+    rt_io_flush(a.io);
+    for (io_uring_sqe *sqe; (sqe = io_uring_get_sqe(&u->ring)) != nullptr;) {
+        io_uring_prep_nop(sqe);
+        io_uring_sqe_set_data64(sqe, rt_uring_name(RT_URING_KIND_CANCEL, 0));
+    }
+    const int saved = dup(fd);
+    const int other = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    ASSERT_GE(saved, 0);
+    ASSERT_GE(other, 0);
+    ASSERT_EQ(fd, dup2(other, fd));
+    const quic_ns began = rt_clock_now();
+    std::thread recovers([&] {
+        usleep(50000);
+        EXPECT_EQ(fd, dup2(saved, fd));
+    });
+    ASSERT_TRUE(a.Send(b.sock.local, "later", 5));
+    EXPECT_GE(rt_clock_now() - began, 50 * QUIC_NS_PER_MS);
+    recovers.join();
+    close(saved);
+    close(other);
+    rt_io_flush(a.io);
+    EXPECT_EQ(Join(b.Receive(5)), "later");
+    rt_io_wait(a.io, 0, 0);
+    EXPECT_EQ(rt_io_get_stats(a.io)->tx_units, 1u);
 }
 
 INSTANTIATE_TEST_SUITE_P(Kernel, UringTxTest, ::testing::Values("io_uring"));
