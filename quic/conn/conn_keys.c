@@ -8,6 +8,10 @@
 void quic_conn_derive_next(quic_conn *conn)
 {
     const quic_keys *rx = conn->spaces[QUIC_SPACE_APP].rx;
+    if (conn->rx_next != NULL && quic_keys_wake(conn->rx_next) != QUIC_OK) {
+        quic_keys_destroy(conn->rx_next);
+        conn->rx_next = NULL;
+    }
     if (conn->rx_next == NULL && rx != NULL && !conn->unencrypted &&
         quic_keys_update(&conn->rx_next, rx, &conn->mem) != QUIC_OK) {
         conn->rx_next = NULL; /* no memory: tried again when needed */
@@ -26,8 +30,9 @@ bool quic_conn_wake_rx(quic_conn *conn)
 void quic_conn_rest_keys(quic_conn *conn)
 {
     quic_conn_space *app = &conn->spaces[QUIC_SPACE_APP];
-    quic_keys_destroy(conn->rx_next);
-    conn->rx_next = NULL;
+    if (conn->rx_next != NULL) {
+        quic_keys_rest(conn->rx_next);
+    }
     if (app->rx != NULL && app->tx != NULL) {
         quic_keys_rest(app->rx);
         quic_keys_rest(app->tx);

@@ -65,8 +65,8 @@ static void free_ctx(quic_keys *k)
     k->hp = NULL;
 }
 
-/* One allocation: slack for alignment, AEAD context, header-protection context; made from `key` and hp_key. */
-static quic_rc make_ctx(quic_keys *k, const uint8_t *key)
+/* One allocation: slack for alignment, AEAD context, header-protection context. */
+static quic_rc make_ctx(quic_keys *k)
 {
     const quic_crypto_suite *suite = k->suite;
     uint8_t *base = (uint8_t *)quic_mem_alloc(k->mem, ctx_size(suite));
@@ -78,7 +78,7 @@ static quic_rc make_ctx(quic_keys *k, const uint8_t *key)
     k->ctx = base;
     k->aead = start;
     k->hp = start + align_up(suite->aead_size);
-    if (!suite->aead_init(k->aead, key)) {
+    if (!suite->aead_init(k->aead, k->key)) {
         free_ctx(k);
         return QUIC_E_CRYPTO;
     }
@@ -124,9 +124,8 @@ static quic_rc make(quic_keys **out, const quic_crypto *crypto, quic_mem *mem,
     memcpy(k->secret, secret, suite->hash_len);
 
     quic_kdf kdf;
-    uint8_t key[QUIC_AEAD_KEY_LEN_MAX];
     quic_kdf_init(&kdf, suite->hash_len, secret, suite->hash_len);
-    quic_kdf_expand_label(&kdf, key, suite->key_len, text->key);
+    quic_kdf_expand_label(&kdf, k->key, suite->key_len, text->key);
     quic_kdf_expand_label(&kdf, k->iv, sizeof(k->iv), text->iv);
     if (hp_key == NULL) {
         quic_kdf_expand_label(&kdf, k->hp_key, suite->key_len, text->hp);
@@ -135,8 +134,7 @@ static quic_rc make(quic_keys **out, const quic_crypto *crypto, quic_mem *mem,
     }
     quic_kdf_deinit(&kdf);
 
-    const quic_rc rc = make_ctx(k, key);
-    OPENSSL_cleanse(key, sizeof(key));
+    const quic_rc rc = make_ctx(k);
     if (rc != QUIC_OK) {
         free_keys(k);
         return rc;
@@ -247,15 +245,7 @@ void quic_keys_rest(quic_keys *keys)
 
 quic_rc quic_keys_wake(quic_keys *keys)
 {
-    if (!quic_keys_is_resting(keys)) {
-        return QUIC_OK;
-    }
-    uint8_t key[QUIC_AEAD_KEY_LEN_MAX];
-    quic_hkdf_expand_label(keys->suite->hash_len, key, keys->suite->key_len, keys->secret,
-                           keys->secret_len, labels_of[keys->labels].key);
-    const quic_rc rc = make_ctx(keys, key);
-    OPENSSL_cleanse(key, sizeof(key));
-    return rc;
+    return quic_keys_is_resting(keys) ? make_ctx(keys) : QUIC_OK;
 }
 
 void quic_keys_destroy(quic_keys *keys)

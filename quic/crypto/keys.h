@@ -36,6 +36,8 @@ typedef struct quic_keys {
     quic_mem *mem;                       /* the account that is charged */
     uint8_t secret[QUIC_SECRET_LEN_MAX]; /* traffic secret, for the next key update */
     uint8_t hp_key[QUIC_AEAD_KEY_LEN_MAX];
+    uint8_t key
+        [QUIC_AEAD_KEY_LEN_MAX]; /* what `secret` gave: deriving it costs more than a small request */
 } quic_keys;
 
 /* quic_keys_create derives key, iv and header-protection key from a traffic secret (copied), with the
@@ -71,7 +73,7 @@ QUIC_NODISCARD quic_rc quic_keys_adopt(quic_keys *keys, quic_mem *mem);
 QUIC_NODISCARD quic_rc quic_keys_update(quic_keys **out_next, const quic_keys *cur, quic_mem *mem);
 
 /* quic_keys_rest wipes and frees the contexts, which are most of the memory: nothing can be sealed or opened
- * until quic_keys_wake has made them again from the secret. Both are no-ops where there is nothing to do.
+ * until quic_keys_wake has made them again, without deriving anything. Both are no-ops where there is nothing to do.
  * quic_keys_wake returns QUIC_OK; QUIC_E_NOMEM, QUIC_E_CRYPTO (still at rest). */
 void quic_keys_rest(quic_keys *keys);
 QUIC_NODISCARD quic_rc quic_keys_wake(quic_keys *keys);

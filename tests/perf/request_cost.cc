@@ -22,6 +22,8 @@ perf::Side g_server;
 perf::Side g_client;
 quic_ns g_now = 1000 * kMs;
 uint64_t g_wanted; // requests to be sent
+quic_ns g_pause;   // between an answer and the next request
+bool g_is_due;     // the next request, after a pause
 uint64_t g_asked;
 uint64_t g_answered;
 uint64_t g_datagrams; // sent by both
@@ -74,7 +76,9 @@ void hear(perf::Side &side, bool is_server)
                 write_all(ev.conn, ev.stream);
             } else {
                 g_answered++;
-                ask();
+                if (g_pause == 0) {
+                    ask();
+                }
             }
         }
     }
@@ -92,6 +96,10 @@ bool turn(perf::Side &side, bool is_server, quic_rx_unit *in, quic_tx_unit *out)
         quic_endpoint_on_timeout(side.ep, g_now);
     }
     hear(side, is_server);
+    if (!is_server && g_is_due) {
+        g_is_due = false;
+        ask();
+    }
     if (!perf::pull(side, *out, kPayload, 1, g_now)) {
         return false;
     }
@@ -146,12 +154,48 @@ void shake_hands()
     }
 }
 
+/* Datagrams to and fro until nobody has more to say. */
+void talk(quic_tx_unit &tx, bool from_server)
+{
+    bool again = true;
+    while (again) {
+        quic_rx_unit rx = perf::received(tx);
+        g_now += kWay;
+        from_server = !from_server;
+        again = from_server ? cost_server(&rx, &tx) : cost_client(&rx, &tx);
+    }
+}
+
+/* Time passes, and what becomes due is done. */
+void rest()
+{
+    const quic_ns end = g_now + g_pause;
+    for (;;) {
+        const quic_ns at_server = quic_endpoint_next_timeout(g_server.ep);
+        const quic_ns at_client = quic_endpoint_next_timeout(g_client.ep);
+        const bool is_server = at_server < at_client;
+        const quic_ns at = is_server ? at_server : at_client;
+        if (at > end) {
+            g_now = end;
+            return;
+        }
+        g_now = at > g_now ? at : g_now;
+        quic_rx_unit nothing{};
+        quic_tx_unit tx;
+        if (is_server ? cost_server(&nothing, &tx) : cost_client(&nothing, &tx)) {
+            talk(tx, is_server);
+        }
+    }
+}
+
 } // namespace
 
-/* request_cost REQUESTS: prints how many were answered, in how many datagrams. */
+/* request_cost REQUESTS [MS]: one after the other, with so much time in between; prints how many were answered,
+ * in how many datagrams. */
 int main(int argc, char **argv)
 {
     const uint64_t requests = argc > 1 ? strtoull(argv[1], nullptr, 10) : 10000;
+    g_pause = argc > 2 ? strtoull(argv[2], nullptr, 10) * kMs : 0;
     sim::Options o;
     o.server.limits = sim::sim_limits();
     o.server.limits.udp_payload_bytes = kPayload;
@@ -175,17 +219,15 @@ int main(int argc, char **argv)
         fail("no handshake");
     }
     g_wanted = requests;
-    quic_rx_unit rx{};
-    quic_tx_unit tx;
-    ask();
-    while (cost_client(&rx, &tx)) {
-        rx = perf::received(tx);
-        g_now += kWay;
-        if (!cost_server(&rx, &tx)) {
-            break;
+    while (g_asked < g_wanted) {
+        quic_rx_unit nothing{};
+        quic_tx_unit tx;
+        g_is_due = true;
+        if (!cost_client(&nothing, &tx)) {
+            fail("no request");
         }
-        rx = perf::received(tx);
-        g_now += kWay;
+        talk(tx, false);
+        rest();
     }
     printf("%llu answers in %llu datagrams\n", static_cast<unsigned long long>(g_answered),
            static_cast<unsigned long long>(g_datagrams));

@@ -283,7 +283,7 @@ const quic_addr *sim_inspect_first_remote(const quic_conn *conn)
 
 bool sim_inspect_has_next_keys(const quic_conn *conn)
 {
-    return conn->rx_next != NULL;
+    return conn->rx_next != NULL && !quic_keys_is_resting(conn->rx_next);
 }
 
 uint8_t sim_inspect_held_first(const quic_conn *conn)

@@ -26,7 +26,7 @@ const char *sim_inspect_flow_settled(const quic_conn *from, const quic_conn *to)
 const char *sim_inspect_pair(const quic_conn *from, const quic_conn *to);
 
 /* sim_inspect_key_phase tells the current send phase; sim_inspect_has_next_keys whether the keys to open
- * packets of the next one are there. */
+ * packets of the next one are there, and not at rest. */
 bool sim_inspect_has_next_keys(const quic_conn *conn);
 /* sim_inspect_keys_rest: whether the 1-RTT keys of both directions are at rest. */
 bool sim_inspect_keys_rest(const quic_conn *conn);

@@ -38,7 +38,7 @@ TEST(KeyUpdate, PeerFollowsAndDataGoesOn)
     }
 }
 
-/* RFC 9001 6.3: after a rest, when the keys of the next phase were given back, they are there before any packet
+/* RFC 9001 6.3: after a rest, when the keys of the next phase rest as well, they are there before any packet
  * is opened, whatever its Key Phase bit says. */
 TEST(KeyUpdate, ARestTakesTheNextKeysAndTheNextPacketBringsThemBack)
 {
