@@ -138,13 +138,8 @@ static quic_rc on_stream_data_blocked(quic_conn *conn, const quic_frame_max_stre
 
 static void on_max_data(quic_conn *conn, uint64_t max)
 {
-    if (!quic_flow_send_on_limit(&conn->flow_send, max) || !conn->flow_blocked) {
-        return;
-    }
-    conn->flow_blocked = false;
-    for (quic_stream *s = quic_stream_table_first(&conn->streams); s != NULL;
-         s = quic_stream_table_next(&conn->streams, s)) {
-        quic_conn_schedule(conn, s);
+    if (quic_flow_send_on_limit(&conn->flow_send, max) && quic_conn_may_wake(conn)) {
+        quic_conn_wake_streams(conn);
     }
 }
 

@@ -74,6 +74,7 @@ static void init_transport(quic_conn *conn, quic_ns now)
     quic_flow_send_init(&conn->flow_send, 0);
     quic_conn_apply_limits(conn);
     quic_scheduler_init(&conn->scheduler);
+    quic_scheduler_init(&conn->waiting);
     quic_list_init(&conn->ctrl_streams);
     quic_list_init(&conn->event_streams);
     quic_conn_trace_begin(conn);

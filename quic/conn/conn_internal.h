@@ -237,7 +237,7 @@ struct quic_conn {
 
     /* streams */
     quic_stream_table streams;
-    quic_scheduler scheduler;
+    quic_scheduler scheduler; /* streams that may send */
     quic_list ctrl_streams;
     quic_list event_streams;
     quic_flow_recv flow_recv;
@@ -248,7 +248,7 @@ struct quic_conn {
     quic_ns turn_start_ns; /* a turn is a round trip */
     bool turn_held;        /* MAX_STREAMS waits for the next turn */
     bool window_used_up; /* the congestion window was, and a train's worth is not free again yet */
-    bool flow_blocked;   /* streams left the scheduler for want of connection credit */
+    bool flow_blocked;   /* `waiting` is not empty */
     bool send_starved;   /* a write was cut short by the connection's budget */
     bool open_refused;   /* quic_conn_stream_open said AGAIN */
     bool no_room;        /* a packet found no memory, or no place in the record of those sent */
@@ -347,6 +347,9 @@ struct quic_conn {
     uint64_t bytes_sent;
     uint64_t bytes_recv;
     uint64_t stream_bytes_acked;
+
+    quic_scheduler waiting;  /* streams that may send as soon as the connection has credit */
+    quic_stream *last_first; /* the last of them that came back to the front, or NULL */
 
     quring_limits limits;
 };
@@ -562,7 +565,18 @@ void quic_conn_repeat_probe(quic_conn *conn, quic_space space);
 /* ---- conn_streams.c ------------------------------------------------------------------------------ */
 void quic_conn_apply_recv_facts(quic_conn *conn, quic_stream *s,
                                 const quic_stream_recv_facts *facts);
+/* A stream that may have something to send goes where it belongs; no-op for one that has its place. */
 void quic_conn_schedule(quic_conn *conn, quic_stream *s);
+/* The same for one that may not send any more what it has. */
+void quic_conn_reschedule(quic_conn *conn, quic_stream *s);
+void quic_conn_unschedule(quic_conn *conn, quic_stream *s);
+/* Streams that wait for the connection's credit get a turn, as many as can use it: who raises MAX_DATA by a byte
+ * wakes one, however many wait. */
+void quic_conn_wake_streams(quic_conn *conn);
+static inline bool quic_conn_may_wake(const quic_conn *conn)
+{
+    return QUIC_UNLIKELY(conn->flow_blocked) && quic_flow_send_credit(&conn->flow_send) > 0;
+}
 void quic_conn_note_ctrl(quic_conn *conn, quic_stream *s);
 quic_rc quic_conn_adopt_stream(quic_conn *conn, quic_stream *s);
 void quic_conn_free_stream(quic_conn *conn, quic_stream *s);

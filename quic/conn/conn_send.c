@@ -13,7 +13,7 @@ bool quic_conn_has_app_work(const quic_conn *conn)
 {
     const quic_conn_space *app = &conn->spaces[QUIC_SPACE_APP];
     return conn->pending != 0 || !quic_list_is_empty(&conn->ctrl_streams) ||
-           !quic_scheduler_is_empty(&conn->scheduler) ||
+           !quic_scheduler_is_empty(&conn->scheduler) || quic_conn_may_wake(conn) ||
            (app->crypto != NULL && quic_crypto_stream_can_send(app->crypto)) || app->ping;
 }
 

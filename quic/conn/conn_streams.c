@@ -85,7 +85,7 @@ void quic_conn_on_turn(quic_conn *conn, quic_ns now)
 void quic_conn_free_stream(quic_conn *conn, quic_stream *s)
 {
     bool theirs = !quic_stream_id_is_local(s->id, (quic_role)conn->role);
-    quic_scheduler_remove(&conn->scheduler, s);
+    quic_conn_unschedule(conn, s);
     quic_list_remove(&s->ctrl_node);
     quic_list_remove(&s->event_node);
     if (s->handle != 0) {
@@ -112,12 +112,28 @@ void quic_conn_maybe_closed_stream(quic_conn *conn, quic_stream *s)
     }
 }
 
-void quic_conn_schedule(quic_conn *conn, quic_stream *s)
+/* The connection's credit is used up. Who has a turn that is not over goes on with it first next time, in the order
+ * they had. */
+static void let_wait(quic_conn *conn, quic_stream *s, bool has_turn)
 {
-    if (s->scheduled) {
-        return;
+    if (has_turn && !quic_scheduler_turn_is_over(s)) {
+        quic_scheduler_resume_first(&conn->waiting, s, conn->last_first);
+        conn->last_first = s;
+    } else {
+        quic_scheduler_add(&conn->waiting, s);
     }
+    s->waits = true;
+    conn->flow_blocked = true;
+    if (quic_flow_send_on_blocked(&conn->flow_send)) {
+        conn->pending |= QUIC_PEND_DATA_BLOCKED;
+    }
+    quic_conn_mark_dirty(conn);
+}
+
+static void schedule(quic_conn *conn, quic_stream *s, bool has_turn)
+{
     if (quic_stream_can_send(s, quic_flow_send_credit(&conn->flow_send))) {
+        quic_conn_unschedule(conn, s);
         quic_scheduler_add(&conn->scheduler, s);
         quic_conn_mark_dirty(conn);
         return;
@@ -126,13 +142,54 @@ void quic_conn_schedule(quic_conn *conn, quic_stream *s)
         conn->blocked.stream_flow = true;
         quic_conn_note_ctrl(conn, s);
     }
-    if (quic_stream_can_send(s, UINT64_MAX)) {
-        conn->flow_blocked = true;
-        if (quic_flow_send_on_blocked(&conn->flow_send)) {
-            conn->pending |= QUIC_PEND_DATA_BLOCKED;
-        }
-        quic_conn_mark_dirty(conn);
+    if (!s->scheduled && quic_stream_can_send(s, UINT64_MAX)) {
+        let_wait(conn, s, has_turn);
     }
+}
+
+void quic_conn_schedule(quic_conn *conn, quic_stream *s)
+{
+    if (!s->scheduled || s->waits) {
+        schedule(conn, s, false);
+    }
+}
+
+void quic_conn_reschedule(quic_conn *conn, quic_stream *s)
+{
+    quic_conn_unschedule(conn, s);
+    schedule(conn, s, true);
+}
+
+void quic_conn_unschedule(quic_conn *conn, quic_stream *s)
+{
+    if (QUIC_LIKELY(!s->waits)) {
+        quic_scheduler_remove(&conn->scheduler, s);
+        return;
+    }
+    quic_scheduler_remove(&conn->waiting, s);
+    conn->last_first = conn->last_first == s ? NULL : conn->last_first;
+    s->waits = false;
+    conn->flow_blocked = !quic_scheduler_is_empty(&conn->waiting);
+}
+
+void quic_conn_wake_streams(quic_conn *conn)
+{
+    uint64_t credit = quic_flow_send_credit(&conn->flow_send);
+    quic_stream *s;
+    conn->last_first = NULL;
+    while (credit > 0 && (s = quic_scheduler_next(&conn->waiting)) != NULL) {
+        quic_conn_unschedule(conn, s);
+        if (!quic_stream_can_send(s, credit)) {
+            continue; /* stopped meanwhile */
+        }
+        uint64_t want = quic_stream_unsent(s);
+        uint64_t own = quic_flow_send_credit(&s->send_flow);
+        want = want < own ? want : own;
+        want = want < QUIC_SCHEDULER_TURN_BYTES ? want : QUIC_SCHEDULER_TURN_BYTES;
+        credit -= want < credit ? want : credit;
+        quic_scheduler_resume(&conn->scheduler, s);
+    }
+    quic_conn_mark_dirty(conn);
 }
 
 void quic_conn_note_ctrl(quic_conn *conn, quic_stream *s)
@@ -315,7 +372,7 @@ quic_rc quic_conn_stream_reset(quic_conn *conn, quic_stream *s, uint64_t app_err
     quic_rc rc = quic_stream_reset(s, app_error, &facts);
     if (rc == QUIC_OK) {
         quic_conn_apply_send_facts(conn, s, &facts);
-        quic_scheduler_remove(&conn->scheduler, s);
+        quic_conn_unschedule(conn, s);
         quic_conn_note_ctrl(conn, s);
     }
     return rc;
@@ -340,7 +397,7 @@ quic_rc quic_conn_stream_reset_at(quic_conn *conn, quic_stream *s, uint64_t app_
     quic_rc rc = quic_stream_reset_at(s, app_error, reliable_size, &facts);
     if (rc == QUIC_OK) {
         quic_conn_apply_send_facts(conn, s, &facts);
-        quic_scheduler_remove(&conn->scheduler, s);
+        quic_conn_unschedule(conn, s);
         quic_conn_schedule(conn, s); /* what is to arrive may be unsent, or lost */
         quic_conn_note_ctrl(conn, s);
     }
@@ -356,7 +413,8 @@ quic_rc quic_conn_stream_set_priority(quic_conn *conn, quic_stream *s, uint32_t 
     if (s->send_state == QUIC_SEND_NONE) {
         return QUIC_E_STATE;
     }
-    quic_scheduler_set_priority(&conn->scheduler, s, (uint8_t)urgency, incremental);
+    quic_scheduler_set_priority(s->waits ? &conn->waiting : &conn->scheduler, s, (uint8_t)urgency,
+                                incremental);
     return QUIC_OK;
 }
 

@@ -266,13 +266,12 @@ static void reject(quic_conn *conn)
     }
     for (quic_stream *s = quic_stream_table_first(&conn->streams); s != NULL;
          s = quic_stream_table_next(&conn->streams, s)) {
-        quic_scheduler_remove(&conn->scheduler, s);
+        quic_conn_unschedule(conn, s);
         quic_stream_rewind(s);
     }
     quic_stream_table_forget_peer_limits(&conn->streams);
     quic_flow_send_init(&conn->flow_send, 0);
     conn->peer_datagram_max = 0;
-    conn->flow_blocked = false;
     conn->pending &= ~(uint32_t)(QUIC_PEND_DATA_BLOCKED | QUIC_PEND_STREAMS_BLOCKED_BIDI |
                                  QUIC_PEND_STREAMS_BLOCKED_UNI);
     quic_conn_free_early(conn);
@@ -362,7 +361,6 @@ quic_rc quic_conn_early_restart_streams(quic_conn *conn)
     if (conn->role != QUIC_CLIENT || conn->early_status == QUIC_EARLY_NONE) {
         return QUIC_OK;
     }
-    conn->flow_blocked = false;
     conn->blocked.stream_flow = false;
     for (quic_stream *s = quic_stream_table_first(&conn->streams); s != NULL;
          s = quic_stream_table_next(&conn->streams, s)) {

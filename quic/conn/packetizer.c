@@ -489,17 +489,37 @@ static inline void add_chunk(quic_packet_build *b, quic_stream *s, const quic_st
     b->p += quic_stream_chunk_encode(s, chunk, b->p);
 }
 
+/* Credit that a woken stream did not use, as it was reset, wakes another one. */
+static inline quic_stream *next_stream(quic_conn *conn)
+{
+    quic_stream *s = quic_scheduler_next(&conn->scheduler);
+    if (s == NULL && quic_conn_may_wake(conn)) {
+        quic_conn_wake_streams(conn);
+        s = quic_scheduler_next(&conn->scheduler);
+    }
+    return s;
+}
+
+/* Where it lacks the connection's credit others do, too, and come before it when there is more. */
+static inline void leave_turn(quic_conn *conn, quic_stream *s)
+{
+    if (conn->scheduler.count > 1 && s->incremental && quic_stream_can_send(s, UINT64_MAX)) {
+        quic_scheduler_put_last(&conn->scheduler, s);
+    } else {
+        quic_conn_reschedule(conn, s);
+    }
+}
+
 void quic_packet_add_streams(quic_conn *conn, quic_packet_build *b)
 {
     quic_stream *s;
-    while (!b->full && (s = quic_scheduler_next(&conn->scheduler)) != NULL) {
+    while (!b->full && (s = next_stream(conn)) != NULL) {
         quic_stream_chunk chunk;
         uint64_t credit = quic_flow_send_credit(&conn->flow_send);
         size_t room = (size_t)(b->end - b->p);
         if (QUIC_UNLIKELY(!quic_stream_send_next(s, credit, room, &chunk))) {
             if (!quic_stream_can_send(s, credit)) {
-                quic_scheduler_remove(&conn->scheduler, s);
-                quic_conn_schedule(conn, s); /* notes what blocks it */
+                quic_conn_reschedule(conn, s); /* notes what blocks it */
                 continue;
             }
             if (s->ctrl_pending != 0) {
@@ -525,8 +545,7 @@ void quic_packet_add_streams(quic_conn *conn, quic_packet_build *b)
             quic_conn_note_ctrl(conn, s);
         }
         if (!quic_stream_can_send(s, quic_flow_send_credit(&conn->flow_send))) {
-            quic_scheduler_remove(&conn->scheduler, s);
-            quic_conn_schedule(conn, s);
+            leave_turn(conn, s);
         }
     }
 }

@@ -31,7 +31,7 @@ static void begin_turn(quic_stream *s)
     s->turn_end = (uint16_t)(sent_kib(s) + TURN_KIB);
 }
 
-static bool is_over(const quic_stream *s)
+bool quic_scheduler_turn_is_over(const quic_stream *s)
 {
     return (int16_t)(uint16_t)(sent_kib(s) - s->turn_end) >= 0;
 }
@@ -58,19 +58,38 @@ static quic_list_node *place_of(quic_list *queue, const quic_stream *s)
     return at;
 }
 
-void quic_scheduler_add(quic_scheduler *sched, quic_stream *s)
+static inline void add(quic_scheduler *sched, quic_stream *s, quic_list_node *before)
 {
-    if (s->scheduled) {
-        return;
-    }
     QURING_ASSERT(s->urgency < QUIC_STREAM_URGENCY_COUNT);
     quic_list *queue = &sched->queues[s->urgency];
-    quic_list_insert_before(QUIC_LIKELY(s->incremental) ? &queue->head : place_of(queue, s),
+    quic_list_insert_before(QUIC_LIKELY(s->incremental) ? before : place_of(queue, s),
                             &s->send_node);
-    begin_turn(s);
     sched->ready |= 1u << s->urgency;
     sched->count++;
     s->scheduled = true;
+}
+
+void quic_scheduler_add(quic_scheduler *sched, quic_stream *s)
+{
+    if (!s->scheduled) {
+        begin_turn(s);
+        add(sched, s, &sched->queues[s->urgency].head);
+    }
+}
+
+void quic_scheduler_resume(quic_scheduler *sched, quic_stream *s)
+{
+    if (!s->scheduled) {
+        add(sched, s, &sched->queues[s->urgency].head);
+    }
+}
+
+void quic_scheduler_resume_first(quic_scheduler *sched, quic_stream *s, quic_stream *behind)
+{
+    if (!s->scheduled) {
+        bool joins = behind != NULL && behind->urgency == s->urgency;
+        add(sched, s, joins ? behind->send_node.next : sched->queues[s->urgency].head.next);
+    }
 }
 
 void quic_scheduler_remove(quic_scheduler *sched, quic_stream *s)
@@ -95,11 +114,19 @@ quic_stream *quic_scheduler_next(const quic_scheduler *sched)
     return stream_of(quic_list_front(&sched->queues[__builtin_ctz(sched->ready)]));
 }
 
+void quic_scheduler_put_last(quic_scheduler *sched, quic_stream *s)
+{
+    if (s->scheduled && s->incremental) {
+        quic_list_remove(&s->send_node);
+        quic_list_push_back(&sched->queues[s->urgency], &s->send_node);
+    }
+}
+
 void quic_scheduler_end_train(quic_scheduler *sched)
 {
     for (uint32_t n = 0; n < ROTATIONS_MAX; n++) {
         quic_stream *s = quic_scheduler_next(sched);
-        if (s == NULL || !is_over(s) || !s->incremental) {
+        if (s == NULL || !quic_scheduler_turn_is_over(s) || !s->incremental) {
             return;
         }
         quic_list *queue = &sched->queues[s->urgency];

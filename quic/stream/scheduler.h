@@ -34,11 +34,24 @@ void quic_scheduler_init(quic_scheduler *sched);
  * belongs; no-op when it is queued already. */
 void quic_scheduler_add(quic_scheduler *sched, quic_stream *s);
 
+/* quic_scheduler_resume is quic_scheduler_add for one whose turn, begun in this or another queue, goes on. */
+void quic_scheduler_resume(quic_scheduler *sched, quic_stream *s);
+
+/* quic_scheduler_resume_first is the same in front of the others of its urgency, or directly behind `behind` (NULL,
+ * or a queued stream) if that is one of them. */
+void quic_scheduler_resume_first(quic_scheduler *sched, quic_stream *s, quic_stream *behind);
+
 /* quic_scheduler_remove takes `s` out; no-op when it is not queued. */
 void quic_scheduler_remove(quic_scheduler *sched, quic_stream *s);
 
 /* quic_scheduler_next gives the stream whose turn it is, or NULL. It stays queued. */
 quic_stream *quic_scheduler_next(const quic_scheduler *sched);
+
+/* quic_scheduler_turn_is_over says whether `s` has sent what its turn allows. */
+bool quic_scheduler_turn_is_over(const quic_stream *s);
+
+/* quic_scheduler_put_last puts a queued incremental stream behind the others of its urgency, in its turn. */
+void quic_scheduler_put_last(quic_scheduler *sched, quic_stream *s);
 
 /* quic_scheduler_end_train is called when a train has been filled: an incremental stream that has sent what
  * its turn allows goes behind the others of its urgency. */

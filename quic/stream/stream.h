@@ -84,14 +84,15 @@ struct quic_stream {
     bool fin_sent;    /* and left at least once */
     bool fin_lost;    /* and has to leave again */
     bool fin_acked;
-    bool write_blocked;        /* a write was cut short: WRITABLE is owed */
-    bool ever_lent;            /* RELEASED is of interest */
-    bool stop_asked;           /* quic_stream_stop_sending: what arrives is discarded */
-    bool reset_recv_err_valid; /* peer_reset_error holds a code */
-    bool stopped_by_peer;      /* peer_stop_error holds a code */
-    bool reset_at;             /* sending ends behind reliable_size with RESET_STREAM_AT */
-    bool reset_at_acked;       /* the frame with the present reliable_size arrived */
-    bool peer_reset_at;        /* the peer's sending ends so: peer_reliable_size */
+    bool write_blocked;            /* a write was cut short: WRITABLE is owed */
+    bool ever_lent;                /* RELEASED is of interest */
+    bool stop_asked;               /* quic_stream_stop_sending: what arrives is discarded */
+    bool reset_recv_err_valid : 1; /* peer_reset_error holds a code */
+    bool stopped_by_peer : 1;      /* peer_stop_error holds a code */
+    bool waits;          /* the connection's: scheduled, among those that lack its credit */
+    bool reset_at;       /* sending ends behind reliable_size with RESET_STREAM_AT */
+    bool reset_at_acked; /* the frame with the present reliable_size arrived */
+    bool peer_reset_at;  /* the peer's sending ends so: peer_reliable_size */
     uint16_t
         turn_end; /* quic_scheduler's: the offset, in KiB modulo 2^16, where its turn is over */
     uint32_t gaps_counted;   /* the connection's: how many of recv.ahead it has counted */

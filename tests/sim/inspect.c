@@ -11,13 +11,26 @@
 
 static const char *check_streams(const quic_conn *conn)
 {
+    const uint64_t credit = quic_flow_send_credit(&conn->flow_send);
+    uint32_t waiting = 0;
     quic_scheduler_check_invariants(&conn->scheduler);
+    quic_scheduler_check_invariants(&conn->waiting);
     for (const quic_stream *s = quic_stream_table_first(&conn->streams); s != NULL;
          s = quic_stream_table_next(&conn->streams, s)) {
         quic_stream_check_invariants(s);
+        waiting += s->waits ? 1 : 0;
+        if (s->waits && (!s->scheduled || quic_stream_can_send(s, 0))) {
+            return "a stream waits for credit that it does not need";
+        }
+        if (!s->scheduled && quic_stream_can_send(s, credit)) {
+            return "a stream that may send has no place";
+        }
         if (quic_send_buf_held(&s->send) > conn->send_held_bytes) {
             return "a stream holds more than its connection accounts for";
         }
+    }
+    if (waiting != conn->waiting.count || conn->flow_blocked != (waiting != 0)) {
+        return "streams that wait for the connection's credit are not all in its queue";
     }
     return NULL;
 }

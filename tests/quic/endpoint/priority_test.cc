@@ -195,6 +195,76 @@ TEST(Priority, AFullBudgetLeavesEachStreamItsOwn)
     ASSERT_TRUE(line.net.run_until([&] { return line.Arrived(bulk[3]); }));
 }
 
+std::function<void(sim::Options &)> WindowOf(uint64_t bytes)
+{
+    return [bytes](sim::Options &o) {
+        o.clients[0].limits.conn_recv_window_bytes = bytes;
+        o.clients[0].limits.conn_recv_window_max_bytes = bytes;
+    };
+}
+
+/* RFC 9000 4.1: what MAX_DATA allows is less than one of them has. Each has its turn, whatever it is less than. */
+TEST(Priority, StreamsThatWaitForTheConnectionsCreditTakeTurns)
+{
+    for (uint64_t window : {32u << 10, 128u << 10, 512u << 10}) {
+        for (size_t count : {2u, 3u}) {
+            Line line(WindowOf(window));
+            std::vector<uint64_t> ids;
+            for (size_t i = 0; i < count; i++) {
+                ids.push_back(line.Send(1 << 20, 3, true));
+            }
+            uint64_t most = 0;
+            while (most < 1 << 20) {
+                line.net.run_for(kMs);
+                uint64_t least = UINT64_MAX;
+                for (uint64_t id : ids) {
+                    most = std::max(most, line.Sent(id));
+                    least = std::min(least, line.Sent(id));
+                }
+                ASSERT_TRUE(most == 1 << 20 || most - least <= kTrain + 3 * kTurn)
+                    << most << " " << least << " " << window << " " << count;
+            }
+            ASSERT_TRUE(line.net.run_until(
+                [&] { return line.Arrived(ids[0]) && line.Arrived(ids[count - 1]); }));
+            EXPECT_EQ(sim_inspect_check(line.net.server.ep), nullptr);
+        }
+    }
+}
+
+TEST(Priority, AnUrgentStreamIsTheFirstToGetCredit)
+{
+    Line line(WindowOf(64 << 10));
+    const uint64_t bulk[] = {line.Send(1 << 20, 3, true), line.Send(1 << 20, 3, true)};
+    line.net.run_for(200 * kMs);
+    const uint64_t urgent = line.Send(300000, 0, true);
+    const uint64_t later = line.Send(300000, 1, false);
+    const uint64_t before = line.Sent(bulk[0]) + line.Sent(bulk[1]);
+    ASSERT_TRUE(line.AllSent(urgent));
+    EXPECT_LE(line.Sent(later), kTrain);
+    EXPECT_EQ(line.Set(later, 0, true), QUIC_OK); /* while it waits */
+    ASSERT_TRUE(line.AllSent(later));
+    EXPECT_LE(line.Sent(bulk[0]) + line.Sent(bulk[1]), before + kTrain);
+    ASSERT_TRUE(line.net.run_until([&] { return line.Arrived(bulk[0]) && line.Arrived(bulk[1]); }));
+}
+
+/* What a stream was woken for and does not use is another one's. */
+TEST(Priority, CreditOfAStreamThatIsResetGoesToAnother)
+{
+    Line line(WindowOf(256 << 10));
+    const uint64_t bulk = line.Send(1 << 20, 3, true);
+    const uint64_t urgent = line.Send(1 << 20, 0, true);
+    line.net.filter = [](Packet &p) { return !p.to_server; };
+    line.net.run_for(20 * kMs); /* until the congestion window is full */
+    const uint64_t before = line.Sent(urgent);
+    EXPECT_EQ(line.Sent(bulk), 0u);
+    ASSERT_LT(before, 256u << 10);
+    line.net.client.read_streams = false; /* no more credit */
+    line.net.filter = nullptr;
+    ASSERT_EQ(quic_conn_stream_reset(line.net.server.conn, line.net.server.open[urgent], 1),
+              QUIC_OK);
+    ASSERT_TRUE(line.net.run_until([&] { return line.Sent(bulk) + before >= 256u << 10; }, 5 * kS));
+}
+
 TEST(Priority, IsJudgedAndTold)
 {
     Line line;

@@ -208,4 +208,33 @@ TEST_F(Scheduler, IsFair)
     EXPECT_EQ(6u, turns.size());
 }
 
+TEST_F(Scheduler, ATurnGoesOnInAnotherPlace)
+{
+    for (int i = 0; i < 3; i++) {
+        Add(i, 3, true);
+    }
+    EXPECT_EQ(Train(QUIC_SCHEDULER_TURN_BYTES - 1024), 0u);
+    quic_scheduler_put_last(&sched_, &s_[0]);
+    quic_scheduler_remove(&sched_, &s_[1]);
+    quic_scheduler_remove(&sched_, &s_[2]);
+    quic_scheduler_resume_first(&sched_, &s_[1], nullptr);
+    quic_scheduler_resume_first(&sched_, &s_[2], &s_[1]);  // they keep their order
+    quic_scheduler_resume_first(&sched_, &s_[2], nullptr); // it is there already
+    quic_scheduler_check_invariants(&sched_);
+    Add(4, 2, true);
+    Add(5, 3, true);
+    quic_scheduler_remove(&sched_, &s_[5]);
+    quic_scheduler_resume_first(&sched_, &s_[5], &s_[4]); // of another urgency: in front of its own
+    for (int i : {4, 5, 1, 2, 0}) {
+        ASSERT_EQ(quic_scheduler_next(&sched_), &s_[i]);
+        EXPECT_FALSE(quic_scheduler_turn_is_over(&s_[i]));
+        quic_scheduler_remove(&sched_, &s_[i]);
+        quic_scheduler_check_invariants(&sched_);
+    }
+    quic_scheduler_resume(&sched_, &s_[0]);
+    Add(1, 3, true);
+    EXPECT_EQ(Train(1024), 0u); // all it had left
+    EXPECT_EQ(quic_scheduler_next(&sched_), &s_[1]);
+}
+
 } // namespace
