@@ -105,9 +105,9 @@ static void qs_refuse_queued(qs_sock *s)
     qs_queue_end(list);
 }
 
-void qs_stop_listening(qs_sock *s)
+/* The port knows it no more. */
+static void qs_listening_over(qs_sock *s)
 {
-    qs_port_unlisten(s);
     pthread_mutex_lock(&s->lock);
     s->state = QS_FRESH;
     qs_wake(s, QS_WAIT_ALL);
@@ -116,6 +116,12 @@ void qs_stop_listening(qs_sock *s)
     pthread_mutex_lock(&s->lock);
     qs_ready_update(s);
     qs_unlock(s);
+}
+
+void qs_stop_listening(qs_sock *s)
+{
+    qs_port_unlisten(s);
+    qs_listening_over(s);
 }
 
 static int qs_listen(qs_sock *s, int backlog)
@@ -154,10 +160,10 @@ static int qs_listen(qs_sock *s, int backlog)
     s->is_server = true;
     qs_unlock(s);
     int rc = qs_port_listen(s);
-    pthread_mutex_lock(&s->lock);
     if (rc != 0) {
-        s->state = QS_FRESH;
+        qs_listening_over(s); /* a client may have come all the same */
     }
+    pthread_mutex_lock(&s->lock);
     qs_ready_update(s);
     qs_fix_now(s); /* a listener is never writable */
     qs_unlock(s);

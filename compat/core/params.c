@@ -131,6 +131,7 @@ static bool qs_draft_is_fine(const qs_wire_param_draft *w)
     return w->max_ack_delay < QS_ACK_DELAY_END_US && w->ack_delay_exponent <= QS_ACK_EXPONENT_MAX &&
            w->max_streams_bidi <= QS_STREAMS_MAX && w->max_streams_uni <= QS_STREAMS_MAX &&
            (w->max_udp_payload_size == 0 || w->max_udp_payload_size >= QS_PAYLOAD_MIN) &&
+           w->max_datagram_frame_size != 1 && /* RFC 9221 4: no frame is as small */
            w->congestion_control_alg <= QS_CONTROL_MAX &&
            w->certificate_request <= QS_CERTIFICATE_MAX &&
            (w->payload_cipher_type == 0 || qs_suite_of(w->payload_cipher_type) != 0);

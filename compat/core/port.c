@@ -284,7 +284,13 @@ int qs_port_listen(qs_sock *s)
         port->listening = s;
     }
     pthread_mutex_unlock(&qs_lists_lock);
-    return rc == 0 ? qs_port_apply(port) : rc;
+    if (rc == 0) {
+        rc = qs_port_apply(port);
+        if (rc != 0) {
+            qs_port_unlisten(s);
+        }
+    }
+    return rc;
 }
 
 void qs_port_unlisten(qs_sock *s)

@@ -143,6 +143,25 @@ TEST(Listen, C026_NotOnAConnection)
     EXPECT_ERRNO(EINVAL, listen(client, 1));
 }
 
+TEST(Listen, OneThatFailsLeavesTheAddressFree)
+{
+    Fd fd = quic_socket();
+    Address at = loopback();
+    ASSERT_EQ(0, bind(fd, at.ptr(), at.len));
+    at = name_of(fd);
+    quic_transport_param p = {};
+    p.max_datagram_frame_size = 1; /* no frame is as small */
+    EXPECT_ERRNO(EINVAL, setsockopt(fd, SOL_QUIC, QUIC_SOCKOPT_TRANSPORT_PARAM, &p, sizeof(p)));
+    (void)listen(fd, 1);
+    fd.reset();
+    Fd next = quic_socket();
+    ASSERT_EQ(0, bind(next, at.ptr(), at.len));
+    ASSERT_EQ(0, listen(next, 1));
+    Fd client = client_of(next);
+    Fd server;
+    EXPECT_TRUE(handshake(next, client, &server));
+}
+
 TEST(Listen, C027_TwoOnOneAddress)
 {
     Fd a = listener();
