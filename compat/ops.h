@@ -19,7 +19,7 @@
 extern "C" {
 #endif
 
-#define QS_OPS_VERSION 3u
+#define QS_OPS_VERSION 4u
 
 /* Protocol numbers, which name the layouts a socket speaks. */
 #define QS_PROTO_DRAFT  288 /* the draft's */
@@ -40,6 +40,9 @@ typedef struct qs_handshake_args {
 typedef struct qs_host {
     /* The kernel says that no descriptor of the socket is left. */
     void (*gone)(void *cookie, qs_sock *s);
+    /* The connection has ended: from now on `gone` will not be told. With the engine's locks held: no call
+     * of qs_ops. */
+    void (*blind)(void *cookie);
     /* The thread was cancelled while it waited in a call: its count of calls under way ends. */
     void (*cancelled)(void *cookie);
 } qs_host;

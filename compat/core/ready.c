@@ -140,6 +140,9 @@ void qs_ready_update(qs_sock *s)
     } else if (s->state == QS_CLOSED) {
         int fd = s->bell_fd;
         s->bell_fd = -1;
+        if (!s->app_closed) {
+            qs_the_host->blind(s->cookie);
+        }
         qs_watch_close(fd);
     }
 }

@@ -35,6 +35,7 @@ static bool qf_is_its(const qf_entry *entry, int fd)
 static bool qf_is_sure(const qf_entry *entry)
 {
     return !atomic_load_explicit(&entry->unsure, memory_order_relaxed) &&
+           !atomic_load_explicit(&entry->blind, memory_order_relaxed) &&
            !atomic_load_explicit(&qf_has_copies, memory_order_relaxed);
 }
 
@@ -214,6 +215,7 @@ qf_entry *qf_new(int fd, qs_sock *sock)
         entry->leaving = 0;
         entry->travels = false;
         entry->watched = false;
+        atomic_store_explicit(&entry->blind, false, memory_order_relaxed);
         entry->gone = false;
         entry->closed = false;
         entry->ino = st.st_ino;
@@ -361,12 +363,18 @@ static void qf_on_gone(void *cookie, qs_sock *sock)
     }
 }
 
+static void qf_on_blind(void *cookie)
+{
+    qf_entry *entry = cookie;
+    atomic_store_explicit(&entry->blind, true, memory_order_relaxed);
+}
+
 static void qf_on_cancelled(void *cookie)
 {
     qf_put(cookie);
 }
 
-const qs_host qf_host = {qf_on_gone, qf_on_cancelled};
+const qs_host qf_host = {qf_on_gone, qf_on_blind, qf_on_cancelled};
 
 /* ---- over UNIX sockets -------------------------------------------------------------------------------------- */
 

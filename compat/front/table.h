@@ -4,8 +4,8 @@
  *         are never freed, only used again, so that a look-up needs no lock.
  * Truth:  the kernel's. A descriptor can be closed, and its number given to another file, without our
  *         knowledge. While an entry has one descriptor the kernel says when that is gone (`gone` of
- *         qs_host); with more of them, or copies in other processes, it would not: then every look-up
- *         compares the inode, and what does not fit is taken off the table.
+ *         qs_host); with more of them, or copies in other processes, or once the connection has ended, it
+ *         would not: then every look-up compares the inode, and what does not fit is taken off the table.
  * Fork:   entries belong to the process that made them; in a child they are dead: EBADF.
  */
 #ifndef COMPAT_FRONT_TABLE_H
@@ -29,6 +29,7 @@ typedef struct qf_entry {
     uint32_t fds;          /* descriptors in the table, and copies under way; table lock */
     _Atomic uint32_t generation; /* of the process */
     _Atomic bool unsure;         /* the kernel may not say when a descriptor is gone */
+    _Atomic bool blind;          /* it does not any more: the connection has ended */
     bool watched;                /* it says when the last one is */
     uint32_t leaving;            /* closes under way */
     bool travels; /* a copy was sent over a UNIX socket: the kernel says when the last is gone */

@@ -293,6 +293,25 @@ TEST(Descriptor, ClosedWithoutLibc)
     }
 }
 
+/* The engine's end is closed by then: nobody is told. */
+TEST(Descriptor, ClosedWithoutLibcAfterTheEnd)
+{
+    Pair pair = make_pair();
+    pair.client.reset();
+    ASSERT_TRUE(poll_for(pair.server, POLLHUP));
+    int number = pair.server.release();
+    int pipes[2];
+    ASSERT_EQ(0, pipe(pipes));
+    ASSERT_EQ(0, close_alone(number));
+    ASSERT_EQ(number, fcntl(pipes[1], F_DUPFD, number));
+    ASSERT_EQ(3, write(number, "new", 3)) << strerror(errno);
+    char buf[8];
+    ASSERT_EQ(3, read(pipes[0], buf, sizeof(buf)));
+    EXPECT_EQ(0, close(number));
+    close(pipes[0]);
+    close(pipes[1]);
+}
+
 namespace
 {
 
