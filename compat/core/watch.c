@@ -112,7 +112,7 @@ void qs_watch_close(int fd)
     /* A child that has not run its handlers yet may still hold a copy: the program's end must hang up
      * now. What it had sent is unread: that is what makes it show an error, too. */
     (void)shutdown(fd, SHUT_RDWR);
-    (void)close(fd);
+    (void)syscall(SYS_close, fd); /* libc's may end the thread, which holds locks */
     pthread_mutex_unlock(&qs_watch_lock);
 }
 

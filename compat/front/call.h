@@ -3,6 +3,7 @@
 #define COMPAT_FRONT_CALL_H
 
 #include <errno.h>
+#include <pthread.h>
 
 #include "compat/front/engine.h"
 #include "compat/front/libc.h"
@@ -28,6 +29,19 @@ static inline qf_entry *qf_enter(int fd, long *result)
         *result = -1; /* errno is set */
     }
     return entry;
+}
+
+/* What a call has begun it ends: from qf_hold to qf_let the thread is not cancelled. */
+static inline int qf_hold(void)
+{
+    int state = PTHREAD_CANCEL_ENABLE;
+    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+    return state;
+}
+
+static inline void qf_let(int state)
+{
+    (void)pthread_setcancelstate(state, NULL);
 }
 
 #endif /* COMPAT_FRONT_CALL_H */

@@ -20,7 +20,7 @@ static bool qf_is_internal(int fd)
     return ops != NULL && ops->owns_fd(fd);
 }
 
-static int qf_close(int fd)
+static int qf_close_any(int fd)
 {
     qf_entry *entry = qf_hide(fd);
     if (entry == NULL) {
@@ -37,9 +37,26 @@ static int qf_close(int fd)
     return rc;
 }
 
+static int qf_close(int fd)
+{
+    if (!qf_is_quic(fd)) {
+        return qf_close_any(fd);
+    }
+    int state = qf_hold();
+    int rc = qf_close_any(fd);
+    qf_let(state);
+    return rc;
+}
+
 QF_EXPORT int close(int fd)
 {
-    return qf_any() ? qf_close(fd) : QF_REAL(close)(fd);
+    if (!qf_any()) {
+        return QF_REAL(close)(fd);
+    }
+    if (qf_is_quic(fd)) {
+        pthread_testcancel();
+    }
+    return qf_close(fd);
 }
 
 /* What lies between the engine's descriptors. */
@@ -101,7 +118,7 @@ QF_EXPORT long syscall(long number, ...)
     if (qf_any()) {
         switch (number) {
         case SYS_close:
-            return close((int)arg[0]);
+            return qf_close((int)arg[0]);
 #ifdef SYS_dup2
         case SYS_dup2:
             return dup2((int)arg[0], (int)arg[1]);

@@ -281,8 +281,10 @@ static ssize_t qf_sendfile(qf_entry *entry, int from, off_t *offset, size_t coun
     ssize_t rc = 0;
     while (done < count) {
         size_t want = count - done < sizeof(buf) ? count - done : sizeof(buf);
+        int state = qf_hold();
         ssize_t got =
             offset != NULL ? pread(from, buf, want, *offset) : QF_REAL(read)(from, buf, want);
+        qf_let(state);
         if (got <= 0) {
             rc = got;
             break;

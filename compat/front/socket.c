@@ -59,6 +59,24 @@ static int qf_publish(qs_sock *sock, int flags)
     return pair[0];
 }
 
+static int qf_socket(int domain, int type, int protocol)
+{
+    const qs_ops *ops = qf_engine_load();
+    qs_sock *sock = NULL;
+    const int kind = type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (ops == NULL || qf_result(ops->create(&sock, domain, kind, protocol)) != 0) {
+        return -1;
+    }
+    int fd = qf_publish(sock, type);
+    if (fd < 0) {
+        int error = errno;
+        ops->close(sock);
+        ops->release(sock);
+        errno = error;
+    }
+    return fd;
+}
+
 QF_EXPORT int socket(int domain, int type, int protocol)
 {
     if (protocol != QS_PROTO_DRAFT && protocol != QS_PROTO_KERNEL) {
@@ -73,18 +91,9 @@ QF_EXPORT int socket(int domain, int type, int protocol)
         errno = ESOCKTNOSUPPORT;
         return -1;
     }
-    const qs_ops *ops = qf_engine_load();
-    qs_sock *sock = NULL;
-    if (ops == NULL || qf_result(ops->create(&sock, domain, kind, protocol)) != 0) {
-        return -1;
-    }
-    int fd = qf_publish(sock, type);
-    if (fd < 0) {
-        int error = errno;
-        ops->close(sock);
-        ops->release(sock);
-        errno = error;
-    }
+    int state = qf_hold();
+    int fd = qf_socket(domain, type, protocol);
+    qf_let(state);
     return fd;
 }
 
@@ -146,7 +155,8 @@ QF_EXPORT int ioctl(int fd, unsigned long request, ...)
 
 /* ---- calls that go straight on ------------------------------------------------------------------------- */
 
-/* The body of an interposed call: `engine` for a QUIC socket, `libc` for every other descriptor. */
+/* The body of an interposed call: `engine` for a QUIC socket, `libc` for every other descriptor. Here none waits
+ * for a peer: to be cancelled is for the calls that do. */
 #define QF_CALL(fd, engine, libc)                                                                  \
     do {                                                                                           \
         long qf_rc = 0;                                                                            \
@@ -156,7 +166,9 @@ QF_EXPORT int ioctl(int fd, unsigned long request, ...)
         }                                                                                          \
         const qs_ops *ops = qf_engine();                                                           \
         qs_sock *sock = entry->sock;                                                               \
+        int qf_state = qf_hold();                                                                  \
         qf_rc = qf_result(engine);                                                                 \
+        qf_let(qf_state);                                                                          \
         qf_put(entry);                                                                             \
         return (int)qf_rc;                                                                         \
     } while (0)
@@ -173,6 +185,9 @@ QF_EXPORT int listen(int fd, int backlog)
 
 QF_EXPORT int connect(int fd, const struct sockaddr *addr, socklen_t len)
 {
+    if (qf_is_quic(fd)) {
+        pthread_testcancel();
+    }
     QF_CALL(fd, ops->connect(sock, addr, len), QF_REAL(connect)(fd, addr, len));
 }
 
@@ -211,19 +226,31 @@ static long qf_accept(const qf_entry *entry, struct sockaddr *addr, socklen_t *l
     if (rc != 0) {
         return rc;
     }
+    int state = qf_hold(); /* else nobody would have it */
     int fd = qf_publish(conn, flags);
     if (fd < 0) {
         int error = errno;
         ops->unaccept(entry->sock, conn); /* it stays in the queue */
         errno = error;
     }
+    qf_let(state);
     return fd;
+}
+
+/* A point of cancellation, also when somebody waits in the queue. */
+static qf_entry *qf_accept_enter(int fd, long *result)
+{
+    if (!qf_is_quic(fd)) {
+        return NULL;
+    }
+    pthread_testcancel();
+    return qf_enter(fd, result);
 }
 
 QF_EXPORT int accept(int fd, struct sockaddr *addr, socklen_t *len)
 {
     long rc = 0;
-    qf_entry *entry = qf_is_quic(fd) ? qf_enter(fd, &rc) : NULL;
+    qf_entry *entry = qf_accept_enter(fd, &rc);
     if (entry == NULL) {
         return rc != 0 ? -1 : QF_REAL(accept)(fd, addr, len);
     }
@@ -235,7 +262,7 @@ QF_EXPORT int accept(int fd, struct sockaddr *addr, socklen_t *len)
 QF_EXPORT int accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 {
     long rc = 0;
-    qf_entry *entry = qf_is_quic(fd) ? qf_enter(fd, &rc) : NULL;
+    qf_entry *entry = qf_accept_enter(fd, &rc);
     if (entry == NULL) {
         return rc != 0 ? -1 : QF_REAL(accept4)(fd, addr, len, flags);
     }

@@ -1,6 +1,7 @@
 #include "runtime/io/wake.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -40,6 +41,17 @@ void rt_wake_done(rt_wake *wake)
     (void)__atomic_exchange_n(&wake->sleeping, 0, __ATOMIC_SEQ_CST);
 }
 
+void rt_wake_ring(int fd)
+{
+    const uint64_t one = 1;
+    int state = PTHREAD_CANCEL_ENABLE;
+    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+    /* Can only fail when the count is about to overflow: then it is readable anyway. */
+    ssize_t n = write(fd, &one, sizeof(one));
+    (void)n;
+    (void)pthread_setcancelstate(state, NULL);
+}
+
 void rt_wake_signal(rt_wake *wake)
 {
     if (__atomic_exchange_n(&wake->sleeping, 0, __ATOMIC_SEQ_CST) == 0) {
@@ -47,10 +59,7 @@ void rt_wake_signal(rt_wake *wake)
     }
     (void)__atomic_fetch_add(&wake->signals, 1, __ATOMIC_RELAXED);
     if (wake->fd >= 0) {
-        const uint64_t one = 1;
-        /* Can only fail when the count is about to overflow: then it is readable anyway. */
-        ssize_t n = write(wake->fd, &one, sizeof(one));
-        (void)n;
+        rt_wake_ring(wake->fd);
     }
 }
 

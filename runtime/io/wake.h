@@ -32,6 +32,9 @@ void rt_wake_done(rt_wake *wake);
 /* rt_wake_signal wakes the worker if it sleeps. Any thread. */
 void rt_wake_signal(rt_wake *wake);
 
+/* rt_wake_ring adds one to an eventfd. The thread, which may hold locks, is not cancelled there. */
+void rt_wake_ring(int fd);
+
 /* rt_wake_count: eventfd writes so far. Any thread. */
 uint64_t rt_wake_count(const rt_wake *wake);
 

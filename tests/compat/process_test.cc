@@ -427,6 +427,79 @@ TEST(Process, C218_Cancellation)
     EXPECT_TRUE(hears_close(pair)); /* no call under way keeps it */
 }
 
+namespace
+{
+
+struct Pending {
+    std::function<void()> call;
+    std::atomic<bool> ready{false};
+    std::atomic<bool> cancelled{false};
+};
+
+void *pending_main(void *arg)
+{
+    auto *p = static_cast<Pending *>(arg);
+    int state = 0;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+    p->ready = true;
+    while (!p->cancelled) {
+        sched_yield();
+    }
+    pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &state);
+    p->call();
+    return nullptr;
+}
+
+/* Makes a call in a thread that has been cancelled before; whether it ended there. */
+bool is_cancelled_in(const std::function<void()> &call)
+{
+    Pending pending;
+    pending.call = call;
+    pthread_t thread;
+    EXPECT_EQ(0, pthread_create(&thread, nullptr, pending_main, &pending));
+    while (!pending.ready) {
+        sched_yield();
+    }
+    EXPECT_EQ(0, pthread_cancel(thread));
+    pending.cancelled = true;
+    void *result = nullptr;
+    EXPECT_EQ(0, pthread_join(thread, &result));
+    return result == PTHREAD_CANCELED;
+}
+
+} // namespace
+
+/* close, accept and connect have done nothing then; what is no such point is done. */
+TEST(Process, C218_CancelledBefore)
+{
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+    GTEST_SKIP() << "the sanitizers cannot see a cancelled thread unwind";
+#endif
+    Pair pair = make_pair();
+    EXPECT_TRUE(is_cancelled_in([&] { close(pair.client); }));
+    EXPECT_TRUE(alive(pair));
+    pair.server.reset();
+    EXPECT_TRUE(hears_close(pair));
+
+    Fd client;
+    EXPECT_FALSE(is_cancelled_in([&] { client = quic_socket(); }));
+    ASSERT_GE(client.get(), 0);
+    Address to = name_of(pair.listen);
+    EXPECT_TRUE(is_cancelled_in([&] { (void)connect(client, to.ptr(), to.len); }));
+    ASSERT_EQ(0, connect(client, to.ptr(), to.len));
+    std::thread knock([&] { EXPECT_EQ(0, quic_client_handshake(client, nullptr, nullptr)); });
+    ASSERT_TRUE(poll_for(pair.listen, POLLIN));
+    EXPECT_TRUE(is_cancelled_in([&] { (void)accept(pair.listen, nullptr, nullptr); }));
+    EXPECT_TRUE(poll_for(pair.listen, POLLIN)) << "the request stays in the queue";
+    pair.server.reset(accept(pair.listen, nullptr, nullptr));
+    ASSERT_GE(pair.server.get(), 0);
+    EXPECT_FALSE(is_cancelled_in(
+        [&] { EXPECT_EQ(0, quic_server_handshake(pair.server, key_file(), cert_file())); }));
+    pair.client = std::move(client);
+    knock.join();
+    EXPECT_TRUE(alive(pair));
+}
+
 TEST(Process, C219_CloseRange)
 {
     Pair pair = make_pair();
