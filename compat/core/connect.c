@@ -100,6 +100,9 @@ static void qs_connect_run(void *ctx)
         pthread_mutex_lock(&s->lock);
         s->conn = conn;
         qs_ref(s);
+        if (s->app_closed) { /* since then: it found no connection to close */
+            s->asked |= QS_ASK_CLOSE;
+        }
         qs_unlock(s);
         qs_work(s); /* what was asked for before there was a connection */
     }

@@ -1,8 +1,12 @@
 /* connect: draft section 3.1.5. */
+#include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
+#include <thread>
 #include <unistd.h>
 
 #include <gtest/gtest.h>
@@ -112,6 +116,41 @@ TEST(Connect, C054_NoMessageBeforeIt)
     *CMSG_DATA(cmsg) = QUIC_CRYPTO_INITIAL;
     EXPECT_ERRNO(EPIPE, sendmsg(fd, &m, MSG_NOSIGNAL));
     EXPECT_ERRNO(EPIPE, send(fd, "x", 1, MSG_NOSIGNAL));
+}
+
+/* Whenever another thread closes it, before its connection is there or after: the server hears of the end. */
+TEST(Connect, ClosedWhileTheHandshakeBegins)
+{
+    Fd listening = listener(256);
+    Address to = name_of(listening);
+    for (int i = 0; i < 120; i++) {
+        Fd client = quic_socket();
+        ASSERT_EQ(0, connect(client, to.ptr(), to.len));
+        std::atomic<bool> begins{false};
+        const int fd = client;
+        std::thread knock([&] {
+            begins = true;
+            EXPECT_NE(0, quic_client_handshake(fd, nullptr, nullptr));
+        });
+        while (!begins) {
+            sched_yield();
+        }
+        const auto until = std::chrono::steady_clock::now() + std::chrono::microseconds(i * 5);
+        while (std::chrono::steady_clock::now() < until) {
+        }
+        client.reset();
+        knock.join();
+    }
+    ASSERT_EQ(0, fcntl(listening, F_SETFL, O_RDWR | O_NONBLOCK));
+    int left = 0;
+    for (;;) {
+        Fd server(accept(listening, nullptr, nullptr));
+        if (server < 0) {
+            break;
+        }
+        left += poll_for(server, POLLHUP, left == 0 ? 3000 : 0) ? 0 : 1;
+    }
+    EXPECT_EQ(0, left);
 }
 
 TEST(Connect, C055_Ipv4FromAnIpv6Socket)
