@@ -8,6 +8,7 @@
 
 #include <poll.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <sys/epoll.h>
@@ -67,6 +68,14 @@ struct mmsghdr;
     X(ssize_t, pwritev2, (int, const struct iovec *, int, off_t, int))                             \
     X(FILE *, fdopen, (int, const char *))                                                         \
     X(pid_t, _Fork, (void))                                                                        \
+    X(int, posix_spawn,                                                                            \
+      (pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *,       \
+       char *const[], char *const[]))                                                              \
+    X(int, posix_spawnp,                                                                           \
+      (pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *,       \
+       char *const[], char *const[]))                                                              \
+    X(int, system, (const char *))                                                                 \
+    X(FILE *, popen, (const char *, const char *))                                                 \
     X(int, close_range, (unsigned, unsigned, int))                                                 \
     X(long, syscall, (long, ...))
 

@@ -1,4 +1,6 @@
 /* fork in its less usual forms. fork itself is seen by pthread_atfork. */
+#include <stdlib.h>
+
 #include "compat/front/call.h"
 
 /* No handlers run after _Fork: ours does. */
@@ -10,6 +12,41 @@ QF_EXPORT pid_t _Fork(void)
         qf_engine_in_child();
     }
     return pid;
+}
+
+/* libc runs no handlers for these. What is close-on-exec has no copy in the child when they return; whether
+ * anything is not, nobody knows. */
+static void qf_spawns(void)
+{
+    if (qf_any()) {
+        qf_copied();
+    }
+}
+
+QF_EXPORT int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
+                          const posix_spawnattr_t *attr, char *const argv[], char *const env[])
+{
+    qf_spawns();
+    return QF_REAL(posix_spawn)(pid, path, actions, attr, argv, env);
+}
+
+QF_EXPORT int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actions_t *actions,
+                           const posix_spawnattr_t *attr, char *const argv[], char *const env[])
+{
+    qf_spawns();
+    return QF_REAL(posix_spawnp)(pid, file, actions, attr, argv, env);
+}
+
+QF_EXPORT int system(const char *command)
+{
+    qf_spawns();
+    return QF_REAL(system)(command);
+}
+
+QF_EXPORT FILE *popen(const char *command, const char *mode)
+{
+    qf_spawns();
+    return QF_REAL(popen)(command, mode);
 }
 
 /* The child of vfork shares our memory: what it closes would be closed for the parent. While there are QUIC

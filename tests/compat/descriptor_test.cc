@@ -147,13 +147,6 @@ void trapped_result(ucontext_t *at, long result)
 {
     at->uc_mcontext.gregs[REG_RAX] = result;
 }
-
-long close_alone(int fd)
-{
-    long rc;
-    __asm__ volatile("syscall" : "=a"(rc) : "a"(SYS_close), "D"(fd) : "rcx", "r11", "memory");
-    return rc;
-}
 #else
 long trapped_argument(const ucontext_t *at)
 {
@@ -163,14 +156,6 @@ long trapped_argument(const ucontext_t *at)
 void trapped_result(ucontext_t *at, long result)
 {
     at->uc_mcontext.regs[0] = static_cast<unsigned long>(result);
-}
-
-long close_alone(int fd)
-{
-    register long number __asm__("x8") = SYS_close;
-    register long rc __asm__("x0") = fd;
-    __asm__ volatile("svc 0" : "+r"(rc) : "r"(number) : "memory");
-    return rc;
 }
 #endif
 

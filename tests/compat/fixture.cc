@@ -6,6 +6,7 @@
 #include <cstring>
 #include <poll.h>
 #include <sys/time.h>
+#include <sys/syscall.h>
 #include <thread>
 #include <unistd.h>
 
@@ -238,5 +239,22 @@ bool hears_nothing(Pair &pair)
     usleep(200000);
     return (poll_now(pair.client) & POLLHUP) == 0;
 }
+
+#if defined(__x86_64__)
+long close_alone(int fd)
+{
+    long rc;
+    __asm__ volatile("syscall" : "=a"(rc) : "a"(SYS_close), "D"(fd) : "rcx", "r11", "memory");
+    return rc;
+}
+#else
+long close_alone(int fd)
+{
+    register long number __asm__("x8") = SYS_close;
+    register long rc __asm__("x0") = fd;
+    __asm__ volatile("svc 0" : "+r"(rc) : "r"(number) : "memory");
+    return rc;
+}
+#endif
 
 } // namespace compat

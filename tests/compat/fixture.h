@@ -114,6 +114,8 @@ void set_recv_timeout(int fd, int ms);
 bool alive(Pair &pair);
 bool hears_close(Pair &pair);
 bool hears_nothing(Pair &pair);
+/* The bare system call, which nobody interposes. */
+long close_alone(int fd);
 
 /* sendmsg with one QUIC_STREAM_INFO, whose parts a test may spoil. */
 struct Outgoing {

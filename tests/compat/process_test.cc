@@ -252,6 +252,58 @@ static int as_exec(int kept)
     return 0;
 }
 
+namespace
+{
+
+/* Starts a program that lives until the last writer of `gate` is gone. */
+bool spawn_by(const std::string &way, int gate)
+{
+    const std::string wait = "read x <&" + std::to_string(gate);
+    const std::string behind = "{ " + wait + "; } >/dev/null 2>&1 &";
+    const char *argv[] = {"sh", "-c", wait.c_str(), nullptr};
+    auto *args = const_cast<char *const *>(argv);
+    pid_t child = 0;
+    if (way == "posix_spawn") {
+        return posix_spawn(&child, "/bin/sh", nullptr, nullptr, args, environ) == 0;
+    }
+    if (way == "posix_spawnp") {
+        return posix_spawnp(&child, "sh", nullptr, nullptr, args, environ) == 0;
+    }
+    return way == "popen" ? popen(wait.c_str(), "r") != nullptr : system(behind.c_str()) == 0;
+}
+
+/* In a process that has never forked: a copy elsewhere keeps the kernel from telling of a close behind our back. */
+int as_spawner(const std::string &way)
+{
+    Pair pair = make_pair();
+    int gate[2];
+    int pipes[2];
+    CHECK_CHILD(pipe(gate) == 0 && fcntl(gate[1], F_SETFD, FD_CLOEXEC) == 0);
+    CHECK_CHILD(spawn_by(way, gate[0]));
+    int number = pair.client.release();
+    CHECK_CHILD(pipe(pipes) == 0 && close_alone(number) == 0);
+    CHECK_CHILD(fcntl(pipes[1], F_DUPFD, number) == number);
+    char buf[4] = "";
+    CHECK_CHILD(write(number, "new", 3) == 3);
+    CHECK_CHILD(fcntl(pipes[0], F_SETFL, O_NONBLOCK) == 0 && read(pipes[0], buf, 3) == 3);
+    return 0;
+}
+
+} // namespace
+
+TEST(Process, C215_CopiesOfSpawnedPrograms)
+{
+    for (const char *way : {"posix_spawn", "posix_spawnp", "popen", "system"}) {
+        const char *argv[] = {"process_test", "--spawn", way, nullptr};
+        pid_t child = 0;
+        ASSERT_EQ(0, posix_spawn(&child, "/proc/self/exe", nullptr, nullptr,
+                                 const_cast<char *const *>(argv), environ));
+        int status = -1;
+        waitpid(child, &status, 0);
+        EXPECT_EQ(0, status) << way;
+    }
+}
+
 TEST(Process, C216_WithinTheProcess)
 {
     Pair pair = make_pair();
@@ -601,6 +653,9 @@ int main(int argc, char **argv)
 {
     if (argc == 3 && strcmp(argv[1], "--exec") == 0) {
         return as_exec(atoi(argv[2]));
+    }
+    if (argc == 3 && strcmp(argv[1], "--spawn") == 0) {
+        return as_spawner(argv[2]);
     }
     signal(SIGPIPE, SIG_IGN);
     testing::InitGoogleTest(&argc, argv);
