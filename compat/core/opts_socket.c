@@ -6,6 +6,9 @@
 
 #include "compat/core/opts.h"
 
+#define QS_TIME_MAX_S      ((time_t)1 << 33) /* longer is without a limit */
+#define QS_TIME_AT_ONCE_NS 1u
+
 int qs_get_int(int have, void *value, socklen_t *len)
 {
     memcpy(value, &have, *len < sizeof(have) ? *len : sizeof(have));
@@ -23,7 +26,13 @@ static int qs_set_time(uint64_t *to, const void *value, size_t len)
     if (tv.tv_usec < 0 || tv.tv_usec >= 1000000) {
         return -EDOM;
     }
-    *to = tv.tv_sec < 0 ? 0 : (uint64_t)tv.tv_sec * QS_NS_PER_S + (uint64_t)tv.tv_usec * 1000;
+    if (tv.tv_sec < 0) { /* as for TCP: not at all */
+        *to = QS_TIME_AT_ONCE_NS;
+    } else if (tv.tv_sec > QS_TIME_MAX_S) {
+        *to = 0;
+    } else {
+        *to = (uint64_t)tv.tv_sec * QS_NS_PER_S + (uint64_t)tv.tv_usec * 1000;
+    }
     return 0;
 }
 

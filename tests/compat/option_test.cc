@@ -1,6 +1,8 @@
 /* Socket options of a connection: draft sections 6.1.1 to 6.1.6. */
+#include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <limits>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <thread>
@@ -526,6 +528,36 @@ TEST(Option, C162_WhatThereIsNot)
     const std::vector<char> large(4097);
     EXPECT_ERRNO(EINVAL, setsockopt(fd, SOL_QUIC, QUIC_SOCKOPT_ALPN, large.data(), 4097));
     EXPECT_ERRNO(EFAULT, setsockopt(fd, SOL_QUIC, QUIC_SOCKOPT_ALPN, nullptr, 4));
+}
+
+TEST(Option, C163_TimesWithoutALimitAndNegativeOnes)
+{
+    Pair pair = make_pair();
+    for (int name : {SO_RCVTIMEO, SO_SNDTIMEO}) {
+        timeval tv = {std::numeric_limits<time_t>::max(), 999999};
+        ASSERT_EQ(0, setsockopt(pair.server, SOL_SOCKET, name, &tv, sizeof(tv)));
+        socklen_t len = sizeof(tv);
+        ASSERT_EQ(0, getsockopt(pair.server, SOL_SOCKET, name, &tv, &len));
+        EXPECT_EQ(0, tv.tv_sec);
+        EXPECT_EQ(0, tv.tv_usec);
+    }
+    std::atomic<bool> over{false};
+    std::thread sender([&] {
+        usleep(50000);
+        EXPECT_EQ(1, send(pair.client, "x", 1, MSG_SYN));
+        for (int i = 0; i < 3000 && !over; i++) {
+            usleep(1000);
+        }
+        EXPECT_EQ(1, send(pair.client, "y", 1, MSG_FIN)); /* ends a recv that waits all the same */
+    });
+    char c = 0;
+    EXPECT_EQ(1, recv(pair.server, &c, 1, 0));
+    EXPECT_EQ('x', c);
+    timeval before = {-1, 0};
+    ASSERT_EQ(0, setsockopt(pair.server, SOL_SOCKET, SO_RCVTIMEO, &before, sizeof(before)));
+    EXPECT_ERRNO(EAGAIN, recv(pair.server, &c, 1, 0));
+    over = true;
+    sender.join();
 }
 
 TEST(Option, C163_TheSocketLevel)
