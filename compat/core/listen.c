@@ -110,6 +110,7 @@ static void qs_listening_over(qs_sock *s)
 {
     pthread_mutex_lock(&s->lock);
     s->state = QS_FRESH;
+    s->is_server = false; /* it may connect */
     qs_wake(s, QS_WAIT_ALL);
     qs_unlock(s);
     qs_refuse_queued(s);

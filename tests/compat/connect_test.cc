@@ -118,6 +118,26 @@ TEST(Connect, C054_NoMessageBeforeIt)
     EXPECT_ERRNO(EPIPE, send(fd, "x", 1, MSG_NOSIGNAL));
 }
 
+TEST(Connect, AfterListening)
+{
+    Fd listening = listener();
+    Fd other = listener();
+    set_recv_timeout(listening, 5000); /* of accept */
+    Address to = name_of(listening);
+    for (const char *end : {"shutdown", "backlog 0", "failed"}) {
+        Fd client = quic_socket();
+        Address at = *end == 'f' ? name_of(other) : loopback();
+        ASSERT_EQ(0, bind(client, at.ptr(), at.len));
+        ASSERT_EQ(*end == 'f' ? -1 : 0, listen(client, 4)) << end;
+        ASSERT_EQ(0, *end == 's'   ? shutdown(client, SHUT_RD)
+                     : *end == 'b' ? listen(client, 0)
+                                   : 0);
+        ASSERT_EQ(0, connect(client, to.ptr(), to.len)) << end;
+        Fd server;
+        EXPECT_TRUE(handshake(listening, client, &server)) << end;
+    }
+}
+
 /* Whenever another thread closes it, before its connection is there or after: the server hears of the end. */
 TEST(Connect, ClosedWhileTheHandshakeBegins)
 {
