@@ -232,6 +232,7 @@ void qs_op_unaccept(qs_sock *s, qs_sock *conn)
         }
         s->accept_count++;
         qs_ready_update(s);
+        qs_wake(s, QS_WAIT_RX); /* who found the queue empty meanwhile */
     }
     qs_unlock(s);
     if (!listens) { /* the queue it came from is gone */

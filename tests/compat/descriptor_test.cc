@@ -159,54 +159,76 @@ void trapped_result(ucontext_t *at, long result)
 }
 #endif
 
-std::atomic<bool> g_dup_begun;
-std::atomic<bool> g_dup_may;
+std::atomic<bool> g_trap_begun;
+std::atomic<bool> g_trap_may;
+long (*g_trap_act)(long argument);
 
-/* Before this thread's dup others do their part; then the call is made in its place. */
-void on_dup(int, siginfo_t *, void *context)
+/* Before this thread's call others do their part; then something is done in its place. */
+void on_trap(int, siginfo_t *, void *context)
 {
     ucontext_t *at = static_cast<ucontext_t *>(context);
-    g_dup_begun = true;
-    while (!g_dup_may) {
+    g_trap_begun = true;
+    while (!g_trap_may) {
         usleep(1000);
     }
-    trapped_result(at, syscall(SYS_fcntl, trapped_argument(at), F_DUPFD, 0));
+    trapped_result(at, g_trap_act(trapped_argument(at)));
 }
 
-/* dup, in a thread of its own, of a number that `before` makes another file's before the kernel is asked; -1: it
- * cannot be done here. */
-int dup_late(int fd, const std::function<void()> &before)
+/* Runs `call` in a thread whose system call `number` comes after `before`, as `act`, which gives its result or
+ * -errno; false: it cannot be done here. */
+bool call_late(uint32_t number, long (*act)(long argument), const std::function<void()> &call,
+               const std::function<void()> &before)
 {
-    int copy = -1;
-    struct sigaction act = {};
+    bool can = false;
+    struct sigaction action = {};
     struct sigaction old = {};
-    act.sa_sigaction = on_dup;
-    act.sa_flags = SA_SIGINFO;
-    sigaction(SIGSYS, &act, &old);
-    g_dup_begun = false;
-    g_dup_may = false;
+    action.sa_sigaction = on_trap;
+    action.sa_flags = SA_SIGINFO;
+    sigaction(SIGSYS, &action, &old);
+    g_trap_act = act;
+    g_trap_begun = false;
+    g_trap_may = false;
     std::thread late([&] {
         sock_filter code[] = {
             BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-            BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_dup, 0, 1),
+            BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1),
             BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP),
             BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
         };
         sock_fprog program = {sizeof(code) / sizeof(code[0]), code};
-        if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-            prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0) {
-            copy = dup(fd);
+        can = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+              prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+        if (can) {
+            call();
         }
-        g_dup_begun = true;
+        g_trap_begun = true;
     });
-    while (!g_dup_begun) {
+    while (!g_trap_begun) {
         usleep(1000);
     }
     before();
-    g_dup_may = true;
+    g_trap_may = true;
     late.join();
     sigaction(SIGSYS, &old, nullptr);
+    return can;
+}
+
+long dup_after_all(long fd)
+{
+    return syscall(SYS_fcntl, fd, F_DUPFD, 0);
+}
+
+/* dup of a number that `before` makes another file's before the kernel is asked; -1: it cannot be done here. */
+int dup_late(int fd, const std::function<void()> &before)
+{
+    int copy = -1;
+    (void)call_late(SYS_dup, dup_after_all, [&] { copy = dup(fd); }, before);
     return copy;
+}
+
+long no_descriptor(long)
+{
+    return -EMFILE;
 }
 
 } // namespace
@@ -254,6 +276,45 @@ TEST(Descriptor, ANumberThatIsAnotherSocketsWhenItIsCopied)
     EXPECT_TRUE(hears_nothing(other));
     copy.reset();
     EXPECT_TRUE(hears_close(other));
+}
+
+/* While one thread cannot have a descriptor for it, another looks at the queue. */
+TEST(Descriptor, AClientPutBackIsForWhoWaits)
+{
+    Fd listening = listener();
+    Fd client = quic_socket();
+    Address to = name_of(listening);
+    cert_file();
+    ASSERT_EQ(0, connect(client, to.ptr(), to.len));
+    std::thread knock([&] { EXPECT_EQ(0, quic_client_handshake(client, nullptr, nullptr)); });
+    EXPECT_TRUE(poll_for(listening, POLLIN));
+    std::atomic<bool> over{false};
+    Fd server;
+    std::thread other;
+    bool can = call_late(
+        SYS_socketpair, no_descriptor, [&] { EXPECT_ERRNO(EMFILE, accept(listening, nullptr, nullptr)); },
+        [&] {
+            other = std::thread([&] {
+                server.reset(accept(listening, nullptr, nullptr));
+                over = true;
+            });
+            usleep(50000);
+        });
+    for (int i = 0; i < 3000 && !over; i++) {
+        usleep(1000);
+    }
+    EXPECT_TRUE(over);
+    if (!over) {
+        shutdown(listening, SHUT_RD);
+    }
+    other.join();
+    if (server >= 0) {
+        EXPECT_EQ(0, quic_server_handshake(server, key_file(), cert_file()));
+    }
+    knock.join();
+    if (!can) {
+        GTEST_SKIP() << "no seccomp here";
+    }
 }
 
 /* Not even through syscall(). With one descriptor the kernel tells; with two every call looks. */
