@@ -5,6 +5,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -16,6 +17,12 @@
 
 #define QS_FILL_MAX   8  /* bytes that fill the smallest buffer, at most */
 #define QS_TOKENS_MAX 64 /* edges that wait; more would fill the pair */
+
+/* How often a lock is asked for before a socket is left as it is: some 10 ms. poll may be called in a handler,
+ * which may have interrupted who has the lock. */
+#define QS_FIX_TRIES  128u
+#define QS_FIX_YIELDS 64u
+#define QS_FIX_NAP_NS 100000
 
 static pthread_mutex_t qs_fix_lock = PTHREAD_MUTEX_INITIALIZER;
 /* Held while some are mended: who polls meanwhile waits, as one of them may be its own. */
@@ -217,19 +224,55 @@ void qs_op_fix(qs_sock *s)
     qs_unlock(s);
 }
 
-/* False: there is none. */
-static bool qs_fix_next(void)
+/* Between two tries; false: enough of them. */
+static bool qs_fix_again(uint32_t *tries)
 {
-    pthread_mutex_lock(&qs_fix_lock);
-    qs_sock *s = qs_fix_first;
-    if (s != NULL) {
-        qs_fix_take(s);
+    if (*tries >= QS_FIX_TRIES) {
+        return false;
     }
-    pthread_mutex_unlock(&qs_fix_lock);
+    if (++*tries <= QS_FIX_YIELDS) {
+        sched_yield();
+    } else { /* libc's is a point of cancellation */
+        const struct timespec nap = {0, QS_FIX_NAP_NS};
+        (void)syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &nap, NULL);
+    }
+    return true;
+}
+
+/* The first of the list, with its lock; when that is not to be had, the first of those whose is. NULL: none. */
+static qs_sock *qs_fix_pick(uint32_t *tries)
+{
+    for (;;) {
+        bool last_try = *tries >= QS_FIX_TRIES;
+        if (pthread_mutex_trylock(&qs_fix_lock) == 0) {
+            qs_sock *s = qs_fix_first;
+            bool none = s == NULL;
+            while (s != NULL && pthread_mutex_trylock(&s->lock) != 0) {
+                s = last_try ? s->fix_next : NULL;
+            }
+            if (s != NULL) {
+                qs_fix_take(s);
+            }
+            pthread_mutex_unlock(&qs_fix_lock);
+            if (s != NULL || none) {
+                return s;
+            }
+        }
+        if (!qs_fix_again(tries)) {
+            return NULL;
+        }
+    }
+}
+
+/* False: there is none. */
+static bool qs_fix_next(uint32_t *tries)
+{
+    qs_sock *s = qs_fix_pick(tries);
     if (s == NULL) {
         return false;
     }
-    qs_op_fix(s);
+    qs_fix_now(s);
+    qs_unlock(s);
     __atomic_sub_fetch(&qs_fix_count, 1, __ATOMIC_RELEASE); /* now that it tells the truth */
     qs_unref(s);
     return true;
@@ -241,7 +284,8 @@ void qs_op_fix_all(void)
     pthread_mutex_lock(&qs_mending);
     /* Those that come meanwhile are for the next time, and stand behind these. */
     uint32_t left = __atomic_load_n(&qs_fix_count, __ATOMIC_ACQUIRE);
-    while (left > 0 && qs_fix_next()) {
+    uint32_t tries = 0;
+    while (left > 0 && qs_fix_next(&tries)) {
         left--;
     }
     pthread_mutex_unlock(&qs_mending);

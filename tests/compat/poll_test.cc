@@ -178,6 +178,60 @@ TEST(Poll, C123_NoneBesideOthersThatComeAndGo)
     EXPECT_EQ(0, wrong);
 }
 
+namespace
+{
+
+std::atomic<int> g_polls;
+
+void on_poll_signal(int)
+{
+    int error = errno;
+    pollfd p = {-1, POLLIN, 0};
+    poll(&p, 1, 0);
+    g_polls++;
+    errno = error;
+}
+
+} // namespace
+
+/* POSIX: poll may be called in a handler, whatever call that interrupted, and of whichever socket. */
+TEST(Poll, InAHandler)
+{
+    Pair pair = make_pair();
+    struct sigaction act = {};
+    act.sa_handler = on_poll_signal;
+    act.sa_flags = SA_RESTART;
+    ASSERT_EQ(0, sigaction(SIGUSR1, &act, nullptr));
+    std::atomic<bool> over{false};
+    std::atomic<bool> ended{false};
+    g_polls = 0;
+    std::thread talker([&] {
+        char byte = 'a';
+        for (bool first = true; !over; first = false) {
+            EXPECT_EQ(1, send(pair.client, &byte, 1, first ? MSG_SYN : 0));
+            while (recv(pair.server, &byte, 1, MSG_DONTWAIT) != 1) {
+                (void)recv(pair.client, &byte, 1, MSG_DONTWAIT); /* mended there */
+            }
+        }
+        ended = true;
+    });
+    for (int i = 0; i < 20000 && g_polls < 200; i++) {
+        pthread_kill(talker.native_handle(), SIGUSR1);
+        usleep(50);
+    }
+    over = true;
+    for (int i = 0; i < 5000 && !ended; i++) {
+        usleep(1000);
+    }
+    if (!ended) {
+        fprintf(stderr, "a handler waits for the call that it interrupted\n");
+        abort(); /* no thread can be joined */
+    }
+    talker.join();
+    signal(SIGUSR1, SIG_DFL);
+    EXPECT_GT(g_polls, 0);
+}
+
 TEST(Poll, C124_FullAndRoom)
 {
     Pair pair = make_pair();
