@@ -65,6 +65,9 @@ void qs_queue_end(qs_sock *list)
 {
     while (list != NULL) {
         qs_sock *next = list->accept_next;
+        pthread_mutex_lock(&list->lock);
+        list->linger_on = false; /* the program has not seen it, and a worker may be here */
+        qs_unlock(list);
         qs_op_close(list);
         qs_unref(list);
         list = next;
@@ -236,7 +239,6 @@ void qs_op_unaccept(qs_sock *s, qs_sock *conn)
     }
     qs_unlock(s);
     if (!listens) { /* the queue it came from is gone */
-        qs_op_close(conn);
-        qs_unref(conn);
+        qs_queue_end(conn);
     }
 }

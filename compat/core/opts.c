@@ -49,6 +49,10 @@ void qs_opts_inherit(qs_sock *s, const qs_sock *listener)
     s->sndbuf_set = listener->sndbuf_set;
     s->v6only = listener->v6only;
     s->reuseport = listener->reuseport;
+    s->reuseaddr = listener->reuseaddr;
+    s->keepalive = listener->keepalive;
+    s->linger_on = listener->linger_on;
+    s->linger_s = listener->linger_s;
     if (listener->ticket.len > 0) {
         (void)qs_blob_set(&s->ticket, listener->ticket.data, listener->ticket.len);
     }

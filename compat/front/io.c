@@ -44,10 +44,16 @@ static struct msghdr qf_msg_of(const struct iovec *iov, int count)
     return msg;
 }
 
+/* Of readv and writev; sendmsg and recvmsg say EMSGSIZE. */
+static bool qf_is_iov_count(int count)
+{
+    return count >= 0 && count <= IOV_MAX;
+}
+
 static ssize_t qf_send_iov(qf_entry *entry, const struct iovec *iov, int count, int flags)
 {
     struct msghdr msg = qf_msg_of(iov, count);
-    ssize_t rc = count < 0 ? (ssize_t)qf_result(-EINVAL) : qf_send(entry, &msg, flags);
+    ssize_t rc = qf_is_iov_count(count) ? qf_send(entry, &msg, flags) : (ssize_t)qf_result(-EINVAL);
     qf_put(entry);
     return rc;
 }
@@ -55,7 +61,7 @@ static ssize_t qf_send_iov(qf_entry *entry, const struct iovec *iov, int count, 
 static ssize_t qf_recv_iov(qf_entry *entry, const struct iovec *iov, int count, int flags)
 {
     struct msghdr msg = qf_msg_of(iov, count);
-    ssize_t rc = count < 0 ? (ssize_t)qf_result(-EINVAL) : qf_recv(entry, &msg, flags);
+    ssize_t rc = qf_is_iov_count(count) ? qf_recv(entry, &msg, flags) : (ssize_t)qf_result(-EINVAL);
     qf_put(entry);
     return rc;
 }
@@ -67,7 +73,7 @@ static ssize_t qf_read_iov(qf_entry *entry, const struct iovec *iov, int count)
     for (int i = 0; iov != NULL && i < count && total == 0; i++) {
         total = iov[i].iov_len;
     }
-    if (total == 0 && count >= 0 && count <= IOV_MAX) {
+    if (total == 0 && qf_is_iov_count(count)) {
         qf_put(entry);
         return 0;
     }

@@ -266,7 +266,8 @@ QF_EXPORT int accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
     if (entry == NULL) {
         return rc != 0 ? -1 : QF_REAL(accept4)(fd, addr, len, flags);
     }
-    rc = qf_accept(entry, addr, len, flags);
+    rc = (flags & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) != 0 ? qf_result(-EINVAL)
+                                                        : qf_accept(entry, addr, len, flags);
     qf_put(entry);
     return (int)rc;
 }

@@ -1,5 +1,6 @@
 /* close and shutdown: draft sections 3.1.6 and 3.1.7. */
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstring>
 #include <poll.h>
@@ -156,6 +157,24 @@ TEST(Close, C062_Linger)
               send(slow.client, data.data(), data.size(), MSG_SYN | MSG_FIN));
     slow.client.reset(); /* returns when the peer has everything */
     EXPECT_EQ(data, read_bytes(slow.server, data.size()));
+}
+
+/* Nobody lingers for those in a queue, whom the program has not seen. */
+TEST(Close, C062_AQueueDoesNotLinger)
+{
+    Fd fd = listener();
+    const linger lingering = {1, 20};
+    ASSERT_EQ(0, setsockopt(fd, SOL_SOCKET, SO_LINGER, &lingering, sizeof(lingering)));
+    cert_file();
+    Fd client = quic_socket();
+    Address to = name_of(fd);
+    ASSERT_EQ(0, connect(client, to.ptr(), to.len));
+    std::thread knock([&] { EXPECT_NE(0, quic_client_handshake(client, nullptr, nullptr)); });
+    ASSERT_TRUE(poll_for(fd, POLLIN));
+    const auto before = std::chrono::steady_clock::now();
+    fd.reset();
+    EXPECT_LT(std::chrono::steady_clock::now() - before, std::chrono::seconds(10));
+    knock.join();
 }
 
 TEST(Close, C063_NothingWorksAfterwards)

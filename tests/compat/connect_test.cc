@@ -129,9 +129,7 @@ TEST(Connect, AfterListening)
         Address at = *end == 'f' ? name_of(other) : loopback();
         ASSERT_EQ(0, bind(client, at.ptr(), at.len));
         ASSERT_EQ(*end == 'f' ? -1 : 0, listen(client, 4)) << end;
-        ASSERT_EQ(0, *end == 's'   ? shutdown(client, SHUT_RD)
-                     : *end == 'b' ? listen(client, 0)
-                                   : 0);
+        ASSERT_EQ(0, *end == 's' ? shutdown(client, SHUT_RD) : *end == 'b' ? listen(client, 0) : 0);
         ASSERT_EQ(0, connect(client, to.ptr(), to.len)) << end;
         Fd server;
         EXPECT_TRUE(handshake(listening, client, &server)) << end;

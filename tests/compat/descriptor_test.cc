@@ -222,7 +222,8 @@ long dup_after_all(long fd)
 int dup_late(int fd, const std::function<void()> &before)
 {
     int copy = -1;
-    (void)call_late(SYS_dup, dup_after_all, [&] { copy = dup(fd); }, before);
+    (void)call_late(
+        SYS_dup, dup_after_all, [&] { copy = dup(fd); }, before);
     return copy;
 }
 
@@ -292,7 +293,8 @@ TEST(Descriptor, AClientPutBackIsForWhoWaits)
     Fd server;
     std::thread other;
     bool can = call_late(
-        SYS_socketpair, no_descriptor, [&] { EXPECT_ERRNO(EMFILE, accept(listening, nullptr, nullptr)); },
+        SYS_socketpair, no_descriptor,
+        [&] { EXPECT_ERRNO(EMFILE, accept(listening, nullptr, nullptr)); },
         [&] {
             other = std::thread([&] {
                 server.reset(accept(listening, nullptr, nullptr));

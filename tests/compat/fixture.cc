@@ -5,8 +5,8 @@
 #include <cstdlib>
 #include <cstring>
 #include <poll.h>
-#include <sys/time.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <thread>
 #include <unistd.h>
 

@@ -524,6 +524,7 @@ TEST(Accept, C041_Accept4AndInheritedFlags)
     Fd b = client_of(fd);
     Knock other(b);
     ASSERT_TRUE(poll_for(fd, POLLIN));
+    EXPECT_ERRNO(EINVAL, accept4(fd, nullptr, nullptr, SOCK_NONBLOCK | 1));
     Fd flagged(accept4(fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
     ASSERT_GE(flagged.get(), 0);
     EXPECT_NE(0, fcntl(flagged, F_GETFL) & O_NONBLOCK);
@@ -534,6 +535,12 @@ TEST(Accept, C042_OptionsAreInherited)
 {
     Fd fd = listener(4, AF_INET, [](int s) { set_alpn(s, "inherit"); });
     set_recv_timeout(fd, 4321);
+    const linger lingering = {1, 3};
+    const int on = 1;
+    ASSERT_EQ(0, setsockopt(fd, SOL_SOCKET, SO_LINGER, &lingering, sizeof(lingering)));
+    for (int name : {SO_KEEPALIVE, SO_REUSEADDR}) {
+        ASSERT_EQ(0, setsockopt(fd, SOL_SOCKET, name, &on, sizeof(on)));
+    }
     quic_event_option event = {QUIC_EVENT_CONNECTION_CLOSE, 1};
     ASSERT_EQ(0, setsockopt(fd, SOL_QUIC, QUIC_SOCKOPT_EVENT, &event, sizeof(event)));
     quic_transport_param param{};
@@ -546,6 +553,17 @@ TEST(Accept, C042_OptionsAreInherited)
     socklen_t len = sizeof(tv);
     ASSERT_EQ(0, getsockopt(server, SOL_SOCKET, SO_RCVTIMEO, &tv, &len));
     EXPECT_EQ(4, tv.tv_sec);
+    linger inherited = {};
+    len = sizeof(inherited);
+    ASSERT_EQ(0, getsockopt(server, SOL_SOCKET, SO_LINGER, &inherited, &len));
+    EXPECT_EQ(1, inherited.l_onoff);
+    EXPECT_EQ(3, inherited.l_linger);
+    for (int name : {SO_KEEPALIVE, SO_REUSEADDR}) {
+        int value = 0;
+        len = sizeof(value);
+        ASSERT_EQ(0, getsockopt(server, SOL_SOCKET, name, &value, &len));
+        EXPECT_EQ(1, value) << name;
+    }
     event.on = 0;
     len = sizeof(event);
     ASSERT_EQ(0, getsockopt(server, SOL_QUIC, QUIC_SOCKOPT_EVENT, &event, &len));

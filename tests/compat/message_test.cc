@@ -104,6 +104,8 @@ TEST(Message, H099_ManyParts)
     msg.msg_iov = iov.data();
     msg.msg_iovlen = iov.size();
     EXPECT_ERRNO(EMSGSIZE, sendmsg(pair.client, &msg, MSG_SYN));
+    EXPECT_ERRNO(EINVAL, writev(pair.client, iov.data(), IOV_MAX + 1));
+    EXPECT_ERRNO(EINVAL, readv(pair.client, iov.data(), IOV_MAX + 1));
     msg.msg_iovlen = IOV_MAX;
     EXPECT_EQ(IOV_MAX, sendmsg(pair.client, &msg, MSG_SYN));
     EXPECT_EQ(std::string(IOV_MAX, 'v'), read_bytes(pair.server, IOV_MAX));
