@@ -16,7 +16,8 @@ extern "C" {
 
 typedef enum quring_event_type {
     QURING_EV_CONNECTED = 1, /* handshake complete, streams may be opened; server: "accepted" */
-    QURING_EV_CLOSED, /* the last event: `close` says why; handle and streams are dead after it. Streams that
+    QURING_EV_CLOSED, /* the last event: `close` says why; handle and streams are dead after it; during it what
+                         streams have received can still be read. Streams that
                          were open get no STREAM_CLOSED: who keeps something for each has a list of them */
     QURING_EV_STREAM_OPENED,   /* the peer opened `stream`; READABLE follows when it has bytes */
     QURING_EV_STREAM_READABLE, /* bytes or the end of `stream` wait to be read; told again only after

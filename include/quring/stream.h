@@ -71,6 +71,8 @@ QURING_EXPORT QURING_NODISCARD quring_status quring_stream_lend(quring_stream st
  * is fine). *out_fin is true when the stream
  * ends right after these bytes. quring_stream_consume takes `len` of them (at most what peek
  * showed) and gives credit back to the peer; consuming up to the end finishes the reading.
+ * What has arrived, and was acknowledged therefore, can be read when the connection is over, too, until the
+ * callback of QURING_EV_CLOSED ends.
  *
  * Returns QURING_OK (bytes, or the end, are there); QURING_E_AGAIN (nothing yet; READABLE follows);
  * QURING_E_STATE (already finished, reset, or not a receiving stream); QURING_E_THREAD. */

@@ -1,5 +1,6 @@
 #include <cstring>
 #include <string>
+#include <unistd.h>
 
 #include <gtest/gtest.h>
 
@@ -79,6 +80,73 @@ TEST_P(Close, LongReasonsAreCut)
     ASSERT_TRUE(
         OnClient([&] { EXPECT_EQ(quring_conn_close(conn, 1, reason.c_str()), QURING_OK); }));
     ExpectClosed(&server_, server_conn, QURING_CLOSE_PEER_APP, 1, std::string(127, 'r').c_str());
+}
+
+/* Who closes when an answer of `want` bytes is there, and reads it only then. */
+struct LateReader {
+    size_t want = 0;
+    quring_stream stream = {0};
+    Bytes got;
+    bool fin = false;
+    bool closed = false;
+};
+
+void ReadAll(LateReader *reader)
+{
+    quring_bytes spans[2];
+    while (!reader->fin && quring_stream_peek(reader->stream, spans, &reader->fin) == QURING_OK) {
+        for (const quring_bytes &span : spans) {
+            reader->got.insert(reader->got.end(), span.data, span.data + span.len);
+        }
+        EXPECT_EQ(quring_stream_consume(reader->stream, spans[0].len + spans[1].len), QURING_OK);
+    }
+}
+
+void OnLate(const quring_event *ev)
+{
+    auto *reader = static_cast<LateReader *>(ev->conn_ctx);
+    quring_stream_info info;
+    if (ev->type == QURING_EV_CONNECTED) {
+        const Bytes data = Pattern(reader->want, 5);
+        size_t n = 0;
+        EXPECT_EQ(quring_stream_open(&reader->stream, ev->conn, 0), QURING_OK);
+        EXPECT_EQ(
+            quring_stream_write(reader->stream, &n, data.data(), data.size(), QURING_WRITE_FIN),
+            QURING_OK);
+    } else if (ev->type == QURING_EV_STREAM_READABLE &&
+               quring_stream_get_info(reader->stream, &info) == QURING_OK &&
+               info.readable == reader->want) {
+        EXPECT_EQ(quring_conn_close(ev->conn, 0, nullptr), QURING_OK);
+    } else if (ev->type == QURING_EV_CLOSED) {
+        ReadAll(reader);
+        reader->closed = true;
+    }
+}
+
+TEST_P(Close, WhatHasArrivedCanBeReadUntilItsCallbackEnds)
+{
+    QURING_START();
+    LateReader reader;
+    reader.want = 100;
+    quring_connect_options options;
+    memset(&options, 0, sizeof(options));
+    options.remote = Remote();
+    options.tls = client_tls_.get();
+    options.server_name = "localhost";
+    options.on_event = OnLate;
+    options.ctx = &reader;
+    ASSERT_TRUE(OnClient([&] {
+        quring_conn conn = {0};
+        EXPECT_EQ(quring_connect(&conn, &options, nullptr), QURING_OK);
+    }));
+    bool closed = false;
+    for (int i = 0; i < 1000 && !closed; i++) {
+        usleep(5000);
+        ASSERT_TRUE(OnClient([&] { closed = reader.closed; }));
+    }
+    EXPECT_TRUE(closed);
+    EXPECT_TRUE(reader.fin);
+    EXPECT_TRUE(reader.got == Pattern(100, 5));
 }
 
 TEST_P(Close, ResetReachesTheOtherSide)
