@@ -6,8 +6,9 @@
 #include "compat/core/attend.h"
 #include "compat/core/opts.h"
 
-#define QS_CLOSE_PATIENCE_NS QS_NS_PER_S /* without an acknowledgement, after close */
-#define QS_ERROR_RESET       0x100u      /* what a program is told of a stateless reset */
+#define QS_CLOSE_PATIENCE_NS QS_NS_PER_S        /* without an acknowledgement, after close */
+#define QS_CLOSE_LONGEST_NS  (60 * QS_NS_PER_S) /* with some, for a peer that trickles */
+#define QS_ERROR_RESET       0x100u             /* what a program is told of a stateless reset */
 
 /* ---- facts --------------------------------------------------------------------------------------- */
 
@@ -86,6 +87,31 @@ static void qs_push_close_event(qs_sock *s, const quring_close_info *info)
                      is_kernel ? QS_CLOSE_KERNEL_SIZE : (uint32_t)(QS_CLOSE_DRAFT_SIZE + len + 1));
 }
 
+static void qs_maybe_remove(qs_sock *s, qs_stream *st)
+{
+    if (st->closed && !st->rx_blocked && st->users == 0) {
+        qs_stream_remove(s, st);
+    }
+}
+
+static void qs_work_blocked(qs_sock *s)
+{
+    for (size_t i = 0; i < QS_STREAM_HASH; i++) {
+        qs_stream *next;
+        for (qs_stream *st = s->streams[i]; st != NULL; st = next) {
+            next = st->hash_next;
+            if (!st->rx_blocked) {
+                continue;
+            }
+            st->rx_blocked = false;
+            qs_unlock(s);
+            qs_rx_pull(s, st);
+            pthread_mutex_lock(&s->lock);
+            qs_maybe_remove(s, st);
+        }
+    }
+}
+
 /* draft section 5.1.3: what ended it, for the event and the option */
 static void qs_on_closed(qs_sock *s, const quring_close_info *info)
 {
@@ -96,6 +122,10 @@ static void qs_on_closed(qs_sock *s, const quring_close_info *info)
         s->conn.handle = 0;
         qs_wake(s, QS_WAIT_ALL);
         return;
+    }
+    if (s->state == QS_ESTABLISHED) {
+        s->rx.ends = true; /* what found no room was acknowledged: its sender counts on it */
+        qs_work_blocked(s);
     }
     s->close_info = *info;
     s->conn_over = true;
@@ -126,13 +156,6 @@ static qs_stream *qs_stream_of(qs_sock *s, const quring_event *ev)
         st->handle = ev->stream;
     }
     return st;
-}
-
-static void qs_maybe_remove(qs_sock *s, qs_stream *st)
-{
-    if (st->closed && !st->rx_blocked && st->users == 0) {
-        qs_stream_remove(s, st);
-    }
 }
 
 static void qs_on_stream_opened(qs_sock *s, const quring_event *ev)
@@ -176,6 +199,16 @@ static void qs_on_finished(qs_sock *s, qs_stream *st)
     qs_stream_update(s, st, QS_SEND_RECVD, 0, 0);
 }
 
+/* Something has arrived: who closes waits for the rest. */
+static void qs_close_goes_on(qs_sock *s)
+{
+    if (s->close_deadline_ns != 0) {
+        uint64_t until = qs_now_ns() + QS_CLOSE_PATIENCE_NS;
+        until = until < s->close_longest_ns ? until : s->close_longest_ns;
+        s->close_deadline_ns = until > s->close_deadline_ns ? until : s->close_deadline_ns;
+    }
+}
+
 static void qs_on_stream_event(qs_sock *s, const quring_event *ev)
 {
     pthread_mutex_lock(&s->lock);
@@ -204,6 +237,7 @@ static void qs_on_stream_event(qs_sock *s, const quring_event *ev)
         break;
     case QURING_EV_STREAM_RELEASED:
         qs_tx_released(s, st, ev->offset);
+        qs_close_goes_on(s);
         break;
     case QURING_EV_STREAM_RESET:
         qs_on_reset(s, st, ev->app_error, ev->offset);
@@ -409,24 +443,6 @@ static void qs_work_limit(qs_sock *s)
     }
 }
 
-static void qs_work_blocked(qs_sock *s)
-{
-    for (size_t i = 0; i < QS_STREAM_HASH; i++) {
-        qs_stream *next;
-        for (qs_stream *st = s->streams[i]; st != NULL; st = next) {
-            next = st->hash_next;
-            if (!st->rx_blocked) {
-                continue;
-            }
-            st->rx_blocked = false;
-            qs_unlock(s);
-            qs_rx_pull(s, st);
-            pthread_mutex_lock(&s->lock);
-            qs_maybe_remove(s, st);
-        }
-    }
-}
-
 /* RFC 9001 4.8: the TLS library of a handshake from outside has an alert. */
 static bool qs_close_is_alert(const qs_sock *s)
 {
@@ -471,8 +487,11 @@ static void qs_work_close(qs_sock *s, bool at_once)
         qs_close_now(s);
         return;
     }
+    const uint64_t now = qs_now_ns();
+    const uint64_t linger = s->linger_on ? s->linger_s * QS_NS_PER_S : 0;
+    s->close_deadline_ns = now + (linger > QS_CLOSE_PATIENCE_NS ? linger : QS_CLOSE_PATIENCE_NS);
+    s->close_longest_ns = now + QS_CLOSE_LONGEST_NS;
     uint64_t id = 0;
-    s->close_deadline_ns = qs_now_ns() + QS_CLOSE_PATIENCE_NS;
     qs_ref(s);
     if (quring_timer(&id, qs_now_ns() + QS_NS_PER_MS, qs_close_later, s) != QURING_OK) {
         qs_close_now(s);

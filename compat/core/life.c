@@ -237,6 +237,9 @@ void qs_op_close(qs_sock *s)
     uint32_t worker = s->worker;
     if (lingers) {
         uint64_t deadline = qs_now_ns() + (uint64_t)s->linger_s * QS_NS_PER_S;
+        if (s->close_deadline_ns != 0 && s->close_deadline_ns < deadline) {
+            s->close_deadline_ns = deadline; /* shutdown has begun to close it */
+        }
         while (!s->conn_over && s->conn.handle != 0 &&
                qs_wait(s, QS_WAIT_ALL, deadline, NULL) != -EAGAIN) {
         }
@@ -266,6 +269,8 @@ void qs_op_exit(void)
         for (qs_sock *s = qs_all; s != NULL && !busy; s = s->all_next) {
             pthread_mutex_lock(&s->lock);
             busy = s->conn.handle != 0;
+            uint64_t patience = s->close_deadline_ns + QS_EXIT_WAIT_NS;
+            deadline = busy && patience > deadline ? patience : deadline;
             qs_unlock(s);
         }
         pthread_mutex_unlock(&qs_all_lock);

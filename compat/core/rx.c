@@ -42,6 +42,9 @@ static uint64_t qs_rx_held_max(const qs_rx *rx)
 
 static uint64_t qs_rx_room(const qs_rx *rx)
 {
+    if (rx->ends) {
+        return UINT64_MAX;
+    }
     return rx->bytes < rx->limit && rx->held < qs_rx_held_max(rx) ? rx->limit - rx->bytes : 0;
 }
 
@@ -249,7 +252,7 @@ static bool qs_rx_has_room_for_end(const qs_sock *s, const qs_stream *st)
 {
     const qs_item *tail = s->rx.tail;
     return (tail != NULL && tail->kind == QS_ITEM_STREAM && tail->stream_id == st->id) ||
-           s->rx.held < qs_rx_held_max(&s->rx) || s->app_closed || s->shut_rd;
+           s->rx.held < qs_rx_held_max(&s->rx) || s->rx.ends || s->app_closed || s->shut_rd;
 }
 
 void qs_rx_pull(qs_sock *s, qs_stream *st)

@@ -108,9 +108,10 @@ typedef struct qs_rx {
     uint64_t bytes;       /* of streams and datagrams, unread */
     uint64_t held;        /* memory of all items, however little is in them */
     uint32_t event_count;
-    bool busy;      /* a thread is copying out of items: nobody else takes any off */
-    bool drop;      /* it drops all of them then */
-    bool starved;   /* streams wait for room */
+    bool busy;    /* a thread is copying out of items: nobody else takes any off */
+    bool drop;    /* it drops all of them then */
+    bool starved; /* streams wait for room */
+    bool ends;    /* the connection is over: what has come has room, the peer's credit bounds it */
     uint64_t limit; /* SO_RCVBUF */
 } qs_rx;
 
@@ -289,7 +290,8 @@ struct qs_sock {
     bool kicked;                /* a post is under way */
     struct qs_sock *late_next;  /* its mailbox was full */
     bool conn_over;             /* CLOSED was told */
-    uint64_t close_deadline_ns; /* closing: patience ends */
+    uint64_t close_deadline_ns; /* closing: patience ends, ... */
+    uint64_t close_longest_ns;  /* ... which acknowledgements extend up to here */
     bool may_send;              /* connected, or 0-RTT is possible */
     quring_close_info close_info;
     bool closed_by_peer;

@@ -108,6 +108,36 @@ TEST(Close, C061_AndThenExit)
     EXPECT_EQ(0, WEXITSTATUS(status));
 }
 
+/* Whose buffers have little room. */
+TEST(Close, C061_ExitWaitsForASlowReader)
+{
+    Fd fd = listener(1, AF_INET, [](int s) {
+        quic_transport_param p = {};
+        p.max_data = 16384;
+        const int room = 16384;
+        ASSERT_EQ(0, setsockopt(s, SOL_QUIC, QUIC_SOCKOPT_TRANSPORT_PARAM, &p, sizeof(p)));
+        ASSERT_EQ(0, setsockopt(s, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room)));
+    });
+    cert_file();
+    const std::string port = std::to_string(name_of(fd).port());
+    pid_t child = fork();
+    if (child == 0) {
+        execl("/proc/self/exe", "close_test", "--as-client", port.c_str(), "200000", nullptr);
+        _exit(1);
+    }
+    Fd server(accept(fd, nullptr, nullptr));
+    ASSERT_EQ(0, quic_server_handshake(server, key_file(), cert_file()));
+    size_t got = 0;
+    for (size_t some = 1; got < 200000 && some > 0; got += some) {
+        usleep(60000);
+        some = read_bytes(server, 4000).size();
+    }
+    EXPECT_EQ(200000u, got);
+    int status = 0;
+    waitpid(child, &status, 0);
+    EXPECT_EQ(0, WEXITSTATUS(status));
+}
+
 /* A program that has lingered may end at once, as with TCP: nothing of its process is needed any more. */
 TEST(Close, C062_TheCloseHasLeftWhenALingeringCloseReturns)
 {
@@ -338,23 +368,27 @@ TEST(Close, C093_EpipeAndSigpipe)
     sigaction(SIGPIPE, &old, nullptr);
 }
 
-/* C061: another program, which sends, closes, and is gone. */
-static int as_client(const char *port)
+/* C061: another program, which sends, closes, and is gone; of more it leaves the close to its end. */
+static int as_client(const char *port, const char *more)
 {
     Fd fd = quic_socket();
     Address to = loopback(static_cast<uint16_t>(atoi(port)));
+    const std::string data = more != nullptr ? pattern(strtoul(more, nullptr, 10)) : "goodbye";
     if (connect(fd, to.ptr(), to.len) != 0 || quic_client_handshake(fd, nullptr, nullptr) != 0 ||
-        send(fd, "goodbye", 7, MSG_SYN | MSG_FIN) != 7) {
+        send(fd, data.data(), data.size(), MSG_SYN | MSG_FIN) !=
+            static_cast<ssize_t>(data.size())) {
         return 1;
     }
-    fd.reset();
+    if (more == nullptr) {
+        fd.reset();
+    }
     exit(0);
 }
 
 int main(int argc, char **argv)
 {
-    if (argc == 3 && strcmp(argv[1], "--as-client") == 0) {
-        return as_client(argv[2]);
+    if (argc >= 3 && strcmp(argv[1], "--as-client") == 0) {
+        return as_client(argv[2], argc > 3 ? argv[3] : nullptr);
     }
     testing::InitGoogleTest(&argc, argv);
     return RUN_ALL_TESTS();
