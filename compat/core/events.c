@@ -90,7 +90,12 @@ static void qs_push_close_event(qs_sock *s, const quring_close_info *info)
 static void qs_maybe_remove(qs_sock *s, qs_stream *st)
 {
     if (st->closed && !st->rx_blocked && st->users == 0) {
+        bool makes_room = st->tx_head != NULL;
         qs_stream_remove(s, st);
+        if (makes_room) {
+            qs_ready_update(s);
+            qs_wake(s, QS_WAIT_TX);
+        }
     }
 }
 
@@ -190,7 +195,7 @@ static void qs_on_stopped(qs_sock *s, qs_stream *st, uint64_t code)
         s->active_id = QS_STREAM_ANY;
     }
     qs_stream_update(s, st, QS_SEND_RESET_SENT, (uint32_t)code, 0);
-    qs_wake(s, QS_WAIT_TX);
+    qs_tx_drop(s, st);
 }
 
 static void qs_on_finished(qs_sock *s, qs_stream *st)
@@ -251,6 +256,7 @@ static void qs_on_stream_event(qs_sock *s, const quring_event *ev)
     case QURING_EV_STREAM_RESET_ACKED:
         st->send_state = QS_SEND_RESET_RECVD;
         qs_stream_update(s, st, QS_SEND_RESET_RECVD, st->reset_code, 0);
+        qs_wake(s, QS_WAIT_TX);
         break;
     case QURING_EV_STREAM_SIZE_KNOWN:
         st->recv_state = QS_RECV_SIZE_KNOWN;
@@ -259,6 +265,7 @@ static void qs_on_stream_event(qs_sock *s, const quring_event *ev)
     case QURING_EV_STREAM_CLOSED:
         st->closed = true;
         st->handle.handle = 0;
+        qs_wake(s, QS_WAIT_TX);
         break;
     default:
         break;

@@ -152,8 +152,9 @@ typedef struct qs_stream {
     quring_stream handle; /* 0: not open at the engine (yet) */
     qs_chunk *tx_head;
     qs_chunk *tx_tail;
-    uint64_t tx_next; /* offset of the next byte the program sends */
-    uint64_t tx_max;  /* kernel layout: up to where the peer lets it go; 0: not known */
+    uint64_t tx_next;     /* offset of the next byte the program sends */
+    uint64_t tx_released; /* up to where the engine needs nothing any more */
+    uint64_t tx_max;      /* kernel layout: up to where the peer lets it go; 0: not known */
     uint64_t rx_total;
     uint64_t final_size;
     uint32_t reset_code;
@@ -500,6 +501,8 @@ int qs_msg_total(const struct msghdr *msg, size_t *out);
 /* On the worker, lock held: lends what a stream has. */
 void qs_tx_push(qs_stream *st);
 void qs_tx_released(qs_sock *s, qs_stream *st, uint64_t offset);
+/* The stream is reset or stopped: what the engine has not got makes room for others. */
+void qs_tx_drop(qs_sock *s, qs_stream *st);
 void qs_tx_free(qs_sock *s, qs_stream *st);
 bool qs_tx_has_room(const qs_sock *s);
 /* What MSG_MORE holds back is sent; lock held. */

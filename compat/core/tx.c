@@ -58,11 +58,10 @@ void qs_tx_push(qs_stream *st)
     }
 }
 
-void qs_tx_released(qs_sock *s, qs_stream *st, uint64_t offset)
+/* Frees the chunks that the engine has given back, or never got; one that is copied into stays. */
+static void qs_tx_reap(qs_sock *s, qs_stream *st)
 {
-    bool had_room = qs_tx_has_room(s);
-    qs_credit_learn(s, st);
-    while (st->tx_head != NULL && st->tx_head->start + st->tx_head->lent <= offset &&
+    while (st->tx_head != NULL && st->tx_head->start + st->tx_head->lent <= st->tx_released &&
            st->tx_head->lent == st->tx_head->len &&
            !(st->tx_copying && st->tx_head->next == NULL)) {
         qs_chunk *chunk = st->tx_head;
@@ -73,9 +72,37 @@ void qs_tx_released(qs_sock *s, qs_stream *st, uint64_t offset)
         s->tx_bytes -= chunk->len;
         free(chunk);
     }
+}
+
+void qs_tx_released(qs_sock *s, qs_stream *st, uint64_t offset)
+{
+    bool had_room = qs_tx_has_room(s);
+    qs_credit_learn(s, st);
+    st->tx_released = offset > st->tx_released ? offset : st->tx_released;
+    qs_tx_reap(s, st);
     if (!had_room && s->tx_bytes > s->tx_limit - s->tx_limit / 3) {
         return; /* TCP's rule: not for every byte */
     }
+    qs_ready_update(s);
+    qs_wake(s, QS_WAIT_TX);
+}
+
+void qs_tx_drop(qs_sock *s, qs_stream *st)
+{
+    qs_chunk *last = NULL; /* that stays */
+    for (qs_chunk **at = &st->tx_head; *at != NULL;) {
+        qs_chunk *chunk = *at;
+        s->tx_bytes -= chunk->len - chunk->lent;
+        chunk->len = chunk->lent;
+        if (chunk->len == 0 && !(st->tx_copying && chunk == st->tx_tail)) {
+            *at = chunk->next;
+            free(chunk);
+            continue;
+        }
+        last = chunk;
+        at = &chunk->next;
+    }
+    st->tx_tail = last;
     qs_ready_update(s);
     qs_wake(s, QS_WAIT_TX);
 }
@@ -413,12 +440,17 @@ static ssize_t qs_send_bytes(qs_sock *s, qs_stream *st, const struct msghdr *msg
         qs_copy_in(&from, chunk->data + chunk->len, n);
         pthread_mutex_lock(&s->lock);
         st->tx_copying = false;
+        if (st->send_state >= QS_SEND_RESET_SENT) { /* meanwhile: nobody wants these */
+            qs_tx_reap(s, st);
+            rc = -EPIPE;
+            break;
+        }
         chunk->len += (uint32_t)n;
         st->tx_next += n;
         s->tx_total += n;
         s->tx_bytes += n;
         done += n;
-        st->send_state = QS_SEND_SEND;
+        st->send_state = st->send_state == QS_SEND_READY ? QS_SEND_SEND : st->send_state;
         st->corked = args->more && s->tx_bytes < QS_CHUNK_BYTES;
         if (!st->corked) {
             qs_stream_queue(s, st);
@@ -428,7 +460,7 @@ static ssize_t qs_send_bytes(qs_sock *s, qs_stream *st, const struct msghdr *msg
     st->tx_busy = false;
     if (done == total && (args->flags & QS_MSG_FIN) != 0) {
         st->fin_queued = true;
-        st->send_state = QS_SEND_SEND;
+        st->send_state = st->send_state == QS_SEND_READY ? QS_SEND_SEND : st->send_state;
         if (s->active_id == st->id) {
             s->active_id = QS_STREAM_ANY;
         }
