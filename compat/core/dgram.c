@@ -46,15 +46,25 @@ void qs_dgram_push(qs_sock *s)
     qs_dgram_learn(s);
     while (s->dgram_head != NULL) {
         const qs_dgram *d = s->dgram_head;
-        if (quring_datagram_send(s->conn, d->data, d->len, 0, 0) == QURING_E_AGAIN) {
+        quring_status status = quring_datagram_send(s->conn, d->data, d->len, 0, 0);
+        if (status == QURING_E_AGAIN) {
             break; /* DATAGRAM_WRITABLE follows */
         }
+        s->dgram_given += status == QURING_OK ? 1 : 0;
         qs_dgram_pop(s); /* sent, or lost: packets have become too small for it */
     }
     if (had_room || qs_tx_has_room(s)) {
         qs_ready_update(s);
         qs_wake(s, QS_WAIT_TX);
     }
+}
+
+bool qs_dgram_all_left(const qs_sock *s)
+{
+    quring_conn_info info;
+    return s->dgram_head == NULL &&
+           (s->dgram_given == 0 || quring_conn_get_info(s->conn, &info) != QURING_OK ||
+            info.datagrams_sent + info.datagrams_discarded >= s->dgram_given);
 }
 
 /* What finds no room in SO_RCVBUF is lost, as datagrams are (RFC 9221 5.3). */

@@ -345,6 +345,7 @@ static void qs_on_conn_event(qs_sock *s, const quring_event *ev)
         break;
     case QURING_EV_DATAGRAM_WRITABLE:
         qs_dgram_push(s);
+        qs_close_goes_on(s);
         break;
     case QURING_EV_PATH_CHANGED:
         qs_on_path_changed(s);
@@ -467,6 +468,23 @@ static void qs_close_now(qs_sock *s)
                             s->close_phrase[0] != 0 ? (const char *)s->close_phrase : NULL);
 }
 
+/* Whether nothing of what was sent is missing any more: bytes and ends of streams have arrived, datagrams have
+ * left. */
+static bool qs_all_is_done(qs_sock *s)
+{
+    if (s->tx_bytes > 0 || !qs_dgram_all_left(s)) {
+        return false;
+    }
+    for (size_t i = 0; i < QS_STREAM_HASH; i++) {
+        for (const qs_stream *st = s->streams[i]; st != NULL; st = st->hash_next) {
+            if (st->fin_queued && !st->closed && st->send_state < QS_SEND_RECVD) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
 /* Looks now and then whether what was sent has arrived. */
 static void qs_close_later(void *ctx)
 {
@@ -474,7 +492,7 @@ static void qs_close_later(void *ctx)
     pthread_mutex_lock(&s->lock);
     bool over = s->conn_over || s->conn.handle == 0;
     bool patient = qs_now_ns() < s->close_deadline_ns;
-    if (!over && (s->tx_bytes == 0 || !patient)) {
+    if (!over && (!patient || qs_all_is_done(s))) {
         qs_close_now(s);
         over = true;
     }
@@ -490,7 +508,7 @@ static void qs_work_close(qs_sock *s, bool at_once)
 {
     qs_uncork_all(s);
     qs_work_streams(s);
-    if (at_once || s->tx_bytes == 0 || !s->may_send || qs_close_is_alert(s)) {
+    if (at_once || !s->may_send || qs_close_is_alert(s) || qs_all_is_done(s)) {
         qs_close_now(s);
         return;
     }

@@ -325,7 +325,8 @@ struct qs_sock {
 
     qs_dgram *dgram_head; /* datagrams that wait for the engine */
     qs_dgram *dgram_tail;
-    uint32_t dgram_max; /* what fitted into a packet when it was looked at last */
+    uint64_t dgram_given; /* how many the engine has taken */
+    uint32_t dgram_max;   /* what fitted into a packet when it was looked at last */
 
     /* moving and new keys */
     struct qs_port *preferred_port; /* server: where clients shall go */
@@ -514,6 +515,7 @@ ssize_t qs_dgram_send(qs_sock *s, const struct msghdr *msg, size_t len, bool don
 /* On the worker, lock held: what waits goes to the engine; what came is taken from it. */
 void qs_dgram_push(qs_sock *s);
 void qs_dgram_pull(qs_sock *s);
+bool qs_dgram_all_left(const qs_sock *s);
 void qs_dgram_free(qs_sock *s);
 
 /* ---- verbs.c ----------------------------------------------------------------------------------- */

@@ -1,9 +1,11 @@
 /* close and shutdown: draft sections 3.1.6 and 3.1.7. */
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <cstring>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
@@ -11,6 +13,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/compat/fixture.h"
+#include "tests/compat/relay.h"
 
 using namespace compat;
 
@@ -205,6 +208,25 @@ TEST(Close, C062_AQueueDoesNotLinger)
     fd.reset();
     EXPECT_LT(std::chrono::steady_clock::now() - before, std::chrono::seconds(10));
     knock.join();
+}
+
+/* The end of a stream is part of what was sent. */
+TEST(Close, TheEndOfAStreamArrives)
+{
+    RelayedPair pair = make_relayed_pair();
+    ASSERT_EQ(4, send(pair.client, "data", 4, MSG_SYN));
+    ASSERT_EQ("data", read_bytes(pair.server, 4));
+    for (int held = 1; held > 0; usleep(1000)) {
+        ASSERT_EQ(0, ioctl(pair.client, TIOCOUTQ, &held));
+    }
+    std::atomic<int> lost{0};
+    pair.relay->set_filter([&](bool to_server, std::string *) { return !to_server || lost++ > 0; });
+    ASSERT_EQ(0, send(pair.client, "", 0, MSG_FIN));
+    pair.client.reset();
+    char c;
+    EXPECT_EQ(0, recv(pair.server, &c, 1, 0)) << strerror(errno);
+    EXPECT_ERRNO(ENOTCONN, recv(pair.server, &c, 1, 0));
+    EXPECT_GT(lost, 1);
 }
 
 TEST(Close, C063_NothingWorksAfterwards)

@@ -1,4 +1,5 @@
 /* Datagrams: draft section 4.2.1, RFC 9221. */
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <poll.h>
@@ -9,6 +10,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/compat/message.h"
+#include "tests/compat/relay.h"
 
 using namespace compat;
 
@@ -45,6 +47,28 @@ TEST(Datagram, C114_OneCallOneMessage)
         EXPECT_TRUE(m.has_info);
         EXPECT_EQ(uint32_t{QUIC_STREAM_FLAG_DATAGRAM | QUIC_STREAM_FLAG_FIN}, m.flags);
     }
+}
+
+/* close lets them leave, and waits for the congestion window if it must. */
+TEST(Datagram, C114_ThenClose)
+{
+    PairOptions options;
+    options.listener = [](int fd) { offer(fd); };
+    RelayedPair pair = make_relayed_pair(options);
+    std::atomic<bool> silent{true};
+    pair.relay->set_filter([&](bool to_server, std::string *) { return to_server || !silent; });
+    const std::string bytes = pattern(1000, 4);
+    for (int i = 0; i < 60; i++) { /* nothing is acknowledged, and most of them stay */
+        ASSERT_EQ(1000, send_datagram(pair.client, bytes));
+    }
+    pair.client.reset();
+    usleep(20000);
+    silent = false;
+    int there = 0;
+    while (receive(pair.server).bytes == bytes) {
+        there++;
+    }
+    EXPECT_EQ(60, there);
 }
 
 TEST(Datagram, C114_BothWaysAndByTheDraftsCalls)
