@@ -211,10 +211,9 @@ static qs_stream *qs_open_up_to(qs_sock *s, uint64_t id)
 }
 
 /* Waits until the peer allows the stream; lock held. */
-static int qs_await_limit(qs_sock *s, uint64_t id, const qs_send_args *args)
+static int qs_await_limit(qs_sock *s, uint64_t id, const qs_send_args *args, uint64_t deadline)
 {
     const qs_hold hold = {NULL, false};
-    uint64_t deadline = s->sndtimeo_ns != 0 ? qs_now_ns() + s->sndtimeo_ns : 0;
     bool uni = qs_id_is_uni(id);
     while (id >> 2 >= s->streams_max[uni]) {
         if (s->state == QS_CLOSED || s->shut_wr) {
@@ -260,55 +259,78 @@ static int qs_pick_any(const qs_sock *s, const qs_send_args *args, uint64_t *id)
     return 0;
 }
 
-static int qs_pick_stream(qs_sock *s, const qs_send_args *args, qs_stream **out)
+static bool qs_limit_allows(const qs_sock *s, uint64_t id)
 {
-    uint64_t id = args->stream_id;
-    if (id == QS_STREAM_ANY) {
-        int rc = qs_pick_any(s, args, &id);
+    return id >> 2 < s->streams_max[qs_id_is_uni(id)];
+}
+
+/* The stream of a message, as it stands now; NULL, with its number, when it may be opened. */
+static int qs_look_stream(const qs_sock *s, const qs_send_args *args, uint64_t *id, qs_stream **out)
+{
+    *id = args->stream_id;
+    if (*id == QS_STREAM_ANY) {
+        int rc = qs_pick_any(s, args, id);
         if (rc != 0) {
             return rc;
         }
-    } else if (!qs_id_sends(s, id)) {
+    } else if (!qs_id_sends(s, *id)) {
         return -EINVAL;
     }
-    qs_stream *st = qs_stream_find(s, id);
-    if (st == NULL) {
+    *out = qs_stream_find(s, *id);
+    if (*out == NULL) {
         bool may_open = (args->flags & QS_MSG_NEW) != 0 || args->stream_id == QS_STREAM_ANY;
-        if (!qs_id_is_ours(s, id) || id < s->next_id[qs_id_is_uni(id)] || !may_open) {
-            return -EINVAL; /* not there, or finished */
-        }
-        int rc = qs_await_limit(s, id, args);
-        if (rc != 0) {
-            return rc;
-        }
-        st = qs_stream_find(s, id); /* another thread may have been faster */
-        if (st == NULL) {
-            st = qs_open_up_to(s, id);
-        }
-        if (st == NULL) {
-            return -ENOMEM;
-        }
-    } else if ((args->flags & QS_MSG_NEW) != 0 && st->send_state != QS_SEND_READY) {
-        return -EINVAL;
+        bool is_next = qs_id_is_ours(s, *id) && *id >= s->next_id[qs_id_is_uni(*id)];
+        return is_next && may_open ? 0 : -EINVAL; /* not there, or finished */
     }
-    if (st->fin_queued || st->send_state >= QS_SEND_SENT || st->reset_asked) {
-        return -EINVAL;
+    return (args->flags & QS_MSG_NEW) != 0 && (*out)->send_state != QS_SEND_READY ? -EINVAL : 0;
+}
+
+static int qs_pick_stream(qs_sock *s, const qs_send_args *args, uint64_t deadline, qs_stream **out)
+{
+    uint64_t id = 0;
+    qs_stream *st = NULL;
+    int rc = qs_look_stream(s, args, &id, &st);
+    while (rc == 0 && st == NULL && !qs_limit_allows(s, id)) {
+        rc = qs_await_limit(s, id, args, deadline);
+        /* Another thread may have been faster: it has that one now, or has even ended it. */
+        rc = rc == 0 ? qs_look_stream(s, args, &id, &st) : rc;
+    }
+    if (rc == 0 && st == NULL) {
+        st = qs_open_up_to(s, id);
+        rc = st == NULL ? -ENOMEM : 0;
+    }
+    if (rc == 0 && (st->fin_queued || st->send_state >= QS_SEND_SENT || st->reset_asked)) {
+        rc = -EINVAL;
     }
     *out = st;
-    return 0;
+    return rc;
+}
+
+/* The stream that an option opens. */
+static int qs_look_new(const qs_sock *s, const qs_send_args *args, uint64_t *id)
+{
+    bool is_any = args->stream_id == QS_STREAM_ANY;
+    *id = is_any ? s->next_id[(args->flags & QS_MSG_UNI) != 0] : args->stream_id;
+    return qs_id_is_ours(s, *id) && *id >= s->next_id[qs_id_is_uni(*id)] ? 0 : -EINVAL;
 }
 
 int qs_stream_open_opt(qs_sock *s, uint64_t *id, uint32_t flags)
 {
     qs_send_args args = {.stream_id = *id, .flags = flags | QS_MSG_NEW, .level = -1};
+    uint64_t want = 0;
     pthread_mutex_lock(&s->lock);
+    uint64_t deadline = s->sndtimeo_ns != 0 ? qs_now_ns() + s->sndtimeo_ns : 0;
     int rc = s->state == QS_CLOSED ? -EPIPE : s->state < QS_CONNECTING ? -EINVAL : 0;
-    uint64_t want = *id == QS_STREAM_ANY ? s->next_id[(flags & QS_MSG_UNI) != 0] : *id;
-    if (rc == 0 && (!qs_id_is_ours(s, want) || want < s->next_id[qs_id_is_uni(want)])) {
-        rc = -EINVAL;
+    rc = rc == 0 ? qs_look_new(s, &args, &want) : rc;
+    while (rc == 0 && !qs_limit_allows(s, want)) {
+        rc = qs_await_limit(s, want, &args, deadline);
+        /* Not what another has opened meanwhile. */
+        rc = rc == 0 ? qs_look_new(s, &args, &want) : rc;
     }
-    rc = rc == 0 ? qs_await_limit(s, want, &args) : rc;
-    if (rc == 0 && qs_stream_find(s, want) == NULL && qs_open_up_to(s, want) == NULL) {
+    if (rc == 0 && s->shut_wr) {
+        rc = -EPIPE;
+    }
+    if (rc == 0 && qs_open_up_to(s, want) == NULL) {
         rc = -ENOMEM;
     }
     if (rc == 0) {
@@ -391,6 +413,9 @@ static int qs_await_room(qs_sock *s, qs_stream *st, const qs_send_args *args, bo
         if (st->reset_asked || st->send_state >= QS_SEND_RESET_SENT) {
             return mine ? -EPIPE : -EINVAL;
         }
+        if (!mine && st->fin_queued) {
+            return -EINVAL; /* whom it waited for has ended it */
+        }
         bool has_credit = !qs_credit_stream_is_out(s, st) && !qs_credit_conn_is_out(s);
         if (qs_tx_has_room(s) && has_credit && (mine || !st->tx_busy)) {
             return 0;
@@ -414,9 +439,8 @@ static int qs_await_room(qs_sock *s, qs_stream *st, const qs_send_args *args, bo
 }
 
 static ssize_t qs_send_bytes(qs_sock *s, qs_stream *st, const struct msghdr *msg, size_t total,
-                             const qs_send_args *args)
+                             const qs_send_args *args, uint64_t deadline)
 {
-    uint64_t deadline = s->sndtimeo_ns != 0 ? qs_now_ns() + s->sndtimeo_ns : 0;
     qs_source from = {msg->msg_iov, msg->msg_iovlen, 0};
     size_t done = 0;
     int rc = qs_await_room(s, st, args, false, deadline);
@@ -483,6 +507,7 @@ static ssize_t qs_send_stream(qs_sock *s, const struct msghdr *msg, size_t total
     pthread_mutex_lock(&s->lock);
     ssize_t result = 0;
     qs_stream *st = NULL;
+    uint64_t deadline = s->sndtimeo_ns != 0 ? qs_now_ns() + s->sndtimeo_ns : 0;
     if (s->state < QS_CONNECTING || s->state == QS_CLOSED || s->shut_wr) {
         result = -EPIPE;
     } else if (total == 0 && (args->flags & QS_MSG_FIN) == 0) {
@@ -490,11 +515,11 @@ static ssize_t qs_send_stream(qs_sock *s, const struct msghdr *msg, size_t total
         qs_unlock(s);
         return result;
     } else {
-        result = qs_pick_stream(s, args, &st);
+        result = qs_pick_stream(s, args, deadline, &st);
     }
     if (result == 0) {
         st->users++;
-        result = qs_send_bytes(s, st, msg, total, args);
+        result = qs_send_bytes(s, st, msg, total, args, deadline);
         qs_stream_leave(s, st);
     }
     qs_unlock(s);

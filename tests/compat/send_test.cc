@@ -584,6 +584,50 @@ TEST(Send, C097_MuchInSmallPieces)
     EXPECT_ERRNO(EAGAIN, recv(pair.server, &c, 1, MSG_DONTWAIT));
 }
 
+/* Both wait for it, and each has one of its own then. */
+TEST(Send, TwoThreadsWaitForTheNextStream)
+{
+    for (bool by_option : {true, false}) {
+        Pair pair = make_pair(with_streams(2, 2));
+        ASSERT_EQ(1, send_on(pair.client, 0, kNew | kFin, "x"));
+        ASSERT_EQ(1, send_on(pair.client, 4, kNew | kFin, "x"));
+        uint64_t ids[2] = {0, 0};
+        ssize_t sent[2] = {0, 0};
+        std::vector<std::thread> openers;
+        for (size_t i = 0; i < 2; i++) {
+            openers.emplace_back([&, i] {
+                quic_stream_info info = {kAny, 0};
+                socklen_t len = sizeof(info);
+                if (!by_option) {
+                    sent[i] = send_on(pair.client, kAny, kNew | kFin, i == 0 ? "first" : "other");
+                } else if (getsockopt(pair.client, SOL_QUIC, QUIC_SOCKOPT_STREAM_OPEN, &info,
+                                      &len) == 0) {
+                    ids[i] = info.stream_id;
+                }
+            });
+        }
+        usleep(100000);
+        ASSERT_EQ(2, collect(pair.server, 2).fin_count);
+        for (uint64_t id : {0u, 4u}) {
+            ASSERT_EQ(1, send_on(pair.server, id, kFin, "y"));
+        }
+        ASSERT_EQ(2, collect(pair.client, 2).fin_count);
+        for (std::thread &opener : openers) {
+            opener.join();
+        }
+        if (by_option) {
+            EXPECT_EQ(20u, ids[0] + ids[1]) << ids[0]; /* 8 and 12 */
+            EXPECT_NE(ids[0], ids[1]);
+        } else {
+            EXPECT_EQ(5, sent[0]);
+            EXPECT_EQ(5, sent[1]);
+            Streams got = collect(pair.server, 2);
+            EXPECT_EQ(2, got.fin_count);
+            EXPECT_NE(got.data[8], got.data[12]);
+        }
+    }
+}
+
 /* The peer's wish comes while a call copies its bytes. */
 TEST(Send, StoppedInTheMiddleOfACopy)
 {
