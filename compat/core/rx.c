@@ -223,6 +223,9 @@ static void qs_rx_fin(qs_sock *s, qs_stream *st)
     qs_item *tail = s->rx.tail;
     st->rx_fin = true;
     st->final_size = st->rx_total;
+    if (s->app_closed || s->shut_rd) {
+        return; /* nobody takes it */
+    }
     if (tail != NULL && tail->kind == QS_ITEM_STREAM && tail->stream_id == st->id) {
         tail->fin = true;
         return;

@@ -107,6 +107,17 @@ TEST(Hoard, H097_EndsOfEmptyStreams)
     EXPECT_GT(open_and_end(pair.client, 200), 100) << "room again";
 }
 
+/* Who has shut down for reading is told nothing, and keeps nothing. */
+TEST(Hoard, H097_EndsThatNobodyWillRead)
+{
+    Pair pair = make_pair();
+    ASSERT_EQ(0, shutdown(pair.server, SHUT_RD));
+    ASSERT_EQ(4000, open_and_end(pair.client, 4000)); /* what both sides have of streams is there */
+    const long before = held_bytes();
+    ASSERT_EQ(8000, open_and_end(pair.client, 8000));
+    EXPECT_LT(held_bytes() - before, 200000) << "more than 300,000 bytes to remember them";
+}
+
 TEST(Hoard, H097_SmallDatagrams)
 {
     constexpr int kMost = 20000;
