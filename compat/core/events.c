@@ -65,6 +65,9 @@ static void qs_on_more_streams(qs_sock *s)
             qs_rx_push_event(s, QS_EVENT_STREAM_MAX_STREAM, &highest, sizeof(highest));
         }
     }
+    if (s->work_head != NULL) {
+        s->asked |= QS_ASK_TX; /* some wait for this */
+    }
     qs_ready_update(s);
     qs_wake(s, QS_WAIT_TX);
 }
@@ -400,8 +403,12 @@ static bool qs_open_stream(qs_sock *s, qs_stream *st)
     bool uni = qs_id_is_uni(st->id);
     while (s->opened_id[uni] <= st->id) {
         quring_stream handle;
-        if (quring_stream_open(&handle, s->conn, uni ? QURING_STREAM_UNI : 0) != QURING_OK) {
-            return false; /* STREAMS_AVAILABLE, or the end, follows */
+        quring_status status = quring_stream_open(&handle, s->conn, uni ? QURING_STREAM_UNI : 0);
+        if (status == QURING_E_NOMEM) {
+            qs_out_of_memory(s); /* its number may be used up: the next would be another's */
+        }
+        if (status != QURING_OK) {
+            return false; /* STREAM_LIMIT, or the end, follows */
         }
         qs_stream *opened = qs_stream_find(s, s->opened_id[uni]);
         if (opened != NULL) {
@@ -412,32 +419,46 @@ static bool qs_open_stream(qs_sock *s, qs_stream *st)
     return true;
 }
 
+static void qs_work_stream(qs_sock *s, qs_stream *st)
+{
+    if (st->closed) {
+        qs_maybe_remove(s, st);
+        return;
+    }
+    if (st->reset_asked && st->send_state < QS_SEND_RESET_SENT) {
+        st->send_state = QS_SEND_RESET_SENT;
+        qs_credit_reset(s, st);
+        (void)quring_stream_reset(st->handle, st->reset_code);
+        qs_tx_drop(s, st);
+    }
+    if (st->stop_asked) {
+        (void)quring_stream_stop_sending(st->handle, st->stop_code);
+    }
+    qs_tx_push(st);
+}
+
+/* Those that the peer does not allow yet, after 0-RTT with limits it does not have any more, stay in the queue. */
 static void qs_work_streams(qs_sock *s)
 {
-    qs_stream *st;
-    while (s->may_send && (st = s->work_head) != NULL) {
-        if (qs_id_is_ours(s, st->id) && st->handle.handle == 0 && !st->closed &&
-            !qs_open_stream(s, st)) {
-            return;
-        }
-        s->work_head = st->work_next;
-        if (s->work_head == NULL) {
-            s->work_tail = NULL;
-        }
+    bool full[2] = {false, false};
+    qs_stream *work = s->may_send ? s->work_head : NULL;
+    if (work != NULL) {
+        s->work_head = NULL;
+        s->work_tail = NULL;
+    }
+    while (work != NULL) {
+        qs_stream *st = work;
+        work = st->work_next;
         st->in_work = false;
-        if (st->closed) {
-            qs_maybe_remove(s, st);
-            continue;
+        bool uni = qs_id_is_uni(st->id);
+        if (qs_id_is_ours(s, st->id) && st->handle.handle == 0 && !st->closed) {
+            full[uni] = full[uni] || !qs_open_stream(s, st);
         }
-        if (st->reset_asked && st->send_state < QS_SEND_RESET_SENT) {
-            st->send_state = QS_SEND_RESET_SENT;
-            qs_credit_reset(s, st);
-            (void)quring_stream_reset(st->handle, st->reset_code);
+        if (qs_id_is_ours(s, st->id) && st->handle.handle == 0 && !st->closed && full[uni]) {
+            qs_stream_queue(s, st);
+        } else {
+            qs_work_stream(s, st);
         }
-        if (st->stop_asked) {
-            (void)quring_stream_stop_sending(st->handle, st->stop_code);
-        }
-        qs_tx_push(st);
     }
 }
 

@@ -628,6 +628,36 @@ TEST(Send, TwoThreadsWaitForTheNextStream)
     }
 }
 
+/* More streams than the server allows, begun with what the client remembers: they wait, and none is forgotten. */
+TEST(Send, BeyondTheRealLimit)
+{
+    const PairOptions two = with_streams(2, 2);
+    Fd listen_fd = listener(4, AF_INET, two.listener);
+    Fd client = quic_socket();
+    Address to = name_of(listen_fd);
+    ASSERT_EQ(0, connect(client, to.ptr(), to.len));
+    quic_transport_param remembered{};
+    remembered.remote = 1;
+    remembered.max_data = 1 << 20;
+    remembered.max_stream_data_bidi_remote = 1 << 18;
+    remembered.max_streams_bidi = 10;
+    ASSERT_EQ(0, setsockopt(client, SOL_QUIC, QUIC_SOCKOPT_TRANSPORT_PARAM, &remembered,
+                            sizeof(remembered)));
+    for (uint64_t id = 0; id < 16; id += 4) {
+        ASSERT_EQ(1, send_on(client, id, kNew | kFin, "m"));
+    }
+    Fd server;
+    ASSERT_TRUE(handshake(listen_fd, client, &server));
+    const timeval limit = {5, 0};
+    ASSERT_EQ(0, setsockopt(server, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)));
+    for (uint64_t id = 0; id < 16; id += 4) {
+        Streams one = collect(server, 1);
+        ASSERT_EQ(1, one.fins[id]) << id;
+        ASSERT_EQ(1, send_on(server, id, kFin, "y"));
+        ASSERT_EQ(1, collect(client, 1).fins[id]);
+    }
+}
+
 /* The peer's wish comes while a call copies its bytes. */
 TEST(Send, StoppedInTheMiddleOfACopy)
 {
