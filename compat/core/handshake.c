@@ -400,18 +400,19 @@ int qs_op_handshake(qs_sock *s, const qs_handshake_args *args)
     }
     quring_tls_release(tls);
     pthread_mutex_lock(&s->lock);
-    s->handshaking = false;
     if (rc == 0 && !args->is_server) {
         s->session = run.session; /* for tickets that come later */
         run.session = NULL;
     }
-    s->tls_is_ours = rc == 0;
+    /* Tickets that were fast. What comes while a piece of one is read waits behind it. */
     qs_item *item;
     while (rc == 0 && (item = qs_rx_remove_crypto(s)) != NULL) {
-        qs_hs_late(s, (quring_level)item->level, item->data,
-                   item->len); /* tickets that were fast */
+        qs_hs_late(s, (quring_level)item->level, item->data, item->len);
         free(item);
     }
+    s->handshaking = false;
+    s->tls_is_ours = rc == 0;
+    qs_ready_update(s);
     qs_unlock(s);
     quring_tls_session_destroy(run.session);
     qs_unref(s);
