@@ -230,11 +230,12 @@ void qs_op_close(qs_sock *s)
     pthread_mutex_lock(&s->lock);
     qs_rx_drop_all(s);
     bool at_once = s->linger_on && s->linger_s == 0;
-    if (s->conn.handle != 0 && !s->shut_wr) {
+    if (s->conn.handle != 0 && (at_once || !s->shut_wr)) {
         qs_ask_close(s, at_once ? QS_ASK_ABORT : QS_ASK_CLOSE);
     }
     bool lingers = s->linger_on && s->linger_s > 0 && s->conn.handle != 0;
     uint32_t worker = s->worker;
+    qs_wake(s, QS_WAIT_ALL);
     if (lingers) {
         uint64_t deadline = qs_now_ns() + (uint64_t)s->linger_s * QS_NS_PER_S;
         if (s->close_deadline_ns != 0 && s->close_deadline_ns < deadline) {
@@ -244,7 +245,6 @@ void qs_op_close(qs_sock *s)
                qs_wait(s, QS_WAIT_ALL, deadline, NULL) != -EAGAIN) {
         }
     }
-    qs_wake(s, QS_WAIT_ALL);
     qs_unlock(s);
     if (lingers) {
         (void)qs_call(worker, qs_nothing, NULL); /* what was said last has left by then */

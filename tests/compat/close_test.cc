@@ -33,6 +33,20 @@ static void set_close(int fd, uint32_t code, const char *phrase)
                             static_cast<socklen_t>(8 + strlen(phrase) + 1)));
 }
 
+/* Takes no more, for longer than a moment. Returns what it took. */
+static size_t fill(int fd)
+{
+    const std::string block = pattern(65536);
+    size_t total = 0;
+    do {
+        ssize_t n;
+        while ((n = send(fd, block.data(), block.size(), MSG_DONTWAIT)) > 0) {
+            total += static_cast<size_t>(n);
+        }
+    } while (poll_for(fd, POLLOUT, 100));
+    return total;
+}
+
 TEST(Close, C058_DataThenTheEnd)
 {
     Pair pair = make_pair();
@@ -208,6 +222,48 @@ TEST(Close, C062_AQueueDoesNotLinger)
     fd.reset();
     EXPECT_LT(std::chrono::steady_clock::now() - before, std::chrono::seconds(10));
     knock.join();
+}
+
+/* Also when the time it has to wait is over long since for who has shut it down. */
+TEST(Close, C062_AtOnceAfterShutdown)
+{
+    Pair pair = make_pair();
+    linger l = {1, 20};
+    ASSERT_EQ(0, setsockopt(pair.client, SOL_SOCKET, SO_LINGER, &l, sizeof(l)));
+    fill(pair.client);
+    ASSERT_EQ(0, shutdown(pair.client, SHUT_WR)); /* nobody reads: it waits for 20 seconds */
+    l = {1, 0};
+    ASSERT_EQ(0, setsockopt(pair.client, SOL_SOCKET, SO_LINGER, &l, sizeof(l)));
+    pair.client.reset();
+    EXPECT_TRUE(poll_for(pair.server, POLLHUP));
+}
+
+TEST(Close, C062_WhoWaitsIsWokenBeforeALingeringClose)
+{
+    Pair pair = make_pair();
+    const linger l = {1, 20};
+    ASSERT_EQ(0, setsockopt(pair.client, SOL_SOCKET, SO_LINGER, &l, sizeof(l)));
+    const size_t sent = fill(pair.client);
+    std::atomic<bool> woken{false};
+    std::atomic<bool> closed{false};
+    std::thread reader([&, fd = pair.client.get()] {
+        char c;
+        EXPECT_EQ(-1, recv(fd, &c, 1, 0));
+        woken = true;
+    });
+    usleep(50000);
+    std::thread closer([&] {
+        pair.client.reset();
+        closed = true;
+    });
+    for (int i = 0; i < 500 && !woken; i++) {
+        usleep(10000);
+    }
+    EXPECT_TRUE(woken);
+    EXPECT_FALSE(closed);
+    EXPECT_EQ(sent, read_bytes(pair.server, sent).size());
+    reader.join();
+    closer.join();
 }
 
 /* The end of a stream is part of what was sent. */
