@@ -2,13 +2,11 @@
 #include <atomic>
 #include <cerrno>
 #include <climits>
-#include <csignal>
 #include <cstring>
 #include <fcntl.h>
 #include <map>
 #include <poll.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/time.h>
 #include <sys/uio.h>
 #include <thread>
@@ -119,54 +117,6 @@ size_t drain(int fd, size_t want)
 {
     return read_bytes(fd, want).size();
 }
-
-void enable_updates(int fd)
-{
-    const quic_event_option on = {QUIC_EVENT_STREAM_UPDATE, 1};
-    ASSERT_EQ(0, setsockopt(fd, SOL_QUIC, QUIC_SOCKOPT_EVENT, &on, sizeof(on)));
-}
-
-int stop_stream(int fd, uint64_t sid)
-{
-    quic_errinfo stop = {sid, 9};
-    return setsockopt(fd, SOL_QUIC, QUIC_SOCKOPT_STREAM_STOP_SENDING, &stop, sizeof(stop));
-}
-
-/* A page that whoever reads it waits for: in the signal's handler, until `open`. */
-struct SlowPage {
-    static std::atomic<bool> reached;
-    static std::atomic<bool> open;
-    static char *page;
-    static void on_fault(int)
-    {
-        reached = true;
-        while (!open) {
-            usleep(1000);
-        }
-        mprotect(page, 4096, PROT_READ | PROT_WRITE);
-    }
-    SlowPage()
-    {
-        page = static_cast<char *>(
-            mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
-        memset(page, 's', 4096);
-        mprotect(page, 4096, PROT_NONE);
-        struct sigaction action = {};
-        action.sa_handler = on_fault;
-        sigaction(SIGSEGV, &action, &old_);
-    }
-    ~SlowPage()
-    {
-        sigaction(SIGSEGV, &old_, nullptr);
-        munmap(page, 4096);
-    }
-
-  private:
-    struct sigaction old_ = {};
-};
-std::atomic<bool> SlowPage::reached;
-std::atomic<bool> SlowPage::open;
-char *SlowPage::page;
 
 } // namespace
 
@@ -655,70 +605,6 @@ TEST(Send, BeyondTheRealLimit)
         ASSERT_EQ(1, one.fins[id]) << id;
         ASSERT_EQ(1, send_on(server, id, kFin, "y"));
         ASSERT_EQ(1, collect(client, 1).fins[id]);
-    }
-}
-
-/* The peer's wish comes while a call copies its bytes. */
-TEST(Send, StoppedInTheMiddleOfACopy)
-{
-    Pair pair = make_pair();
-    ASSERT_EQ(5, send_on(pair.client, 0, kNew, "hello"));
-    ASSERT_EQ("hello", read_bytes(pair.server, 5));
-    enable_updates(pair.client);
-    SlowPage source;
-    const auto old = signal(SIGPIPE, SIG_IGN);
-    ssize_t result = 0;
-    int error = 0;
-    std::thread sender([&] {
-        result = quic_sendmsg(pair.client, source.page, 4096, 0, 0);
-        error = errno;
-    });
-    while (!source.reached) {
-        usleep(1000);
-    }
-    EXPECT_EQ(0, stop_stream(pair.server, 0));
-    EXPECT_TRUE(poll_for(pair.client, POLLIN)); /* the stop has come */
-    source.open = true;
-    sender.join();
-    signal(SIGPIPE, old);
-    EXPECT_EQ(-1, result);
-    EXPECT_EQ(EPIPE, error);
-    EXPECT_ERRNO(EINVAL, send_on(pair.client, 0, 0, "more"));
-    int held = -1;
-    ASSERT_EQ(0, ioctl(pair.client, TIOCOUTQ, &held));
-    EXPECT_EQ(0, held);
-}
-
-/* What a stopped stream held back is room for the others: who polls is told, and who waits is woken. */
-TEST(Send, AStoppedStreamMakesRoom)
-{
-    const std::string piece = pattern(2000);
-    for (bool waits : {false, true}) {
-        Pair pair = make_pair();
-        set_buffer(pair.client, SO_SNDBUF, 1 << 20);
-        set_nonblock(pair.client, true);
-        ASSERT_EQ(2000, send_on(pair.client, 2, kNew, piece));
-        for (int full = 0; full < 40;
-             full++) { /* many chunks, most of which the engine has not got */
-            while (send_on(pair.client, 2, 0, piece) > 0) {
-                full = 0;
-            }
-            usleep(5000);
-        }
-        set_nonblock(pair.client, false);
-        ssize_t sent = 0;
-        std::thread waiter;
-        if (waits) {
-            waiter = std::thread([&] { sent = send_on(pair.client, 0, kNew, "room"); });
-            usleep(50000);
-        }
-        EXPECT_EQ(0, poll_now(pair.client) & POLLOUT);
-        EXPECT_EQ(0, stop_stream(pair.server, 2));
-        EXPECT_TRUE(poll_for(pair.client, POLLOUT, 3000));
-        if (waits) {
-            waiter.join();
-            EXPECT_EQ(4, sent);
-        }
     }
 }
 
