@@ -98,9 +98,13 @@ quic_rc quic_conn_hs_set_limits(quic_conn *conn, const quring_limits *limits)
     /* Nothing has been promised to the peer before it has seen our parameters, and no stream exists unless
      * 0-RTT has begun. */
     const bool greased = conn->limits.grease_quic_bit;
+    const uint32_t payload_max = conn->limits.udp_payload_max_bytes;
     conn->limits = *limits;
-    conn->limits.grease_quic_bit =
-        greased && limits->grease_quic_bit; /* the endpoint looks at it too */
+    /* The endpoint looks at these, too: it takes no more than was said when the connection began. */
+    conn->limits.grease_quic_bit = greased && limits->grease_quic_bit;
+    if (conn->limits.udp_payload_max_bytes > payload_max) {
+        conn->limits.udp_payload_max_bytes = payload_max;
+    }
     quic_conn_apply_limits(conn);
     quic_conn_keep_promises(conn);
     return QUIC_OK;

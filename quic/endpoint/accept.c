@@ -19,9 +19,7 @@ const quic_accept_config *quic_endpoint_listener(const quic_endpoint *ep, uint32
 quic_rc quic_endpoint_listen(quic_endpoint *ep, uint32_t socket, const quic_accept_config *config)
 {
     quic_listener_entry *free_entry = NULL;
-    if (config->limits.grease_quic_bit) {
-        ep->fixed_bit = 0;
-    }
+    quic_endpoint_note_limits(ep, &config->limits);
     for (uint32_t i = 0; i < QUIC_ENDPOINT_LISTENERS_MAX; i++) {
         quic_listener_entry *entry = &ep->listeners[i];
         if (entry->used && entry->socket == socket) {

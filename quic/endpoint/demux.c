@@ -325,9 +325,8 @@ void quic_endpoint_recv(quic_endpoint *ep, quic_rx_unit *unit, quic_ns now)
     ep->counters.bytes_recv += unit->len;
     ep->cid_hint = unit->hint != 0 ? unit->hint - 1 : ep->cid_hint;
     if (QUIC_UNLIKELY(unit->len == 0 || unit->seg_len == 0 ||
-                      (unit->seg_len > ep->config.limits.udp_payload_max_bytes &&
-                       unit->len > ep->config.limits.udp_payload_max_bytes))) {
-        /* Nothing at all, or more than we said we would take (RFC 9000 18.2). */
+                      (unit->seg_len > ep->udp_payload_max && unit->len > ep->udp_payload_max))) {
+        /* Nothing at all, or more than we said to anybody we would take (RFC 9000 18.2). */
         ep->counters.datagrams_recv++;
         ep->counters.drop_malformed++;
         return;

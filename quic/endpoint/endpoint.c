@@ -80,6 +80,7 @@ quic_rc quic_endpoint_create(quic_endpoint **out, const quic_endpoint_config *co
     quic_spares_init(&ep->spares, &ep->mem);
     ep->config = *config;
     ep->fixed_bit = QUIC_HEADER_FIXED_BIT;
+    ep->udp_payload_max = config->limits.udp_payload_max_bytes;
     ep->listeners = quic_mem_zalloc(&ep->mem, QUIC_ENDPOINT_LISTENERS_MAX * sizeof(*ep->listeners));
     ep->answers = quic_mem_alloc(&ep->mem, QUIC_ENDPOINT_ANSWERS_MAX * sizeof(*ep->answers));
     if (ep->listeners == NULL || ep->answers == NULL) {
@@ -165,9 +166,7 @@ quic_rc quic_endpoint_connect(quic_endpoint *ep, quic_conn **out, const quic_con
     if (rc == QUIC_OK) {
         ep->conn_count++;
         quic_admission_opened(&ep->admission, &config->path.remote, false);
-        if (config->limits.grease_quic_bit) {
-            ep->fixed_bit = 0;
-        }
+        quic_endpoint_note_limits(ep, &config->limits);
     }
     return rc;
 }

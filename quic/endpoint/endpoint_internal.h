@@ -47,7 +47,19 @@ struct quic_endpoint {
     uint32_t turn_units; /* sent by the connection whose turn it is */
     uint8_t fixed_bit;   /* QUIC_HEADER_FIXED_BIT; 0: some connections take packets without it */
     bool refuse_new;
+    uint32_t udp_payload_max; /* the largest datagram that a connection may be told we take */
 };
+
+/* What some connection will be told that its peer may do. */
+static inline void quic_endpoint_note_limits(quic_endpoint *ep, const quring_limits *limits)
+{
+    if (limits->grease_quic_bit) {
+        ep->fixed_bit = 0;
+    }
+    if (limits->udp_payload_max_bytes > ep->udp_payload_max) {
+        ep->udp_payload_max = limits->udp_payload_max_bytes;
+    }
+}
 
 /* accept.c: an Initial for no known connection, at `data`. Returns the new connection, and in *out its first
  * packet, opened at `data`; NULL when it was answered statelessly or dropped. */
