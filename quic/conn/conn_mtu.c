@@ -86,9 +86,12 @@ void quic_conn_take_ecn(quic_conn *conn, quic_space space, const quic_frame_ack 
     quic_ecn_counts counts = {.ect0 = frame->ecn[0], .ect1 = frame->ecn[1], .ce = frame->ecn[2]};
     conn->ecn_acked += result->ect0_acked_count;
     uint64_t ce = quic_ecn_on_acked(&conn->ecn, space, frame->has_ecn ? &counts : NULL,
-                                    result->ect0_acked_count, result->largest_increased);
+                                    result->ect0_acked_count, result->ect0_path_acked_count,
+                                    result->largest_increased);
     if (QUIC_UNLIKELY(ce > 0)) {
         conn->env->counters->ecn_ce += ce;
-        quic_cc_on_ce(&conn->cc, result->largest_acked_sent_ns, now); /* RFC 9002 7.1 */
+        if (result->largest_acked_sent_ns >= conn->recovery.path_start_ns) { /* RFC 9000 9.4 */
+            quic_cc_on_ce(&conn->cc, result->largest_acked_sent_ns, now);    /* RFC 9002 7.1 */
+        }
     }
 }

@@ -47,7 +47,8 @@ static bool counts_are_valid(const quic_ecn *ecn, quic_space space, const quic_e
 }
 
 uint64_t quic_ecn_on_acked(quic_ecn *ecn, quic_space space, const quic_ecn_counts *counts,
-                           uint32_t ect0_acked_count, bool largest_increased)
+                           uint32_t ect0_acked_count, uint32_t ect0_path_acked_count,
+                           bool largest_increased)
 {
     QURING_ASSERT(space < QUIC_SPACE_COUNT);
     /* RFC 9000 13.4.2.1: a reordered frame must not make validation fail. */
@@ -66,7 +67,7 @@ uint64_t quic_ecn_on_acked(quic_ecn *ecn, quic_space space, const quic_ecn_count
     }
     uint64_t ce = counts->ce - ecn->last[space].ce;
     ecn->last[space] = *counts;
-    if (ecn->state != QUIC_ECN_STATE_CAPABLE && ect0_acked_count > 0) {
+    if (ecn->state != QUIC_ECN_STATE_CAPABLE && ect0_path_acked_count > 0) {
         ecn->state = QUIC_ECN_STATE_CAPABLE;
     }
     return ce;

@@ -57,11 +57,13 @@ void quic_ecn_on_sent(quic_ecn *ecn, quic_space space);
 /* quic_ecn_on_acked validates one ACK frame (RFC 9000 13.4.2.1).
  *   counts             those of the frame, NULL when it had none
  *   ect0_acked_count   newly acknowledged packets that were sent with ECT(0)
+ *   ect0_path_acked_count  of these, sent on the present path: only they tell of it (RFC 9000 13.4.2)
  *   largest_increased  the frame raised the largest acknowledged; others are not looked at
  * Returns how many more CE marks it reports: more than 0 is a congestion event, unless validation
  * failed. */
 uint64_t quic_ecn_on_acked(quic_ecn *ecn, quic_space space, const quic_ecn_counts *counts,
-                           uint32_t ect0_acked_count, bool largest_increased);
+                           uint32_t ect0_acked_count, uint32_t ect0_path_acked_count,
+                           bool largest_increased);
 
 /* quic_ecn_on_lost counts marked packets declared lost; when all of the first were, ECN is off. */
 void quic_ecn_on_lost(quic_ecn *ecn, uint32_t ect0_lost_count);

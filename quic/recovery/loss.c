@@ -170,7 +170,7 @@ static inline void mark_lost(quic_recovery *rec, quic_recovery_space *sp, quic_s
     out->lost_count++;
     out->lost_bytes += packet->bytes;
     rec->lost_total++;
-    if ((packet->flags & QUIC_SENT_ECT0) != 0) {
+    if ((packet->flags & QUIC_SENT_ECT0) != 0 && packet->pn >= rec->path_start_pn) {
         out->lost_ect0_count++;
     }
     if ((packet->flags & QUIC_SENT_MTU_PROBE) != 0) {
@@ -396,6 +396,7 @@ static void count_acked(quic_recovery_ack *ack, const quic_sent_packet *packet)
     }
     if ((packet->flags & QUIC_SENT_ECT0) != 0) {
         out->ect0_acked_count++;
+        out->ect0_path_acked_count += packet->pn >= rec->path_start_pn ? 1 : 0;
     }
     ack->has_eliciting |= (packet->flags & QUIC_SENT_ACK_ELICITING) != 0;
     if (packet->state == QUIC_SENT_LOST) {

@@ -61,6 +61,7 @@ typedef struct quic_recovery {
         app_limited_bytes; /* samples count as app-limited until so much is delivered; 0 = none */
     quic_ns max_ack_delay_ns; /* the peer's transport parameter; 25 ms before it is known */
     quic_ns path_start_ns;    /* packets sent before belong to an earlier path */
+    uint64_t path_start_pn;   /* the same as a 1-RTT packet number: nobody moves before */
     quic_ns timer_base_ns;    /* last progress: where a client's anti-deadlock timer starts */
     uint32_t pto_count;       /* backoff */
     quic_ns last_pto_ns;      /* when the last one fired */
@@ -80,7 +81,7 @@ typedef struct quic_recovery {
 typedef struct quic_loss_result {
     uint32_t lost_count;
     uint32_t mtu_probe_lost_count;
-    uint32_t lost_ect0_count;     /* of these, marked ECT(0) */
+    uint32_t lost_ect0_count;     /* of these, marked ECT(0), on the current path */
     uint64_t lost_bytes;          /* were in flight */
     uint64_t prior_lost_bytes;    /* rec->lost_bytes before */
     quic_ns largest_lost_sent_ns; /* of the newest whose loss means congestion; 0 = none did */
@@ -90,6 +91,7 @@ typedef struct quic_loss_result {
 typedef struct quic_ack_result {
     uint32_t acked_count;           /* newly acknowledged packets, late ones included */
     uint32_t ect0_acked_count;      /* of these, sent with ECT(0) */
+    uint32_t ect0_path_acked_count; /* of these, on the current path */
     uint64_t acked_bytes;           /* newly acknowledged, were in flight, on the current path */
     uint64_t prior_in_flight_bytes; /* before this ACK */
     uint64_t largest_acked_pn;      /* of the newly acknowledged; QUIC_PN_NONE when nothing was */

@@ -190,6 +190,7 @@ void quic_recovery_on_new_path(quic_recovery *rec, quic_ns now)
     quic_recovery_release(rec);
     quic_rtt_init(&rec->rtt, QUIC_INITIAL_RTT_NS);
     rec->path_start_ns = now;
+    rec->path_start_pn = quic_sent_map_next_pn(&rec->spaces[QUIC_SPACE_APP].map);
     rec->pto_count = 0;
     rec->epoch_lost_count = 0;
     for (int i = 0; i < QUIC_SPACE_COUNT; i++) {

@@ -1,6 +1,8 @@
 /* A client that moves on purpose: it proves the new path first, and nothing links it to the old one
  * (RFC 9000 9.2, 9.4, 9.5). */
+#include <algorithm>
 #include <set>
+#include <string>
 
 #include <gtest/gtest.h>
 
@@ -254,6 +256,81 @@ TEST_F(MigrateTest, LatePacketsOfTheOldPathAreTaken)
     ASSERT_TRUE(net->run_until([&] { return net->server.streams[up].fin; }));
     EXPECT_EQ(counters(net->server).path_changes, 1u);
     EXPECT_EQ(info_of(net->server).remote.port, 7000);
+}
+
+/* ---- ECN is a matter of the path (RFC 9000 13.4.2, 9.4) ------------------------------------------------------ */
+
+void mark(sim::Options &o)
+{
+    o.server.limits.ecn = true;
+    o.clients[0].limits.ecn = true;
+}
+
+bool is_from(const Packet &p, uint8_t host)
+{
+    return p.to_server && p.from.ip[3] == host;
+}
+
+/* Acknowledgements of what left by the old path say nothing of the new one. */
+TEST_F(MigrateTest, APathThatDropsMarkedPacketsIsFoundOutAfterAMove)
+{
+    start(mark);
+    const std::string data = bytes_of(2000000);
+    const uint64_t up = net->write(net->client, data);
+    net->run_for(60 * kMs);
+    ASSERT_TRUE(info_of(net->client).ecn_capable);
+    net->filter = [](Packet &p) { return !is_from(p, 3) || p.ecn == 0; };
+    ASSERT_EQ(net->migrate(7000, 3), QUIC_OK);
+    ASSERT_TRUE(net->run_until([&] { return net->server.streams[up].fin; }, 20 * kS));
+    EXPECT_EQ(net->server.streams[up].bytes, data);
+    EXPECT_FALSE(info_of(net->client).ecn_capable);
+}
+
+/* Nor do its losses. */
+TEST_F(MigrateTest, LossesOfTheOldPathDoNotSwitchEcnOff)
+{
+    start(mark);
+    const std::string data = bytes_of(3000000);
+    const uint64_t up = net->write(net->client, data);
+    (void)net->write(net->server, data,
+                     true); /* so that acknowledgements leave, too, marked as they are */
+    net->run_for(100 * kMs);
+    ASSERT_TRUE(info_of(net->client).ecn_capable);
+    net->filter = [](Packet &p) { return !is_from(p, 2) || p.ecn == 0; };
+    ASSERT_EQ(net->migrate(7000, 3), QUIC_OK);
+    ASSERT_TRUE(net->run_until([&] { return net->server.streams[up].fin; }, 30 * kS));
+    EXPECT_TRUE(info_of(net->client).ecn_capable);
+}
+
+/* RFC 9000 9.4: congestion of the old path is none of the new one. */
+TEST_F(MigrateTest, CongestionMarksOfTheOldPathLeaveTheNewWindowAlone)
+{
+    start(mark);
+    (void)net->write(net->client, bytes_of(3000000));
+    net->run_for(100 * kMs);
+    bool old_path = false;
+    net->filter = [&](Packet &p) {
+        if (is_from(p, 2) && p.ecn != 0) {
+            old_path = true;
+            p.ecn = 3;
+        }
+        return true;
+    };
+    ASSERT_EQ(net->migrate(7000, 3), QUIC_OK);
+    net->delay = 40 * kMs; /* the last marks arrive when it has moved */
+    ASSERT_TRUE(moved());
+    const uint64_t window = info_of(net->client).cwnd_bytes;
+    EXPECT_TRUE(old_path);
+    uint64_t least = window;
+    ASSERT_TRUE(net->run_until(
+        [&] {
+            least = std::min(least, info_of(net->client).cwnd_bytes);
+            return counters(net->client).ecn_ce > 0;
+        },
+        kS));
+    net->run_for(10 * kMs);
+    least = std::min(least, info_of(net->client).cwnd_bytes);
+    EXPECT_GE(least, window);
 }
 
 } // namespace

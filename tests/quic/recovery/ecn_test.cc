@@ -42,7 +42,7 @@ TEST(Ecn, ValidatesCounts) /* RFC 9000 13.4.2.1, 5 packets sent with ECT(0) */
     for (const Row &r : rows) {
         quic_ecn ecn = Fresh(5);
         uint64_t ce = quic_ecn_on_acked(&ecn, QUIC_SPACE_APP, r.has_counts ? &r.counts : nullptr,
-                                        r.acked, r.increased);
+                                        r.acked, r.acked, r.increased);
         EXPECT_EQ(ecn.state, r.state) << r.name;
         EXPECT_EQ(ce, r.ce) << r.name;
     }
@@ -52,10 +52,10 @@ TEST(Ecn, FailsWhenCountsGoBack)
 {
     quic_ecn ecn = Fresh(5);
     quic_ecn_counts counts = {3, 0, 1};
-    EXPECT_EQ(quic_ecn_on_acked(&ecn, QUIC_SPACE_APP, &counts, 4, true), 1u);
-    EXPECT_EQ(quic_ecn_on_acked(&ecn, QUIC_SPACE_APP, &counts, 0, true), 0u);
+    EXPECT_EQ(quic_ecn_on_acked(&ecn, QUIC_SPACE_APP, &counts, 4, 4, true), 1u);
+    EXPECT_EQ(quic_ecn_on_acked(&ecn, QUIC_SPACE_APP, &counts, 0, 0, true), 0u);
     counts.ce = 0;
-    EXPECT_EQ(quic_ecn_on_acked(&ecn, QUIC_SPACE_APP, &counts, 0, true), 0u);
+    EXPECT_EQ(quic_ecn_on_acked(&ecn, QUIC_SPACE_APP, &counts, 0, 0, true), 0u);
     EXPECT_EQ(ecn.state, QUIC_ECN_STATE_FAILED);
     EXPECT_EQ(quic_ecn_mark(&ecn), QUIC_ECN_NOT_ECT);
 }
@@ -67,7 +67,7 @@ TEST(Ecn, MarksTenPacketsThenWaits) /* RFC 9000 13.4.2 */
     quic_ecn_on_sent(&ecn, QUIC_SPACE_APP);
     EXPECT_EQ(quic_ecn_mark(&ecn), QUIC_ECN_NOT_ECT);
     quic_ecn_counts counts = {10, 0, 0};
-    quic_ecn_on_acked(&ecn, QUIC_SPACE_APP, &counts, 10, true);
+    quic_ecn_on_acked(&ecn, QUIC_SPACE_APP, &counts, 10, 10, true);
     EXPECT_EQ(quic_ecn_mark(&ecn), QUIC_ECN_ECT0);
     quic_ecn_restart(&ecn);
     EXPECT_EQ(ecn.state, QUIC_ECN_STATE_TESTING);
@@ -89,6 +89,19 @@ TEST(Ecn, NeverMarksWhenOff)
     EXPECT_EQ(quic_ecn_mark(&ecn), QUIC_ECN_NOT_ECT);
     quic_ecn_restart(&ecn);
     EXPECT_EQ(ecn.state, QUIC_ECN_STATE_OFF);
+}
+
+/* RFC 9000 13.4.2: each path is validated by what was sent on it. */
+TEST(Ecn, PacketsOfAnotherPathDoNotProveThisOne)
+{
+    quic_ecn ecn = Fresh(5);
+    quic_ecn_restart(&ecn);
+    quic_ecn_counts counts = {5, 0, 0};
+    quic_ecn_on_acked(&ecn, QUIC_SPACE_APP, &counts, 5, 0, true);
+    EXPECT_EQ(ecn.state, QUIC_ECN_STATE_TESTING);
+    counts.ect0 = 4; /* what it says of them must be right all the same */
+    quic_ecn_on_acked(&ecn, QUIC_SPACE_APP, &counts, 0, 0, true);
+    EXPECT_EQ(ecn.state, QUIC_ECN_STATE_FAILED);
 }
 
 } // namespace
