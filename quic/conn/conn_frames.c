@@ -159,7 +159,8 @@ static void on_max_streams(quic_conn *conn, const quic_frame_max_streams *frame)
 /* RFC 9000 19.14: a peer that waits for streams need not wait for many. */
 static void on_streams_blocked(quic_conn *conn, const quic_frame_max_streams *frame)
 {
-    if (quic_stream_table_on_peer_blocked(&conn->streams, frame->uni, frame->max)) {
+    if (quic_stream_table_on_peer_blocked(&conn->streams, frame->uni, frame->max) &&
+        !conn->turn_held) {
         conn->pending |= frame->uni ? QUIC_PEND_MAX_STREAMS_UNI : QUIC_PEND_MAX_STREAMS_BIDI;
         quic_conn_mark_dirty(conn);
     }

@@ -61,6 +61,10 @@ static bool may_replace(quic_conn *conn, quic_ns now)
     if (now >= conn->turn_start_ns + len) {
         conn->turn_start_ns = now;
         conn->turn_closed = 0;
+        if (QUIC_UNLIKELY(conn->turn_held)) {
+            conn->turn_held = false;
+            grant_streams(conn);
+        }
     }
     conn->turn_closed++;
     uint64_t max = (uint64_t)QUIC_STREAM_TURNOVER_FACTOR *
@@ -94,14 +98,13 @@ void quic_conn_free_stream(quic_conn *conn, quic_stream *s)
     conn->gap_count -= s->gaps_counted;
     uint64_t held = quic_send_buf_held(&s->send);
     conn->send_held_bytes -= held < conn->send_held_bytes ? held : conn->send_held_bytes;
-    bool now_ok = theirs && may_replace(conn, conn->env->now);
-    if (quic_stream_table_close(&conn->streams, s)) {
-        if (QUIC_LIKELY(now_ok)) {
-            grant_streams(conn);
-        } else {
-            conn->turn_held = true;
-            quic_conn_mark_dirty(conn);
-        }
+    bool too_fast = theirs && !may_replace(conn, conn->env->now);
+    bool due = quic_stream_table_close(&conn->streams, s);
+    if (QUIC_UNLIKELY(too_fast)) {
+        conn->turn_held = true;
+        quic_conn_mark_dirty(conn);
+    } else if (due) {
+        grant_streams(conn);
     }
 }
 

@@ -311,7 +311,10 @@ static size_t encode_pending(quic_conn *conn, uint32_t bit, uint8_t *p, size_t r
     case QUIC_PEND_MAX_STREAMS_BIDI:
     case QUIC_PEND_MAX_STREAMS_UNI: {
         bool uni = bit == QUIC_PEND_MAX_STREAMS_UNI;
-        uint64_t max = quic_stream_table_next_max_streams(&conn->streams, uni);
+        /* Repeated because it was lost, it must not say more than it may now. */
+        uint64_t max = QUIC_UNLIKELY(conn->turn_held)
+                           ? quic_stream_table_peer_max(&conn->streams, uni)
+                           : quic_stream_table_next_max_streams(&conn->streams, uni);
         size_t n = quic_frame_encode_max_streams(p, room, uni, max);
         if (n > 0) {
             quic_stream_table_on_max_streams_sent(&conn->streams, uni, max);

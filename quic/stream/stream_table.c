@@ -454,6 +454,11 @@ uint64_t quic_stream_table_next_max_streams(const quic_stream_table *table, bool
     return next > type->max ? next : type->max;
 }
 
+uint64_t quic_stream_table_peer_max(const quic_stream_table *table, bool uni)
+{
+    return type_state_const(table, false, uni)->max;
+}
+
 void quic_stream_table_on_max_streams_sent(quic_stream_table *table, bool uni, uint64_t max)
 {
     (void)raise(&type_state(table, false, uni)->max, max);

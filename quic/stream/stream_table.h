@@ -147,10 +147,12 @@ bool quic_stream_table_on_max_streams(quic_stream_table *table, bool uni, uint64
  * one that ends is enough for a new limit. Returns whether one is due.
  * quic_stream_table_max_streams_due: a quarter of the peer's streams closed since the last limit; one, if the
  * peer waits for it.
- * next_max_streams gives the value to send, on_max_streams_sent notes it. */
+ * next_max_streams gives the value to send, on_max_streams_sent notes it; peer_max is the one that was sent
+ * last. */
 bool quic_stream_table_on_peer_blocked(quic_stream_table *table, bool uni, uint64_t limit);
 bool quic_stream_table_max_streams_due(const quic_stream_table *table, bool uni);
 uint64_t quic_stream_table_next_max_streams(const quic_stream_table *table, bool uni);
+uint64_t quic_stream_table_peer_max(const quic_stream_table *table, bool uni);
 void quic_stream_table_on_max_streams_sent(quic_stream_table *table, bool uni, uint64_t max);
 
 /* quic_stream_table_blocked_due: true once per limit that is not enough; STREAMS_BLOCKED with

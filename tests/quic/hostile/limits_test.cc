@@ -349,6 +349,32 @@ TEST(HostileD, Row66StreamsOpenedAndResetAtOnce)
     expect_nothing_left(liar.net);
 }
 
+/* ... nor by saying that it is held back, with every limit that it may have been given (19.14). */
+TEST(HostileD, Row66StreamsBlockedBringsNoMore)
+{
+    Row row("D", 66);
+    Liar liar(false, [](sim::Options &o) {
+        o.server.limits.streams_uni_max = 10;
+        o.server.limits.streams_bidi_max = 10;
+    });
+    liar.establish();
+    nothing_reaches_the_client(liar);
+    uint64_t opened = 0;
+    for (; opened < 1000 && liar.closes().empty(); opened++) { /* no time passes */
+        Frames frames;
+        for (uint64_t guess = 0; guess < 13; guess++) {
+            frames.b({0x17}).v(opened + guess);
+        }
+        liar.say(
+            frames.b({0x0a}).v(4 * opened + 2).b({0x01, 'x', 0x04}).v(4 * opened + 2).b({0, 1}));
+    }
+    EXPECT_EQ(liar.close_on_wire(), static_cast<uint64_t>(QUIC_V_STREAM_LIMIT));
+    EXPECT_GE(opened, 200u);
+    EXPECT_LE(opened, 200u + 10 + 10);
+    expect_sound(liar.net);
+    expect_nothing_left(liar.net);
+}
+
 /* ... and who waits a round trip for each is not held back. */
 TEST(HostileD, Row66StreamsThatComeAndGoAreFine)
 {
