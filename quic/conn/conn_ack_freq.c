@@ -13,7 +13,7 @@
 
 uint64_t quic_conn_min_ack_delay_us(const quic_conn *conn)
 {
-    uint64_t max_us = conn->limits.ack_delay_ns / QUIC_NS_PER_MS * 1000; /* as it is advertised */
+    uint64_t max_us = quic_conn_ack_delay_ms(conn) * 1000;
     return max_us < MIN_ACK_DELAY_US ? max_us : MIN_ACK_DELAY_US;
 }
 

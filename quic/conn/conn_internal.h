@@ -291,6 +291,7 @@ struct quic_conn {
     size_t token_len;
     quic_held_packet *held; /* oldest first */
     uint32_t held_count;
+    quic_ns replayed_recv_ns; /* when the one that is being tried again arrived; 0: none is */
 
     /* sessions and 0-RTT: early.c */
     quic_conn_early *early;            /* NULL: no 0-RTT is under way */
@@ -462,6 +463,11 @@ bool quic_conn_set_text(quic_conn *conn, const uint8_t *alpn, size_t alpn_len, c
 /* ---- conn_params.c ------------------------------------------------------------------------------ */
 void quic_conn_our_params(const quic_conn *conn, quic_transport_params *p);
 size_t quic_conn_encode_params(quic_conn *conn, uint8_t *out, size_t room);
+/* max_ack_delay as it is advertised: not less than what we take (RFC 9000 13.2.1). */
+static inline uint64_t quic_conn_ack_delay_ms(const quic_conn *conn)
+{
+    return (conn->limits.ack_delay_ns + QUIC_NS_PER_MS - 1) / QUIC_NS_PER_MS;
+}
 quic_rc quic_conn_apply_peer_params(quic_conn *conn, const uint8_t *data, size_t len);
 /* The limits among the peer's parameters, known or remembered. They only grow. */
 void quic_conn_take_limits(quic_conn *conn, const quic_transport_params *p);

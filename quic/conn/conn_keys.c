@@ -263,7 +263,8 @@ void quic_conn_hold_packet(quic_conn *conn, const uint8_t *data, size_t len, siz
         conn->env->counters->drop_no_keys++;
         return;
     }
-    if (conn->held_count == conn->limits.undecryptable_packets_max) {
+    while (conn->held_count >=
+           conn->limits.undecryptable_packets_max) { /* it may have been lowered */
         conn->env->counters->drop_no_keys++;
         make_room_for_held(conn);
     }
@@ -273,7 +274,7 @@ void quic_conn_hold_packet(quic_conn *conn, const uint8_t *data, size_t len, siz
         return;
     }
     held->next = NULL;
-    held->recv_ns = conn->env->now;
+    held->recv_ns = conn->replayed_recv_ns != 0 ? conn->replayed_recv_ns : conn->env->now;
     held->len = (uint32_t)len;
     held->datagram_len = (uint32_t)datagram_len;
     held->ecn = ecn;
@@ -304,8 +305,17 @@ void quic_conn_expire_held(quic_conn *conn, quic_ns now)
     }
 }
 
+/* RFC 9000 13.2.5: how long a packet waited for its keys belongs to the delay of its acknowledgement. */
+static void count_wait(quic_ack_tracker *acks, uint64_t largest_before, quic_ns recv_ns)
+{
+    if (quic_ack_tracker_largest(acks) != largest_before) {
+        acks->largest_recv_ns = recv_ns;
+    }
+}
+
 void quic_conn_replay_held(quic_conn *conn, quic_ns now)
 {
+    quic_ack_tracker *acks = &conn->spaces[QUIC_SPACE_APP].acks;
     quic_held_packet *list = conn->held;
     conn->held = NULL;
     conn->held_count = 0;
@@ -313,16 +323,20 @@ void quic_conn_replay_held(quic_conn *conn, quic_ns now)
         quic_held_packet *next = list->next;
         if (quic_conn_is_open(conn)) {
             quic_long_header h;
+            const uint64_t largest = quic_ack_tracker_largest(acks);
+            conn->replayed_recv_ns = list->recv_ns;
             if (!quic_header_is_long(list->data[0])) {
                 quic_conn_recv_short(conn, list->data, 1, list->len, list->len, list->ecn, now);
             } else if (quic_header_decode_long(&h, list->data, list->len, QUIC_VERSIONS_ALL) ==
                        QUIC_OK) {
                 quic_conn_recv_long(conn, list->data, &h, list->datagram_len, list->ecn, now);
             }
+            count_wait(acks, largest, list->recv_ns);
         }
         quic_mem_free(&conn->mem, list, sizeof(*list) + list->len);
         list = next;
     }
+    conn->replayed_recv_ns = 0;
 }
 
 void quic_conn_free_held(quic_conn *conn)

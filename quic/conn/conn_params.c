@@ -20,7 +20,7 @@ void quic_conn_our_params(const quic_conn *conn, quic_transport_params *p)
         lim->stream_recv_window_uni_bytes != 0 ? lim->stream_recv_window_uni_bytes : window;
     p->initial_max_streams_bidi = lim->streams_bidi_max;
     p->initial_max_streams_uni = lim->streams_uni_max;
-    p->max_ack_delay_ms = lim->ack_delay_ns / QUIC_NS_PER_MS;
+    p->max_ack_delay_ms = quic_conn_ack_delay_ms(conn);
     p->active_connection_id_limit =
         lim->cids_active_max > QUIC_CID_PEER_MAX ? QUIC_CID_PEER_MAX : lim->cids_active_max;
     p->reset_stream_at = true;

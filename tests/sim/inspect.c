@@ -344,6 +344,11 @@ uint32_t sim_inspect_held_count(const quic_conn *conn)
     return conn->held_count;
 }
 
+quic_ns sim_inspect_ack_delay(const quic_conn *conn, quic_ns now)
+{
+    return quic_ack_tracker_delay_ns(&conn->spaces[QUIC_SPACE_APP].acks, now);
+}
+
 uint32_t sim_inspect_cids_local(const quic_conn *conn)
 {
     return conn->cids_local.live_count;

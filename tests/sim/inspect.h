@@ -52,6 +52,8 @@ uint8_t sim_inspect_held_first(const quic_conn *conn);
 
 /* Facts for scenario tests. */
 uint32_t sim_inspect_held_count(const quic_conn *conn);
+/* What an ACK frame for 1-RTT packets would say now. */
+quic_ns sim_inspect_ack_delay(const quic_conn *conn, quic_ns now);
 uint32_t sim_inspect_cids_local(const quic_conn *conn);
 uint32_t sim_inspect_cids_peer(const quic_conn *conn);
 uint64_t sim_inspect_half_open(const quic_endpoint *ep);

@@ -279,7 +279,8 @@ TEST(External, ClientSaysNothingBeforeItsClientHello)
 }
 
 /* A 1-RTT packet to `dcid`, sealed by who has `secret`. */
-Bytes packet_for(const quic_cid &dcid, const uint8_t secret[32], const Bytes &frames)
+Bytes packet_for(const quic_cid &dcid, const uint8_t secret[32], const Bytes &frames,
+                 uint64_t pn = 0)
 {
     sim::Alloc alloc;
     quic_allocator table = alloc.table();
@@ -289,11 +290,11 @@ Bytes packet_for(const quic_cid &dcid, const uint8_t secret[32], const Bytes &fr
     EXPECT_EQ(quic_keys_create(&keys, quic_crypto_shim(), &mem, QUIC_VERSION_1, 0x1301, secret, 32),
               QUIC_OK);
     Bytes out(64);
-    size_t hdr = quic_header_encode_short(out.data(), out.size(), &dcid, 0, 0, 4);
+    size_t hdr = quic_header_encode_short(out.data(), out.size(), &dcid, 0, pn, 4);
     out.resize(hdr);
     out.insert(out.end(), frames.begin(), frames.end());
     out.resize(out.size() + QUIC_AEAD_TAG_LEN);
-    quic_keys_seal(keys, 0, out.data(), hdr, out.data() + hdr, frames.size());
+    quic_keys_seal(keys, pn, out.data(), hdr, out.data() + hdr, frames.size());
     quic_keys_destroy(keys);
     return out;
 }
@@ -330,6 +331,28 @@ TEST(External, ClientWithKeysWaitsForItsTlsToComplete)
         (void)x.sent();
     }
     EXPECT_EQ(sim_inspect_held_count(x.conn), 1u);
+}
+
+/* What is held keeps to a bound that is set later, too. */
+TEST(External, HeldPacketsKeepToABoundThatIsLowered)
+{
+    External x;
+    const uint8_t hello[] = {1, 0, 0, 2, 3, 3};
+    const uint8_t secret[32] = {9};
+    quring_limits limits = sim::sim_limits();
+    ASSERT_EQ(quic_conn_hs_send(x.conn, QUIC_LEVEL_INITIAL, hello, sizeof(hello)), QUIC_OK);
+    EXPECT_EQ(x.sent(), 1u);
+    const quic_cid cid = scid_of(Bytes(x.buf.begin(), x.buf.begin() + 1200));
+    for (int i = 0; i < 20; i++) {
+        x.hear(packet_for(cid, secret, Bytes(8, 0x01)));
+    }
+    EXPECT_EQ(sim_inspect_held_count(x.conn), limits.undecryptable_packets_max);
+    limits.undecryptable_packets_max = 2;
+    ASSERT_EQ(quic_conn_hs_set_limits(x.conn, &limits), QUIC_OK);
+    for (int i = 0; i < 20; i++) {
+        x.hear(packet_for(cid, secret, Bytes(8, 0x01)));
+        EXPECT_LE(sim_inspect_held_count(x.conn), 2u);
+    }
 }
 
 /* Streams are open in 0-RTT already: what they keep to does not change under them. */
@@ -381,16 +404,23 @@ TEST(External, LimitsThatAreSetLaterAreKept)
     Bytes params(QUIC_TP_ENCODED_MAX);
     params.resize(quic_transport_params_encode(params.data(), params.size(), &p, QUIC_SERVER, 0));
     ASSERT_EQ(quic_conn_hs_set_peer_params(x.conn, params.data(), params.size()), QUIC_OK);
+    /* RFC 9000 13.2.5: how long the first one waits for keys is part of the delay of its acknowledgement. */
+    x.hear(packet_for(spec.dcid, secret, Bytes(8, 0x01)));
+    EXPECT_EQ(sim_inspect_held_count(x.conn), 1u);
+    x.now += 500 * kMs;
+    quic_endpoint_set_now(x.ep, x.now);
     for (bool is_write : {false, true}) {
         ASSERT_EQ(quic_conn_hs_install_secret(x.conn, QUIC_LEVEL_APP, is_write, 0x1301, secret, 32),
                   QUIC_OK);
     }
     ASSERT_EQ(quic_conn_hs_complete(x.conn), QUIC_OK);
+    EXPECT_EQ(sim_inspect_held_count(x.conn), 0u);
+    EXPECT_EQ(sim_inspect_ack_delay(x.conn, x.now), 500 * kMs);
     Bytes frames = {0x31, 1, 'x'}; /* DATAGRAM */
     for (uint8_t seq = 1; seq < 8; seq++) {
         frames = frames + Bytes{0x18, seq, 0, 8} + Bytes(8, seq) + Bytes(16, seq);
     }
-    x.hear(packet_for(spec.dcid, secret, frames));
+    x.hear(packet_for(spec.dcid, secret, frames, 1));
     uint32_t datagrams = 0;
     quic_event ev;
     while (quic_endpoint_poll_event(x.ep, &ev, x.now)) {

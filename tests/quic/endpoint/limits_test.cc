@@ -1,3 +1,5 @@
+#include <string>
+
 #include <gtest/gtest.h>
 
 #include "tests/quic/endpoint/forge.h"
@@ -73,6 +75,37 @@ TEST(Limits, DrainingEndpointRefuses)
     net.run_for(kS);
     EXPECT_EQ(refused(net.client), 1u);
     EXPECT_EQ(quic_endpoint_conn_count(net.server.ep), 1u);
+}
+
+/* RFC 9000 18.2: what a listener says it takes is taken, whatever else its endpoint's limits are. */
+TEST(Limits, AListenerMayTakeLargerDatagramsThanItsEndpoint)
+{
+    Net net([](sim::Options &o) {
+        o.server.limits.udp_payload_max_bytes = 1472;
+        o.clients[0].limits.udp_payload_bytes = 9000;
+        o.clients[0].limits.udp_payload_max_bytes = 9000;
+        o.clients[0].limits.mtu_probe_max_bytes = 0;
+    });
+    quring_limits limits = net.options.server.limits;
+    limits.udp_payload_max_bytes = 9000;
+    net.serve(nullptr, &limits);
+    ASSERT_TRUE(net.handshake());
+    const std::string data = bytes_of(200000);
+    const uint64_t id = net.write(net.client, data);
+    ASSERT_TRUE(net.run_until([&] { return net.server.streams[id].fin; }, 5 * kS));
+    EXPECT_EQ(net.server.streams[id].bytes, data);
+    EXPECT_EQ(quic_endpoint_counters(net.server.ep)->drop_malformed, 0u);
+    EXPECT_EQ(info_of(net.client).udp_payload_bytes, 9000u);
+}
+
+/* RFC 9000 13.2.1: a delay is not advertised as shorter than it is. */
+TEST(Limits, AnAckDelayIsAdvertisedInWholeMilliseconds)
+{
+    Net net([](sim::Options &o) { o.server.limits.ack_delay_ns = 1900000; });
+    uint64_t told = 0;
+    net.lie_to_client = [&](quic_transport_params &p) { told = p.max_ack_delay_ms; };
+    ASSERT_TRUE(net.handshake());
+    EXPECT_EQ(told, 2u);
 }
 
 /* RFC 9000 8.1 */
