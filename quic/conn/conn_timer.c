@@ -63,6 +63,9 @@ static void trim(quic_conn *conn)
     quic_stream_table_trim(&conn->streams);
     quic_conn_trim_datagrams(conn);
     quic_conn_rest_keys(conn);
+    if (quic_conn_closing_period(conn) < QUIC_CONN_TRIM_AFTER_NS) { /* three probe timeouts */
+        quic_ack_tracker_on_rest(&conn->spaces[QUIC_SPACE_APP].acks);
+    }
     if (conn->spaces[QUIC_SPACE_APP].crypto != NULL) {
         quic_crypto_stream_trim(conn->spaces[QUIC_SPACE_APP].crypto);
     }

@@ -187,3 +187,10 @@ void quic_ack_tracker_on_ack_acked(quic_ack_tracker *t, uint64_t largest_acked)
     quic_range_set_remove_below(&t->ranges, bound > t->largest_pn ? t->largest_pn : bound);
     t->min_pn = bound;
 }
+
+void quic_ack_tracker_on_rest(quic_ack_tracker *t)
+{
+    if (t->pending_count == 0 && t->ranges.count > 1 && t->largest_acked != UINT64_MAX) {
+        quic_ack_tracker_on_ack_acked(t, t->largest_acked);
+    }
+}

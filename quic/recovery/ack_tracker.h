@@ -121,6 +121,11 @@ uint64_t quic_ack_tracker_on_ack_sent(quic_ack_tracker *t);
  * peer knows about everything up to it (RFC 9000 13.2.4). */
 void quic_ack_tracker_on_ack_acked(quic_ack_tracker *t, uint64_t largest_acked);
 
+/* quic_ack_tracker_on_rest: nothing has come for longer than the peer may wait for an acknowledgement. What was
+ * named is known, though no ACK frame may ever have been acknowledged: who only answers sends them in packets
+ * that nobody acknowledges, and gaps that will not close would add up (RFC 9000 13.2.3, 13.2.4). */
+void quic_ack_tracker_on_rest(quic_ack_tracker *t);
+
 #ifdef __cplusplus
 }
 #endif

@@ -16,15 +16,15 @@ import sys
 
 from ratchet import instructions, judge
 
-REQUESTS = {0: 2000, 2000: 300}  # by the milliseconds in between
+REQUESTS = {0: 2000, 2000: 1000}  # by the milliseconds in between
 REST_MS = 2000
 
 # Instructions per request: gcc 12, -O2, x86-64; without encryption. After a rest also of the C library's malloc.
 BUDGETS = {
     ("cost_server", 0): 7650,
     ("cost_client", 0): 7430,
-    ("cost_server", REST_MS): 17400,
-    ("cost_client", REST_MS): 15600,
+    ("cost_server", REST_MS): 15200,
+    ("cost_client", REST_MS): 15400,
 }
 
 

@@ -274,4 +274,25 @@ TEST_F(AckTracker, AgreesWithANaiveSet)
     }
 }
 
+TEST_F(AckTracker, AtRestWhatWasNamedIsKnown) /* RFC 9000 13.2.4 */
+{
+    for (uint64_t pn : {0, 1, 3, 5}) {
+        Recv(pn);
+    }
+    quic_ack_tracker_on_rest(&t);
+    EXPECT_EQ(t.ranges.count, 3u); /* not before it is named */
+    quic_ack_tracker_on_ack_sent(&t);
+    Recv(7, false);
+    quic_ack_tracker_on_rest(&t);
+    EXPECT_EQ(t.ranges.count, 1u); /* the last one is not named yet */
+    EXPECT_TRUE(quic_range_set_contains(&t.ranges, 7));
+    for (uint64_t pn = 0; pn < 6; pn++) {
+        EXPECT_TRUE(quic_ack_tracker_is_duplicate(&t, pn)) << pn; /* 13.2.3 */
+    }
+    EXPECT_FALSE(quic_ack_tracker_is_duplicate(&t, 6));
+    Recv(6);
+    Recv(8);
+    EXPECT_EQ(quic_ack_tracker_on_ack_sent(&t), 8u);
+}
+
 } // namespace
