@@ -246,7 +246,7 @@ static int qs_pick_any(const qs_sock *s, const qs_send_args *args, uint64_t *id)
         const qs_stream *active = qs_stream_find(s, s->active_id);
         if (active != NULL && !active->fin_queued && active->send_state < QS_SEND_SENT) {
             bool is_new = (args->flags & QS_MSG_NEW) != 0;
-            if (is_new && active->send_state != QS_SEND_READY) {
+            if (is_new && active->send_state != QS_SEND_READY && !active->tx_busy) {
                 return -EINVAL; /* the last one is not finished */
             }
             if (!is_new || qs_id_is_uni(s->active_id) == ((args->flags & QS_MSG_UNI) != 0)) {
@@ -282,7 +282,10 @@ static int qs_look_stream(const qs_sock *s, const qs_send_args *args, uint64_t *
         bool is_next = qs_id_is_ours(s, *id) && *id >= s->next_id[qs_id_is_uni(*id)];
         return is_next && may_open ? 0 : -EINVAL; /* not there, or finished */
     }
-    return (args->flags & QS_MSG_NEW) != 0 && (*out)->send_state != QS_SEND_READY ? -EINVAL : 0;
+    /* Another thread's, which may end it. */
+    bool joins = args->stream_id == QS_STREAM_ANY && (*out)->tx_busy;
+    bool is_new = (args->flags & QS_MSG_NEW) != 0;
+    return is_new && !joins && (*out)->send_state != QS_SEND_READY ? -EINVAL : 0;
 }
 
 static int qs_pick_stream(qs_sock *s, const qs_send_args *args, uint64_t deadline, qs_stream **out)
@@ -401,7 +404,8 @@ void qs_uncork_all(qs_sock *s)
     }
 }
 
-/* Waits for room in the send buffer, and for another thread in the middle of a message; lock held. */
+/* Waits for room in the send buffer, and for another thread in the middle of a message; lock held. -ESTALE: after
+ * that one the stream is not one for this message any more. */
 static int qs_await_room(qs_sock *s, qs_stream *st, const qs_send_args *args, bool mine,
                          uint64_t deadline)
 {
@@ -413,8 +417,10 @@ static int qs_await_room(qs_sock *s, qs_stream *st, const qs_send_args *args, bo
         if (st->reset_asked || st->send_state >= QS_SEND_RESET_SENT) {
             return mine ? -EPIPE : -EINVAL;
         }
-        if (!mine && st->fin_queued) {
-            return -EINVAL; /* whom it waited for has ended it */
+        bool is_new = (args->flags & QS_MSG_NEW) != 0;
+        if (!mine &&
+            (st->fin_queued || (is_new && !st->tx_busy && st->send_state != QS_SEND_READY))) {
+            return -ESTALE; /* whom it waited for has ended it, or begun it */
         }
         bool has_credit = !qs_credit_stream_is_out(s, st) && !qs_credit_conn_is_out(s);
         if (qs_tx_has_room(s) && has_credit && (mine || !st->tx_busy)) {
@@ -514,16 +520,19 @@ static ssize_t qs_send_stream(qs_sock *s, const struct msghdr *msg, size_t total
         result = s->protocol == QS_PROTO_DRAFT ? 0 : -EMSGSIZE;
         qs_unlock(s);
         return result;
-    } else {
-        result = qs_pick_stream(s, args, deadline, &st);
     }
-    if (result == 0) {
-        st->users++;
-        result = qs_send_bytes(s, st, msg, total, args, deadline);
-        qs_stream_leave(s, st);
+    bool again = result == 0;
+    while (again) {
+        result = qs_pick_stream(s, args, deadline, &st);
+        if (result == 0) {
+            st->users++;
+            result = qs_send_bytes(s, st, msg, total, args, deadline);
+            qs_stream_leave(s, st);
+        }
+        again = result == -ESTALE && args->stream_id == QS_STREAM_ANY;
     }
     qs_unlock(s);
-    return result;
+    return result == -ESTALE ? -EINVAL : result;
 }
 
 static ssize_t qs_send_handshake(qs_sock *s, const struct msghdr *msg, size_t total, int level)
