@@ -133,6 +133,13 @@ class Runs(unittest.TestCase):
             self.assertEqual(document["summary"]["connections"], 1)
             self.assertEqual(document["summary"]["bytes"], 1 << 20)
 
+    def test_large_datagrams(self):
+        """A socket says that it takes what UDP can carry (RFC 9000 18.2), and does."""
+        with Server(*SOCKETS) as server:
+            for payload in "9000", "65000":
+                run = client(server.port, "tput", "-d", "up", "-n", "8M", "--payload", payload, "--timeout", "10s")
+                self.assertEqual(run["summary"]["bytes"], 8 << 20)
+
     def test_versions_and_congestion_control(self):
         with Server() as server:
             for version in "1", "2":
