@@ -12,6 +12,8 @@
 static const char *check_streams(const quic_conn *conn)
 {
     const uint64_t credit = quic_flow_send_credit(&conn->flow_send);
+    /* Refused 0-RTT is sent again when the handshake is complete. */
+    const bool starts_over = conn->early_status == QUIC_EARLY_REJECTED && !conn->handshake_complete;
     uint32_t waiting = 0;
     quic_scheduler_check_invariants(&conn->scheduler);
     quic_scheduler_check_invariants(&conn->waiting);
@@ -22,7 +24,7 @@ static const char *check_streams(const quic_conn *conn)
         if (s->waits && (!s->scheduled || quic_stream_can_send(s, 0))) {
             return "a stream waits for credit that it does not need";
         }
-        if (!s->scheduled && quic_stream_can_send(s, credit)) {
+        if (!s->scheduled && quic_stream_can_send(s, credit) && !starts_over) {
             return "a stream that may send has no place";
         }
         if (quic_send_buf_held(&s->send) > conn->send_held_bytes) {
