@@ -466,8 +466,9 @@ static ssize_t qs_send_bytes(qs_sock *s, qs_stream *st, const struct msghdr *msg
         uint64_t room = s->tx_limit - s->tx_bytes;
         n = qs_credit_take(s, st, n < room ? n : (size_t)room);
         st->tx_copying = true;
+        uint8_t *to = chunk->data + chunk->len; /* which a stop may cut meanwhile */
         qs_unlock(s);
-        qs_copy_in(&from, chunk->data + chunk->len, n);
+        qs_copy_in(&from, to, n);
         pthread_mutex_lock(&s->lock);
         st->tx_copying = false;
         if (st->send_state >= QS_SEND_RESET_SENT) { /* meanwhile: nobody wants these */
