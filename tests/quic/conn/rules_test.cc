@@ -321,7 +321,8 @@ TEST(External, ClientWithKeysWaitsForItsTlsToComplete)
     const Bytes ping(8, 0x01);
     x.hear(packet_for(scid_of(Bytes(x.buf.begin(), x.buf.begin() + 1200)), secret, ping));
     EXPECT_EQ(sim_inspect_held_count(x.conn), 1u);
-    EXPECT_EQ(x.sent(), 1u); /* RFC 9002 6.2.3: no ServerHello came, so the ClientHello leaves again */
+    EXPECT_EQ(x.sent(),
+              1u); /* RFC 9002 6.2.3: no ServerHello came, so the ClientHello leaves again */
     EXPECT_EQ(x.sent(), 0u);
     EXPECT_GT(quic_endpoint_next_timeout(x.ep), x.now);
     /* TLS takes its time, many probe timeouts: what it will give the keys for is still there. */
