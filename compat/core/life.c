@@ -258,7 +258,7 @@ void qs_op_exit(void)
     for (qs_sock *s = qs_all; s != NULL; s = s->all_next) {
         pthread_mutex_lock(&s->lock);
         if (s->conn.handle != 0 && !s->shut_wr && !s->app_closed) {
-            qs_kick(s, QS_ASK_CLOSE);
+            qs_kick(s, s->linger_on && s->linger_s == 0 ? QS_ASK_ABORT : QS_ASK_CLOSE);
         }
         qs_unlock(s);
     }

@@ -208,8 +208,15 @@ QF_EXPORT int getpeername(int fd, struct sockaddr *addr, socklen_t *len)
 
 QF_EXPORT int getsockopt(int fd, int level, int name, void *value, socklen_t *len)
 {
-    QF_CALL(fd, ops->getsockopt(sock, level, name, value, len),
-            QF_REAL(getsockopt)(fd, level, name, value, len));
+    long rc = 0;
+    qf_entry *entry = qf_is_quic(fd) ? qf_enter(fd, &rc) : NULL;
+    if (__builtin_expect(entry == NULL, 1)) {
+        return rc != 0 ? -1 : QF_REAL(getsockopt)(fd, level, name, value, len);
+    }
+    /* Not shielded: QUIC_SOCKOPT_STREAM_OPEN waits for the peer. */
+    rc = qf_result(qf_engine()->getsockopt(entry->sock, level, name, value, len));
+    qf_put(entry);
+    return (int)rc;
 }
 
 QF_EXPORT int setsockopt(int fd, int level, int name, const void *value, socklen_t len)

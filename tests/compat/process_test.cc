@@ -456,6 +456,13 @@ TEST(Process, C218_Cancellation)
     });
     EXPECT_TRUE(alive(pair));
     cancelled_in([&] { (void)accept(pair.listen, nullptr, nullptr); });
+    cancelled_in([&] { /* more than the peer allows: waits for it */
+                       quic_stream_info beyond = {};
+                       beyond.stream_id = 4000;
+                       socklen_t len = sizeof(beyond);
+                       (void)getsockopt(pair.client, SOL_QUIC, QUIC_SOCKOPT_STREAM_OPEN, &beyond,
+                                        &len);
+    });
     int small = 16384;
     setsockopt(pair.client, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
     setsockopt(pair.server, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
