@@ -251,6 +251,18 @@ static void tell_lost(quic_conn *conn, const quic_sent_packet *packet, uint64_t 
     quic_cc_on_lost(&conn->cc, &loss, now);
 }
 
+/* What the handshake waits for goes even where the window is full, as one packet may when a loss is found (RFC 9002
+ * 7.3.2); or when nothing else of its space is under way: of the 1-RTT packets that fill the window none is
+ * acknowledged before the handshake is complete, and none has a probe timeout (6.2.1). */
+static void spare_handshake(quic_conn *conn, quic_space space, const quic_loss_result *loss)
+{
+    quic_conn_space *s = &conn->spaces[space];
+    if (s->crypto != NULL && s->probes == 0 && quic_crypto_stream_can_send(s->crypto) &&
+        (loss->lost_count > 0 || !quic_recovery_has_eliciting(&conn->recovery, space))) {
+        s->probes = 1;
+    }
+}
+
 static void take_lost(quic_conn *conn, quic_space space, const quic_loss_result *loss, quic_ns now)
 {
     const quic_sent_packet *packet;
@@ -275,13 +287,8 @@ static void take_lost(quic_conn *conn, quic_space space, const quic_loss_result 
             quic_conn_requeue(conn, space, packet);
         }
     }
-    /* What the handshake waits for goes even where the window is full, as one packet may when a loss is found (RFC
-     * 9002 7.3.2): of the 1-RTT packets that fill it none is acknowledged before the handshake is complete, and none
-     * has a probe timeout (6.2.1). */
-    if (QUIC_UNLIKELY(space != QUIC_SPACE_APP) && conn->spaces[space].crypto != NULL &&
-        conn->spaces[space].probes == 0 &&
-        quic_crypto_stream_can_send(conn->spaces[space].crypto)) {
-        conn->spaces[space].probes = 1;
+    if (QUIC_UNLIKELY(space != QUIC_SPACE_APP)) {
+        spare_handshake(conn, space, loss);
     }
     if (loss->lost_ect0_count > 0) {
         quic_ecn_on_lost(&conn->ecn, loss->lost_ect0_count);

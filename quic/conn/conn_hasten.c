@@ -15,13 +15,15 @@ static void repeat_oldest(quic_conn *conn, quic_space space, uint32_t count)
     }
 }
 
-/* Again only after as much time as had passed until the last: a round trip at least, and the packets that one
- * flight is made of, or its probes, count once. */
+/* Again only after as much time as had passed until the last: the packets that one flight is made of, or its probes,
+ * count once. */
 static bool may_hasten(const quic_conn *conn, quic_ns now)
 {
-    return conn->hasten_count == 0 ||
-           (conn->hasten_count < QUIC_HASTEN_MAX &&
-            now - conn->hastened_ns >= conn->hastened_ns - conn->created_ns);
+    if (conn->hasten_count == 0) {
+        return conn->role == QUIC_CLIENT || now - conn->created_ns >= QUIC_HASTEN_AFTER_NS;
+    }
+    return conn->hasten_count < QUIC_HASTEN_MAX &&
+           now - conn->hastened_ns >= conn->hastened_ns - conn->created_ns;
 }
 
 void quic_conn_hasten_handshake(quic_conn *conn, quic_ns now)

@@ -109,9 +109,10 @@ enum {
 /* A connection at rest for so long gives back memory it would want again in a burst. */
 #define QUIC_CONN_TRIM_AFTER_NS (1000 * QUIC_NS_PER_MS)
 /* RFC 9002 6.2.3: so often a handshake is hastened, at most, and so many Initials are repeated each time: large key
- * shares take two. */
-#define QUIC_HASTEN_MAX     3u
-#define QUIC_HASTEN_PACKETS 4u
+ * shares take two, and each may have left twice. What comes again sooner is a copy of what came. */
+#define QUIC_HASTEN_MAX      3u
+#define QUIC_HASTEN_PACKETS  4u
+#define QUIC_HASTEN_AFTER_NS (5 * QUIC_NS_PER_MS)
 /* What is due and could not be done (no room for another packet) is tried again so much later. */
 #define QUIC_CONN_RETRY_NS (1 * QUIC_NS_PER_MS)
 /* So much stream data makes a larger datagram worth a probe: short exchanges never send one. */

@@ -296,7 +296,7 @@ static bool waits_for_window(quic_conn *conn, uint64_t train)
     goal = share < goal ? share : goal;
     const quic_stream *s = quic_scheduler_next(&conn->scheduler);
     if (conn->recovery.in_flight_bytes + goal > cwnd && may_wait(conn, s, train) &&
-        quic_send_buf_unsent(&s->send) >= goal) {
+        quic_send_buf_unsent(&s->send) >= goal && quic_flow_send_credit(&conn->flow_send) > 0) {
         return true;
     }
     conn->window_used_up = false;

@@ -121,7 +121,7 @@ static void let_wait(quic_conn *conn, quic_stream *s, bool has_turn)
 {
     if (has_turn && !quic_scheduler_turn_is_over(s)) {
         quic_scheduler_resume_first(&conn->waiting, s, conn->last_first);
-        conn->last_first = s;
+        conn->last_first = s->incremental ? s : conn->last_first;
     } else {
         quic_scheduler_add(&conn->waiting, s);
     }
@@ -414,6 +414,7 @@ quic_rc quic_conn_stream_set_priority(quic_conn *conn, quic_stream *s, uint32_t 
     if (s->send_state == QUIC_SEND_NONE) {
         return QUIC_E_STATE;
     }
+    conn->last_first = conn->last_first == s ? NULL : conn->last_first;
     quic_scheduler_set_priority(s->waits ? &conn->waiting : &conn->scheduler, s, (uint8_t)urgency,
                                 incremental);
     return QUIC_OK;

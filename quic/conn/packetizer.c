@@ -495,12 +495,11 @@ static inline void add_chunk(quic_packet_build *b, quic_stream *s, const quic_st
 /* Credit that a woken stream did not use, as it was reset, wakes another one. */
 static inline quic_stream *next_stream(quic_conn *conn)
 {
-    quic_stream *s = quic_scheduler_next(&conn->scheduler);
-    if (s == NULL && quic_conn_may_wake(conn)) {
+    if (quic_conn_may_wake(conn) &&
+        quic_scheduler_is_more_urgent(&conn->waiting, &conn->scheduler)) {
         quic_conn_wake_streams(conn);
-        s = quic_scheduler_next(&conn->scheduler);
     }
-    return s;
+    return quic_scheduler_next(&conn->scheduler);
 }
 
 /* Where it lacks the connection's credit others do, too, and come before it when there is more. */

@@ -66,6 +66,13 @@ static inline bool quic_scheduler_is_empty(const quic_scheduler *sched)
     return sched->ready == 0;
 }
 
+/* quic_scheduler_is_more_urgent says whether `a` has a stream of a more urgent class than all of `b`. */
+static inline bool quic_scheduler_is_more_urgent(const quic_scheduler *a, const quic_scheduler *b)
+{
+    uint32_t first = a->ready & (~a->ready + 1);
+    return first != 0 && (b->ready == 0 || first < (b->ready & (~b->ready + 1)));
+}
+
 /* quic_scheduler_check_invariants asserts that bits, count and queues agree (tests, simulation). */
 void quic_scheduler_check_invariants(const quic_scheduler *sched);
 

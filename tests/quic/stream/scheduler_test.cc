@@ -237,4 +237,23 @@ TEST_F(Scheduler, ATurnGoesOnInAnotherPlace)
     EXPECT_EQ(quic_scheduler_next(&sched_), &s_[1]);
 }
 
+TEST_F(Scheduler, KnowsWhichOfTwoIsMoreUrgent)
+{
+    quic_scheduler other;
+    quic_scheduler_init(&other);
+    EXPECT_FALSE(quic_scheduler_is_more_urgent(&sched_, &other));
+    Add(0, 3, true);
+    EXPECT_TRUE(quic_scheduler_is_more_urgent(&sched_, &other));
+    EXPECT_FALSE(quic_scheduler_is_more_urgent(&other, &sched_));
+    s_[1].urgency = 3;
+    quic_scheduler_add(&other, &s_[1]);
+    EXPECT_FALSE(quic_scheduler_is_more_urgent(&sched_, &other));
+    s_[2].urgency = 0;
+    quic_scheduler_add(&other, &s_[2]);
+    EXPECT_TRUE(quic_scheduler_is_more_urgent(&other, &sched_));
+    EXPECT_FALSE(quic_scheduler_is_more_urgent(&sched_, &other));
+    quic_scheduler_remove(&other, &s_[2]);
+    quic_scheduler_remove(&other, &s_[1]);
+}
+
 } // namespace
