@@ -42,8 +42,9 @@ void quic_conn_fetch(const quic_conn *conn)
     fetch_part(&conn->recovery.spaces[QUIC_SPACE_APP], &conn->cids_local);
     fetch_part(&conn->cids_peer, &conn->cids_peer.entries[1]);
     fetch_bytes(&conn->cids_peer.current, 1);
-    fetch_part(&conn->idle_timeout_ns, &conn->close_info);
-    fetch_part(&conn->events, conn + 1);
+    fetch_part(&conn->sent_eliciting_since_recv, &conn->close_info);
+    fetch_part(&conn->trace, &conn->waiting);
+    fetch_part(&conn->limits, conn + 1);
 }
 
 /* What is taken from the free ones for a new stream. */

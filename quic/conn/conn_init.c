@@ -5,6 +5,9 @@
 #include "quic/cc/newreno.h"
 #include "quic/conn/conn_internal.h"
 
+/* What a connection at rest takes is mostly this: the allocator's next size is a KiB more. */
+_Static_assert(sizeof(quic_conn) <= 5120, "quic_conn has outgrown its size class");
+
 /* Rings are powers of two, so up to twice what is in them; one that grows is there with the one before, which was
  * smaller than what a stream may have. */
 static uint64_t mem_limit(const quring_limits *lim)

@@ -173,6 +173,7 @@ struct quic_conn {
     quic_list_node events_node;
     quic_list_node all_node;
     quic_heap_node timer;
+    uint32_t events; /* to be reported: QUIC_CONN_EV_* */
     uint64_t handle;
     void *owner_ctx;
     void *app_ctx;
@@ -216,11 +217,11 @@ struct quic_conn {
     bool peer_forbids_moves; /* disable_active_migration, for the address of the handshake */
     bool gave_preferred;     /* server: a preferred address */
     bool at_preferred;       /* `path` leads to the server's preferred address */
+    uint8_t tx_ecn;          /* codepoint of the unit under construction */
     quic_glitch glitch;      /* what the peer's useless packets add up to */
     quic_addr admitted;      /* the remote address the endpoint's admission counted */
     quic_mtu mtu;            /* path.udp_payload_bytes follows its `current` */
     quic_ecn ecn;
-    uint8_t tx_ecn;     /* codepoint of the unit under construction */
     uint64_t ecn_acked; /* packets that left marked and were acknowledged */
 
     /* 1-RTT keys around an update (RFC 9001 6) */
@@ -234,6 +235,7 @@ struct quic_conn {
     bool rx_phase_unacked;   /* we have acknowledged nothing since rx_phase changed */
     uint32_t key_updates;    /* we began */
     uint32_t key_updates_peer;
+    uint32_t held_count; /* packets in `held` */
     uint64_t open_failed_total;
 
     /* streams */
@@ -290,8 +292,7 @@ struct quic_conn {
     uint32_t peer_datagram_max; /* max_datagram_frame_size, as far as 32 bits go */
     uint8_t *token; /* client: for its Initials: of an earlier connection, or of a Retry */
     size_t token_len;
-    quic_held_packet *held; /* oldest first */
-    uint32_t held_count;
+    quic_held_packet *held;   /* oldest first */
     quic_ns replayed_recv_ns; /* when the one that is being tried again arrived; 0: none is */
 
     /* sessions and 0-RTT: early.c */
@@ -321,6 +322,9 @@ struct quic_conn {
     quic_cid peer_scid; /* the peer's first SCID */
     bool initial_dcid_registered;
     bool peer_scid_known;
+    bool sent_eliciting_since_recv;
+    bool trimmed; /* fell idle and gave back its spare memory */
+    bool close_to_send;
 
     /* time */
     quic_ns created_ns;
@@ -329,17 +333,12 @@ struct quic_conn {
     quic_ns last_recv_ns;
     quic_ns idle_base_ns; /* idle timeout counts from here */
     quic_ns close_deadline_ns;
-    bool sent_eliciting_since_recv;
-    bool trimmed; /* fell idle and gave back its spare memory */
 
     /* the end */
-    quring_close_info *close_info; /* NULL while open, or when there was no memory for it */
-    bool close_to_send;
+    quring_close_info *close_info;       /* NULL while open, or when there was no memory for it */
     uint64_t close_pn[QUIC_SPACE_COUNT]; /* numbers go on when the sent packets are forgotten */
     uint32_t close_recv_count;           /* packets since, to answer fewer and fewer */
     uint32_t close_recv_next;
-
-    uint32_t events;
 
     quic_conn_trace *trace; /* NULL: nobody wants to know of packets */
 
