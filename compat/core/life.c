@@ -215,6 +215,12 @@ int qs_op_shutdown(qs_sock *s, int how)
     return rc;
 }
 
+/* SO_LINGER with a time of zero (socket(7)). */
+static bool qs_ends_at_once(const qs_sock *s)
+{
+    return s->linger_on && s->linger_s == 0;
+}
+
 void qs_op_close(qs_sock *s)
 {
     pthread_mutex_lock(&s->lock);
@@ -229,7 +235,7 @@ void qs_op_close(qs_sock *s)
     qs_fix_forget(s);
     pthread_mutex_lock(&s->lock);
     qs_rx_drop_all(s);
-    bool at_once = s->linger_on && s->linger_s == 0;
+    bool at_once = qs_ends_at_once(s);
     if (s->conn.handle != 0 && (at_once || !s->shut_wr)) {
         qs_ask_close(s, at_once ? QS_ASK_ABORT : QS_ASK_CLOSE);
     }
@@ -258,7 +264,7 @@ void qs_op_exit(void)
     for (qs_sock *s = qs_all; s != NULL; s = s->all_next) {
         pthread_mutex_lock(&s->lock);
         if (s->conn.handle != 0 && !s->shut_wr && !s->app_closed) {
-            qs_kick(s, s->linger_on && s->linger_s == 0 ? QS_ASK_ABORT : QS_ASK_CLOSE);
+            qs_kick(s, qs_ends_at_once(s) ? QS_ASK_ABORT : QS_ASK_CLOSE);
         }
         qs_unlock(s);
     }

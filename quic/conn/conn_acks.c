@@ -440,18 +440,23 @@ quic_rc quic_conn_on_ack(quic_conn *conn, quic_space space, const quic_frame_ack
 
 /* ---- the timer ------------------------------------------------------------------------------------------ */
 
+void quic_conn_repeat_oldest(quic_conn *conn, quic_space space, uint32_t count)
+{
+    while (count-- > 0) {
+        const quic_sent_packet *packet = quic_recovery_oldest_unacked(&conn->recovery, space);
+        if (packet == NULL) {
+            return;
+        }
+        quic_conn_requeue(conn, space, packet);
+    }
+}
+
 /* RFC 9002 6.2.4: a probe repeats the oldest data; with nothing to repeat and nothing new a PING. */
 static void queue_probes(quic_conn *conn, quic_space space, uint8_t count)
 {
     conn->spaces[space].probes = count;
     conn->spaces[space].ping = true;
-    for (uint8_t i = 0; i < count; i++) {
-        const quic_sent_packet *packet = quic_recovery_oldest_unacked(&conn->recovery, space);
-        if (packet == NULL) {
-            break;
-        }
-        quic_conn_requeue(conn, space, packet);
-    }
+    quic_conn_repeat_oldest(conn, space, count);
 }
 
 void quic_conn_on_recovery_timeout(quic_conn *conn, quic_ns now)

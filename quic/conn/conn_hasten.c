@@ -2,19 +2,6 @@
  * measured yet (RFC 9002 6.2.3), and what a timeout does send goes twice (6.2.4). */
 #include "quic/conn/conn_internal.h"
 
-/* Queues again what packets of `space` carried that are not acknowledged, of the `count` oldest. They still count as in
- * flight, and no probe is asked for: the congestion window and the limit of RFC 9000 8.1 hold. */
-static void repeat_oldest(quic_conn *conn, quic_space space, uint32_t count)
-{
-    while (count-- > 0) {
-        const quic_sent_packet *packet = quic_recovery_oldest_unacked(&conn->recovery, space);
-        if (packet == NULL) {
-            return;
-        }
-        quic_conn_requeue(conn, space, packet);
-    }
-}
-
 /* Again only after as much time as had passed until the last: the packets that one flight is made of, or its probes,
  * count once. */
 static bool may_hasten(const quic_conn *conn, quic_ns now)
@@ -36,10 +23,11 @@ void quic_conn_hasten_handshake(quic_conn *conn, quic_ns now)
     }
     conn->hasten_count++;
     conn->hastened_ns = now;
-    repeat_oldest(conn, QUIC_SPACE_INITIAL, QUIC_HASTEN_PACKETS);
+    /* No probe is asked for: the congestion window and the limit of RFC 9000 8.1 hold. */
+    quic_conn_repeat_oldest(conn, QUIC_SPACE_INITIAL, QUIC_HASTEN_PACKETS);
     if (conn->role == QUIC_SERVER) {
         /* What fits behind it. Should all of it be lost, the acknowledgement tells, in a round trip. */
-        repeat_oldest(conn, QUIC_SPACE_HANDSHAKE, 1);
+        quic_conn_repeat_oldest(conn, QUIC_SPACE_HANDSHAKE, 1);
     }
     quic_conn_mark_dirty(conn);
 }
@@ -48,6 +36,6 @@ void quic_conn_repeat_probe(quic_conn *conn, quic_space space)
 {
     const quic_conn_space *s = &conn->spaces[space];
     if (s->probes > 0 && s->crypto != NULL && !quic_crypto_stream_can_send(s->crypto)) {
-        repeat_oldest(conn, space, 1);
+        quic_conn_repeat_oldest(conn, space, 1);
     }
 }

@@ -558,6 +558,8 @@ quic_rc quic_conn_on_ack(quic_conn *conn, quic_space space, const quic_frame_ack
 void quic_conn_on_recovery_timeout(quic_conn *conn, quic_ns now);
 /* Queues again what a packet carried: lost, or repeated by a probe. */
 void quic_conn_requeue(quic_conn *conn, quic_space space, const quic_sent_packet *packet);
+/* Queues again what the `count` oldest packets that are not acknowledged carried; they still count as in flight. */
+void quic_conn_repeat_oldest(quic_conn *conn, quic_space space, uint32_t count);
 void quic_conn_apply_send_facts(quic_conn *conn, quic_stream *s,
                                 const quic_stream_send_facts *facts);
 

@@ -263,8 +263,7 @@ void quic_conn_hold_packet(quic_conn *conn, const uint8_t *data, size_t len, siz
         conn->env->counters->drop_no_keys++;
         return;
     }
-    while (conn->held_count >=
-           conn->limits.undecryptable_packets_max) { /* it may have been lowered */
+    while (conn->held_count >= conn->limits.undecryptable_packets_max) { /* may be lower now */
         conn->env->counters->drop_no_keys++;
         make_room_for_held(conn);
     }

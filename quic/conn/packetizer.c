@@ -492,7 +492,7 @@ static inline void add_chunk(quic_packet_build *b, quic_stream *s, const quic_st
     b->p += quic_stream_chunk_encode(s, chunk, b->p);
 }
 
-/* Credit that a woken stream did not use, as it was reset, wakes another one. */
+/* Credit that a woken stream did not use, as it was reset, wakes another one, before one that is less urgent. */
 static inline quic_stream *next_stream(quic_conn *conn)
 {
     if (quic_conn_may_wake(conn) &&
