@@ -128,11 +128,7 @@ TEST_P(Close, WhatHasArrivedCanBeReadUntilItsCallbackEnds)
     QURING_START();
     LateReader reader;
     reader.want = 100;
-    quring_connect_options options;
-    memset(&options, 0, sizeof(options));
-    options.remote = Remote();
-    options.tls = client_tls_.get();
-    options.server_name = "localhost";
+    quring_connect_options options = ConnectOptions();
     options.on_event = OnLate;
     options.ctx = &reader;
     ASSERT_TRUE(OnClient([&] {
@@ -295,11 +291,7 @@ TEST_P(Close, WhoConnectsAgainDoesNotKeepARuntimeFromStopping)
 {
     QURING_START();
     Again again;
-    quring_connect_options options;
-    memset(&options, 0, sizeof(options));
-    options.remote = Remote();
-    options.tls = client_tls_.get();
-    options.server_name = "localhost";
+    quring_connect_options options = ConnectOptions();
     options.on_event = OnAgain;
     options.ctx = &again;
     again.options = &options;

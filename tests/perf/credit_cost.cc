@@ -122,11 +122,7 @@ int main(int argc, char **argv)
     config.limits.stream_recv_window_max_bytes = 4 << 20;
     config.limits.conn_recv_window_bytes = kWindow;
     config.limits.conn_recv_window_max_bytes = kWindow;
-    quic_conn *conn = nullptr;
-    if (quic_endpoint_listen(g_server.ep, 0, &accept) != QUIC_OK ||
-        quic_endpoint_connect(g_client.ep, &conn, &config, g_now) != QUIC_OK) {
-        fail("no connection");
-    }
+    perf::begin(g_server, g_client, accept, config, g_now);
     for (int i = 0; i < 100 && g_server.conn == nullptr; i++) {
         turn();
     }

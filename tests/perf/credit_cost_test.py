@@ -8,12 +8,10 @@ The client raises MAX_DATA by 8 KiB at a time. The difference of two runs is cou
 not at all; see packet_cost_test.py for what the budgets mean; needs valgrind.
 """
 
-import os
 import re
-import shutil
 import sys
 
-from ratchet import instructions, judge
+from ratchet import instructions, judge, start
 
 KIB = 500
 FEW, MANY = 10, 1000
@@ -38,11 +36,7 @@ def per_kib(program, part, streams):
 
 
 def main():
-    program = os.path.abspath(sys.argv[1])
-    show = "--show" in sys.argv[2:]
-    if shutil.which("valgrind") is None:
-        print("skipped: no valgrind here")
-        return 77 if show else 0
+    program, show = start()
     ok = True
     for part, budget in BUDGETS.items():
         few = per_kib(program, part, FEW)

@@ -88,6 +88,16 @@ quic_connect_config connects(const sim::Options &o, const sim::Identity &identit
     return config;
 }
 
+void begin(Side &server, Side &client, const quic_accept_config &accept,
+           const quic_connect_config &connect, quic_ns now)
+{
+    quic_conn *conn = nullptr;
+    if (quic_endpoint_listen(server.ep, 0, &accept) != QUIC_OK ||
+        quic_endpoint_connect(client.ep, &conn, &connect, now) != QUIC_OK) {
+        fail("no connection");
+    }
+}
+
 bool pull(Side &from, quic_tx_unit &unit, uint32_t payload, uint32_t datagrams, quic_ns now)
 {
     unit = quic_tx_unit{};

@@ -50,6 +50,10 @@ quic_accept_config accepts(const sim::Options &o, const sim::Identity &identity)
 quic_connect_config connects(const sim::Options &o, const sim::Identity &identity,
                              const Side &client, const Side &server);
 
+/* A listener at the server, and a connection to it that begins: what leaves, and when, is the caller's. */
+void begin(Side &server, Side &client, const quic_accept_config &accept,
+           const quic_connect_config &connect, quic_ns now);
+
 /* The next unit of `from`, of at most so many datagrams of `payload` bytes; false: there is none. */
 bool pull(Side &from, quic_tx_unit &unit, uint32_t payload, uint32_t datagrams, quic_ns now);
 /* A unit as it was sent is a unit as it is received: the kernel splits and coalesces. */

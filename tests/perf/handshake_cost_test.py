@@ -7,12 +7,10 @@ A connection that is opened, confirmed and closed: instructions of the server's 
 blocks of memory, AEAD contexts and datagrams. See packet_cost_test.py. Needs valgrind.
 """
 
-import os
 import re
-import shutil
 import sys
 
-from ratchet import instructions, judge
+from ratchet import instructions, judge, start
 
 COUNT = 200
 
@@ -33,11 +31,7 @@ COUNTS = {
 
 
 def main():
-    program = os.path.abspath(sys.argv[1])
-    show = "--show" in sys.argv[2:]
-    if shutil.which("valgrind") is None:
-        print("skipped: no valgrind here")
-        return 77 if show else 0
+    program, show = start()
     ok = True
     text = ""
     for part, budget in PARTS.items():

@@ -133,11 +133,7 @@ void handshake(const sim::Options &o, const sim::Identity &identity)
 {
     const quic_accept_config accept = perf::accepts(o, identity);
     const quic_connect_config config = perf::connects(o, identity, g_client, g_server);
-    quic_conn *conn = nullptr;
-    if (quic_endpoint_listen(g_server.ep, 0, &accept) != QUIC_OK ||
-        quic_endpoint_connect(g_client.ep, &conn, &config, g_now) != QUIC_OK) {
-        fail("no connection");
-    }
+    perf::begin(g_server, g_client, accept, config, g_now);
     exchange();
     if (g_server.conn == nullptr || g_client.conn == nullptr ||
         quic_conn_stream_open(g_server.conn, true, &g_stream) != QUIC_OK) {

@@ -8,12 +8,10 @@ shows at once, on any machine, however busy. A part that got shorter by more tha
 its budget is to be lowered, so that the gain stays. --show only prints. Needs valgrind.
 """
 
-import os
 import re
-import shutil
 import sys
 
-from ratchet import instructions, judge
+from ratchet import instructions, judge, start
 
 BYTES = 8000000
 
@@ -30,11 +28,7 @@ NOT_COUNTED = {"cost_send": ["free_seal"], "cost_recv": ["free_open"]}
 
 
 def main():
-    program = os.path.abspath(sys.argv[1])
-    show = "--show" in sys.argv[2:]
-    if shutil.which("valgrind") is None:
-        print("skipped: no valgrind here")
-        return 77 if show else 0
+    program, show = start()
     ok = True
     for part, budget in BUDGETS.items():
         text, total = instructions([program, str(BYTES)], part, NOT_COUNTED.get(part, ()))

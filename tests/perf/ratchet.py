@@ -2,11 +2,22 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
 
 SLACK = 0.04
+
+
+def start():
+    """The program that is the first argument, and whether figures are shown only (--show). Ends a run without
+    valgrind."""
+    show = "--show" in sys.argv[2:]
+    if shutil.which("valgrind") is None:
+        print("skipped: no valgrind here")
+        sys.exit(77 if show else 0)
+    return os.path.abspath(sys.argv[1]), show
 
 
 def cost_outside(path, library):

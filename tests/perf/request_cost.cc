@@ -209,11 +209,7 @@ int main(int argc, char **argv)
     perf::make(g_client, 2, o, crypto);
     const quic_accept_config accept = perf::accepts(o, identity);
     const quic_connect_config config = perf::connects(o, identity, g_client, g_server);
-    quic_conn *conn = nullptr;
-    if (quic_endpoint_listen(g_server.ep, 0, &accept) != QUIC_OK ||
-        quic_endpoint_connect(g_client.ep, &conn, &config, g_now) != QUIC_OK) {
-        fail("no connection");
-    }
+    perf::begin(g_server, g_client, accept, config, g_now);
     shake_hands();
     if (g_server.conn == nullptr || g_client.conn == nullptr) {
         fail("no handshake");

@@ -9,12 +9,10 @@ connection is at rest: with giving memory back, and taking it again. The differe
 comes once counts not at all. See packet_cost_test.py for what the budgets mean; needs valgrind.
 """
 
-import os
 import re
-import shutil
 import sys
 
-from ratchet import instructions, judge
+from ratchet import instructions, judge, start
 
 REQUESTS = {0: 2000, 2000: 1000}  # by the milliseconds in between
 REST_MS = 2000
@@ -36,11 +34,7 @@ def cost(program, part, requests, pause_ms):
 
 
 def main():
-    program = os.path.abspath(sys.argv[1])
-    show = "--show" in sys.argv[2:]
-    if shutil.which("valgrind") is None:
-        print("skipped: no valgrind here")
-        return 77 if show else 0
+    program, show = start()
     ok = True
     for (part, pause_ms), budget in BUDGETS.items():
         once, answers, datagrams = cost(program, part, REQUESTS[pause_ms], pause_ms)

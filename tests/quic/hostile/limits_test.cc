@@ -322,14 +322,23 @@ TEST(HostileD, Row65ALittleOfItIsFine)
     expect_nothing_left(liar.net);
 }
 
+void ten_streams(sim::Options &o)
+{
+    o.server.limits.streams_uni_max = 10;
+    o.server.limits.streams_bidi_max = 10;
+}
+
+/* A stream that is opened and reset, in two frames. */
+Frames &come_and_go(Frames &frames, uint64_t n)
+{
+    return frames.b({0x0a}).v(4 * n + 2).b({0x01, 'x', 0x04}).v(4 * n + 2).b({0, 1});
+}
+
 /* Streams opened and reset as fast as the client can send, guessing each MAX_STREAMS. */
 TEST(HostileD, Row66StreamsOpenedAndResetAtOnce)
 {
     Row row("D", 66);
-    Liar liar(false, [](sim::Options &o) {
-        o.server.limits.streams_uni_max = 10;
-        o.server.limits.streams_bidi_max = 10;
-    });
+    Liar liar(false, ten_streams);
     liar.establish();
     nothing_reaches_the_client(liar);
     quring_conn_info info;
@@ -338,7 +347,8 @@ TEST(HostileD, Row66StreamsOpenedAndResetAtOnce)
     uint64_t opened = 0;
     quic_ns start = liar.net.now;
     for (; opened < 5000 && liar.closes().empty(); opened++) { /* no time passes */
-        liar.say(Frames{0x0a}.v(4 * opened + 2).b({0x01, 'x', 0x04}).v(4 * opened + 2).b({0, 1}));
+        Frames frames;
+        liar.say(come_and_go(frames, opened));
         EXPECT_LE(liar.net.server.alloc.bytes(), bytes + 65536);
     }
     EXPECT_EQ(liar.net.now, start);
@@ -353,10 +363,7 @@ TEST(HostileD, Row66StreamsOpenedAndResetAtOnce)
 TEST(HostileD, Row66StreamsBlockedBringsNoMore)
 {
     Row row("D", 66);
-    Liar liar(false, [](sim::Options &o) {
-        o.server.limits.streams_uni_max = 10;
-        o.server.limits.streams_bidi_max = 10;
-    });
+    Liar liar(false, ten_streams);
     liar.establish();
     nothing_reaches_the_client(liar);
     uint64_t opened = 0;
@@ -365,8 +372,7 @@ TEST(HostileD, Row66StreamsBlockedBringsNoMore)
         for (uint64_t guess = 0; guess < 13; guess++) {
             frames.b({0x17}).v(opened + guess);
         }
-        liar.say(
-            frames.b({0x0a}).v(4 * opened + 2).b({0x01, 'x', 0x04}).v(4 * opened + 2).b({0, 1}));
+        liar.say(come_and_go(frames, opened));
     }
     EXPECT_EQ(liar.close_on_wire(), static_cast<uint64_t>(QUIC_V_STREAM_LIMIT));
     EXPECT_GE(opened, 200u);
@@ -382,7 +388,8 @@ TEST(HostileD, Row66StreamsThatComeAndGoAreFine)
     Liar liar(false, [](sim::Options &o) { o.server.limits.streams_uni_max = 10; });
     liar.establish();
     for (uint64_t i = 0; i < 2000; i++) {
-        liar.say(Frames{0x0a}.v(4 * i + 2).b({0x01, 'x', 0x04}).v(4 * i + 2).b({0, 1}));
+        Frames frames;
+        liar.say(come_and_go(frames, i));
         liar.net.run_for(5 * kMs);
         liar.net.sent.clear();
     }
