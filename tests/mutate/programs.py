@@ -1,0 +1,247 @@
+"""The tests' programs, linked so that one file of the product can be exchanged without linking them again.
+
+Bazel builds the tests and tells how (aquery). The product's own files are then compiled once more with every symbol
+visible and linked into a shared library, which the tests take in place of their static copies. A mutant is a library of
+one object that the loader puts before that one (LD_PRELOAD): a compiler run and no more.
+"""
+import concurrent.futures
+import hashlib
+import json
+import os
+import re
+import resource
+import signal
+import subprocess
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+TOP = os.path.dirname(os.path.dirname(HERE))
+PRODUCT = re.compile(r"bazel-out/[^/]+/bin/(quic|runtime)/")
+MEMORY_MAX, OUTPUT_MAX = 4 << 30, 64 << 20
+# A test may take this much more than it does. What it waits for may keep it waiting on a busy machine.
+FIRST_S = 120
+CPU_TIMES, CPU_MORE_S = 5, 5
+WALL_TIMES, WALL_MORE_S = 10, 120
+
+
+class Failed(Exception):
+    pass
+
+
+def call(argv, **more):
+    run = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, check=False,
+                         **more)
+    if run.returncode != 0:
+        raise Failed("%s\n%s" % (" ".join(argv)[:300], run.stderr.strip()[-3000:]))
+    return run.stdout
+
+
+def bazel(*argv):
+    return call([os.path.join(TOP, "tools", "bazel"), *argv], cwd=TOP)
+
+
+def digest_of(*parts):
+    out = hashlib.sha1()
+    for part in parts:
+        out.update(part if isinstance(part, bytes) else repr(part).encode())
+    return out.hexdigest()
+
+
+def contents(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def after(argv, option):
+    return argv[argv.index(option) + 1]
+
+
+class Program:
+    """One test: how to run it, and how long that takes."""
+
+    def __init__(self, label, path, runfiles, key):
+        self.label, self.path, self.runfiles, self.key = label, path, runfiles, key
+        self.takes_s = None
+
+    def run(self, preload, scratch):
+        """None when it passes, else what failed."""
+        os.makedirs(scratch, exist_ok=True)
+        environment = {"PATH": os.environ["PATH"], "TEST_SRCDIR": os.path.dirname(self.runfiles),
+                       "TEST_WORKSPACE": os.path.basename(self.runfiles), "TEST_TMPDIR": scratch}
+        if preload is not None:
+            environment["LD_PRELOAD"] = preload
+        takes_s = FIRST_S if self.takes_s is None else self.takes_s
+        cpu_s = int(CPU_TIMES * takes_s) + CPU_MORE_S
+
+        def limit():
+            resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s + 1))
+            resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_MAX, MEMORY_MAX))
+            resource.setrlimit(resource.RLIMIT_FSIZE, (OUTPUT_MAX, OUTPUT_MAX))
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+        log = os.path.join(scratch, "log")
+        with open(log, "wb") as out:
+            child = subprocess.Popen([self.path, "--gtest_fail_fast"], cwd=self.runfiles, env=environment, stdout=out,
+                                     stderr=subprocess.STDOUT, preexec_fn=limit, start_new_session=True)
+            try:
+                status = child.wait(timeout=WALL_TIMES * takes_s + WALL_MORE_S)
+            except subprocess.TimeoutExpired:
+                status = -signal.SIGXCPU
+            finally:
+                if child.poll() is None:
+                    os.killpg(child.pid, signal.SIGKILL)
+                    child.wait()
+        return None if status == 0 else self.verdict(status, contents(log).decode("utf-8", "replace"))
+
+    def verdict(self, status, log):
+        begun = re.findall(r"^\[ RUN      \] (\S+)", log, re.M)
+        failed = re.findall(r"^\[  FAILED  \] (\w[^\s,]*)", log, re.M)
+        case = (failed or begun[-1:] or ["?"])[0]
+        how = "" if status > 0 else " (hangs)" if status in (-signal.SIGXCPU, -signal.SIGKILL) else \
+            " (%s)" % signal.Signals(-status).name
+        return "%s %s%s" % (self.label, case, how)
+
+
+class Programs:
+    """All tests that were asked for, and the compiler commands of the product's files."""
+
+    def __init__(self, work, labels, jobs):
+        self.work, self.jobs = work, jobs
+        os.makedirs(work, exist_ok=True)
+        bazel("build", "--noshow_progress", "--keep_going", *labels)
+        self.execroot = bazel("info", "--noshow_progress", "execution_root").strip()
+        actions, targets = self.actions("mnemonic('Cpp(Compile|Link)', deps(tests(set(%s))))" % " ".join(labels))
+        self.compiles = {}
+        for action in actions:
+            if action["mnemonic"] == "CppCompile" and PRODUCT.match(after(action["arguments"], "-o")):
+                self.compiles[after(action["arguments"], "-c")] = action["arguments"]
+        wanted = set(bazel("query", "--noshow_progress", "kind(cc_test, tests(set(%s)))" % " ".join(labels)).split())
+        links = {}
+        for action in actions:
+            label = targets[action["targetId"]]
+            if action["mnemonic"] == "CppLink" and label in wanted:
+                # A file of the same arguments comes last.
+                links[label] = [part for part in action["arguments"] if not part.startswith("@")]
+        self.objects = {}
+        headers = digest_of(*(contents(os.path.join(TOP, path)) for path in sorted(self.tracked(".h", ".def"))))
+        self.in_turn(lambda path: self.compile_product(path, headers), self.compiles)
+        kinds = {}
+        for line in links.values():
+            kinds.setdefault(self.tops(line), []).append(line)
+        self.libraries = {tops: self.link_library(tops, lines) for tops, lines in kinds.items()}
+        self.tests = {program.label: program
+                      for program in self.in_turn(lambda label: self.link_test(label, links[label]), links)}
+
+    def in_turn(self, function, items):
+        with concurrent.futures.ThreadPoolExecutor(self.jobs) as pool:
+            return list(pool.map(function, sorted(items)))
+
+    @staticmethod
+    def tracked(*endings):
+        return [path for path in call(["git", "ls-files", "quic", "runtime", "include"], cwd=TOP).split()
+                if path.endswith(endings)]
+
+    def actions(self, query):
+        """Actions of this configuration, and the names of their targets."""
+        graph = json.loads(bazel("aquery", "--noshow_progress", "--output=jsonproto", "--noinclude_artifacts", query))
+        return graph["actions"], {target["id"]: target["label"] for target in graph["targets"]}
+
+    @staticmethod
+    def tops(line):
+        """The folders of the product that a program has objects of."""
+        return tuple(sorted({match.group(1) for match in map(PRODUCT.match, line) if match}))
+
+    def cached(self, out, key, make):
+        """Makes the file `out` unless it was made of the same things."""
+        mark = out + ".key"
+        if not (os.path.exists(out) and os.path.exists(mark) and contents(mark).decode() == key):
+            os.makedirs(os.path.dirname(out), exist_ok=True)
+            make()
+            if not os.path.exists(out):
+                raise Failed("%s was not made" % out)
+            with open(mark, "w", encoding="ascii") as file:
+                file.write(key)
+        return out
+
+    def command(self, path, out):
+        """Compiles the standard input as if it were `path`."""
+        given = self.compiles[path]
+        argv, i = [], 0
+        while i < len(given):
+            if given[i] in ("-MF", "-o", "-c"):
+                i += 2
+                continue
+            if given[i] not in ("-MD", "-g") and not given[i].startswith("-frandom-seed"):
+                argv.append(given[i])
+            i += 1
+        return argv + ["-g0", "-fvisibility=default", "-x", "c", "-c", "-", "-o", out]
+
+    def compile(self, path, source, out):
+        """Whether `source` in place of the file `path` compiles."""
+        text = '# 1 "%s"\n%s' % (path, source)
+        return subprocess.run(self.command(path, out), cwd=self.execroot, input=text.encode(), check=False,
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
+
+    def compile_product(self, path, headers):
+        source = contents(os.path.join(TOP, path))
+        out = os.path.join(self.work, "product", path + ".o")
+
+        def make():
+            if not self.compile(path, source.decode(), out):
+                raise Failed("%s does not compile" % path)
+
+        key = digest_of(self.command(path, ""), source, headers)
+        self.objects[after(self.compiles[path], "-o")] = self.cached(out, key, make)
+
+    def link_library(self, tops, lines):
+        objects = sorted({self.objects[part] for line in lines for part in line if PRODUCT.match(part)})
+        outside = dict.fromkeys(part for line in lines for part in line
+                                if re.match(r"-[lL]|-Wl,-rpath", part) and not re.match(r"-lg(test|mock)", part))
+        out = os.path.join(self.work, "lib%s.so" % "_".join(tops))
+        argv = ["gcc", "-shared", "-fuse-ld=gold", "-o", out, "-Wl,-soname," + out, *objects, *outside]
+        self.cached(out, digest_of(argv, *map(contents, objects)), lambda: call(argv, cwd=self.execroot))
+        return out
+
+    def link_test(self, label, line):
+        place = label[2:].replace(":", "/")
+        out = os.path.join(self.work, "tests", place)
+        library = self.libraries[self.tops(line)]
+        argv = [part for part in line if not PRODUCT.match(part)]
+        argv[argv.index("-o") + 1] = out
+        argv.insert(next(i for i, part in enumerate(argv) if part.startswith("-l")), library)
+        own = [os.path.join(self.execroot, part) for part in line if part.endswith(".o") and not PRODUCT.match(part)]
+        key = digest_of(argv, *map(contents, own))
+        self.cached(out, key, lambda: call(argv, cwd=self.execroot))
+        runfiles = os.path.join(self.execroot, after(line, "-o") + ".runfiles", os.path.basename(self.execroot))
+        return Program(label, out, runfiles, digest_of(key, contents(library + ".key")))
+
+    def time_tests(self, labels):
+        """Runs the tests as they are: what they take, and those that fail already, which see nothing."""
+        path = os.path.join(self.work, "times.json")
+        known = json.loads(contents(path)) if os.path.exists(path) else {}
+
+        def measure(label):
+            program = self.tests[label]
+            if program.key not in known:
+                start = time.monotonic()
+                verdict = program.run(None, os.path.join(self.work, "scratch", label[2:].replace(":", "/")))
+                known[program.key] = [verdict, time.monotonic() - start]
+            verdict, program.takes_s = known[program.key]
+            return label, verdict
+
+        failing = {label: verdict for label, verdict in self.in_turn(measure, labels) if verdict is not None}
+        with open(path, "w", encoding="ascii") as file:
+            json.dump(known, file)
+        return failing
+
+    def mutate(self, mutant, source, scratch):
+        """The library of the mutant; "same" when the compiler makes the same of it, "refused" when nothing."""
+        os.makedirs(scratch, exist_ok=True)
+        made = os.path.join(scratch, "mutant.o")
+        if not self.compile(mutant.path, mutant.apply(source), made):
+            return "refused"
+        if contents(made) == contents(self.objects[after(self.compiles[mutant.path], "-o")]):
+            return "same"
+        out = os.path.join(scratch, "mutant.so")
+        call(["gcc", "-shared", "-o", out, made])
+        return out
