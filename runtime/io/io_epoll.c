@@ -17,6 +17,7 @@
 #define RX_BUF_BYTES 65536u
 #define TX_BATCH     32u
 #define WAKE_TAG     UINT32_MAX
+#define UNASKED_MAX  4u /* waits in a row without a look at epoll, as sockets had more */
 
 /* One receive buffer and all that recvmmsg needs around it. */
 typedef struct epoll_rx {
@@ -35,6 +36,7 @@ typedef struct rt_io_epoll {
     uint32_t rx_filled;  /* of those, filled: [0, rx_filled) */
     uint32_t rx_next;    /* next to hand out */
     uint32_t rx_turn;    /* socket to start with, so that none starves the others */
+    uint32_t unasked;    /* waits since epoll was asked last */
     uint64_t readable;   /* sockets that may have more, by bit */
     uint32_t sock_count; /* highest index ever used + 1 */
     uint8_t *rx_mem;
@@ -321,10 +323,10 @@ static int epoll_wait_for(rt_io_epoll *e, struct epoll_event *events, int max, q
         struct timespec ts = {.tv_sec = (time_t)(left / QUIC_NS_PER_S),
                               .tv_nsec = (long)(left % QUIC_NS_PER_S)};
         int n = epoll_pwait2(e->epoll_fd, events, max, forever ? NULL : &ts, NULL);
-        if (n >= 0 || errno != ENOSYS) {
+        if (n >= 0 || errno == EINTR) {
             return n;
         }
-        e->no_pwait2 = true;
+        e->no_pwait2 = true; /* Linux before 5.11; a container whose filter is older (EPERM) */
     }
     quic_ns ms = left / QUIC_NS_PER_MS + (left % QUIC_NS_PER_MS != 0);
     int timeout = forever ? -1 : ms > INT32_MAX ? INT32_MAX : (int)ms;
@@ -380,13 +382,19 @@ static unsigned epoll_io_wait(rt_io *io, quic_ns now, quic_ns deadline)
     }
     e->tx_starved = false;
     if (e->rx_next < e->rx_filled) {
-        return found | RT_IO_RX;
+        if (++e->unasked < UNASKED_MAX) {
+            return found | RT_IO_RX;
+        }
+        deadline = now; /* other sockets may have something, too, and room for what waits */
     }
+    e->unasked = 0;
     int n = sleep_until(e, events, (int)RT_IO_SOCKETS_MAX + 1, now, deadline);
     for (int i = 0; i < n; i++) {
         found |= handle(e, &events[i]);
     }
-    fill(e);
+    if (e->rx_filled < e->rx_count) {
+        fill(e);
+    }
     return found | (e->rx_next < e->rx_filled ? (unsigned)RT_IO_RX : 0u);
 }
 

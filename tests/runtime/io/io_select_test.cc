@@ -13,6 +13,7 @@
 #include <gtest/gtest.h>
 #include <liburing.h>
 
+#include "runtime/core/clock.h"
 #include "runtime/io/io_select.h"
 
 namespace
@@ -47,6 +48,19 @@ bool WithoutUring(uint32_t error, const std::function<bool()> &body)
         {
             BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
             BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+            BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
+            BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+        },
+        body);
+}
+
+// ... where epoll_pwait2 does.
+bool WithoutPwait2(uint32_t error, const std::function<bool()> &body)
+{
+    return Under(
+        {
+            BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+            BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_epoll_pwait2, 0, 1),
             BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
             BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
         },
@@ -157,5 +171,25 @@ TEST(IoSelect, H113_UringWithoutRegisteredFilesOrRingsWillDo)
     for (uint32_t what :
          {IORING_REGISTER_FILES2, IORING_REGISTER_FILES_UPDATE, IORING_REGISTER_RING_FDS}) {
         EXPECT_TRUE(WithoutRegister(what, [] { return Takes("io_uring", "available"); })) << what;
+    }
+}
+
+/* An older kernel; a container whose filter is older than the call. */
+TEST(IoSelect, H113_EpollSleepsWithoutItsNewestCall)
+{
+    for (uint32_t error : {ENOSYS, EPERM}) {
+        EXPECT_TRUE(WithoutPwait2(error, [] {
+            rt_io_config config = Config();
+            char why[RT_IO_WHY_BYTES];
+            rt_io *io = nullptr;
+            if (rt_io_select(&io, why, QURING_IO_EPOLL, &config) != 0) {
+                return false;
+            }
+            const quic_ns began = rt_clock_now();
+            (void)rt_io_wait(io, began, began + 20 * QUIC_NS_PER_MS);
+            const quic_ns slept = rt_clock_now() - began;
+            rt_io_destroy(io);
+            return slept >= 20 * QUIC_NS_PER_MS;
+        })) << strerror((int)error);
     }
 }

@@ -1,6 +1,5 @@
 // Both kernel back ends on loopback sockets: the same cases.
 #include <atomic>
-#include <map>
 #include <thread>
 #include <unistd.h>
 
@@ -552,7 +551,6 @@ TEST_P(IoTest, H111_ManySocketsShareTheBuffers)
     }
 }
 
-/* Each of several sockets has more than all buffers hold: they take turns. */
 /* So the worker knows that more is likely to wait. */
 TEST_P(IoTest, AllBuffersFilledIsWhatItSaysItTakes)
 {
@@ -614,46 +612,6 @@ TEST_P(IoTest, LongTrainsTakeTurnsInHalfOfTheBuffers)
     EXPECT_EQ(b.io->rx_units_max, std::string(GetParam()) == "io_uring" ? max / 2 : max);
     pass(4, 3 * max);
     EXPECT_EQ(b.io->rx_units_max, max);
-}
-
-TEST_P(IoTest, NoSocketTakesEveryBufferForItself)
-{
-    constexpr uint32_t kSockets = 4;
-    constexpr uint32_t kEach = 64;
-    config.rx_buf_count = 16;
-    ASSERT_GE(kEach, 3 * config.rx_buf_count);
-    Side a, b;
-    Open(&a);
-    Open(&b);
-    std::vector<rt_udp_socket> socks(kSockets);
-    std::vector<uint32_t> index(kSockets);
-    for (uint32_t i = 0; i < kSockets; i++) {
-        ASSERT_EQ(rt_udp_open(&socks[i], &options), 0);
-        ASSERT_EQ(rt_io_add_socket(b.io, &socks[i], &index[i]), 0);
-    }
-    rt_io_wait(b.io, 0, 0);
-    for (uint32_t i = 0; i < kSockets; i++) {
-        for (uint32_t n = 0; n < kEach; n++) {
-            ASSERT_TRUE(a.Send(socks[i].local, "abcd", 4));
-            rt_io_flush(a.io);
-        }
-    }
-    std::map<uint32_t, uint32_t> seen;
-    uint32_t total = 0;
-    while (total < kSockets * config.rx_buf_count) {
-        rt_io_wait(b.io, rt_clock_now(), rt_clock_now() + QUIC_NS_PER_S);
-        quic_rx_unit unit;
-        const uint32_t before = total;
-        while (rt_io_next_rx(b.io, &unit)) {
-            seen[unit.path.socket]++;
-            total++;
-        }
-        rt_io_release_rx(b.io);
-        ASSERT_GT(total, before);
-    }
-    for (uint32_t i = 0; i < kSockets; i++) {
-        EXPECT_GT(seen[index[i]], 0u) << i;
-    }
 }
 
 TEST_P(IoTest, BulkPingPongKeepsEveryByteInOrder)
