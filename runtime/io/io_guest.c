@@ -18,6 +18,7 @@
 struct rt_io_guest {
     int bell;          /* eventfd */
     uint32_t readable; /* sockets that had something, by index */
+    uint32_t turn;     /* the one to look at first */
     rt_sockaddr name;
     uint64_t control[RT_CMSG_RX_BYTES / sizeof(uint64_t)];
     uint8_t buf[BUF_BYTES];
@@ -144,10 +145,12 @@ bool rt_io_guest_next_rx(rt_io *io, quic_rx_unit *out)
 {
     rt_io_guest *guest = io->guest;
     while (guest->readable != 0) {
-        uint32_t index = (uint32_t)__builtin_ctz(guest->readable);
+        const uint32_t later = guest->readable >> guest->turn << guest->turn;
+        uint32_t index = (uint32_t)__builtin_ctz(later != 0 ? later : guest->readable);
         bool got = receive(io, index, out);
+        guest->turn = index + 1;
         if (!got || out->len < LONG_BYTES) {
-            guest->readable &= guest->readable - 1;
+            guest->readable &= ~(1u << index);
         }
         if (got) {
             return true;

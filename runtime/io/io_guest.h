@@ -29,7 +29,8 @@ void rt_io_guest_destroy(rt_io_guest *guest);
 QUIC_NODISCARD bool rt_io_guest_wait(rt_io *io, quic_ns now, quic_ns deadline);
 
 /* rt_io_guest_next_rx receives one unit from a socket that had something at the last wait, borrowed until the
- * next call; false when there is none. A long one is seldom alone: after it the same socket is asked again. */
+ * next call; false when there is none. A long one is seldom alone: after it its socket is asked again, when it is its
+ * turn. */
 bool rt_io_guest_next_rx(rt_io *io, quic_rx_unit *out);
 
 /* rt_io_guest_ring ends the wait of a guest, which has something to look at: by the owner. */

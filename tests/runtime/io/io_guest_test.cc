@@ -133,6 +133,35 @@ TEST_P(IoGuestTest, TakesWhatArrivesWithItsAddressesAndTrains)
     EXPECT_EQ(rt_io_get_stats(b.io)->rx_units, 1u + got.size());
 }
 
+/* One socket has long trains for every turn. */
+TEST_P(IoGuestTest, SocketsTakeTurns)
+{
+    Side a, b;
+    Open(&a);
+    OpenWithDoor(&b);
+    rt_udp_socket more;
+    uint32_t index = 0;
+    ASSERT_EQ(rt_udp_open(&more, &options), 0);
+    ASSERT_EQ(rt_io_add_socket(b.io, &more, &index), 0);
+    ASSERT_GT(index, b.index);
+    ASSERT_TRUE(a.Send(more.local, "else", 4));
+    rt_io_flush(a.io);
+    bool heard = false;
+    for (uint32_t turn = 0; turn < 4 && !heard; turn++) {
+        for (uint32_t i = 0; i < RT_IO_GUEST_UNITS_MAX; i++) {
+            ASSERT_TRUE(a.Send(b.sock.local, Pattern(20 * 1350), 1350));
+            rt_io_flush(a.io);
+        }
+        ASSERT_TRUE(rt_io_guest_wait(b.io, rt_clock_now(), rt_clock_now() + QUIC_NS_PER_S));
+        quic_rx_unit unit;
+        for (uint32_t i = 0;
+             i < RT_IO_GUEST_UNITS_MAX && !heard && rt_io_guest_next_rx(b.io, &unit); i++) {
+            heard = unit.path.socket == index;
+        }
+    }
+    EXPECT_TRUE(heard);
+}
+
 TEST_P(IoGuestTest, TheOwnerGetsWhatComesAfterwards)
 {
     Side a, b;
