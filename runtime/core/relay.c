@@ -6,8 +6,9 @@
 
 #include "runtime/core/clock.h"
 
-#define FRESH_NS   QUIC_NS_PER_S /* a process heard of this long ago is not asked yet */
-#define PATIENT_NS QUIC_NS_PER_S /* ... and answers within this */
+#define FRESH_NS   QUIC_NS_PER_S         /* a process heard of this long ago is not asked yet */
+#define PATIENT_NS QUIC_NS_PER_S         /* ... and answers within this */
+#define AGAIN_NS   (50 * QUIC_NS_PER_MS) /* one that is not known is not asked again so soon */
 
 #define JOIN_ROUNDS   50u /* announcements of one that joins, */
 #define JOIN_ROUND_MS 20  /* ... and how long each waits for an answer */
@@ -37,7 +38,8 @@ typedef struct record_head {
 /* Times are of the workers' clock, atomic; 0: never. */
 typedef struct neighbour {
     quic_ns heard;
-    quic_ns asked; /* after that and unanswered, if later than heard */
+    quic_ns asked;  /* after that and unanswered, if later than heard */
+    quic_ns vacant; /* nobody had the number */
 } neighbour;
 
 struct rt_relay {
@@ -154,16 +156,27 @@ bool rt_relay_knows(const rt_relay *relay, uint8_t number)
     return number != relay->process->number && load(&relay->others[number].heard) != 0;
 }
 
+/* A question costs far more than the datagram that raises it, and anybody may send such. */
+static bool is_recent(const quic_ns *at, quic_ns now)
+{
+    return load(at) != 0 && now < load(at) + AGAIN_NS;
+}
+
 rt_relay_owner rt_relay_find(rt_relay *relay, uint8_t number, quic_ns now)
 {
+    neighbour *n = &relay->others[number];
     if (rt_relay_knows(relay, number)) {
         return RT_RELAY_OTHER;
     }
-    if (number == relay->process->number || send_head(relay, number, true) == -ECONNREFUSED) {
+    if (number == relay->process->number || is_recent(&n->vacant, now)) {
         return RT_RELAY_NOBODY;
     }
-    store(&relay->others[number].asked, now);
-    return RT_RELAY_UNSURE;
+    if (is_recent(&n->asked, now)) {
+        return RT_RELAY_UNSURE;
+    }
+    int rc = send_head(relay, number, true);
+    store(rc == -ECONNREFUSED ? &n->vacant : &n->asked, now);
+    return rc == -ECONNREFUSED ? RT_RELAY_NOBODY : RT_RELAY_UNSURE;
 }
 
 bool rt_relay_next(const rt_relay *relay, uint8_t *out_number)
@@ -220,6 +233,7 @@ static int send_batch(const rt_relay_batch *batch, quic_ns now)
     int rc = rt_process_send(relay->process, batch->to, &relay->addr, batch->buf, batch->len);
     if (rc == -ECONNREFUSED) {
         store(&to->heard, 0);
+        store(&to->vacant, now);
     } else if (rc == 0 && asks) {
         store(&to->asked, now);
     }

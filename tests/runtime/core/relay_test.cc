@@ -168,6 +168,34 @@ TEST(Relay, AnUnknownOneIsAsked)
     EXPECT_EQ(RT_RELAY_OTHER, rt_relay_find(a.relay_, b.number(), kNow));
 }
 
+/* Anybody may send datagrams that seem to name a process, one after the other. */
+TEST(Relay, TheSameIsNotAskedAllTheTime)
+{
+    Process a;
+    Process b;
+    for (int i = 0; i < 5; i++) {
+        EXPECT_EQ(RT_RELAY_UNSURE, rt_relay_find(a.relay_, b.number(), kNow + i));
+    }
+    uint8_t question[128];
+    EXPECT_LT(0, rt_process_receive(&b.inbox_, question, sizeof(question)));
+    EXPECT_EQ(-EAGAIN, rt_process_receive(&b.inbox_, question, sizeof(question)));
+    EXPECT_EQ(RT_RELAY_UNSURE, rt_relay_find(a.relay_, b.number(), kNow + QUIC_NS_PER_S));
+    EXPECT_LT(0, rt_process_receive(&b.inbox_, question, sizeof(question)));
+
+    uint8_t number = 0;
+    {
+        Process gone;
+        number = gone.number();
+    }
+    EXPECT_EQ(RT_RELAY_NOBODY, rt_relay_find(a.relay_, number, kNow));
+    Process c;
+    ASSERT_EQ(number, c.number());
+    EXPECT_EQ(RT_RELAY_NOBODY, rt_relay_find(a.relay_, number, kNow + 1));
+    EXPECT_EQ(RT_RELAY_UNSURE, rt_relay_find(a.relay_, number, kNow + QUIC_NS_PER_S));
+    Meet(&c, &a); /* who says that it is there need not be asked */
+    EXPECT_EQ(RT_RELAY_OTHER, rt_relay_find(a.relay_, number, kNow + 1));
+}
+
 TEST(Relay, UnitsArriveAsTheyWere)
 {
     Process a;
