@@ -30,7 +30,8 @@ struct Model {
     uint64_t Exact(double percent)
     {
         std::sort(values.begin(), values.end());
-        size_t rank = static_cast<size_t>(std::ceil(percent / 100.0 * values.size()));
+        const auto thousandths = static_cast<uint64_t>(std::llround(percent * 1000));
+        size_t rank = (thousandths * values.size() + 99999) / 100000;
         return values[rank == 0 ? 0 : rank - 1];
     }
     void ExpectClose()
@@ -52,6 +53,23 @@ TEST(Hist, IsExactForSmallValues)
     }
     for (uint64_t v = 1; v <= 128; v++) {
         EXPECT_EQ(qp_hist_percentile(m.hist.get(), 100.0 * v / 128), v - 1);
+    }
+}
+
+/* 99.9 as a double is a little more than that. */
+TEST(Hist, APercentileIsNoRankTooHigh)
+{
+    for (uint64_t thousands = 1; thousands <= 20; thousands++) {
+        Model m;
+        for (uint64_t i = 0; i < thousands; i++) {
+            m.Record(100);
+        }
+        for (uint64_t i = 0; i < thousands * 999; i++) {
+            m.Record(10);
+        }
+        EXPECT_EQ(qp_hist_percentile(m.hist.get(), 99.9), 10u) << thousands;
+        m.Record(100);
+        EXPECT_EQ(qp_hist_percentile(m.hist.get(), 99.9), 100u) << thousands;
     }
 }
 

@@ -3,7 +3,8 @@
 #include <math.h>
 #include <string.h>
 
-#define QP_HIST_SUB (1u << QP_HIST_SUB_BITS)
+#define QP_HIST_SUB      (1u << QP_HIST_SUB_BITS)
+#define QP_HIST_ROUNDING 1e-14 /* of a product of doubles, and more */
 
 void qp_hist_init(qp_hist *hist)
 {
@@ -65,9 +66,10 @@ uint64_t qp_hist_percentile(const qp_hist *hist, double percent)
     if (hist->count == 0) {
         return 0;
     }
-    double exact = percent / 100.0 * (double)hist->count;
+    /* 99.9 % of 1000 are 999 values: that 99.9 is a little more as a double does not make it one more. */
+    double exact = percent * (double)hist->count / 100.0;
     uint64_t rank = (uint64_t)exact;
-    if ((double)rank < exact || rank == 0) {
+    if (exact - (double)rank > exact * QP_HIST_ROUNDING || rank == 0) {
         rank++;
     }
     uint64_t seen = 0;
