@@ -1,5 +1,6 @@
 /* The answering side, and a client that is not quicperf's. */
 #include <cstring>
+#include <functional>
 #include <thread>
 
 #include <gtest/gtest.h>
@@ -7,6 +8,7 @@
 #include "quring/quring.h"
 
 #include "tests/api/support.h"
+#include "tools/quicperf/dgram.h"
 #include "tools/quicperf/proto.h"
 #include "tools/quicperf/server.h"
 #include "tools/quicperf/setup.h"
@@ -55,51 +57,151 @@ class Server
     uint16_t port_ = 0;
 };
 
-/* draft 2.3.2: a client that allows any number of streams, and reads none of them. */
+/* A client that allows any number of streams, and reads none of them. */
+class Asker
+{
+  public:
+    explicit Asker(const Server &server) : runtime_(AskerConfig())
+    {
+        EXPECT_EQ(peer.Connect(&conn, &runtime_, 0, server.addr(), tls_.get()), QURING_OK);
+        EXPECT_TRUE(peer.WaitConnected(conn));
+    }
+
+    /* For `bytes`, as soon as the server allows another stream. */
+    void Ask(uint64_t bytes)
+    {
+        Bytes request(QP_HEADER_LEN);
+        qp_header_encode(request.data(), bytes);
+        quring_status status = QURING_E_AGAIN;
+        while (status == QURING_E_AGAIN) {
+            uint64_t id = 0;
+            ASSERT_TRUE(
+                On([&] { status = peer.Send(&id, conn, request, QURING_STREAM_UNI); }));
+        }
+        ASSERT_EQ(status, QURING_OK);
+    }
+    bool On(const std::function<void()> &fn)
+    {
+        return runtime_.On(0, fn);
+    }
+    /* Streams of the server (RFC 9000 2.1). */
+    uint64_t opened()
+    {
+        uint64_t count = 0;
+        for (const auto &entry : peer.At(conn).streams) {
+            count += (entry.first & 3) == 3 && entry.second->opened ? 1 : 0;
+        }
+        return count;
+    }
+
+    Peer peer{Peer::Mode::kManual};
+    quring_conn conn = {0};
+
+  private:
+    static quring_config AskerConfig()
+    {
+        quring_config config = Config();
+        config.limits.streams_uni_max = 1000;
+        config.limits.datagram_max_bytes = 65535;
+        config.limits.stream_recv_window_bytes = 4096;
+        config.limits.stream_recv_window_max_bytes = 4096;
+        return config;
+    }
+
+    Runtime runtime_;
+    const Tls tls_ = ClientTls({QP_ALPN});
+};
+
+/* draft 2.3.2 */
 TEST(Server, AnswersToUnidirectionalRequestsAreBounded)
 {
     constexpr uint64_t kAtOnce = 4;
     constexpr uint64_t kRequests = 3 * kAtOnce;
     Server server(kAtOnce);
-    Peer peer(Peer::Mode::kManual);
-    quring_config config = Config();
-    config.limits.streams_uni_max = 1000;
-    config.limits.stream_recv_window_bytes = 4096;
-    config.limits.stream_recv_window_max_bytes = 4096;
-    Runtime runtime(config);
-    const Tls tls = ClientTls({QP_ALPN});
-    quring_conn conn = {0};
-    ASSERT_EQ(peer.Connect(&conn, &runtime, 0, server.addr(), tls.get()), QURING_OK);
-    ASSERT_TRUE(peer.WaitConnected(conn));
-    const auto opened = [&] { /* by the server, RFC 9000 2.1 */
-                              uint64_t count = 0;
-                              for (const auto &entry : peer.At(conn).streams) {
-                                  count += (entry.first & 3) == 3 && entry.second->opened ? 1 : 0;
-                              }
-                              return count;
-    };
-    Bytes request(QP_HEADER_LEN);
-    qp_header_encode(request.data(), QP_ENDLESS);
-    for (uint64_t sent = 0; sent < kRequests;) {
-        quring_status status = QURING_E_STATE;
-        uint64_t id = 0;
-        ASSERT_TRUE(
-            runtime.On(0, [&] { status = peer.Send(&id, conn, request, QURING_STREAM_UNI); }));
-        sent += status == QURING_OK ? 1 : 0;
-        ASSERT_TRUE(status == QURING_OK || status == QURING_E_AGAIN);
+    Asker asker(server);
+    for (uint64_t i = 0; i < kRequests; i++) {
+        asker.Ask(QP_ENDLESS);
     }
-    ASSERT_TRUE(peer.Wait([&] { return opened() >= kAtOnce; }));
+    ASSERT_TRUE(asker.peer.Wait([&] { return asker.opened() >= kAtOnce; }));
     for (int i = 0; i < 1000 && server.requests() < kRequests; i++) {
         std::this_thread::sleep_for(std::chrono::milliseconds(10));
     }
     ASSERT_EQ(server.requests(), kRequests);
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
-    EXPECT_TRUE(peer.Wait([&] { return opened() == kAtOnce; }));
+    EXPECT_TRUE(asker.peer.Wait([&] { return asker.opened() == kAtOnce; }));
     /* One that ends makes way for the next. */
-    ASSERT_TRUE(runtime.On(
-        0, [&] { EXPECT_EQ(quring_stream_stop_sending(peer.At(conn, 3).stream, 0), QURING_OK); }));
-    EXPECT_TRUE(peer.Wait([&] { return opened() == kAtOnce + 1; }));
-    EXPECT_FALSE(peer.Facts(conn).closed);
+    ASSERT_TRUE(asker.On([&] {
+        EXPECT_EQ(quring_stream_stop_sending(asker.peer.At(asker.conn, 3).stream, 0), QURING_OK);
+    }));
+    EXPECT_TRUE(asker.peer.Wait([&] { return asker.opened() == kAtOnce + 1; }));
+    EXPECT_FALSE(asker.peer.Facts(asker.conn).closed);
+}
+
+/* draft 2.3.2: who has waited longest is answered first. */
+TEST(Server, AnswersToUnidirectionalRequestsKeepTheirOrder)
+{
+    constexpr uint64_t kWaiting = 6;
+    Server server(1);
+    Asker asker(server);
+    asker.Ask(QP_ENDLESS); /* holds the only stream there may be */
+    ASSERT_TRUE(asker.peer.Wait([&] { return asker.opened() == 1; }));
+    for (uint64_t i = 1; i <= kWaiting; i++) {
+        asker.Ask(i);
+    }
+    for (int i = 0; i < 1000 && server.requests() < 1 + kWaiting; i++) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    ASSERT_EQ(server.requests(), 1 + kWaiting);
+    ASSERT_TRUE(asker.On([&] {
+        EXPECT_EQ(quring_stream_stop_sending(asker.peer.At(asker.conn, 3).stream, 0), QURING_OK);
+    }));
+    ASSERT_TRUE(asker.peer.Wait([&] { return asker.opened() == 1 + kWaiting; }));
+    for (uint64_t i = 1; i <= kWaiting; i++) {
+        size_t got = 0;
+        bool fin = false;
+        while (!fin) {
+            ASSERT_TRUE(asker.On([&] {
+                uint8_t bytes[64];
+                size_t more = 0;
+                if (quring_stream_read(asker.peer.At(asker.conn, 3 + 4 * i).stream, &more, &fin,
+                                       bytes, sizeof(bytes)) == QURING_OK) {
+                    got += more;
+                }
+            }));
+        }
+        EXPECT_EQ(got, i);
+    }
+}
+
+/* Datagrams are asked for again at the moment that the first ones are stopped. */
+TEST(Server, TakesTheNextRequestForDatagramsAtOnce)
+{
+    Server server(4);
+    Asker asker(server);
+    const auto ask = [&](uint64_t *id) {
+        Bytes request(QP_HEADER_LEN);
+        qp_header_encode(request.data(), qp_dgram_request(100, 1000));
+        ASSERT_EQ(asker.peer.Send(id, asker.conn, request), QURING_OK);
+    };
+    uint64_t first = 0;
+    uint64_t next = 0;
+    ASSERT_TRUE(asker.On([&] { ask(&first); }));
+    for (int i = 0; i < 1000 && server.requests() < 1; i++) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    ASSERT_TRUE(asker.On([&] {
+        EXPECT_EQ(quring_stream_stop_sending(asker.peer.At(asker.conn, first).stream, 7),
+                  QURING_OK);
+        ask(&next);
+    }));
+    for (int i = 0; i < 1000 && server.requests() < 2; i++) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    ASSERT_TRUE(asker.On([&] {
+        EXPECT_EQ(quring_stream_stop_sending(asker.peer.At(asker.conn, next).stream, 7), QURING_OK);
+    }));
+    ASSERT_TRUE(asker.peer.Wait([&] { return asker.peer.At(asker.conn, next).closed; }));
+    EXPECT_FALSE(asker.peer.Facts(asker.conn, next).reset) << "it was refused";
 }
 
 } // namespace

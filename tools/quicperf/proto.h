@@ -22,6 +22,7 @@ extern "C" {
 #define QP_HEADER_LEN    8u
 #define QP_ENDLESS       UINT64_MAX
 #define QP_PATTERN_BYTES (256u * 1024u)
+#define QP_WAITING_MAX   1024u /* answers that wait for a stream of the server, per connection */
 
 /* Application error codes this tool uses; the draft defines none. */
 enum {

@@ -14,7 +14,6 @@
 #include "tools/quicperf/setup.h"
 
 #define QP_SCRATCH_BYTES (128u * 1024u)
-#define QP_WAITING_MAX   1024u /* answers waiting for a stream of ours, per connection */
 #define QP_STOP_NS       1000000000ull
 
 /* What a connection's context points at: the server before the first event, then the connection. */
@@ -26,13 +25,13 @@ typedef struct qp_sconn qp_sconn;
 typedef struct qp_sstream {
     struct qp_sstream *prev; /* in the connection's list; next also links free objects */
     struct qp_sstream *next;
+    struct qp_sstream *next_waiting; /* waiting: the one that asked after it */
     qp_sconn *conn;
     quring_stream stream;
     qp_header header;
     qp_pump pump;
     uint64_t answer; /* waiting: bytes to send once a stream can be opened */
     bool sending;
-    bool waiting;
     bool ours; /* `stream` is one that we opened */
     bool dead; /* abandoned by either side */
 } qp_sstream;
@@ -71,7 +70,9 @@ struct qp_sconn {
     qp_sworker *worker;
     quring_conn conn;
     qp_sstream *streams;
-    size_t waiting;
+    qp_sstream *waiting; /* for a stream of ours, the oldest first */
+    qp_sstream **waiting_end;
+    size_t waiting_count;
     size_t answering;         /* streams of ours */
     qp_sstream *dgram_stream; /* the request for the datagrams that are being sent */
     qp_dgram dgram_out;
@@ -103,6 +104,7 @@ static qp_sconn *qp_sconn_get(const quring_event *ev)
     conn->server = server;
     conn->worker = &server->workers[self];
     conn->conn = ev->conn;
+    conn->waiting_end = &conn->waiting;
     (void)quring_conn_set_ctx(ev->conn, conn);
     conn->qlog = qp_qlog_begin(server->qlog, ev->conn, false);
     qp_count(&conn->worker->connections, 1);
@@ -135,7 +137,6 @@ static void qp_sstream_destroy(qp_sstream *s)
     if (s->sending && quring_stream_get_info(s->stream, &info) == QURING_OK) {
         qp_count(&conn->worker->bytes_out, info.bytes_acked);
     }
-    conn->waiting -= s->waiting ? 1 : 0;
     conn->answering -= s->ours ? 1 : 0;
     if (conn->dgram_stream == s) {
         conn->dgram_stream = NULL;
@@ -177,23 +178,33 @@ static void qp_sstream_answer_on(qp_sstream *s, quring_stream stream, uint64_t b
     qp_sstream_send(s);
 }
 
-/* Opens streams of ours for answers that wait for one. No more at once than there may be bidirectional requests:
- * what a client allows is no bound, and its own streams end with the request. */
+static void qp_sconn_wait(qp_sconn *conn, qp_sstream *s)
+{
+    *conn->waiting_end = s;
+    conn->waiting_end = &s->next_waiting;
+    conn->waiting_count++;
+}
+
+static qp_sstream *qp_sconn_wait_no_more(qp_sconn *conn)
+{
+    qp_sstream *s = conn->waiting;
+    conn->waiting = s->next_waiting;
+    conn->waiting_end = conn->waiting == NULL ? &conn->waiting : conn->waiting_end;
+    conn->waiting_count--;
+    return s;
+}
+
+/* Opens streams of ours for answers that wait for one, in the order they were asked for. No more at once than there
+ * may be bidirectional requests: what a client allows is no bound, and its own streams end with the request. */
 static void qp_sconn_open_waiting(qp_sconn *conn)
 {
-    for (qp_sstream *s = conn->streams;
-         s != NULL && conn->waiting > 0 && conn->answering < conn->server->answers_max;
-         s = s->next) {
+    while (conn->waiting != NULL && conn->answering < conn->server->answers_max) {
         quring_stream stream;
-        if (!s->waiting) {
-            continue;
-        }
         if (quring_stream_open(&stream, conn->conn, QURING_STREAM_UNI) != QURING_OK) {
             return; /* AGAIN: STREAMS_AVAILABLE follows; anything else: CLOSED does */
         }
-        s->waiting = false;
+        qp_sstream *s = qp_sconn_wait_no_more(conn);
         s->ours = true;
-        conn->waiting--;
         conn->answering++;
         s->stream = stream;
         (void)quring_stream_set_ctx(stream, s);
@@ -208,14 +219,13 @@ static void qp_sconn_answer_uni(qp_sconn *conn, uint64_t bytes)
         return;
     }
     qp_sstream *s =
-        conn->waiting < QP_WAITING_MAX ? qp_sstream_create(conn, (quring_stream){0}) : NULL;
+        conn->waiting_count < QP_WAITING_MAX ? qp_sstream_create(conn, (quring_stream){0}) : NULL;
     if (s == NULL) {
         (void)quring_conn_close(conn->conn, QP_APP_REFUSED, "too many unanswered requests");
         return;
     }
-    s->waiting = true;
     s->answer = bytes;
-    conn->waiting++;
+    qp_sconn_wait(conn, s);
     qp_sconn_open_waiting(conn);
 }
 
@@ -323,6 +333,7 @@ static void qp_server_stream_event(const quring_event *ev, qp_sstream *s)
         s->dead = true;
         if (s->conn->dgram_stream == s) {
             qp_dgram_stop(&s->conn->dgram_out);
+            s->conn->dgram_stream = NULL; /* the next such request may be here before this stream has gone */
         }
         break;
     case QURING_EV_STREAM_CLOSED: {
