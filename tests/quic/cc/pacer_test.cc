@@ -158,6 +158,28 @@ TEST(Pacer, ANearPathGetsATrainWhateverItsQueue)
     }
 }
 
+/* A near path whose RTT has grown, and datagrams as large as loopback carries: an empty bucket must be able to hold what
+ * opens it again. */
+TEST(Pacer, LargeDatagramsGoOnAfterTheBucketRanDry)
+{
+    for (uint32_t datagram : {9000u, 33000u, 65000u}) {
+        for (uint64_t cwnd : {2ull * datagram, 4ull * datagram, 100ull * datagram}) {
+            quic_pacer p;
+            quic_ns now = 1000 * kMs;
+            quic_pacer_init(&p, true, kMss, now);
+            quic_pacer_note_min_rtt(&p, kMs / 10);
+            quic_pacer_update(&p, cwnd, 40 * kMs, false, datagram, now);
+            for (int i = 0; i < 10; i++) {
+                while (quic_pacer_budget(&p, now) > 0) {
+                    quic_pacer_on_sent(&p, datagram);
+                }
+                now = quic_pacer_next_send(&p, now);
+                ASSERT_GT(quic_pacer_budget(&p, now), 0u) << datagram << " " << cwnd;
+            }
+        }
+    }
+}
+
 TEST(Pacer, WhatThePathIsKnownToAbsorbMayLeaveAtOnce) /* RFC 9002 7.7 */
 {
     quic_pacer p;
