@@ -1,14 +1,20 @@
 #define QUIC_NO_GNUTLS
 #include "tools/quicperf/sockets/serve.h"
 
+#include <errno.h>
 #include <netinet/quic.h>
 #include <pthread.h>
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "tools/quicperf/proto.h"
 #include "tools/quicperf/sockets/conn.h"
+
+#define QP_OPEN_AGAIN_NS 5000000u /* when the client allows no stream of ours */
 
 /* One request, from its first byte until its answer is handed over. */
 typedef struct qp_request {
@@ -18,31 +24,88 @@ typedef struct qp_request {
     uint64_t left; /* of the answer */
 } qp_request;
 
+/* A ring, by its last one. */
+typedef struct qp_queue {
+    qp_request *last;
+    uint32_t count;
+} qp_queue;
+
 typedef struct qp_served {
     const qp_lib *lib;
     int fd;
+    uint32_t max_streams;
     qp_serve_totals *totals;
-    qp_request *asking; /* not ended yet; as many as the client may have streams */
-    uint64_t next_uni;  /* stream of ours for the next answer to a unidirectional request */
+    qp_request *asking; /* not ended yet; the one that was heard last is the first */
+    uint32_t asking_count;
+
+    uint64_t next_uni;  /* the sender's: stream of ours for the next answer to a unidirectional request */
+    uint32_t answering; /* the sender's: streams of ours */
 
     pthread_mutex_t lock;
     pthread_cond_t more;
     pthread_t sender;
     bool has_sender;
-    bool over;
-    qp_request *sending; /* a ring: its last one; lock */
+    bool over;        /* lock */
+    qp_queue sending; /* lock */
+    qp_queue waiting; /* for a stream of ours; lock */
 } qp_served;
 
 static const uint8_t qp_serve_pattern[QP_MESSAGE_BYTES] = {'q', 'p'};
 
+static void qp_queue_push(qp_queue *queue, qp_request *r)
+{
+    r->next = queue->last != NULL ? queue->last->next : r;
+    if (queue->last != NULL) {
+        queue->last->next = r;
+    }
+    queue->last = r;
+    queue->count++;
+}
+
+static qp_request *qp_queue_pop(qp_queue *queue)
+{
+    qp_request *r = queue->last != NULL ? queue->last->next : NULL;
+    if (r == NULL) {
+        return NULL;
+    }
+    if (r == queue->last) {
+        queue->last = NULL;
+    } else {
+        queue->last->next = r->next;
+    }
+    queue->count--;
+    return r;
+}
+
+/* Back where it was popped from. */
+static void qp_queue_unpop(qp_queue *queue, qp_request *r)
+{
+    qp_request *last = queue->last;
+    qp_queue_push(queue, r);
+    queue->last = last != NULL ? last : r;
+}
+
+static void qp_queue_free(qp_queue *queue)
+{
+    qp_request *r;
+    while ((r = qp_queue_pop(queue)) != NULL) {
+        free(r);
+    }
+}
+
 /* ---- sending --------------------------------------------------------------------------------------- */
+
+static bool qp_serve_is_uni(uint64_t stream)
+{
+    return (stream & QUIC_STREAM_TYPE_UNI_MASK) != 0;
+}
 
 /* One message of an answer. Returns whether more is to come. */
 static bool qp_serve_message(qp_served *s, qp_request *r)
 {
     size_t len = r->left < QP_MESSAGE_BYTES ? (size_t)r->left : QP_MESSAGE_BYTES;
     uint32_t flags = len == r->left ? QUIC_STREAM_FLAG_FIN : 0;
-    if ((r->stream & QUIC_STREAM_TYPE_UNI_MASK) != 0) {
+    if (qp_serve_is_uni(r->stream)) {
         flags |= QUIC_STREAM_FLAG_UNI;
     }
     ssize_t sent = s->lib->send(s->fd, qp_serve_pattern, len, r->stream, flags);
@@ -54,45 +117,88 @@ static bool qp_serve_message(qp_served *s, qp_request *r)
     return (size_t)sent < len || (flags & QUIC_STREAM_FLAG_FIN) == 0;
 }
 
-/* The next answer of the ring; NULL: no more will come. */
-static qp_request *qp_serve_take(qp_served *s)
+static void qp_serve_put(qp_served *s, qp_queue *queue, qp_request *r)
 {
     (void)pthread_mutex_lock(&s->lock);
-    while (s->sending == NULL && !s->over) {
-        (void)pthread_cond_wait(&s->more, &s->lock);
-    }
-    qp_request *r = s->over ? NULL : s->sending->next;
-    if (r != NULL) {
-        if (r == s->sending) {
-            s->sending = NULL;
+    qp_queue_push(queue, r);
+    (void)pthread_cond_signal(&s->more);
+    (void)pthread_mutex_unlock(&s->lock);
+}
+
+/* No more streams of ours at once than there may be bidirectional requests: what a client allows is no bound, and
+ * its own streams end with the request. */
+static bool qp_serve_may_open(const qp_served *s)
+{
+    return s->waiting.count > 0 && s->answering < s->max_streams;
+}
+
+/* Opens streams of ours for answers that wait for one, in the order they were asked for (draft 2.3.2). Returns
+ * whether the client allows none now. */
+static bool qp_serve_open_waiting(qp_served *s)
+{
+    for (;;) {
+        (void)pthread_mutex_lock(&s->lock);
+        qp_request *r = qp_serve_may_open(s) ? qp_queue_pop(&s->waiting) : NULL;
+        (void)pthread_mutex_unlock(&s->lock);
+        if (r == NULL) {
+            return false;
+        }
+        const uint32_t flags =
+            QUIC_STREAM_FLAG_NEW | QUIC_STREAM_FLAG_UNI | QUIC_STREAM_FLAG_ASYNC;
+        if (s->lib->send(s->fd, qp_serve_pattern, 0, s->next_uni, flags) >= 0) {
+            r->stream = s->next_uni;
+            s->next_uni += 4;
+            s->answering++;
+            qp_serve_put(s, &s->sending, r);
+        } else if (errno == EAGAIN) {
+            (void)pthread_mutex_lock(&s->lock);
+            qp_queue_unpop(&s->waiting, r);
+            (void)pthread_mutex_unlock(&s->lock);
+            return true;
         } else {
-            s->sending->next = r->next;
+            free(r); /* the end of the connection, which the receiver sees */
         }
     }
+}
+
+/* The next answer to go on with. NULL: look at those that wait for streams, or at `over`. */
+static qp_request *qp_serve_take(qp_served *s, bool is_refused)
+{
+    struct timespec until;
+    (void)pthread_mutex_lock(&s->lock);
+    if (is_refused && s->sending.count == 0 && !s->over) {
+        (void)clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_nsec += QP_OPEN_AGAIN_NS;
+        until.tv_sec += until.tv_nsec / 1000000000;
+        until.tv_nsec %= 1000000000;
+        (void)pthread_cond_timedwait(&s->more, &s->lock, &until);
+    }
+    while (!is_refused && s->sending.count == 0 && !s->over && !qp_serve_may_open(s)) {
+        (void)pthread_cond_wait(&s->more, &s->lock);
+    }
+    qp_request *r = s->over ? NULL : qp_queue_pop(&s->sending);
     (void)pthread_mutex_unlock(&s->lock);
     return r;
 }
 
-static void qp_serve_put(qp_served *s, qp_request *r)
+static bool qp_serve_is_over(qp_served *s)
 {
     (void)pthread_mutex_lock(&s->lock);
-    r->next = s->sending != NULL ? s->sending->next : r;
-    if (s->sending != NULL) {
-        s->sending->next = r;
-    }
-    s->sending = r;
-    (void)pthread_cond_signal(&s->more);
+    bool over = s->over;
     (void)pthread_mutex_unlock(&s->lock);
+    return over;
 }
 
 static void *qp_serve_sender(void *ctx)
 {
     qp_served *s = ctx;
-    qp_request *r;
-    while ((r = qp_serve_take(s)) != NULL) {
-        if (qp_serve_message(s, r)) {
-            qp_serve_put(s, r);
-        } else {
+    while (!qp_serve_is_over(s)) {
+        bool is_refused = qp_serve_open_waiting(s);
+        qp_request *r = qp_serve_take(s, is_refused);
+        if (r != NULL && qp_serve_message(s, r)) {
+            qp_serve_put(s, &s->sending, r);
+        } else if (r != NULL) {
+            s->answering -= qp_serve_is_uni(r->stream) ? 1 : 0;
             free(r);
         }
     }
@@ -101,74 +207,147 @@ static void *qp_serve_sender(void *ctx)
 
 /* ---- receiving ------------------------------------------------------------------------------------- */
 
+/* What a client has reset is told to nobody: of more requests than it may have streams, both kinds, the one that was
+ * silent for longest goes. */
+static void qp_serve_forget(qp_served *s)
+{
+    qp_request **at = &s->asking;
+    while (*at != NULL && (*at)->next != NULL) {
+        at = &(*at)->next;
+    }
+    qp_request *r = *at;
+    if (r != NULL) {
+        struct quic_errinfo stop = {.stream_id = r->stream, .errcode = QP_APP_REFUSED};
+        (void)s->lib->setsockopt(s->fd, SOL_QUIC, QUIC_SOCKOPT_STREAM_STOP_SENDING, &stop,
+                                 sizeof(stop));
+        *at = NULL;
+        s->asking_count--;
+        free(r);
+    }
+}
+
 static qp_request *qp_serve_find(qp_served *s, uint64_t stream)
 {
-    for (qp_request *r = s->asking; r != NULL; r = r->next) {
-        if (r->stream == stream) {
-            return r;
-        }
+    qp_request **at = &s->asking;
+    while (*at != NULL && (*at)->stream != stream) {
+        at = &(*at)->next;
     }
-    qp_request *r = calloc(1, sizeof(*r));
+    qp_request *r = *at;
     if (r != NULL) {
+        *at = r->next;
+    } else {
+        if (s->asking_count >= 2 * s->max_streams) {
+            qp_serve_forget(s);
+        }
+        if ((r = calloc(1, sizeof(*r))) == NULL) {
+            return NULL;
+        }
         r->stream = stream;
-        r->next = s->asking;
-        s->asking = r;
+        s->asking_count++;
     }
+    r->next = s->asking;
+    s->asking = r;
     return r;
 }
 
-/* Opens a stream of ours for the answer to a unidirectional request; draft 2.3.2. */
-static bool qp_serve_open_uni(qp_served *s, qp_request *r)
+static bool qp_serve_start_sender(qp_served *s)
 {
-    r->stream = s->next_uni;
-    s->next_uni += 4;
-    return s->lib->send(s->fd, qp_serve_pattern, 0, r->stream,
-                        QUIC_STREAM_FLAG_NEW | QUIC_STREAM_FLAG_UNI) >= 0;
+    s->has_sender = s->has_sender || pthread_create(&s->sender, NULL, qp_serve_sender, s) == 0;
+    return s->has_sender;
 }
 
-/* The request is whole. */
-static void qp_serve_answer(qp_served *s, qp_request *r)
+/* Over a bound. */
+static bool qp_serve_refuse(const qp_served *s, const char *why)
 {
-    for (qp_request **at = &s->asking; *at != NULL; at = &(*at)->next) {
-        if (*at == r) {
-            *at = r->next;
-            break;
-        }
+    uint8_t said[80];
+    const uint32_t code = QP_APP_REFUSED;
+    const size_t at = offsetof(struct quic_connection_close, phrase);
+    memset(said, 0, sizeof(said));
+    memcpy(said, &code, sizeof(code));
+    (void)snprintf((char *)said + at, sizeof(said) - at, "%s", why);
+    (void)s->lib->setsockopt(s->fd, SOL_QUIC, QUIC_SOCKOPT_CONNECTION_CLOSE, said, sizeof(said));
+    return false;
+}
+
+/* To a unidirectional request, unless it wants nothing. */
+static bool qp_serve_answer_uni(qp_served *s, qp_request *r)
+{
+    if (r->left == 0) {
+        free(r);
+        return true;
     }
-    bool uni = (r->stream & QUIC_STREAM_TYPE_UNI_MASK) != 0;
+    (void)pthread_mutex_lock(&s->lock);
+    uint32_t waiting = s->waiting.count;
+    (void)pthread_mutex_unlock(&s->lock);
+    if (waiting >= QP_WAITING_MAX || !qp_serve_start_sender(s)) {
+        free(r);
+        return qp_serve_refuse(s, "too many unanswered requests");
+    }
+    qp_serve_put(s, &s->waiting, r);
+    return true;
+}
+
+/* The request that was heard last is whole. Returns whether the connection goes on. */
+static bool qp_serve_answer(qp_served *s)
+{
+    qp_request *r = s->asking;
+    s->asking = r->next;
+    s->asking_count--;
     bool asked = qp_header_is_complete(&r->header);
     r->left = asked ? qp_header_value(&r->header) : 0;
     if (asked) {
         atomic_fetch_add_explicit(&s->totals->requests, 1, memory_order_relaxed);
     }
-    if (uni && (r->left == 0 || !qp_serve_open_uni(s, r))) {
-        free(r);
-        return;
+    if (qp_serve_is_uni(r->stream)) {
+        return qp_serve_answer_uni(s, r);
     }
     if (r->left <= QP_MESSAGE_BYTES) {
         while (qp_serve_message(s, r)) { /* ends: each turn sends some, or fails */
         }
         free(r);
-        return;
+        return true;
     }
-    s->has_sender = s->has_sender || pthread_create(&s->sender, NULL, qp_serve_sender, s) == 0;
-    if (s->has_sender) {
-        qp_serve_put(s, r);
-    } else {
+    if (!qp_serve_start_sender(s)) {
         free(r);
+        return qp_serve_refuse(s, "no thread to answer with");
     }
+    qp_serve_put(s, &s->sending, r);
+    return true;
 }
 
-void qp_serve(const qp_lib *lib, int fd, qp_serve_totals *totals)
+static void qp_serve_end(qp_served *s)
 {
-    qp_served s = {.lib = lib, .fd = fd, .totals = totals, .next_uni = 3};
+    (void)s->lib->shutdown(s->fd, SHUT_RDWR); /* the sender may wait for room */
+    (void)pthread_mutex_lock(&s->lock);
+    s->over = true;
+    (void)pthread_cond_signal(&s->more);
+    (void)pthread_mutex_unlock(&s->lock);
+    if (s->has_sender) {
+        (void)pthread_join(s->sender, NULL);
+    }
+    while (s->asking != NULL) {
+        qp_request *r = s->asking;
+        s->asking = r->next;
+        free(r);
+    }
+    qp_queue_free(&s->sending);
+    qp_queue_free(&s->waiting);
+    (void)pthread_cond_destroy(&s->more);
+    (void)pthread_mutex_destroy(&s->lock);
+}
+
+void qp_serve(const qp_lib *lib, int fd, uint32_t max_streams, qp_serve_totals *totals)
+{
+    qp_served s = {
+        .lib = lib, .fd = fd, .max_streams = max_streams, .totals = totals, .next_uni = 3};
     uint8_t *buf = malloc(QP_MESSAGE_BYTES);
     uint64_t stream = 0;
     uint32_t flags = 0;
     ssize_t got;
+    bool going = buf != NULL;
     (void)pthread_mutex_init(&s.lock, NULL);
     (void)pthread_cond_init(&s.more, NULL);
-    while (buf != NULL && (got = lib->recv(fd, buf, QP_MESSAGE_BYTES, &stream, &flags)) >= 0) {
+    while (going && (got = lib->recv(fd, buf, QP_MESSAGE_BYTES, &stream, &flags)) >= 0) {
         qp_request *r = qp_serve_find(&s, stream);
         if (r == NULL) {
             break;
@@ -176,30 +355,10 @@ void qp_serve(const qp_lib *lib, int fd, qp_serve_totals *totals)
         size_t payload = (size_t)got - qp_header_feed(&r->header, buf, (size_t)got);
         atomic_fetch_add_explicit(&totals->bytes_in, payload, memory_order_relaxed);
         if ((flags & QUIC_STREAM_FLAG_FIN) != 0) {
-            qp_serve_answer(&s, r);
+            going = qp_serve_answer(&s);
         }
         flags = 0;
     }
-    (void)lib->shutdown(fd, SHUT_RDWR); /* the sender may wait for room */
-    (void)pthread_mutex_lock(&s.lock);
-    s.over = true;
-    (void)pthread_cond_signal(&s.more);
-    (void)pthread_mutex_unlock(&s.lock);
-    if (s.has_sender) {
-        (void)pthread_join(s.sender, NULL);
-    }
-    while (s.asking != NULL) {
-        qp_request *r = s.asking;
-        s.asking = r->next;
-        free(r);
-    }
-    while (s.sending != NULL) {
-        qp_request *r = s.sending->next;
-        s.sending->next = r->next;
-        s.sending = r == s.sending ? NULL : s.sending;
-        free(r);
-    }
+    qp_serve_end(&s);
     free(buf);
-    (void)pthread_cond_destroy(&s.more);
-    (void)pthread_mutex_destroy(&s.lock);
 }

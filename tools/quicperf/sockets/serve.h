@@ -1,7 +1,7 @@
 /* tools/quicperf/sockets/serve.h: answers the requests of one connection with blocking calls.
  *
  * Shape:  the calling thread receives and answers small requests; a second one, started with the first
- *         large answer, sends all of those in turns of one message.
+ *         large answer or the first one on a stream of ours, sends all of those in turns of one message.
  */
 #ifndef TOOLS_QUICPERF_SOCKETS_SERVE_H
 #define TOOLS_QUICPERF_SOCKETS_SERVE_H
@@ -25,8 +25,9 @@ typedef struct qp_serve_totals {
     _Atomic uint64_t bytes_out; /* handed over */
 } qp_serve_totals;
 
-/* qp_serve answers until the connection ends. */
-void qp_serve(const qp_lib *lib, int fd, qp_serve_totals *totals);
+/* qp_serve answers until the connection ends. `max_streams` is how many streams of each kind the client may
+ * have open: no more of its requests are remembered, nor more streams of ours opened. */
+void qp_serve(const qp_lib *lib, int fd, uint32_t max_streams, qp_serve_totals *totals);
 
 #ifdef __cplusplus
 }

@@ -36,6 +36,7 @@ typedef struct qp_speer {
 struct qp_sserver {
     qp_lib lib;
     qp_identity identity;
+    uint32_t max_streams;
     int listener;
     int wake_fd;
     pthread_t acceptor;
@@ -70,7 +71,7 @@ static void *qp_speer_main(void *ctx)
     if (server->lib.server_handshake(peer->fd, server->identity.key_file,
                                      server->identity.cert_file) == 0) {
         atomic_fetch_add(&server->totals.connections, 1);
-        qp_serve(&server->lib, peer->fd, &server->totals);
+        qp_serve(&server->lib, peer->fd, server->max_streams, &server->totals);
     } else {
         atomic_fetch_add(&server->totals.failed, 1);
     }
@@ -218,6 +219,7 @@ static bool qp_sserver_open(qp_sserver *server, const qp_options *o, uint16_t *p
         (void)snprintf(why, cap, "cannot serve: %s", strerror(errno));
         return false;
     }
+    server->max_streams = o->max_streams;
     if (!qp_identity_open(&server->identity, o, why, cap)) {
         return false;
     }
