@@ -138,6 +138,7 @@ static void qp_cconn_closed(qp_cconn *c, const quring_close_info *close)
     qp_cconn_keep_bytes(c);
     qp_cconn_unlink(c);
     qp_cconn_unlink_shaken(c);
+    qp_load_forget(c);
     qp_dgram_stop(&c->dgram);
     w->opening -= c->established ? 0 : 1;
     if (!c->closing && !w->stopped) {
@@ -284,7 +285,7 @@ static void qp_cconn_connected(qp_cconn *c)
         return;
     }
     bool is_hps = w->plan->options->mode == QP_MODE_HPS;
-    if (is_hps && !w->measuring) {
+    if (w->stopped) {
         return; /* too late to count */
     }
     w->handshakes++;
@@ -316,9 +317,9 @@ static void qp_cconn_went(qp_cconn *c)
 {
     qp_cworker *w = c->worker;
     quring_conn_info info;
-    w->migrations += c->moving ? 1 : 0;
+    w->migrations += c->moving && !w->stopped ? 1 : 0;
     c->moving = false;
-    if (!c->at_preferred && quring_conn_get_info(c->conn, &info) == QURING_OK &&
+    if (!c->at_preferred && !w->stopped && quring_conn_get_info(c->conn, &info) == QURING_OK &&
         info.at_preferred_address) {
         c->at_preferred = true;
         w->preferred++;

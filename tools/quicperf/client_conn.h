@@ -125,6 +125,9 @@ void qp_cworker_move(void *ctx);
 /* qp_cconn_begin_slots starts what the mode does on a connection, where that has not begun. */
 void qp_cconn_begin_slots(qp_cconn *c);
 
+/* qp_cworker_begin_slots is that for all connections; latency: they take turns. */
+void qp_cworker_begin_slots(qp_cworker *w);
+
 /* qp_slot_begin opens a stream in a free slot; when the peer allows none now, STREAMS_AVAILABLE brings
  * the caller back. Returns whether a request is under way. */
 bool qp_slot_begin(qp_slot *slot);
@@ -143,9 +146,11 @@ void qp_cconn_moved(qp_cconn *c, uint64_t bytes);
 /* ---- client_load.c: latency, requests at fixed times ---- */
 
 /* qp_load_start plans the first request for now; qp_load_free gives a slot without a request (it may
- * get one at once: what is due waits for slots); qp_load_stop counts what was due and never sent. */
+ * get one at once: what is due waits for slots); qp_load_forget takes back those of a connection that ends;
+ * qp_load_stop counts what was due and never sent. */
 void qp_load_start(qp_cworker *w);
 void qp_load_free(qp_slot *slot);
+void qp_load_forget(const qp_cconn *c);
 void qp_load_stop(qp_cworker *w);
 
 #ifdef __cplusplus

@@ -48,24 +48,47 @@ void qp_load_start(qp_cworker *w)
     w->load.t0_ns = quring_now_ns();
 }
 
+static void qp_load_append(qp_load *load, qp_slot *slot)
+{
+    slot->next_free = NULL;
+    *(load->free == NULL ? &load->free : &load->free_last->next_free) = slot;
+    load->free_last = slot;
+}
+
 void qp_load_free(qp_slot *slot)
 {
     qp_cworker *w = slot->conn->worker;
     slot->free = true;
-    slot->next_free = w->load.free;
-    w->load.free = slot;
+    qp_load_append(&w->load, slot);
     qp_load_run(w);
+}
+
+void qp_load_forget(const qp_cconn *c)
+{
+    qp_load *load = &c->worker->load;
+    qp_slot *slot = load->free;
+    load->free = NULL;
+    while (slot != NULL) {
+        qp_slot *next = slot->next_free;
+        if (slot->conn != c) {
+            qp_load_append(load, slot);
+        }
+        slot = next;
+    }
 }
 
 void qp_load_stop(qp_cworker *w)
 {
     qp_load *load = &w->load;
+    load->free = NULL;
+    if (load->t0_ns == 0) {
+        return; /* a worker without connections, or without requests */
+    }
     uint64_t elapsed = quring_now_ns() - load->t0_ns;
     uint64_t due = (uint64_t)((double)elapsed / load->interval_ns) + 1;
     if (w->limited && due > w->quota) {
         due = w->quota;
     }
     load->unsent = due > load->planned ? due - load->planned : 0;
-    load->unanswered = w->issued - w->requests - w->errors;
-    load->free = NULL;
+    load->unanswered = load->planned - load->ended;
 }

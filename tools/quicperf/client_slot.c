@@ -101,6 +101,7 @@ static void qp_slot_request_done(qp_slot *slot)
         return;
     }
     if (w->plan->options->mode == QP_MODE_LATENCY) {
+        w->load.ended++;
         qp_load_free(slot);
         return;
     }
@@ -217,20 +218,36 @@ static void qp_cconn_send_dgrams(qp_cconn *c)
     }
 }
 
+static void qp_cconn_begin_slot(qp_slot *slot)
+{
+    if (slot->conn->worker->plan->options->mode != QP_MODE_LATENCY || slot->bulk) {
+        (void)qp_slot_begin(slot);
+    } else if (!slot->live && !slot->free) {
+        qp_load_free(slot);
+    }
+}
+
 void qp_cconn_begin_slots(qp_cconn *c)
 {
     if (qp_is_dgram(c->worker) && c->worker->plan->options->direction == QP_UP) {
         qp_cconn_send_dgrams(c);
         return;
     }
-    bool is_load = c->worker->plan->options->mode == QP_MODE_LATENCY;
     for (uint32_t i = 0; i < c->slot_count; i++) {
-        qp_slot *slot = &c->slots[i];
-        if (!is_load || slot->bulk) {
-            (void)qp_slot_begin(slot);
-        } else if (!slot->live && !slot->free) {
-            qp_load_free(slot);
+        qp_cconn_begin_slot(&c->slots[i]);
+    }
+}
+
+void qp_cworker_begin_slots(qp_cworker *w)
+{
+    uint32_t turns = w->plan->options->mode == QP_MODE_LATENCY ? w->plan->options->streams : 0;
+    for (uint32_t i = 0; i < turns; i++) {
+        for (qp_cconn *c = w->list; c != NULL; c = c->next) {
+            qp_cconn_begin_slot(&c->slots[i]);
         }
+    }
+    for (qp_cconn *c = w->list; c != NULL; c = c->next) {
+        qp_cconn_begin_slots(c);
     }
 }
 

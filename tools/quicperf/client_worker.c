@@ -82,9 +82,7 @@ void qp_cworker_start(void *ctx)
     if (o->mode == QP_MODE_LATENCY) {
         qp_load_start(w);
     }
-    for (qp_cconn *c = w->list; c != NULL; c = c->next) {
-        qp_cconn_begin_slots(c);
-    }
+    qp_cworker_begin_slots(w);
 }
 
 /* Down: what came, and the gaps between the numbers; up: what was acknowledged or declared lost. */

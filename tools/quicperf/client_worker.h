@@ -61,9 +61,11 @@ typedef struct qp_load {
     double interval_ns;
     uint64_t t0_ns;
     uint64_t planned;     /* requests that got a slot: k of the next one */
-    struct qp_slot *free; /* slots without a request */
+    uint64_t ended;       /* of these, answered, rightly or not */
+    struct qp_slot *free; /* slots without a request, the one that waits for longest first ... */
+    struct qp_slot *free_last; /* ... so that all connections get their turn */
     bool armed;           /* a timer will look */
-    uint64_t unsent;      /* at the end: due, and no slot was free */
+    uint64_t unsent;      /* at the end: due, and not sent */
     uint64_t unanswered;  /* sent */
 } qp_load;
 
