@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -13,6 +14,7 @@
 #include "tools/quicperf/client_worker.h"
 #include "tools/quicperf/close_text.h"
 #include "tools/quicperf/impair_options.h"
+#include "tools/quicperf/meter.h"
 #include "tools/quicperf/setup.h"
 #include "tools/quicperf/sockets/target.h"
 #include "tools/quicperf/units.h"
@@ -38,8 +40,10 @@ typedef struct qp_client {
 
     uint64_t t0_ns;
     qp_sample last; /* of the previous interval */
+    uint64_t lost;  /* now, as of the latest sum of samples */
     uint64_t last_lost;
     uint64_t first_lost;
+    double cpu_s; /* now */
     double last_cpu_s;
     double first_cpu_s;
     double first_peer_cpu_s;
@@ -184,10 +188,13 @@ static uint64_t qp_lost(const qp_client *cl)
     return lost;
 }
 
-static qp_sample qp_client_sum(const qp_client *cl)
+/* What all workers have sampled, and what is known without them. */
+static qp_sample qp_client_sum(qp_client *cl)
 {
     qp_sample sum;
     memset(&sum, 0, sizeof(sum));
+    cl->lost = qp_lost(cl);
+    cl->cpu_s = qp_runtime_cpu_s(cl->rt, cl->worker_count);
     for (uint32_t i = 0; i < cl->worker_count; i++) {
         const qp_sample *s = &cl->workers[i].sample;
         sum.at_ns = s->at_ns > sum.at_ns ? s->at_ns : sum.at_ns;
@@ -210,20 +217,18 @@ static qp_sample qp_client_sum(const qp_client *cl)
 static void qp_client_interval(qp_client *cl, const qp_sample *now)
 {
     qp_interval interval;
-    uint64_t lost = qp_lost(cl);
-    double cpu_s = qp_runtime_cpu_s(cl->rt, cl->worker_count);
     memset(&interval, 0, sizeof(interval));
     interval.t0_s = (double)(cl->last.at_ns - cl->t0_ns) / 1e9;
     interval.t1_s = (double)(now->at_ns - cl->t0_ns) / 1e9;
     interval.bytes = now->bytes > cl->last.bytes ? now->bytes - cl->last.bytes : 0;
     interval.requests = now->requests - cl->last.requests;
-    interval.lost_packets = lost - cl->last_lost;
+    interval.lost_packets = cl->lost - cl->last_lost;
     interval.rtt_ns = now->rtt_ns;
     interval.cwnd_bytes = now->cwnd_bytes;
-    interval.cpu_local_s = cpu_s - cl->last_cpu_s;
+    interval.cpu_local_s = cl->cpu_s - cl->last_cpu_s;
     cl->last = *now;
-    cl->last_lost = lost;
-    cl->last_cpu_s = cpu_s;
+    cl->last_lost = cl->lost;
+    cl->last_cpu_s = cl->cpu_s;
     qp_result_add_interval(cl->result, &interval);
     qp_report_interval(cl->run->out, cl->result, &interval);
 }
@@ -234,6 +239,22 @@ static int qp_client_error(qp_client *cl, const char *text)
 {
     (void)snprintf(cl->result->error, sizeof(cl->result->error), "%s", text);
     return QP_EXIT_FAILED;
+}
+
+/* What is due at a moment leaves at that moment: the kernel may let threads sleep 50 us longer than they ask, and they
+ * inherit how much. */
+static quring_status qp_client_start(qp_client *cl, quring_error *err)
+{
+    const qp_options *o = cl->run->options;
+    int slack = prctl(PR_GET_TIMERSLACK);
+    if (o->mode == QP_MODE_LATENCY) {
+        (void)prctl(PR_SET_TIMERSLACK, 1ul);
+    }
+    quring_status status = quring_runtime_create(&cl->rt, cl->run->config, err);
+    if (o->mode == QP_MODE_LATENCY && slack > 0) {
+        (void)prctl(PR_SET_TIMERSLACK, (unsigned long)slack);
+    }
+    return status;
 }
 
 static int qp_client_open(qp_client *cl)
@@ -249,7 +270,7 @@ static int qp_client_open(qp_client *cl)
         status = qp_tls_client(&cl->plan.tls, o, &cl->plan.remote, &err);
     }
     if (status == QURING_OK) {
-        status = quring_runtime_create(&cl->rt, cl->run->config, &err);
+        status = qp_client_start(cl, &err);
     }
     cl->server = cl->plan.remote;
     cl->plan.server = cl->server;
@@ -371,7 +392,7 @@ static void qp_client_transfer(qp_client *cl)
     qp_client_post(cl, qp_cworker_start);
     uint64_t end = o->amount != 0 ? UINT64_MAX : cl->t0_ns + o->duration_ns;
     uint64_t step = o->interval_ns != 0 ? o->interval_ns : UINT64_MAX / 2;
-    for (uint64_t next = cl->t0_ns + step;; next += step) {
+    for (uint64_t next = cl->t0_ns + step;; next = qp_meter_next(next, step)) {
         uint64_t until = next < end ? next : end;
         if (qp_client_wait(cl, qp_all_done, until, false) != QP_WAIT_TIME || until == end) {
             return;
@@ -454,7 +475,7 @@ static void qp_client_conclude(qp_client *cl, const qp_sample *sum)
     const qp_options *o = cl->run->options;
     qp_result *r = cl->result;
     quring_stats stats;
-    r->seconds = (double)(qp_client_end_ns(cl, sum) - cl->t0_ns) / 1e9;
+    r->seconds = (double)(sum->at_ns - cl->t0_ns) / 1e9;
     r->bytes = sum->bytes;
     r->requests = sum->requests;
     r->connections = sum->handshakes;
@@ -468,8 +489,8 @@ static void qp_client_conclude(qp_client *cl, const qp_sample *sum)
     r->rtt_ns = sum->rtt_ns;
     r->min_rtt_ns = sum->min_rtt_ns;
     r->cwnd_bytes = sum->cwnd_bytes;
-    r->lost_packets = qp_lost(cl) - cl->first_lost;
-    r->cpu_local_s = qp_runtime_cpu_s(cl->rt, cl->worker_count) - cl->first_cpu_s;
+    r->lost_packets = cl->lost - cl->first_lost;
+    r->cpu_local_s = cl->cpu_s - cl->first_cpu_s;
     double peer = qp_peer_cpu_s(cl);
     r->cpu_remote_s = peer < 0 ? QP_UNKNOWN_S : peer - cl->first_peer_cpu_s;
     if (quring_stats_get(cl->rt, -1, &stats) == QURING_OK) {
@@ -502,7 +523,9 @@ static void qp_client_merge_latency(qp_client *cl)
     }
     qp_hist_init(cl->result->latency);
     for (uint32_t i = 0; i < cl->worker_count; i++) {
-        qp_hist_merge(cl->result->latency, cl->workers[i].latency);
+        if (cl->workers[i].latency != NULL) {
+            qp_hist_merge(cl->result->latency, cl->workers[i].latency);
+        }
     }
 }
 
@@ -538,8 +561,9 @@ static int qp_client_run_all(qp_client *cl)
     qp_client_post(cl, qp_cworker_stop);
     (void)qp_client_wait(cl, qp_all_sampled, quring_now_ns() + QP_GRACE_NS, true);
     qp_sample sum = qp_client_sum(cl);
-    if (cl->run->options->interval_ns != 0 && sum.at_ns > cl->last.at_ns + QP_NS_PER_S / 100) {
-        qp_client_interval(cl, &sum);
+    sum.at_ns = qp_client_end_ns(cl, &sum);
+    if (cl->run->options->interval_ns != 0 && sum.at_ns > cl->last.at_ns) {
+        qp_client_interval(cl, &sum); /* however short: the lines add up to the summary */
     }
     qp_client_conclude(cl, &sum);
     (void)qp_client_wait(cl, qp_all_done, quring_now_ns() + QP_DRAIN_MAX_NS, false);

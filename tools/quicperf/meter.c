@@ -78,6 +78,13 @@ static void qp_meter_interval(qp_meter *meter, double t0_s, double t1_s, const q
     qp_report_interval(meter->out, meter->result, &interval);
 }
 
+uint64_t qp_meter_next(uint64_t last_ns, uint64_t step_ns)
+{
+    uint64_t now = quring_now_ns();
+    uint64_t next = last_ns + step_ns;
+    return now < next ? next : next + (now - next + step_ns) / step_ns * step_ns;
+}
+
 void qp_meter_run(qp_meter *meter)
 {
     const qp_options *o = meter->options;
@@ -87,14 +94,15 @@ void qp_meter_run(qp_meter *meter)
     meter->read(meter->ctx, &first);
     qp_reading last = first;
     uint64_t began = quring_now_ns();
+    meter->go(meter->ctx); /* after that: what is done before the clock runs would be for nothing */
     uint64_t end = o->amount != 0 ? UINT64_MAX : began + o->duration_ns;
     uint64_t step = o->interval_ns != 0 ? o->interval_ns : UINT64_MAX / 2;
-    for (uint64_t next = began + step;; next += step) {
+    for (uint64_t next = began + step;; next = qp_meter_next(next, step)) {
         qp_meter_read_until(meter, &now, next < end ? next : end);
         uint64_t at = quring_now_ns();
         double t1_s = (double)(at - began) / 1e9;
         bool over = at >= end || meter->interrupted || meter->is_over(meter->ctx);
-        if (o->interval_ns != 0 && (!over || t1_s - t0_s > 0.01)) {
+        if (o->interval_ns != 0) { /* the last, too, however short: the lines add up to the summary */
             qp_meter_interval(meter, t0_s, t1_s, &last, &now);
         }
         last = now;

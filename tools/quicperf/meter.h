@@ -33,6 +33,7 @@ typedef struct qp_meter {
     void *ctx;     /* for the functions */
     void (*read)(void *ctx, qp_reading *out);
     bool (*is_over)(void *ctx); /* broken, or nothing is left to do */
+    void (*go)(void *ctx);      /* lets the work begin */
 
     int wake_fd;
     bool interrupted;
@@ -49,7 +50,10 @@ void qp_meter_wake(const qp_meter *meter);
  * `until_ns`. */
 void qp_meter_wait(qp_meter *meter, bool (*ready)(void *ctx), uint64_t until_ns);
 
-/* qp_meter_run measures from now on for the time of -t (with -n: until it is over): a line and an interval
+/* qp_meter_next is when the line after the one of `last_ns` is due: lines that are not made in time are left out. */
+uint64_t qp_meter_next(uint64_t last_ns, uint64_t step_ns);
+
+/* qp_meter_run lets the work begin and measures it for the time of -t (with -n: until it is over): a line and an interval
  * each --interval; then result->seconds, bytes, requests and cpu_local_s are set. */
 void qp_meter_run(qp_meter *meter);
 

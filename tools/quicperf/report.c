@@ -63,6 +63,7 @@ void qp_result_take_stats(qp_result *r, const quring_stats *stats)
     r->io_syscalls = stats->io_syscalls;
     r->spins = stats->spins;
     r->spin_hits = stats->spin_hits;
+    r->spin_s = (double)stats->spin_ns / 1e9;
     r->kernel_drops = stats->io_kernel_drops;
     r->rx_nobufs = stats->io_rx_nobufs;
     r->rx_truncated = stats->io_rx_truncated;
@@ -77,7 +78,7 @@ void qp_result_take_stats(qp_result *r, const quring_stats *stats)
 bool qp_result_is_client_bound(const qp_result *r)
 {
     return r->workers > 0 && r->seconds >= QP_BOUND_S_MIN &&
-           r->cpu_local_s > QP_BOUND_SHARE * r->seconds * r->workers;
+           r->cpu_local_s - r->spin_s > QP_BOUND_SHARE * r->seconds * r->workers;
 }
 
 double qp_result_goodput(const qp_result *result)
@@ -90,7 +91,8 @@ double qp_result_goodput(const qp_result *result)
 void qp_out_init(qp_out *out, const qp_options *options)
 {
     bool taken = (options->json != NULL && strcmp(options->json, "-") == 0) ||
-                 (options->jsonl != NULL && strcmp(options->jsonl, "-") == 0);
+                 (options->jsonl != NULL && strcmp(options->jsonl, "-") == 0) ||
+                 (options->hdr != NULL && strcmp(options->hdr, "-") == 0);
     memset(out, 0, sizeof(*out));
     out->text = taken ? stderr : stdout;
     out->quiet = options->quiet;
@@ -379,9 +381,10 @@ void qp_report_final(qp_out *out, const qp_result *r)
     if (r->latency != NULL && r->latency->count > 0) {
         qp_report_latency(out, r->latency);
     }
-    if (r->unsent > 0 || r->unanswered > r->requests / 100 + 1) {
+    uint64_t cut = r->requests / 100 + 1; /* by the end of any run */
+    if (r->unsent > cut || r->unanswered > cut) {
         (void)fprintf(out->text,
-                      "overload: %" PRIu64 " requests were due and had no stream, %" PRIu64
+                      "overload: %" PRIu64 " requests were due and not sent, %" PRIu64
                       " were not answered in time: the latencies are of those that were\n",
                       r->unsent, r->unanswered);
     }

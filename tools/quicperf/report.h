@@ -72,7 +72,7 @@ typedef struct qp_result {
     uint64_t errors;      /* connections or requests that failed */
     double handshakes_per_s;
     uint32_t offered_per_s; /* latency: requests that were due per second */
-    uint64_t unsent;        /* latency: due, but every slot was taken until the end */
+    uint64_t unsent;        /* latency: due, but every slot was taken, or the end came first */
     uint64_t unanswered;    /* latency: sent, and not answered before the end */
     qp_shares shares;       /* fair */
     uint64_t key_updates;   /* of both sides, on all connections */
@@ -98,6 +98,7 @@ typedef struct qp_result {
     uint64_t io_syscalls;
     uint64_t spins;
     uint64_t spin_hits;
+    double spin_s; /* CPU time to spare, though it is used */
     uint64_t rx_nobufs;
     uint64_t rx_truncated;
     uint64_t trains[QP_TRAIN_CLASSES];
@@ -125,7 +126,7 @@ void qp_result_add_interval(qp_result *result, const qp_interval *interval);
 /* qp_result_take_stats takes what the counters of a runtime say. */
 void qp_result_take_stats(qp_result *result, const quring_stats *stats);
 
-/* qp_result_is_client_bound: the client had no CPU time left: its figures are its own limit. */
+/* qp_result_is_client_bound: the client had no CPU time left, polling is time left: its figures are its own limit. */
 bool qp_result_is_client_bound(const qp_result *result);
 
 /* qp_result_goodput is bits per second; 0 when no time passed. */
@@ -140,7 +141,7 @@ typedef struct qp_out {
     bool line_open; /* a live line stands without its end */
 } qp_out;
 
-/* qp_out_init picks stdout, or stderr when --json or --jsonl is "-". */
+/* qp_out_init picks stdout, or stderr when --json, --jsonl or --hdr is "-". */
 void qp_out_init(qp_out *out, const qp_options *options);
 
 /* qp_out_open_jsonl opens the file of --jsonl, if there is one; false after printing why not.

@@ -190,8 +190,9 @@ static int qp_sock_start(qp_sock_client *c)
     return ok ? QP_EXIT_OK : qp_sock_error(c, "cannot start so many threads");
 }
 
-static void qp_sock_go(qp_sock_client *c)
+static void qp_sock_go(void *ctx)
 {
+    qp_sock_client *c = ctx;
     (void)pthread_mutex_lock(&c->plan.lock);
     c->plan.running = true;
     (void)pthread_cond_broadcast(&c->plan.go);
@@ -320,7 +321,6 @@ static int qp_sock_run(qp_sock_client *c)
     }
     int rc = qp_sock_open_all(c);
     if (rc == QP_EXIT_OK) {
-        qp_sock_go(c);
         qp_meter_run(&c->meter);
         if (o->mode == QP_MODE_IDLE) {
             qp_sock_count_lost(c);
@@ -361,6 +361,7 @@ int qp_sock_measure(qp_result *result, const qp_client_run *run)
                           .ctx = c,
                           .read = qp_sock_read,
                           .is_over = qp_sock_is_over,
+                          .go = qp_sock_go,
                           .wake_fd = -1};
     int rc = QP_EXIT_USAGE;
     if (qp_lib_load(&c->plan.lib, o, result->error, sizeof(result->error))) {

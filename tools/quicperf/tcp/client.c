@@ -393,11 +393,16 @@ static void qp_tclient_read(void *ctx, qp_reading *out)
                         .cpu_s = qp_tclient_cpu_s(tc)};
 }
 
+static void qp_tclient_go(void *ctx)
+{
+    qp_tclient *tc = ctx;
+    atomic_store(&tc->running, 1);
+    qp_tclient_post(tc);
+}
+
 static void qp_tclient_transfer(qp_tclient *tc)
 {
     double peer0 = tc->peer != NULL ? qp_tcp_server_cpu_s(tc->peer) : 0;
-    atomic_store(&tc->running, 1);
-    qp_tclient_post(tc);
     qp_meter_run(&tc->meter);
     tc->result->cpu_remote_s =
         tc->peer != NULL ? qp_tcp_server_cpu_s(tc->peer) - peer0 : QP_UNKNOWN_S;
@@ -522,6 +527,7 @@ int qp_tcp_measure(qp_result *result, const qp_client_run *run, const qp_tcp_ser
                            .ctx = tc,
                            .read = qp_tclient_read,
                            .is_over = qp_tclient_is_over,
+                           .go = qp_tclient_go,
                            .wake_fd = -1};
     int rc = qp_tclient_run(tc);
     atomic_store(&tc->stop, 1);
