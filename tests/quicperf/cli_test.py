@@ -117,7 +117,7 @@ class Wrong(unittest.TestCase):
         with Server() as server:
             target = "127.0.0.1:%d" % server.port
             self.check(["client", target, "--tcp", "-t", "200ms"], 1, "TCP", target)
-        for args in ["crr"], ["-n", "1M"], ["-s", "2"], ["idle"]:
+        for args in ["crr"], ["-n", "1M"], ["-s", "2"], ["idle"], ["rr", "--resp", "0"]:
             self.check(["client", "localhost", "--tcp", *args], 2, "--tcp")
         self.check(["compare", "--rounds", "0"], 2, "1..100")
         self.check(["compare", "--cpu", "0,1,2"], 2, "one or two")
@@ -365,7 +365,7 @@ class Runs(unittest.TestCase):
     def test_tcp_control(self):
         with Server("--tcp", "-w", "2") as server:
             for args in [], ["-d", "up", "-c", "3", "-w", "2"], ["rr", "-c", "2"], \
-                    ["rr", "--req", "100K", "--resp", "300K"], ["rr", "--resp", "0"]:
+                    ["rr", "--req", "100K", "--resp", "300K"], ["rr", "--resp", "1"]:
                 run = self.client(server.port, "--tcp", "-t", "200ms", *args)
                 summary = run["summary"]
                 self.assertEqual(run["backend"], "tcp", args)

@@ -109,6 +109,18 @@ class Json(unittest.TestCase):
                 self.assertIsNotNone(document["error"])
                 self.assertGreater(document["summary"]["cpu_local_s"], 0)
 
+    def test_one_place_for_one_document(self):
+        for args in (["--json", "-", "--jsonl", "-"], ["rr", "--json", "-", "--hdr", "-"],
+                     ["rr", "--hdr", "x", "--jsonl", "x"]):
+            run = client(1, *args, status=2)
+            self.assertIn("contradict each other", run.stderr)
+        with Server() as server:
+            run = client(server.port, "rr", "-n", "10", "--hdr", "-")
+            self.assertEqual(run.stdout.split()[:2], ["Value", "Percentile"])
+            self.assertNotIn("done:", run.stdout)
+            self.assertIn("done:", run.stderr)
+            client(server.port, "rr", "-n", "10", "--json", "/dev/null", "--hdr", "/dev/null")
+
     def test_counters_add_up(self):
         with Server() as server:
             run = self.judge(client(server.port, "-d", "up", "-n", "8M", "--json", "-").stdout)

@@ -52,13 +52,23 @@ static bool qp_check_operands(qp_parser *p)
     return true;
 }
 
-/* What goes where. */
+/* What goes where. One file, or standard output, cannot be two of them. */
 static bool qp_check_outputs(qp_parser *p)
 {
     const qp_options *o = p->out;
-    if (o->json != NULL && o->jsonl != NULL && strcmp(o->json, "-") == 0 &&
-        strcmp(o->jsonl, "-") == 0) {
-        return qp_wrong(p, "--json - and --jsonl - contradict each other: allowed is one of them");
+    const struct {
+        const char *name;
+        const char *path;
+    } all[] = {{"--json", o->json}, {"--jsonl", o->jsonl}, {"--hdr", o->hdr}, {"--keylog", o->keylog}};
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+        for (size_t k = 0; k < i; k++) {
+            if (all[i].path != NULL && all[k].path != NULL &&
+                strcmp(all[i].path, all[k].path) == 0 && strcmp(all[i].path, "/dev/null") != 0) {
+                return qp_wrong(
+                    p, "%s %s and %s %s contradict each other: allowed is one of them", all[k].name,
+                    all[k].path, all[i].name, all[i].path);
+            }
+        }
     }
     if (o->hdr != NULL && o->mode != QP_MODE_RR && o->mode != QP_MODE_CRR &&
         o->mode != QP_MODE_HPS && o->mode != QP_MODE_LATENCY) {
@@ -110,6 +120,9 @@ static bool qp_check_work(qp_parser *p)
         (o->amount != 0 || o->streams != 1 || o->bulk != 0 || o->urgent_bytes != 0 ||
          (o->mode != QP_MODE_TPUT && o->mode != QP_MODE_RR))) {
         return qp_wrong(p, "--tcp takes tput or rr with -t, and one stream per connection");
+    }
+    if (o->command == QP_CMD_CLIENT && o->tcp && o->mode == QP_MODE_RR && o->response_bytes == 0) {
+        return qp_wrong(p, "--tcp takes no --resp 0: nothing would tell that a request was answered");
     }
     return true;
 }
