@@ -228,13 +228,27 @@ static void poll_ring(rt_uring *u)
     (void)io_uring_submit_and_get_events(&u->ring);
 }
 
+/* What is no news for who sleeps. */
+static unsigned reap_news(rt_uring *u)
+{
+    return reap(u) & ~(u->tx_starved ? 0u : (unsigned)RT_IO_TX);
+}
+
 /* Sends complete while they are submitted, so as not to be woken by them the wait asks for one
  * completion more than there are sends. Should one stay out after all, the sleep still ends after
- * PIECE_NS and goes on without that trick. */
+ * PIECE_NS and goes on without that trick. Nor is it for devices that are full at times: what they did not
+ * take has to wait for them. */
 static unsigned sleep_until(rt_uring *u, quic_ns now, quic_ns deadline)
 {
     unsigned found = 0;
     bool piecewise = true;
+    if (QUIC_UNLIKELY(u->device_fills) && u->tx_pending > 0) {
+        rt_uring_submit(u);
+        found = reap_news(u);
+        if (u->rearm || !u->wake_armed) {
+            return found;
+        }
+    }
     while (found == 0 && now < deadline) {
         quic_ns left = deadline - now;
         unsigned want = 1;
@@ -254,7 +268,7 @@ static unsigned sleep_until(rt_uring *u, quic_ns now, quic_ns deadline)
         rt_io_open_door(&u->base);
         int rc = io_uring_submit_and_wait_timeout(&u->ring, &cqe, want, forever ? NULL : &ts, NULL);
         rt_io_shut_door(&u->base);
-        found = reap(u) & ~(u->tx_starved ? 0u : (unsigned)RT_IO_TX);
+        found = reap_news(u);
         if (rc == -EINTR || u->rearm || !u->wake_armed) {
             break;
         }

@@ -42,6 +42,7 @@ typedef struct rt_uring {
     bool taskrun_flag; /* the ring says when a poll is worth a system call */
     bool fixed_files;
     bool wake_armed;
+    bool device_fills;     /* a send has had to wait for it */
     bool tx_starved;       /* rt_io_tx_buf had nothing: the next completion is news */
     bool rearm;            /* some socket's receive has to be armed */
     uint64_t owed_polls;   /* sockets a visitor's send could not leave at, by bit */

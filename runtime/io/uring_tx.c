@@ -29,6 +29,7 @@ static void defer(rt_uring *u, rt_tx_op *op)
     uint32_t index = op->path.socket;
     rt_io_sock *sock = &u->socks[index];
     rt_tx_list_push(&sock->backlog, &u->tx, op);
+    u->device_fills = true;
     u->tx_open = RT_TX_OP_NONE;
     if (sock->poll_armed) {
         return;
