@@ -205,12 +205,13 @@ void quic_conn_recv_long(quic_conn *conn, uint8_t *data, const quic_long_header 
     }
     uint64_t pn = quic_pn_decode(quic_pn_load(data + h->pn_offset, pn_len), pn_len,
                                  quic_ack_tracker_largest(&space->acks) + 1);
-    if (quic_ack_tracker_is_duplicate(&space->acks, pn)) {
-        counters->drop_duplicate++;
-        return;
-    }
+    /* RFC 9001 9.5: a number that was seen before is no reason not to open a packet. */
     if (!quic_keys_open(rx, pn, data, hdr_len, data + hdr_len, h->packet_len - hdr_len)) {
         on_open_failed(conn, rx, data, h->packet_len, now);
+        return;
+    }
+    if (quic_ack_tracker_is_duplicate(&space->acks, pn)) {
+        counters->drop_duplicate++;
         return;
     }
     take_long(conn, level, pn, data, hdr_len, h, ecn, now);
@@ -268,6 +269,24 @@ static inline void take_landed(quic_conn *conn, uint64_t pn, const quic_frame_st
     }
 }
 
+/* RFC 9001 9.5: a packet whose number was seen before takes as long as any other. One that is not authentic counts
+ * among those (6.6), and may be a reset. */
+static void drop_seen(quic_conn *conn, uint64_t pn, uint8_t *data, size_t hdr_len, size_t len,
+                      quic_ns now)
+{
+    quic_keys *keys = conn->spaces[QUIC_SPACE_APP].rx;
+    if (quic_header_key_phase(data[0]) != conn->rx_phase) {
+        if (!open_other_phase(conn, &keys, pn, data, hdr_len, len, now)) {
+            return;
+        }
+    } else if (!quic_keys_open(keys, pn, data, hdr_len, data + hdr_len, len - hdr_len)) {
+        quic_conn_open_again(conn, pn, data, hdr_len, len);
+        on_open_failed(conn, keys, data, len, now);
+        return;
+    }
+    conn->env->counters->drop_duplicate++;
+}
+
 static inline void recv_short_one(quic_conn *conn, uint8_t *data, size_t len, size_t pn_off,
                                   const uint8_t mask[16], uint8_t ecn, quic_ns now)
 {
@@ -282,7 +301,7 @@ static inline void recv_short_one(quic_conn *conn, uint8_t *data, size_t len, si
     uint64_t pn = quic_pn_decode(quic_pn_load(data + pn_off, pn_len), pn_len,
                                  quic_ack_tracker_largest(&app->acks) + 1);
     if (QUIC_UNLIKELY(quic_ack_tracker_is_duplicate(&app->acks, pn))) {
-        conn->env->counters->drop_duplicate++;
+        drop_seen(conn, pn, data, hdr_len, len, now);
         return;
     }
     quic_keys *keys = app->rx;

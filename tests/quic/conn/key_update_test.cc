@@ -250,4 +250,27 @@ TEST_P(KeyRules, H54_TooManyForgeriesEndTheConnection)
     EXPECT_EQ(liar.close_on_wire(), uint64_t{QUIC_V_AEAD_LIMIT_REACHED});
 }
 
+/* RFC 9001 9.5: whether a number was seen before does not show, as the packet is opened all the same; and one that is not
+ * authentic counts. */
+TEST_P(KeyRules, ForgeriesUnderKnownNumbersAreForgeries)
+{
+    Liar liar(GetParam());
+    liar.establish();
+    const quic_counters *c = quic_endpoint_counters(liar.victim().ep);
+    Bytes packet = liar.make(QUIC_LEVEL_APP, {0x01});
+    liar.net.inject(liar.victim(), packet);
+    const uint64_t dropped = c->drop_undecryptable;
+    const uint64_t repeated = c->drop_duplicate;
+    liar.net.inject(liar.victim(), packet);
+    EXPECT_EQ(c->drop_undecryptable, dropped);
+    EXPECT_EQ(c->drop_duplicate, repeated + 1);
+    packet.back() ^= 1;
+    liar.net.inject(liar.victim(), packet);
+    packet[0] ^= QUIC_HEADER_KEY_PHASE_BIT;
+    liar.net.inject(liar.victim(), packet);
+    EXPECT_EQ(c->drop_undecryptable, dropped + 2);
+    EXPECT_EQ(c->drop_duplicate, repeated + 1);
+    EXPECT_TRUE(liar.alive());
+}
+
 } // namespace
