@@ -102,6 +102,9 @@ void quic_cc_on_congestion(quic_cc *cc, quic_ns sent_ns, quic_ns now)
 
 void quic_cc_on_ce(quic_cc *cc, quic_ns sent_ns, quic_ns now)
 {
+    if (is_in_recovery_period(cc, sent_ns)) {
+        cc->can_undo = false; /* what began the period may turn out a mistake, these marks do not */
+    }
     reduce(cc, sent_ns, false, now);
 }
 

@@ -159,4 +159,20 @@ TEST(Newreno, TakesBackASpuriousReductionButNoCe)
     }
 }
 
+/* RFC 9002 7.1: nor one for losses in whose period marks came. */
+TEST(Newreno, TakesBackNothingThatMarksSpeakFor)
+{
+    for (const quic_cc_vtable *vt : {&quic_newreno_vtable, &quic_cubic_vtable}) {
+        quic_cc cc;
+        quic_cc_init(&cc, vt, 1200, 0, true);
+        quic_cc_on_congestion(&cc, 10, 100);
+        const uint64_t cwnd = cc.cwnd_bytes;
+        quic_cc_on_ce(&cc, 20, 110); /* of the same period: no second reduction */
+        EXPECT_EQ(cc.cwnd_bytes, cwnd);
+        quic_cc_on_spurious(&cc);
+        EXPECT_EQ(cc.cwnd_bytes, cwnd);
+        EXPECT_FALSE(quic_cc_in_slow_start(&cc));
+    }
+}
+
 } // namespace
