@@ -35,14 +35,14 @@ void quic_conn_issue_cids(quic_conn *conn)
 void quic_conn_learn_reset_token(quic_conn *conn, const uint8_t token[QUIC_RESET_TOKEN_LEN])
 {
     /* Two connections with one token: the second is not told apart, it times out instead. */
-    quic_rc rc = quic_cid_table_add(&conn->env->reset_tokens, token, QUIC_RESET_TOKEN_LEN, conn);
+    quic_rc rc = quic_reset_table_add(&conn->env->reset_tokens, token, conn);
     (void)rc;
 }
 
 void quic_conn_forget_reset_token(quic_conn *conn, const uint8_t token[QUIC_RESET_TOKEN_LEN])
 {
-    if (quic_cid_table_find(&conn->env->reset_tokens, token, QUIC_RESET_TOKEN_LEN) == conn) {
-        quic_cid_table_remove(&conn->env->reset_tokens, token, QUIC_RESET_TOKEN_LEN);
+    if (quic_reset_table_find(&conn->env->reset_tokens, token) == conn) {
+        quic_reset_table_remove(&conn->env->reset_tokens, token);
     }
 }
 

@@ -25,6 +25,7 @@
 #include "quic/path/cid_format.h"
 #include "quic/path/cid_local.h"
 #include "quic/path/cid_table.h"
+#include "quic/path/reset_table.h"
 #include "quic/wire/header.h"
 
 #ifdef __cplusplus
@@ -36,8 +37,7 @@ typedef struct quic_conn_env {
     const quic_rng *rng;
     const quic_crypto *crypto;
     quic_counters *counters;
-    quic_cid_table cids;         /* our connection IDs -> quic_conn */
-    quic_cid_table reset_tokens; /* the peers' stateless reset tokens -> quic_conn */
+    quic_cid_table cids; /* our connection IDs -> quic_conn */
     quic_handles conn_handles;
     quic_handles stream_handles;
     uint32_t conn_count; /* of `all`: more than have handles, which closing ones gave back */
@@ -54,7 +54,8 @@ typedef struct quic_conn_env {
     quic_cid_format cid_format;
     quring_cc cc;
     bool pacing;
-    quic_ns now; /* of the endpoint's last call, for verbs of the application */
+    quic_ns now;                   /* of the endpoint's last call, for verbs of the application */
+    quic_reset_table reset_tokens; /* the peers' stateless reset tokens -> quic_conn */
 } quic_conn_env;
 
 /* quic_conn_env_make_cid makes one of our connection IDs; see quic_cid_format_make. */

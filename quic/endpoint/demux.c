@@ -45,8 +45,8 @@ static void on_unknown_short(quic_endpoint *ep, const quic_rx_unit *unit, const 
 {
     /* RFC 9000 10.3.1: it may be a reset of a connection whose CID we no longer know. */
     if (len >= QUIC_RESET_LEN_MIN) {
-        quic_conn *conn = quic_cid_table_find(
-            &ep->env.reset_tokens, data + len - QUIC_RESET_TOKEN_LEN, QUIC_RESET_TOKEN_LEN);
+        quic_conn *conn =
+            quic_reset_table_find(&ep->env.reset_tokens, data + len - QUIC_RESET_TOKEN_LEN);
         if (conn != NULL && is_from_peer(conn, unit)) {
             quic_conn_recv_stateless_reset(conn, now);
             return;

@@ -40,8 +40,8 @@ static void init_env(quic_endpoint *ep)
     env->cc = ep->config.cc;
     env->pacing = ep->config.pacing;
     quic_cid_table_init(&env->cids, &ep->mem, lim->connections_max * CIDS_PER_CONN, keys[0]);
-    quic_cid_table_init(&env->reset_tokens, &ep->mem, lim->connections_max * CIDS_PER_CONN,
-                        keys[1]);
+    quic_reset_table_init(&env->reset_tokens, &ep->mem, lim->connections_max * CIDS_PER_CONN,
+                          keys[1]);
     quic_handles_init(&env->conn_handles, &ep->mem, ep->config.worker_id, lim->connections_max);
     quic_handles_init(&env->stream_handles, &ep->mem, ep->config.worker_id, 1u << 30);
     quic_heap_init(&env->timers, &ep->mem, lim->connections_max);
@@ -126,7 +126,7 @@ void quic_endpoint_destroy(quic_endpoint *ep)
     }
     quic_tombstones_deinit(&ep->tombstones);
     quic_cid_table_deinit(&ep->env.cids);
-    quic_cid_table_deinit(&ep->env.reset_tokens);
+    quic_reset_table_deinit(&ep->env.reset_tokens);
     quic_handles_deinit(&ep->env.conn_handles);
     quic_handles_deinit(&ep->env.stream_handles);
     quic_heap_deinit(&ep->env.timers);

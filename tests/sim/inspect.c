@@ -159,14 +159,13 @@ static const char *check_conn(quic_conn *conn)
 }
 
 /* The peer's connection IDs whose reset tokens are watched for. */
-static uint32_t count_tokens(const quic_conn *conn, const quic_cid_table *tokens)
+static uint32_t count_tokens(const quic_conn *conn, const quic_reset_table *tokens)
 {
     uint32_t count = 0;
     for (uint32_t i = 0; i < QUIC_CID_PEER_MAX; i++) {
         const quic_cid_peer_entry *e = &conn->cids_peer.entries[i];
         if (e->used && e->has_token) {
-            count +=
-                quic_cid_table_find(tokens, e->reset_token, sizeof(e->reset_token)) == conn ? 1 : 0;
+            count += quic_reset_table_find(tokens, e->reset_token) == conn ? 1 : 0;
         }
     }
     return count;
@@ -196,7 +195,7 @@ const char *sim_inspect_check(quic_endpoint *ep)
     if (cid_count != ep->env.cids.count) {
         return "the table of connection IDs holds others than those of its connections";
     }
-    if (token_count < ep->env.reset_tokens.count) { /* two may have one token */
+    if (token_count < ep->env.reset_tokens.table.count) { /* two may have one token */
         return "the table of reset tokens holds those of connection IDs that are gone";
     }
     if (ep->admission.half_open_count > count) {
@@ -226,7 +225,7 @@ uint64_t sim_inspect_idle_bytes(const quic_endpoint *ep)
     return sizeof(*ep) + QUIC_ENDPOINT_LISTENERS_MAX * sizeof(*ep->listeners) +
            QUIC_ENDPOINT_ANSWERS_MAX * sizeof(*ep->answers) +
            (uint64_t)env->cids.cap * sizeof(*env->cids.slots) +
-           (uint64_t)env->reset_tokens.cap * sizeof(*env->reset_tokens.slots) +
+           (uint64_t)env->reset_tokens.table.cap * sizeof(*env->reset_tokens.table.slots) +
            (uint64_t)env->conn_handles.cap * sizeof(*env->conn_handles.slots) +
            (uint64_t)env->stream_handles.cap * sizeof(*env->stream_handles.slots) +
            (uint64_t)env->timers.cap * QUIC_HEAP_ENTRY_BYTES +
