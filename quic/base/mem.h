@@ -44,6 +44,13 @@ QUIC_NODISCARD void *quic_mem_zalloc(quic_mem *mem, size_t size);
 /* quic_mem_free gives back what quic_mem_alloc gave, with the same size. ptr may be NULL (no-op). */
 void quic_mem_free(quic_mem *mem, void *ptr, size_t size);
 
+/* quic_mem_wipe clears what held a secret, and is not optimised away before a free. */
+static inline void quic_mem_wipe(void *ptr, size_t size)
+{
+    memset(ptr, 0, size);
+    __asm__ volatile("" : : "r"(ptr) : "memory");
+}
+
 /* quic_mem_adopt charges `mem` for a block of `size` bytes that so far only its parent is charged for, and that is
  * given back to `mem` from now on. False: over its limit; failure_count then grows and nothing else changes. */
 QUIC_NODISCARD bool quic_mem_adopt(quic_mem *mem, size_t size);

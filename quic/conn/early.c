@@ -85,6 +85,9 @@ void quic_conn_keep_session(quic_conn *conn, const uint8_t *data, size_t len)
 
 void quic_conn_free_session(quic_conn *conn)
 {
+    if (conn->session != NULL) {
+        quic_mem_wipe(conn->session, conn->session_len); /* as secret as the keys it leads to */
+    }
     quic_mem_free(&conn->mem, conn->session, conn->session_len);
     conn->session = NULL;
     conn->session_len = 0;

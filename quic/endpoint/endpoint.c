@@ -9,10 +9,11 @@
  * second needs is in a near cache since the first. */
 #define TURN_UNITS 2u
 
-/* Everything made under the previous root secret stays good; new things are made under the present. */
+/* Everything made under the previous root secret stays good; new things are made under the present. The secrets
+ * themselves are done with then. */
 static void init_secrets(quic_endpoint *ep)
 {
-    const quic_endpoint_config *config = &ep->config;
+    quic_endpoint_config *config = &ep->config;
     quic_conn_env *env = &ep->env;
     if (config->has_previous_secret) {
         quic_token_keys_derive(&env->token_keys, config->previous_root_secret);
@@ -25,6 +26,8 @@ static void init_secrets(quic_endpoint *ep)
         quic_ticket_keys_derive(&env->ticket_keys, config->root_secret);
     }
     quic_reset_key_derive(&env->reset_key, config->root_secret);
+    quic_mem_wipe(config->root_secret, sizeof(config->root_secret));
+    quic_mem_wipe(config->previous_root_secret, sizeof(config->previous_root_secret));
 }
 
 static void init_env(quic_endpoint *ep)
@@ -88,6 +91,7 @@ quic_rc quic_endpoint_create(quic_endpoint **out, const quic_endpoint_config *co
                       QUIC_ENDPOINT_LISTENERS_MAX * sizeof(*ep->listeners));
         quic_mem_free(&ep->mem, ep->answers, QUIC_ENDPOINT_ANSWERS_MAX * sizeof(*ep->answers));
         root = ep->mem;
+        quic_mem_wipe(ep, sizeof(*ep));
         quic_mem_free(&root, ep, sizeof(*ep));
         return QUIC_E_NOMEM;
     }
@@ -135,6 +139,7 @@ void quic_endpoint_destroy(quic_endpoint *ep)
     quic_spares_deinit(&ep->spares);
     quic_mem root = ep->mem;
     QURING_ASSERT(root.used_bytes == sizeof(*ep)); /* every byte of every connection came back */
+    quic_mem_wipe(ep, sizeof(*ep));
     quic_mem_free(&root, ep, sizeof(*ep));
 }
 
