@@ -218,10 +218,15 @@ static void keep_error_text(quic_tls *tls)
 /* failed turns BoringSSL's failure into a result: the sink's, the alert's, or our own. */
 static quic_rc failed(quic_tls *tls)
 {
+    const uint32_t code = ERR_peek_error();
+    const bool is_excess =
+        ERR_GET_LIB(code) == ERR_LIB_SSL && ERR_GET_REASON(code) == SSL_R_EXCESS_HANDSHAKE_DATA;
     keep_error_text(tls);
     ERR_clear_error();
     if (tls->sink_rc != QUIC_OK) {
         tls->final_rc = tls->sink_rc;
+    } else if (is_excess) {
+        tls->final_rc = QUIC_V_PROTOCOL_VIOLATION; /* RFC 9001 4.1.3, in place of an alert */
     } else if (tls->alert != NO_ALERT) {
         tls->final_rc = QUIC_V_CRYPTO_BASE + tls->alert; /* RFC 9001 4.8 */
     } else {

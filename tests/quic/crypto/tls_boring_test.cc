@@ -386,6 +386,28 @@ TEST_F(TlsBoring, BytesAtAnotherLevelAreAViolation)
     EXPECT_EQ(server.Provide(QUIC_LEVEL_HANDSHAKE, &byte, 1), QUIC_V_PROTOCOL_VIOLATION);
 }
 
+/* RFC 9001 4.1.3: keys of the next level, and more at this one. */
+TEST_F(TlsBoring, BytesBehindTheLastMessageOfALevelAreAViolation)
+{
+    const Config sc(QUIC_SERVER, Server());
+    const Config cc(QUIC_CLIENT, Client());
+    TlsEnd client(quic_tls_boring(), cc.get(), QUIC_CLIENT, "localhost", "c", 1);
+    TlsEnd server(quic_tls_boring(), sc.get(), QUIC_SERVER, nullptr, "s", 2);
+    ASSERT_EQ(client.Start(), QUIC_OK);
+    Bytes hello = client.out[0].second;
+    hello.push_back(1);
+    EXPECT_EQ(server.Provide(QUIC_LEVEL_INITIAL, hello.data(), hello.size()),
+              QUIC_V_PROTOCOL_VIOLATION);
+    TlsEnd other(quic_tls_boring(), sc.get(), QUIC_SERVER, nullptr, "s", 2);
+    hello.pop_back();
+    ASSERT_EQ(other.Provide(QUIC_LEVEL_INITIAL, hello.data(), hello.size()), QUIC_OK);
+    ASSERT_EQ(other.out[0].first, QUIC_LEVEL_INITIAL);
+    Bytes answer = other.out[0].second;
+    answer.push_back(1);
+    EXPECT_EQ(client.Provide(QUIC_LEVEL_INITIAL, answer.data(), answer.size()),
+              QUIC_V_PROTOCOL_VIOLATION);
+}
+
 TEST_F(TlsBoring, GarbageFailsWithAnAlert)
 {
     const Config sc(QUIC_SERVER, Server());
