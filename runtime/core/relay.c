@@ -240,7 +240,7 @@ static int send_batch(const rt_relay_batch *batch, quic_ns now)
     return rc;
 }
 
-void rt_relay_flush(rt_relay_batch *batch, quic_ns now)
+static void send_waiting(rt_relay_batch *batch, quic_ns now)
 {
     if (batch->units == 0) {
         return;
@@ -254,6 +254,27 @@ void rt_relay_flush(rt_relay_batch *batch, quic_ns now)
     *(rc == 0 ? &batch->sent : &batch->lost) += batch->units;
     batch->units = 0;
     batch->len = 0;
+}
+
+void rt_relay_flush(rt_relay_batch *batch, quic_ns now)
+{
+    send_waiting(batch, now);
+    batch->early = 0;
+}
+
+/* Whether the next unit may be for process `number`. */
+static bool turn_to(rt_relay_batch *batch, rt_relay *relay, uint8_t number, quic_ns now)
+{
+    if (batch->units > 0 && (batch->relay != relay || batch->to != number)) {
+        if (batch->early == RT_RELAY_EARLY_MAX) {
+            return false;
+        }
+        batch->early++;
+        send_waiting(batch, now);
+    }
+    batch->relay = relay;
+    batch->to = number;
+    return true;
 }
 
 /* Puts as many of the datagrams at `unit` as there is room for; returns their bytes. */
@@ -287,15 +308,10 @@ void rt_relay_add(rt_relay_batch *batch, rt_relay *relay, uint8_t number, const 
     if (batch->buf == NULL) {
         batch->buf = (uint8_t *)malloc(RT_RELAY_MESSAGE_MAX);
     }
-    if (batch->buf == NULL || unit->seg_len == 0) {
+    if (batch->buf == NULL || unit->seg_len == 0 || !turn_to(batch, relay, number, now)) {
         batch->lost++;
         return;
     }
-    if (batch->relay != relay || batch->to != number) {
-        rt_relay_flush(batch, now);
-    }
-    batch->relay = relay;
-    batch->to = number;
     for (uint32_t off = 0; off < unit->len;) {
         batch->len = batch->len == 0 ? (uint32_t)sizeof(message_head) : batch->len;
         uint32_t taken = put(batch, unit, off, hops);
@@ -304,7 +320,7 @@ void rt_relay_add(rt_relay_batch *batch, rt_relay *relay, uint8_t number, const 
             return;
         }
         if (taken == 0) {
-            rt_relay_flush(batch, now);
+            send_waiting(batch, now);
         }
         off += taken;
     }

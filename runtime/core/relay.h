@@ -24,7 +24,8 @@ extern "C" {
 #endif
 
 #define RT_RELAY_MESSAGE_MAX 65000u /* bytes; a receive buffer holds it */
-#define RT_RELAY_HOPS_MAX    8u /* processes that hand a stranger on because they do not listen */
+#define RT_RELAY_HOPS_MAX    8u  /* processes that hand a stranger on because they do not listen */
+#define RT_RELAY_EARLY_MAX   64u /* messages of a turn that had to leave for one to somebody else */
 
 typedef struct rt_relay rt_relay;
 
@@ -74,6 +75,7 @@ typedef struct rt_relay_batch {
     uint8_t *buf; /* made when it is first needed */
     uint32_t len;
     uint32_t units;
+    uint32_t early; /* messages sent in this turn as the next unit was for another process */
     uint8_t to;
     rt_relay *relay;
     uint64_t sent; /* units, since the beginning */
@@ -83,7 +85,8 @@ typedef struct rt_relay_batch {
 void rt_relay_batch_deinit(rt_relay_batch *batch);
 
 /* rt_relay_add copies a unit into the message for process `number`; `hops` is 0 for what the kernel
- * brought. What waits for others is sent first. rt_relay_flush sends what waits. */
+ * brought. What waits for others is sent first; after RT_RELAY_EARLY_MAX of these the unit is lost, as a message
+ * costs far more than a datagram, which anybody may send. rt_relay_flush ends the turn: it sends what waits. */
 void rt_relay_add(rt_relay_batch *batch, rt_relay *relay, uint8_t number, const quic_rx_unit *unit,
                   uint32_t hops, quic_ns now);
 void rt_relay_flush(rt_relay_batch *batch, quic_ns now);

@@ -71,7 +71,7 @@ void rt_worker_receive_unit(rt_worker *w, quic_rx_unit *unit)
 
 void rt_worker_receive_done(rt_worker *w)
 {
-    if (QUIC_UNLIKELY(w->batch.units > 0)) {
+    if (QUIC_UNLIKELY((w->batch.units | w->batch.early) != 0)) {
         rt_relay_flush(&w->batch, w->now);
     }
 }

@@ -235,6 +235,34 @@ TEST(Relay, AMessageIsForOneProcess)
 }
 
 /* GRO gives up to 64 KiB, a message has less room: trains are cut between datagrams. */
+/* What seems to be for one and the other in turn makes a message of each datagram. */
+TEST(Relay, SoManyMessagesInATurn)
+{
+    Process a;
+    Process b;
+    Process c;
+    Meet(&a, &b);
+    Meet(&a, &c);
+    const auto alternate = [&] {
+        const uint64_t before = a.batch_.sent + a.batch_.lost;
+        size_t read = 0;
+        for (uint32_t i = 0; i < 4 * RT_RELAY_EARLY_MAX; i++) {
+            a.Add(b, "to b");
+            a.Add(c, "to c");
+            read += i % 2 == 0 ? b.Read().size() + c.Read().size() : 0;
+        }
+        a.Flush();
+        EXPECT_EQ(a.batch_.sent + a.batch_.lost - before, 8 * RT_RELAY_EARLY_MAX);
+        return read + b.Read().size() + c.Read().size();
+    };
+    for (int turn = 0; turn < 2; turn++) {
+        const size_t read = alternate();
+        EXPECT_GE(read, RT_RELAY_EARLY_MAX);
+        EXPECT_LT(read,
+                  5 * RT_RELAY_EARLY_MAX); /* the last message takes what is for its process */
+    }
+}
+
 TEST(Relay, LargeUnitsAreCutBetweenDatagrams)
 {
     Process a;
