@@ -4,6 +4,7 @@
 #include <openssl/mem.h>
 #include <openssl/pool.h>
 #include <openssl/ssl.h>
+#include <openssl/ssl3.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
@@ -19,6 +20,7 @@ _Static_assert((int)ssl_encryption_application == (int)QUIC_LEVEL_APP, "levels")
 #define NAME_LEN_MAX   253u /* of a DNS name, without a final dot */
 #define ERROR_TEXT_LEN 128u
 #define NO_ALERT       (-1)
+#define MESSAGE_HEAD   4u /* type and length, RFC 8446 4 */
 
 struct quic_tls {
     quic_boring_session session; /* first: tls_boring_session.h says why */
@@ -32,6 +34,10 @@ struct quic_tls {
     int alert;        /* TLS alert we would have sent, NO_ALERT if none */
     bool complete;
     bool cert_asked; /* client: the server sent a CertificateRequest */
+    /* client, after the handshake: where messages begin */
+    uint8_t head_len;
+    uint8_t head[MESSAGE_HEAD];
+    uint32_t body_left;
     char error_text[ERROR_TEXT_LEN];
 };
 
@@ -274,6 +280,30 @@ static quic_rc boring_start(quic_tls *tls)
     return tls->role == QUIC_CLIENT ? advance(tls) : QUIC_OK;
 }
 
+/* Of the messages after a handshake BoringSSL has one alert for all that a client must not get; for a
+ * CertificateRequest that is not the right one. Says whether one begins in these bytes. */
+static bool asks_afterwards(quic_tls *tls, const uint8_t *data, size_t len)
+{
+    for (size_t i = 0; i < len;) {
+        if (tls->body_left > 0) {
+            const size_t n = len - i < tls->body_left ? len - i : tls->body_left;
+            tls->body_left -= (uint32_t)n;
+            i += n;
+            continue;
+        }
+        tls->head[tls->head_len++] = data[i++];
+        if (tls->head[0] == SSL3_MT_CERTIFICATE_REQUEST) {
+            return true;
+        }
+        if (tls->head_len == MESSAGE_HEAD) {
+            tls->head_len = 0;
+            tls->body_left =
+                (uint32_t)tls->head[1] << 16 | (uint32_t)tls->head[2] << 8 | tls->head[3];
+        }
+    }
+    return false;
+}
+
 static quic_rc boring_provide(quic_tls *tls, quic_level level, const uint8_t *data, size_t len)
 {
     if (tls->final_rc != QUIC_OK) {
@@ -285,6 +315,10 @@ static quic_rc boring_provide(quic_tls *tls, quic_level level, const uint8_t *da
     /* RFC 9001 4.1.3: TLS is past that level, or not there yet. */
     if ((int)SSL_quic_read_level(tls->ssl) != (int)level) {
         tls->final_rc = QUIC_V_PROTOCOL_VIOLATION;
+        return tls->final_rc;
+    }
+    if (tls->complete && tls->role == QUIC_CLIENT && asks_afterwards(tls, data, len)) {
+        tls->final_rc = QUIC_V_PROTOCOL_VIOLATION; /* RFC 9001 4.4 */
         return tls->final_rc;
     }
     ERR_clear_error();

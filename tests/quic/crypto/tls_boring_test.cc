@@ -368,6 +368,31 @@ TEST_F(TlsBoring, H49_KeyUpdateMessageIs0x10a)
     EXPECT_EQ(server.Provide(QUIC_LEVEL_APP, key_update, sizeof(key_update)), 0x10a);
 }
 
+/* RFC 9001 4.4: a client asked for a certificate after the handshake, whatever came before, byte by byte. */
+TEST_F(TlsBoring, LateCertificateRequestsAreAViolation)
+{
+    const Config sc(QUIC_SERVER, Server());
+    const Config cc(QUIC_CLIENT, Client());
+    const quic_tls_vtable *vt = quic_tls_boring();
+    for (size_t step : {1, 3, 4000}) {
+        TlsEnd client(vt, cc.get(), QUIC_CLIENT, "localhost", "c", 1);
+        TlsEnd server(vt, sc.get(), QUIC_SERVER, nullptr, "s", 2);
+        ASSERT_EQ(Handshake(&client, &server).client, QUIC_OK);
+        /* a NewSessionTicket (RFC 8446 4.6.1) whose ticket looks like the message, and the message */
+        Bytes said = {4, 0, 0, 21, 0, 0, 1, 0, 0, 0, 0, 0, 1, 7, 0, 5, 13, 0, 0, 3, 0, 0, 0};
+        said[3] = static_cast<uint8_t>(said.size() - 4);
+        const size_t good = said.size();
+        said.insert(said.end(), {13, 0, 0, 3, 0, 0, 0});
+        quic_rc rc = QUIC_OK;
+        size_t at = 0;
+        for (; at < said.size() && rc == QUIC_OK; at += step) {
+            rc = client.Provide(QUIC_LEVEL_APP, said.data() + at, std::min(step, said.size() - at));
+        }
+        EXPECT_EQ(rc, QUIC_V_PROTOCOL_VIOLATION) << step;
+        EXPECT_GT(at, good) << step;
+    }
+}
+
 /* RFC 9001 4.1.3 */
 TEST_F(TlsBoring, BytesAtAnotherLevelAreAViolation)
 {
