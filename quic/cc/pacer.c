@@ -63,7 +63,8 @@ static void set_burst(quic_pacer *p, uint32_t datagram_bytes)
     if (p->refill_bytes < (uint64_t)REFILL_DATAGRAMS * datagram_bytes) {
         p->refill_bytes = (uint64_t)REFILL_DATAGRAMS * datagram_bytes;
     }
-    if (p->burst_bytes < p->refill_bytes) { /* or it would never open again: large datagrams on a near path */
+    if (p->burst_bytes <
+        p->refill_bytes) { /* or it would never open again: large datagrams on a near path */
         p->burst_bytes = p->refill_bytes;
     }
 }

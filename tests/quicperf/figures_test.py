@@ -97,5 +97,42 @@ class Latency(unittest.TestCase):
             self.assertLessEqual(json.loads(out)["summary"]["requests_unanswered"], 8)
 
 
+class BothEnds(unittest.TestCase):
+    def pair(self, *args, stop_after_s=None):
+        """The summaries of a client's run and of its server, which ends first if `stop_after_s` is given."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "server.json")
+            with Server("--json", path) as server:
+                run = subprocess.Popen([QUICPERF, "client", "127.0.0.1:%d" % server.port, *args, "--json", "-"],
+                                       stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True)
+                if stop_after_s is None:
+                    out, _ = run.communicate(timeout=60)
+                else:
+                    time.sleep(stop_after_s)
+            if stop_after_s is not None:
+                out, _ = run.communicate(timeout=60)
+            with open(path) as file:
+                return json.loads(out)["summary"], json.load(file)["summary"]
+
+    def test_they_agree(self):
+        here, there = self.pair("-n", "5M", "-d", "up", "-c", "2", "-s", "3")
+        self.assertEqual((here["bytes"], here["connections"]), (there["bytes"], there["connections"]))
+        here, there = self.pair("-n", "5M")  # of which the last may not be acknowledged before the end
+        self.assertLessEqual(there["bytes"], here["bytes"])
+        self.assertGreater(there["bytes"], here["bytes"] * 0.8)
+        here, there = self.pair("rr", "-n", "200", "-c", "2", "--req", "10", "--resp", "500")
+        self.assertEqual((here["requests"], here["bytes"]), (200, 200 * 500))
+        self.assertEqual((there["requests"], there["connections"]), (200, 2))
+        here, there = self.pair("dgram", "-t", "300ms", "--dgram-rate", "500", "--dgram-size", "100")
+        self.assertEqual(here["bytes"], 100 * here["datagrams"])
+        self.assertAlmostEqual(there["bytes"], here["bytes"], delta=1000)
+
+    def test_a_server_that_is_told_to_end_has_counted_what_it_did(self):
+        for args in [], ["-d", "up"], ["-c", "3", "-s", "2"]:
+            here, there = self.pair("-t", "20s", *args, stop_after_s=0.7)
+            self.assertGreater(here["bytes"], 1 << 20)
+            self.assertAlmostEqual(there["bytes"] / here["bytes"], 1, delta=0.3, msg=args)
+
+
 if __name__ == "__main__":
     unittest.main(verbosity=2)

@@ -8,13 +8,12 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <netinet/quic.h>
 #include <set>
 #include <thread>
 #include <vector>
 
 #include <gtest/gtest.h>
-
-#include <netinet/quic.h>
 
 #include "tools/quicperf/proto.h"
 

@@ -1,7 +1,9 @@
 /* The answering side, and a client that is not quicperf's. */
 #include <cstring>
 #include <functional>
+#include <random>
 #include <thread>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -75,8 +77,7 @@ class Asker
         quring_status status = QURING_E_AGAIN;
         while (status == QURING_E_AGAIN) {
             uint64_t id = 0;
-            ASSERT_TRUE(
-                On([&] { status = peer.Send(&id, conn, request, QURING_STREAM_UNI); }));
+            ASSERT_TRUE(On([&] { status = peer.Send(&id, conn, request, QURING_STREAM_UNI); }));
         }
         ASSERT_EQ(status, QURING_OK);
     }
@@ -202,6 +203,73 @@ TEST(Server, TakesTheNextRequestForDatagramsAtOnce)
     }));
     ASSERT_TRUE(asker.peer.Wait([&] { return asker.peer.At(asker.conn, next).closed; }));
     EXPECT_FALSE(asker.peer.Facts(asker.conn, next).reset) << "it was refused";
+}
+
+/* Requests cut anywhere, reset, unwanted, of every size, and all at once; then an honest one. */
+TEST(Server, AnswersAfterWhateverAClientDid)
+{
+    std::mt19937_64 random(5);
+    const auto below = [&](uint64_t n) { return random() % n; };
+    const uint64_t sizes[] = {0,
+                              1,
+                              1024,
+                              1025,
+                              1 << 20,
+                              QP_ENDLESS - 1,
+                              QP_ENDLESS,
+                              1u << 31,
+                              qp_dgram_request(0, 0),
+                              qp_dgram_request(9, 1),
+                              qp_dgram_request(65535, UINT32_MAX)};
+    Server server(16);
+    for (int round = 0; round < 20; round++) {
+        Asker asker(server);
+        std::vector<quring_stream> open;
+        for (int step = 0; step < 300; step++) {
+            ASSERT_TRUE(asker.On([&] {
+                uint8_t bytes[64] = {0};
+                size_t written = 0;
+                quring_stream stream;
+                qp_header_encode(bytes, sizes[below(sizeof(sizes) / sizeof(sizes[0]))]);
+                if (open.empty() || below(3) == 0) {
+                    if (quring_stream_open(&stream, asker.conn,
+                                           below(2) == 0 ? QURING_STREAM_UNI : 0) == QURING_OK) {
+                        open.push_back(stream);
+                    }
+                    return;
+                }
+                size_t which = below(open.size());
+                stream = open[which];
+                quring_status status = QURING_OK;
+                switch (below(4)) {
+                case 0:
+                    status = quring_stream_write(stream, &written, bytes, below(12), 0);
+                    break;
+                case 1:
+                    status = quring_stream_write(stream, &written, bytes, 8 + below(56),
+                                                 QURING_WRITE_FIN);
+                    break;
+                case 2:
+                    status = quring_stream_reset(stream, below(1000));
+                    break;
+                default:
+                    status = quring_stream_stop_sending(stream, below(1000));
+                    break;
+                }
+                if (status != QURING_OK) {
+                    open.erase(open.begin() + static_cast<std::ptrdiff_t>(which));
+                }
+            }));
+        }
+        if (below(2) == 0) {
+            ASSERT_TRUE(asker.On([&] { (void)quring_conn_close(asker.conn, 3, NULL); }));
+        }
+    }
+    Asker asker(server);
+    uint64_t before = server.requests();
+    asker.Ask(10);
+    ASSERT_TRUE(asker.peer.Wait([&] { return asker.opened() == 1; }));
+    EXPECT_GT(server.requests(), before);
 }
 
 } // namespace

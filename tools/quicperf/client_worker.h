@@ -64,9 +64,9 @@ typedef struct qp_load {
     uint64_t ended;       /* of these, answered, rightly or not */
     struct qp_slot *free; /* slots without a request, the one that waits for longest first ... */
     struct qp_slot *free_last; /* ... so that all connections get their turn */
-    bool armed;           /* a timer will look */
-    uint64_t unsent;      /* at the end: due, and not sent */
-    uint64_t unanswered;  /* sent */
+    bool armed;                /* a timer will look */
+    uint64_t unsent;           /* at the end: due, and not sent */
+    uint64_t unanswered;       /* sent */
 } qp_load;
 
 typedef struct qp_cworker {

@@ -102,7 +102,8 @@ void qp_meter_run(qp_meter *meter)
         uint64_t at = quring_now_ns();
         double t1_s = (double)(at - began) / 1e9;
         bool over = at >= end || meter->interrupted || meter->is_over(meter->ctx);
-        if (o->interval_ns != 0) { /* the last, too, however short: the lines add up to the summary */
+        if (o->interval_ns !=
+            0) { /* the last, too, however short: the lines add up to the summary */
             qp_meter_interval(meter, t0_s, t1_s, &last, &now);
         }
         last = now;

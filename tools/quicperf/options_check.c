@@ -59,14 +59,14 @@ static bool qp_check_outputs(qp_parser *p)
     const struct {
         const char *name;
         const char *path;
-    } all[] = {{"--json", o->json}, {"--jsonl", o->jsonl}, {"--hdr", o->hdr}, {"--keylog", o->keylog}};
+    } all[] = {
+        {"--json", o->json}, {"--jsonl", o->jsonl}, {"--hdr", o->hdr}, {"--keylog", o->keylog}};
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
         for (size_t k = 0; k < i; k++) {
             if (all[i].path != NULL && all[k].path != NULL &&
                 strcmp(all[i].path, all[k].path) == 0 && strcmp(all[i].path, "/dev/null") != 0) {
-                return qp_wrong(
-                    p, "%s %s and %s %s contradict each other: allowed is one of them", all[k].name,
-                    all[k].path, all[i].name, all[i].path);
+                return qp_wrong(p, "%s %s and %s %s contradict each other: allowed is one of them",
+                                all[k].name, all[k].path, all[i].name, all[i].path);
             }
         }
     }
@@ -122,7 +122,8 @@ static bool qp_check_work(qp_parser *p)
         return qp_wrong(p, "--tcp takes tput or rr with -t, and one stream per connection");
     }
     if (o->command == QP_CMD_CLIENT && o->tcp && o->mode == QP_MODE_RR && o->response_bytes == 0) {
-        return qp_wrong(p, "--tcp takes no --resp 0: nothing would tell that a request was answered");
+        return qp_wrong(p,
+                        "--tcp takes no --resp 0: nothing would tell that a request was answered");
     }
     return true;
 }

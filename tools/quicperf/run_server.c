@@ -110,7 +110,7 @@ static void qp_server_loop(const qp_server *server, const qp_options *o, qp_out 
 }
 
 static void qp_server_result(qp_result *r, const qp_server *server, const quring_config *config,
-                             uint64_t began_ns)
+                             uint64_t served_ns)
 {
     quring_stats stats;
     qp_server_totals totals;
@@ -129,7 +129,7 @@ static void qp_server_result(qp_result *r, const qp_server *server, const quring
                    : config->cc == QURING_CC_BBR   ? "bbr"
                                                    : "cubic");
     r->payload_bytes = config->limits.udp_payload_bytes;
-    r->seconds = (double)(quring_now_ns() - began_ns) / 1e9;
+    r->seconds = (double)served_ns / 1e9;
     r->bytes = totals.bytes_in + totals.bytes_out;
     r->requests = totals.requests;
     r->connections = totals.connections;
@@ -228,8 +228,10 @@ static int qp_server_session(const qp_options *options, const quring_config *con
     qp_server_hello(out, server, options, port);
     qp_server_loop(server, options, out, wake_fd, signal_fd);
     qp_signals_exit_on_next();
-    qp_server_result(result, server, config, began_ns);
+    uint64_t served_ns = quring_now_ns() - began_ns;
     qp_tcp_server_close(tcp);
+    qp_server_stop(server);
+    qp_server_result(result, server, config, served_ns);
     qp_server_close(server);
     qp_report_server(out, result);
     return QP_EXIT_OK;

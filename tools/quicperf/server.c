@@ -58,7 +58,8 @@ struct qp_server {
     size_t answers_max;    /* on streams of ours, at once per connection */
     quring_listener *listeners[2];
     size_t listener_count;
-    bool is_bound;         /* --bind */
+    bool is_bound; /* --bind */
+    bool is_stopped;
     quring_addr preferred; /* family 0: none */
     int wake_fd;
     qp_sworker workers[QURING_WORKERS_MAX];
@@ -301,11 +302,14 @@ static void qp_server_closed(const quring_event *ev, qp_sconn *conn)
         return; /* never became a connection */
     }
     qp_server *server = conn->server;
+    quring_conn_info info;
+    if (conn->dgram_out.size > 0 && quring_conn_get_info(ev->conn, &info) == QURING_OK) {
+        qp_count(&conn->worker->bytes_out, info.datagrams_acked * conn->dgram_out.size);
+    }
     while (conn->streams != NULL) {
         qp_sstream_destroy(conn->streams);
     }
     qp_count(&conn->worker->ended, 1);
-    (void)ev;
     free(conn);
     if (server->wake_fd >= 0) {
         uint64_t one = 1;
@@ -333,7 +337,8 @@ static void qp_server_stream_event(const quring_event *ev, qp_sstream *s)
         s->dead = true;
         if (s->conn->dgram_stream == s) {
             qp_dgram_stop(&s->conn->dgram_out);
-            s->conn->dgram_stream = NULL; /* the next such request may be here before this stream has gone */
+            s->conn->dgram_stream =
+                NULL; /* the next such request may be here before this stream has gone */
         }
         break;
     case QURING_EV_STREAM_CLOSED: {
@@ -519,17 +524,26 @@ quring_status qp_server_reload(const qp_server *server, const qp_options *option
     return qp_tls_server_reload(server->tls, options, err);
 }
 
+void qp_server_stop(qp_server *server)
+{
+    if (server->rt == NULL || server->is_stopped) {
+        return;
+    }
+    server->is_stopped = true;
+    quring_runtime_drain(server->rt);
+    for (size_t i = 0; i < server->listener_count; i++) {
+        quring_listener_close(server->listeners[i]);
+    }
+    quring_runtime_stop(server->rt, QP_APP_DONE, QP_STOP_NS);
+}
+
 void qp_server_close(qp_server *server)
 {
     if (server == NULL) {
         return;
     }
+    qp_server_stop(server);
     if (server->rt != NULL) {
-        quring_runtime_drain(server->rt);
-        for (size_t i = 0; i < server->listener_count; i++) {
-            quring_listener_close(server->listeners[i]);
-        }
-        quring_runtime_stop(server->rt, QP_APP_DONE, QP_STOP_NS);
         quring_runtime_destroy(server->rt);
     }
     if (server->tls != NULL) {

@@ -28,7 +28,8 @@ typedef struct qp_server_totals {
     uint64_t bytes_in;     /* request payload read */
     uint64_t urgent;       /* answers that --urgent let go first */
     uint64_t client_certs; /* connections whose client showed a certificate that was verified */
-    uint64_t bytes_out;    /* acknowledged bytes of answers on streams that have ended */
+    uint64_t
+        bytes_out; /* acknowledged bytes of answers, once their streams or connections have ended */
 } qp_server_totals;
 
 /* qp_server_open starts the runtime of `config` and listens as the options say (-B, -p, --cert, ...).
@@ -50,7 +51,9 @@ void qp_server_host(const qp_server *server, char *out, size_t cap);
 QURING_NODISCARD quring_status qp_server_reload(const qp_server *server, const qp_options *options,
                                                 quring_error *err);
 
-/* qp_server_close refuses new connections, closes those there are, and frees. NULL is a no-op. */
+/* qp_server_stop refuses new connections and closes those there are: the totals are final. qp_server_close does
+ * that, where it was not done, and frees. NULL is a no-op. */
+void qp_server_stop(qp_server *server);
 void qp_server_close(qp_server *server);
 
 #ifdef __cplusplus

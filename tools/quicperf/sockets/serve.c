@@ -38,7 +38,8 @@ typedef struct qp_served {
     qp_request *asking; /* not ended yet; the one that was heard last is the first */
     uint32_t asking_count;
 
-    uint64_t next_uni;  /* the sender's: stream of ours for the next answer to a unidirectional request */
+    uint64_t
+        next_uni; /* the sender's: stream of ours for the next answer to a unidirectional request */
     uint32_t answering; /* the sender's: streams of ours */
 
     pthread_mutex_t lock;
@@ -143,8 +144,7 @@ static bool qp_serve_open_waiting(qp_served *s)
         if (r == NULL) {
             return false;
         }
-        const uint32_t flags =
-            QUIC_STREAM_FLAG_NEW | QUIC_STREAM_FLAG_UNI | QUIC_STREAM_FLAG_ASYNC;
+        const uint32_t flags = QUIC_STREAM_FLAG_NEW | QUIC_STREAM_FLAG_UNI | QUIC_STREAM_FLAG_ASYNC;
         if (s->lib->send(s->fd, qp_serve_pattern, 0, s->next_uni, flags) >= 0) {
             r->stream = s->next_uni;
             s->next_uni += 4;
