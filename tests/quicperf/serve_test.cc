@@ -179,8 +179,8 @@ TEST_F(Serve, AnswersOnTheStreamOrOnOneOfItsOwn)
     Ask(0, 10);
     Ask(4, 0);
     Ask(8, 1000000);
-    AskUni(20);
     AskUni(0);
+    AskUni(20);
     EXPECT_TRUE(client_.Wait([&] { return client_.ended == std::set<uint64_t>{0, 3, 4, 8}; }));
     EXPECT_EQ(client_.got[0], 10u);
     EXPECT_EQ(client_.got[3], 20u);
@@ -215,11 +215,23 @@ TEST_F(Serve, AnswersToUnidirectionalRequestsKeepTheirOrder)
         AskUni(i);
     }
     ASSERT_TRUE(AllTaken());
+    ASSERT_TRUE(client_.Wait([&] { return client_.got[3] > 0; }));
     client_.Change([&] { client_.stopped.insert(3); });
     EXPECT_TRUE(client_.Wait([&] { return client_.ended.size() == 6; }));
     for (uint64_t i = 1; i <= 6; i++) {
         EXPECT_EQ(client_.got[3 + 4 * i], i);
     }
+}
+
+/* Whatever becomes of one, the next has a stream of its own. */
+TEST_F(Serve, AStreamThatCannotBeUsedIsNotTriedAgain)
+{
+    client_.stopped.insert(3);
+    Start(1);
+    AskUni(5);
+    AskUni(6);
+    EXPECT_TRUE(client_.Wait([&] { return client_.ended.count(7) != 0; }));
+    EXPECT_EQ(client_.got[7], 6u);
 }
 
 TEST_F(Serve, MoreThanMayWaitAreRefused)

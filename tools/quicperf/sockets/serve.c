@@ -145,18 +145,20 @@ static bool qp_serve_open_waiting(qp_served *s)
             return false;
         }
         const uint32_t flags = QUIC_STREAM_FLAG_NEW | QUIC_STREAM_FLAG_UNI | QUIC_STREAM_FLAG_ASYNC;
-        if (s->lib->send(s->fd, qp_serve_pattern, 0, s->next_uni, flags) >= 0) {
-            r->stream = s->next_uni;
-            s->next_uni += 4;
-            s->answering++;
-            qp_serve_put(s, &s->sending, r);
-        } else if (errno == EAGAIN) {
+        r->stream = s->next_uni;
+        bool is_open = s->lib->send(s->fd, qp_serve_pattern, 0, r->stream, flags) >= 0;
+        if (!is_open && errno == EAGAIN) {
             (void)pthread_mutex_lock(&s->lock);
             qp_queue_unpop(&s->waiting, r);
             (void)pthread_mutex_unlock(&s->lock);
             return true;
+        }
+        s->next_uni += 4;
+        if (is_open) {
+            s->answering++;
+            qp_serve_put(s, &s->sending, r);
         } else {
-            free(r); /* the end of the connection, which the receiver sees */
+            free(r); /* most likely the end of the connection, which the receiver sees */
         }
     }
 }
