@@ -41,7 +41,7 @@ static quic_rc ring_reserve(quic_recv_buf *rb, uint64_t end)
     if (end - rb->read_off <= rb->ring_cap) {
         return QUIC_OK;
     }
-    uint64_t cap = rb->ring_cap != 0 ? rb->ring_cap * 2 : rb->ring_again;
+    uint64_t cap = rb->ring_cap != 0 ? rb->ring_cap : rb->ring_again;
     while (cap < end - rb->read_off) {
         cap *= 2;
     }

@@ -11,7 +11,8 @@ left out. The tests of its folder run with it, the quickest first, until one fai
 of them notices has survived: it does the same by another way, or a test is missing.
 
 Results go to a file, a line each; what stands there already is not tried again, unless it survived and --again is
-given. The tree is not touched: programs and mutants live in ~/.cache/quring-mutate (MUTATE_DIR).
+given. With --own a mutant that the tests of its folder let through is left for a later run without --own. The tree
+is not touched: programs and mutants live in ~/.cache/quring-mutate (MUTATE_DIR).
 """
 import argparse
 import collections
@@ -48,7 +49,7 @@ TESTS = {
                        ["//tests/quic/conn/...", "//tests/quic/hostile/..."] + WHOLE[3:]),
     "runtime/core/": (["//tests/runtime/core/..."], LOOP),
 }
-NOTICED, SURVIVED = "noticed", "survived"
+NOTICED, ABOVE, LATER, SURVIVED = "noticed", "noticed above", "later", "survived"
 
 
 def say(text):
@@ -90,13 +91,18 @@ class Results:
         path, _, column, kind, digest = name.split(":")
         return path, column, kind, digest
 
-    def known(self, mutant, again):
-        result = self.found.get(self.key(mutant.name))
-        return result is not None and not (again and result["outcome"] == SURVIVED)
+    def outcome(self, mutant):
+        return self.found.get(self.key(mutant.name), {}).get("outcome")
+
+    def known(self, mutant, options):
+        outcome = self.outcome(mutant)
+        if outcome == LATER:
+            return options.own
+        return outcome is not None and not (outcome == SURVIVED and options.again)
 
     def add(self, mutant, outcome, by, seconds):
         result = {"name": mutant.name, "outcome": outcome, "by": by, "seconds": round(seconds, 1)}
-        if outcome == SURVIVED:
+        if outcome in (LATER, SURVIVED):
             result["diff"] = mutant.diff()
         with self.lock:
             self.found[self.key(mutant.name)] = result
@@ -114,7 +120,8 @@ class Campaign:
 
     def prepare(self, drawn):
         folders = sorted({folder_of(mutant.path) for mutant in drawn})
-        labels = sorted({label for folder in folders for lines in TESTS[folder] for label in lines})
+        asked = 1 if self.options.own else 2
+        labels = sorted({label for folder in folders for lines in TESTS[folder][:asked] for label in lines})
         say("building the tests of %s" % ", ".join(folders))
         self.programs = programs.Programs(WORK, labels, self.options.jobs)
         self.lines = {folder: [self.matching(line) for line in TESTS[folder]] for folder in folders}
@@ -141,12 +148,17 @@ class Campaign:
         library = self.programs.mutate(mutant, self.sources[mutant.path], scratch)
         if library in ("same", "refused"):
             return library, None
-        for nth, labels in enumerate(self.lines[folder_of(mutant.path)]):
+        own, above = self.lines[folder_of(mutant.path)]
+        if self.results.outcome(mutant) == LATER and not self.options.again:
+            own = []
+        for labels, outcome in ((own, NOTICED), (above, ABOVE)):
+            if outcome == ABOVE and self.options.own:
+                return LATER, None
             for label in self.promising(mutant.path, labels):
                 failed = self.programs.tests[label].run(library, scratch)
                 if failed is not None:
                     self.kills[mutant.path, label] += 1
-                    return (NOTICED, "noticed above")[nth], failed
+                    return outcome, failed
         return SURVIVED, None
 
     def try_one(self, mutant):
@@ -157,7 +169,7 @@ class Campaign:
         self.results.add(mutant, outcome, by, seconds)
         self.done += 1
         say("%4d %5.1f s  %-13s %s  %s" % (self.done, seconds, outcome, mutant.name, by or ""))
-        if outcome == SURVIVED:
+        if outcome in (LATER, SURVIVED):
             say(mutant.diff().rstrip())
 
     def run(self, drawn):
@@ -172,17 +184,17 @@ def report(results):
     for result in sorted(results.found.values(), key=lambda result: result["name"]):
         for row in (folder_of(result["name"]) or "other", "total"):
             counts[row][result["outcome"]] += 1
-        if result["outcome"] == SURVIVED:
+        if result["outcome"] in (LATER, SURVIVED):
             say("%s\n%s" % (result["name"], result["diff"].rstrip()))
     line = "| %-16s | %7s | %9s | %8s | %8s | %7s | %6s |"
     say(line % ("folder", "mutants", "same code", "by tests", "by those", "alive", "share"))
     say(line % ("", "", "or none", "of it", "above", "", "seen"))
     for row in sorted(counts, key=lambda row: (row == "total", row)):
         count = counts[row]
-        seen = count[NOTICED] + count["noticed above"]
-        tried = seen + count[SURVIVED]
-        say(line % (row, sum(count.values()), count["same"] + count["refused"], count[NOTICED], count["noticed above"],
-                    count[SURVIVED], "%.1f%%" % (100 * seen / tried) if tried else "-"))
+        seen = count[NOTICED] + count[ABOVE]
+        tried = seen + count[SURVIVED] + count[LATER]
+        say(line % (row, sum(count.values()), count["same"] + count["refused"], count[NOTICED], count[ABOVE],
+                    count[SURVIVED] + count[LATER], "%.1f%%" % (100 * seen / tried) if tried else "-"))
 
 
 def parse(argv):
@@ -195,6 +207,7 @@ def parse(argv):
     parser.add_argument("--report", action="store_true", help="only show what the results are")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--results", default=os.path.join(WORK, "results"), metavar="FILE")
+    parser.add_argument("--own", action="store_true", help="run the tests of the folder only")
     parser.add_argument("--again", action="store_true", help="try once more what survived")
     return parser.parse_args(argv)
 
@@ -211,7 +224,7 @@ def main():
         for mutant in drawn:
             say("%s\n%s" % (mutant.name, mutant.diff().rstrip()))
         return 0
-    drawn = [mutant for mutant in drawn if not results.known(mutant, options.again)]
+    drawn = [mutant for mutant in drawn if not results.known(mutant, options)]
     if drawn:
         campaign = Campaign(options, results, sources)
         campaign.prepare(drawn)

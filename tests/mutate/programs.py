@@ -123,7 +123,8 @@ class Programs:
                 # A file of the same arguments comes last.
                 links[label] = [part for part in action["arguments"] if not part.startswith("@")]
         self.objects = {}
-        headers = digest_of(*(contents(os.path.join(TOP, path)) for path in sorted(self.tracked(".h", ".def"))))
+        headers = self.digest_of_tree(".h", ".def")
+        self.product = self.digest_of_tree(".c", ".h", ".def")
         self.in_turn(lambda path: self.compile_product(path, headers), self.compiles)
         kinds = {}
         for line in links.values():
@@ -140,6 +141,9 @@ class Programs:
     def tracked(*endings):
         return [path for path in call(["git", "ls-files", "quic", "runtime", "include"], cwd=TOP).split()
                 if path.endswith(endings)]
+
+    def digest_of_tree(self, *endings):
+        return digest_of(*(contents(os.path.join(TOP, path)) for path in sorted(self.tracked(*endings))))
 
     def actions(self, query):
         """Actions of this configuration, and the names of their targets."""
@@ -213,7 +217,7 @@ class Programs:
         key = digest_of(argv, *map(contents, own))
         self.cached(out, key, lambda: call(argv, cwd=self.execroot))
         runfiles = os.path.join(self.execroot, after(line, "-o") + ".runfiles", os.path.basename(self.execroot))
-        return Program(label, out, runfiles, digest_of(key, contents(library + ".key")))
+        return Program(label, out, runfiles, digest_of(key, self.product))
 
     def time_tests(self, labels):
         """Runs the tests as they are: what they take, and those that fail already, which see nothing."""

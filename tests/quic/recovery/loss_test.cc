@@ -112,6 +112,16 @@ TEST_F(Loss, TimeThreshold) /* RFC 9002 6.1.2 */
     EXPECT_EQ(quic_recovery_deadline(&rec, false), 1091 * kMs);
 }
 
+TEST_F(Loss, TimeThresholdLooksBehindPacketsNotInFlight)
+{
+    Prime(0, 80 * kMs);
+    Send(1000 * kMs, QUIC_SPACE_APP, 0);
+    Send(1001 * kMs);
+    Send(1005 * kMs);
+    ASSERT_EQ(Ack({{3, 3}}, 1085 * kMs), QUIC_OK);
+    EXPECT_EQ(quic_recovery_deadline(&rec, false), 1091 * kMs);
+}
+
 TEST_F(Loss, ForgetsPacketsNotInFlightWithoutAWord)
 {
     Prime(0, 100 * kMs);
@@ -365,6 +375,22 @@ TEST_F(Loss, RetryTakesEverythingBack) /* RFC 9002 6.3 */
     EXPECT_EQ(taken, (Pns{0, 1}));
     EXPECT_EQ(rec.in_flight_bytes, 0u);
     EXPECT_EQ(Send(100, QUIC_SPACE_INITIAL), 2u); /* numbers go on, RFC 9000 17.2.5.3 */
+}
+
+TEST_F(Loss, RetryStartsTheTimersAnew) /* RFC 9002 6.3 */
+{
+    TearDown();
+    Init(true);
+    Send(1, QUIC_SPACE_INITIAL);
+    const quic_ns pto_ns = quic_recovery_deadline(&rec, false) - 1;
+    quic_timeout to;
+    quic_recovery_on_timeout(&rec, &to, false, 1 + pto_ns);
+    ASSERT_EQ(to.kind, QUIC_TIMEOUT_PTO);
+    while (quic_recovery_take_next(&rec, QUIC_SPACE_INITIAL) != nullptr) {
+    }
+    quic_recovery_on_retry(&rec, 2 * pto_ns);
+    Send(2 * pto_ns, QUIC_SPACE_INITIAL);
+    EXPECT_EQ(quic_recovery_deadline(&rec, false), 3 * pto_ns);
 }
 
 TEST_F(Loss, OldPathTellsNothingAboutTheNew) /* RFC 9000 9.4 */

@@ -77,6 +77,19 @@ TEST_F(SentMap, GivesBackALargeRingWhenEmpty)
     EXPECT_EQ(tm.mem.used_bytes, 0u);
 }
 
+TEST_F(SentMap, KeepsSmallArraysWhenEmptyAndGivesBackLargeOnes)
+{
+    for (int frames : {100, 300}) {
+        const uint64_t pn = Send(100, kData, 1, frames);
+        const uint32_t cap = map.node_cap;
+        EXPECT_GE(cap, (uint32_t)frames);
+        Free(pn);
+        quic_sent_map_prune(&map, 0);
+        EXPECT_EQ(map.node_cap, cap > 256 ? 0 : cap);
+        EXPECT_NE(map.cap, 0u);
+    }
+}
+
 TEST_F(SentMap, KeepsRecordsInOrder)
 {
     uint64_t pn = Send(100, kData, 1, 5);

@@ -49,6 +49,17 @@ TEST(FlowRecv, GrowsForAFastReaderUpToTheCap)
     EXPECT_EQ(6000u, flow.window);
 }
 
+TEST(FlowRecv, MeasuresFromTheFirstByteRead)
+{
+    quic_flow_recv flow = MakeRecv(1000, 6000);
+    flow.received = 600;
+    quic_flow_recv_on_consumed(&flow, 100, 10 * kMs, kMs);
+    quic_flow_recv_on_consumed(&flow, 499, 10 * kMs, 20 * kMs);
+    EXPECT_EQ(1000u, flow.window);
+    quic_flow_recv_on_consumed(&flow, 1, 10 * kMs, 20 * kMs);
+    EXPECT_EQ(2000u, flow.window);
+}
+
 TEST(FlowRecv, StaysForASlowReader)
 {
     quic_flow_recv flow = MakeRecv(1000, 6000);

@@ -256,6 +256,14 @@ TEST_F(RecvBuf, TheFirstCopyOfAByteCounts)
     EXPECT_EQ("abcdefghijk", Take(11));
 }
 
+TEST_F(RecvBuf, OneByteBehindWhatIsThereCounts)
+{
+    ASSERT_EQ(QUIC_OK, Put(2, "cd"));
+    ASSERT_EQ(QUIC_OK, Put(1, "bXXe"));
+    ASSERT_EQ(QUIC_OK, Put(0, "a"));
+    EXPECT_EQ("abcde", Take(5));
+}
+
 // Any order, splits, duplicates and overlaps of one byte string come out as that string, even when
 // bytes that are there already come again with another value.
 TEST(RecvBufProperty, MatchesAPlainArray)

@@ -209,6 +209,18 @@ TEST_F(ResetAtSend, WaitsForCredit)
     EXPECT_NE(s_.ctrl_pending & QUIC_STREAM_CTRL_RESET, 0);
 }
 
+TEST_F(ResetAtSend, IsBlockedAsLongAsAPromisedByteWaits)
+{
+    Write(1002);
+    EXPECT_EQ(Send(1200), "0+1000");
+    EXPECT_EQ(Send(1200), "-");
+    ASSERT_EQ(ResetAt(1001), QUIC_OK);
+    EXPECT_EQ(s_.ctrl_pending, QUIC_STREAM_CTRL_DATA_BLOCKED);
+    ASSERT_EQ(ResetAt(1000), QUIC_OK);
+    EXPECT_EQ(s_.ctrl_pending, QUIC_STREAM_CTRL_RESET);
+    EXPECT_EQ(Send(1200), "-");
+}
+
 TEST_F(ResetAtSend, LentBytesComeBack)
 {
     static const uint8_t bytes[300] = {0};

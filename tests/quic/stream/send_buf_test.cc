@@ -194,6 +194,33 @@ TEST_F(SendBuf, AbandonsEverythingAtTheOffsetSent) // RFC 9000 4.5: the final si
     EXPECT_FALSE(quic_send_buf_is_lending(&sb_));
 }
 
+TEST_F(SendBuf, RewindsToNothingWhatWasAbandoned) // a stream reset in 0-RTT that the server rejects
+{
+    Write("abcdef");
+    quic_send_buf_on_sent(&sb_, 0, 4);
+    quic_send_buf_abandon(&sb_);
+    quic_send_buf_rewind(&sb_);
+    EXPECT_EQ(0u, quic_send_buf_held(&sb_));
+    EXPECT_EQ("-", Next());
+}
+
+TEST_F(SendBuf, RewindsToTheFirstByteWithNothingLost) // 0-RTT was rejected, RFC 9001 4.6.2
+{
+    const std::string lent(10, 'l');
+    Write(std::string(4000, 'a'));
+    Write(lent, true);
+    quic_send_buf_on_sent(&sb_, 0, 4005);
+    EXPECT_TRUE(quic_send_buf_on_lost(&sb_, 50, 20));
+    memory_.mem.limit_bytes = memory_.mem.used_bytes;
+    EXPECT_TRUE(quic_send_buf_on_lost(&sb_, 100, 100));
+    EXPECT_TRUE(quic_send_buf_on_lost(&sb_, 1000, 100));
+    quic_send_buf_rewind(&sb_);
+    EXPECT_EQ("N0-4010", Next());
+    EXPECT_EQ("aalll", Copy(3998, 5));
+    quic_send_buf_on_sent(&sb_, 0, 4010);
+    EXPECT_EQ("-", Next());
+}
+
 struct Packet {
     uint64_t off;
     uint64_t len;

@@ -65,6 +65,7 @@ class StreamSend : public ::testing::Test
     }
     void Acked(uint64_t off, uint64_t len, bool fin = false)
     {
+        memset(&facts_, 0xa5, sizeof(facts_)); // facts are always whole
         quic_stream_on_acked(&s_, off, len, fin, &facts_);
     }
     Memory memory_;
@@ -222,7 +223,9 @@ TEST_F(StreamSend, BoundsWhatItHoldsAndSaysWhenThereIsRoom)
     }
     Acked(0, 1000);
     EXPECT_FALSE(facts_.writable);
-    Acked(1000, 1500);
+    Acked(1000, 1499);
+    EXPECT_FALSE(facts_.writable);
+    Acked(2499, 1);
     EXPECT_TRUE(facts_.writable); // a quarter is free
     Acked(2500, 1000);
     EXPECT_FALSE(facts_.writable); // said once
@@ -230,6 +233,43 @@ TEST_F(StreamSend, BoundsWhatItHoldsAndSaysWhenThereIsRoom)
     EXPECT_EQ(QUIC_OK, Write("bbb", 0, 2)); // the connection's budget
     EXPECT_EQ(2u, accepted_);
     EXPECT_EQ(QUIC_E_AGAIN, Write("b", 0, 0));
+}
+
+TEST_F(StreamSend, RewindBeginsAnewWithoutCredit) // 0-RTT was rejected, RFC 9001 4.6.2
+{
+    EXPECT_EQ(10000u, quic_stream_writable(&s_));
+    ASSERT_EQ(QUIC_OK, Write(std::string(1000, 'a')));
+    ASSERT_EQ(QUIC_OK, Write("bcd", QUIC_STREAM_WRITE_FIN));
+    EXPECT_EQ("0+1000", Send());
+    EXPECT_EQ("-", Send());
+    EXPECT_EQ(QUIC_STREAM_CTRL_DATA_BLOCKED, s_.ctrl_pending);
+    quic_stream_rewind(&s_);
+    EXPECT_EQ(0, s_.ctrl_pending);
+    EXPECT_EQ(QUIC_SEND_READY, s_.send_state);
+    EXPECT_EQ("-", Send());
+    EXPECT_TRUE(quic_stream_on_max_data(&s_, 2000));
+    EXPECT_EQ("0+1003F", Send());
+    quic_stream_rewind(&s_);
+    EXPECT_TRUE(quic_stream_on_max_data(&s_, 2000));
+    EXPECT_EQ("0+1003F", Send());
+    Acked(0, 1003, true);
+    EXPECT_TRUE(facts_.finished);
+}
+
+TEST_F(StreamSend, RewindRepeatsAResetAndLeavesAloneWhatIsNotSent)
+{
+    ASSERT_EQ(QUIC_OK, Write("abc"));
+    EXPECT_EQ("0+3", Send());
+    ASSERT_EQ(QUIC_OK, quic_stream_reset(&s_, 5, &facts_));
+    EXPECT_EQ(0u, quic_stream_writable(&s_));
+    s_.ctrl_pending = 0;
+    quic_stream_rewind(&s_);
+    EXPECT_EQ(QUIC_STREAM_CTRL_RESET, s_.ctrl_pending);
+    EXPECT_EQ(QUIC_SEND_RESET_SENT, s_.send_state);
+    s_.send_state = QUIC_SEND_NONE;
+    s_.ctrl_pending = 0;
+    quic_stream_rewind(&s_);
+    EXPECT_EQ(QUIC_SEND_NONE, s_.send_state);
 }
 
 TEST_F(StreamSend, ReleasesLentBytes)
