@@ -210,7 +210,6 @@ void quic_recovery_trim(quic_recovery *rec)
     for (int i = 0; i < QUIC_SPACE_COUNT; i++) {
         quic_recovery_space *sp = &rec->spaces[i];
         quic_sent_map_prune(&sp->map, QUIC_NS_NEVER);
-        quic_sent_map_trim(&sp->map);
         /* What is left and not in flight are ACKs nobody has acknowledged yet, and maybe never will. */
         if (sp->map.in_flight_count == 0 && sp->map.eliciting_count == 0 &&
             sp->lost_pending_count == 0 && !sp->map.open) {

@@ -67,14 +67,6 @@ void quic_sent_map_clear(quic_sent_map *map)
     map->open = false;
 }
 
-void quic_sent_map_trim(quic_sent_map *map)
-{
-    if (map->base_pn == map->next_pn && !map->open) {
-        free_ring(map);
-        free_nodes(map);
-    }
-}
-
 /* ---- room ------------------------------------------------------------------------------------- */
 
 /* Frees the front of a full ring from packets nobody waits for: those that are not in flight and, with

@@ -221,9 +221,6 @@ void quic_sent_map_prune(quic_sent_map *map, quic_ns forget_before_ns);
  * all memory. */
 void quic_sent_map_clear(quic_sent_map *map);
 
-/* quic_sent_map_trim frees all memory when nothing is tracked. */
-void quic_sent_map_trim(quic_sent_map *map);
-
 /* quic_sent_map_check asserts that sums, states and chains fit together. Cost: the whole ring. */
 void quic_sent_map_check(const quic_sent_map *map);
 

@@ -82,6 +82,17 @@ TEST_F(AckTracker, AnswersReorderingGapAndCeAtOnce) /* RFC 9000 13.2.1 */
     }
 }
 
+TEST_F(AckTracker, CountsEachMark) /* RFC 9000 13.4.1 */
+{
+    const uint8_t marks[] = {0, 1, 2, 2, 3, 3, 3};
+    for (uint64_t pn = 0; pn < 7; pn++) {
+        Recv(pn, true, marks[pn]);
+    }
+    EXPECT_EQ(t.ect1_count, 1u);
+    EXPECT_EQ(t.ect0_count, 2u);
+    EXPECT_EQ(t.ce_count, 3u);
+}
+
 TEST_F(AckTracker, OldGapDoesNotMakeEveryPacketUrgent)
 {
     Recv(0);

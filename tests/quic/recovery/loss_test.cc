@@ -222,6 +222,24 @@ TEST_F(Loss, NoPersistentCongestionAcrossAnAcknowledgedPacket) /* RFC 9002 7.6.2
     }
 }
 
+TEST_F(Loss, PersistentCongestionFoundByTwoAcks) /* RFC 9002 7.6.2 */
+{
+    const quic_ns s = QUIC_NS_PER_S;
+    Prime(1, 100 * kMs);
+    for (int i = 0; i < 3; i++) {
+        Send(10 * s); /* 1..3 */
+    }
+    for (int i = 0; i < 5; i++) {
+        Send(20 * s); /* 4..8 */
+    }
+    ASSERT_EQ(Ack({{6, 6}}, 20 * s + 100 * kMs), QUIC_OK);
+    EXPECT_EQ(lost, (Pns{1, 2, 3}));
+    EXPECT_FALSE(out.loss.persistent_congestion);
+    ASSERT_EQ(Ack({{8, 8}}, 20 * s + 100 * kMs), QUIC_OK);
+    EXPECT_EQ(lost, (Pns{4, 5}));
+    EXPECT_TRUE(out.loss.persistent_congestion);
+}
+
 TEST_F(Loss, NoPersistentCongestionBeforeTheFirstSample) /* RFC 9002 7.6.2 */
 {
     const quic_ns s = QUIC_NS_PER_S;
@@ -386,6 +404,7 @@ TEST_F(Loss, RetryStartsTheTimersAnew) /* RFC 9002 6.3 */
     quic_timeout to;
     quic_recovery_on_timeout(&rec, &to, false, 1 + pto_ns);
     ASSERT_EQ(to.kind, QUIC_TIMEOUT_PTO);
+    EXPECT_EQ(to.eliciting_mask, 1u << QUIC_SPACE_INITIAL);
     while (quic_recovery_take_next(&rec, QUIC_SPACE_INITIAL) != nullptr) {
     }
     quic_recovery_on_retry(&rec, 2 * pto_ns);
@@ -413,9 +432,15 @@ TEST_F(Loss, MeasuresTheDeliveryRate)
     Prime(0, 100 * kMs);
     Send(1000 * kMs);
     Send(1000 * kMs);
+    Send(1050 * kMs);
     ASSERT_EQ(Ack({{1, 2}}, 1100 * kMs), QUIC_OK);
     EXPECT_EQ(out.rate_bytes, 2000u);
     EXPECT_EQ(out.rate_ns, 100 * kMs);
+    /* Sent more slowly than acknowledged: 500 ms from packet 2 on, and 410 ms. */
+    Send(1500 * kMs);
+    ASSERT_EQ(Ack({{3, 4}}, 1510 * kMs), QUIC_OK);
+    EXPECT_EQ(out.rate_bytes, 2000u);
+    EXPECT_NEAR((double)out.rate_ns, 500.0 * kMs, 1.0 * kMs);
 }
 
 TEST_F(Loss, TrimLeavesAnIdleConnectionWithoutMemory)

@@ -52,16 +52,58 @@ class SentMap : public ::testing::Test
     static constexpr uint32_t kData = QUIC_SENT_ACK_ELICITING | QUIC_SENT_IN_FLIGHT;
 };
 
-TEST_F(SentMap, HoldsNoMemoryBeforeTheFirstPacketAndAfterATrim)
+TEST_F(SentMap, HoldsNoMemoryBeforeTheFirstPacketAndWhenCleared)
 {
     EXPECT_EQ(tm.mem.used_bytes, 0u);
     Send(100, kData);
     EXPECT_LE(tm.mem.used_bytes, 1024u);
     Free(0);
     quic_sent_map_prune(&map, 0);
-    quic_sent_map_trim(&map);
+    quic_sent_map_clear(&map);
     EXPECT_EQ(tm.mem.used_bytes, 0u);
     EXPECT_EQ(Send(100, kData), 1u);
+    EXPECT_NE(quic_sent_map_add(&map, 2), nullptr);
+    quic_sent_map_clear(&map); /* also of a packet that is being built */
+    EXPECT_EQ(tm.mem.used_bytes, 0u);
+    EXPECT_EQ(Send(100, kData), 2u);
+}
+
+TEST_F(SentMap, AShortFlightNeedsASmallRing)
+{
+    for (uint64_t pn = 0; pn < 1000; pn++) {
+        Send(100, kData);
+        if (pn > 0) {
+            Free(pn - 1);
+            quic_sent_map_prune(&map, 0);
+        }
+    }
+    EXPECT_LE(map.cap, 16u);
+}
+
+TEST_F(SentMap, FindsTheHighestOfWhatIsThere)
+{
+    EXPECT_EQ(quic_sent_map_find_down(&map, 0, UINT64_MAX), nullptr);
+    for (int i = 0; i < 4; i++) {
+        Send(100, kData);
+    }
+    Free(3);
+    EXPECT_EQ(quic_sent_map_find_down(&map, 0, UINT64_MAX)->pn, 2u);
+    EXPECT_EQ(quic_sent_map_find_down(&map, 3, UINT64_MAX), nullptr);
+}
+
+TEST_F(SentMap, RecordsHaveABound)
+{
+    quic_sent_map small;
+    quic_sent_map_init(&small, &tm.mem, 16);
+    quic_sent_packet *p = quic_sent_map_add(&small, 0);
+    quic_sent_frame f = {1, 0, 0, 10, 0, 0};
+    uint32_t added = 0;
+    while (added < 1000 && quic_sent_packet_add_frame(&small, p, &f) == QUIC_OK) {
+        added++;
+    }
+    EXPECT_EQ(small.node_cap, 16u * 8);
+    EXPECT_EQ(added, 16u * 8); /* one is in the packet, one node stands for none */
+    quic_sent_map_deinit(&small);
 }
 
 TEST_F(SentMap, GivesBackALargeRingWhenEmpty)
