@@ -109,11 +109,10 @@ static bool note_seen(quic_cid_peer *set, uint64_t seq)
     return seen;
 }
 
-/* RFC 9000 19.15: a number, a connection ID and its token belong together. *out_known: it is held. */
-static bool is_consistent(const quic_cid_peer *set, bool *out_known, uint64_t seq,
-                          const quic_cid *cid, const uint8_t token[QUIC_RESET_TOKEN_LEN])
+/* RFC 9000 19.15: a number, a connection ID and its token belong together. */
+static bool is_consistent(const quic_cid_peer *set, uint64_t seq, const quic_cid *cid,
+                          const uint8_t token[QUIC_RESET_TOKEN_LEN])
 {
-    *out_known = false;
     for (size_t i = 0; i < QUIC_CID_PEER_MAX; i++) {
         const quic_cid_peer_entry *e = &set->entries[i];
         if (!e->used) {
@@ -124,7 +123,6 @@ static bool is_consistent(const quic_cid_peer *set, bool *out_known, uint64_t se
         if ((e->seq == seq) != same_cid || (e->seq == seq && !same_token)) {
             return false;
         }
-        *out_known = *out_known || e->seq == seq;
     }
     return true;
 }
@@ -170,16 +168,15 @@ quic_rc quic_cid_peer_on_new(quic_cid_peer *set, quic_cid_peer_change *out, uint
                              uint64_t retire_prior_to, const quic_cid *cid,
                              const uint8_t token[QUIC_RESET_TOKEN_LEN])
 {
-    bool known = false;
     memset(out, 0, sizeof(*out));
-    if (set->zero_length || !is_consistent(set, &known, seq, cid, token)) {
+    if (set->zero_length || !is_consistent(set, seq, cid, token)) {
         return QUIC_V_PROTOCOL_VIOLATION; /* RFC 9000 19.15 */
     }
     if (retire_prior_to > set->retire_prior_to) {
         set->retire_prior_to = retire_prior_to;
     }
     quic_rc rc = retire_prior(set, out); /* RFC 9000 5.1.2: retire before adding */
-    if (rc == QUIC_OK && !note_seen(set, seq) && !known) {
+    if (rc == QUIC_OK && !note_seen(set, seq)) {
         if (seq >= set->retire_prior_to) {
             rc = add_entry(set, out, seq, cid, token);
         } else if (!queue_retire(set, seq)) { /* RFC 9000 19.15: arrives already retired */

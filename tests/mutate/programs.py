@@ -110,6 +110,7 @@ class Programs:
         os.makedirs(work, exist_ok=True)
         bazel("build", "--noshow_progress", "--keep_going", *labels)
         self.execroot = bazel("info", "--noshow_progress", "execution_root").strip()
+        self.root = self.plant(os.path.join(work, "root"))
         actions, targets = self.actions("mnemonic('Cpp(Compile|Link)', deps(tests(set(%s))))" % " ".join(labels))
         self.compiles = {}
         for action in actions:
@@ -132,6 +133,19 @@ class Programs:
         self.libraries = {tops: self.link_library(tops, lines) for tops, lines in kinds.items()}
         self.tests = {program.label: program
                       for program in self.in_turn(lambda label: self.link_test(label, links[label]), links)}
+
+    def plant(self, root):
+        """A folder like that in which bazel compiles. Bazel's own is taken down and put up again by each build."""
+        os.makedirs(root, exist_ok=True)
+        for name in os.listdir(root):
+            os.unlink(os.path.join(root, name))
+        for name in os.listdir(TOP):
+            if not name.startswith(("bazel-", ".")):
+                os.symlink(os.path.join(TOP, name), os.path.join(root, name))
+        base = os.path.dirname(os.path.dirname(self.execroot))
+        os.symlink(os.path.join(base, "external"), os.path.join(root, "external"))
+        os.symlink(os.path.join(self.execroot, "bazel-out"), os.path.join(root, "bazel-out"))
+        return root
 
     def in_turn(self, function, items):
         with concurrent.futures.ThreadPoolExecutor(self.jobs) as pool:
@@ -183,7 +197,7 @@ class Programs:
     def compile(self, path, source, out):
         """Whether `source` in place of the file `path` compiles."""
         text = '# 1 "%s"\n%s' % (path, source)
-        return subprocess.run(self.command(path, out), cwd=self.execroot, input=text.encode(), check=False,
+        return subprocess.run(self.command(path, out), cwd=self.root, input=text.encode(), check=False,
                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
 
     def compile_product(self, path, headers):
@@ -203,7 +217,7 @@ class Programs:
                                 if re.match(r"-[lL]|-Wl,-rpath", part) and not re.match(r"-lg(test|mock)", part))
         out = os.path.join(self.work, "lib%s.so" % "_".join(tops))
         argv = ["gcc", "-shared", "-fuse-ld=gold", "-o", out, "-Wl,-soname," + out, *objects, *outside]
-        self.cached(out, digest_of(argv, *map(contents, objects)), lambda: call(argv, cwd=self.execroot))
+        self.cached(out, digest_of(argv, *map(contents, objects)), lambda: call(argv, cwd=self.root))
         return out
 
     def link_test(self, label, line):
@@ -215,7 +229,7 @@ class Programs:
         argv.insert(next(i for i, part in enumerate(argv) if part.startswith("-l")), library)
         own = [os.path.join(self.execroot, part) for part in line if part.endswith(".o") and not PRODUCT.match(part)]
         key = digest_of(argv, *map(contents, own))
-        self.cached(out, key, lambda: call(argv, cwd=self.execroot))
+        self.cached(out, key, lambda: call(argv, cwd=self.root))
         runfiles = os.path.join(self.execroot, after(line, "-o") + ".runfiles", os.path.basename(self.execroot))
         return Program(label, out, runfiles, digest_of(key, self.product))
 

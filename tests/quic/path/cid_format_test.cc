@@ -165,6 +165,22 @@ TEST_F(CidFormat, NoncesNeverRepeat)
     }
 }
 
+/* The number stands at the end of the nonce, whole. */
+TEST_F(CidFormat, NoncesAreNumbers)
+{
+    for (const uint8_t nonce_len : {4, 8, 12}) {
+        Init(lb_config(3, nonce_len, true), 2, 3);
+        std::string nonce;
+        ASSERT_EQ(Route(Make(), &nonce), ServerId());
+        uint64_t number = 0;
+        for (const char octet : nonce) {
+            number = number << 8 | static_cast<uint8_t>(octet);
+        }
+        const uint64_t mask = nonce_len < 8 ? (1ull << 8 * nonce_len) - 1 : UINT64_MAX;
+        EXPECT_EQ(number, nonce_ & mask) << +nonce_len;
+    }
+}
+
 TEST_F(CidFormat, AClockSetBackRepeatsNothingWhileTheServerRuns)
 {
     Init(lb_config(3, 8, true), 1, 4);

@@ -51,6 +51,14 @@ TEST_F(CidLocalTest, SequenceNumbersAndAnnouncements)
     EXPECT_EQ(set.to_send_count, 1);
 }
 
+TEST_F(CidLocalTest, TheTagIsWhatDiffers)
+{
+    const uint8_t bytes[kLen] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11};
+    EXPECT_EQ(quic_cid_local_tag(&set, bytes), 0x0405060708090a0bu);
+    quic_cid_local_init(&set, 4);
+    EXPECT_EQ(quic_cid_local_tag(&set, bytes), 0x01020304u);
+}
+
 TEST_F(CidLocalTest, HoldsABoundedNumber)
 {
     for (unsigned i = 0; i < QUIC_CID_LOCAL_MAX; i++) {

@@ -52,6 +52,9 @@ TEST_F(CidPeerTest, StartsWithTheHandshakes)
     quic_cid other = Cid(0xb0);
     quic_cid_peer_set_initial(&set, &other);
     EXPECT_EQ(Current(), 0xb0);
+    other = Cid(0xc0, 1); /* short, but an ID */
+    quic_cid_peer_set_initial(&set, &other);
+    EXPECT_EQ(New(1), QUIC_OK);
     uint64_t seq = 0;
     EXPECT_FALSE(quic_cid_peer_next_retire(&set, &seq));
 }
@@ -207,6 +210,28 @@ TEST_F(CidPeerTest, WhatWasGivenBackDoesNotComeAgain)
     EXPECT_TRUE(change.added);
 }
 
+TEST_F(CidPeerTest, RemembersSixtyFourNumbers)
+{
+    ASSERT_EQ(New(63), QUIC_OK);
+    ASSERT_EQ(New(66), QUIC_OK);
+    ASSERT_EQ(New(2), QUIC_OK);
+    EXPECT_FALSE(change.added) << "too old to tell";
+    ASSERT_EQ(New(3), QUIC_OK);
+    EXPECT_TRUE(change.added);
+}
+
+TEST_F(CidPeerTest, TheFirstPlaceIsAPlaceLikeOthers)
+{
+    quic_cid_peer_entry gone;
+    ASSERT_EQ(New(1), QUIC_OK);
+    ASSERT_TRUE(quic_cid_peer_use(&set, 1));
+    ASSERT_TRUE(quic_cid_peer_give_back(&set, 0, &gone));
+    EXPECT_EQ(quic_cid_peer_spare(&set), nullptr);
+    ASSERT_EQ(New(2), QUIC_OK);
+    ASSERT_NE(quic_cid_peer_spare(&set), nullptr);
+    EXPECT_EQ(quic_cid_peer_spare(&set)->seq, 2u);
+}
+
 TEST_F(CidPeerTest, WithoutAnyIdThereIsNoneToSpare)
 {
     quic_cid empty = {};
@@ -224,7 +249,7 @@ TEST_F(CidPeerTest, PendingRetirementsAreBounded)
         seq++;
     }
     EXPECT_EQ(rc, QUIC_V_CONNECTION_ID_LIMIT);
-    EXPECT_LE(seq, QUIC_CID_PEER_RETIRE_MAX + 2u);
+    EXPECT_EQ(seq, 10u); /* 1..8 retire one each: twice the active ones */
 }
 
 } // namespace

@@ -240,6 +240,31 @@ TEST_F(AckTracker, KeepsTheNewestRanges) /* RFC 9000 13.2.3 */
     EXPECT_FALSE(quic_ack_tracker_is_duplicate(&t, 197));
 }
 
+/* What finds no place is not acknowledged, and not taken when it comes again. */
+TEST_F(AckTracker, WhatFindsNoPlaceIsOldForEver) /* RFC 9000 13.2.3 */
+{
+    for (uint64_t first : {0u, 50u}) {
+        TearDown();
+        SetUp();
+        for (uint64_t pn = 100; pn < 132; pn += 2) {
+            Recv(pn);
+        }
+        Recv(first);
+        EXPECT_EQ(quic_range_set_min(&t.ranges), 100u);
+        EXPECT_FALSE(quic_ack_tracker_is_duplicate(&t, first + 1));
+    }
+}
+
+TEST_F(AckTracker, ForcedItAnswersPacketsThatDoNotAsk)
+{
+    quic_ack_tracker_force(&t, now);
+    EXPECT_FALSE(quic_ack_tracker_due(&t, now)); /* nothing to say */
+    Recv(1, false);
+    EXPECT_FALSE(quic_ack_tracker_due(&t, now));
+    quic_ack_tracker_force(&t, now);
+    EXPECT_TRUE(quic_ack_tracker_due(&t, now));
+}
+
 TEST_F(AckTracker, ReportsRefusedMemory)
 {
     tm.refuse = true;

@@ -240,6 +240,36 @@ TEST_F(Loss, PersistentCongestionFoundByTwoAcks) /* RFC 9002 7.6.2 */
     EXPECT_TRUE(out.loss.persistent_congestion);
 }
 
+/* A run counts from packets sent after the first sample, and must last longer than the time. */
+TEST_F(Loss, PersistentCongestionHasExactBounds) /* RFC 9002 7.6.2 */
+{
+    struct Row {
+        quic_ns first_ns;
+        quic_ns after_ns;
+        bool persistent;
+    };
+    const quic_ns sample_ns = 100 * kMs;
+    const quic_ns period_ns = 3 * (100 + 3 * 50 + 25) * kMs; /* with the second sample */
+    const Row rows[] = {
+        {sample_ns, period_ns + 1, false},
+        {sample_ns + 1, period_ns, false},
+        {sample_ns + 1, period_ns + 1, true},
+    };
+    for (const Row &row : rows) {
+        TearDown();
+        Init(false);
+        Prime(0, sample_ns);
+        Send(row.first_ns);
+        Send(row.first_ns + row.after_ns);
+        for (int i = 0; i < 3; i++) {
+            Send(row.first_ns + row.after_ns);
+        }
+        ASSERT_EQ(Ack({{5, 5}}, row.first_ns + row.after_ns + sample_ns), QUIC_OK);
+        EXPECT_EQ(lost, (Pns{1, 2}));
+        EXPECT_EQ(out.loss.persistent_congestion, row.persistent);
+    }
+}
+
 TEST_F(Loss, NoPersistentCongestionBeforeTheFirstSample) /* RFC 9002 7.6.2 */
 {
     const quic_ns s = QUIC_NS_PER_S;
@@ -376,6 +406,35 @@ TEST_F(Loss, DiscardingASpaceTakesItOutOfFlight) /* RFC 9002 6.4 */
     EXPECT_EQ(quic_recovery_deadline(&rec, false), 2 + 999 * kMs);
     EXPECT_EQ(Ack({{0, 0}}, 5, 0, QUIC_SPACE_INITIAL), QUIC_E_STATE);
     quic_recovery_discard_space(&rec, QUIC_SPACE_INITIAL, 4);
+}
+
+TEST_F(Loss, ADiscardedSpaceWaitsForNothing) /* RFC 9002 6.4 */
+{
+    TearDown();
+    Init(true);
+    Send(1, QUIC_SPACE_INITIAL);
+    Send(2, QUIC_SPACE_INITIAL);
+    ASSERT_EQ(Ack({{1, 1}}, 2 + 100 * kMs, 0, QUIC_SPACE_INITIAL), QUIC_OK);
+    EXPECT_LT(quic_recovery_deadline(&rec, true), QUIC_NS_NEVER); /* when 0 is lost */
+    quic_recovery_discard_space(&rec, QUIC_SPACE_INITIAL, 3 + 100 * kMs);
+    EXPECT_EQ(quic_recovery_deadline(&rec, true), QUIC_NS_NEVER);
+}
+
+TEST_F(Loss, CountsWhatWasLostSinceAPacketLeft)
+{
+    Prime(0, 100 * kMs);
+    for (int i = 0; i < 4; i++) {
+        Send(1000 * kMs); /* 1..4 */
+    }
+    ASSERT_EQ(Ack({{4, 4}}, 1100 * kMs), QUIC_OK);
+    EXPECT_EQ(lost, (Pns{1}));
+    EXPECT_EQ(out.lost_since_bytes, 1000u);
+    for (int i = 0; i < 4; i++) {
+        Send(1200 * kMs); /* 5..8 */
+    }
+    ASSERT_EQ(Ack({{8, 8}}, 1300 * kMs), QUIC_OK);
+    EXPECT_EQ(lost, (Pns{2, 3, 5}));
+    EXPECT_EQ(out.lost_since_bytes, 3000u); /* not packet 1 */
 }
 
 TEST_F(Loss, RetryTakesEverythingBack) /* RFC 9002 6.3 */

@@ -121,7 +121,7 @@ TEST_F(SentMap, GivesBackALargeRingWhenEmpty)
 
 TEST_F(SentMap, KeepsSmallArraysWhenEmptyAndGivesBackLargeOnes)
 {
-    for (int frames : {100, 300}) {
+    for (int frames : {100, 300, 100}) {
         const uint64_t pn = Send(100, kData, 1, frames);
         const uint32_t cap = map.node_cap;
         EXPECT_GE(cap, (uint32_t)frames);
