@@ -221,18 +221,26 @@ static void keep_error_text(quic_tls *tls)
     }
 }
 
+/* Where BoringSSL has an alert and QUIC none (RFC 9001 4.1.3, 4.6.1): bytes behind the last message of a level; a
+ * ticket with a limit for early data, to which alone it says this after the handshake. */
+static bool is_violation(const quic_tls *tls, uint32_t code)
+{
+    const int reason = ERR_GET_LIB(code) == ERR_LIB_SSL ? ERR_GET_REASON(code) : 0;
+    return reason == SSL_R_EXCESS_HANDSHAKE_DATA ||
+           (reason == SSL_R_DECODE_ERROR && tls->complete &&
+            tls->alert == QUIC_ALERT_ILLEGAL_PARAMETER);
+}
+
 /* failed turns BoringSSL's failure into a result: the sink's, the alert's, or our own. */
 static quic_rc failed(quic_tls *tls)
 {
-    const uint32_t code = ERR_peek_error();
-    const bool is_excess =
-        ERR_GET_LIB(code) == ERR_LIB_SSL && ERR_GET_REASON(code) == SSL_R_EXCESS_HANDSHAKE_DATA;
+    const bool violation = is_violation(tls, ERR_peek_error());
     keep_error_text(tls);
     ERR_clear_error();
     if (tls->sink_rc != QUIC_OK) {
         tls->final_rc = tls->sink_rc;
-    } else if (is_excess) {
-        tls->final_rc = QUIC_V_PROTOCOL_VIOLATION; /* RFC 9001 4.1.3, in place of an alert */
+    } else if (violation) {
+        tls->final_rc = QUIC_V_PROTOCOL_VIOLATION;
     } else if (tls->alert != NO_ALERT) {
         tls->final_rc = QUIC_V_CRYPTO_BASE + tls->alert; /* RFC 9001 4.8 */
     } else {

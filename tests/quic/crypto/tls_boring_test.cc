@@ -393,6 +393,36 @@ TEST_F(TlsBoring, LateCertificateRequestsAreAViolation)
     }
 }
 
+/* RFC 9001 4.6.1: how much 0-RTT data there may be is no matter of tickets. */
+TEST_F(TlsBoring, TicketsThatLimitEarlyDataAreAViolation)
+{
+    const Config sc(QUIC_SERVER, Server());
+    const Config cc(QUIC_CLIENT, Client());
+    const quic_tls_vtable *vt = quic_tls_boring();
+    const Bytes head = {4, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1, 7, 0, 1, 9};
+    struct Row {
+        Bytes extensions;
+        quic_rc rc;
+    };
+    const Row rows[] = {
+        {{0, 8, 0, 42, 0, 4, 0xff, 0xff, 0xff, 0xff}, QUIC_OK},
+        {{0, 8, 0, 42, 0, 4, 0xff, 0xff, 0xff, 0xfe}, QUIC_V_PROTOCOL_VIOLATION},
+        {{0, 8, 0, 42, 0, 4, 0, 0, 0, 0}, QUIC_V_PROTOCOL_VIOLATION},
+        {{0, 7, 0, 42, 0, 3, 0xff, 0xff, 0xff}, QUIC_V_CRYPTO_BASE + QUIC_ALERT_DECODE_ERROR},
+        {{0, 16, 0, 42, 0, 4, 0xff, 0xff, 0xff, 0xff, 0, 42, 0, 4, 0xff, 0xff, 0xff, 0xff},
+         QUIC_V_CRYPTO_BASE + QUIC_ALERT_ILLEGAL_PARAMETER},
+    };
+    for (const Row &row : rows) {
+        TlsEnd client(vt, cc.get(), QUIC_CLIENT, "localhost", "c", 1);
+        TlsEnd server(vt, sc.get(), QUIC_SERVER, nullptr, "s", 2);
+        ASSERT_EQ(Handshake(&client, &server).client, QUIC_OK);
+        Bytes ticket = head;
+        ticket.insert(ticket.end(), row.extensions.begin(), row.extensions.end());
+        ticket[3] = static_cast<uint8_t>(ticket.size() - 4);
+        EXPECT_EQ(client.Provide(QUIC_LEVEL_APP, ticket.data(), ticket.size()), row.rc);
+    }
+}
+
 /* RFC 9001 4.1.3 */
 TEST_F(TlsBoring, BytesAtAnotherLevelAreAViolation)
 {
