@@ -216,10 +216,10 @@ class Wrong(unittest.TestCase):
             if probe.returncode != 0 or not has_ipv6():
                 self.skipTest("no namespace of one's own, or no IPv6")
             for local in "127.0.0.1", "::1":
-                for api in [], ["--api", "sockets"]:
-                    with Server("-B", local) as server:
+                for api in ["-n", "1"], ["-n", "1", "--api", "sockets"], ["-t", "10ms", "--tcp"]:
+                    with Server("-B", local, "--tcp") as server:
                         run = subprocess.run([*as_usual, QUICPERF, "client", "localhost:%d" % server.port, "rr",
-                                              "-n", "1", *api], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                                              *api], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
                                              universal_newlines=True, timeout=60, check=False)
                     self.assertEqual(run.returncode, 0, run.stderr)
 

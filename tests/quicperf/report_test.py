@@ -170,9 +170,11 @@ class Report(Folder):
         self.assertEqual(quicperf("compare", "-t", "50ms", "--rounds", "1", "--json",
                                   compare).returncode, 0)
         with Server() as server:
+            logs = self.path("logs")
             run = quicperf("client", "127.0.0.1:%d" % server.port, "script",
-                           self.write("s", "rr -n 3\nhps -n 3\n"), "--json", script)
+                           self.write("s", "rr -n 3\nhps -n 3 --qlog %s\n" % logs), "--json", script)
             self.assertEqual(run.returncode, 0, run.stderr)
+            self.assertEqual(len(os.listdir(logs)), 3)
         run = quicperf("report", demo, script, compare)
         self.assertEqual(run.returncode, 0, run.stderr)
         for word in ("demo.json:down", "demo.json:rr", "script.json:1", "script.json:2",
@@ -191,7 +193,8 @@ class Report(Folder):
     def test_what_cannot_be_read(self):
         for name, text, words in (("empty", "", "line 1"), ("half", "{\"summary\":", "half"),
                                   ("other", "{\"a\": 1}", "no run of quicperf"),
-                                  ("list", "[1, 2]", "no run of quicperf")):
+                                  ("list", "[1, 2]", "no run of quicperf"),
+                                  ("large", '{"summary": {"goodput_bps": 1e999}}', "too large")):
             run = quicperf("report", self.write(name, text))
             self.assertEqual(run.returncode, 1, name)
             self.assertIn(words, run.stderr)

@@ -1,5 +1,6 @@
 #include "tools/quicperf/json_read.h"
 
+#include <math.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -208,7 +209,7 @@ static bool qp_read_number(qp_reader *r, double *out)
     memcpy(text, from, len);
     text[len] = '\0';
     *out = strtod(text, NULL);
-    return true;
+    return isfinite(*out) || qp_read_wrong(r, "a number that is too large") != NULL;
 }
 
 /* Members or elements, behind the opening bracket. */

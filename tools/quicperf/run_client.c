@@ -37,6 +37,9 @@ int qp_client_once(qp_result *result, const qp_options *options, qp_out *out, in
     if (quring_config_check(&config, &err) != QURING_OK || !qp_cipher_is_possible(options, &err)) {
         return qp_refused(result, err.message);
     }
+    if (!qp_qlog_prepare(options, result->error, sizeof(result->error))) { /* a script's run may have its own */
+        return QP_EXIT_FAILED;
+    }
     int rc = qp_measure(result, &run);
     if (result->seconds > 0) {
         qp_report_final(out, result);

@@ -15,6 +15,7 @@
 #include "tools/quicperf/meter.h"
 #include "tools/quicperf/proto.h"
 #include "tools/quicperf/setup.h"
+#include "tools/quicperf/sockets/target.h"
 #include "tools/quicperf/tcp/link.h"
 #include "tools/quicperf/tcp/thread.h"
 
@@ -443,7 +444,8 @@ static int qp_tclient_open(qp_tclient *tc)
     quring_error err;
     char why[160];
     memset(&err, 0, sizeof(err));
-    if (quring_addr_parse(&tc->server, o->target, (uint16_t)o->port, &err) != QURING_OK) {
+    /* As for QUIC: a server that serves TCP has the UDP port of that number, too. */
+    if (qp_target_find(&tc->server, o->target, (uint16_t)o->port, &err) != QURING_OK) {
         return qp_tclient_error(tc, err.message);
     }
     tc->has_name = qp_host_name(tc->host, sizeof(tc->host), o->target);
