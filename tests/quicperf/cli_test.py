@@ -117,7 +117,8 @@ class Wrong(unittest.TestCase):
         with Server() as server:
             target = "127.0.0.1:%d" % server.port
             self.check(["client", target, "--tcp", "-t", "200ms"], 1, "TCP", target)
-        for args in ["crr"], ["-n", "1M"], ["-s", "2"], ["idle"], ["rr", "--resp", "0"]:
+        for args in ["crr"], ["-n", "1M"], ["-s", "2"], ["idle"], ["rr", "--resp", "0"], \
+                ["--loss", "1%"], ["--cc", "bbr"], ["--disable-encryption"], ["--resume"], ["rr", "--bulk", "2"]:
             self.check(["client", "localhost", "--tcp", *args], 2, "--tcp")
         self.check(["compare", "--rounds", "0"], 2, "1..100")
         self.check(["compare", "--cpu", "0,1,2"], 2, "one or two")
@@ -373,6 +374,9 @@ class Runs(unittest.TestCase):
                 self.assertTrue(summary["cipher"].startswith("TLS_"), args)
                 self.assertIsNone(summary["version"])
             self.client(server.port, "-n", "100K")
+            run = quicperf("client", "127.0.0.1:%d" % server.port, "--tcp", "rr", "-t", "100ms", "--req", "1T")
+            self.assertEqual(run.returncode, 1)
+            self.assertIn("no request was answered", run.stderr)
 
     def test_compare(self):
         with tempfile.TemporaryDirectory() as folder:

@@ -26,6 +26,9 @@ extern "C" {
 #define QP_SOCK_C (1u << 17)
 #define QP_SOCK   (QP_SOCK_S | QP_SOCK_C)
 
+/* ... and with a client's --tcp. */
+#define QP_TCP_C (1u << 18)
+
 #define QP_RULES_MAX 128u
 
 #define QP_MODES "tput|rr|crr|idle|dgram|hps|latency|fair|script"

@@ -5,18 +5,25 @@
 
 #define QP_SOCK_THREADS_MAX 4096u
 
-/* A program of sockets can do less: the rows say what. */
+/* A program of sockets, and TCP, can do less: the rows say what. */
+static bool qp_check_able(qp_parser *p, unsigned able, const char *who)
+{
+    for (size_t i = 0; i < qp_rule_count; i++) {
+        if (p->given[i] && (qp_rules[i].commands & able) == 0) {
+            return qp_wrong(p, "%s does not take %s", who, qp_rules[i].name);
+        }
+    }
+    return true;
+}
+
 static bool qp_check_sockets(qp_parser *p)
 {
     const qp_options *o = p->out;
-    unsigned able = o->command == QP_CMD_SERVER ? QP_SOCK_S : QP_SOCK_C;
     if (o->api != QP_API_SOCKETS) {
         return o->quic_lib == NULL || qp_wrong(p, "--quic-lib is for --api sockets");
     }
-    for (size_t i = 0; i < qp_rule_count; i++) {
-        if (p->given[i] && (qp_rules[i].commands & able) == 0) {
-            return qp_wrong(p, "--api sockets does not take %s", qp_rules[i].name);
-        }
+    if (!qp_check_able(p, o->command == QP_CMD_SERVER ? QP_SOCK_S : QP_SOCK_C, "--api sockets")) {
+        return false;
     }
     if (o->mode == QP_MODE_DGRAM || o->mode == QP_MODE_LATENCY || o->mode == QP_MODE_FAIR) {
         return qp_wrong(p, "--api sockets takes tput, rr, crr, hps, idle and script, not %s",
@@ -116,16 +123,24 @@ static bool qp_check_work(qp_parser *p)
         (o->mode == QP_MODE_IDLE || o->mode == QP_MODE_DGRAM || o->mode == QP_MODE_FAIR)) {
         return qp_wrong(p, "%s takes no -n: allowed is -t", qp_mode_name(o->mode));
     }
-    if (o->command == QP_CMD_CLIENT && o->tcp &&
-        (o->amount != 0 || o->streams != 1 || o->bulk != 0 || o->urgent_bytes != 0 ||
-         (o->mode != QP_MODE_TPUT && o->mode != QP_MODE_RR))) {
+    return true;
+}
+
+/* TCP instead of QUIC: of what only QUIC has nothing is done, and nothing may be said to have been. */
+static bool qp_check_tcp(qp_parser *p)
+{
+    const qp_options *o = p->out;
+    if (o->command != QP_CMD_CLIENT || !o->tcp || o->api == QP_API_SOCKETS) {
+        return true;
+    }
+    if (o->amount != 0 || o->streams != 1 || (o->mode != QP_MODE_TPUT && o->mode != QP_MODE_RR)) {
         return qp_wrong(p, "--tcp takes tput or rr with -t, and one stream per connection");
     }
-    if (o->command == QP_CMD_CLIENT && o->tcp && o->mode == QP_MODE_RR && o->response_bytes == 0) {
+    if (o->mode == QP_MODE_RR && o->response_bytes == 0) {
         return qp_wrong(p,
                         "--tcp takes no --resp 0: nothing would tell that a request was answered");
     }
-    return true;
+    return qp_check_able(p, QP_TCP_C, "--tcp");
 }
 
 /* Datagrams, the network in between, CPUs. */
@@ -156,5 +171,5 @@ static bool qp_check_line(qp_parser *p)
 bool qp_options_check(qp_parser *p)
 {
     return qp_check_operands(p) && qp_check_outputs(p) && qp_check_certificates(p) &&
-           qp_check_work(p) && qp_check_line(p) && qp_check_sockets(p);
+           qp_check_work(p) && qp_check_line(p) && qp_check_sockets(p) && qp_check_tcp(p);
 }

@@ -37,7 +37,8 @@ int qp_client_once(qp_result *result, const qp_options *options, qp_out *out, in
     if (quring_config_check(&config, &err) != QURING_OK || !qp_cipher_is_possible(options, &err)) {
         return qp_refused(result, err.message);
     }
-    if (!qp_qlog_prepare(options, result->error, sizeof(result->error))) { /* a script's run may have its own */
+    /* A script's run may have a folder of its own. */
+    if (!qp_qlog_prepare(options, result->error, sizeof(result->error))) {
         return QP_EXIT_FAILED;
     }
     int rc = qp_measure(result, &run);

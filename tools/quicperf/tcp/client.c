@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "tools/quicperf/asked.h"
 #include "tools/quicperf/meter.h"
 #include "tools/quicperf/proto.h"
 #include "tools/quicperf/setup.h"
@@ -539,8 +540,12 @@ int qp_tcp_measure(qp_result *result, const qp_client_run *run, const qp_tcp_ser
             (void)pthread_join(tc->workers[i].thread, NULL);
         }
     }
+    char text[256];
     if (rc != QP_EXIT_FAILED && tc->worker_count > 0) {
         qp_tclient_conclude(tc);
+    }
+    if (rc == QP_EXIT_OK && qp_asked_but_missed(text, sizeof(text), tc->options, result)) {
+        rc = qp_tclient_error(tc, text);
     }
     for (uint32_t i = 0; i < tc->worker_count; i++) {
         qp_tworker_close(&tc->workers[i]);
