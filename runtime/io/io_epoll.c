@@ -177,7 +177,7 @@ static void fill_from(rt_io_epoll *e, uint32_t index)
         hdr->msg_flags = 0;
     }
     e->base.stats.syscalls++;
-    int n = recvmmsg(e->socks[index].udp.fd, msgs, room, MSG_DONTWAIT, NULL);
+    int n = recvmmsg(e->socks[index].udp.fd, msgs, room, MSG_DONTWAIT | MSG_CMSG_CLOEXEC, NULL);
     if (n < 0 && errno == EINTR) {
         return;
     }

@@ -125,7 +125,7 @@ static bool receive(rt_io *io, uint32_t index, quic_rx_unit *out)
         .msg_controllen = sizeof(guest->control),
     };
     io->stats.syscalls++;
-    ssize_t len = recvmsg(sock->udp.fd, &msg, MSG_DONTWAIT);
+    ssize_t len = recvmsg(sock->udp.fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     if (len < 0) {
         return false;
     }

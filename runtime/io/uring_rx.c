@@ -89,7 +89,7 @@ void rt_uring_rx_arm(rt_uring *u)
             continue;
         }
         struct io_uring_sqe *sqe = rt_uring_sqe(u);
-        io_uring_prep_recvmsg_multishot(sqe, sock->udp.fd, &u->rx_template, 0);
+        io_uring_prep_recvmsg_multishot(sqe, sock->udp.fd, &u->rx_template, MSG_CMSG_CLOEXEC);
         rt_uring_set_socket(u, sqe, i);
         sqe->flags |= IOSQE_BUFFER_SELECT;
         sqe->buf_group = RT_URING_BGID;

@@ -1,4 +1,4 @@
-#define _GNU_SOURCE 1 /* struct ucred */
+#define _GNU_SOURCE 1 /* struct ucred, MSG_CMSG_CLOEXEC */
 
 #include "runtime/udp/process.h"
 
@@ -166,7 +166,7 @@ ssize_t rt_process_receive(const rt_udp_socket *inbox, void *buf, size_t cap)
     msg.msg_iovlen = 1;
     msg.msg_control = &control;
     msg.msg_controllen = sizeof(control);
-    ssize_t len = recvmsg(inbox->fd, &msg, MSG_DONTWAIT);
+    ssize_t len = recvmsg(inbox->fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     if (len < 0) {
         return -errno;
     }

@@ -1,5 +1,7 @@
 // Sockets that are removed while somebody else still has them.
+#include <fcntl.h>
 #include <poll.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -85,6 +87,44 @@ bool IsLast(int reading)
 {
     pollfd p = {reading, POLLIN, 0};
     return poll(&p, 1, 0) == 1 && (p.revents & POLLHUP) != 0;
+}
+
+// How many descriptors other than `reading` there are of a pipe; *inherited: that an exec would leave open.
+int Others(int reading, int *inherited)
+{
+    struct stat pipe, other;
+    int count = 0;
+    *inherited = 0;
+    EXPECT_EQ(0, fstat(reading, &pipe));
+    for (int fd = 0; fd < 1024; fd++) {
+        if (fd != reading && fstat(fd, &other) == 0 && other.st_ino == pipe.st_ino &&
+            other.st_dev == pipe.st_dev) {
+            count++;
+            *inherited += (fcntl(fd, F_GETFD) & FD_CLOEXEC) == 0 ? 1 : 0;
+        }
+    }
+    return count;
+}
+
+// Between their arrival and that a program may be started.
+TEST_P(RemovedTest, DescriptorsInMessagesAreNotInherited)
+{
+    Side side;
+    sockaddr_un name;
+    socklen_t name_len = 0;
+    int ends[2];
+    int inherited = 0;
+    ASSERT_EQ(0, pipe(ends));
+    ASSERT_EQ(Create(&side.io), 0);
+    OpenInbox(&side.sock, &name, &name_len);
+    ASSERT_EQ(rt_io_add_socket(side.io, &side.sock, &side.index), 0);
+    rt_io_wait(side.io, 0, 0);
+    SendDescriptor(&name, name_len, ends[1]);
+    close(ends[1]);
+    EXPECT_NE(side.Wait(QUIC_NS_PER_S) & RT_IO_RX, 0u);
+    EXPECT_EQ(Others(ends[0], &inherited), 1);
+    EXPECT_EQ(inherited, 0);
+    close(ends[0]);
 }
 
 // Anybody can send descriptors to an inbox: those in messages that nobody has read when it goes are not kept,
