@@ -3,6 +3,7 @@
 #include <iterator>
 
 #include <gtest/gtest.h>
+#include <openssl/err.h>
 
 #include "quic/crypto/client_hello.h"
 #include "quic/crypto/self_signed.h"
@@ -102,6 +103,12 @@ class Config
 class TlsBoring : public ::testing::Test
 {
   protected:
+    /* What BoringSSL says of a failure is for the one who asked, not for the next one on this thread. */
+    void TearDown() override
+    {
+        EXPECT_EQ(ERR_peek_error(), 0u) << ERR_reason_error_string(ERR_peek_error());
+        ERR_clear_error();
+    }
     static void SetUpTestSuite()
     {
         identity_ = new Identity;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <gtest/gtest.h>
+#include <openssl/err.h>
 
 #include "quic/crypto/anti_replay.h"
 #include "quic/crypto/session_ticket.h"
@@ -58,6 +59,12 @@ using Config = std::unique_ptr<quic_tls_boring_config, Release>;
 class TlsIdentity : public ::testing::Test
 {
   protected:
+    /* What BoringSSL says of a failure is for the one who asked, not for the next one on this thread. */
+    void TearDown() override
+    {
+        EXPECT_EQ(ERR_peek_error(), 0u) << ERR_reason_error_string(ERR_peek_error());
+        ERR_clear_error();
+    }
     TlsIdentity() : memory_(quic_anti_replay_size(64) / sizeof(uint64_t) + 1)
     {
         const uint8_t secret[32] = {7};
