@@ -1,10 +1,15 @@
 #include "quring/runtime.h"
 
+#include "runtime/core/app_timer.h"
 #include "runtime/core/clock.h"
 #include "runtime/core/worker.h"
 #include "runtime/server/error.h"
 #include "runtime/server/local.h"
 #include "runtime/server/runtime.h"
+
+/* A timer's public name has the worker's tag above the slot, so that no other worker's timer is meant. */
+#define RT_TIMER_TAG_SHIFT 24
+_Static_assert(RT_APP_TIMERS_MAX < 1u << RT_TIMER_TAG_SHIFT, "slots count from 1");
 
 quring_status quring_post(quring_runtime *rt, uint32_t worker, quring_task_fn fn, void *ctx)
 {
@@ -71,7 +76,7 @@ quring_status quring_timer(uint64_t *out_id, uint64_t at_ns, quring_task_fn fn, 
     uint64_t id = 0;
     quring_status status = rt_status_of(rt_worker_timer_add(local->worker, &id, at_ns, fn, ctx));
     if (status == QURING_OK && out_id != NULL) {
-        *out_id = id;
+        *out_id = id | (uint64_t)local->tag << RT_TIMER_TAG_SHIFT;
     }
     return status;
 }
@@ -82,7 +87,11 @@ quring_status quring_timer_cancel(uint64_t id)
     if (local == NULL) {
         return QURING_E_THREAD;
     }
-    return rt_status_of(rt_worker_timer_cancel(local->worker, id));
+    const uint64_t tag = id >> RT_TIMER_TAG_SHIFT & (RT_TAG_COUNT - 1);
+    if (tag != local->tag) {
+        return tag == 0 ? QURING_E_STATE : QURING_E_THREAD;
+    }
+    return rt_status_of(rt_worker_timer_cancel(local->worker, id & ~(tag << RT_TIMER_TAG_SHIFT)));
 }
 
 uint64_t quring_now_ns(void)

@@ -181,6 +181,27 @@ TEST_P(RuntimeOn, TimersFireInOrderAndCanBeCancelled)
     EXPECT_EQ(quring_timer_cancel(1), QURING_E_THREAD);
 }
 
+TEST_P(RuntimeOn, NoOtherWorkersTimerIsCancelled)
+{
+    Runtime runtime(Config(GetParam(), 2));
+    ASSERT_NE(runtime.rt(), nullptr) << runtime.error().message;
+    const auto nothing = [](void *) {};
+    uint64_t ids[2] = {0, 0};
+    for (uint32_t worker = 0; worker < 2; worker++) {
+        ASSERT_TRUE(runtime.On(worker, [&] {
+            EXPECT_EQ(quring_timer(&ids[worker], UINT64_MAX, nothing, nullptr), QURING_OK);
+        }));
+    }
+    EXPECT_NE(ids[0], ids[1]);
+    ASSERT_TRUE(runtime.On(1, [&] {
+        EXPECT_EQ(quring_timer_cancel(ids[0]), QURING_E_THREAD);
+        EXPECT_EQ(quring_timer_cancel(0), QURING_E_STATE);
+        EXPECT_EQ(quring_timer_cancel(ids[1]), QURING_OK);
+        EXPECT_EQ(quring_timer_cancel(ids[1]), QURING_E_STATE);
+    }));
+    ASSERT_TRUE(runtime.On(0, [&] { EXPECT_EQ(quring_timer_cancel(ids[0]), QURING_OK); }));
+}
+
 TEST_P(RuntimeOn, AfterStopNothingIsTaken)
 {
     Runtime runtime(Config(GetParam(), 2));
