@@ -186,6 +186,16 @@ static bool rt_secret_is_zero(const uint8_t secret[32])
     return memcmp(secret, zero, sizeof(zero)) == 0;
 }
 
+void rt_runtime_ticket_keys(const quring_runtime *rt, quic_ticket_keys *out)
+{
+    if (rt_secret_is_zero(rt->config.previous_root_secret)) {
+        quic_ticket_keys_derive(out, rt->config.root_secret);
+        return;
+    }
+    quic_ticket_keys_derive(out, rt->config.previous_root_secret);
+    quic_ticket_keys_rotate(out, rt->config.root_secret);
+}
+
 static void rt_runtime_keep_secret(quring_runtime *rt)
 {
     if (rt_secret_is_zero(rt->config.root_secret)) {

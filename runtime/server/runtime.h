@@ -11,6 +11,7 @@
 
 #include "quring/runtime.h"
 
+#include "quic/crypto/session_ticket.h"
 #include "runtime/core/worker.h"
 #include "runtime/server/early.h"
 #include "runtime/server/local.h"
@@ -60,6 +61,9 @@ void rt_runtime_warn_once(quring_runtime *rt, uint32_t kind, const char *line);
 /* rt_runtime_warn_plain warns of limits under which 1-RTT packets may go unencrypted; `who` is the
  * listener's or client's part of the line. */
 void rt_runtime_warn_plain(quring_runtime *rt, const quring_limits *limits, const char *who);
+
+/* rt_runtime_ticket_keys gives the keys session tickets are sealed and opened with: those of the workers. */
+void rt_runtime_ticket_keys(const quring_runtime *rt, quic_ticket_keys *out);
 
 /* rt_runtime_socket_options fills in what every socket of this runtime has in common. */
 rt_udp_options rt_runtime_socket_options(const quring_runtime *rt, const quic_addr *local);

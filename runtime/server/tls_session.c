@@ -110,7 +110,7 @@ static quic_rc rt_session_make(quring_tls_session *session,
         args.tickets.early = options->zero_rtt;
     } else if (options->tickets) {
         quring_runtime *rt = options->runtime;
-        quic_ticket_keys_derive(&session->keys, rt->config.root_secret);
+        rt_runtime_ticket_keys(rt, &session->keys);
         args.tickets.keys = &session->keys;
         /* RFC 9369 5: tickets belong to a version. Here that is the one the connection goes on with. */
         args.tickets.version = quic_params_version(options->params.data, options->params.len);

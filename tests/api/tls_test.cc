@@ -1,6 +1,8 @@
 #include <cerrno>
 #include <cstring>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -178,6 +180,100 @@ TEST(Tls, ASessionDoesNotTakeMessagesOfAnySize)
     EXPECT_EQ(alert, 0);
     EXPECT_STRNE(err.message, "");
     quring_tls_session_destroy(session);
+}
+
+/* One end of a handshake in memory. */
+struct SessionEnd {
+    quring_tls_session *session = nullptr;
+    std::vector<std::pair<quring_level, quring_test::Bytes>> out;
+    quring_test::Bytes ticket;
+
+    SessionEnd(quring_tls *tls, quring_runtime *runtime, const quring_test::Bytes &resumes)
+    {
+        static const uint8_t params[] = {0x01, 0x01, 0x00};
+        quring_tls_session_options options = {};
+        options.tls = tls;
+        options.server_name = runtime == nullptr ? "localhost" : nullptr;
+        options.params = {params, sizeof(params)};
+        options.session = {resumes.data(), resumes.size()};
+        options.tickets = runtime != nullptr;
+        options.runtime = runtime;
+        options.sink.ctx = this;
+        options.sink.on_secret = [](void *, quring_level, quring_direction, uint16_t,
+                                    const uint8_t *, size_t) -> quring_status { return QURING_OK; };
+        options.sink.on_crypto = [](void *ctx, quring_level level, const uint8_t *data,
+                                    size_t len) -> quring_status {
+            static_cast<SessionEnd *>(ctx)->out.emplace_back(level,
+                                                             quring_test::Bytes(data, data + len));
+            return QURING_OK;
+        };
+        options.sink.on_session = [](void *ctx, const uint8_t *data, size_t len) {
+            static_cast<SessionEnd *>(ctx)->ticket.assign(data, data + len);
+        };
+        quring_error err = {};
+        EXPECT_EQ(quring_tls_session_create(&session, &options, &err), QURING_OK) << err.message;
+    }
+    ~SessionEnd()
+    {
+        quring_tls_session_destroy(session);
+    }
+    SessionEnd(const SessionEnd &) = delete;
+    SessionEnd &operator=(const SessionEnd &) = delete;
+
+    void GiveTo(SessionEnd *other)
+    {
+        uint8_t alert = 0;
+        quring_error err = {};
+        for (const auto &message : out) {
+            EXPECT_EQ(quring_tls_session_provide(other->session, message.first,
+                                                 message.second.data(), message.second.size(),
+                                                 &alert, &err),
+                      QURING_OK)
+                << err.message;
+        }
+        out.clear();
+    }
+};
+
+/* Returns what the client got for a later one; *out_resumed: whether the server took `session`. */
+quring_test::Bytes Handshake(bool *out_resumed, quring_runtime *runtime, quring_tls *server_tls,
+                             quring_tls *client_tls, const quring_test::Bytes &session)
+{
+    SessionEnd server(server_tls, runtime, {});
+    SessionEnd client(client_tls, nullptr, session);
+    uint8_t alert = 0;
+    EXPECT_EQ(quring_tls_session_start(client.session, &alert, nullptr), QURING_OK);
+    for (int i = 0; i < 3; i++) {
+        client.GiveTo(&server);
+        server.GiveTo(&client);
+    }
+    EXPECT_TRUE(quring_tls_session_is_complete(client.session));
+    EXPECT_TRUE(quring_tls_session_is_complete(server.session));
+    *out_resumed = quring_tls_session_is_resumed(server.session);
+    return client.ticket;
+}
+
+TEST(Tls, ASessionTakesTicketsOfThePreviousRootSecret)
+{
+    const quring_test::Tls server_tls = quring_test::ServerTls();
+    const quring_test::Tls client_tls = quring_test::ClientTls();
+    quring_config config = quring_test::Config();
+    memset(config.root_secret, 1, sizeof(config.root_secret));
+    quring_test::Runtime before(config);
+    memcpy(config.previous_root_secret, config.root_secret, sizeof(config.root_secret));
+    memset(config.root_secret, 2, sizeof(config.root_secret));
+    quring_test::Runtime after(config);
+    memset(config.previous_root_secret, 0, sizeof(config.root_secret));
+    quring_test::Runtime stranger(config);
+    bool resumed = true;
+    const quring_test::Bytes ticket =
+        Handshake(&resumed, before.rt(), server_tls.get(), client_tls.get(), {});
+    EXPECT_FALSE(resumed);
+    ASSERT_FALSE(ticket.empty());
+    (void)Handshake(&resumed, after.rt(), server_tls.get(), client_tls.get(), ticket);
+    EXPECT_TRUE(resumed);
+    (void)Handshake(&resumed, stranger.rt(), server_tls.get(), client_tls.get(), ticket);
+    EXPECT_FALSE(resumed);
 }
 
 TEST(Tls, NullArgumentsAreRefused)
