@@ -325,6 +325,11 @@ bool quic_endpoint_poll_event(quic_endpoint *ep, quic_event *out, quic_ns now)
     return false;
 }
 
+bool quic_endpoint_has_events(const quic_endpoint *ep)
+{
+    return !quic_list_is_empty(&ep->env.with_events);
+}
+
 bool quic_endpoint_send(quic_endpoint *ep, quic_tx_unit *unit, quic_ns now)
 {
     ep->env.now = now;

@@ -170,6 +170,8 @@ void quic_endpoint_on_timeout(quic_endpoint *ep, quic_ns now);
 /* quic_endpoint_poll_event gives the next event; false when there is none. After a CLOSED event the
  * connection's application handle is dead (the connection itself may stay in closing state). */
 bool quic_endpoint_poll_event(quic_endpoint *ep, quic_event *out, quic_ns now);
+/* Whether there may be one. */
+bool quic_endpoint_has_events(const quic_endpoint *ep);
 
 /* quic_endpoint_send fills `unit` with packets of one connection, or with a stateless answer.
  * Returns true when unit->len > 0; false when there is nothing to send now. */

@@ -251,8 +251,8 @@ quic_ns rt_worker_turn(rt_worker *w, quic_ns now)
 
 bool rt_worker_is_finished(const rt_worker *w)
 {
-    return w->stopping &&
-           (quic_endpoint_busy_count(w->endpoint) == 0 || w->now >= w->stop_deadline);
+    return w->stopping && (quic_endpoint_busy_count(w->endpoint) == 0 ||
+                           (w->now >= w->stop_deadline && !quic_endpoint_has_events(w->endpoint)));
 }
 
 /* ---- between turns ------------------------------------------------------------------------- */

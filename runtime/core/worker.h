@@ -152,7 +152,7 @@ void rt_worker_close(rt_worker *worker);
 quic_ns rt_worker_turn(rt_worker *worker, quic_ns now);
 
 /* rt_worker_is_finished: stop was asked for, and no connection has anything left to say or the time
- * for it has passed. */
+ * for it has passed; the application has heard of everything. */
 bool rt_worker_is_finished(const rt_worker *worker);
 
 #ifdef __cplusplus

@@ -1,5 +1,7 @@
+#include <atomic>
 #include <cstring>
 #include <string>
+#include <thread>
 #include <unistd.h>
 
 #include <gtest/gtest.h>
@@ -143,6 +145,64 @@ TEST_P(Close, WhatHasArrivedCanBeReadUntilItsCallbackEnds)
     EXPECT_TRUE(closed);
     EXPECT_TRUE(reader.fin);
     EXPECT_TRUE(reader.got == Pattern(100, 5));
+}
+
+/* Who has more to hear of than a worker tells in one turn. */
+struct Flooded {
+    uint32_t released = 0;
+    bool closed = false;
+};
+
+void OnFlooded(const quring_event *ev)
+{
+    auto *flooded = static_cast<Flooded *>(ev->conn_ctx);
+    flooded->released += ev->type == QURING_EV_STREAM_RELEASED ? 1 : 0;
+    flooded->closed = flooded->closed || ev->type == QURING_EV_CLOSED;
+}
+
+TEST_P(Close, AWorkerThatEndsAtOnceStillTellsEverything)
+{
+    constexpr uint32_t kStreams = 70000;
+    static const uint8_t byte = 1;
+    server_config_.limits.streams_uni_max = kStreams;
+    client_config_.limits.conn_mem_max_bytes = 1ull << 32;
+    QURING_START();
+    Flooded flooded;
+    quring_conn conn = {0};
+    quring_connect_options options = ConnectOptions();
+    options.on_event = OnFlooded;
+    options.ctx = &flooded;
+    ASSERT_TRUE(OnClient([&] { ASSERT_EQ(quring_connect(&conn, &options, nullptr), QURING_OK); }));
+    bool connected = false;
+    for (int i = 0; i < 1000 && !connected; i++) {
+        usleep(5000);
+        quring_conn_info info;
+        ASSERT_TRUE(OnClient([&] {
+            connected = quring_conn_get_info(conn, &info) == QURING_OK && info.established;
+        }));
+    }
+    ASSERT_TRUE(connected);
+    std::atomic<bool> ready(false);
+    std::thread stopper([&] {
+        while (!ready) {
+            usleep(1000);
+        }
+        quring_runtime_stop(client_rt_->rt(), 0, 0);
+    });
+    (void)OnClient([&] {
+        for (uint32_t i = 0; i < kStreams; i++) {
+            quring_stream stream = {0};
+            size_t n = 0;
+            EXPECT_EQ(quring_stream_open(&stream, conn, QURING_STREAM_UNI), QURING_OK);
+            EXPECT_EQ(quring_stream_lend(stream, &n, &byte, 1, 0), QURING_OK);
+            EXPECT_EQ(quring_stream_reset(stream, 0), QURING_OK);
+        }
+        ready = true;
+        usleep(200000); /* the end is asked for within this turn */
+    });
+    stopper.join();
+    EXPECT_EQ(flooded.released, kStreams);
+    EXPECT_TRUE(flooded.closed);
 }
 
 TEST_P(Close, ResetReachesTheOtherSide)
