@@ -118,9 +118,6 @@ quic_rc quic_conn_datagram_send(quic_conn *conn, const uint8_t *data, size_t len
 
 quic_rc quic_conn_datagram_peek(quic_conn *conn, quic_span *out)
 {
-    if (!quic_conn_is_open(conn) && conn->closed_reported) {
-        return QUIC_E_STATE;
-    }
     quic_conn_datagrams *dg = conn->datagrams;
     const quic_datagram *d = dg != NULL ? quic_datagram_queue_front(&dg->rx) : NULL;
     if (d == NULL) {

@@ -157,6 +157,30 @@ TEST_P(Datagram, ASmallBufferLosesNothing)
     ASSERT_TRUE(client_.Wait([&] { return readable.load(); }));
 }
 
+TEST_P(Datagram, WhatHasArrivedCanBeReadUntilTheCallbackOfClosedEnds)
+{
+    client_.hook = nullptr;
+    QURING_START(Peer::Mode::kManual);
+    std::atomic<bool> closed{false};
+    client_.hook = [&](const quring_event &ev) {
+        uint8_t buf[8];
+        size_t len = 0;
+        if (ev.type == QURING_EV_DATAGRAM_READABLE) {
+            EXPECT_EQ(quring_conn_close(ev.conn, 0, nullptr), QURING_OK);
+        } else if (ev.type == QURING_EV_CLOSED) {
+            EXPECT_EQ(quring_datagram_read(ev.conn, &len, buf, sizeof(buf)), QURING_OK);
+            EXPECT_EQ(len, 5u);
+            EXPECT_EQ(quring_datagram_read(ev.conn, &len, buf, sizeof(buf)), QURING_E_AGAIN);
+            closed = true;
+        }
+    };
+    (void)Connect();
+    const quring_conn server_conn = ServerConn();
+    ASSERT_TRUE(OnServer(
+        [&] { EXPECT_EQ(quring_datagram_send(server_conn, "hello", 5, 0, 0), QURING_OK); }));
+    ASSERT_TRUE(client_.Wait([&] { return closed.load(); }));
+}
+
 /* By default they are not offered. */
 TEST_P(Datagram, NotOfferedByDefault)
 {
