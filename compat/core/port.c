@@ -129,10 +129,9 @@ static int qs_port_get(qs_port **out, const quring_addr *addr, bool is_auto, boo
     qs_port *port = qs_port_find(addr, is_auto);
     qs_ports_sweep(qs_now_ns(), port);
     int rc = port != NULL ? 0 : qs_port_make(&port, addr, is_shared);
-    if (rc == -ENOSPC) { /* all places taken, some by ports that nobody uses any more */
+    if (rc == -ENOBUFS) { /* all places taken, some by ports that nobody uses any more */
         qs_ports_sweep(UINT64_MAX, NULL);
         rc = qs_port_make(&port, addr, is_shared);
-        rc = rc == -ENOSPC ? -ENOBUFS : rc;
     }
     if (rc == 0) {
         port->is_auto = port->is_auto || is_auto;

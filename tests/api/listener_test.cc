@@ -1,10 +1,12 @@
 #include <arpa/inet.h>
 #include <atomic>
 #include <cstring>
+#include <memory>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <thread>
 #include <unistd.h>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -103,6 +105,23 @@ TEST_P(ListenerTest, PortZeroGetsARealPort)
     EXPECT_NE(a.local().port, b.local().port);
     EXPECT_EQ(a.local().family, 4);
     EXPECT_EQ(quring_listener_local(nullptr).family, 0);
+}
+
+TEST_P(ListenerTest, MoreThanAWorkersSocketsAreALimit)
+{
+    std::vector<std::unique_ptr<Listener>> listeners;
+    do {
+        listeners.push_back(
+            std::make_unique<Listener>(&runtime_, &peer_, Addr("127.0.0.1:0"), tls_.get()));
+    } while (listeners.back()->ok() && listeners.size() < 100);
+    EXPECT_EQ(listeners.size(), 65u);
+    EXPECT_EQ(listeners.back()->error().status, QURING_E_LIMIT)
+        << listeners.back()->error().message;
+    EXPECT_NE(strstr(listeners.back()->error().message, "64"), nullptr)
+        << listeners.back()->error().message;
+    listeners.front()->Close();
+    Listener again(&runtime_, &peer_, Addr("127.0.0.1:0"), tls_.get());
+    EXPECT_TRUE(again.ok()) << again.error().message;
 }
 
 TEST_P(ListenerTest, ABusyPortIsRefused)

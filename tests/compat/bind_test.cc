@@ -121,6 +121,15 @@ TEST(Bind, C020_APortJustClosed)
     }
 }
 
+/* A port stays for a while after its last socket; there are not places for all of these. */
+TEST(Bind, PortsThatNobodyUsesMakeRoom)
+{
+    for (int i = 0; i < 80; i++) {
+        Fd fd = quic_socket();
+        ASSERT_EQ(0, bind_to(fd, loopback(free_port()))) << i << ": " << strerror(errno);
+    }
+}
+
 TEST(Bind, C020_ThePortOfAConnectionJustClosed)
 {
     Pair pair = make_pair();
