@@ -27,11 +27,13 @@ extern "C" {
 #define QURING_VERSION_PATCH 0
 
 /* quring_status is the result of every public call that can fail: QURING_OK or one of the negative
- * codes below. quring_status_name gives the identifier, quring_status_text one English sentence. */
+ * codes below. quring_status_name gives the identifier, quring_status_text one English sentence.
+ * What the headers do not say of each call: QURING_E_INVAL for NULL where something is needed and for
+ * unknown flags; and out parameters mean something when the call succeeded. */
 typedef int quring_status;
 enum {
     QURING_OK = 0,
-    QURING_E_AGAIN = -1,  /* not now; an event will say when to try again */
+    QURING_E_AGAIN = -1,  /* not now; when again, an event says, or the call's comment */
     QURING_E_INVAL = -2,  /* an argument or a configuration field is out of its range */
     QURING_E_STATE = -3,  /* the object is gone, closed, or in a state that forbids the call */
     QURING_E_LIMIT = -4,  /* a configured bound is reached */
@@ -65,7 +67,8 @@ typedef struct quring_bytes {
 } quring_bytes;
 
 /* A connection or a stream as the application knows it: an index with a generation. A handle whose
- * object is gone yields QURING_E_STATE from every call, never undefined behaviour. 0 is no handle. */
+ * object is gone yields QURING_E_STATE from every call on its worker (QURING_E_THREAD elsewhere), never
+ * undefined behaviour. It may be copied, and kept by any thread. 0 is no handle. */
 typedef struct quring_conn {
     uint64_t handle;
 } quring_conn;

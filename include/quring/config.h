@@ -40,7 +40,11 @@ typedef enum quring_aead {
 enum { QURING_SPEAKS_V1 = 1u << 0, QURING_SPEAKS_V2 = 1u << 1 };
 
 /* Every bound of the engine. Counts are per worker unless the name says otherwise; 0 in a rate or
- * per-address field means "no such limit". */
+ * per-address field means "no such limit". What each may be, quring_config_check tells.
+ *
+ * A listener and a connection may have limits of their own. Not theirs but the runtime's are those of a whole
+ * worker, connections_max to initials_per_s_retry, stateless_resets_per_s to worker_mem_max_bytes: what
+ * they say of them does not matter. Of a listener's, the rest holds for each of its connections. */
 typedef struct quring_limits {
     uint32_t connections_max;          /* connections one worker keeps */
     uint32_t half_open_max;            /* server connections whose handshake is not complete */
@@ -66,8 +70,10 @@ typedef struct quring_limits {
     uint64_t new_token_lifetime_ns;
 
     uint64_t handshake_timeout_ns;
-    uint64_t idle_timeout_ns; /* max_idle_timeout we advertise, RFC 9000 10.1 */
-    uint64_t keep_alive_ns;   /* PING after this much silence; 0 = never */
+    /* max_idle_timeout we advertise (RFC 9000 10.1): the smaller one of both sides counts; 0 = none. Without any,
+     * nobody notices that the peer is gone */
+    uint64_t idle_timeout_ns;
+    uint64_t keep_alive_ns; /* PING after this much silence; 0 = never */
 
     uint64_t stream_recv_window_bytes;     /* first MAX_STREAM_DATA we give, RFC 9000 4 */
     uint64_t stream_recv_window_max_bytes; /* auto-tuning never goes beyond */
@@ -145,11 +151,12 @@ typedef struct quring_limits {
 /* quring_limits_init fills `limits` with the defaults for a server on the Internet. */
 QURING_EXPORT void quring_limits_init(quring_limits *limits);
 
-/* quring_limits_for_loopback lifts what a load test over loopback would run into: per-address and
- * rate limits go away, windows grow. */
+/* quring_limits_for_loopback changes in filled limits what a load test over loopback would run into:
+ * per-address and rate limits and glitch_burst go away, windows and burst_bytes grow, ECN is off. */
 QURING_EXPORT void quring_limits_for_loopback(quring_limits *limits);
 
-/* One line of the log. `level`: 0 error, 1 warning, 2 information. Called on any thread. */
+/* One line of the log. `level`: 0 error, 1 warning, 2 information. Called on any thread, on several at once;
+ * calls nothing of this library. */
 typedef void (*quring_log_fn)(void *ctx, int level, const char *line);
 
 /* Connection IDs by which load balancers find the server (draft-ietf-quic-load-balancers). All fields are
@@ -215,8 +222,9 @@ QURING_EXPORT QURING_NODISCARD quring_status quring_root_secret_load(uint8_t out
                                                                      const char *path,
                                                                      quring_error *err);
 
-/* quring_config_check is the only judge of a configuration; quring_runtime_create calls it.
- * Returns QURING_OK, or QURING_E_INVAL with the name of the bad field in err->message. */
+/* quring_config_check is the only judge of a configuration; quring_runtime_create calls it, and asks besides
+ * whether this machine has the CPUs.
+ * Returns QURING_OK, or QURING_E_INVAL with the name of the bad field, and what it may be, in err->message. */
 QURING_EXPORT QURING_NODISCARD quring_status quring_config_check(const quring_config *config,
                                                                  quring_error *err);
 
@@ -274,8 +282,8 @@ typedef struct quring_tls_options {
     const char *ca_file; /* PEM trust anchors. Client: NULL = SSL_CERT_FILE, then the system's.
                             Server: for client_cert, needed to verify */
     quring_verify verify;
-    const char *const *alpn; /* protocols, most preferred first, each 1..255 bytes */
-    size_t alpn_count;
+    const char *const *alpn;        /* protocols, most preferred first, each 1..255 bytes */
+    size_t alpn_count;              /* 1..16 (RFC 9001 8.1), 0 only with any_alpn */
     bool any_alpn;                  /* server, with alpn_count 0: takes what the client prefers */
     quring_client_cert client_cert; /* server */
     const quring_tls_identity *identities; /* server: chosen by server name */

@@ -3,7 +3,10 @@
  * Threads: calls take a handle and run on the worker that owns the connection; elsewhere they
  *          return QURING_E_THREAD. Use quring_post to get there.
  * Events:  one callback per connection, called from the worker's loop, never from inside another
- *          call. Events of one connection arrive in order; CLOSED is the last one.
+ *          call. Events of one connection arrive in order; CLOSED is the last one, also when the runtime
+ *          is stopped. Every call of this library that belongs on a worker may be made in it.
+ *          They tell of what is so already. A write may say QURING_E_STATE because of a STREAM_STOPPED
+ *          that is told next, and after quring_conn_close what had happened before is told before CLOSED.
  */
 #ifndef QURING_CONN_H
 #define QURING_CONN_H
@@ -17,8 +20,10 @@ extern "C" {
 typedef enum quring_event_type {
     QURING_EV_CONNECTED = 1, /* handshake complete, streams may be opened; server: "accepted" */
     QURING_EV_CLOSED, /* the last event: `close` says why; handle and streams are dead after it; during it what
-                         streams have received can still be read. Streams that
-                         were open get no STREAM_CLOSED: who keeps something for each has a list of them */
+                         streams have received can still be read, and datagrams. Streams that
+                         were open get no STREAM_CLOSED: who keeps something for each has a list of them.
+                         Of a connection whose handshake failed it may be the only one, at a server, too:
+                         conn_ctx is still the listener's then */
     QURING_EV_STREAM_OPENED,   /* the peer opened `stream`; READABLE follows when it has bytes */
     QURING_EV_STREAM_READABLE, /* bytes or the end of `stream` wait to be read; told again only after
                                   a read call said QURING_E_AGAIN or consumed everything */
@@ -36,7 +41,7 @@ typedef enum quring_event_type {
                           to the same server; it is secret, and says who was verified */
     QURING_EV_EARLY_READY, /* 0-RTT. Client: streams may be opened and written now. Server: accepted;
                               streams may follow before CONNECTED, with bytes an attacker can have
-                              replayed (RFC 9001 9.2) */
+                              replayed (RFC 9001 9.2): what a connection has is made at the first of both */
     QURING_EV_EARLY_REJECTED, /* client, before CONNECTED: the server took no 0-RTT. What was written
                                  is sent again after the handshake; nothing is to be done */
     QURING_EV_STREAM_LIMIT, /* the peer allows more streams than before (RFC 9000 19.11): how many is in
@@ -79,8 +84,8 @@ typedef enum quring_close_kind {
     QURING_CLOSE_HANDSHAKE_TIMEOUT, /* no complete handshake within limits.handshake_timeout_ns */
     QURING_CLOSE_STATELESS_RESET,   /* RFC 9000 10.3 */
     QURING_CLOSE_VERSION,           /* no common version, RFC 9000 6; with external_tls: not ours */
-    QURING_CLOSE_UNREACHABLE,       /* nothing was acknowledged for too long */
-    QURING_CLOSE_INTERNAL,          /* memory or another resource of ours gave out */
+    QURING_CLOSE_UNREACHABLE, /* the peer moved, and no path to it could be proved (RFC 9000 9) */
+    QURING_CLOSE_INTERNAL,    /* memory or another resource of ours gave out */
 } quring_close_kind;
 
 typedef struct quring_close_info {
@@ -114,8 +119,10 @@ QURING_EXPORT quring_status quring_conn_set_ctx(quring_conn conn, void *ctx);
 QURING_EXPORT void *quring_conn_get_ctx(quring_conn conn);
 
 /* quring_conn_close ends the connection with CONNECTION_CLOSE of type 0x1d, `app_error` (at most
- * 2^62-1) and a phrase (at most 127 bytes are sent; NULL: none). Streams are abandoned. CLOSED
- * follows. Returns QURING_OK; QURING_E_STATE (already closed); QURING_E_THREAD; QURING_E_INVAL. */
+ * 2^62-1) and a phrase (at most 127 bytes are sent; NULL: none). Streams are abandoned: what must arrive is
+ * waited for before, STREAM_FINISHED tells. A peer that has not completed its handshake may hear of
+ * neither code nor phrase (RFC 9000 10.2.3). CLOSED follows. Returns QURING_OK; QURING_E_STATE
+ * (already closed); QURING_E_THREAD; QURING_E_INVAL. */
 QURING_EXPORT quring_status quring_conn_close(quring_conn conn, uint64_t app_error,
                                               const char *reason);
 
@@ -135,9 +142,9 @@ typedef struct quring_conn_info {
                          began with */
     uint16_t cipher_suite; /* TLS number, e.g. 0x1301 */
     const char *cipher;    /* "TLS_AES_128_GCM_SHA256"; static */
-    const char *cc;        /* "cubic", "newreno"; static */
+    const char *cc;        /* "cubic", "newreno", "bbr"; static */
     char alpn[256];        /* chosen protocol, 0-terminated */
-    char server_name[256]; /* SNI seen or sent, 0-terminated, "" if none */
+    char server_name[256]; /* SNI seen, or the name or address verified, 0-terminated, or "" */
     quring_addr local;
     quring_addr remote;        /* the last one that was proved (RFC 9000 9.3) */
     uint32_t path_changes;     /* how often PATH_CHANGED had something to tell */
@@ -228,7 +235,7 @@ QURING_EXPORT QURING_NODISCARD quring_status quring_conn_export_keys(quring_conn
 QURING_EXPORT quring_status quring_conn_migrate(quring_conn conn, const quring_addr *local);
 
 /* quring_conn_give_token sends a client one more NEW_TOKEN frame (RFC 9000 8.1.3), beyond those of
- * limits.new_tokens. Returns QURING_OK; QURING_E_AGAIN (QURING_TOKENS_WAITING_MAX wait to leave
+ * limits.new_tokens; a listener for which that is 0 takes none. Returns QURING_OK; QURING_E_AGAIN (QURING_TOKENS_WAITING_MAX wait to leave
  * already); QURING_E_STATE (a client's connection, not established, or closed); QURING_E_THREAD. */
 #define QURING_TOKENS_WAITING_MAX 8u
 QURING_EXPORT quring_status quring_conn_give_token(quring_conn conn);

@@ -42,7 +42,8 @@ typedef struct quring_client_hello {
 } quring_client_hello;
 
 /* quring_handshake_client_hello parses the pending connection's ClientHello; callable while it is
- * pending. Returns QURING_OK; QURING_E_STATE (not pending); QURING_E_INVAL (not a ClientHello). */
+ * pending. The views are borrowed until the callback or posted call ends, or it is accepted. Returns
+ * QURING_OK; QURING_E_STATE (not pending); QURING_E_INVAL (not a ClientHello). */
 QURING_EXPORT quring_status quring_handshake_client_hello(quring_conn conn,
                                                           quring_client_hello *out);
 
@@ -133,12 +134,16 @@ QURING_EXPORT quring_status quring_handshake_set_remembered(quring_conn conn,
                                                             const quring_transport_params *params);
 QURING_EXPORT quring_status quring_handshake_set_early_answer(quring_conn conn, bool accepted);
 
-/* quring_handshake_set_alpn records the protocol TLS chose, for quring_conn_get_info. */
+/* quring_handshake_set_alpn records the protocol TLS chose, for quring_conn_get_info. Returns QURING_OK;
+ * QURING_E_INVAL (RFC 7301 3.1: 1..255 bytes); QURING_E_STATE (recorded already); QURING_E_NOMEM;
+ * QURING_E_THREAD. */
 QURING_EXPORT quring_status quring_handshake_set_alpn(quring_conn conn, const uint8_t *alpn,
                                                       size_t len);
 
 /* quring_handshake_complete says that TLS is done and the peer authenticated; CONNECTED follows.
- * quring_handshake_fail closes with CRYPTO_ERROR 0x100 + `alert` (RFC 9001 4.8). */
+ * quring_handshake_fail closes with CRYPTO_ERROR 0x100 + `alert` (RFC 9001 4.8). Return QURING_OK;
+ * QURING_E_STATE (not driven from outside, closed; complete: complete already, or the peer's parameters or a
+ * secret of QURING_LEVEL_APP are missing); QURING_E_THREAD. */
 QURING_EXPORT quring_status quring_handshake_complete(quring_conn conn);
 QURING_EXPORT quring_status quring_handshake_fail(quring_conn conn, uint8_t alert);
 

@@ -42,7 +42,7 @@ typedef struct quring_limit_result {
 QURING_EXPORT void quring_limit_options_init(quring_limit_options *options);
 
 /* quring_limit_run measures. Blocks for about options->duration_ns and uses two threads. Returns
- * QURING_OK; QURING_E_INVAL; QURING_E_OS; QURING_E_NOT_SUPPORTED. */
+ * QURING_OK; QURING_E_INVAL; QURING_E_OS; QURING_E_NOT_SUPPORTED; QURING_E_NOMEM. */
 QURING_EXPORT QURING_NODISCARD quring_status quring_limit_run(quring_limit_result *out,
                                                               const quring_limit_options *options,
                                                               quring_error *err);

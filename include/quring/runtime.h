@@ -3,6 +3,8 @@
  * Model:   a runtime has N worker threads. A connection lives on one worker from birth to death; its
  *          callbacks run there, and calls on it are made there. Other threads use quring_post.
  * Order:   create -> listen / connect -> drain -> stop -> destroy. create starts the threads.
+ * Waiting: calls that must not be made on a worker wait for the workers, and so for callbacks under way:
+ *          who makes them holds no lock that a callback takes.
  */
 #ifndef QURING_RUNTIME_H
 #define QURING_RUNTIME_H
@@ -21,16 +23,22 @@ typedef struct quring_listener quring_listener;
  * all of them run. One log line says which I/O back end was chosen and why
  * (level 2; level 1 when it is a fallback).
  *
- * Returns QURING_OK; QURING_E_INVAL (message names the field); QURING_E_NOT_SUPPORTED (io_uring
- * demanded, refused); QURING_E_OS; QURING_E_NOMEM. On failure nothing is left behind. */
+ * Returns QURING_OK; QURING_E_INVAL (message names the field); QURING_E_NOT_SUPPORTED (io_uring or ipsec-mb
+ * demanded, refused); QURING_E_LIMIT (255 workers of a process, over all runtimes); QURING_E_OS;
+ * QURING_E_NOMEM. On failure nothing is left behind. */
 QURING_EXPORT QURING_NODISCARD quring_status quring_runtime_create(quring_runtime **out,
                                                                    const quring_config *config,
                                                                    quring_error *err);
 
-/* quring_runtime_drain refuses new connections and lets the present ones finish; it returns at once.
- * quring_runtime_stop closes every connection with application error `app_error`, waits at most
- * `timeout_ns` for the close frames to leave, and joins the threads.
- * quring_runtime_destroy stops (if that was not done) and frees. None may be called on a worker. */
+/* quring_runtime_drain refuses connections of new clients and lets the present ones finish; it returns at once.
+ * Their peers are not told, and quring_connect still works. When all are gone, their CLOSED events tell:
+ * then, or when there is no more time, stop.
+ * quring_runtime_stop closes every connection with application error `app_error` (0 if above 2^62-1), waits
+ * at most `timeout_ns` for the close frames to leave, and joins the threads. CLOSED is told of every connection,
+ * and what was posted has run, before it returns; timers that were not due never run.
+ * quring_runtime_destroy stops (if that was not done, with error 0 and a second's time) and frees, listeners
+ * included; no other call with the runtime, or with a listener of it, may be under way or follow. None may be
+ * called on a worker. */
 QURING_EXPORT void quring_runtime_drain(quring_runtime *rt);
 QURING_EXPORT void quring_runtime_stop(quring_runtime *rt, uint64_t app_error, uint64_t timeout_ns);
 QURING_EXPORT void quring_runtime_destroy(quring_runtime *rt);
@@ -63,10 +71,10 @@ QURING_EXPORT void quring_runtime_get_info(const quring_runtime *rt, quring_runt
 /* ---- listeners ------------------------------------------------------------------------------ */
 
 typedef struct quring_listen_options {
-    quring_addr local;        /* port 0: the kernel picks; see quring_listener_local */
-    quring_tls *tls;          /* NULL only with QURING_LISTEN_EXTERNAL_TLS */
-    quring_event_fn on_event; /* for every connection accepted here */
-    void *ctx;
+    quring_addr local;           /* port 0: the kernel picks; see quring_listener_local */
+    quring_tls *tls;             /* NULL only with QURING_LISTEN_EXTERNAL_TLS */
+    quring_event_fn on_event;    /* for every connection accepted here: on all workers, at once */
+    void *ctx;                   /* conn_ctx of each, until quring_conn_set_ctx */
     uint32_t flags;              /* QURING_LISTEN_* */
     const quring_limits *limits; /* NULL: the runtime's */
     /* Where clients shall go once the handshake is over (RFC 9000 9.6), one address of each family
@@ -103,14 +111,18 @@ enum {
  * accepts connections there. Preferred addresses get such groups, too; they take connections over and
  * accept none. Not on a worker.
  *
- * Returns QURING_OK; QURING_E_ADDR_IN_USE; QURING_E_OS; QURING_E_INVAL; QURING_E_STATE (draining). */
+ * `options` is borrowed for the call; tls gains a reference.
+ *
+ * Returns QURING_OK; QURING_E_ADDR_IN_USE; QURING_E_OS; QURING_E_INVAL; QURING_E_STATE (draining);
+ * QURING_E_LIMIT (a worker takes 64 sockets, one for each address of a listener and those of clients; or see
+ * QURING_LISTEN_SHARED); QURING_E_NOMEM; QURING_E_THREAD. */
 QURING_EXPORT QURING_NODISCARD quring_status quring_listen(quring_runtime *rt,
                                                            quring_listener **out,
                                                            const quring_listen_options *options,
                                                            quring_error *err);
 
-/* quring_listener_local gives the bound address. quring_listener_close stops accepting; connections
- * it accepted live on. Not on a worker; the listener is freed. */
+/* quring_listener_local gives the bound address, on any thread. quring_listener_close stops accepting;
+ * connections it accepted live on, with on_event and ctx. Not on a worker; the listener is freed. */
 QURING_EXPORT quring_addr quring_listener_local(const quring_listener *listener);
 QURING_EXPORT void quring_listener_close(quring_listener *listener);
 
@@ -118,7 +130,8 @@ QURING_EXPORT void quring_listener_close(quring_listener *listener);
  * PAUSED, and the limits (NULL: they stay). The other flags must be as they were. Connections there are
  * go on. Not on a worker.
  *
- * Returns QURING_OK; QURING_E_INVAL; QURING_E_STATE (a worker has ended); QURING_E_THREAD. */
+ * Returns QURING_OK; QURING_E_INVAL; QURING_E_STATE (a worker has ended); QURING_E_NOMEM;
+ * QURING_E_THREAD. */
 QURING_EXPORT quring_status quring_listener_configure(quring_listener *listener, uint32_t flags,
                                                       const quring_limits *limits,
                                                       quring_error *err);
@@ -127,7 +140,9 @@ QURING_EXPORT quring_status quring_listener_configure(quring_listener *listener,
 
 typedef struct quring_connect_options {
     quring_addr remote;
-    quring_addr local;    /* family 0: the worker's shared client socket */
+    /* family 0: the worker's shared client socket. Connections of a worker that ask for the same one share
+     * it; with a port it is that worker's alone */
+    quring_addr local;
     quring_listener *via; /* send from this listener's socket instead, so that its address is ours;
                                 on_event is the listener's then. NULL: `local` decides */
     const char *server_name; /* SNI and the name verified; NULL: none sent, address verified */
@@ -152,7 +167,7 @@ typedef struct quring_connect_options {
  * possible. Only on a worker (in a callback or a posted call). `options` is borrowed; tls gains a reference.
  *
  * Returns QURING_OK; QURING_E_THREAD; QURING_E_LIMIT (connections_max); QURING_E_OS (no socket);
- * QURING_E_STATE (the runtime is being stopped); QURING_E_INVAL; QURING_E_NOMEM. */
+ * QURING_E_STATE (the runtime is being stopped); QURING_E_INVAL; QURING_E_TLS; QURING_E_NOMEM. */
 QURING_EXPORT QURING_NODISCARD quring_status quring_connect(quring_conn *out,
                                                             const quring_connect_options *options,
                                                             quring_error *err);
@@ -162,8 +177,9 @@ QURING_EXPORT QURING_NODISCARD quring_status quring_connect(quring_conn *out,
 typedef void (*quring_task_fn)(void *ctx);
 
 /* quring_post runs fn(ctx) once on worker `worker` (0-based), in posting order per thread; from any
- * thread, workers included. Returns QURING_OK; QURING_E_INVAL (no such worker); QURING_E_STATE
- * (stopped); QURING_E_AGAIN (its mailbox of 4096 is full: try again). */
+ * thread, workers included. What was taken runs, at the latest when the worker ends. Returns QURING_OK;
+ * QURING_E_INVAL (no such worker); QURING_E_STATE (stopped); QURING_E_AGAIN (its mailbox of 4096 is full: try
+ * again; on a worker in a later turn, by a timer perhaps, as two that wait here for one another wait for ever). */
 QURING_EXPORT QURING_NODISCARD quring_status quring_post(quring_runtime *rt, uint32_t worker,
                                                          quring_task_fn fn, void *ctx);
 
@@ -210,15 +226,17 @@ QURING_EXPORT quring_status quring_recall(quring_runtime *rt, uint32_t worker);
  * QURING_E_THREAD (not on a worker, or in a visit or attendance). */
 QURING_EXPORT QURING_NODISCARD quring_status quring_defer(quring_task_fn fn, void *ctx);
 
-/* quring_timer runs fn(ctx) on the calling worker at `at_ns` of quring_now_ns or as soon after as
- * the worker gets to it. Returns QURING_OK; QURING_E_THREAD; QURING_E_NOMEM. *out_id (may be NULL)
- * cancels it: quring_timer_cancel answers QURING_E_STATE when it already ran. */
+/* quring_timer runs fn(ctx) once on the calling worker at `at_ns` of quring_now_ns or as soon after as
+ * the worker gets to it; not if it ends before. Returns QURING_OK; QURING_E_THREAD; QURING_E_NOMEM;
+ * QURING_E_LIMIT (1,048,576 of a worker). *out_id (may be NULL; never 0) cancels it on the same worker:
+ * quring_timer_cancel answers QURING_E_STATE when it already ran, or runs, and QURING_E_THREAD elsewhere. */
 QURING_EXPORT QURING_NODISCARD quring_status quring_timer(uint64_t *out_id, uint64_t at_ns,
                                                           quring_task_fn fn, void *ctx);
 QURING_EXPORT quring_status quring_timer_cancel(uint64_t id);
 
 /* quring_worker_self gives the calling worker's index, or -1 on any other thread.
- * quring_conn_worker gives the worker a connection lives on. */
+ * quring_conn_worker gives the worker a connection lives on, or lived; of handle 0, 0. Any thread. Which of a
+ * listener's workers gets a connection, the kernel decides. */
 QURING_EXPORT int quring_worker_self(void);
 QURING_EXPORT uint32_t quring_conn_worker(quring_conn conn);
 

@@ -53,7 +53,8 @@ QURING_EXPORT quring_conn quring_stream_conn(quring_stream stream);
  *
  * Returns QURING_OK when at least one byte or the end was taken; QURING_E_AGAIN when nothing was
  * (WRITABLE follows); also follows when only a part was taken. QURING_E_STATE (ended, reset, or
- * not a sending stream); QURING_E_NOMEM; QURING_E_THREAD. Copies `data`. */
+ * not a sending stream, or the peer has stopped it, or the connection is over: the event comes);
+ * QURING_E_NOMEM; QURING_E_THREAD. Copies `data`. */
 QURING_EXPORT QURING_NODISCARD quring_status quring_stream_write(quring_stream stream,
                                                                  size_t *out_written,
                                                                  const void *data, size_t len,
@@ -75,7 +76,8 @@ QURING_EXPORT QURING_NODISCARD quring_status quring_stream_lend(quring_stream st
  * callback of QURING_EV_CLOSED ends.
  *
  * Returns QURING_OK (bytes, or the end, are there); QURING_E_AGAIN (nothing yet; READABLE follows);
- * QURING_E_STATE (already finished, reset, or not a receiving stream); QURING_E_THREAD. */
+ * QURING_E_STATE (already finished, reset, or not a receiving stream); QURING_E_THREAD. consume says
+ * QURING_E_INVAL for more than is there, and never QURING_E_AGAIN. */
 QURING_EXPORT QURING_NODISCARD quring_status quring_stream_peek(quring_stream stream,
                                                                 quring_bytes out_spans[2],
                                                                 bool *out_fin);

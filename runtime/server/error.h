@@ -11,7 +11,7 @@
 extern "C" {
 #endif
 
-/* rt_error_set writes status and a formatted line (cut at 255 bytes); os_errno becomes 0. */
+/* rt_error_set writes status and a formatted line (cut at 1023 bytes); os_errno becomes 0. */
 quring_status rt_error_set(quring_error *err, quring_status status, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
