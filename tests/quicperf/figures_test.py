@@ -58,6 +58,21 @@ class Intervals(unittest.TestCase):
                 self.check(run, args)
 
 
+class Counts(unittest.TestCase):
+    def test_what_comes_after_the_end_does_not_count(self):
+        with Server("--retry") as server:
+            for _ in range(10):
+                summary = client(server.port, "crr", "-c", "20", "-t", "400ms", "-i", "0")["summary"]
+                self.assertEqual(summary["retry_connections"], summary["connections"])
+                self.assertTrue(summary["retry"])
+
+    def test_polling_is_time_to_spare(self):
+        with Server("--spin", "1000") as server:
+            for _ in range(5):
+                run = client(server.port, "rr", "-t", "200ms", "--spin", "1000")
+                self.assertFalse(run["summary"]["client_bound"])
+
+
 class Latency(unittest.TestCase):
     def test_every_connection_gets_its_turn(self):
         with tempfile.TemporaryDirectory() as folder, Server() as server:

@@ -115,6 +115,16 @@ TEST(Units, WritesForPeople)
     EXPECT_STREQ(qp_format_time(buf, sizeof(buf), 310000), "310 us");
     EXPECT_STREQ(qp_format_time(buf, sizeof(buf), 2.5e6), "2.50 ms");
     EXPECT_STREQ(qp_format_time(buf, sizeof(buf), 1e10), "10.00 s");
+    EXPECT_STREQ(qp_format_time(buf, sizeof(buf), 38911), "38.9 us");
+    EXPECT_STREQ(qp_format_time(buf, sizeof(buf), 0), "0 us");
+    /* No thousand of a unit that has a next one. */
+    EXPECT_STREQ(qp_format_rate(buf, sizeof(buf), 999999999), "1.00 Gbit/s");
+    EXPECT_STREQ(qp_format_rate(buf, sizeof(buf), 999994999), "999.99 Mbit/s");
+    EXPECT_STREQ(qp_format_rate(buf, sizeof(buf), 999999), "1.00 Mbit/s");
+    EXPECT_STREQ(qp_format_size(buf, sizeof(buf), 1024 * 1024 - 1), "1.0 MiB");
+    EXPECT_STREQ(qp_format_time(buf, sizeof(buf), 99960), "100 us");
+    EXPECT_STREQ(qp_format_time(buf, sizeof(buf), 999700), "1.00 ms");
+    EXPECT_STREQ(qp_format_time(buf, sizeof(buf), 999999999), "1.00 s");
 }
 
 } // namespace

@@ -286,7 +286,7 @@ static void qp_cconn_connected(qp_cconn *c)
     }
     bool is_hps = w->plan->options->mode == QP_MODE_HPS;
     if (w->stopped) {
-        return; /* too late to count */
+        return; /* too late to count, and the main thread reads the counters now */
     }
     w->handshakes++;
     qp_cconn_count_facts(c);
@@ -317,9 +317,13 @@ static void qp_cconn_went(qp_cconn *c)
 {
     qp_cworker *w = c->worker;
     quring_conn_info info;
-    w->migrations += c->moving && !w->stopped ? 1 : 0;
+    bool asked = c->moving;
     c->moving = false;
-    if (!c->at_preferred && !w->stopped && quring_conn_get_info(c->conn, &info) == QURING_OK &&
+    if (w->stopped) {
+        return; /* the main thread reads the counters now */
+    }
+    w->migrations += asked ? 1 : 0;
+    if (!c->at_preferred && quring_conn_get_info(c->conn, &info) == QURING_OK &&
         info.at_preferred_address) {
         c->at_preferred = true;
         w->preferred++;

@@ -180,11 +180,12 @@ size_t qp_parse_cpus(int32_t *out, size_t cap, const char *text)
     }
 }
 
+/* A figure goes over to the next unit where it would round up to a thousand of its own. */
 const char *qp_format_rate(char *buf, size_t cap, double bits_per_s)
 {
-    if (bits_per_s >= 1e9) {
+    if (bits_per_s >= 999.995e6) {
         (void)snprintf(buf, cap, "%.2f Gbit/s", bits_per_s / 1e9);
-    } else if (bits_per_s >= 1e6) {
+    } else if (bits_per_s >= 999.995e3) {
         (void)snprintf(buf, cap, "%.2f Mbit/s", bits_per_s / 1e6);
     } else {
         (void)snprintf(buf, cap, "%.2f kbit/s", bits_per_s / 1e3);
@@ -196,7 +197,7 @@ const char *qp_format_size(char *buf, size_t cap, double bytes)
 {
     static const char *const names[] = {"B", "KiB", "MiB", "GiB", "TiB"};
     size_t step = 0;
-    while (bytes >= 1024 && step + 1 < sizeof(names) / sizeof(names[0])) {
+    while (bytes >= (step == 0 ? 1024 : 1023.95) && step + 1 < sizeof(names) / sizeof(names[0])) {
         bytes /= 1024;
         step++;
     }
@@ -206,9 +207,11 @@ const char *qp_format_size(char *buf, size_t cap, double bytes)
 
 const char *qp_format_time(char *buf, size_t cap, double ns)
 {
-    if (ns < 1e6) {
+    if (ns > 0 && ns < 99.95e3) {
+        (void)snprintf(buf, cap, "%.1f us", ns / 1e3);
+    } else if (ns < 999.5e3) {
         (void)snprintf(buf, cap, "%.0f us", ns / 1e3);
-    } else if (ns < 1e9) {
+    } else if (ns < 999.995e6) {
         (void)snprintf(buf, cap, "%.2f ms", ns / 1e6);
     } else {
         (void)snprintf(buf, cap, "%.2f s", ns / 1e9);
