@@ -48,6 +48,7 @@ static inline uint64_t quic_pn_decode(uint64_t truncated, uint8_t len, uint64_t 
 {
     uint64_t win = 1ull << (8 * len);
     uint64_t half = win / 2;
+    expected -= expected >> 62; /* after the last number none is left */
     uint64_t candidate = (expected & ~(win - 1)) | truncated;
     if (candidate + half <= expected && candidate < (1ull << 62) - win) {
         return candidate + win;

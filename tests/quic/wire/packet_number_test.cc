@@ -48,6 +48,9 @@ TEST(PacketNumber, Decode)
         EXPECT_EQ(quic_pn_decode(v.truncated, v.len, v.expected), v.result) << v.expected;
     }
     EXPECT_LE(quic_pn_decode(0, 1, QUIC_VARINT_MAX), QUIC_VARINT_MAX);
+    EXPECT_LE(quic_pn_decode(0, 1, QUIC_VARINT_MAX + 1),
+              QUIC_VARINT_MAX); /* that one was received */
+    EXPECT_LE(quic_pn_decode(0xffffffff, 4, QUIC_VARINT_MAX + 1), QUIC_VARINT_MAX);
 }
 
 TEST(PacketNumber, RoundTripsWithinTheWindow)
