@@ -167,7 +167,7 @@ typedef struct quring_conn_info {
     uint64_t bytes_recv;
     uint64_t stream_bytes_sent; /* first transmissions of stream data */
     uint64_t stream_bytes_acked;
-    uint64_t stream_bytes_recv;     /* distinct stream bytes that arrived */
+    uint64_t stream_bytes_recv; /* distinct stream bytes that arrived; all of a reset stream's */
     uint64_t peer_streams_bidi_max; /* streams of ours the peer allows, in all (RFC 9000 4.6) */
     uint64_t peer_streams_uni_max;
     uint64_t zero_rtt_bytes;      /* stream bytes in 0-RTT packets; 0 after a rejection */

@@ -34,7 +34,7 @@ typedef struct quring_limit_result {
     uint64_t packets_bad; /* failed authentication: always 0 unless the machine is broken */
     double cpu_send_s;
     double cpu_recv_s;
-    const char *backend;
+    const char *backend; /* "io_uring" or "syscalls" */
     const char *aead;
 } quring_limit_result;
 
