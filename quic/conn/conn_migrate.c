@@ -60,14 +60,16 @@ quic_rc quic_conn_take_preferred(quic_conn *conn, const quic_preferred_address *
     return QUIC_OK;
 }
 
-/* RFC 9000 21.5: a server must not send its clients just anywhere. */
+/* RFC 9000 21.5: a server must not send its clients just anywhere, nor hide it in an IPv4-mapped address. */
 static bool is_fit(const quic_addr *addr, const quic_addr *present)
 {
     static const uint8_t loopback6[16] = {[15] = 1};
     static const uint8_t zero[16];
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
     bool six = addr->family == 6;
     bool loopback = six ? memcmp(addr->ip, loopback6, sizeof(loopback6)) == 0 : addr->ip[0] == 127;
-    bool group = six ? addr->ip[0] == 0xff : addr->ip[0] >= 224;
+    bool group = six ? addr->ip[0] == 0xff || memcmp(addr->ip, mapped, sizeof(mapped)) == 0
+                     : addr->ip[0] >= 224;
     bool here = present->family == 6 ? memcmp(present->ip, loopback6, sizeof(loopback6)) == 0
                                      : present->ip[0] == 127;
     return addr->family != 0 && addr->port != 0 && memcmp(addr->ip, zero, sizeof(zero)) != 0 &&

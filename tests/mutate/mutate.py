@@ -11,8 +11,8 @@ left out. The tests of its folder run with it, the quickest first, until one fai
 of them notices has survived: it does the same by another way, or a test is missing.
 
 Results go to a file, a line each; what stands there already is not tried again, unless it survived and --again is
-given. With --own a mutant that the tests of its folder let through is left for a later run without --own. The tree
-is not touched: programs and mutants live in ~/.cache/quring-mutate (MUTATE_DIR).
+given. With --own, or --longest, a mutant that the tests of its folder, or the short ones, let through is left for a
+later run without. The tree is not touched: programs and mutants live in ~/.cache/quring-mutate (MUTATE_DIR).
 """
 import argparse
 import collections
@@ -97,7 +97,7 @@ class Results:
     def known(self, mutant, options):
         outcome = self.outcome(mutant)
         if outcome == LATER:
-            return options.own
+            return options.own or options.longest is not None
         return outcome is not None and not (outcome == SURVIVED and options.again)
 
     def add(self, mutant, outcome, by, seconds):
@@ -130,7 +130,10 @@ class Campaign:
         for label, verdict in sorted(failing.items()):
             say("left out, fails without a mutant: %s" % verdict)
         for lines in self.lines.values():
-            lines[:] = [[label for label in line if label not in failing] for line in lines]
+            lines[:] = [[label for label in line if label not in failing and self.is_short(label)] for line in lines]
+
+    def is_short(self, label):
+        return self.options.longest is None or self.programs.tests[label].takes_s <= self.options.longest
 
     def matching(self, patterns):
         def fits(label):
@@ -149,8 +152,6 @@ class Campaign:
         if library in ("same", "refused"):
             return library, None
         own, above = self.lines[folder_of(mutant.path)]
-        if self.results.outcome(mutant) == LATER and not self.options.again:
-            own = []
         for labels, outcome in ((own, NOTICED), (above, ABOVE)):
             if outcome == ABOVE and self.options.own:
                 return LATER, None
@@ -159,7 +160,7 @@ class Campaign:
                 if failed is not None:
                     self.kills[mutant.path, label] += 1
                     return outcome, failed
-        return SURVIVED, None
+        return SURVIVED if self.options.longest is None else LATER, None
 
     def try_one(self, mutant):
         scratch = os.path.join(WORK, "scratch", threading.current_thread().name)
@@ -208,6 +209,7 @@ def parse(argv):
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--results", default=os.path.join(WORK, "results"), metavar="FILE")
     parser.add_argument("--own", action="store_true", help="run the tests of the folder only")
+    parser.add_argument("--longest", type=float, metavar="SECONDS", help="leave out tests that take longer")
     parser.add_argument("--again", action="store_true", help="try once more what survived")
     return parser.parse_args(argv)
 

@@ -69,6 +69,24 @@ TEST(Datagrams, ClientHelloOfSeveralDatagramsMayArriveBackwards)
     EXPECT_EQ(quic_endpoint_counters(net.server.ep)->conns_opened, 1u);
 }
 
+TEST(Datagrams, AUnitMayCarryThemAll)
+{
+    Net net([](sim::Options &o) { o.client_hello_len = 3500; });
+    Bytes joined;
+    net.filter = [&](Packet &p) {
+        EXPECT_TRUE(p.to_server && p.bytes.size() == 1200);
+        joined.insert(joined.end(), p.bytes.begin(), p.bytes.end());
+        return false;
+    };
+    ASSERT_NE(net.connect(), nullptr);
+    net.run_for(kMs);
+    ASSERT_GT(joined.size(), 3500u);
+    net.filter = nullptr;
+    net.inject(net.server, joined, 5000, 1200);
+    EXPECT_EQ(quic_endpoint_counters(net.server.ep)->datagrams_recv, joined.size() / 1200);
+    EXPECT_TRUE(net.run_until([&] { return net.client.conn != nullptr; }, 500 * kMs));
+}
+
 /* RFC 9000 5.2.2, 7.2 */
 TEST(Datagrams, ForgedInitialLeavesNothingBehind)
 {

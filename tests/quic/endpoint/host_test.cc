@@ -103,6 +103,54 @@ TEST(Host, H124_OneUnitMayCarrySeveralConnections)
     EXPECT_EQ(quic_endpoint_counters(net.server.ep)->drop_unknown_cid, 0u);
 }
 
+/* The last octet of the connection ID that a packet is for names the worker. */
+TEST(Host, RoutesBetweenWorkers)
+{
+    Net net;
+    net.server_config = [](quic_endpoint_config &c) { c.worker_count = 4; };
+    net.restart_server();
+    const auto route = [&](const Bytes &bytes, uint32_t seg_len = 1500) {
+        Bytes copy = bytes;
+        quic_rx_unit unit{};
+        unit.data = copy.data();
+        unit.len = static_cast<uint32_t>(copy.size());
+        unit.seg_len = seg_len;
+        return std::make_pair(quic_endpoint_route(net.server.ep, &unit),
+                              quic_endpoint_route_len(net.server.ep, &unit));
+    };
+    Bytes initial = {0xc0, 0, 0, 0, 1, 8, 9, 9, 9, 9, 9, 9, 9, 23, 0, 0};
+    EXPECT_EQ(route(initial).first, 3);
+    for (size_t len = 1; len < initial.size(); len++) { /* 3 where its octet is there, else ours */
+        const Bytes cut(initial.begin(), initial.begin() + static_cast<std::ptrdiff_t>(len));
+        EXPECT_EQ(route(cut).first, len > 13 ? 3 : 0) << len;
+        EXPECT_EQ(route(cut).second, len);
+    }
+    initial[5] = 0;
+    EXPECT_EQ(route(initial).first, 0);
+    Bytes packet = {0x40, 9, 9, 9, 9, 9, 9, 9, 22, 0};
+    EXPECT_EQ(route(packet).first, 2);
+    packet.resize(9);
+    EXPECT_EQ(route(packet).first, 2);
+    packet.resize(8);
+    EXPECT_EQ(route(packet).first, 0);
+    Bytes train;
+    for (const uint8_t worker : {1, 1, 3, 1}) {
+        const Bytes one = {0x40, 9, 9, 9, 9, 9, 9, 9, worker, 0};
+        train.insert(train.end(), one.begin(), one.end());
+    }
+    EXPECT_EQ(route(train, 10), (std::pair<uint8_t, uint32_t>(1, 20)));
+}
+
+/* RFC 9000 18.2 */
+TEST(Host, TellsTheSizeOfDatagramsItTakes)
+{
+    Net net([](sim::Options &o) { o.clients[0].limits.udp_payload_max_bytes = 1300; });
+    uint64_t told = 0;
+    net.lie_to_server = [&](quic_transport_params &p) { told = p.max_udp_payload_size; };
+    ASSERT_TRUE(net.handshake());
+    EXPECT_EQ(told, 1300u);
+}
+
 /* What the runtime is told of datagrams that another process may own. */
 TEST(Host, RoutesBetweenProcesses)
 {

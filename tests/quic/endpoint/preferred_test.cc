@@ -314,6 +314,32 @@ TEST_F(PreferredTest, UnfitAddressesAreNotTried)
     }
 }
 
+TEST_F(PreferredTest, UnfitAddressesOfTheOtherFamilyAreNotTried)
+{
+    quic_addr loopback{};
+    loopback.family = 6;
+    loopback.ip[15] = 1;
+    loopback.port = 8443;
+    quic_addr mapped = v4(1, 8443, 127); /* ::ffff:127.0.0.x */
+    memmove(mapped.ip + 12, mapped.ip, 4);
+    memset(mapped.ip, 0, 10);
+    memset(mapped.ip + 10, 0xff, 2);
+    mapped.family = 6;
+    quic_addr group = v6(3, 8443);
+    group.ip[0] = 0xff;
+    for (const quic_addr &bad : {loopback, mapped, group}) {
+        start(quic_addr{}, bad);
+        net->client_other = v6(2, 5100);
+        ASSERT_TRUE(net->handshake());
+        ASSERT_TRUE(net->carries_both_ways());
+        net->run_for(2 * kS);
+        expect_at(v4(1, 443), 5000);
+        for (const Packet &p : net->sent) {
+            EXPECT_FALSE(p.to_server && !quic_addr_equal(&p.to, &net->server.addr));
+        }
+    }
+}
+
 /* RFC 9000 9.6.2: copies of the client's packets, sent there by somebody else, move nothing. */
 TEST_F(PreferredTest, CopiesSentThereBySomebodyElseMoveNothing)
 {

@@ -269,6 +269,26 @@ TEST_F(Tokens, OfAnotherServerNameOrVersionAreNotShown)
     }
 }
 
+/* RFC 9369 5: its server goes on speaking that version. */
+TEST_F(Tokens, TheVersionItIsFromIsSpokenAtOnce)
+{
+    Net net([](sim::Options &o) {
+        with_tokens(o);
+        o.clients[0].limits.version_first = QUIC_VERSION_2;
+    });
+    Serve(net);
+    net.token = Token(net);
+    net.options.clients[0].limits.version_first = 0;
+    ASSERT_NE(net.connect(), nullptr);
+    net.run_for(kMs);
+    quic_long_header h;
+    ASSERT_EQ(quic_header_decode_long(&h, net.sent[0].bytes.data(), net.sent[0].bytes.size(),
+                                      QUIC_VERSIONS_ALL),
+              QUIC_OK);
+    EXPECT_EQ(h.version, QUIC_VERSION_2);
+    EXPECT_GT(h.token_len, 0u);
+}
+
 /* A session and a token together: 0-RTT without a Retry before it. */
 TEST_F(Tokens, GoTogetherWithASession)
 {

@@ -278,6 +278,33 @@ TEST(Transfer, ResetAndStopReachTheOtherSideOnce)
     EXPECT_EQ(net.client.count(QURING_EV_STREAM_RESET), 0u);
 }
 
+TEST(Transfer, WhatIsStoppedMakesRoomForOthers)
+{
+    Net net([](sim::Options &o) {
+        o.clients[0].limits.conn_send_buf_bytes = 50000;
+        o.clients[0].limits.stream_send_buf_bytes = 100000;
+        o.server.limits.stream_recv_window_bytes = 10000;
+        o.server.limits.stream_recv_window_max_bytes = 10000;
+    });
+    ASSERT_TRUE(net.handshake());
+    net.server.read_streams = false;
+    const std::string bytes(100000, 'x');
+    const uint8_t *data = reinterpret_cast<const uint8_t *>(bytes.data());
+    quic_stream *s = nullptr;
+    size_t first = 0;
+    ASSERT_EQ(quic_conn_stream_open(net.client.conn, false, &s), QUIC_OK);
+    ASSERT_EQ(quic_conn_stream_write(net.client.conn, s, data, bytes.size(), 0, &first), QUIC_OK);
+    EXPECT_EQ(first, 50000u);
+    net.run_for(200 * kMs);
+    ASSERT_EQ(net.server.unread.size(), 1u);
+    ASSERT_EQ(quic_conn_stream_stop_sending(net.server.conn, net.server.unread[0], 5), QUIC_OK);
+    net.run_for(200 * kMs);
+    size_t second = 0;
+    ASSERT_EQ(quic_conn_stream_open(net.client.conn, false, &s), QUIC_OK);
+    ASSERT_EQ(quic_conn_stream_write(net.client.conn, s, data, bytes.size(), 0, &second), QUIC_OK);
+    EXPECT_EQ(second, first);
+}
+
 TEST(Transfer, StreamLimitGrowsAsStreamsEnd)
 {
     Net net([](sim::Options &o) { o.server.limits.streams_bidi_max = 2; });
