@@ -10,9 +10,9 @@ A mutant is the product with one change (mutants.py): a comparison, an operator,
 left out. The tests of its folder run with it, the quickest first, until one fails; then those of the whole. What none
 of them notices has survived: it does the same by another way, or a test is missing.
 
-Results go to a file, a line each; what stands there already is not tried again, unless it survived and --again is
-given. With --own, or --longest, a mutant that the tests of its folder, or the short ones, let through is left for a
-later run without. The tree is not touched: programs and mutants live in ~/.cache/quring-mutate (MUTATE_DIR).
+Results go to a file, a line each; what stands there already is not tried again, unless it was let through and
+--again is given. With --own, or --longest, a mutant that the tests of its folder, or the short ones, let through is
+left for a later run without. The tree is not touched: programs and mutants live in ~/.cache/quring-mutate (MUTATE_DIR).
 """
 import argparse
 import collections
@@ -96,9 +96,11 @@ class Results:
 
     def known(self, mutant, options):
         outcome = self.outcome(mutant)
+        if outcome in (LATER, SURVIVED) and options.again:
+            return False
         if outcome == LATER:
             return options.own or options.longest is not None
-        return outcome is not None and not (outcome == SURVIVED and options.again)
+        return outcome is not None
 
     def add(self, mutant, outcome, by, seconds):
         result = {"name": mutant.name, "outcome": outcome, "by": by, "seconds": round(seconds, 1)}
@@ -210,7 +212,7 @@ def parse(argv):
     parser.add_argument("--results", default=os.path.join(WORK, "results"), metavar="FILE")
     parser.add_argument("--own", action="store_true", help="run the tests of the folder only")
     parser.add_argument("--longest", type=float, metavar="SECONDS", help="leave out tests that take longer")
-    parser.add_argument("--again", action="store_true", help="try once more what survived")
+    parser.add_argument("--again", action="store_true", help="try once more what was let through")
     return parser.parse_args(argv)
 
 
