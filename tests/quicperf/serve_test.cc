@@ -1,5 +1,6 @@
 /* The answering side on QUIC sockets, with calls of a library that does what the test says. */
 #define QUIC_NO_GNUTLS
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <condition_variable>
@@ -89,6 +90,14 @@ ssize_t Send(int, const void *, size_t len, uint64_t stream, uint32_t flags)
 {
     Client *c = the_client;
     std::unique_lock<std::mutex> lock(c->mutex);
+    const bool is_ours = (stream & 1) != 0; /* RFC 9000 2.1 */
+    if (len == 0 && (flags & QUIC_STREAM_FLAG_FIN) == 0) {
+        return 0; /* nothing happens, the library says */
+    }
+    if (is_ours && (flags & QUIC_STREAM_FLAG_NEW) == 0 &&
+        std::count(c->opened.begin(), c->opened.end(), stream) == 0) {
+        return Fail(EINVAL);
+    }
     if ((flags & QUIC_STREAM_FLAG_NEW) != 0) {
         if (c->opened.size() >= c->allowed && (flags & QUIC_STREAM_FLAG_ASYNC) != 0) {
             return Fail(EAGAIN);

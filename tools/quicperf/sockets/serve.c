@@ -101,21 +101,30 @@ static bool qp_serve_is_uni(uint64_t stream)
     return (stream & QUIC_STREAM_TYPE_UNI_MASK) != 0;
 }
 
-/* One message of an answer. Returns whether more is to come. */
-static bool qp_serve_message(qp_served *s, qp_request *r)
+typedef enum qp_sent {
+    QP_SENT_SOME,
+    QP_SENT_ALL, /* or no more will be: STOP_SENDING, or the end of the connection, which the receiver sees */
+    QP_SENT_LATER /* the client allows no stream of ours now */
+} qp_sent;
+
+/* One message of an answer; the first one on a stream of ours opens it. */
+static qp_sent qp_serve_message(qp_served *s, qp_request *r, bool opens)
 {
     size_t len = r->left < QP_MESSAGE_BYTES ? (size_t)r->left : QP_MESSAGE_BYTES;
     uint32_t flags = len == r->left ? QUIC_STREAM_FLAG_FIN : 0;
     if (qp_serve_is_uni(r->stream)) {
         flags |= QUIC_STREAM_FLAG_UNI;
     }
+    if (opens) {
+        flags |= QUIC_STREAM_FLAG_NEW | QUIC_STREAM_FLAG_ASYNC;
+    }
     ssize_t sent = s->lib->send(s->fd, qp_serve_pattern, len, r->stream, flags);
     if (sent < 0) {
-        return false; /* STOP_SENDING, or the end of the connection, which the receiver sees */
+        return opens && errno == EAGAIN ? QP_SENT_LATER : QP_SENT_ALL;
     }
     atomic_fetch_add_explicit(&s->totals->bytes_out, (uint64_t)sent, memory_order_relaxed);
     r->left -= r->left != QP_ENDLESS ? (uint64_t)sent : 0;
-    return (size_t)sent < len || (flags & QUIC_STREAM_FLAG_FIN) == 0;
+    return (size_t)sent < len || (flags & QUIC_STREAM_FLAG_FIN) == 0 ? QP_SENT_SOME : QP_SENT_ALL;
 }
 
 static void qp_serve_put(qp_served *s, qp_queue *queue, qp_request *r)
@@ -144,21 +153,20 @@ static bool qp_serve_open_waiting(qp_served *s)
         if (r == NULL) {
             return false;
         }
-        const uint32_t flags = QUIC_STREAM_FLAG_NEW | QUIC_STREAM_FLAG_UNI | QUIC_STREAM_FLAG_ASYNC;
         r->stream = s->next_uni;
-        bool is_open = s->lib->send(s->fd, qp_serve_pattern, 0, r->stream, flags) >= 0;
-        if (!is_open && errno == EAGAIN) {
+        qp_sent sent = qp_serve_message(s, r, true);
+        if (sent == QP_SENT_LATER) {
             (void)pthread_mutex_lock(&s->lock);
             qp_queue_unpop(&s->waiting, r);
             (void)pthread_mutex_unlock(&s->lock);
             return true;
         }
         s->next_uni += 4;
-        if (is_open) {
+        if (sent == QP_SENT_SOME) {
             s->answering++;
             qp_serve_put(s, &s->sending, r);
         } else {
-            free(r); /* most likely the end of the connection, which the receiver sees */
+            free(r);
         }
     }
 }
@@ -197,7 +205,7 @@ static void *qp_serve_sender(void *ctx)
     while (!qp_serve_is_over(s)) {
         bool is_refused = qp_serve_open_waiting(s);
         qp_request *r = qp_serve_take(s, is_refused);
-        if (r != NULL && qp_serve_message(s, r)) {
+        if (r != NULL && qp_serve_message(s, r, false) == QP_SENT_SOME) {
             qp_serve_put(s, &s->sending, r);
         } else if (r != NULL) {
             s->answering -= qp_serve_is_uni(r->stream) ? 1 : 0;
@@ -304,7 +312,8 @@ static bool qp_serve_answer(qp_served *s)
         return qp_serve_answer_uni(s, r);
     }
     if (r->left <= QP_MESSAGE_BYTES) {
-        while (qp_serve_message(s, r)) { /* ends: each turn sends some, or fails */
+        while (qp_serve_message(s, r, false) ==
+               QP_SENT_SOME) { /* ends: each turn sends some, or fails */
         }
         free(r);
         return true;
