@@ -34,7 +34,7 @@ struct quic_tls {
     int alert;        /* TLS alert we would have sent, NO_ALERT if none */
     bool complete;
     bool cert_asked; /* client: the server sent a CertificateRequest */
-    /* client, after the handshake: where messages begin */
+    /* where the messages of the peer begin */
     uint8_t head_len;
     uint8_t head[MESSAGE_HEAD];
     uint32_t body_left;
@@ -288,9 +288,9 @@ static quic_rc boring_start(quic_tls *tls)
     return tls->role == QUIC_CLIENT ? advance(tls) : QUIC_OK;
 }
 
-/* Of the messages after a handshake BoringSSL has one alert for all that a client must not get; for a
- * CertificateRequest that is not the right one. Says whether one begins in these bytes. */
-static bool asks_afterwards(quic_tls *tls, const uint8_t *data, size_t len)
+/* A message that begins in these bytes and that QUIC has an error of its own for, where BoringSSL would have another:
+ * RFC 9001 6, also behind the last message of a level; 4.4. */
+static quic_rc forbidden_message(quic_tls *tls, const uint8_t *data, size_t len)
 {
     for (size_t i = 0; i < len;) {
         if (tls->body_left > 0) {
@@ -300,8 +300,12 @@ static bool asks_afterwards(quic_tls *tls, const uint8_t *data, size_t len)
             continue;
         }
         tls->head[tls->head_len++] = data[i++];
-        if (tls->head[0] == SSL3_MT_CERTIFICATE_REQUEST) {
-            return true;
+        if (tls->head[0] == SSL3_MT_KEY_UPDATE) {
+            return QUIC_V_CRYPTO_BASE + QUIC_ALERT_UNEXPECTED_MESSAGE;
+        }
+        if (tls->head[0] == SSL3_MT_CERTIFICATE_REQUEST && tls->complete &&
+            tls->role == QUIC_CLIENT) {
+            return QUIC_V_PROTOCOL_VIOLATION;
         }
         if (tls->head_len == MESSAGE_HEAD) {
             tls->head_len = 0;
@@ -309,7 +313,7 @@ static bool asks_afterwards(quic_tls *tls, const uint8_t *data, size_t len)
                 (uint32_t)tls->head[1] << 16 | (uint32_t)tls->head[2] << 8 | tls->head[3];
         }
     }
-    return false;
+    return QUIC_OK;
 }
 
 static quic_rc boring_provide(quic_tls *tls, quic_level level, const uint8_t *data, size_t len)
@@ -325,8 +329,8 @@ static quic_rc boring_provide(quic_tls *tls, quic_level level, const uint8_t *da
         tls->final_rc = QUIC_V_PROTOCOL_VIOLATION;
         return tls->final_rc;
     }
-    if (tls->complete && tls->role == QUIC_CLIENT && asks_afterwards(tls, data, len)) {
-        tls->final_rc = QUIC_V_PROTOCOL_VIOLATION; /* RFC 9001 4.4 */
+    tls->final_rc = forbidden_message(tls, data, len);
+    if (tls->final_rc != QUIC_OK) {
         return tls->final_rc;
     }
     ERR_clear_error();
