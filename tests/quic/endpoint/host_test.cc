@@ -223,6 +223,8 @@ TEST(Host, TakesStrangersOnlyWhileItListens)
     unit.data = first.data();
     unit.len = unit.seg_len = static_cast<uint32_t>(first.size());
     EXPECT_TRUE(quic_endpoint_takes(net.server.ep, &unit));
+    quic_endpoint_unlisten(net.server.ep, 1); /* another socket */
+    EXPECT_TRUE(quic_endpoint_takes(net.server.ep, &unit));
     quic_endpoint_unlisten(net.server.ep, 0);
     Bytes stranger = first;
     stranger[6] ^= 1;

@@ -111,6 +111,7 @@ TEST(Handshake, ClientsCloseComesInAFullInitialOrInHandshakePackets)
         ASSERT_EQ(closes.size(), 1u) << with_keys;
         EXPECT_EQ(closes[0].in, with_keys ? QUIC_PACKET_HANDSHAKE : QUIC_PACKET_INITIAL);
         EXPECT_EQ(closes[0].error, static_cast<uint64_t>(QUIC_V_APPLICATION_ERROR));
+        EXPECT_EQ(closes[0].frame_type, 0u);
         if (!with_keys) {
             EXPECT_GE(liar.net.sent.back().bytes.size(), 1200u);
         }

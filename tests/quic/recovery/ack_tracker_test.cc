@@ -195,8 +195,10 @@ TEST_F(AckTracker, NeverAnswersPacketsThatDoNotAsk) /* RFC 9000 13.2.1 */
     EXPECT_FALSE(quic_ack_tracker_pending(&t));
     EXPECT_EQ(quic_ack_tracker_deadline(&t), QUIC_NS_NEVER);
     EXPECT_EQ(t.ce_count, 1u);
+    EXPECT_FALSE(quic_ack_tracker_pending(&t));
     quic_ack_tracker_force(&t, now);
     EXPECT_TRUE(quic_ack_tracker_due(&t, now));
+    EXPECT_TRUE(quic_ack_tracker_pending(&t));
 }
 
 TEST_F(AckTracker, AnswersHandshakePacketsAtOnce)

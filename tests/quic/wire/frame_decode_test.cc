@@ -82,6 +82,11 @@ TEST(FrameDecode, AckWithEcn)
     EXPECT_EQ(d.frame.ack.ecn[0], 1u);
     EXPECT_EQ(d.frame.ack.ecn[1], 2u);
     EXPECT_EQ(d.frame.ack.ecn[2], 3u);
+    /* none of what was there before in one without */
+    const std::vector<uint8_t> plain = FromHex("020a000000");
+    ASSERT_EQ(quic_frame_decode(&d.frame, &d.len, plain.data(), plain.size()), QUIC_OK);
+    EXPECT_FALSE(d.frame.ack.has_ecn);
+    EXPECT_EQ(d.frame.ack.ecn[0] | d.frame.ack.ecn[1] | d.frame.ack.ecn[2], 0u);
 }
 
 /* RFC 9000 19.3.1: no computed packet number may be negative. */
@@ -163,6 +168,7 @@ TEST(FrameDecode, NewConnectionId)
     EXPECT_EQ(d.frame.new_connection_id.cid.len, 4);
     EXPECT_EQ(d.frame.new_connection_id.cid.bytes[3], 0xef);
     EXPECT_EQ(d.frame.new_connection_id.reset_token[15], 15);
+    EXPECT_EQ(Decoded("18020204deadbeef000102030405060708090a0b0c0d0e0f").rc, QUIC_OK);
     /* RFC 9000 19.15: retire_prior_to above the sequence number, length 0 or above 20 */
     EXPECT_EQ(Decoded("18010204deadbeef000102030405060708090a0b0c0d0e0f").rc,
               QUIC_V_FRAME_ENCODING);

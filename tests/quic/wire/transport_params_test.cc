@@ -351,6 +351,32 @@ TEST(TransportParams, ExtensionsAreWrittenOnlyWhenSet)
                                                           "c0000000ff04de1b0100"));
 }
 
+/* RFC 9000 7.4.1: what a client does not remember for 0-RTT, and what it does */
+TEST(TransportParams, LimitsAreRememberedAndNothingElse)
+{
+    const quic_transport_params full = Full();
+    quic_transport_params p = full;
+    quic_transport_params_keep_remembered(&p);
+    EXPECT_EQ(p.ack_delay_exponent, 3u);
+    EXPECT_EQ(p.max_ack_delay_ms, 25u);
+    EXPECT_EQ(p.min_ack_delay_us, 0u);
+    EXPECT_FALSE(p.has_min_ack_delay || p.grease_quic_bit || p.disable_1rtt_encryption ||
+                 p.has_version_info || p.has_original_dcid || p.has_initial_scid ||
+                 p.has_retry_scid || p.has_reset_token || p.has_preferred_address);
+    EXPECT_EQ(p.max_idle_timeout_ms, full.max_idle_timeout_ms);
+    EXPECT_EQ(p.max_udp_payload_size, full.max_udp_payload_size);
+    EXPECT_EQ(p.initial_max_data, full.initial_max_data);
+    EXPECT_EQ(p.initial_max_stream_data_bidi_local, full.initial_max_stream_data_bidi_local);
+    EXPECT_EQ(p.initial_max_stream_data_bidi_remote, full.initial_max_stream_data_bidi_remote);
+    EXPECT_EQ(p.initial_max_stream_data_uni, full.initial_max_stream_data_uni);
+    EXPECT_EQ(p.initial_max_streams_bidi, full.initial_max_streams_bidi);
+    EXPECT_EQ(p.initial_max_streams_uni, full.initial_max_streams_uni);
+    EXPECT_EQ(p.active_connection_id_limit, full.active_connection_id_limit);
+    EXPECT_EQ(p.disable_active_migration, full.disable_active_migration);
+    EXPECT_EQ(p.max_datagram_frame_size, full.max_datagram_frame_size);
+    EXPECT_EQ(p.reset_stream_at, full.reset_stream_at);
+}
+
 TEST(TransportParams, CountIsBounded)
 {
     std::string many;
