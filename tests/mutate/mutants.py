@@ -7,6 +7,7 @@
 Only function bodies are looked at. Preprocessor lines, declarations, assertions and traces are left alone: a check
 that is weaker, or a line of a log that is missing, is nothing that a test should see.
 """
+import collections
 import hashlib
 import re
 import sys
@@ -47,9 +48,11 @@ class Mutant:
         last = source.find("\n", end)
         self.before = source[first:last]
         self.after = source[first:at] + new + source[end:last]
-        digest = hashlib.sha1("\0".join((path, self.before, self.after)).encode()).hexdigest()[:8]
-        # Lines move when other tests have led to changes; what is on them tells a mutant better.
-        self.name = "%s:%d:%d:%s:%s" % (path, self.line, self.column, kind, digest)
+
+    def set_name(self, nth):
+        """Lines move when something else changes; what is on them, and how often before, tells a mutant better."""
+        digest = hashlib.sha1(repr((self.before, self.after, nth)).encode()).hexdigest()[:8]
+        self.name = "%s:%d:%d:%s:%s" % (self.path, self.line, self.column, self.kind, digest)
 
     def apply(self, source):
         return source[:self.at] + self.new + source[self.end:]
@@ -114,7 +117,12 @@ class Finder:
             unseen = self.unseen(start)
             self.statements(start, is_bool, unseen)
             self.expressions(start, unseen)
-        return sorted(self.found, key=lambda mutant: (mutant.at, mutant.kind, mutant.new))
+        self.found.sort(key=lambda mutant: (mutant.at, mutant.kind, mutant.new))
+        met = collections.Counter()
+        for mutant in self.found:
+            mutant.set_name(met[mutant.before, mutant.after])
+            met[mutant.before, mutant.after] += 1
+        return self.found
 
     def unseen(self, start):
         """Indices of tokens that belong to assertions, traces, sizes and labels."""

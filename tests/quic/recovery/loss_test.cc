@@ -477,7 +477,9 @@ TEST_F(Loss, OldPathTellsNothingAboutTheNew) /* RFC 9000 9.4 */
     for (int i = 0; i < 5; i++) {
         Send(1000 * kMs); /* 1..5 */
     }
+    rec.pto_count = 2;
     quic_recovery_on_new_path(&rec, 1050 * kMs);
+    EXPECT_EQ(rec.pto_count, 0u);
     ASSERT_EQ(Ack({{5, 5}}, 1100 * kMs), QUIC_OK);
     EXPECT_FALSE(out.has_rtt_sample);
     EXPECT_EQ(out.acked_bytes, 0u);

@@ -258,10 +258,10 @@ TEST_F(RecvBuf, TheFirstCopyOfAByteCounts)
 
 TEST_F(RecvBuf, OneByteBehindWhatIsThereCounts)
 {
-    ASSERT_EQ(QUIC_OK, Put(2, "cd"));
-    ASSERT_EQ(QUIC_OK, Put(1, "bXXe"));
-    ASSERT_EQ(QUIC_OK, Put(0, "a"));
-    EXPECT_EQ("abcde", Take(5));
+    ASSERT_EQ(QUIC_OK, Put(2, "34")); /* not the letters that other tests leave in this memory */
+    ASSERT_EQ(QUIC_OK, Put(1, "2XX5"));
+    ASSERT_EQ(QUIC_OK, Put(0, "1"));
+    EXPECT_EQ("12345", Take(5));
 }
 
 // Any order, splits, duplicates and overlaps of one byte string come out as that string, even when
