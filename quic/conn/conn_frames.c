@@ -114,6 +114,7 @@ static quic_rc on_stop_sending(quic_conn *conn, const quic_frame_stop_sending *f
     quic_conn_apply_send_facts(conn, s, &facts);
     quic_conn_note_ctrl(conn, s);
     if (news) {
+        s->events &= ~(uint32_t)QUIC_STREAM_EV_WRITABLE; /* no longer true */
         quic_conn_raise_stream(conn, s, QUIC_STREAM_EV_STOPPED);
     }
     return QUIC_OK;

@@ -372,6 +372,7 @@ quic_rc quic_conn_stream_reset(quic_conn *conn, quic_stream *s, uint64_t app_err
     memset(&facts, 0, sizeof(facts));
     quic_rc rc = quic_stream_reset(s, app_error, &facts);
     if (rc == QUIC_OK) {
+        s->events &= ~(uint32_t)QUIC_STREAM_EV_WRITABLE; /* no longer true */
         quic_conn_apply_send_facts(conn, s, &facts);
         quic_conn_unschedule(conn, s);
         quic_conn_note_ctrl(conn, s);
@@ -397,6 +398,7 @@ quic_rc quic_conn_stream_reset_at(quic_conn *conn, quic_stream *s, uint64_t app_
     quic_stream_send_facts facts;
     quic_rc rc = quic_stream_reset_at(s, app_error, reliable_size, &facts);
     if (rc == QUIC_OK) {
+        s->events &= ~(uint32_t)QUIC_STREAM_EV_WRITABLE;
         quic_conn_apply_send_facts(conn, s, &facts);
         quic_conn_unschedule(conn, s);
         quic_conn_schedule(conn, s); /* what is to arrive may be unsent, or lost */

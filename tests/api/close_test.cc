@@ -205,6 +205,58 @@ TEST_P(Close, AWorkerThatEndsAtOnceStillTellsEverything)
     EXPECT_TRUE(flooded.closed);
 }
 
+/* Who resets a stream that is about to be writable again. */
+struct Changeable {
+    quring_stream stream = {0};
+    bool reset = false;
+    bool told_after = false;
+    bool over = false;
+};
+
+void OnChangeable(const quring_event *ev)
+{
+    static const Bytes data(1u << 20, 7);
+    auto *self = static_cast<Changeable *>(ev->conn_ctx);
+    quring_stream_info info;
+    size_t n = 0;
+    if (ev->type == QURING_EV_CONNECTED) {
+        EXPECT_EQ(quring_stream_open(&self->stream, ev->conn, QURING_STREAM_UNI), QURING_OK);
+        EXPECT_EQ(quring_stream_lend(self->stream, &n, data.data(), data.size(), 0), QURING_OK);
+        EXPECT_LT(n, data.size());
+    } else if (ev->type == QURING_EV_STREAM_RELEASED && !self->reset &&
+               quring_stream_get_info(ev->stream, &info) == QURING_OK &&
+               info.writable >= 16 * 1024) {
+        EXPECT_EQ(quring_stream_reset(ev->stream, 1), QURING_OK);
+        self->reset = true;
+    } else if (ev->type == QURING_EV_STREAM_WRITABLE) {
+        self->told_after = self->told_after || self->reset;
+    } else if (ev->type == QURING_EV_STREAM_CLOSED) {
+        self->over = true;
+    }
+}
+
+TEST_P(Close, AStreamThatWasResetIsNotWritable)
+{
+    client_config_.limits.stream_send_buf_bytes = 64 * 1024;
+    QURING_START();
+    Changeable self;
+    quring_connect_options options = ConnectOptions();
+    options.on_event = OnChangeable;
+    options.ctx = &self;
+    ASSERT_TRUE(OnClient([&] {
+        quring_conn conn = {0};
+        EXPECT_EQ(quring_connect(&conn, &options, nullptr), QURING_OK);
+    }));
+    bool over = false;
+    for (int i = 0; i < 1000 && !over; i++) {
+        usleep(5000);
+        ASSERT_TRUE(OnClient([&] { over = self.over; }));
+    }
+    EXPECT_TRUE(over);
+    EXPECT_TRUE(self.reset);
+    EXPECT_FALSE(self.told_after);
+}
+
 TEST_P(Close, ResetReachesTheOtherSide)
 {
     QURING_START(Peer::Mode::kCollect);
