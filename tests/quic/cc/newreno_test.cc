@@ -138,6 +138,8 @@ TEST(Newreno, PersistentCongestionStartsOver) /* RFC 9002 7.6.2, B.8 */
         quic_cc_sample s = Sample(2400, 50); /* recovery start is forgotten */
         quic_cc_on_acked(&cc, &s, 200);
         EXPECT_EQ(cc.cwnd_bytes, 4800u);
+        quic_cc_on_spurious(&cc); /* takes nothing back: the silence was no mistake */
+        EXPECT_EQ(cc.cwnd_bytes, 4800u);
     }
 }
 

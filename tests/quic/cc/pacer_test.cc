@@ -57,6 +57,22 @@ TEST(Pacer, SendsAtTheRate) /* RFC 9002 7.7 */
     }
 }
 
+TEST(Pacer, FollowsWhatMovesByMoreThanASixteenth)
+{
+    quic_pacer p;
+    quic_pacer_init(&p, true, kMss, 0);
+    const auto rate = [&](uint64_t cwnd, quic_ns srtt_ns, bool slow_start) {
+        quic_pacer_update(&p, cwnd, srtt_ns, slow_start, kMss, kMs);
+        return quic_pacer_rate_bytes_per_s(&p);
+    };
+    const uint64_t first = rate(160000, 160 * kMs, false);
+    EXPECT_EQ(rate(170000, 160 * kMs, false), first);
+    EXPECT_EQ(rate(150000, 170 * kMs, false), first);
+    EXPECT_NEAR((double)rate(170001, 160 * kMs, false), 170001 / 0.160 * 1.25, 2);
+    EXPECT_NEAR((double)rate(160000, 149 * kMs, false), 160000 / 0.149 * 1.25, 2);
+    EXPECT_NEAR((double)rate(160000, 149 * kMs, true), 160000 / 0.149 * 2, 2);
+}
+
 TEST(Pacer, BurstIsTenDatagramsAtLeast)
 {
     quic_pacer p;
