@@ -106,25 +106,40 @@ std::string name_of(Libraries libraries)
 
 } // namespace
 
+/* Resumes with data in 0-RTT packets, and says what of it came in them. */
+static std::string data_in_early_packets(Libraries libraries)
+{
+    Fd listen_fd = listener();
+    Watched wire(listen_fd);
+    Session session = first_session(libraries, listen_fd, wire.address());
+    EXPECT_GT(session.ticket.size(), 100u);
+    wire.cut = true;
+    Connection second(libraries, listen_fd, wire.address());
+    second.resume(session);
+    EXPECT_EQ(5, send(second.client, "early", 5, MSG_SYN | MSG_FIN));
+    second.shake();
+    set_recv_timeout(second.server, 3000);
+    const std::string early = read_bytes(second.server, 5);
+    EXPECT_GT(wire.count(PacketType::kEarly), 0);
+    wire.cut = false;
+    EXPECT_EQ(6, send(second.server, "answer", 6, MSG_SYN | MSG_FIN));
+    EXPECT_EQ("answer", read_bytes(second.client, 6));
+    return early;
+}
+
+/* gnutls takes no 0-RTT data with a ticket that says it is older than it is, as BoringSSL does, which counts seconds,
+ * where one begins between the two connections. */
 TEST(GnutlsSession, C199_C200_DataInEarlyPackets)
 {
     Trust trust({server_identity().cert});
     for (Libraries libraries : kAll) {
         SCOPED_TRACE(name_of(libraries));
-        Fd listen_fd = listener();
-        Watched wire(listen_fd);
-        Session session = first_session(libraries, listen_fd, wire.address());
-        EXPECT_GT(session.ticket.size(), 100u);
-        wire.cut = true;
-        Connection second(libraries, listen_fd, wire.address());
-        second.resume(session);
-        ASSERT_EQ(5, send(second.client, "early", 5, MSG_SYN | MSG_FIN));
-        second.shake();
-        EXPECT_EQ("early", read_bytes(second.server, 5));
-        EXPECT_GT(wire.count(PacketType::kEarly), 0);
-        wire.cut = false;
-        ASSERT_EQ(6, send(second.server, "answer", 6, MSG_SYN | MSG_FIN));
-        EXPECT_EQ("answer", read_bytes(second.client, 6));
+        std::string early = data_in_early_packets(libraries);
+        const bool by_seconds = !libraries.gnutls_client && libraries.gnutls_server;
+        for (int left = 9; by_seconds && early.empty() && left > 0; left--) {
+            early = data_in_early_packets(libraries);
+        }
+        EXPECT_EQ("early", early);
     }
 }
 
