@@ -33,7 +33,7 @@ TEST_COPTS = _WARNINGS + [
     "-g1",
 ]
 
-# The precompiled header of tests is gcc's.
+# Without it where headers are checked against dependencies, and where every test is a fuzz target.
 _TEST_PCH = select({
     "//bazel:clang": [],
     "//bazel:fuzz": [],
@@ -42,7 +42,7 @@ _TEST_PCH = select({
 _TEST_PCH_OPTS = select({
     "//bazel:clang": [],
     "//bazel:fuzz": [],
-    "//conditions:default": ["-include", "bazel/test_pch.h"],
+    "//conditions:default": ["-include", "$(BINDIR)/bazel/test_pch.h"],
 })
 
 _PUBLIC_INCLUDE = "include/"
@@ -110,15 +110,18 @@ def quring_cc_library(
     )
     _header_check(name, hdrs, testonly, tags)
 
-def quring_cc_test(name, srcs = [], deps = [], copts = [], size = "small", **kwargs):
-    """A googletest; takes what cc_test takes."""
+def quring_cc_test(name, srcs = [], deps = [], copts = [], size = "small", optimized = False, **kwargs):
+    """A googletest; takes what cc_test takes.
+
+    optimized: one of those that .bazelrc has compiled with optimization, which the precompiled header does not fit.
+    """
     native.cc_test(
         name = name,
         size = size,
         srcs = srcs,
-        copts = TEST_COPTS + copts + _TEST_PCH_OPTS,
+        copts = TEST_COPTS + copts + ([] if optimized else _TEST_PCH_OPTS),
         linkstatic = True,
-        deps = deps + ["//bazel/third_party:gtest_main"] + _TEST_PCH,
+        deps = deps + ["//bazel/third_party:gtest_main"] + ([] if optimized else _TEST_PCH),
         **kwargs
     )
 

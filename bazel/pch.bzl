@@ -1,6 +1,7 @@
 """What every test includes, compiled once: googletest's templates are most of what building them takes.
 
-The tests do not need it: where the options of a file do not fit, gcc reads the header instead.
+The tests do not need it: where the options of a file do not fit, gcc reads the header instead. clang refuses
+the file.
 """
 
 load("@bazel_tools//tools/build_defs/cc:action_names.bzl", "ACTION_NAMES")
@@ -67,5 +68,5 @@ test_pch = rule(
     fragments = ["cpp"],
     toolchains = ["@bazel_tools//tools/cpp:toolchain_type"],
     incompatible_use_toolchain_transition = True,
-    doc = "A header NAME.h that includes `headers`, and what gcc makes of it.",
+    doc = "A header NAME.h that includes `headers`, and what the compiler makes of it.",
 )

@@ -70,7 +70,7 @@ typedef struct quic_writer {
 
 static inline quic_reader quic_reader_make(const uint8_t *data, size_t len)
 {
-    quic_reader r = {data, data + len};
+    quic_reader r = {data, len != 0 ? data + len : data}; /* NULL + 0 is undefined */
     return r;
 }
 
@@ -151,7 +151,7 @@ QUIC_NODISCARD static inline bool quic_reader_skip(quic_reader *r, size_t len)
 
 static inline quic_writer quic_writer_make(uint8_t *data, size_t room)
 {
-    quic_writer w = {data, data + room};
+    quic_writer w = {data, room != 0 ? data + room : data};
     return w;
 }
 

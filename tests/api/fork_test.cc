@@ -27,7 +27,7 @@ using quring_test::ServerTls;
 using quring_test::Tls;
 
 /* Under ThreadSanitizer a child of a process with threads cannot start any. */
-#if defined(__SANITIZE_THREAD__)
+#if defined(QURING_TSAN)
 constexpr bool kChildMayStartThreads = false;
 #else
 constexpr bool kChildMayStartThreads = true;

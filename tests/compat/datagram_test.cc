@@ -54,8 +54,8 @@ TEST(Datagram, C114_ThenClose)
 {
     PairOptions options;
     options.listener = [](int fd) { offer(fd); };
-    RelayedPair pair = make_relayed_pair(options);
     std::atomic<bool> silent{true};
+    RelayedPair pair = make_relayed_pair(options);
     pair.relay->set_filter([&](bool to_server, std::string *) { return to_server || !silent; });
     const std::string bytes = pattern(1000, 4);
     for (int i = 0; i < 60; i++) { /* nothing is acknowledged, and most of them stay */

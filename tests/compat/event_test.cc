@@ -104,9 +104,9 @@ TEST(Event, C167_TheEndOvertakesBytes)
 {
     PairOptions options;
     options.listener = events_on({QUIC_EVENT_STREAM_UPDATE});
-    RelayedPair pair = make_relayed_pair(options);
     std::atomic<bool> losing{true};
     std::atomic<bool> lost{false};
+    RelayedPair pair = make_relayed_pair(options);
     pair.relay->set_filter(
         [&](bool to_server, std::string *d) { /* by its size: the data's packet */
                                               bool lose = to_server && losing && d->size() > 800 &&

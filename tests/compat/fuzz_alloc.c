@@ -25,7 +25,7 @@ int64_t fuzz_alloc_live(void)
     return atomic_load(&fuzz_live);
 }
 
-#if defined(QURING_PLAIN_MALLOC) && (defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__))
+#if defined(QURING_PLAIN_MALLOC) && (defined(QURING_ASAN) || defined(QURING_TSAN))
 
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);

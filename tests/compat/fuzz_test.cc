@@ -29,7 +29,7 @@
 
 using namespace compat;
 
-#if defined(__SANITIZE_THREAD__)
+#if defined(QURING_TSAN)
 /* To close a number that others still use is what this test is about; ThreadSanitizer calls it a race of the
  * accesses it believes close, fstat and their kind to make. */
 extern "C" const char *__tsan_default_options()

@@ -258,9 +258,9 @@ TEST(GnutlsSession, C201_ARefusalInManyPackets)
         param.certificate_request = 1;
         EXPECT_EQ(0, set_option(fd, QUIC_SOCKOPT_TRANSPORT_PARAM, param));
     });
-    Relay relay(compat::name_of(asking_fd));
     std::atomic<bool> heard{false};
     int first = 0;
+    Relay relay(compat::name_of(asking_fd));
     relay.set_filter([&](bool to_server, std::string *datagram) {
         bool is_handshake = false;
         for (const Packet &packet : packets_of(*datagram)) {

@@ -13,7 +13,7 @@
 
 using namespace compat;
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if defined(QURING_ASAN) || defined(QURING_TSAN)
 #define SANITIZED 1
 extern "C" size_t __sanitizer_get_current_allocated_bytes(void);
 #endif

@@ -160,7 +160,7 @@ static sigjmp_buf g_after_fault;
  * it happened on may be left alone, others go on. */
 TEST(Message, C098_BadPointers)
 {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if defined(QURING_ASAN) || defined(QURING_TSAN)
     GTEST_SKIP() << "the sanitizer takes faults for its own";
 #endif
     Pair victim = make_pair();

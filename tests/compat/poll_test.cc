@@ -427,7 +427,7 @@ static volatile sig_atomic_t g_signals;
 /* ThreadSanitizer runs handlers when it likes. */
 static void expect_signals(int count)
 {
-#if !defined(__SANITIZE_THREAD__)
+#if !defined(QURING_TSAN)
     EXPECT_EQ(count, g_signals);
 #else
     EXPECT_GE(count, g_signals);
@@ -564,7 +564,7 @@ static int poll_for_tracer()
 
 TEST(Poll, C135_OneSystemCall)
 {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if defined(QURING_ASAN) || defined(QURING_TSAN)
     GTEST_SKIP() << "counts system calls of the plain program";
 #else
     pid_t child = fork();

@@ -29,7 +29,7 @@ using namespace compat;
 namespace
 {
 
-#if defined(__SANITIZE_THREAD__)
+#if defined(QURING_TSAN)
 constexpr bool kThreadsAfterFork = false; /* the sanitizer ends such a child */
 #else
 constexpr bool kThreadsAfterFork = true;
@@ -446,7 +446,7 @@ static void cancelled_in(const std::function<void()> &call)
 
 TEST(Process, C218_Cancellation)
 {
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#if defined(QURING_TSAN) || defined(QURING_ASAN)
     GTEST_SKIP() << "the sanitizers cannot see a cancelled thread unwind";
 #endif
     Pair pair = make_pair();
@@ -531,7 +531,7 @@ bool is_cancelled_in(const std::function<void()> &call)
 /* close, accept and connect have done nothing then; what is no such point is done. */
 TEST(Process, C218_CancelledBefore)
 {
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#if defined(QURING_TSAN) || defined(QURING_ASAN)
     GTEST_SKIP() << "the sanitizers cannot see a cancelled thread unwind";
 #endif
     Pair pair = make_pair();
@@ -650,7 +650,7 @@ TEST(Process, C222_ThreadsWithoutSignals)
         if (signal == SIGPIPE || sigaction(signal, nullptr, &action) != 0) {
             continue;
         }
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if !defined(QURING_ASAN) && !defined(QURING_TSAN)
         EXPECT_TRUE(action.sa_handler == SIG_DFL || action.sa_handler == SIG_IGN) << signal;
 #endif
     }

@@ -77,9 +77,9 @@ TEST(Raw, C192_LevelsAndSecretsThatAreWrong)
 TEST(Raw, C193_OverAWireThatDoublesAndSwaps)
 {
     Fd listen_fd = listener();
-    Relay relay(name_of(listen_fd));
     std::mutex lock;
     std::vector<std::string> held;
+    Relay relay(name_of(listen_fd));
     relay.set_filter([&](bool to_server, std::string *datagram) {
         if (to_server || packets_of(*datagram)[0].type != PacketType::kHandshake) {
             return true;
@@ -186,8 +186,8 @@ TEST(Raw, C195_ParametersOfASecondClientHello)
 TEST(Raw, AClientHelloOutlivesItsPort)
 {
     Fd listen_fd = listener();
-    Relay relay(name_of(listen_fd));
     std::atomic<bool> answered{false};
+    Relay relay(name_of(listen_fd));
     relay.set_filter([&](bool to_server, std::string *) {
         answered = answered || !to_server;
         return true;

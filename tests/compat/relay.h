@@ -31,7 +31,7 @@ class Relay
     {
         rebind_ = true;
     }
-    /* Called on the relay's thread for each datagram; false: it is lost. */
+    /* Called on the relay's thread for each datagram, until the relay ends; false: it is lost. */
     void set_filter(std::function<bool(bool to_server, std::string *datagram)> filter);
     /* A datagram to the client, as if the server had sent it. */
     void to_client(const std::string &datagram);

@@ -460,8 +460,8 @@ TEST(Verb, C164_WithoutEncryption)
     PairOptions options;
     options.listener = with([](quic_transport_param *p) { p->disable_1rtt_encryption = 1; });
     options.client = options.listener;
-    RelayedPair pair = make_relayed_pair(options);
     std::atomic<bool> plain{false};
+    RelayedPair pair = make_relayed_pair(options);
     pair.relay->set_filter([&](bool, std::string *d) {
         plain = plain || d->find("in the clear") != std::string::npos;
         return true;

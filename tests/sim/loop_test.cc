@@ -21,7 +21,7 @@ sim::LoopStats expect_pass(uint64_t seed)
     return stats;
 }
 
-#ifdef __SANITIZE_ADDRESS__
+#ifdef QURING_ASAN
 constexpr uint64_t kSeeds = 100; /* ten times slower */
 #else
 constexpr uint64_t kSeeds = 400;
