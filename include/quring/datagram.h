@@ -3,8 +3,8 @@
  * Threads:  as in quring/conn.h.
  * Offering: a side takes datagrams when limits.datagram_max_bytes says so, by default not at all: whoever
  *           offers them has to read them. Each direction stands for itself.
- * Queues:   64 datagrams or 64 KiB wait on either side. Of what is received the oldest is dropped when
- *           nobody reads; quring_conn_info counts it. What is to be sent waits for the congestion window
+ * Queues:   64 KiB wait to be sent, 1 MiB to be read, where a datagram counts as 128 bytes at least. Of what
+ *           is received the oldest is dropped when nobody reads; quring_conn_info counts it. What is to be sent waits for the congestion window
  *           and the pacer, shares packets with streams, is never repeated, and is discarded when its time
  *           is over or when packets have become too small for it.
  */

@@ -16,8 +16,10 @@ static quic_conn_datagrams *datagrams_of(quic_conn *conn)
     if (conn->datagrams == NULL) {
         conn->datagrams = quic_mem_zalloc(&conn->mem, sizeof(*conn->datagrams));
         if (conn->datagrams != NULL) {
-            quic_datagram_queue_init(&conn->datagrams->tx, &conn->mem);
-            quic_datagram_queue_init(&conn->datagrams->rx, &conn->mem);
+            quic_datagram_queue_init(&conn->datagrams->tx, &conn->mem,
+                                     QUIC_DATAGRAM_QUEUE_SEND_BYTES);
+            quic_datagram_queue_init(&conn->datagrams->rx, &conn->mem,
+                                     QUIC_DATAGRAM_QUEUE_RECV_BYTES);
         }
     }
     return conn->datagrams;
@@ -59,6 +61,12 @@ static void discard_expired(quic_conn_datagrams *dg, quic_ns now)
     }
 }
 
+static void refuse(quic_conn_datagrams *dg)
+{
+    dg->send_refused = true;
+    dg->refused_at = dg->tx.count;
+}
+
 /* Whether datagrams may be sent: the peer has said that it takes them, now or (0-RTT) before. */
 static quic_rc sendable(const quic_conn *conn)
 {
@@ -93,7 +101,7 @@ quic_rc quic_conn_datagram_send(quic_conn *conn, const uint8_t *data, size_t len
         return QUIC_E_NOMEM;
     }
     if (rc == QUIC_E_AGAIN) {
-        dg->send_refused = true;
+        refuse(dg);
         return rc;
     }
     if (len > payload_max(conn)) {
@@ -104,7 +112,7 @@ quic_rc quic_conn_datagram_send(quic_conn *conn, const uint8_t *data, size_t len
     discard_expired(dg, now);
     while ((rc = quic_datagram_queue_push(&dg->tx, data, len, expires_ns)) == QUIC_E_AGAIN) {
         if ((flags & QUIC_DATAGRAM_REPLACE) == 0) {
-            dg->send_refused = true;
+            refuse(dg);
             return rc;
         }
         discard_front(dg);
@@ -227,7 +235,7 @@ static void add_datagrams(quic_conn *conn, quic_packet_build *b, quic_ns now)
     if (dg->tx.count == 0) {
         conn->pending &= ~(uint32_t)QUIC_PEND_DATAGRAM;
     }
-    if (dg->send_refused && dg->tx.count <= QUIC_DATAGRAM_QUEUE_SLOTS / 2) {
+    if (dg->send_refused && dg->tx.count <= dg->refused_at / 2) {
         dg->send_refused = false;
         quic_conn_raise(conn, QUIC_CONN_EV_DATAGRAM_WRITABLE);
     }

@@ -19,8 +19,9 @@ typedef struct quic_conn_datagrams {
     quic_datagram_queue tx;
     quic_datagram_queue rx;
     bool streams_first; /* of the next packet in which both kinds have something to say */
-    bool send_refused;  /* quic_conn_datagram_send said AGAIN: WRITABLE is owed */
+    bool send_refused;  /* quic_conn_datagram_send said AGAIN: WRITABLE is owed ... */
     bool told_readable;
+    uint32_t refused_at; /* ... when half of those that waited then have gone */
     uint64_t sent;
     uint64_t acked;
     uint64_t lost;

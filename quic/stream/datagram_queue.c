@@ -3,28 +3,39 @@
 #include "quic/base/check.h"
 
 #define CAP_FIRST 4096u
-#define SLOT_MASK (QUIC_DATAGRAM_QUEUE_SLOTS - 1u)
+
+static uint32_t slot_count(uint32_t cap_bytes)
+{
+    return cap_bytes / QUIC_DATAGRAM_QUEUE_COUNTS_BYTES;
+}
 
 static size_t block_size(uint32_t cap_bytes)
 {
-    return QUIC_DATAGRAM_QUEUE_SLOTS * sizeof(quic_datagram) + cap_bytes;
+    return slot_count(cap_bytes) * sizeof(quic_datagram) + cap_bytes;
 }
 
-static uint8_t *ring_of(quic_datagram *slots)
+static uint8_t *ring_of(quic_datagram *slots, uint32_t cap_bytes)
 {
-    return (uint8_t *)(slots + QUIC_DATAGRAM_QUEUE_SLOTS);
+    return (uint8_t *)(slots + slot_count(cap_bytes));
 }
 
-void quic_datagram_queue_init(quic_datagram_queue *q, quic_mem *mem)
+/* The slot of the datagram behind `at` others. */
+static quic_datagram *slot_of(const quic_datagram_queue *q, uint32_t at)
+{
+    return &q->slots[(q->first + at) & (slot_count(q->cap_bytes) - 1u)];
+}
+
+void quic_datagram_queue_init(quic_datagram_queue *q, quic_mem *mem, uint32_t max_bytes)
 {
     memset(q, 0, sizeof(*q));
     q->mem = mem;
+    q->max_bytes = max_bytes;
 }
 
 void quic_datagram_queue_deinit(quic_datagram_queue *q)
 {
     quic_mem_free(q->mem, q->slots, block_size(q->cap_bytes));
-    quic_datagram_queue_init(q, q->mem);
+    quic_datagram_queue_init(q, q->mem, q->max_bytes);
 }
 
 void quic_datagram_queue_trim(quic_datagram_queue *q)
@@ -44,11 +55,14 @@ static uint32_t span_of(size_t len)
 /* Where `span` bytes in one piece can go, UINT32_MAX: nowhere. */
 static uint32_t place(const quic_datagram_queue *q, uint32_t span)
 {
+    if (q->count == slot_count(q->cap_bytes)) {
+        return UINT32_MAX;
+    }
     if (q->count == 0) {
         return span <= q->cap_bytes ? 0 : UINT32_MAX;
     }
     const quic_datagram *oldest = &q->slots[q->first];
-    const quic_datagram *newest = &q->slots[(q->first + q->count - 1) & SLOT_MASK];
+    const quic_datagram *newest = slot_of(q, q->count - 1);
     uint32_t end = newest->off + span_of(newest->len);
     if (newest->off < oldest->off) {
         return oldest->off - end >= span ? end : UINT32_MAX;
@@ -64,13 +78,13 @@ static quic_rc grow(quic_datagram_queue *q, uint32_t span)
 {
     uint64_t need = span;
     for (uint32_t i = 0; i < q->count; i++) {
-        need += span_of(q->slots[(q->first + i) & SLOT_MASK].len);
+        need += span_of(slot_of(q, i)->len);
     }
     uint32_t cap = q->cap_bytes == 0 ? CAP_FIRST : 2 * q->cap_bytes;
-    while (cap < need && cap < QUIC_DATAGRAM_QUEUE_BYTES) {
+    while (cap < need && cap < q->max_bytes) {
         cap *= 2;
     }
-    if (cap > QUIC_DATAGRAM_QUEUE_BYTES || cap < need) {
+    if (cap > q->max_bytes || cap < need) {
         return QUIC_E_AGAIN;
     }
     quic_datagram *slots = quic_mem_alloc(q->mem, block_size(cap));
@@ -79,10 +93,10 @@ static quic_rc grow(quic_datagram_queue *q, uint32_t span)
     }
     uint32_t at = 0;
     for (uint32_t i = 0; i < q->count; i++) {
-        const quic_datagram *from = &q->slots[(q->first + i) & SLOT_MASK];
+        const quic_datagram *from = slot_of(q, i);
         slots[i] = *from;
         slots[i].off = at;
-        memcpy(ring_of(slots) + at, ring_of(q->slots) + from->off, from->len);
+        memcpy(ring_of(slots, cap) + at, ring_of(q->slots, q->cap_bytes) + from->off, from->len);
         at += span_of(from->len);
     }
     quic_mem_free(q->mem, q->slots, block_size(q->cap_bytes));
@@ -95,11 +109,8 @@ static quic_rc grow(quic_datagram_queue *q, uint32_t span)
 quic_rc quic_datagram_queue_push(quic_datagram_queue *q, const uint8_t *data, size_t len,
                                  quic_ns expires_ns)
 {
-    if (len > QUIC_DATAGRAM_QUEUE_BYTES) {
+    if (len > q->max_bytes) {
         return QUIC_E_LIMIT;
-    }
-    if (q->count == QUIC_DATAGRAM_QUEUE_SLOTS) {
-        return QUIC_E_AGAIN;
     }
     uint32_t span = span_of(len);
     uint32_t off = place(q, span);
@@ -111,12 +122,12 @@ quic_rc quic_datagram_queue_push(quic_datagram_queue *q, const uint8_t *data, si
         off = place(q, span);
         QURING_ASSERT(off != UINT32_MAX);
     }
-    quic_datagram *slot = &q->slots[(q->first + q->count) & SLOT_MASK];
+    quic_datagram *slot = slot_of(q, q->count);
     slot->off = off;
     slot->len = (uint32_t)len;
     slot->expires_ns = expires_ns;
     if (len > 0) {
-        memcpy(ring_of(q->slots) + off, data, len);
+        memcpy(ring_of(q->slots, q->cap_bytes) + off, data, len);
     }
     q->count++;
     return QUIC_OK;
@@ -125,6 +136,6 @@ quic_rc quic_datagram_queue_push(quic_datagram_queue *q, const uint8_t *data, si
 void quic_datagram_queue_pop(quic_datagram_queue *q)
 {
     QURING_ASSERT(q->count > 0);
-    q->first = (q->first + 1) & SLOT_MASK;
+    q->first = (q->first + 1) & (slot_count(q->cap_bytes) - 1u);
     q->count--;
 }

@@ -13,12 +13,15 @@ using stream_test::Memory;
 using stream_test::Rng;
 using Bytes = std::vector<uint8_t>;
 
+constexpr uint32_t kMax = QUIC_DATAGRAM_QUEUE_SEND_BYTES;
+constexpr uint32_t kSlots = kMax / QUIC_DATAGRAM_QUEUE_COUNTS_BYTES;
+
 class DatagramQueue : public ::testing::Test
 {
   protected:
     DatagramQueue()
     {
-        quic_datagram_queue_init(&q_, &memory_.mem);
+        quic_datagram_queue_init(&q_, &memory_.mem, kMax);
     }
     ~DatagramQueue() override
     {
@@ -71,7 +74,7 @@ TEST_F(DatagramQueue, KeepsExpiryAndOrder)
 
 TEST_F(DatagramQueue, IsBoundedInNumber)
 {
-    for (uint32_t i = 0; i < QUIC_DATAGRAM_QUEUE_SLOTS; i++) {
+    for (uint32_t i = 0; i < kSlots; i++) {
         ASSERT_EQ(Push(i % 2 == 0 ? Bytes{} : Bytes{static_cast<uint8_t>(i)}), QUIC_OK) << i;
     }
     EXPECT_EQ(Push({}), QUIC_E_AGAIN);
@@ -81,13 +84,26 @@ TEST_F(DatagramQueue, IsBoundedInNumber)
 
 TEST_F(DatagramQueue, IsBoundedInBytes)
 {
-    EXPECT_EQ(Push(Bytes(QUIC_DATAGRAM_QUEUE_BYTES + 1)), QUIC_E_LIMIT);
-    ASSERT_EQ(Push(Bytes(QUIC_DATAGRAM_QUEUE_BYTES, 5)), QUIC_OK);
+    EXPECT_EQ(Push(Bytes(kMax + 1)), QUIC_E_LIMIT);
+    ASSERT_EQ(Push(Bytes(kMax, 5)), QUIC_OK);
     EXPECT_EQ(Push({1}), QUIC_E_AGAIN);
     EXPECT_EQ(Push({}), QUIC_E_AGAIN);
-    EXPECT_EQ(Pop(), Bytes(QUIC_DATAGRAM_QUEUE_BYTES, 5));
+    EXPECT_EQ(Pop(), Bytes(kMax, 5));
     EXPECT_EQ(Push({1}), QUIC_OK);
-    EXPECT_LE(memory_.mem.used_bytes, QUIC_DATAGRAM_QUEUE_BYTES + 64 * sizeof(quic_datagram));
+    EXPECT_LE(memory_.mem.used_bytes, kMax + kSlots * sizeof(quic_datagram));
+}
+
+/* What comes in one turn of a worker, in packets of usual size, finds room. */
+TEST_F(DatagramQueue, ToBeReadHasRoomForATurn)
+{
+    quic_datagram_queue_deinit(&q_);
+    quic_datagram_queue_init(&q_, &memory_.mem, QUIC_DATAGRAM_QUEUE_RECV_BYTES);
+    for (uint32_t i = 0; i < 16 * 45; i++) {
+        ASSERT_EQ(Push(Bytes(1400, static_cast<uint8_t>(i))), QUIC_OK) << i;
+    }
+    for (uint32_t i = 0; i < 16 * 45; i++) {
+        ASSERT_EQ(Pop(), Bytes(1400, static_cast<uint8_t>(i)));
+    }
 }
 
 TEST_F(DatagramQueue, RefusedMemoryChangesNothing)
@@ -115,9 +131,7 @@ TEST_F(DatagramQueue, MatchesAModel)
             if (rc == QUIC_E_AGAIN) {
                 refused++;
                 /* A ring in which datagrams lie in one piece may be half empty. */
-                EXPECT_TRUE(model.size() == QUIC_DATAGRAM_QUEUE_SLOTS ||
-                            bytes + 2 * 20000 > QUIC_DATAGRAM_QUEUE_BYTES)
-                    << bytes;
+                EXPECT_TRUE(model.size() == kSlots || bytes + 2 * 20000 > kMax) << bytes;
                 continue;
             }
             ASSERT_EQ(rc, QUIC_OK);
