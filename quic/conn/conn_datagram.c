@@ -215,6 +215,7 @@ static bool add_front(quic_conn *conn, quic_packet_build *b, const quic_datagram
     }
     b->eliciting = true;
     dg->sent++;
+    dg->sent_len = d->len;
     conn->env->counters->datagram_frames_sent++;
     quic_datagram_queue_pop(&dg->tx);
     return true;
@@ -239,6 +240,15 @@ static void add_datagrams(quic_conn *conn, quic_packet_build *b, quic_ns now)
         dg->send_refused = false;
         quic_conn_raise(conn, QUIC_CONN_EV_DATAGRAM_WRITABLE);
     }
+}
+
+bool quic_conn_next_datagram_is_alike(const quic_conn *conn)
+{
+    if ((conn->pending & QUIC_PEND_DATAGRAM) == 0 || !quic_scheduler_is_empty(&conn->scheduler)) {
+        return false;
+    }
+    const quic_datagram *d = quic_datagram_queue_front(&conn->datagrams->tx);
+    return d != NULL && d->len == conn->datagrams->sent_len;
 }
 
 void quic_conn_add_datagrams_and_streams(quic_conn *conn, quic_packet_build *b, quic_ns now)

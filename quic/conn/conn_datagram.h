@@ -21,6 +21,7 @@ typedef struct quic_conn_datagrams {
     bool streams_first; /* of the next packet in which both kinds have something to say */
     bool send_refused;  /* quic_conn_datagram_send said AGAIN: WRITABLE is owed ... */
     bool told_readable;
+    uint32_t sent_len;   /* of the one that left last */
     uint32_t refused_at; /* ... when half of those that waited then have gone */
     uint64_t sent;
     uint64_t acked;
@@ -36,6 +37,9 @@ struct quic_packet_build;
 quic_rc quic_conn_on_datagram(quic_conn *conn, const quic_frame_datagram *frame, size_t frame_len);
 /* With QUIC_PEND_DATAGRAM set: fills the packet with datagrams and streams, which go first by turns. */
 void quic_conn_add_datagrams_and_streams(quic_conn *conn, struct quic_packet_build *b, quic_ns now);
+/* Whether what leaves next is a datagram as long as the last one, and no stream would fill its packet: packets of one
+ * length make a train, however short they are. */
+bool quic_conn_next_datagram_is_alike(const quic_conn *conn);
 /* What became of them. One of a packet declared lost may still be acknowledged. */
 void quic_conn_datagram_acked(quic_conn *conn, bool was_lost);
 void quic_conn_datagrams_lost(quic_conn *conn, const quic_sent_packet *packet);

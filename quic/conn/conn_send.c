@@ -1,4 +1,5 @@
 /* What may leave now, and in which packets: one unit (a GSO train of equal datagrams) per call. */
+#include "quic/conn/conn_datagram.h"
 #include "quic/conn/packetizer.h"
 
 #define TRAIN_MAX 128u
@@ -338,8 +339,9 @@ static bool send_app_train(quic_conn *conn, quic_tx_unit *unit, quic_ns now)
     uint8_t pn_lens[TRAIN_MAX];
     quic_packet_build b;
     quic_conn_space *app = &conn->spaces[QUIC_SPACE_APP];
-    uint32_t size =
+    uint32_t full =
         conn->path.udp_payload_bytes < unit->cap ? conn->path.udp_payload_bytes : unit->cap;
+    uint32_t size = full;
     uint32_t seg_max = unit->seg_max < TRAIN_MAX ? unit->seg_max : TRAIN_MAX;
     uint64_t pace = quic_pacer_budget(&conn->pacer, now);
     uint64_t credit = quic_path_credit(&conn->path);
@@ -354,7 +356,7 @@ static bool send_app_train(quic_conn *conn, quic_tx_unit *unit, quic_ns now)
             note_blocked(conn, QUIC_BLOCKED_BY_AMPLIFICATION, now);
             return false;
         }
-        size = (uint32_t)credit;
+        size = full = (uint32_t)credit;
     }
     if (QUIC_UNLIKELY(conn->trimmed) && !quic_conn_has_app_work(conn) && app->probes == 0 &&
         !quic_ack_tracker_due(&app->acks, now)) {
@@ -386,6 +388,9 @@ static bool send_app_train(quic_conn *conn, quic_tx_unit *unit, quic_ns now)
         }
         size_t n = build_app_packet(conn, &b, unit->buf + len, size, may_elicit, now);
         if (n == 0) {
+            if (size < full) {
+                break; /* what waits needs more room */
+            }
             if (may_elicit) {
                 quic_recovery_on_app_limited(&conn->recovery);
             }
@@ -398,11 +403,14 @@ static bool send_app_train(quic_conn *conn, quic_tx_unit *unit, quic_ns now)
         seg_len = count == 0 ? n : seg_len;
         len += n;
         count++;
-        if (n != seg_len || n < size) {
-            break; /* a shorter one ends the train */
+        if (n != seg_len || n < full) {
+            if (n != seg_len || !quic_conn_next_datagram_is_alike(conn)) {
+                break; /* a shorter one ends the train */
+            }
+            size = (uint32_t)n;
         }
     }
-    if (!last && len < (size_t)count * size && has_sent_all(conn, size, now)) {
+    if (!last && len < (size_t)count * full && has_sent_all(conn, full, now)) {
         quic_recovery_on_app_limited(&conn->recovery);
         by = blocked_by(conn, true, true);
         last = true;

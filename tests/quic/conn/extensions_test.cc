@@ -1,6 +1,7 @@
 /* What a peer may not do with the frames of extensions, and what it may. */
 #include <gtest/gtest.h>
 
+#include "quic/stream/datagram_queue.h"
 #include "tests/quic/conn/conn_fixture.h"
 
 namespace
@@ -72,36 +73,38 @@ TEST(Datagram, LengthBeyondThePacket)
     EXPECT_EQ(liar.close_on_wire(), uint64_t{QUIC_V_FRAME_ENCODING});
 }
 
-/* A flood that nobody reads: the newest stay, 64 of them or 64 KiB, and the rest is counted. */
+/* A flood that nobody reads: the newest stay, within the bounds, and the rest is counted. */
 TEST(Datagram, H68_FloodKeepsTheNewestWithinTheBound)
 {
+    constexpr uint32_t kSent = 20000;
+    constexpr uint32_t kSlots = QUIC_DATAGRAM_QUEUE_RECV_BYTES / QUIC_DATAGRAM_QUEUE_COUNTS_BYTES;
     for (size_t len : {size_t{10}, size_t{1100}}) {
         Liar liar;
         liar.establish();
         liar.victim().read_datagrams = false;
         quic_conn *conn = liar.victim().conn;
-        for (uint32_t i = 0; i < 5000; i++) {
+        for (uint32_t i = 0; i < kSent; i++) {
             Frames f{0x30, static_cast<uint8_t>(i >> 8), static_cast<uint8_t>(i)};
             liar.say(f.fill(len, 'x'));
         }
         quring_conn_info info;
         quic_conn_get_info(conn, &info);
-        EXPECT_EQ(info.datagrams_recv, 5000u);
+        EXPECT_EQ(info.datagrams_recv, kSent);
         EXPECT_EQ(quic_endpoint_counters(liar.victim().ep)->datagram_frames_dropped,
                   info.datagrams_overrun);
         EXPECT_EQ(liar.victim().count(QURING_EV_DATAGRAM_READABLE), 1u);
-        uint32_t kept = static_cast<uint32_t>(5000 - info.datagrams_overrun);
-        EXPECT_LE(kept, 64u);
-        EXPECT_GE(kept, len == 10 ? 64u : 50u);
+        uint32_t kept = static_cast<uint32_t>(kSent - info.datagrams_overrun);
+        EXPECT_LE(kept, kSlots);
+        EXPECT_GE(kept, len == 10 ? kSlots : 900u);
         quic_span span{};
         size_t bytes = 0;
-        for (uint32_t i = 5000 - kept; i < 5000; i++) {
+        for (uint32_t i = kSent - kept; i < kSent; i++) {
             ASSERT_EQ(quic_conn_datagram_peek(conn, &span), QUIC_OK);
             bytes += span.len;
             EXPECT_EQ(span.data[0] << 8 | span.data[1], static_cast<int>(i));
             ASSERT_EQ(quic_conn_datagram_consume(conn), QUIC_OK);
         }
-        EXPECT_LE(bytes, 64u * 1024u);
+        EXPECT_LE(bytes, QUIC_DATAGRAM_QUEUE_RECV_BYTES);
         EXPECT_EQ(quic_conn_datagram_peek(conn, &span), QUIC_E_AGAIN);
         EXPECT_TRUE(liar.alive());
     }

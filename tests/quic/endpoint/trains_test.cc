@@ -221,4 +221,34 @@ TEST(Trains, WhoHasSentAllIsDone)
     EXPECT_LT(quic_endpoint_next_timeout(net.client.ep), net.now + kS); /* the probe timeout */
 }
 
+/* Datagrams of one length fill no packet, but a train: segments may be as short as they like (UDP_SEGMENT). */
+TEST(Trains, OfDatagramsOfOneLength)
+{
+    Net net([](sim::Options &o) { o.clients[0].pacing = false; });
+    ASSERT_TRUE(net.handshake());
+    open_window(net);
+    const auto send = [&](size_t len) {
+        const std::string bytes(len, 'd');
+        return quic_conn_datagram_send(net.client.conn,
+                                       reinterpret_cast<const uint8_t *>(bytes.data()), len, 0, 0);
+    };
+    const auto trains_of = [&](const std::vector<size_t> &lens) {
+        const quic_counters before = *quic_endpoint_counters(net.client.ep);
+        const size_t had = net.server.datagrams.size();
+        for (size_t len : lens) {
+            EXPECT_EQ(send(len), QUIC_OK);
+        }
+        net.run_for(kS);
+        EXPECT_EQ(net.server.datagrams.size() - had, lens.size());
+        for (size_t i = 0; i < lens.size() && had + i < net.server.datagrams.size(); i++) {
+            EXPECT_EQ(net.server.datagrams[had + i].size(), lens[i]);
+        }
+        const quic_counters &after = *quic_endpoint_counters(net.client.ep);
+        return after.trains_16 - before.trains_16;
+    };
+    EXPECT_EQ(trains_of(std::vector<size_t>(30, 1000)), 1u);
+    EXPECT_EQ(trains_of(std::vector<size_t>(30, 700)), 1u);
+    EXPECT_EQ(trains_of({1000, 900, 1000, 1100, 1000}), 0u);
+}
+
 } // namespace
