@@ -282,7 +282,10 @@ static void qs_on_stream_event(qs_sock *s, const quring_event *ev)
 static void qs_on_crypto(qs_sock *s, const quring_event *ev)
 {
     if (s->tls_is_ours) {
-        qs_hs_late(s, (quring_level)ev->level, ev->data.data, ev->data.len);
+        uint64_t code = qs_hs_late(s, (quring_level)ev->level, ev->data.data, ev->data.len);
+        if (code != 0) {
+            (void)quring_handshake_refuse(ev->conn, code);
+        }
         return;
     }
     if (ev->level == QURING_LEVEL_APP && !s->is_server && !s->handshaking &&

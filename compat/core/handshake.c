@@ -193,6 +193,15 @@ static int qs_hs_broken(qs_sock *s)
     return closed ? qs_hs_errno(s) : -EPROTO;
 }
 
+/* What the peer is told, 0: the connection itself has ended. */
+static uint64_t qs_tls_code(quring_status status, uint8_t alert)
+{
+    return status == QURING_E_TLS         ? QS_ERROR_CRYPTO + alert
+           : status == QURING_E_TOO_LARGE ? QS_ERROR_CRYPTO_BUFFER
+           : status == QURING_E_INVAL     ? QS_ERROR_PROTOCOL
+                                          : 0;
+}
+
 static int qs_tls_result(qs_tls_run *run, quring_status status, uint8_t alert,
                          const quring_error *err)
 {
@@ -200,15 +209,12 @@ static int qs_tls_result(qs_tls_run *run, quring_status status, uint8_t alert,
         return 0;
     }
     qs_say(2, "handshake: %s", err->message);
-    if (status == QURING_E_TLS) {
-        qs_hs_fail(run->s, alert);
-        return qs_alert_errno(alert);
+    uint64_t code = qs_tls_code(status, alert);
+    if (code == 0) {
+        return qs_hs_broken(run->s);
     }
-    if (status == QURING_E_TOO_LARGE) {
-        qs_hs_refuse(run->s, QS_ERROR_CRYPTO_BUFFER);
-        return -EPROTO;
-    }
-    return qs_hs_broken(run->s);
+    qs_hs_refuse(run->s, code);
+    return status == QURING_E_TLS ? qs_alert_errno(alert) : -EPROTO;
 }
 
 /* The next CRYPTO bytes, into TLS; the peer's parameters, as soon as they are known, to the connection. */
@@ -275,9 +281,13 @@ static void qs_tls_await_ticket(qs_tls_run *run)
         uint8_t alert = 0;
         quring_error err;
         qs_unlock(s);
-        waiting = quring_tls_session_provide(run->session, (quring_level)item->level, item->data,
-                                             item->len, &alert, &err) == QURING_OK;
+        quring_status status = quring_tls_session_provide(run->session, (quring_level)item->level,
+                                                          item->data, item->len, &alert, &err);
         free(item);
+        waiting = status == QURING_OK;
+        if (!waiting && qs_tls_code(status, alert) != 0) {
+            qs_hs_refuse(s, qs_tls_code(status, alert));
+        }
         pthread_mutex_lock(&s->lock);
     }
     qs_ready_update(s);
@@ -407,8 +417,13 @@ int qs_op_handshake(qs_sock *s, const qs_handshake_args *args)
     /* Tickets that were fast. What comes while a piece of one is read waits behind it. */
     qs_item *item;
     while (rc == 0 && (item = qs_rx_remove_crypto(s)) != NULL) {
-        qs_hs_late(s, (quring_level)item->level, item->data, item->len);
+        uint64_t code = qs_hs_late(s, (quring_level)item->level, item->data, item->len);
         free(item);
+        if (code != 0) {
+            qs_unlock(s);
+            qs_hs_refuse(s, code);
+            pthread_mutex_lock(&s->lock);
+        }
     }
     s->handshaking = false;
     s->tls_is_ours = rc == 0;
@@ -419,22 +434,24 @@ int qs_op_handshake(qs_sock *s, const qs_handshake_args *args)
     return rc;
 }
 
-/* After the handshake the peer's messages are ours to take: tickets. On the worker, lock held. */
-void qs_hs_late(qs_sock *s, quring_level level, const uint8_t *data, size_t len)
+/* After the handshake the peer's messages are ours to take: tickets. Lock held. Returns what the connection is to be
+ * closed with, 0: nothing. */
+uint64_t qs_hs_late(qs_sock *s, quring_level level, const uint8_t *data, size_t len)
 {
     uint8_t alert = 0;
     quring_error err;
     quring_tls_session *session = s->session;
     if (session == NULL || level != QURING_LEVEL_APP) {
-        return;
+        return 0;
     }
     s->session = NULL;
     qs_unlock(s);
-    bool fine = quring_tls_session_provide(session, level, data, len, &alert, &err) == QURING_OK;
+    quring_status status = quring_tls_session_provide(session, level, data, len, &alert, &err);
     pthread_mutex_lock(&s->lock);
-    if (fine && !s->ticket_came) {
+    if (status == QURING_OK && !s->ticket_came) {
         s->session = session; /* part of a message: more is to come */
-        return;
+        return 0;
     }
     quring_tls_session_destroy(session);
+    return qs_tls_code(status, alert);
 }

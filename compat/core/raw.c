@@ -14,7 +14,6 @@ typedef enum qs_hs_verb {
     QS_HS_REMEMBER,
     QS_HS_EARLY_ANSWER,
     QS_HS_COMPLETE,
-    QS_HS_FAIL,
     QS_HS_REFUSE
 } qs_hs_verb;
 
@@ -24,7 +23,6 @@ typedef struct qs_hs_task {
     quring_level level;
     quring_direction dir;
     uint16_t suite;
-    uint8_t alert;
     uint64_t code;
     const uint8_t *data;
     size_t len;
@@ -56,10 +54,8 @@ static quring_status qs_hs_do(qs_hs_task *task, quring_conn conn)
         return quring_handshake_set_early_answer(conn, task->accepted);
     case QS_HS_COMPLETE:
         return quring_handshake_complete(conn);
-    case QS_HS_REFUSE:
-        return quring_handshake_refuse(conn, task->code);
     default:
-        return quring_handshake_fail(conn, task->alert);
+        return quring_handshake_refuse(conn, task->code);
     }
 }
 
@@ -226,12 +222,6 @@ int qs_hs_set_params(qs_sock *s, const uint8_t *data, size_t len)
         qs_unlock(s);
     }
     return rc;
-}
-
-void qs_hs_fail(qs_sock *s, uint8_t alert)
-{
-    qs_hs_task task = {.verb = QS_HS_FAIL, .alert = alert};
-    (void)qs_hs_call(s, &task);
 }
 
 void qs_hs_refuse(qs_sock *s, uint64_t code)

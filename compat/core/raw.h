@@ -18,8 +18,7 @@ int qs_hs_early_answer(qs_sock *s, bool accepted);
 int qs_hs_complete(qs_sock *s);
 /* CONNECTED is told at the end of the worker's turn: only then can the program send. */
 int qs_hs_await(qs_sock *s, uint64_t deadline);
-void qs_hs_fail(qs_sock *s, uint8_t alert);
-/* ... with an error of the transport's. */
+/* Closes with an error of the transport's, which may be an alert (RFC 9001 4.8). */
 void qs_hs_refuse(qs_sock *s, uint64_t code);
 
 #ifdef __cplusplus

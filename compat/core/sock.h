@@ -55,6 +55,7 @@ extern "C" {
 enum {
     QS_ERROR_INTERNAL = 0x01,
     QS_ERROR_REFUSED = 0x02,
+    QS_ERROR_PROTOCOL = 0x0a,
     QS_ERROR_CRYPTO_BUFFER = 0x0d,
     QS_ERROR_CRYPTO = 0x100,
     QS_ERROR_CRYPTO_END = 0x200,
@@ -577,8 +578,8 @@ void qs_blob_wipe(qs_blob *blob); /* and frees it */
 
 /* ---- handshake.c ---------------------------------------------------------------------------------------------- */
 int qs_op_handshake(qs_sock *s, const qs_handshake_args *args);
-/* On the worker, lock held: CRYPTO bytes after a handshake of the built-in TLS. */
-void qs_hs_late(qs_sock *s, quring_level level, const uint8_t *data, size_t len);
+/* Lock held: CRYPTO bytes after a handshake of the built-in TLS. Returns what to close with, 0: nothing. */
+uint64_t qs_hs_late(qs_sock *s, quring_level level, const uint8_t *data, size_t len);
 
 /* ---- raw.c --------------------------------------------------------------------------------------------------- */
 /* The raw path, for the options and for sendmsg with QUIC_HANDSHAKE_INFO. No lock held. */

@@ -56,7 +56,7 @@ static void *qf_open(void)
     }
     /* Its TLS library and its malloc stay its own: symbols are looked up there first, and shown to
      * nobody. */
-#ifdef QURING_ASAN
+#if defined(QURING_ASAN) || defined(__SANITIZE_ADDRESS__)
     int flags = RTLD_NOW | RTLD_LOCAL;
 #else
     int flags = RTLD_NOW | RTLD_LOCAL | RTLD_DEEPBIND;

@@ -42,7 +42,7 @@ QURING_EXPORT QURING_NODISCARD quring_status quring_datagram_max(quring_conn con
 /* quring_datagram_peek shows the oldest datagram received, borrowed until the next datagram call on this
  * connection or the end of the callback; quring_datagram_consume forgets it.
  * What has arrived can be read when the connection is over, too, until the callback of QURING_EV_CLOSED ends.
- * Return QURING_OK; QURING_E_AGAIN (none; DATAGRAM_READABLE follows); QURING_E_STATE; QURING_E_THREAD;
+ * Return QURING_OK; QURING_E_AGAIN (none; DATAGRAM_READABLE follows while the connection is open); QURING_E_STATE; QURING_E_THREAD;
  * QURING_E_INVAL. */
 QURING_EXPORT QURING_NODISCARD quring_status quring_datagram_peek(quring_conn conn,
                                                                   quring_bytes *out);

@@ -49,8 +49,8 @@ QURING_EXPORT quring_status quring_handshake_client_hello(quring_conn conn,
 
 /* quring_handshake_accept goes on with a pending connection: HANDSHAKE_DATA follows with the
  * ClientHello. quring_handshake_refuse closes it with a transport error code (RFC 9000 20.1, e.g.
- * 0x02, or 0x178 for no_application_protocol); also later, before the handshake is complete, for
- * what TLS has no alert for. A pending connection left alone is freed at the handshake timeout. Return
+ * 0x02, or 0x178 for no_application_protocol); also later, and after the handshake, for what TLS has no
+ * alert for. A pending connection left alone is freed at the handshake timeout. Return
  * QURING_OK; QURING_E_STATE; QURING_E_THREAD. */
 QURING_EXPORT quring_status quring_handshake_accept(quring_conn conn);
 QURING_EXPORT quring_status quring_handshake_refuse(quring_conn conn, uint64_t transport_error);

@@ -166,7 +166,7 @@ typedef struct quring_connect_options {
  * the turn. CONNECTED or CLOSED follows as an event, before it EARLY_READY where 0-RTT is
  * possible. Only on a worker (in a callback or a posted call). `options` is borrowed; tls gains a reference.
  *
- * Returns QURING_OK; QURING_E_THREAD; QURING_E_LIMIT (connections_max); QURING_E_OS (no socket);
+ * Returns QURING_OK; QURING_E_THREAD; QURING_E_LIMIT (connections_max, 64 sockets of a worker); QURING_E_OS (no socket);
  * QURING_E_STATE (the runtime is being stopped); QURING_E_INVAL; QURING_E_TLS; QURING_E_NOMEM. */
 QURING_EXPORT QURING_NODISCARD quring_status quring_connect(quring_conn *out,
                                                             const quring_connect_options *options,

@@ -55,7 +55,9 @@ QURING_EXPORT void quring_tls_session_destroy(quring_tls_session *session);
  * Returns QURING_OK, also when more bytes are needed; QURING_E_TLS with the alert in *out_alert (0..255)
  * and a sentence in `err`: report it with quring_handshake_fail; QURING_E_TOO_LARGE: a message beyond
  * what is taken, CRYPTO_BUFFER_EXCEEDED (RFC 9000 7.5), for quring_handshake_refuse; QURING_E_INVAL:
- * bytes at a level the handshake is not at (PROTOCOL_VIOLATION, RFC 9001 4.1.3); or what the sink said.
+ * PROTOCOL_VIOLATION, likewise: bytes at a level the handshake is not at or behind its last message (RFC
+ * 9001 4.1.3), a request for a certificate after the handshake (4.4), a ticket that limits early data
+ * (4.6.1); or what the sink said.
  * Failure is final. */
 QURING_EXPORT QURING_NODISCARD quring_status quring_tls_session_start(quring_tls_session *session,
                                                                       uint8_t *out_alert,

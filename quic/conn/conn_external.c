@@ -41,7 +41,7 @@ quic_rc quic_conn_hs_accept(quic_conn *conn)
 
 quic_rc quic_conn_hs_refuse(quic_conn *conn, uint64_t transport_error)
 {
-    if (!driven(conn) || conn->handshake_complete) {
+    if (!driven(conn)) {
         return QUIC_E_STATE;
     }
     if (transport_error > QUIC_VARINT_MAX) {

@@ -320,6 +320,9 @@ quic_rc quic_conn_stream_write(quic_conn *conn, quic_stream *s, const uint8_t *d
         if (*out_accepted < len && quic_stream_writable(s) > 0) {
             conn->send_starved = true;
         }
+        if ((flags & QUIC_WRITE_FIN) != 0 && rc == QUIC_OK && *out_accepted == len) {
+            s->events &= ~(uint32_t)QUIC_STREAM_EV_WRITABLE; /* no longer true */
+        }
         quic_conn_schedule(conn, s);
     }
     return rc;

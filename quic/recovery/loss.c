@@ -137,8 +137,9 @@ static void note_run(quic_recovery *rec, quic_recovery_space *sp, const quic_sen
         packet->sent_ns <= rec->rtt.first_sample_ns || packet->sent_ns < rec->path_start_ns) {
         return;
     }
-    if (sp->run_first_ns == QUIC_NS_NEVER) {
+    if (sp->run_first_ns == QUIC_NS_NEVER || sp->map.jumped) {
         sp->run_first_ns = packet->sent_ns;
+        sp->map.jumped = false;
     } else if (packet->sent_ns - sp->run_first_ns > persistent_ns(rec)) {
         out->persistent_congestion = true;
     }
@@ -338,10 +339,16 @@ quic_rc quic_recovery_ack_range(quic_recovery_ack *ack, uint64_t lo, uint64_t hi
     return QUIC_OK;
 }
 
-static void note_spurious(quic_recovery *rec, quic_ack_result *out, const quic_sent_packet *packet)
+static void note_spurious(quic_recovery_ack *ack, const quic_sent_packet *packet)
 {
+    quic_recovery *rec = ack->rec;
+    quic_ack_result *out = &ack->out;
+    quic_recovery_space *sp = &rec->spaces[ack->space];
     rec->spurious_total++;
     out->spurious_count++;
+    if (packet->sent_ns >= sp->run_first_ns) {
+        sp->run_first_ns = QUIC_NS_NEVER; /* RFC 9002 7.6.2: acknowledged all the same */
+    }
     if (!was_in_epoch(rec, packet) || (packet->flags & QUIC_SENT_MTU_PROBE) != 0) {
         return;
     }
@@ -400,7 +407,7 @@ static void count_acked(quic_recovery_ack *ack, const quic_sent_packet *packet)
     }
     ack->has_eliciting |= (packet->flags & QUIC_SENT_ACK_ELICITING) != 0;
     if (packet->state == QUIC_SENT_LOST) {
-        note_spurious(rec, out, packet);
+        note_spurious(ack, packet);
     } else if ((packet->flags & QUIC_SENT_IN_FLIGHT) != 0 &&
                packet->sent_ns >= rec->path_start_ns) {
         out->acked_bytes += packet->bytes;

@@ -60,6 +60,7 @@ void quic_sent_map_clear(quic_sent_map *map)
     free_nodes(map);
     map->base_pn = map->next_pn;
     map->scan_pn = map->next_pn;
+    map->jumped = true;
     map->in_flight_bytes = 0;
     map->in_flight_count = 0;
     map->eliciting_count = 0;
@@ -90,6 +91,7 @@ static void drop_front(quic_sent_map *map, bool also_lost)
     }
     if (map->scan_pn < map->base_pn) {
         map->scan_pn = map->base_pn;
+        map->jumped = true;
     }
 }
 
@@ -356,6 +358,7 @@ void quic_sent_map_prune(quic_sent_map *map, quic_ns forget_before_ns)
     }
     if (map->scan_pn < map->base_pn) {
         map->scan_pn = map->base_pn;
+        map->jumped = true;
     }
     if (map->base_pn == map->next_pn && !map->open) {
         if (map->cap > KEEP_CAP_MAX) {

@@ -95,6 +95,7 @@ typedef struct quic_sent_map {
     uint64_t skips[QUIC_SENT_SKIPS_MAX]; /* numbers skipped on purpose, newest few */
     uint32_t skip_count;                 /* skipped ever */
     bool open;                           /* a packet is being built in the slot of next_pn */
+    bool jumped; /* room was made beyond scan_pn: nobody has looked at what was between */
 } quic_sent_map;
 
 /* quic_sent_map_init makes an empty map over `mem` (kept) that never tracks more than `packets_max`

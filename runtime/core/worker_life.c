@@ -2,6 +2,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "quic/base/check.h"
 #include "runtime/core/clock.h"
@@ -44,6 +45,7 @@ void rt_worker_destroy(rt_worker *w)
     (void)pthread_mutex_destroy(&w->door);
     (void)pthread_cond_destroy(&w->start_cond);
     (void)pthread_mutex_destroy(&w->start_mutex);
+    explicit_bzero(&w->config, sizeof(w->config)); /* the secrets, where it was never opened */
     free(w);
 }
 
@@ -88,6 +90,8 @@ static int open_endpoint(rt_worker *w)
         w->wall_at = QUIC_NS_NEVER; /* time is simulated: config.wall_offset_ns stays */
     }
     quic_rc rc = quic_endpoint_create(&w->endpoint, config);
+    explicit_bzero(config->root_secret, sizeof(config->root_secret)); /* it has its own */
+    explicit_bzero(config->previous_root_secret, sizeof(config->previous_root_secret));
     return rc == QUIC_OK ? 0 : rc == QUIC_E_NOMEM ? -ENOMEM : -EINVAL;
 }
 

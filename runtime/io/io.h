@@ -112,7 +112,7 @@ static inline void rt_io_destroy(rt_io *io)
 }
 
 /* rt_io_add_socket starts receiving on `sock` and owns its descriptor from now on. *out_index is the
- * `socket` of every path over it. Returns 0, or a negative errno (-ENOSPC: RT_IO_SOCKETS_MAX);
+ * `socket` of every path over it. Returns 0, or a negative errno (-EUSERS: RT_IO_SOCKETS_MAX);
  * then the descriptor is still the caller's. */
 QUIC_NODISCARD static inline int rt_io_add_socket(rt_io *io, const rt_udp_socket *sock,
                                                   uint32_t *out_index)

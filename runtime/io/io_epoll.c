@@ -72,7 +72,7 @@ static int epoll_add_socket(rt_io *io, const rt_udp_socket *udp, uint32_t *out_i
         index++;
     }
     if (index == RT_IO_SOCKETS_MAX) {
-        return -ENOSPC;
+        return -EUSERS;
     }
     rt_io_sock_init(&e->socks[index], udp, e->base.gso);
     int rc = watch(e, EPOLL_CTL_ADD, index, false);

@@ -43,11 +43,11 @@ static int sim_add_socket(rt_io *io, const rt_udp_socket *sock, uint32_t *out_in
         index++;
     }
     if (index == RT_IO_SOCKETS_MAX) {
-        return -ENOSPC;
+        return -EUSERS;
     }
     s->ports[index] = rt_sim_net_bind(s->net, io, index, sock);
     if (s->ports[index] == NULL) {
-        return -ENOSPC;
+        return -EUSERS;
     }
     *out_index = index;
     return 0;

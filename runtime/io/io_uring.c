@@ -77,7 +77,7 @@ static int uring_add_socket(rt_io *io, const rt_udp_socket *udp, uint32_t *out_i
         index++;
     }
     if (index == RT_IO_SOCKETS_MAX) {
-        return -ENOSPC;
+        return -EUSERS;
     }
     if (io->visited) {
         u->owed_files |= 1ull << index; /* and the owner has to begin to receive */
@@ -228,7 +228,7 @@ static void poll_ring(rt_uring *u)
     (void)io_uring_submit_and_get_events(&u->ring);
 }
 
-/* What is no news for who sleeps. */
+/* Takes completions: what of them is news for who sleeps. */
 static unsigned reap_news(rt_uring *u)
 {
     return reap(u) & ~(u->tx_starved ? 0u : (unsigned)RT_IO_TX);

@@ -109,7 +109,8 @@ void rt_connect_exit(rt_local *local)
 
 /* ---- the socket -------------------------------------------------------------------------------- */
 
-static int rt_connect_socket_add(rt_local *local, rt_connect_socket *record, quring_error *err)
+static quring_status rt_connect_socket_add(rt_local *local, rt_connect_socket *record,
+                                           quring_error *err)
 {
     rt_udp_options uo = rt_runtime_socket_options(local->rt, &record->asked);
     rt_udp_socket sock;
@@ -117,24 +118,25 @@ static int rt_connect_socket_add(rt_local *local, rt_connect_socket *record, qur
     char text[64];
     int rc = rt_udp_open(&sock, &uo);
     if (rc != 0) {
-        (void)rt_error_os(err, QURING_E_OS, -rc, "no socket at %s",
-                          quring_addr_format(&asked, text, sizeof(text)));
-        return rc;
+        return rt_error_os(err, QURING_E_OS, -rc, "no socket at %s",
+                           quring_addr_format(&asked, text, sizeof(text)));
     }
     rc = rt_worker_add_socket(local->worker, &record->index, &sock, 0);
-    if (rc == -ENOSPC) { /* sockets of connections long gone may still be there */
+    if (rc == -EUSERS) { /* sockets of connections long gone may still be there */
         rt_connect_sweep(local);
         rc = rt_worker_add_socket(local->worker, &record->index, &sock, 0);
     }
     if (rc != 0) {
         rt_udp_close(&sock);
-        (void)rt_error_os(err, QURING_E_OS, -rc, "the worker takes no more sockets (%u at most)",
-                          RT_IO_SOCKETS_MAX);
-        return rc;
+        return rc == -EUSERS ? rt_error_set(err, QURING_E_LIMIT,
+                                            "the worker takes no more sockets (%u at most)",
+                                            RT_IO_SOCKETS_MAX)
+                             : rt_error_os(err, QURING_E_OS, -rc, "no room for a socket at %s",
+                                           quring_addr_format(&asked, text, sizeof(text)));
     }
     rt_runtime_check_buffers(local->rt, &sock);
     record->bound = sock.local;
-    return 0;
+    return QURING_OK;
 }
 
 /* The one at `place` among those for `asked` that `mover` (may be NULL) does not use yet; with a port asked for
@@ -183,12 +185,13 @@ quring_status rt_connect_socket_get(rt_connect_socket **out, rt_local *local,
         return rt_error_set(err, QURING_E_NOMEM, "no memory for a client socket");
     }
     record->asked = *asked;
-    if (rt_connect_socket_add(local, record, err) != 0) {
+    quring_status status = rt_connect_socket_add(local, record, err);
+    if (status != QURING_OK) {
         free(record);
         /* One that is there does for a new connection. */
         *out = mover == NULL ? rt_connect_socket_at(local, &count, asked, NULL, 0) : NULL;
         if (*out == NULL) {
-            return QURING_E_OS;
+            return status;
         }
         rt_error_clear(err);
         return QURING_OK;

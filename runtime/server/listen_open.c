@@ -12,7 +12,7 @@ quring_status rt_listen_explain(const quic_addr *asked, int rc, quring_error *er
 {
     quring_addr local = rt_addr_from_core(asked);
     char text[64];
-    if (rc == -ENOSPC) {
+    if (rc == -EUSERS) {
         return rt_error_set(err, QURING_E_LIMIT, "cannot listen on %s: a worker takes %u sockets",
                             quring_addr_format(&local, text, sizeof(text)), RT_IO_SOCKETS_MAX);
     }

@@ -188,7 +188,9 @@ static quring_status rt_session_result(const quring_tls_session *session, quic_r
                             quring_status_text(session->sink_status));
     }
     if (rc == QUIC_V_PROTOCOL_VIOLATION) {
-        return rt_error_set(err, QURING_E_INVAL, "bytes at a level the handshake is not at");
+        const char *what = quic_tls_boring()->error_text(session->tls);
+        return rt_error_set(err, QURING_E_INVAL, "the peer breaks the rules of TLS over QUIC%s%s",
+                            what[0] != '\0' ? ": " : "", what);
     }
     if (rc == QUIC_V_CRYPTO_BUFFER_EXCEEDED) {
         return rt_error_set(err, QURING_E_TOO_LARGE, "a message is larger than any that is taken");

@@ -143,7 +143,7 @@ TEST_P(External, ARefusalCarriesItsCode)
 }
 
 /* What TLS has no alert for shows later: RFC 9000 7.5, say. */
-TEST_P(External, AnAcceptedConnectionCanBeRefusedUntilTheHandshakeIsComplete)
+TEST_P(External, AnAcceptedConnectionCanBeRefused)
 {
     server_.hook = [](const quring_event &ev) {
         if (ev.type == QURING_EV_HANDSHAKE_PENDING) {
@@ -160,6 +160,21 @@ TEST_P(External, AnAcceptedConnectionCanBeRefusedUntilTheHandshakeIsComplete)
     EXPECT_EQ(client_.Facts(conn).close.code, 0x0du);
 }
 
+/* ... or after the handshake: RFC 9001 4.4. */
+TEST_P(External, AConnectionCanBeRefusedAfterTheHandshake)
+{
+    const SslCtx ctx = MakeServerCtx(TheIdentity());
+    DriveServer(ctx.get());
+    QURING_START(Peer::Mode::kEcho, QURING_LISTEN_EXTERNAL_TLS);
+    const quring_conn conn = Connect();
+    const quring_conn server_conn = ServerConn();
+    ASSERT_TRUE(
+        OnServer([&] { EXPECT_EQ(quring_handshake_refuse(server_conn, 0x0a), QURING_OK); }));
+    ASSERT_TRUE(client_.WaitClosed(conn));
+    EXPECT_EQ(client_.Facts(conn).close.kind, QURING_CLOSE_PEER_TRANSPORT);
+    EXPECT_EQ(client_.Facts(conn).close.code, 0x0au);
+}
+
 TEST_P(External, WrongArgumentsAreRefused)
 {
     const SslCtx ctx = MakeServerCtx(TheIdentity());
@@ -174,7 +189,6 @@ TEST_P(External, WrongArgumentsAreRefused)
         quring_client_hello hello;
         EXPECT_EQ(quring_handshake_client_hello(server_conn, &hello), QURING_E_STATE);
         EXPECT_EQ(quring_handshake_client_hello(server_conn, nullptr), QURING_E_INVAL);
-        EXPECT_EQ(quring_handshake_refuse(server_conn, 2), QURING_E_STATE);
         EXPECT_EQ(quring_handshake_install_secret(server_conn, QURING_LEVEL_APP, QURING_DIR_READ,
                                                   0x1301, secret, 0),
                   QURING_E_INVAL);

@@ -22,6 +22,15 @@
 
 using namespace compat;
 
+static uint32_t close_code(int fd)
+{
+    uint32_t code = 0;
+    const std::string why = get_bytes(fd, QUIC_SOCKOPT_CONNECTION_CLOSE);
+    EXPECT_GE(why.size(), sizeof(code));
+    memcpy(&code, why.data(), std::min(why.size(), sizeof(code)));
+    return code;
+}
+
 TEST(Raw, C190_BytesThatAreNoTls)
 {
     RawPair pair;
@@ -206,12 +215,30 @@ TEST(Raw, AClientHelloOutlivesItsPort)
     Fd other = listener();
     ASSERT_GT(send_crypto(pair.client, QUIC_CRYPTO_INITIAL, hello.substr(50)), 0);
     ASSERT_TRUE(poll_for(pair.client, POLLHUP));
-    uint32_t code = 0;
-    const std::string why = get_bytes(pair.client, QUIC_SOCKOPT_CONNECTION_CLOSE);
-    ASSERT_GE(why.size(), sizeof(code));
-    memcpy(&code, why.data(), sizeof(code));
-    EXPECT_EQ(2u, code) << "CONNECTION_REFUSED (RFC 9000 20.1)";
+    EXPECT_EQ(2u, close_code(pair.client)) << "CONNECTION_REFUSED (RFC 9000 20.1)";
     EXPECT_EQ(0, poll_now(other) & POLLIN);
+}
+
+/* RFC 9001 4.1.3: the built-in TLS of a server, and a byte behind a ClientHello. */
+TEST(Raw, BytesBehindTheLastMessageOfALevel)
+{
+    std::string hello;
+    {
+        RawPair pair;
+        std::thread other(
+            [&] { EXPECT_NE(0, quic_client_handshake(pair.client, nullptr, nullptr)); });
+        pair.accept_one();
+        Raw server(pair.server, TLS_CIPHER_AES_GCM_128);
+        hello = server.take(QUIC_CRYPTO_INITIAL);
+        pair.server.reset();
+        other.join();
+    }
+    RawPair pair;
+    ASSERT_GT(send_crypto(pair.client, QUIC_CRYPTO_INITIAL, hello + "x"), 0);
+    pair.accept_one();
+    EXPECT_EQ(-EPROTO, quic_server_handshake(pair.server, key_file(), cert_file()));
+    ASSERT_TRUE(poll_for(pair.client, POLLHUP));
+    EXPECT_EQ(0x0au, close_code(pair.client));
 }
 
 /* TLS messages to a program that takes none, until the connection is closed: the code, and how many there were. */
@@ -234,11 +261,7 @@ static uint32_t flood_with_tls(int *sent)
     }
     EXPECT_LT(*sent, kMost) << "as many as the client likes";
     EXPECT_TRUE(poll_for(pair.client, POLLHUP));
-    uint32_t code = 0;
-    const std::string why = get_bytes(pair.client, QUIC_SOCKOPT_CONNECTION_CLOSE);
-    EXPECT_GE(why.size(), sizeof(code));
-    memcpy(&code, why.data(), std::min(why.size(), sizeof(code)));
-    return code;
+    return close_code(pair.client);
 }
 
 /* RFC 9000 7.5: what waits of TLS messages is bounded, and who sends more is not served any longer. */

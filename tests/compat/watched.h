@@ -66,7 +66,6 @@ class Watched
         return recorded_;
     }
     std::atomic<bool> cut{false};
-    Relay relay;
 
   private:
     std::mutex lock_;
@@ -74,6 +73,9 @@ class Watched
     size_t bytes_[2][5] = {};
     bool recording_ = false;
     std::vector<std::string> recorded_;
+
+  public:
+    Relay relay; /* last: its thread looks at the others to the end */
 };
 
 } // namespace compat

@@ -234,7 +234,6 @@ TEST(Relay, AMessageIsForOneProcess)
     EXPECT_EQ((std::vector<std::string>{"c1"}), c.Read());
 }
 
-/* GRO gives up to 64 KiB, a message has less room: trains are cut between datagrams. */
 /* What seems to be for one and the other in turn makes a message of each datagram. */
 TEST(Relay, SoManyMessagesInATurn)
 {
@@ -263,6 +262,7 @@ TEST(Relay, SoManyMessagesInATurn)
     }
 }
 
+/* GRO gives up to 64 KiB, a message has less room: trains are cut between datagrams. */
 TEST(Relay, LargeUnitsAreCutBetweenDatagrams)
 {
     Process a;

@@ -533,7 +533,7 @@ TEST_P(IoTest, H111_ManySocketsShareTheBuffers)
     }
     rt_udp_socket extra;
     ASSERT_EQ(rt_udp_open(&extra, &options), 0);
-    EXPECT_EQ(rt_io_add_socket(b.io, &extra, &index), -ENOSPC);
+    EXPECT_EQ(rt_io_add_socket(b.io, &extra, &index), -EUSERS);
     rt_udp_close(&extra);
     rt_io_wait(b.io, 0, 0);
     for (uint32_t i = 1; i < RT_IO_SOCKETS_MAX; i++) {
