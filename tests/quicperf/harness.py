@@ -3,9 +3,11 @@
 The binary is the first argument of the test.
 """
 
+import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 
@@ -24,6 +26,32 @@ SUMMARY_KEYS = {
 def quicperf(*args, **kwargs):
     return subprocess.run([QUICPERF, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                           universal_newlines=True, timeout=LIMIT_S, **kwargs)
+
+
+def client(port, *args, status=0):
+    """The document of one run, which must end with `status`."""
+    run = quicperf("client", "127.0.0.1:%d" % port, *args, "--json", "-")
+    assert run.returncode == status, (args, run.returncode, run.stderr)
+    return json.loads(run.stdout)
+
+
+def has_ipv6():
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+def localhost_is_both(folder):
+    """What a command begins with that shall know localhost as 127.0.0.1 and as ::1; None: that cannot be had here."""
+    hosts = os.path.join(folder, "hosts")
+    with open(hosts, "w") as file:
+        file.write("127.0.0.1 localhost\n::1 localhost\n")
+    within = ["unshare", "-rm", "sh", "-c", 'mount --bind "$1" /etc/hosts && shift && exec "$@"', "sh", hosts]
+    probe = subprocess.run([*within, "true"], stderr=subprocess.DEVNULL, check=False)
+    return within if probe.returncode == 0 and has_ipv6() else None
 
 
 def make_certificate(folder, name="localhost"):

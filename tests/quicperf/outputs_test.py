@@ -56,7 +56,7 @@ class Json(unittest.TestCase):
                              ["dgram", "-t", "100ms"], ["fair", "-c", "2", "-t", "200ms"],
                              ["latency", "-R", "500", "-t", "200ms", "-s", "4"],
                              ["rr", "-t", "200ms", "--bulk", "3", "--urgent", "1K", "--spin", "auto"],
-                             ["tput", "-t", "200ms", "-i", "50ms"], ["rr", "--tcp", "-t", "100ms"],
+                             ["tput", "-t", "200ms", "-i", "50ms"], ["rr", "--tcp", "-t", "500ms"],
                              ["tput", "-n", "300K", "--loss", "10%", "--seed", "3"]):
                     document = self.judge(client(server.port, *args, "--json", "-").stdout)
                     self.assertEqual(document["mode"], args[0])
@@ -74,7 +74,7 @@ class Json(unittest.TestCase):
         self.assertEqual([name for name in demo["runs"] if demo["runs"][name] is None], [])
 
     def test_several_runs_keep_to_the_schema(self):
-        compared = self.judge(quicperf("compare", "-t", "100ms", "--rounds", "1", "--json", "-").stdout, "compare")
+        compared = self.judge(quicperf("compare", "-t", "300ms", "--rounds", "1", "--json", "-").stdout, "compare")
         self.assertEqual(set(compared["rr"]["quic"]),
                          {"requests_per_s", "cpu_s_per_million_requests", "p50_us", "last"})
         with tempfile.TemporaryDirectory() as folder, Server() as server:

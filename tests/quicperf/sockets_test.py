@@ -14,7 +14,7 @@ import tempfile
 import time
 import unittest
 
-from harness import QUICPERF, Server, make_certificate, quicperf
+from harness import QUICPERF, Server, client, localhost_is_both, make_certificate, quicperf
 
 SOCKETS = ["--api", "sockets"]
 
@@ -23,12 +23,6 @@ def backends():
     for io in "uring", "epoll":
         if quicperf("limit", "-t", "10ms", "--io", io).returncode == 0:
             yield io
-
-
-def client(port, *args, status=0):
-    run = quicperf("client", "127.0.0.1:%d" % port, *args, "--json", "-")
-    assert run.returncode == status, (args, run.returncode, run.stderr)
-    return json.loads(run.stdout)
 
 
 class Wrong(unittest.TestCase):
@@ -97,6 +91,18 @@ class Runs(unittest.TestCase):
                 self.transfers(server.port, "--io", io)
                 self.transfers(server.port, *SOCKETS, "--io", io)
             self.assertEqual(server.process.returncode, 0, server.err)
+
+    def test_a_client_goes_where_it_is_not_refused(self):
+        with tempfile.TemporaryDirectory() as folder:
+            within = localhost_is_both(folder)
+            if within is None:
+                self.skipTest("no namespace of one's own, or no IPv6")
+            for local in "127.0.0.1", "::1":
+                with Server("-B", local) as server:
+                    run = subprocess.run([*within, QUICPERF, "client", "localhost:%d" % server.port, "rr", "-n", "1",
+                                          *SOCKETS], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                                         universal_newlines=True, timeout=60, check=False)
+                self.assertEqual(run.returncode, 0, run.stderr)
 
     def test_runs_of_a_script(self):
         with tempfile.TemporaryDirectory() as folder, Server() as server:
