@@ -1,6 +1,7 @@
 /* The answering side on QUIC sockets, with calls of a library that does what the test says. */
 #define QUIC_NO_GNUTLS
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <condition_variable>
@@ -11,7 +12,10 @@
 #include <mutex>
 #include <netinet/quic.h>
 #include <set>
+#include <sys/syscall.h>
 #include <thread>
+#include <time.h>
+#include <unistd.h>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -21,6 +25,21 @@
 #define _Atomic /* C++ has another name for it: the layout is the same */
 #include "tools/quicperf/sockets/serve.h"
 #undef _Atomic
+
+namespace
+{
+
+/* By how much the clock of the day is set back, as the kernel sees it, after it was read. */
+std::atomic<time_t> set_back_s{0};
+
+} // namespace
+
+extern "C" int clock_gettime(clockid_t id, timespec *now) noexcept
+{
+    const long rc = syscall(SYS_clock_gettime, id, now);
+    now->tv_sec += id == CLOCK_REALTIME ? set_back_s.load() : 0;
+    return static_cast<int>(rc);
+}
 
 namespace
 {
@@ -39,6 +58,7 @@ struct Client {
     uint64_t taken = 0; /* of these */
     bool over = false;
     size_t allowed = SIZE_MAX; /* streams of the server, in all */
+    uint64_t refused = 0;      /* tries to open more */
     std::vector<uint64_t> opened;
     std::map<uint64_t, uint64_t> got; /* bytes, by stream */
     std::set<uint64_t> ended;
@@ -100,6 +120,8 @@ ssize_t Send(int, const void *, size_t len, uint64_t stream, uint32_t flags)
     }
     if ((flags & QUIC_STREAM_FLAG_NEW) != 0) {
         if (c->opened.size() >= c->allowed && (flags & QUIC_STREAM_FLAG_ASYNC) != 0) {
+            c->refused++;
+            c->changed.notify_all();
             return Fail(EAGAIN);
         }
         c->changed.wait(lock, [&] { return c->over || c->opened.size() < c->allowed; });
@@ -269,6 +291,18 @@ TEST_F(Serve, WithoutAStreamForOneAnswerOthersGoOn)
     client_.Change([&] { client_.allowed = 2; });
     EXPECT_TRUE(client_.Wait([&] { return client_.ended.count(7) != 0; }));
     EXPECT_EQ(client_.got[7], 5u);
+}
+
+TEST_F(Serve, AClockThatIsSetBackKeepsNoAnswerBack)
+{
+    set_back_s = 3600;
+    client_.allowed = 0;
+    Start(4);
+    AskUni(5);
+    ASSERT_TRUE(client_.Wait([&] { return client_.refused > 0; }));
+    client_.Change([&] { client_.allowed = 1; });
+    EXPECT_TRUE(client_.Wait([&] { return client_.ended.count(3) != 0; }));
+    set_back_s = 0;
 }
 
 /* A reset is told to nobody: what it leaves behind is bounded, and whoever speaks now and again is not forgotten. */

@@ -177,7 +177,7 @@ static qp_request *qp_serve_take(qp_served *s, bool is_refused)
     struct timespec until;
     (void)pthread_mutex_lock(&s->lock);
     if (is_refused && s->sending.count == 0 && !s->over) {
-        (void)clock_gettime(CLOCK_REALTIME, &until);
+        (void)clock_gettime(CLOCK_MONOTONIC, &until);
         until.tv_nsec += QP_OPEN_AGAIN_NS;
         until.tv_sec += until.tv_nsec / 1000000000;
         until.tv_nsec %= 1000000000;
@@ -326,6 +326,17 @@ static bool qp_serve_answer(qp_served *s)
     return true;
 }
 
+/* The clock of `more` is one that nobody sets. */
+static void qp_serve_begin(qp_served *s)
+{
+    pthread_condattr_t attr;
+    (void)pthread_mutex_init(&s->lock, NULL);
+    (void)pthread_condattr_init(&attr);
+    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&s->more, &attr);
+    (void)pthread_condattr_destroy(&attr);
+}
+
 static void qp_serve_end(qp_served *s)
 {
     (void)s->lib->shutdown(s->fd, SHUT_RDWR); /* the sender may wait for room */
@@ -356,8 +367,7 @@ void qp_serve(const qp_lib *lib, int fd, uint32_t max_streams, qp_serve_totals *
     uint32_t flags = 0;
     ssize_t got;
     bool going = buf != NULL;
-    (void)pthread_mutex_init(&s.lock, NULL);
-    (void)pthread_cond_init(&s.more, NULL);
+    qp_serve_begin(&s);
     while (going && (got = lib->recv(fd, buf, QP_MESSAGE_BYTES, &stream, &flags)) >= 0) {
         qp_request *r = qp_serve_find(&s, stream);
         if (r == NULL) {
