@@ -53,6 +53,14 @@ class Server
         qp_server_totals_get(server_, &totals);
         return totals.requests;
     }
+    /* Until it has counted `n` of them. */
+    bool WaitRequests(uint64_t n) const
+    {
+        for (int i = 0; i < 1000 && requests() < n; i++) {
+            std::this_thread::sleep_for(std::chrono::milliseconds(10));
+        }
+        return requests() >= n;
+    }
 
   private:
     qp_server *server_ = nullptr;
@@ -124,10 +132,7 @@ TEST(Server, AnswersToUnidirectionalRequestsAreBounded)
         asker.Ask(QP_ENDLESS);
     }
     ASSERT_TRUE(asker.peer.Wait([&] { return asker.opened() >= kAtOnce; }));
-    for (int i = 0; i < 1000 && server.requests() < kRequests; i++) {
-        std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    }
-    ASSERT_EQ(server.requests(), kRequests);
+    ASSERT_TRUE(server.WaitRequests(kRequests));
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
     EXPECT_TRUE(asker.peer.Wait([&] { return asker.opened() == kAtOnce; }));
     /* One that ends makes way for the next. */
@@ -149,10 +154,7 @@ TEST(Server, AnswersToUnidirectionalRequestsKeepTheirOrder)
     for (uint64_t i = 1; i <= kWaiting; i++) {
         asker.Ask(i);
     }
-    for (int i = 0; i < 1000 && server.requests() < 1 + kWaiting; i++) {
-        std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    }
-    ASSERT_EQ(server.requests(), 1 + kWaiting);
+    ASSERT_TRUE(server.WaitRequests(1 + kWaiting));
     ASSERT_TRUE(asker.On([&] {
         EXPECT_EQ(quring_stream_stop_sending(asker.peer.At(asker.conn, 3).stream, 0), QURING_OK);
     }));
@@ -187,17 +189,13 @@ TEST(Server, TakesTheNextRequestForDatagramsAtOnce)
     uint64_t first = 0;
     uint64_t next = 0;
     ASSERT_TRUE(asker.On([&] { ask(&first); }));
-    for (int i = 0; i < 1000 && server.requests() < 1; i++) {
-        std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    }
+    ASSERT_TRUE(server.WaitRequests(1));
     ASSERT_TRUE(asker.On([&] {
         EXPECT_EQ(quring_stream_stop_sending(asker.peer.At(asker.conn, first).stream, 7),
                   QURING_OK);
         ask(&next);
     }));
-    for (int i = 0; i < 1000 && server.requests() < 2; i++) {
-        std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    }
+    ASSERT_TRUE(server.WaitRequests(2));
     ASSERT_TRUE(asker.On([&] {
         EXPECT_EQ(quring_stream_stop_sending(asker.peer.At(asker.conn, next).stream, 7), QURING_OK);
     }));
