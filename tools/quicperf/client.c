@@ -47,6 +47,8 @@ typedef struct qp_client {
     double last_cpu_s;
     double first_cpu_s;
     double first_peer_cpu_s;
+    double spin_s; /* now */
+    double first_spin_s;
 } qp_client;
 
 typedef enum qp_wait { QP_WAIT_READY, QP_WAIT_TIME, QP_WAIT_BROKEN } qp_wait;
@@ -177,6 +179,12 @@ static double qp_peer_cpu_s(const qp_client *cl)
     return qp_runtime_cpu_s(cl->run->peer, info.workers);
 }
 
+static double qp_spin_s(const qp_client *cl)
+{
+    quring_stats stats;
+    return quring_stats_get(cl->rt, -1, &stats) == QURING_OK ? (double)stats.spin_ns / 1e9 : 0;
+}
+
 /* Packets declared lost here, and by the server when it is in this process. */
 static uint64_t qp_lost(const qp_client *cl)
 {
@@ -194,6 +202,7 @@ static qp_sample qp_client_sum(qp_client *cl)
     qp_sample sum;
     memset(&sum, 0, sizeof(sum));
     cl->lost = qp_lost(cl);
+    cl->spin_s = qp_spin_s(cl);
     cl->cpu_s = qp_runtime_cpu_s(cl->rt, cl->worker_count);
     for (uint32_t i = 0; i < cl->worker_count; i++) {
         const qp_sample *s = &cl->workers[i].sample;
@@ -387,7 +396,8 @@ static void qp_client_transfer(qp_client *cl)
     cl->first_lost = cl->last_lost = qp_lost(cl);
     cl->first_cpu_s = cl->last_cpu_s = qp_runtime_cpu_s(cl->rt, cl->worker_count);
     cl->first_peer_cpu_s = qp_peer_cpu_s(cl);
-    cl->t0_ns = quring_now_ns();
+    cl->first_spin_s = qp_spin_s(cl);
+    cl->t0_ns = cl->plan.t0_ns = quring_now_ns();
     cl->last.at_ns = cl->t0_ns;
     qp_client_post(cl, qp_cworker_start);
     uint64_t end = o->amount != 0 ? UINT64_MAX : cl->t0_ns + o->duration_ns;
@@ -405,6 +415,9 @@ static void qp_client_transfer(qp_client *cl)
                 return;
             }
             continue; /* a worker is too busy: its sample counts for the next line */
+        }
+        if (o->amount != 0 && qp_all_done(cl)) {
+            return; /* the last line is that of the end, before this sample */
         }
         qp_sample now = qp_client_sum(cl);
         qp_client_interval(cl, &now);
@@ -458,7 +471,8 @@ static void qp_client_add_workers(const qp_client *cl)
     }
 }
 
-/* When it was over: a run that ended by itself ended with its last byte, any other with its last sample. */
+/* When it was over: a run that ended by itself ended with its last byte, unless a line has gone beyond that; any other
+ * with its last sample. */
 static uint64_t qp_client_end_ns(const qp_client *cl, const qp_sample *sum)
 {
     uint64_t end = 0;
@@ -467,7 +481,7 @@ static uint64_t qp_client_end_ns(const qp_client *cl, const qp_sample *sum)
         end = done > end ? done : end;
     }
     bool by_itself = cl->run->options->amount != 0 && end != 0 && qp_all_done(cl);
-    return by_itself && end <= sum->at_ns ? end : sum->at_ns;
+    return by_itself && end > cl->last.at_ns && end <= sum->at_ns ? end : sum->at_ns;
 }
 
 static void qp_client_conclude(qp_client *cl, const qp_sample *sum)
@@ -491,6 +505,7 @@ static void qp_client_conclude(qp_client *cl, const qp_sample *sum)
     r->cwnd_bytes = sum->cwnd_bytes;
     r->lost_packets = cl->lost - cl->first_lost;
     r->cpu_local_s = cl->cpu_s - cl->first_cpu_s;
+    r->spin_s = cl->spin_s - cl->first_spin_s;
     double peer = qp_peer_cpu_s(cl);
     r->cpu_remote_s = peer < 0 ? QP_UNKNOWN_S : peer - cl->first_peer_cpu_s;
     if (quring_stats_get(cl->rt, -1, &stats) == QURING_OK) {

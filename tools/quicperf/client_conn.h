@@ -145,13 +145,13 @@ void qp_cconn_moved(qp_cconn *c, uint64_t bytes);
 
 /* ---- client_load.c: latency, requests at fixed times ---- */
 
-/* qp_load_start plans the first request for now; qp_load_free gives a slot without a request (it may
+/* qp_load_start plans the first request for the begin of the run; qp_load_free gives a slot without a request (it may
  * get one at once: what is due waits for slots); qp_load_forget takes back those of a connection that ends;
- * qp_load_stop counts what was due and never sent. */
+ * qp_load_stop counts what was due until `now` and never sent. */
 void qp_load_start(qp_cworker *w);
 void qp_load_free(qp_slot *slot);
 void qp_load_forget(const qp_cconn *c);
-void qp_load_stop(qp_cworker *w);
+void qp_load_stop(qp_cworker *w, uint64_t now);
 
 #ifdef __cplusplus
 }

@@ -45,7 +45,7 @@ void qp_load_start(qp_cworker *w)
     const qp_options *o = w->plan->options;
     double rate = (double)o->request_rate * w->conns / o->conns;
     w->load.interval_ns = 1e9 / rate;
-    w->load.t0_ns = quring_now_ns();
+    w->load.t0_ns = w->plan->t0_ns;
 }
 
 static void qp_load_append(qp_load *load, qp_slot *slot)
@@ -77,14 +77,14 @@ void qp_load_forget(const qp_cconn *c)
     }
 }
 
-void qp_load_stop(qp_cworker *w)
+void qp_load_stop(qp_cworker *w, uint64_t now)
 {
     qp_load *load = &w->load;
     load->free = NULL;
     if (load->t0_ns == 0) {
         return; /* a worker without connections, or without requests */
     }
-    uint64_t elapsed = quring_now_ns() - load->t0_ns;
+    uint64_t elapsed = now - load->t0_ns;
     uint64_t due = (uint64_t)((double)elapsed / load->interval_ns) + 1;
     if (w->limited && due > w->quota) {
         due = w->quota;

@@ -121,12 +121,11 @@ static void qp_cworker_count_shares(qp_cworker *w)
     }
 }
 
-void qp_cworker_sample(void *ctx)
+static void qp_cworker_sample_at(qp_cworker *w, uint64_t now)
 {
-    qp_cworker *w = ctx;
     qp_sample *s = &w->sample;
     memset(s, 0, sizeof(*s));
-    s->at_ns = quring_now_ns();
+    s->at_ns = now;
     s->bytes = w->bytes;
     s->requests = w->requests;
     s->handshakes = w->handshakes;
@@ -155,13 +154,19 @@ void qp_cworker_sample(void *ctx)
     qp_cworker_wake(w);
 }
 
+void qp_cworker_sample(void *ctx)
+{
+    qp_cworker_sample_at(ctx, quring_now_ns());
+}
+
 void qp_cworker_stop(void *ctx)
 {
     qp_cworker *w = ctx;
+    uint64_t now = quring_now_ns();
     if (w->plan->options->mode == QP_MODE_LATENCY) {
-        qp_load_stop(w);
+        qp_load_stop(w, now);
     }
-    qp_cworker_sample(w);
+    qp_cworker_sample_at(w, now);
     w->measuring = false;
     w->stopped = true;
     for (qp_cconn *c = w->list; c != NULL; c = c->next) {

@@ -24,7 +24,7 @@
 extern "C" {
 #endif
 
-/* What all workers share; written before the first post, except the error. */
+/* What all workers share; written before the first post, except t0_ns, before that of start, and the error. */
 typedef struct qp_client_plan {
     const qp_options *options;
     quring_addr remote; /* the server, or the bad network before it */
@@ -33,6 +33,7 @@ typedef struct qp_client_plan {
     const char *server_name;
     quring_tls *tls;
     int wake_fd;
+    uint64_t t0_ns;          /* when the measured run began */
     _Atomic int error_taken; /* the first to set it writes error */
     _Atomic int failed;      /* error is complete */
     char error[1024];
@@ -56,7 +57,8 @@ typedef struct qp_sample {
 typedef struct qp_cconn qp_cconn;
 struct qp_slot;
 
-/* latency: request k is due at t0_ns + k * interval_ns, whatever became of those before it. */
+/* latency: request k is due at t0_ns + k * interval_ns, whatever became of those before it, and however late the worker
+ * is that sends it. */
 typedef struct qp_load {
     double interval_ns;
     uint64_t t0_ns;

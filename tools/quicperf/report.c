@@ -63,7 +63,6 @@ void qp_result_take_stats(qp_result *r, const quring_stats *stats)
     r->io_syscalls = stats->io_syscalls;
     r->spins = stats->spins;
     r->spin_hits = stats->spin_hits;
-    r->spin_s = (double)stats->spin_ns / 1e9;
     r->kernel_drops = stats->io_kernel_drops;
     r->rx_nobufs = stats->io_rx_nobufs;
     r->rx_truncated = stats->io_rx_truncated;

@@ -98,7 +98,7 @@ typedef struct qp_result {
     uint64_t io_syscalls;
     uint64_t spins;
     uint64_t spin_hits;
-    double spin_s; /* CPU time to spare, though it is used */
+    double spin_s; /* of cpu_local_s: time to spare, though it is used */
     uint64_t rx_nobufs;
     uint64_t rx_truncated;
     uint64_t trains[QP_TRAIN_CLASSES];
