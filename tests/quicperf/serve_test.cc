@@ -22,6 +22,9 @@
 
 #include "tools/quicperf/proto.h"
 
+#ifdef __clang__ /* its header knows C++ */
+#include <stdatomic.h>
+#endif
 #define _Atomic /* C++ has another name for it: the layout is the same */
 #include "tools/quicperf/sockets/serve.h"
 #undef _Atomic
