@@ -7,8 +7,9 @@
     tests/mutate/mutate.py --report [--results FILE]                      what an earlier run found
 
 A mutant is the product with one change (mutants.py): a comparison, an operator, a condition, a constant, a statement
-left out. The tests of its folder run with it, the quickest first, until one fails; then those of the whole. What none
-of them notices has survived: it does the same by another way, or a test is missing.
+left out. The tests of its folder run with it until one fails, those first that noticed most in its file so far, then
+the quickest; then those of the whole. What none of them notices has survived: it does the same by another way, or a
+test is missing.
 
 Results go to a file, a line each; what stands there already is not tried again, unless it was let through and
 --again is given. With --own, or --longest, a mutant that the tests of its folder, or the short ones, let through is
@@ -16,6 +17,7 @@ left for a later run without. The tree is not touched: programs and mutants live
 """
 import argparse
 import collections
+import fcntl
 import json
 import os
 import random
@@ -67,8 +69,14 @@ def draw(options):
         if folder_of(path) and path.startswith(tuple(options.files)):
             sources[path] = programs.contents(os.path.join(programs.TOP, path)).decode()
             found += mutants.mutants_of(path, sources[path])
+    for prefix in options.files:
+        if not any(path.startswith(prefix) for path in sources):
+            raise programs.Failed("no files of the product begin with %s" % prefix)
     if options.only:
-        return [one for one in found if any(part in one.name for part in options.only)], sources
+        found = [one for one in found if any(part in one.name for part in options.only)]
+        if not found:
+            raise programs.Failed("no mutant in %s has a name like that" % " ".join(options.files))
+        return found, sources
     random.Random(options.seed).shuffle(found)
     return found[:options.count], sources
 
@@ -79,11 +87,19 @@ class Results:
     def __init__(self, path):
         self.path, self.lock = path, threading.Lock()
         self.found = {}
+        self.is_cut = False
         if os.path.exists(path):
-            with open(path, encoding="utf-8") as file:
+            with open(path, encoding="utf-8", errors="replace") as file:
                 for line in file:
-                    result = json.loads(line)
-                    self.found[self.key(result["name"])] = result
+                    self.read(line)
+
+    def read(self, line):
+        self.is_cut = not line.endswith("\n")
+        try:
+            result = json.loads(line)
+        except ValueError:
+            return  # cut short by a kill or a full disk
+        self.found[self.key(result["name"])] = result
 
     @staticmethod
     def key(name):
@@ -109,7 +125,8 @@ class Results:
         with self.lock:
             self.found[self.key(mutant.name)] = result
             with open(self.path, "a", encoding="utf-8") as file:
-                file.write(json.dumps(result) + "\n")
+                file.write(("\n" if self.is_cut else "") + json.dumps(result) + "\n")
+                self.is_cut = False
 
 
 class Campaign:
@@ -126,6 +143,9 @@ class Campaign:
         labels = sorted({label for folder in folders for lines in TESTS[folder][:asked] for label in lines})
         say("building the tests of %s" % ", ".join(folders))
         self.programs = programs.Programs(WORK, labels, self.options.jobs)
+        for mutant in drawn:
+            if self.programs.source(mutant.path).decode() != self.sources[mutant.path]:
+                raise programs.Failed("%s has changed meanwhile" % mutant.path)
         self.lines = {folder: [self.matching(line) for line in TESTS[folder]] for folder in folders}
         say("running %d tests as they are" % len(self.programs.tests))
         failing = self.programs.time_tests(self.programs.tests)
@@ -200,6 +220,17 @@ def report(results):
                     count[SURVIVED] + count[LATER], "%.1f%%" % (100 * seen / tried) if tried else "-"))
 
 
+def claim():
+    """A campaign at a time in WORK, until the file that comes back is closed."""
+    file = open(os.path.join(WORK, "lock"), "w", encoding="ascii")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise programs.Failed("another one is at work in %s: let MUTATE_DIR name another place" % WORK) from None
+    return file
+
+
 def parse(argv):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=1)
@@ -230,9 +261,10 @@ def main():
         return 0
     drawn = [mutant for mutant in drawn if not results.known(mutant, options)]
     if drawn:
-        campaign = Campaign(options, results, sources)
-        campaign.prepare(drawn)
-        campaign.run(drawn)
+        with claim():
+            campaign = Campaign(options, results, sources)
+            campaign.prepare(drawn)
+            campaign.run(drawn)
     report(results)
     return 0
 

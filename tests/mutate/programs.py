@@ -10,12 +10,14 @@ import json
 import os
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
+COPIED = ("include", "quic", "runtime")
 PRODUCT = re.compile(r"bazel-out/[^/]+/bin/(quic|runtime)/")
 MEMORY_MAX, OUTPUT_MAX = 4 << 30, 64 << 20
 # A test may take this much more than it does. What it waits for may keep it waiting on a busy machine.
@@ -56,6 +58,15 @@ def after(argv, option):
     return argv[argv.index(option) + 1]
 
 
+def end(child):
+    """Ends a program that leads a group of its own, and whatever it has left behind there."""
+    try:
+        os.killpg(child.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    child.wait()
+
+
 class Program:
     """One test: how to run it, and how long that takes."""
 
@@ -88,9 +99,7 @@ class Program:
             except subprocess.TimeoutExpired:
                 status = -signal.SIGXCPU
             finally:
-                if child.poll() is None:
-                    os.killpg(child.pid, signal.SIGKILL)
-                    child.wait()
+                end(child)
         return None if status == 0 else self.verdict(status, contents(log).decode("utf-8", "replace"))
 
     def verdict(self, status, log):
@@ -135,12 +144,20 @@ class Programs:
                       for program in self.in_turn(lambda label: self.link_test(label, links[label]), links)}
 
     def plant(self, root):
-        """A folder like that in which bazel compiles. Bazel's own is taken down and put up again by each build."""
-        os.makedirs(root, exist_ok=True)
-        for name in os.listdir(root):
-            os.unlink(os.path.join(root, name))
+        """A folder like that in which bazel compiles. Bazel's own is taken down and put up again by each build; and the
+        product is copied, so that what is edited meanwhile changes nothing."""
+        mark = os.path.join(root, ".mutate")
+        if os.path.isdir(root):
+            if os.listdir(root) and not os.path.exists(mark):
+                raise Failed("%s is not mine: remove it, or let MUTATE_DIR name another place" % root)
+            shutil.rmtree(root)
+        os.makedirs(root)
+        with open(mark, "w", encoding="ascii"):
+            pass
         for name in os.listdir(TOP):
-            if not name.startswith(("bazel-", ".")):
+            if name in COPIED:
+                shutil.copytree(os.path.join(TOP, name), os.path.join(root, name))
+            elif not name.startswith(("bazel-", ".")):
                 os.symlink(os.path.join(TOP, name), os.path.join(root, name))
         base = os.path.dirname(os.path.dirname(self.execroot))
         os.symlink(os.path.join(base, "external"), os.path.join(root, "external"))
@@ -153,11 +170,14 @@ class Programs:
 
     @staticmethod
     def tracked(*endings):
-        return [path for path in call(["git", "ls-files", "quic", "runtime", "include"], cwd=TOP).split()
+        return [path for path in call(["git", "ls-files", *COPIED], cwd=TOP).split()
                 if path.endswith(endings)]
 
     def digest_of_tree(self, *endings):
-        return digest_of(*(contents(os.path.join(TOP, path)) for path in sorted(self.tracked(*endings))))
+        return digest_of(*(self.source(path) for path in sorted(self.tracked(*endings))))
+
+    def source(self, path):
+        return contents(os.path.join(self.root, path))
 
     def actions(self, query):
         """Actions of this configuration, and the names of their targets."""
@@ -201,7 +221,7 @@ class Programs:
                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
 
     def compile_product(self, path, headers):
-        source = contents(os.path.join(TOP, path))
+        source = self.source(path)
         out = os.path.join(self.work, "product", path + ".o")
 
         def make():
@@ -216,7 +236,7 @@ class Programs:
         outside = dict.fromkeys(part for line in lines for part in line
                                 if re.match(r"-[lL]|-Wl,-rpath", part) and not re.match(r"-lg(test|mock)", part))
         out = os.path.join(self.work, "lib%s.so" % "_".join(tops))
-        argv = ["gcc", "-shared", "-fuse-ld=gold", "-o", out, "-Wl,-soname," + out, *objects, *outside]
+        argv = ["gcc", "-shared", "-o", out, "-Wl,-soname," + out, *objects, *outside]
         self.cached(out, digest_of(argv, *map(contents, objects)), lambda: call(argv, cwd=self.root))
         return out
 
@@ -235,7 +255,7 @@ class Programs:
 
     def time_tests(self, labels):
         """Runs the tests as they are: what they take, and those that fail already, which see nothing."""
-        path = os.path.join(self.work, "times.json")
+        path = os.path.join(self.work, "seconds.json")
         known = json.loads(contents(path)) if os.path.exists(path) else {}
 
         def measure(label):
@@ -243,14 +263,19 @@ class Programs:
             if program.key not in known:
                 start = time.monotonic()
                 verdict = program.run(None, os.path.join(self.work, "scratch", label[2:].replace(":", "/")))
-                known[program.key] = [verdict, time.monotonic() - start]
-            verdict, program.takes_s = known[program.key]
-            return label, verdict
+                if verdict is not None:
+                    return label, verdict
+                known[program.key] = time.monotonic() - start
+            program.takes_s = known[program.key]
+            return label, None
 
-        failing = {label: verdict for label, verdict in self.in_turn(measure, labels) if verdict is not None}
+        verdicts = dict(self.in_turn(measure, labels))
+        for label, verdict in verdicts.items():
+            if verdict is not None:  # alone it may pass
+                verdicts[label] = measure(label)[1]
         with open(path, "w", encoding="ascii") as file:
             json.dump(known, file)
-        return failing
+        return {label: verdict for label, verdict in verdicts.items() if verdict is not None}
 
     def mutate(self, mutant, source, scratch):
         """The library of the mutant; "same" when the compiler makes the same of it, "refused" when nothing."""

@@ -1,0 +1,132 @@
+#!/usr/bin/env python3
+"""What a campaign does when something is not as it should be."""
+import json
+import os
+import tempfile
+import time
+import unittest
+from unittest import mock
+
+import mutants
+import mutate
+import programs
+
+SOURCE = "int f(int a)\n{\n    return a < 3;\n}\n"
+MUTANT = mutants.mutants_of("quic/base/f.c", SOURCE)[0]
+
+
+class InAFolder(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory(dir=os.environ.get("TEST_TMPDIR"))
+        self.addCleanup(self.folder.cleanup)
+
+    def path(self, *parts):
+        return os.path.join(self.folder.name, *parts)
+
+    def write(self, text, *parts):
+        os.makedirs(os.path.dirname(self.path(*parts)), exist_ok=True)
+        with open(self.path(*parts), "w", encoding="utf-8") as file:
+            file.write(text)
+
+
+class Results(InAFolder):
+    def test_a_line_that_was_cut_is_left_out(self):
+        whole = json.dumps({"name": "quic/a.c:1:2:cut:77", "outcome": "noticed", "by": None, "seconds": 1})
+        self.write(whole + "\n" + whole[:30], "results")
+        results = mutate.Results(self.path("results"))
+        self.assertEqual(len(results.found), 1)
+        results.add(MUTANT, "noticed", None, 1)
+        self.assertEqual(len(mutate.Results(self.path("results")).found), 2)
+
+
+class Options(unittest.TestCase):
+    def draw(self, *argv):
+        with mock.patch.object(programs.Programs, "tracked", return_value=["quic/base/f.c"]), \
+                mock.patch.object(programs, "contents", return_value=SOURCE.encode()):
+            return mutate.draw(mutate.parse(argv))[0]
+
+    def test_what_is_mistyped_is_said(self):
+        self.assertEqual(self.draw("--files", "quic/base/")[0].path, "quic/base/f.c")
+        for argv in (["--files", "quic/bsae/"], ["--files", "quic/base/", "quic/wier"], ["--only", "g.c"]):
+            with self.assertRaises(programs.Failed):
+                self.draw(*argv)
+
+
+class Claim(InAFolder):
+    def test_one_at_a_time(self):
+        with mock.patch.object(mutate, "WORK", self.folder.name):
+            with mutate.claim():
+                with self.assertRaises(programs.Failed):
+                    mutate.claim()
+            mutate.claim().close()
+
+
+class Plant(InAFolder):
+    def plant(self):
+        made = programs.Programs.__new__(programs.Programs)
+        made.execroot = self.path("base", "execroot", "quring")
+        with mock.patch.object(programs, "TOP", self.path("tree")):
+            made.root = made.plant(self.path("work", "root"))
+        return made
+
+    def test_what_is_edited_meanwhile_changes_nothing(self):
+        self.write("1", "tree", "quic", "a.h")
+        self.write("1", "tree", "bazel", "a.bzl")
+        for text in ("1", "2"):  # the second finds what the first has left
+            self.write(text, "tree", "quic", "a.h")
+            made = self.plant()
+            self.write("3", "tree", "quic", "a.h")
+            self.assertEqual(made.source("quic/a.h"), text.encode())
+            self.assertEqual(made.source("bazel/a.bzl"), b"1")
+
+    def test_a_folder_of_somebody_else_stays(self):
+        self.write("1", "tree", "quic", "a.h")
+        self.write("mine", "work", "root", "letter")
+        with self.assertRaises(programs.Failed):
+            self.plant()
+        self.assertTrue(os.path.exists(self.path("work", "root", "letter")))
+
+
+class Run(InAFolder):
+    def program(self, script):
+        self.write("#!/bin/sh\n" + script, "test")
+        os.chmod(self.path("test"), 0o755)
+        return programs.Program("//a:test", self.path("test"), self.folder.name, "key")
+
+    def test_nothing_is_left_behind(self):
+        for end, passes in (("exit 0", True), ("kill -SEGV $$", False)):
+            program = self.program("sleep 1000 &\necho $! > child\n" + end)
+            self.assertEqual(program.run(None, self.path("scratch")) is None, passes)
+            with open(self.path("child"), encoding="ascii") as file:
+                child = file.read().strip()
+            self.assertTrue(self.goes_away(child))
+
+    @staticmethod
+    def goes_away(pid):
+        for _ in range(1000):
+            try:
+                with open("/proc/%s/stat" % pid, encoding="ascii", errors="replace") as file:
+                    if file.read().rsplit(")", 1)[1].split()[0] == "Z":
+                        return True
+            except OSError:
+                return True
+            time.sleep(0.01)
+        return False
+
+    def times(self, program):
+        made = programs.Programs.__new__(programs.Programs)
+        made.work, made.jobs, made.tests = self.folder.name, 2, {program.label: program}
+        return made.time_tests(made.tests)
+
+    def test_what_fails_once_is_asked_again(self):
+        program = self.program("test -e seen || { touch seen; exit 1; }")
+        self.assertEqual(self.times(program), {})
+        self.assertIsNotNone(program.takes_s)
+
+    def test_what_fails_is_not_remembered(self):
+        self.assertEqual(list(self.times(self.program("exit 1"))), ["//a:test"])
+        self.assertEqual(self.times(self.program("exit 0")), {})
+
+
+if __name__ == "__main__":
+    unittest.main()
