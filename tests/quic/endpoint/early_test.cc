@@ -473,6 +473,34 @@ TEST_F(Early, WithoutTheWishOnlyResumption)
     EXPECT_EQ(Packets(net, QUIC_PACKET_0RTT), 0u);
 }
 
+TEST_F(Early, ASessionThatNobodyAskedForIsGoneWithItsConnection)
+{
+    for (bool shown : {false, true}) {
+        Net net;
+        net.serve(&gate_);
+        std::vector<Packet> held;
+        net.filter = [&](Packet &p) {
+            const bool hold = !p.to_server && net.client.conn != nullptr;
+            if (hold) {
+                held.push_back(p);
+            }
+            return !hold;
+        };
+        ASSERT_TRUE(net.handshake());
+        net.run_for(kMs);
+        for (Packet &p : held) {
+            net.deliver(p);
+        }
+        quic_event ev{};
+        while (shown && ev.type != QURING_EV_SESSION) {
+            ASSERT_TRUE(quic_endpoint_poll_event(net.client.ep, &ev, net.now));
+        }
+        quic_endpoint_destroy(net.client.ep);
+        net.client.ep = nullptr;
+        EXPECT_EQ(net.client.alloc.blocks(), 0u);
+    }
+}
+
 TEST_F(Early, ABadSessionIsIgnored)
 {
     Net net;

@@ -127,6 +127,8 @@ class Net
     /* inject hands a datagram over at once, as if it came from the other side. */
     void inject(Side &to, const std::vector<uint8_t> &bytes, uint16_t client_port = 5000,
                 uint32_t seg_len = 0);
+    /* deliver hands over a datagram that was held back, and asks for no events. */
+    void deliver(Packet &p);
     /* again makes a datagram that has just left arrive once more, so much later; for filters. */
     void again(const Packet &p, quic_ns later);
     /* restart replaces the server by one with the same root secret and no memory. */
@@ -161,7 +163,6 @@ class Net
     void read_datagrams(Side &side, quic_conn *conn);
     void pump(Side &side, uint64_t id);
     void transmit(Side &side, const quic_tx_unit &unit);
-    void deliver(Packet &p);
     void listen(const quic_early_gate *gate, const quring_limits &limits, bool tickets);
     void queue(Packet p);
     uint32_t socket_of(bool server_side, const quic_addr &local) const;

@@ -305,6 +305,66 @@ TEST(Transfer, WhatIsStoppedMakesRoomForOthers)
     EXPECT_EQ(second, first);
 }
 
+/* More streams than the budget has bytes: one that holds none of them is not woken by what is its own. */
+TEST(Transfer, RoomIsToldToAWriterThatHoldsNothing)
+{
+    Net net([](sim::Options &o) {
+        o.clients[0].limits.conn_send_buf_bytes = 1024;
+        o.server.limits.streams_uni_max = 1100;
+    });
+    ASSERT_TRUE(net.handshake());
+    net.run_for(kS); /* nothing else is under way */
+    std::vector<quic_stream *> streams(1100);
+    for (quic_stream *&s : streams) {
+        ASSERT_EQ(quic_conn_stream_open(net.client.conn, true, &s), QUIC_OK);
+    }
+    const uint8_t data[1024] = {};
+    size_t n = 0;
+    size_t left = sizeof(data);
+    for (size_t i = 0; i < 3;
+         i++) { /* a packet each; two are acknowledged at once, the third later */
+        const size_t len = i < 2 ? 100 : left;
+        ASSERT_EQ(quic_conn_stream_write(net.client.conn, streams[i], data, len, 0, &n), QUIC_OK);
+        ASSERT_EQ(n, len);
+        left -= len;
+        net.run_for(kMs);
+    }
+    EXPECT_EQ(quic_conn_stream_write(net.client.conn, streams.back(), data, 1, 0, &n),
+              QUIC_E_AGAIN);
+    const uint64_t acks = quic_endpoint_counters(net.client.ep)->acks_recv;
+    net.run_for(22 * kMs);
+    EXPECT_EQ(quic_endpoint_counters(net.client.ep)->acks_recv, acks + 1);
+    EXPECT_EQ(net.client.count(QURING_EV_STREAM_WRITABLE), 0u); /* of so little nobody is told */
+    net.run_for(200 * kMs);
+    ASSERT_EQ(net.client.count(QURING_EV_STREAM_WRITABLE), 1u);
+    EXPECT_EQ(net.client.find(QURING_EV_STREAM_WRITABLE)->stream_id,
+              quic_stream_id(streams.back()));
+}
+
+TEST(Transfer, RoomIsToldToAWriterThatWaitsForCredit)
+{
+    Net net([](sim::Options &o) {
+        o.clients[0].limits.conn_send_buf_bytes = 50000;
+        o.clients[0].limits.stream_send_buf_bytes = 100000;
+        o.server.limits.stream_recv_window_bytes = 10000;
+        o.server.limits.stream_recv_window_max_bytes = 10000;
+    });
+    ASSERT_TRUE(net.handshake());
+    net.server.read_streams = false;
+    const uint64_t moves = net.write(net.client, std::string(40000, 'm'));
+    const uint64_t waits = net.write(net.client, std::string(100000, 'w'));
+    net.run_for(200 * kMs);
+    const size_t before = net.client.to_write[waits].second;
+    ASSERT_LT(before, 50000u);
+    for (int i = 0; i < 10; i++) {
+        net.server.unread.erase(waits);
+        net.read_unread(net.server);
+        net.run_for(100 * kMs);
+    }
+    ASSERT_TRUE(net.server.streams[moves].fin);
+    EXPECT_GT(net.client.to_write[waits].second, before); /* into what the other one held */
+}
+
 TEST(Transfer, StreamLimitGrowsAsStreamsEnd)
 {
     Net net([](sim::Options &o) { o.server.limits.streams_bidi_max = 2; });
