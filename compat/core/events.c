@@ -5,6 +5,7 @@
 
 #include "compat/core/attend.h"
 #include "compat/core/opts.h"
+#include "compat/core/raw.h"
 
 #define QS_CLOSE_PATIENCE_NS QS_NS_PER_S        /* without an acknowledgement, after close */
 #define QS_CLOSE_LONGEST_NS  (60 * QS_NS_PER_S) /* with some, for a peer that trickles */
@@ -284,7 +285,7 @@ static void qs_on_crypto(qs_sock *s, const quring_event *ev)
     if (s->tls_is_ours) {
         uint64_t code = qs_hs_late(s, (quring_level)ev->level, ev->data.data, ev->data.len);
         if (code != 0) {
-            (void)quring_handshake_refuse(ev->conn, code);
+            (void)qs_hs_close(ev->conn, code);
         }
         return;
     }

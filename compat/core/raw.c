@@ -35,6 +35,13 @@ typedef struct qs_hs_task {
     quring_status status;
 } qs_hs_task;
 
+quring_status qs_hs_close(quring_conn conn, uint64_t code)
+{
+    return code >= QS_ERROR_CRYPTO && code < QS_ERROR_CRYPTO_END
+               ? quring_handshake_fail(conn, (uint8_t)(code - QS_ERROR_CRYPTO))
+               : quring_handshake_refuse(conn, code);
+}
+
 static quring_status qs_hs_do(qs_hs_task *task, quring_conn conn)
 {
     switch (task->verb) {
@@ -55,7 +62,7 @@ static quring_status qs_hs_do(qs_hs_task *task, quring_conn conn)
     case QS_HS_COMPLETE:
         return quring_handshake_complete(conn);
     default:
-        return quring_handshake_refuse(conn, task->code);
+        return qs_hs_close(conn, task->code);
     }
 }
 

@@ -18,7 +18,8 @@ int qs_hs_early_answer(qs_sock *s, bool accepted);
 int qs_hs_complete(qs_sock *s);
 /* CONNECTED is told at the end of the worker's turn: only then can the program send. */
 int qs_hs_await(qs_sock *s, uint64_t deadline);
-/* Closes with an error of the transport's, which may be an alert (RFC 9001 4.8). */
+/* Closes with an error of the transport's, which may be an alert (RFC 9001 4.8). _close: on the worker. */
+quring_status qs_hs_close(quring_conn conn, uint64_t code);
 void qs_hs_refuse(qs_sock *s, uint64_t code);
 
 #ifdef __cplusplus

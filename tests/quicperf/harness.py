@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 
 QUICPERF = os.path.abspath(sys.argv.pop(1)) if len(sys.argv) > 1 else "quicperf"
 LIMIT_S = 60
@@ -89,3 +90,15 @@ class Server:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.out, self.err = self.process.communicate()
+
+
+def client_left_alone(server, *args):
+    """The document of a run whose server ends after a second."""
+    run = subprocess.Popen([QUICPERF, "client", "127.0.0.1:%d" % server.port, *args, "--json", "-"],
+                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True)
+    time.sleep(1)
+    with server:
+        pass
+    out, err = run.communicate(timeout=20)
+    assert run.returncode == 1, (args, run.returncode, err)
+    return json.loads(out)

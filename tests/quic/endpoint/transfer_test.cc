@@ -278,14 +278,18 @@ TEST(Transfer, ResetAndStopReachTheOtherSideOnce)
     EXPECT_EQ(net.client.count(QURING_EV_STREAM_RESET), 0u);
 }
 
+/* One stream may hold all that the connection may, and the server lets little of it leave. */
+void a_stream_takes_the_budget(sim::Options &o)
+{
+    o.clients[0].limits.conn_send_buf_bytes = 50000;
+    o.clients[0].limits.stream_send_buf_bytes = 100000;
+    o.server.limits.stream_recv_window_bytes = 10000;
+    o.server.limits.stream_recv_window_max_bytes = 10000;
+}
+
 TEST(Transfer, WhatIsStoppedMakesRoomForOthers)
 {
-    Net net([](sim::Options &o) {
-        o.clients[0].limits.conn_send_buf_bytes = 50000;
-        o.clients[0].limits.stream_send_buf_bytes = 100000;
-        o.server.limits.stream_recv_window_bytes = 10000;
-        o.server.limits.stream_recv_window_max_bytes = 10000;
-    });
+    Net net(a_stream_takes_the_budget);
     ASSERT_TRUE(net.handshake());
     net.server.read_streams = false;
     const std::string bytes(100000, 'x');
@@ -321,8 +325,8 @@ TEST(Transfer, RoomIsToldToAWriterThatHoldsNothing)
     const uint8_t data[1024] = {};
     size_t n = 0;
     size_t left = sizeof(data);
-    for (size_t i = 0; i < 3;
-         i++) { /* a packet each; two are acknowledged at once, the third later */
+    /* A packet each; two are acknowledged at once, the third later. */
+    for (size_t i = 0; i < 3; i++) {
         const size_t len = i < 2 ? 100 : left;
         ASSERT_EQ(quic_conn_stream_write(net.client.conn, streams[i], data, len, 0, &n), QUIC_OK);
         ASSERT_EQ(n, len);
@@ -343,12 +347,7 @@ TEST(Transfer, RoomIsToldToAWriterThatHoldsNothing)
 
 TEST(Transfer, RoomIsToldToAWriterThatWaitsForCredit)
 {
-    Net net([](sim::Options &o) {
-        o.clients[0].limits.conn_send_buf_bytes = 50000;
-        o.clients[0].limits.stream_send_buf_bytes = 100000;
-        o.server.limits.stream_recv_window_bytes = 10000;
-        o.server.limits.stream_recv_window_max_bytes = 10000;
-    });
+    Net net(a_stream_takes_the_budget);
     ASSERT_TRUE(net.handshake());
     net.server.read_streams = false;
     const uint64_t moves = net.write(net.client, std::string(40000, 'm'));
