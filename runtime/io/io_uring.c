@@ -129,6 +129,19 @@ static void cancel_all(rt_uring *u, uint32_t index)
     close_if_quiet(u, index);
 }
 
+static unsigned reap(rt_uring *u);
+
+/* The kernel lets go as soon as it is asked, but says so only when completions are taken: until then the place, the
+ * descriptor and its port are not free. */
+static void take_goodbye(rt_uring *u, uint32_t index)
+{
+    if (u->socks[index].closing) {
+        u->base.stats.syscalls++;
+        (void)io_uring_submit_and_get_events(&u->ring);
+        (void)reap(u);
+    }
+}
+
 static void uring_remove_socket(rt_io *io, uint32_t index)
 {
     rt_uring *u = rt_uring_of(io);
@@ -145,6 +158,7 @@ static void uring_remove_socket(rt_io *io, uint32_t index)
         return;
     }
     cancel_all(u, index);
+    take_goodbye(u, index);
 }
 
 /* What a visitor left to the thread the ring belongs to. */

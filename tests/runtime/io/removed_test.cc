@@ -41,6 +41,21 @@ TEST_P(RemovedTest, ASocketThatAChildHasWakesNobody)
     close(childs);
 }
 
+// With every place taken, one that is given up can be taken again without a wait in between.
+TEST_P(RemovedTest, ThePlaceIsFreeAtOnce)
+{
+    Side a;
+    Open(&a);
+    for (uint32_t i = 1; i < RT_IO_SOCKETS_MAX + 3; i++) {
+        if (i >= RT_IO_SOCKETS_MAX) {
+            rt_io_remove_socket(a.io, a.index);
+        }
+        ASSERT_EQ(rt_udp_open(&a.sock, &options), 0);
+        ASSERT_EQ(rt_io_add_socket(a.io, &a.sock, &a.index), 0) << i;
+        rt_io_wait(a.io, 0, 0); // arms the receive
+    }
+}
+
 // An inbox whose kernel does not keep descriptors out, as those before Linux 6.16.
 void OpenInbox(rt_udp_socket *out, sockaddr_un *name, socklen_t *name_len)
 {
