@@ -7,6 +7,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
+#include "quic/base/bytes.h"
 #include "quic/base/check.h"
 #include "quic/crypto/sni_table.h"
 #include "quic/crypto/tls_boring_cipher.h"
@@ -14,6 +15,7 @@
 #include "quic/crypto/tls_boring_session.h"
 
 #define ALPN_WIRE_MAX (QUIC_TLS_ALPN_COUNT_MAX * 256u)
+#define IDENTITY_HEAD 10u /* of what a ticket is for: flags, client_cert, length of the chain */
 
 struct quic_tls_boring_config {
     SSL_CTX *ctx;        /* the default identity, or none */
@@ -113,18 +115,19 @@ static bool init_sessions(const builder *b, SSL_CTX *ctx, const uint8_t *cert_pe
                           size_t cert_pem_len)
 {
     const quic_tls_boring_options *options = b->options;
-    const size_t len = 2 + cert_pem_len + options->ca_pem_len;
+    const size_t len = IDENTITY_HEAD + cert_pem_len + options->ca_pem_len;
     uint8_t *identity = (uint8_t *)OPENSSL_malloc(len);
     if (identity == NULL) {
         return false;
     }
     identity[0] = (uint8_t)((options->verify_peer ? 1 : 0) | (options->any_name ? 2 : 0));
     identity[1] = (uint8_t)options->client_cert;
+    quic_store_be64(identity + 2, cert_pem_len); /* where the chain ends and the anchors begin */
     if (cert_pem_len > 0) {
-        memcpy(identity + 2, cert_pem, cert_pem_len);
+        memcpy(identity + IDENTITY_HEAD, cert_pem, cert_pem_len);
     }
     if (options->ca_pem_len > 0) {
-        memcpy(identity + 2 + cert_pem_len, options->ca_pem, options->ca_pem_len);
+        memcpy(identity + IDENTITY_HEAD + cert_pem_len, options->ca_pem, options->ca_pem_len);
     }
     const bool ok = quic_boring_session_init_ctx(ctx, b->config->role, identity, len);
     OPENSSL_free(identity);

@@ -44,6 +44,7 @@ struct ConfigOptions {
     const Identity *identity = nullptr;
     const Identity *trust = nullptr;
     bool verify = true;
+    bool any_alpn = false;
 };
 
 class Config
@@ -65,6 +66,7 @@ class Config
         options.verify_peer = o.verify;
         options.alpn = o.alpn.data();
         options.alpn_count = o.alpn.size();
+        options.any_alpn = o.any_alpn;
         rc_ = role == QUIC_SERVER
                   ? quic_tls_boring_config_create_server(&config_, &options, err_, sizeof(err_))
                   : quic_tls_boring_config_create_client(&config_, &options, err_, sizeof(err_));
@@ -293,6 +295,20 @@ TEST_F(TlsBoring, AlpnFollowsTheServersPreference)
     ASSERT_EQ(Handshake(&client, &server).client, QUIC_OK);
     EXPECT_EQ(client.alpn(), "perf");
     EXPECT_EQ(server.alpn(), "perf");
+}
+
+/* RFC 7301 3.2: one of those that were offered, and what the client would rather have comes first. */
+TEST_F(TlsBoring, AServerOfAnyAlpnFollowsTheClients)
+{
+    ConfigOptions any = Server({});
+    any.any_alpn = true;
+    const Config sc(QUIC_SERVER, any);
+    const Config cc(QUIC_CLIENT, Client({"hq-interop", "perf"}));
+    TlsEnd client(quic_tls_boring(), cc.get(), QUIC_CLIENT, "localhost", "c", 1);
+    TlsEnd server(quic_tls_boring(), sc.get(), QUIC_SERVER, nullptr, "s", 2);
+    ASSERT_EQ(Handshake(&client, &server).client, QUIC_OK) << server.error_text();
+    EXPECT_EQ(client.alpn(), "hq-interop");
+    EXPECT_EQ(server.alpn(), "hq-interop");
 }
 
 TEST_F(TlsBoring, NoCommonAlpnIs0x178)

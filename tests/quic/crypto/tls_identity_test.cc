@@ -42,6 +42,8 @@ struct ServerWish {
     bool verify = true;
     const Authority *trust = nullptr;
     const pki::Identity *identity = nullptr;
+    std::string chain_more = {};   /* behind its certificate */
+    std::string anchors_more = {}; /* before those of `trust` */
     std::vector<Named> named = {};
     bool refuse = false;
     uint32_t chain_max = 0;
@@ -80,15 +82,19 @@ class TlsIdentity : public ::testing::Test
         static const char *const alpn[] = {"perf"};
         quic_tls_boring_options o = {};
         std::vector<quic_tls_boring_identity> named;
+        std::string chain;
+        std::string anchors;
         if (wish.identity != nullptr) {
-            o.cert_pem = U8(wish.identity->cert);
-            o.cert_pem_len = wish.identity->cert.size();
+            chain = wish.identity->cert + wish.chain_more;
+            o.cert_pem = U8(chain);
+            o.cert_pem_len = chain.size();
             o.key_pem = U8(wish.identity->key);
             o.key_pem_len = wish.identity->key.size();
         }
         if (wish.trust != nullptr) {
-            o.ca_pem = U8(wish.trust->root());
-            o.ca_pem_len = wish.trust->root().size();
+            anchors = wish.anchors_more + wish.trust->root();
+            o.ca_pem = U8(anchors);
+            o.ca_pem_len = anchors.size();
         }
         for (const Named &n : wish.named) {
             named.push_back({n.name.c_str(), U8(n.identity.cert), n.identity.cert.size(),
@@ -120,7 +126,7 @@ class TlsIdentity : public ::testing::Test
         EXPECT_NE(config, nullptr) << err_;
         return config;
     }
-    Config Client(const pki::Identity *identity = nullptr)
+    Config Client(const pki::Identity *identity = nullptr, bool any_name = false)
     {
         static const char *const alpn[] = {"perf"};
         quic_tls_boring_options o = {};
@@ -133,6 +139,7 @@ class TlsIdentity : public ::testing::Test
         o.ca_pem = U8(servers_.root());
         o.ca_pem_len = servers_.root().size();
         o.verify_peer = true;
+        o.any_name = any_name;
         o.alpn = alpn;
         o.alpn_count = 1;
         quic_tls_boring_config *config = nullptr;
@@ -337,6 +344,47 @@ TEST_F(TlsIdentity, ATicketIsGoodUnderTheSameAnchorsOnly)
               QUIC_OK);
     EXPECT_FALSE(server_->resumed());
     EXPECT_FALSE(server_->peer_verified());
+}
+
+/* Whom nobody verified when the ticket was made is verified where that is asked for, the anchors being the same. */
+TEST_F(TlsIdentity, ATicketOfWhoWasNotVerifiedIsNoneWhereClientsAre)
+{
+    const Authority others("others");
+    const pki::Identity stranger = ClientIdentity(others);
+    const Config client = Client(&stranger);
+    ExpectComplete(Run(Asking(QUIC_CLIENT_CERT_REQUEST, false, &clients_), client));
+    const Bytes session = client_->session;
+    EXPECT_EQ(Run(Asking(QUIC_CLIENT_CERT_REQUEST), client, "localhost", &session).server,
+              kAlert + QUIC_ALERT_UNKNOWN_CA);
+}
+
+/* An anchor that has become a part of the server's own chain is none any more. */
+TEST_F(TlsIdentity, ATicketTellsAnchorsFromTheChain)
+{
+    const Authority others("others");
+    const pki::Identity id = ClientIdentity(others);
+    const Config client = Client(&id);
+    ServerWish wish;
+    wish.identity = &server_id_;
+    wish.client_cert = QUIC_CLIENT_CERT_REQUIRE;
+    wish.trust = &clients_;
+    wish.anchors_more = others.root();
+    ExpectComplete(Run(Server(wish), client));
+    const Bytes session = client_->session;
+    wish.chain_more.swap(wish.anchors_more);
+    EXPECT_EQ(Run(Server(wish), client, "localhost", &session).server,
+              kAlert + QUIC_ALERT_UNKNOWN_CA);
+}
+
+TEST_F(TlsIdentity, ASessionOfWhoTakesAnyNameIsForNobodyElse)
+{
+    const Config server = Asking(QUIC_CLIENT_CERT_NONE);
+    ExpectComplete(Run(server, Client(nullptr, true), "bank.example"));
+    const Bytes session = client_->session;
+    ExpectComplete(Run(server, Client(nullptr, true), "bank.example", &session));
+    EXPECT_TRUE(client_->resumed());
+    EXPECT_GT(Run(server, Client(), "bank.example", &session).client, kAlert);
+    EXPECT_FALSE(client_->complete());
 }
 
 TEST_F(TlsIdentity, ASessionIsOfOneClientIdentity)
