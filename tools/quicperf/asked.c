@@ -154,6 +154,15 @@ static bool qp_missed_frames(const qp_verdict *v)
     return false;
 }
 
+/* What ended otherwise than by its answer ended the run. */
+static bool qp_missed_answers(const qp_verdict *v)
+{
+    const qp_result *r = v->result;
+    return r->errors > 0 &&
+           qp_missed(v, "%" PRIu64 " of %" PRIu64 " answers had not the length that was asked for",
+                     r->errors, r->errors + r->requests);
+}
+
 static bool qp_missed_work(const qp_verdict *v)
 {
     const qp_result *r = v->result;
@@ -181,6 +190,6 @@ bool qp_asked_but_missed(char *out, size_t cap, const qp_options *options, const
 {
     const qp_verdict v = {out, cap, options, result};
     return qp_missed_session(&v) || qp_missed_version(&v) || qp_missed_encryption(&v) ||
-           qp_missed_tls(&v) || qp_missed_path(&v) || qp_missed_work(&v) || qp_missed_frames(&v) ||
-           qp_missed_priorities(&v);
+           qp_missed_tls(&v) || qp_missed_path(&v) || qp_missed_answers(&v) || qp_missed_work(&v) ||
+           qp_missed_frames(&v) || qp_missed_priorities(&v);
 }

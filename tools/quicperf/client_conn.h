@@ -35,6 +35,7 @@ struct qp_slot {
     qp_pump pump;
     uint64_t began_ns; /* latency: when it was due */
     uint64_t got;      /* bytes read */
+    uint64_t asked;    /* to be read; QP_ENDLESS: until the run ends */
     bool bulk;         /* --bulk: an endless transfer beside the requests */
     bool live;         /* a stream is open */
     bool free;         /* latency: in the list of those without a request */

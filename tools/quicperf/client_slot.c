@@ -33,6 +33,7 @@ static void qp_slot_prepare(qp_slot *slot)
     } else if (o->mode == QP_MODE_RR || o->mode == QP_MODE_LATENCY) {
         w->issued++;
     }
+    slot->asked = answer;
     qp_pump_init(&slot->pump, slot->stream, payload);
     qp_pump_add_header(&slot->pump, answer);
     w->urgent_streams += qp_pump_hurry(&slot->pump, o->urgent_bytes) ? 1 : 0;
@@ -87,7 +88,7 @@ static void qp_slot_request_done(qp_slot *slot)
     if (!w->measuring) {
         return;
     }
-    if (slot->got == w->plan->options->response_bytes) {
+    if (slot->got == slot->asked) {
         w->requests++;
         qp_hist_record(w->latency, quring_now_ns() - slot->began_ns);
     } else {
@@ -118,12 +119,32 @@ uint64_t qp_slot_acked(const qp_slot *slot)
     return known && info.bytes_acked > QP_HEADER_LEN ? info.bytes_acked - QP_HEADER_LEN : 0;
 }
 
+static void qp_slot_failed(qp_slot *slot, const char *text)
+{
+    slot->conn->worker->errors++;
+    qp_cworker_fail(slot->conn->worker, text);
+}
+
+/* Down: the server has sent another number of bytes than it was asked for, or an end to what has none. */
+static void qp_slot_wrong(qp_slot *slot)
+{
+    char text[128];
+    bool endless = slot->asked == QP_ENDLESS;
+    (void)snprintf(text, sizeof(text), "the server %s after %" PRIu64 " bytes%s",
+                   slot->got > slot->asked ? "goes on" : "ended a transfer", slot->got,
+                   endless ? " and not with the run" : ", which is not what it was asked for");
+    qp_slot_failed(slot, text);
+}
+
 /* tput: this slot's transfer is over. */
 static void qp_slot_transfer_done(qp_slot *slot)
 {
     qp_cworker *w = slot->conn->worker;
     if (slot->counted) {
         return;
+    }
+    if (!qp_is_up(w) && w->measuring && slot->got != slot->asked) {
+        qp_slot_wrong(slot);
     }
     slot->counted = true;
     slot->live = false;
@@ -150,13 +171,19 @@ static void qp_slot_receive(qp_slot *slot)
         qp_cconn_moved(slot->conn, got);
         *(slot->bulk ? &w->bulk_bytes : &w->bytes) += counts;
     }
-    if (slot->bulk) {
-        return; /* it ends with the run */
+    bool over = fin || slot->got > slot->asked;
+    if (!over || qp_slot_is_up(slot)) {
+        return;
     }
-    if (fin && !qp_is_bulk(w)) {
-        qp_slot_request_done(slot);
-    } else if (fin && !qp_is_up(w)) {
+    if (!fin) { /* more than was asked for need not come */
+        (void)quring_stream_stop_sending(slot->stream, QP_APP_DONE);
+    }
+    if ((slot->bulk || qp_is_dgram(w)) && w->measuring) {
+        qp_slot_wrong(slot); /* it ends with the run */
+    } else if (!slot->bulk && qp_is_bulk(w)) {
         qp_slot_transfer_done(slot);
+    } else if (!slot->bulk && !qp_is_dgram(w)) {
+        qp_slot_request_done(slot);
     }
 }
 
@@ -171,8 +198,7 @@ static void qp_slot_broken(qp_slot *slot, uint64_t app_error)
     }
     (void)snprintf(text, sizeof(text),
                    "the server refused a request (application error %" PRIu64 ")", app_error);
-    w->errors++;
-    qp_cworker_fail(w, text);
+    qp_slot_failed(slot, text);
 }
 
 void qp_slot_event(const quring_event *ev, qp_slot *slot)

@@ -90,7 +90,7 @@ static bool qp_sock_begin(qp_sock_thread *t, qp_sock_slot *slot, uint64_t answer
 {
     size_t head = payload < QP_MESSAGE_BYTES - QP_HEADER_LEN ? (size_t)payload : 0;
     bool whole = head == payload;
-    *slot = (qp_sock_slot){.stream = t->next_stream, .live = true};
+    *slot = (qp_sock_slot){.stream = t->next_stream, .asked = answer, .live = true};
     slot->left = payload - head;
     slot->began_ns = quring_now_ns();
     t->next_stream += 4;
@@ -157,7 +157,7 @@ static void qp_sock_answered(qp_sock_thread *t, const qp_sock_slot *slot)
     if (qp_sock_stopped(t)) {
         return;
     }
-    if (slot->got == t->plan->options->response_bytes) {
+    if (slot->got == slot->asked) {
         qp_sock_count(&t->requests, 1);
         qp_hist_record(t->latency, quring_now_ns() - slot->began_ns);
     } else {
@@ -208,6 +208,10 @@ static void qp_sock_tput(qp_sock_thread *t)
     qp_sock_slot *ended;
     while (ok && t->live > 0 && !qp_sock_stopped(t)) {
         ok = qp_sock_receive(t, &ended);
+        if (ok && ended != NULL && ended->got != ended->asked && !qp_sock_stopped(t)) {
+            qp_sock_count(&t->errors, 1);
+            qp_sock_plan_fail(t->plan, "the server ended a transfer where it was not asked to");
+        }
     }
 }
 

@@ -46,7 +46,8 @@ typedef struct qp_sock_slot {
     uint64_t stream;
     uint64_t began_ns;
     uint64_t got;
-    uint64_t left; /* up: payload still to be sent, QP_ENDLESS: no end */
+    uint64_t asked; /* to be received; QP_ENDLESS: until the run ends */
+    uint64_t left;  /* up: payload still to be sent, QP_ENDLESS: no end */
     bool live;
 } qp_sock_slot;
 
