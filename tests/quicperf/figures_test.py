@@ -115,12 +115,12 @@ def moved(path):
 
 
 class BothEnds(unittest.TestCase):
-    def pair(self, *args, until_bytes=None):
+    def pair(self, *args, until_bytes=None, server=()):
         """The summaries of a client's run and of its server, which ends first if it is to end when the client has
         `until_bytes`."""
         with tempfile.TemporaryDirectory() as folder:
             path, lines = (os.path.join(folder, name) for name in ("server.json", "lines"))
-            with Server("--json", path) as server:
+            with Server("--json", path, *server) as server:
                 run = subprocess.Popen([QUICPERF, "client", "127.0.0.1:%d" % server.port, *args, "-i", "100ms",
                                         "--jsonl", lines, "--json", "-"], stdout=subprocess.PIPE,
                                        stderr=subprocess.PIPE, universal_newlines=True)
@@ -146,6 +146,25 @@ class BothEnds(unittest.TestCase):
         self.assertEqual(here["bytes"], 100 * here["datagrams"])
         self.assertGreater(there["bytes"], here["bytes"] * 0.5)  # the two do not end at the same moment
         self.assertLess(there["bytes"], here["bytes"] * 2)
+
+    def test_they_agree_about_tcp(self):
+        here, there = self.pair("rr", "-t", "500ms", "--tcp", "-c", "3", "--req", "10", "--resp", "500", server=["--tcp"])
+        self.assertEqual((there["connections"], there["errors"]), (3, 0))
+        self.assertAlmostEqual(there["requests"] / here["requests"], 1, delta=0.1)  # some come after the end
+        self.assertAlmostEqual(there["bytes"], there["requests"] * 510, delta=10 * 510)
+        self.assertGreater(there["cpu_local_s"], here["cpu_local_s"] / 10)
+        for args in [], ["-d", "up"]:
+            here, there = self.pair("-t", "20s", "--tcp", *args, until_bytes=64 << 20, server=["--tcp"])
+            self.assertAlmostEqual(there["bytes"] / here["bytes"], 1, delta=0.3, msg=args)
+            self.assertEqual(there["connections"], 1)
+            self.assertGreater(there["cpu_local_s"], 0)
+
+    def test_one_connection_over_tcp(self):
+        with Server("--tcp", "-1", "-i", "100ms") as server:
+            client(server.port, "-t", "700ms", "--tcp")
+            server.process.wait(timeout=LIMIT_S)
+        self.assertRegex(server.out, r"connections 1 .*TCP out [0-9.]+ [MG]bit/s")
+        self.assertRegex(server.out, "done: .* connections 1 ")
 
     def test_a_server_that_is_told_to_end_has_counted_what_it_did(self):
         for args in [], ["-d", "up"], ["-c", "3", "-s", "2"]:

@@ -51,7 +51,7 @@ static int qp_compare_serve(qp_compare *cmp)
         return rc;
     }
     qp_options o = qp_duo_options(&cmp->duo, QP_CMD_SERVER);
-    cmp->tcp = qp_tcp_server_open(&o, cmp->duo.port, why, sizeof(why));
+    cmp->tcp = qp_tcp_server_open(&o, cmp->duo.port, -1, why, sizeof(why));
     return cmp->tcp != NULL ? QP_EXIT_OK : qp_duo_fail(&cmp->duo, "TCP server", why);
 }
 

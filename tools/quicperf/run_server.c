@@ -20,13 +20,20 @@
 #include "tools/quicperf/tcp/server.h"
 #include "tools/quicperf/units.h"
 
-/* What the last interval line has seen. */
+/* The server and, with --tcp, its control beside it. */
+typedef struct qp_served {
+    qp_server *quic;
+    qp_tcp_server *tcp; /* NULL: none */
+} qp_served;
+
+/* What both have done, or have done before an interval. */
 typedef struct qp_watch {
     uint64_t at_ns;
-    uint64_t bytes_recv;
+    uint64_t bytes_recv; /* UDP */
     uint64_t bytes_sent;
     uint64_t lost;
-    uint64_t requests;
+    qp_server_totals quic;
+    qp_tcp_server_totals tcp;
 } qp_watch;
 
 static double qp_server_cpu_s(const quring_runtime *rt, uint32_t workers)
@@ -38,31 +45,69 @@ static double qp_server_cpu_s(const quring_runtime *rt, uint32_t workers)
     return (double)ns / 1e9;
 }
 
-/* One line about the interval that ends now; none when nothing happened in it. */
-static void qp_server_watch(qp_watch *last, qp_out *out, const qp_server *server)
+static bool qp_served_look(qp_watch *out, const qp_served *served)
+{
+    quring_stats stats;
+    memset(out, 0, sizeof(*out));
+    out->at_ns = quring_now_ns();
+    if (quring_stats_get(qp_server_runtime(served->quic), -1, &stats) != QURING_OK) {
+        return false;
+    }
+    out->bytes_recv = stats.bytes_recv;
+    out->bytes_sent = stats.bytes_sent;
+    out->lost = stats.packets_lost;
+    qp_server_totals_get(served->quic, &out->quic);
+    if (served->tcp != NULL) {
+        qp_tcp_server_totals_get(served->tcp, &out->tcp);
+    }
+    return true;
+}
+
+/* What a counter moved by, as bits per second: one of TCP goes back at the end of a connection. */
+static const char *qp_watch_rate(char *buf, size_t cap, uint64_t now, uint64_t before,
+                                 double seconds)
+{
+    return qp_format_rate(buf, cap, now > before ? (double)(now - before) * 8 / seconds : 0);
+}
+
+/* With --tcp; "" without. */
+static const char *qp_watch_tcp(char *buf, size_t cap, const qp_watch *now, const qp_watch *last,
+                                double seconds)
 {
     char in[32];
     char sent[32];
-    quring_stats stats;
-    qp_server_totals totals;
-    uint64_t now = quring_now_ns();
-    if (quring_stats_get(qp_server_runtime(server), -1, &stats) != QURING_OK) {
+    (void)snprintf(
+        buf, cap, "  TCP in %s  TCP out %s",
+        qp_watch_rate(in, sizeof(in), now->tcp.bytes_in, last->tcp.bytes_in, seconds),
+        qp_watch_rate(sent, sizeof(sent), now->tcp.bytes_out, last->tcp.bytes_out, seconds));
+    return buf;
+}
+
+/* One line about the interval that ends now; none when nothing happened in it. */
+static void qp_server_watch(qp_watch *last, qp_out *out, const qp_served *served)
+{
+    char in[32];
+    char sent[32];
+    char tcp[96];
+    qp_watch now;
+    if (!qp_served_look(&now, served)) {
         return;
     }
-    qp_server_totals_get(server, &totals);
-    double seconds = (double)(now - last->at_ns) / 1e9;
-    bool busy = stats.bytes_recv != last->bytes_recv || stats.bytes_sent != last->bytes_sent;
+    double seconds = (double)(now.at_ns - last->at_ns) / 1e9;
+    bool busy = now.bytes_recv != last->bytes_recv || now.bytes_sent != last->bytes_sent ||
+                memcmp(&now.tcp, &last->tcp, sizeof(now.tcp)) != 0;
+    uint64_t requests =
+        now.quic.requests + now.tcp.requests - last->quic.requests - last->tcp.requests;
     if (busy && seconds > 0) {
-        double in_bits = (double)(stats.bytes_recv - last->bytes_recv) * 8 / seconds;
-        double out_bits = (double)(stats.bytes_sent - last->bytes_sent) * 8 / seconds;
-        qp_out_line(
-            out, "connections %" PRIu64 "  UDP in %s  UDP out %s  %.0f req/s  lost %" PRIu64,
-            totals.connections - totals.ended, qp_format_rate(in, sizeof(in), in_bits),
-            qp_format_rate(sent, sizeof(sent), out_bits),
-            (double)(totals.requests - last->requests) / seconds, stats.packets_lost - last->lost);
+        qp_out_line(out,
+                    "connections %" PRIu64 "  UDP in %s  UDP out %s%s  %.0f req/s  lost %" PRIu64,
+                    now.quic.connections - now.quic.ended + now.tcp.connections - now.tcp.ended,
+                    qp_watch_rate(in, sizeof(in), now.bytes_recv, last->bytes_recv, seconds),
+                    qp_watch_rate(sent, sizeof(sent), now.bytes_sent, last->bytes_sent, seconds),
+                    served->tcp != NULL ? qp_watch_tcp(tcp, sizeof(tcp), &now, last, seconds) : "",
+                    (double)requests / seconds, now.lost - last->lost);
     }
-    *last =
-        (qp_watch){now, stats.bytes_recv, stats.bytes_sent, stats.packets_lost, totals.requests};
+    *last = now;
 }
 
 /* SIGHUP. What cannot be used changes nothing. */
@@ -78,46 +123,58 @@ static void qp_server_hangup(const qp_server *server, const qp_options *o, qp_ou
 }
 
 /* Serves until a signal comes or, with -1, a connection has ended. */
-static void qp_server_loop(const qp_server *server, const qp_options *o, qp_out *out, int wake_fd,
+static void qp_server_loop(const qp_served *served, const qp_options *o, qp_out *out, int wake_fd,
                            int signal_fd)
 {
     qp_watch last = {.at_ns = quring_now_ns()};
+    qp_watch now;
     for (;;) {
         struct pollfd fds[2] = {{.fd = wake_fd, .events = POLLIN},
                                 {.fd = signal_fd, .events = POLLIN}};
-        qp_server_totals totals;
         uint64_t count;
         int wait_ms = o->interval_ns == 0 ? -1 : (int)((o->interval_ns + 999999) / 1000000);
         int ready = poll(fds, 2, wait_ms);
         int signal_number =
             ready > 0 && (fds[1].revents & POLLIN) != 0 ? qp_signals_take(signal_fd) : 0;
         if (signal_number == SIGHUP) {
-            qp_server_hangup(server, o, out);
+            qp_server_hangup(served->quic, o, out);
         } else if (signal_number != 0) {
             return;
         }
         if (ready > 0 && (fds[0].revents & POLLIN) != 0) {
             (void)!read(wake_fd, &count, sizeof(count));
-            qp_server_totals_get(server, &totals);
-            if (o->one && totals.ended > 0) {
+            if (o->one && qp_served_look(&now, served) && now.quic.ended + now.tcp.ended > 0) {
                 return;
             }
         }
         if (o->interval_ns != 0 && quring_now_ns() - last.at_ns >= o->interval_ns) {
-            qp_server_watch(&last, out, server);
+            qp_server_watch(&last, out, served);
         }
     }
 }
 
-static void qp_server_result(qp_result *r, const qp_server *server, const quring_config *config,
+/* --tcp: the report is of all that was served. */
+static void qp_server_add_tcp(qp_result *r, const qp_tcp_server *tcp)
+{
+    qp_tcp_server_totals totals;
+    qp_tcp_server_totals_get(tcp, &totals);
+    r->connections += totals.connections;
+    r->requests += totals.requests;
+    r->bytes += totals.bytes_in + totals.bytes_out;
+    r->errors += totals.failed;
+    r->lost_packets += totals.retransmits;
+    r->cpu_local_s += qp_tcp_server_cpu_s(tcp);
+}
+
+static void qp_server_result(qp_result *r, const qp_served *served, const quring_config *config,
                              uint64_t served_ns)
 {
     quring_stats stats;
     qp_server_totals totals;
     quring_runtime_info info;
-    quring_runtime *rt = qp_server_runtime(server);
+    quring_runtime *rt = qp_server_runtime(served->quic);
     memset(r, 0, sizeof(*r));
-    qp_server_totals_get(server, &totals);
+    qp_server_totals_get(served->quic, &totals);
     quring_runtime_get_info(rt, &info);
     r->mode = "server";
     r->api = "native";
@@ -136,7 +193,6 @@ static void qp_server_result(qp_result *r, const qp_server *server, const quring
     r->client_cert_count = totals.client_certs;
     r->urgent_streams = totals.urgent;
     r->client_cert = totals.client_certs > 0 && totals.client_certs == totals.connections;
-    r->handshakes_per_s = r->seconds > 0 ? (double)totals.connections / r->seconds : 0;
     r->cpu_local_s = qp_server_cpu_s(rt, config->workers);
     r->cpu_remote_s = QP_UNKNOWN_S;
     if (quring_stats_get(rt, -1, &stats) == QURING_OK) {
@@ -144,6 +200,10 @@ static void qp_server_result(qp_result *r, const qp_server *server, const quring
         r->lost_packets = stats.packets_lost;
         r->errors = stats.handshakes_failed;
     }
+    if (served->tcp != NULL) {
+        qp_server_add_tcp(r, served->tcp);
+    }
+    r->handshakes_per_s = r->seconds > 0 ? (double)r->connections / r->seconds : 0;
 }
 
 static int qp_server_failed(const qp_options *o, const quring_error *err, quring_status status)
@@ -186,20 +246,19 @@ static int qp_server_prepare(quring_config *config, const qp_options *o)
     return QP_EXIT_OK;
 }
 
-/* The server and, with --tcp, its control beside it. */
-static int qp_server_start(qp_server **server, qp_tcp_server **tcp, uint16_t *port,
-                           const qp_options *o, const quring_config *config, int wake_fd)
+static int qp_server_start(qp_served *served, uint16_t *port, const qp_options *o,
+                           const quring_config *config, int wake_fd)
 {
     quring_error err;
     char why[160];
     memset(&err, 0, sizeof(err));
-    quring_status status = qp_server_open(server, port, o, config, wake_fd, &err);
+    quring_status status = qp_server_open(&served->quic, port, o, config, wake_fd, &err);
     if (status != QURING_OK) {
         return qp_server_failed(o, &err, status);
     }
-    *tcp = o->tcp ? qp_tcp_server_open(o, *port, why, sizeof(why)) : NULL;
-    if (o->tcp && *tcp == NULL) {
-        qp_server_close(*server);
+    served->tcp = o->tcp ? qp_tcp_server_open(o, *port, wake_fd, why, sizeof(why)) : NULL;
+    if (o->tcp && served->tcp == NULL) {
+        qp_server_close(served->quic);
         return qp_fail("%s", why);
     }
     return QP_EXIT_OK;
@@ -209,8 +268,7 @@ static int qp_server_session(const qp_options *options, const quring_config *con
                              qp_result *result)
 {
     char why[256];
-    qp_server *server;
-    qp_tcp_server *tcp;
+    qp_served served;
     uint16_t port;
     if (!qp_keylog_open(options, why, sizeof(why)) || !qp_qlog_prepare(options, why, sizeof(why))) {
         return qp_fail("%s", why);
@@ -221,18 +279,21 @@ static int qp_server_session(const qp_options *options, const quring_config *con
         return qp_fail("cannot watch for signals: %s", strerror(errno));
     }
     uint64_t began_ns = quring_now_ns();
-    int rc = qp_server_start(&server, &tcp, &port, options, config, wake_fd);
+    int rc = qp_server_start(&served, &port, options, config, wake_fd);
     if (rc != QP_EXIT_OK) {
         return rc;
     }
-    qp_server_hello(out, server, options, port);
-    qp_server_loop(server, options, out, wake_fd, signal_fd);
+    qp_server_hello(out, served.quic, options, port);
+    qp_server_loop(&served, options, out, wake_fd, signal_fd);
     qp_signals_exit_on_next();
     uint64_t served_ns = quring_now_ns() - began_ns;
-    qp_tcp_server_close(tcp);
-    qp_server_stop(server);
-    qp_server_result(result, server, config, served_ns);
-    qp_server_close(server);
+    if (served.tcp != NULL) {
+        qp_tcp_server_stop(served.tcp);
+    }
+    qp_server_stop(served.quic);
+    qp_server_result(result, &served, config, served_ns);
+    qp_tcp_server_close(served.tcp);
+    qp_server_close(served.quic);
     qp_report_server(out, result);
     return QP_EXIT_OK;
 }

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,9 +46,23 @@ struct qp_peer {
     uint64_t answer_left;
 };
 
+/* As qp_tcp_server_totals; only the worker writes them. */
+typedef struct qp_tcp_counts {
+    _Atomic uint64_t connections;
+    _Atomic uint64_t failed;
+    _Atomic uint64_t ended;
+    _Atomic uint64_t requests;
+    _Atomic uint64_t bytes_in;
+    _Atomic uint64_t bytes_out;
+    _Atomic uint64_t retransmits;
+} qp_tcp_counts;
+
 struct qp_tcp_worker {
     qp_tcp_server *server;
     pthread_t thread;
+    double cpu_s; /* once it has ended: then its clock has gone */
+    _Atomic bool has_ended;
+    qp_tcp_counts counts;
     bool started;
     int epoll;
     int listeners[QP_LISTENERS_MAX];
@@ -60,16 +75,47 @@ struct qp_tcp_worker {
 struct qp_tcp_server {
     qp_tcp_tls *tls;
     int stop_fd;
+    int wake_fd;
     uint32_t worker_count;
     uint32_t peers_max; /* of one worker */
     qp_tcp_worker *workers;
     uint8_t pattern[QP_TCP_BUFFER];
 };
 
+/* ---- counting ------------------------------------------------------------------------------------ */
+
+static void qp_tcp_count(_Atomic uint64_t *counter, uint64_t more)
+{
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + more,
+                          memory_order_relaxed);
+}
+
+/* What is known of a connection when it ends. What was written and not acknowledged was not delivered. */
+static void qp_peer_count_end(const qp_peer *peer)
+{
+    qp_tcp_counts *counts = &peer->worker->counts;
+    uint64_t one = 1;
+    if (peer->state == QP_PEER_SHAKES) {
+        qp_tcp_count(&counts->failed, 1);
+        return;
+    }
+    qp_tcp_facts facts;
+    qp_tcp_link_facts(&peer->link, &facts);
+    uint64_t acked = qp_tcp_link_acked(&peer->link);
+    qp_tcp_count(&counts->bytes_out,
+                 (acked < peer->link.written ? acked : peer->link.written) - peer->link.written);
+    qp_tcp_count(&counts->retransmits, facts.retransmits);
+    qp_tcp_count(&counts->ended, 1);
+    if (peer->worker->server->wake_fd >= 0) {
+        (void)!write(peer->worker->server->wake_fd, &one, sizeof(one));
+    }
+}
+
 /* ---- one connection ------------------------------------------------------------------------------ */
 
 static void qp_peer_free(qp_peer *peer)
 {
+    qp_peer_count_end(peer);
     if (peer->prev != NULL) {
         peer->prev->next = peer->next;
     } else {
@@ -92,6 +138,14 @@ static uint64_t qp_load_be64(const uint8_t *at)
     return value;
 }
 
+/* Whether the request is complete, for it is to be answered then. */
+static void qp_peer_asked(qp_peer *peer)
+{
+    bool whole = peer->payload_left == 0;
+    peer->state = whole ? QP_PEER_SENDS : QP_PEER_READS;
+    qp_tcp_count(&peer->worker->counts.requests, whole ? 1 : 0);
+}
+
 static qp_tcp_rc qp_peer_ask(qp_peer *peer)
 {
     size_t got = 0;
@@ -102,7 +156,7 @@ static qp_tcp_rc qp_peer_ask(qp_peer *peer)
         peer->answer_left = qp_load_be64(peer->header);
         peer->payload_left = qp_load_be64(peer->header + 8);
         peer->header_len = 0;
-        peer->state = peer->payload_left > 0 ? QP_PEER_READS : QP_PEER_SENDS;
+        qp_peer_asked(peer);
     }
     return rc;
 }
@@ -114,9 +168,10 @@ static qp_tcp_rc qp_peer_read(qp_peer *peer, size_t *moved)
     size_t got = 0;
     qp_tcp_rc rc = qp_tcp_link_read(&peer->link, &got, peer->worker->scratch, cap);
     *moved += got;
+    qp_tcp_count(&peer->worker->counts.bytes_in, got);
     if (peer->payload_left != QP_ENDLESS) {
         peer->payload_left -= got;
-        peer->state = peer->payload_left == 0 ? QP_PEER_SENDS : QP_PEER_READS;
+        qp_peer_asked(peer);
     }
     return rc;
 }
@@ -127,6 +182,7 @@ static qp_tcp_rc qp_peer_send(qp_peer *peer, size_t *moved)
     size_t taken = 0;
     qp_tcp_rc rc = qp_tcp_link_write(&peer->link, &taken, peer->worker->server->pattern, len);
     *moved += taken;
+    qp_tcp_count(&peer->worker->counts.bytes_out, taken);
     peer->answer_left -= peer->answer_left != QP_ENDLESS ? taken : 0;
     if (rc == QP_TCP_OK && peer->answer_left == 0) {
         rc = qp_tcp_link_flush(&peer->link);
@@ -145,6 +201,7 @@ static void qp_peer_step(qp_peer *peer)
         case QP_PEER_SHAKES:
             rc = qp_tcp_link_handshake(&peer->link);
             peer->state = rc == QP_TCP_OK ? QP_PEER_ASKS : QP_PEER_SHAKES;
+            qp_tcp_count(&peer->worker->counts.connections, rc == QP_TCP_OK ? 1 : 0);
             break;
         case QP_PEER_ASKS:
             rc = qp_peer_ask(peer);
@@ -190,16 +247,16 @@ static void qp_peer_accept(qp_tcp_worker *w, int listener)
 
 /* ---- workers ------------------------------------------------------------------------------------- */
 
-static void *qp_tcp_worker_main(void *ctx)
+/* Until it is told to stop. */
+static void qp_tcp_worker_serve(qp_tcp_worker *w)
 {
-    qp_tcp_worker *w = ctx;
     struct epoll_event events[QP_EVENTS_MAX];
     for (;;) {
         int count = epoll_wait(w->epoll, events, QP_EVENTS_MAX, -1);
         for (int i = 0; i < count; i++) {
             void *who = events[i].data.ptr;
             if (who == w->server) {
-                return NULL;
+                return;
             }
             if (who == &w->listeners[0] || who == &w->listeners[1]) {
                 qp_peer_accept(w, *(int *)who);
@@ -208,9 +265,18 @@ static void *qp_tcp_worker_main(void *ctx)
             }
         }
         if (count < 0 && errno != EINTR) {
-            return NULL;
+            return;
         }
     }
+}
+
+static void *qp_tcp_worker_main(void *ctx)
+{
+    qp_tcp_worker *w = ctx;
+    qp_tcp_worker_serve(w);
+    w->cpu_s = qp_thread_cpu_s(pthread_self());
+    atomic_store(&w->has_ended, true);
+    return NULL;
 }
 
 static int qp_listen(const quring_addr *addr)
@@ -280,7 +346,8 @@ static uint32_t qp_peers_max(uint32_t workers)
     return share < QP_PEERS_MAX ? (uint32_t)share : QP_PEERS_MAX;
 }
 
-qp_tcp_server *qp_tcp_server_open(const qp_options *options, uint16_t port, char *error, size_t cap)
+qp_tcp_server *qp_tcp_server_open(const qp_options *options, uint16_t port, int wake_fd,
+                                  char *error, size_t cap)
 {
     qp_tcp_server *server = calloc(1, sizeof(*server));
     if (server == NULL) {
@@ -288,6 +355,7 @@ qp_tcp_server *qp_tcp_server_open(const qp_options *options, uint16_t port, char
         return NULL;
     }
     server->peers_max = qp_peers_max(options->workers);
+    server->wake_fd = wake_fd;
     server->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     server->workers = calloc(options->workers, sizeof(server->workers[0]));
     server->tls = qp_tcp_tls_create(options, NULL, error, cap);
@@ -318,15 +386,32 @@ double qp_tcp_server_cpu_s(const qp_tcp_server *server)
 {
     double seconds = 0;
     for (uint32_t i = 0; i < server->worker_count; i++) {
-        seconds += qp_thread_cpu_s(server->workers[i].thread);
+        const qp_tcp_worker *w = &server->workers[i];
+        seconds += atomic_load(&w->has_ended) ? w->cpu_s : qp_thread_cpu_s(w->thread);
     }
     return seconds;
 }
 
-static void qp_tcp_worker_close(qp_tcp_worker *w)
+void qp_tcp_server_totals_get(const qp_tcp_server *server, qp_tcp_server_totals *out)
+{
+    memset(out, 0, sizeof(*out));
+    for (uint32_t i = 0; i < server->worker_count; i++) {
+        const qp_tcp_counts *c = &server->workers[i].counts;
+        out->connections += atomic_load(&c->connections);
+        out->failed += atomic_load(&c->failed);
+        out->ended += atomic_load(&c->ended);
+        out->requests += atomic_load(&c->requests);
+        out->bytes_in += atomic_load(&c->bytes_in);
+        out->bytes_out += atomic_load(&c->bytes_out);
+        out->retransmits += atomic_load(&c->retransmits);
+    }
+}
+
+static void qp_tcp_worker_stop(qp_tcp_worker *w)
 {
     if (w->started) {
         (void)pthread_join(w->thread, NULL);
+        w->started = false;
     }
     while (w->list != NULL) {
         qp_peer_free(w->list);
@@ -335,24 +420,31 @@ static void qp_tcp_worker_close(qp_tcp_worker *w)
         if (w->listeners[i] >= 0) {
             (void)close(w->listeners[i]);
         }
+        w->listeners[i] = -1;
     }
     if (w->epoll >= 0) {
         (void)close(w->epoll);
+    }
+    w->epoll = -1;
+}
+
+void qp_tcp_server_stop(qp_tcp_server *server)
+{
+    uint64_t one = 1;
+    if (server->stop_fd >= 0) {
+        (void)!write(server->stop_fd, &one, sizeof(one));
+    }
+    for (uint32_t i = 0; i < server->worker_count; i++) {
+        qp_tcp_worker_stop(&server->workers[i]);
     }
 }
 
 void qp_tcp_server_close(qp_tcp_server *server)
 {
-    uint64_t one = 1;
     if (server == NULL) {
         return;
     }
-    if (server->stop_fd >= 0) {
-        (void)!write(server->stop_fd, &one, sizeof(one));
-    }
-    for (uint32_t i = 0; i < server->worker_count; i++) {
-        qp_tcp_worker_close(&server->workers[i]);
-    }
+    qp_tcp_server_stop(server);
     if (server->stop_fd >= 0) {
         (void)close(server->stop_fd);
     }

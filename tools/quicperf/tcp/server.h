@@ -17,15 +17,30 @@ extern "C" {
 
 typedef struct qp_tcp_server qp_tcp_server;
 
-/* qp_tcp_server_open listens where the QUIC server does, on the TCP port of the same number. Returns
- * NULL with one line in `error`. */
-qp_tcp_server *qp_tcp_server_open(const qp_options *options, uint16_t port, char *error,
-                                  size_t cap);
+/* What the server has done since it was opened. */
+typedef struct qp_tcp_server_totals {
+    uint64_t connections; /* handshakes completed */
+    uint64_t failed;      /* not completed */
+    uint64_t ended;       /* of the completed ones, gone */
+    uint64_t requests;    /* complete ones */
+    uint64_t bytes_in;    /* request payload read */
+    uint64_t bytes_out;   /* of answers: written; acknowledged, once their connections have ended */
+    uint64_t retransmits; /* segments, of connections that have ended */
+} qp_tcp_server_totals;
+
+/* qp_tcp_server_open listens where the QUIC server does, on the TCP port of the same number. wake_fd, if not -1, is an
+ * eventfd that is written to whenever a connection ends. Returns NULL with one line in `error`. */
+qp_tcp_server *qp_tcp_server_open(const qp_options *options, uint16_t port, int wake_fd,
+                                  char *error, size_t cap);
+
+void qp_tcp_server_totals_get(const qp_tcp_server *server, qp_tcp_server_totals *out);
 
 /* qp_tcp_server_cpu_s is the CPU time of its threads. */
 double qp_tcp_server_cpu_s(const qp_tcp_server *server);
 
-/* qp_tcp_server_close ends the threads and closes all connections. NULL is a no-op. */
+/* qp_tcp_server_stop ends the threads and closes all connections: the totals are final. qp_tcp_server_close does
+ * that, where it was not done, and frees. NULL is a no-op. */
+void qp_tcp_server_stop(qp_tcp_server *server);
 void qp_tcp_server_close(qp_tcp_server *server);
 
 #ifdef __cplusplus
