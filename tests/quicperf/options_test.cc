@@ -74,6 +74,55 @@ TEST(Options, SocketsTakeLess)
     EXPECT_TRUE(Parse("server --api sockets --cipher aes128gcm --retry -1")->ok);
 }
 
+/* What a mode has no use for is refused, not forgotten. */
+TEST(Options, ModesTakeWhatTheyUse)
+{
+    const struct {
+        const char *line;
+        const char *message;
+    } bad[] = {
+        {"client h crr -s 2", "-s is for tput, rr, latency and fair, not crr"},
+        {"client h hps --streams=2", "-s is for tput, rr, latency and fair, not hps"},
+        {"client h idle -s 1", "-s is for tput, rr, latency and fair, not idle"},
+        {"client h dgram -s 3 --api sockets", "-s is for tput, rr, latency and fair, not dgram"},
+        {"client h --req 5", "--req is for rr, crr and latency, not tput"},
+        {"client h hps --resp 5", "--resp is for rr, crr and latency, not hps"},
+        {"client h rr -d up", "-d is for tput, dgram and fair, not rr"},
+        {"client h idle -d down", "-d is for tput, dgram and fair, not idle"},
+        {"client h --dgram-size 50", "--dgram-size is for dgram, not tput"},
+        {"client h rr --dgram-rate 50", "--dgram-rate is for dgram, not rr"},
+        {"client h fair --hdr x", "--hdr is for rr, crr, hps and latency, not fair"},
+        {"client h tput --bulk 1", "--bulk is for rr and latency, not tput"},
+        {"client h idle --urgent 5", "--urgent is for tput, rr, crr, latency and fair, not idle"},
+        {"client h hps --key-update 5",
+         "--key-update is for tput, rr, crr, dgram, latency and fair, not hps"},
+        {"client h crr --migrate 5s",
+         "--migrate is for tput, rr, idle, dgram, latency and fair, not crr"},
+        {"client h script x --hdr y", "--hdr is for rr, crr, hps and latency, not script"},
+        {"client [::1]:4 -p 5", "-p 5 and [::1]:4 contradict each other: allowed is one of them"},
+        {"client h:4 rr -p 44", "-p 44 and h:4 contradict each other: allowed is one of them"},
+        {"limit --req 100", "--req goes with --pingpong"},
+        {"limit --spin auto", "--spin goes with --pingpong"},
+        {"limit --pingpong --payload 1300", "--pingpong does not take --payload"},
+        {"limit --pingpong --window 1M", "--pingpong does not take --window"},
+        {"limit --pingpong --aead boringssl", "--pingpong takes --aead with --sealed"},
+    };
+    for (const auto &b : bad) {
+        auto p = Parse(b.line);
+        EXPECT_FALSE(p->ok) << b.line;
+        EXPECT_EQ(p->message, b.message);
+    }
+    for (const char *good :
+         {"client h rr --bulk 1 -d up", "client h latency -R 5 --bulk 2 -d down -s 3",
+          "client h script x -s 3 -d up --req 5 --bulk 2", "client h:4 -p 4", "client ::1 -p 5",
+          "client h crr --req 5 --resp 9", "client h idle --migrate 1s", "server --urgent 5",
+          "limit --pingpong --sealed --aead auto"}) {
+        auto p = Parse(good);
+        EXPECT_TRUE(p->ok) << good << ": " << p->message;
+    }
+    EXPECT_FALSE(Parse("limit -i 1s")->ok);
+}
+
 /* One name, for each side what it can mean there. */
 TEST(Options, VersionsDependOnTheCommand)
 {
@@ -124,10 +173,11 @@ TEST(Options, Priorities)
 
 TEST(Options, TakesAllOfThem)
 {
-    auto p = Parse("client [::1]:4433 rr -B 127.0.0.1 --ca ca.pem -w 3 --cpu 1,0 --io epoll "
-                   "--aead boringssl --payload=1452 -d up -n 1G -c 7 -s 9 --req 1K --resp 2M "
-                   "--cc reno --no-pacing --no-gso --no-gro --json - -i 500ms -q --spin 50 "
-                   "--timeout 1s --idle-timeout 2m --window 8M");
+    auto p =
+        Parse("client [::1]:4433 rr -B 127.0.0.1 --ca ca.pem -w 3 --cpu 1,0 --io epoll "
+              "--aead boringssl --payload=1452 -d up --bulk 2 -n 1G -c 7 -s 9 --req 1K --resp 2M "
+              "--cc reno --no-pacing --no-gso --no-gro --json - -i 500ms -q --spin 50 "
+              "--timeout 1s --idle-timeout 2m --window 8M");
     ASSERT_TRUE(p->ok) << p->message;
     const qp_options &o = p->options;
     EXPECT_EQ(o.mode, QP_MODE_RR);

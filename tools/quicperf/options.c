@@ -157,7 +157,7 @@ const qp_rule qp_rules[] = {
      "another port before the server every so often, as behind a NAT"},
     {"--seed", NULL, QP_C, QP_IMPAIR, QP_AT(impair), QP_IMPAIR_SEED, 0, "0..18446744073709551615",
      "of what happens by chance to datagrams; default 1"},
-    {"-i", "--interval", QP_RUNS | QP_SOCK | QP_TCP_C, QP_TIME, QP_AT(interval_ns), 0, QP_HOUR,
+    {"-i", "--interval", (QP_RUNS & ~QP_L) | QP_SOCK | QP_TCP_C, QP_TIME, QP_AT(interval_ns), 0, QP_HOUR,
      "0 (off)..1h", "a line every so often; default 1s (server: off)"},
     {"-q", "--quiet", QP_RUNS | QP_SOCK | QP_TCP_C, QP_FLAG, QP_AT(quiet), 0, 0, NULL,
      "only the last line"},

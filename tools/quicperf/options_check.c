@@ -1,3 +1,5 @@
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "tools/quicperf/impair_options.h"
@@ -39,6 +41,24 @@ static bool qp_check_sockets(qp_parser *p)
     return true;
 }
 
+static bool qp_is_given(const qp_parser *p, const char *name)
+{
+    for (size_t i = 0; i < qp_rule_count; i++) {
+        if (p->given[i] && strcmp(qp_rules[i].name, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Of HOST:PORT; NULL: it says only where the host is. */
+static const char *qp_target_port(const char *target)
+{
+    const char *end = target[0] == '[' ? strchr(target, ']') : target;
+    const char *colon = end != NULL ? strchr(end, ':') : NULL;
+    return colon != NULL && strchr(colon + 1, ':') == NULL ? colon + 1 : NULL;
+}
+
 /* What each command works on. */
 static bool qp_check_operands(qp_parser *p)
 {
@@ -53,11 +73,101 @@ static bool qp_check_operands(qp_parser *p)
     if (o->command == QP_CMD_REPORT && o->operand_count == 0) {
         return qp_wrong(p, "report needs files that --json wrote: quicperf report FILE...");
     }
+    const char *port = o->command == QP_CMD_CLIENT ? qp_target_port(o->target) : NULL;
+    if (port != NULL && qp_is_given(p, "-p") && strtoul(port, NULL, 10) != o->port) {
+        return qp_wrong(p, "-p %u and %s contradict each other: allowed is one of them", o->port,
+                        o->target);
+    }
     if (o->command == QP_CMD_CLIENT && o->port == 0) {
         return qp_wrong(p, "-p 0 is not possible for client: allowed are 1..65535");
     }
     return true;
 }
+
+/* ---- what a mode has no use for ------------------------------------------------------------------ */
+
+#define QP_IN(mode)  (1u << QP_MODE_##mode)
+#define QP_REQUESTS  (QP_IN(RR) | QP_IN(CRR) | QP_IN(LATENCY))
+#define QP_TRANSFERS (QP_IN(TPUT) | QP_IN(FAIR))
+#define QP_ALL_MODES ((1u << QP_MODE_SCRIPT) - 1)
+
+/* Of the client's options those that only some modes look at. */
+static const struct {
+    const char *name;
+    unsigned modes;
+} qp_uses[] = {
+    {"-s", QP_TRANSFERS | QP_IN(RR) | QP_IN(LATENCY)},
+    {"-d", QP_TRANSFERS | QP_IN(DGRAM)},
+    {"--req", QP_REQUESTS},
+    {"--resp", QP_REQUESTS},
+    {"--bulk", QP_IN(RR) | QP_IN(LATENCY)},
+    {"--dgram-size", QP_IN(DGRAM)},
+    {"--dgram-rate", QP_IN(DGRAM)},
+    {"--hdr", QP_REQUESTS | QP_IN(HPS)},
+    {"--urgent", QP_TRANSFERS | QP_REQUESTS},
+    {"--key-update", QP_ALL_MODES & ~(QP_IN(IDLE) | QP_IN(HPS))},
+    {"--migrate", QP_ALL_MODES & ~(QP_IN(CRR) | QP_IN(HPS))},
+};
+
+/* "tput, rr and crr" */
+static const char *qp_mode_list(char *out, size_t cap, unsigned modes)
+{
+    size_t len = 0;
+    out[0] = '\0';
+    for (uint32_t mode = 0; modes != 0 && len < cap; mode++) {
+        unsigned bit = 1u << mode;
+        if ((modes & bit) != 0) {
+            modes &= ~bit;
+            const char *before = len == 0 ? "" : modes == 0 ? " and " : ", ";
+            len += (size_t)snprintf(out + len, cap - len, "%s%s", before, qp_mode_name(mode));
+        }
+    }
+    return out;
+}
+
+static bool qp_check_uses(qp_parser *p)
+{
+    const qp_options *o = p->out;
+    char list[96];
+    for (size_t i = 0; i < sizeof(qp_uses) / sizeof(qp_uses[0]); i++) {
+        const char *name = qp_uses[i].name;
+        /* A script's runs are looked at one by one, their histograms never; --bulk has a direction. */
+        bool used = (qp_uses[i].modes & 1u << o->mode) != 0 ||
+                    (o->mode == QP_MODE_SCRIPT && strcmp(name, "--hdr") != 0) ||
+                    (o->bulk != 0 && strcmp(name, "-d") == 0);
+        if (o->command == QP_CMD_CLIENT && !used && qp_is_given(p, name)) {
+            return qp_wrong(p, "%s is for %s, not %s", name,
+                            qp_mode_list(list, sizeof(list), qp_uses[i].modes),
+                            qp_mode_name(o->mode));
+        }
+    }
+    return true;
+}
+
+/* limit measures one of two things. */
+static bool qp_check_limit(qp_parser *p)
+{
+    static const char *const pingpong[] = {"--req", "--spin"};
+    static const char *const one_way[] = {"--payload", "--window"};
+    const qp_options *o = p->out;
+    if (o->command != QP_CMD_LIMIT) {
+        return true;
+    }
+    for (size_t i = 0; i < sizeof(pingpong) / sizeof(pingpong[0]); i++) {
+        if (!o->pingpong && qp_is_given(p, pingpong[i])) {
+            return qp_wrong(p, "%s goes with --pingpong", pingpong[i]);
+        }
+        if (o->pingpong && qp_is_given(p, one_way[i])) {
+            return qp_wrong(p, "--pingpong does not take %s", one_way[i]);
+        }
+    }
+    if (o->pingpong && !o->sealed && qp_is_given(p, "--aead")) {
+        return qp_wrong(p, "--pingpong takes --aead with --sealed");
+    }
+    return true;
+}
+
+/* ---- what does not go together ------------------------------------------------------------------- */
 
 /* What goes where. One file, or standard output, cannot be two of them. */
 static bool qp_check_outputs(qp_parser *p)
@@ -76,10 +186,6 @@ static bool qp_check_outputs(qp_parser *p)
                                 all[k].name, all[k].path, all[i].name, all[i].path);
             }
         }
-    }
-    if (o->hdr != NULL && o->mode != QP_MODE_RR && o->mode != QP_MODE_CRR &&
-        o->mode != QP_MODE_HPS && o->mode != QP_MODE_LATENCY) {
-        return qp_wrong(p, "--hdr is for rr, crr, hps and latency, not %s", qp_mode_name(o->mode));
     }
     return true;
 }
@@ -112,9 +218,6 @@ static bool qp_check_work(qp_parser *p)
     }
     if ((o->mode == QP_MODE_LATENCY) != (o->request_rate != 0)) {
         return qp_wrong(p, "latency and -R go together: allowed are both or neither");
-    }
-    if (o->bulk != 0 && o->mode != QP_MODE_RR && o->mode != QP_MODE_LATENCY) {
-        return qp_wrong(p, "--bulk is for rr and latency, not %s", qp_mode_name(o->mode));
     }
     if (o->mode == QP_MODE_HPS && o->zero_rtt) {
         return qp_wrong(p, "hps sends nothing that could go in 0-RTT: allowed is --resume");
@@ -170,6 +273,7 @@ static bool qp_check_line(qp_parser *p)
 /* What only the whole line shows to be wrong. */
 bool qp_options_check(qp_parser *p)
 {
-    return qp_check_operands(p) && qp_check_outputs(p) && qp_check_certificates(p) &&
-           qp_check_work(p) && qp_check_line(p) && qp_check_sockets(p) && qp_check_tcp(p);
+    return qp_check_operands(p) && qp_check_uses(p) && qp_check_limit(p) && qp_check_outputs(p) &&
+           qp_check_certificates(p) && qp_check_work(p) && qp_check_line(p) &&
+           qp_check_sockets(p) && qp_check_tcp(p);
 }
