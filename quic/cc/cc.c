@@ -43,7 +43,6 @@ void quic_cc_reset(quic_cc *cc)
     cc->ssthresh_bytes = QUIC_CC_SSTHRESH_NONE;
     cc->in_recovery = false;
     cc->has_recovered = false;
-    cc->recovery_start_ns = 0;
     cc->holds_back = false;
     cc->pacing_rate_fp = 0;
     quic_cc_set_cwnd(cc, quic_cc_initial_cwnd(cc));

@@ -124,6 +124,7 @@ TEST(Bbr, ForgetsOldBandwidth)
     m.run(18 * QUIC_NS_PER_S);
     EXPECT_NEAR(BitsPerSecond(quic_bbr_bw_fp(&f.cc)), 30e6, 3e6);
     EXPECT_LT(m.queue_now(), kBdp);
+    EXPECT_LT(f.cc.cwnd_bytes, kBdp); /* with it the window, which was twice that */
 }
 
 TEST(Bbr, ProbesTheRtt) /* 5.3.4 */
@@ -145,6 +146,22 @@ TEST(Bbr, ProbesTheRtt) /* 5.3.4 */
     EXPECT_FALSE(f.cc.holds_back);
     EXPECT_GT(f.cc.cwnd_bytes, kBdp * 3 / 2);
     EXPECT_GE(quic_bbr_bw_fp(&f.cc), bw / 100 * 97); /* the low samples did not count */
+}
+
+/* Whoever has nothing to send in the meantime does not wait for the ACK that would end it. */
+TEST(Bbr, IdleTimeEndsTheProbeOfTheRtt) /* 5.4.1 */
+{
+    for (const bool is_over : {false, true}) {
+        Model m(DeepQueue());
+        Flow &f = m.add(&quic_bbr_vtable);
+        ASSERT_TRUE(RunUntil(m, f, QUIC_BBR_PROBE_RTT, 8 * QUIC_NS_PER_S));
+        m.run(100 * kMs);
+        const quic_ns done = f.cc.u.bbr.probe_rtt_done_ns;
+        ASSERT_GT(done, m.now());
+        quic_cc_on_sent(&f.cc, 0, is_over ? done + 1 : done - 1);
+        EXPECT_EQ(quic_bbr_mode_of(&f.cc), is_over ? QUIC_BBR_PROBE_CRUISE : QUIC_BBR_PROBE_RTT);
+        EXPECT_EQ(f.cc.holds_back, !is_over);
+    }
 }
 
 TEST(Bbr, RemembersALowerRtt)
@@ -219,6 +236,7 @@ TEST_F(BbrLoss, BoundsTheShortTermModel) /* 5.5.10.3 */
     for (int i = 0; i < 8; i++) {
         Lose(1, 1200, kBdp);
         m.run(60 * kMs);
+        EXPECT_LE(f.cc.u.bbr.bw_shortterm_fp, bw); /* from the first round on */
     }
     EXPECT_NE(f.cc.u.bbr.bw_shortterm_fp, UINT64_MAX);
     EXPECT_LT(quic_bbr_bw_fp(&f.cc), bw / 100 * 75);
@@ -242,6 +260,29 @@ TEST_F(BbrLoss, ManyWhileProbingBoundTheLongTermModel) /* 5.5.10.2 */
         m.run(10 * kMs);
         ASSERT_LE(f.cc.cwnd_bytes, f.cc.u.bbr.inflight_longterm);
     }
+}
+
+/* As much as was in flight when the losses passed the threshold, 2 %: within the packet that was lost last. */
+TEST_F(BbrLoss, TheBoundIsWhereTheyBecameTooMany) /* 5.5.10.2 */
+{
+    ASSERT_TRUE(RunUntil(m, f, QUIC_BBR_PROBE_UP, 6 * QUIC_NS_PER_S));
+    Lose(1, 2 * kBdp / 50 + 600, 2 * kBdp);
+    EXPECT_EQ(quic_bbr_mode_of(&f.cc), QUIC_BBR_PROBE_DOWN);
+    EXPECT_GE(f.cc.u.bbr.inflight_longterm, 2 * kBdp - 1200);
+    EXPECT_LE(f.cc.u.bbr.inflight_longterm, 2 * kBdp);
+}
+
+/* Also what the short term made of them. */
+TEST_F(BbrLoss, SpuriousOnesOfACruiseAreTakenBack) /* 5.5.11 */
+{
+    ASSERT_TRUE(RunUntil(m, f, QUIC_BBR_PROBE_CRUISE, 3 * QUIC_NS_PER_S));
+    Lose(1, 1200, kBdp);
+    m.run(60 * kMs);
+    ASSERT_NE(f.cc.u.bbr.inflight_shortterm, UINT64_MAX);
+    quic_cc_on_spurious(&f.cc);
+    EXPECT_EQ(f.cc.u.bbr.bw_shortterm_fp, UINT64_MAX);
+    EXPECT_EQ(f.cc.u.bbr.inflight_shortterm, UINT64_MAX);
+    EXPECT_EQ(quic_bbr_mode_of(&f.cc), QUIC_BBR_PROBE_CRUISE);
 }
 
 TEST_F(BbrLoss, SpuriousOnesAreTakenBack) /* 5.5.11 */

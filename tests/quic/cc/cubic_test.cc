@@ -155,6 +155,36 @@ TEST(Cubic, NeverShrinksWithoutCongestionAndIsBoundedPerRound)
     EXPECT_LE(s.cc.cwnd_bytes, QUIC_CWND_LIMIT);
 }
 
+/* However far W_cubic is ahead, as it is for the first ACK after a long round trip. */
+TEST(Cubic, GrowsByHalfAWindowPerWindowAtMost) /* RFC 9438 4.2 */
+{
+    Sim s(10 * QUIC_NS_PER_S, 1);
+    s.Lose();
+    for (int i = 0; i < 5; i++) {
+        const uint64_t before = s.cc.cwnd_bytes;
+        s.Round();
+        EXPECT_GT(s.cc.cwnd_bytes, before);
+        EXPECT_LE(s.cc.cwnd_bytes, before + before / 2);
+    }
+}
+
+/* The curve begins with what may use it, also when the application had too little to send just after the loss. */
+TEST(Cubic, AnEpochBeginsWhenTheLimitEnds) /* RFC 9438 4.2, 5.8 */
+{
+    Sim a(100 * kMs), b(100 * kMs);
+    for (Sim *s : {&a, &b}) {
+        s->cc.cwnd_bytes = 12000000;
+        s->Lose();
+        if (s == &b) {
+            s->Round(true);
+        }
+        for (int i = 0; i < 20; i++) {
+            s->Round();
+        }
+    }
+    EXPECT_NEAR((double)a.cc.cwnd_bytes, (double)b.cc.cwnd_bytes, (double)a.cc.cwnd_bytes * 0.01);
+}
+
 TEST(Cubic, AppLimitedTimeIsNoPartOfT) /* RFC 9438 4.2, 5.8 */
 {
     Sim a(100 * kMs), b(100 * kMs);
