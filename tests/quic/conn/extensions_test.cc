@@ -1,4 +1,6 @@
 /* What a peer may not do with the frames of extensions, and what it may. */
+#include <algorithm>
+
 #include <gtest/gtest.h>
 
 #include "quic/stream/datagram_queue.h"
@@ -252,6 +254,45 @@ TEST(AckFrequency, BulkAsksForFewer)
             EXPECT_LT(acks[1] * 2, acks[0]);
         }
     }
+}
+
+/* draft-ietf-quic-ack-frequency 4: what was lost is said again, under a new number. */
+TEST(AckFrequency, ALostWishIsRepeated)
+{
+    Net net([&](sim::Options &o) {
+        o.clients[0].limits.ack_frequency = true;
+        o.clients[0].cc = QURING_CC_CUBIC; /* the loss takes so little that nothing else is wished */
+        o.clients[0].limits.cwnd_max_bytes = 200000;
+    });
+    net.keep_sent = false;
+    ASSERT_TRUE(net.handshake());
+    int n = 0;
+    quic_ns lost_ns = 0;
+    quic_ns repeated_ns = 0;
+    uint8_t seq = 0;
+    uint8_t threshold = 0;
+    net.filter = [&](Packet &p) {
+        const uint8_t type[] = {0x40, 0xaf};
+        const auto at = std::search(p.bytes.begin() + 9, p.bytes.end(), type, type + 2);
+        n += p.to_server ? 1 : 0;
+        if (!p.to_server || at == p.bytes.end()) {
+            return !p.to_server || n != 500; /* slow start ends there */
+        }
+        if (lost_ns == 0) {
+            lost_ns = p.sent_ns;
+            seq = at[2];
+            threshold = at[3];
+            return false;
+        }
+        if (repeated_ns == 0 && at[2] == seq + 1) {
+            repeated_ns = p.sent_ns;
+            EXPECT_EQ(at[3], threshold);
+        }
+        return true;
+    };
+    (void)net.write(net.client, std::string(4000000, 'x'));
+    ASSERT_TRUE(net.run_until([&] { return repeated_ns != 0; }, 60 * kS));
+    EXPECT_LT(repeated_ns - lost_ns, 200 * kMs);
 }
 
 /* ---- RESET_STREAM_AT (draft-ietf-quic-reliable-stream-reset) ----------------------------------------------- */

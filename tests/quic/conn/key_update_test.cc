@@ -84,6 +84,26 @@ TEST_P(KeyRules, OldKeysAreKeptForThreeProbeTimeouts)
     }
 }
 
+/* However many there are of them, and in their order. */
+TEST_P(KeyRules, LatePacketsOfTheOldPhaseAreNoNewPhase)
+{
+    Liar liar(GetParam());
+    liar.establish();
+    std::vector<Bytes> old;
+    for (int i = 0; i < 4; i++) {
+        old.push_back(liar.make(QUIC_LEVEL_APP, Frames{0x01}.bytes()));
+    }
+    inject_rotate(liar.liar_conn());
+    liar.say(Frames{0x01});
+    const uint64_t taken = info_of(liar.victim().conn).packets_recv;
+    for (const Bytes &packet : old) {
+        liar.net.inject(liar.victim(), packet);
+        ASSERT_TRUE(liar.alive());
+    }
+    EXPECT_EQ(info_of(liar.victim().conn).packets_recv, taken + old.size());
+    EXPECT_EQ(info_of(liar.victim().conn).key_updates_peer, 1u);
+}
+
 /* RFC 9001 6.2: our new packets are acknowledged, with keys the peer should no longer use. */
 TEST_P(KeyRules, AcknowledgementWithOldKeys)
 {

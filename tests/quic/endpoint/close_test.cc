@@ -59,6 +59,7 @@ TEST(Close, DuringTheHandshakeSaysOnlyApplicationError)
     EXPECT_EQ(net.server.close_kind(), QURING_CLOSE_PEER_TRANSPORT);
     EXPECT_EQ(net.server.close_code(), static_cast<uint64_t>(QUIC_V_APPLICATION_ERROR));
     EXPECT_STREQ(net.server.find(QURING_EV_CLOSED)->close.reason, "");
+    EXPECT_EQ(net.server.find(QURING_EV_CLOSED)->close.frame_type, 0u);
 }
 
 /* RFC 9000 10.2.1: fewer and fewer answers; 10.2.2: a draining end is silent */
@@ -222,6 +223,43 @@ TEST(Close, ResetWithAnotherTokenIsNoise)
     net.write(net.client, "are you there, and with enough bytes to be answered?", true);
     net.run_for(kS);
     EXPECT_EQ(net.client.close_kind(), QURING_CLOSE_NONE);
+}
+
+/* RFC 9000 10.3.1: its random bytes may be those of a connection ID in use. */
+TEST(Close, ResetThatLooksLikeAPacketOfTheConnectionEndsItToo)
+{
+    Net net;
+    ASSERT_TRUE(net.handshake());
+    net.run_for(100 * kMs);
+    Bytes head; /* of a packet to the client: first byte, connection ID */
+    Bytes reset;
+    net.filter = [&](Packet &p) {
+        if (!p.to_server) {
+            (head.empty() ? head : reset) = p.bytes;
+            return head.size() > 9;
+        }
+        return true;
+    };
+    net.write(net.server, std::string(100, 'x'), true);
+    net.run_for(100 * kMs);
+    ASSERT_GT(head.size(), 9u);
+    net.restart_server();
+    net.filter = [&](Packet &p) {
+        reset = p.to_server ? reset : p.bytes;
+        return p.to_server;
+    };
+    net.write(net.client, "are you there, and with enough bytes to be answered?", true);
+    net.run_for(30 * kMs);
+    ASSERT_GE(reset.size(), 21u);
+    ASSERT_EQ(net.client.close_kind(), QURING_CLOSE_NONE);
+    std::copy(head.begin(), head.begin() + 9, reset.begin());
+    for (const bool is_right : {false, true}) {
+        Bytes bytes = reset;
+        bytes.back() ^= is_right ? 0 : 1;
+        net.inject(net.client, bytes);
+        EXPECT_EQ(net.client.close_kind(),
+                  is_right ? QURING_CLOSE_STATELESS_RESET : QURING_CLOSE_NONE);
+    }
 }
 
 /* A datagram cut short on its way must not draw the reset of a living connection. */

@@ -129,6 +129,18 @@ TEST(Dgram, LossIsCountedAndNotRepaired)
     EXPECT_EQ(quic_endpoint_counters(net.client.ep)->datagram_frames_lost, info.datagrams_lost);
 }
 
+/* RFC 9221 5.2: a packet with nothing else in it is acknowledged. */
+TEST(Dgram, OneAloneIsAcknowledged)
+{
+    Net net;
+    ASSERT_TRUE(net.handshake());
+    net.run_for(kS);
+    ASSERT_EQ(send(net.client.conn, "x"), QUIC_OK);
+    net.run_for(200 * kMs);
+    EXPECT_EQ(info_of(net.client.conn).datagrams_acked, 1u);
+    EXPECT_EQ(info_of(net.client.conn).in_flight_bytes, 0u);
+}
+
 /* One declared lost and acknowledged later is not counted as lost (RFC 9221 5.2). */
 TEST(Dgram, LateOnesAreNotLost)
 {

@@ -11,7 +11,9 @@
 #include "quic/crypto/tls_boring_config.h"
 #include "quic/wire/header.h"
 #include "tests/pki/pki.h"
+#include "tests/quic/crypto/rfc9001_vectors.h"
 #include "tests/quic/endpoint/net.h"
+#include "tests/quic/wire/hex.h"
 
 namespace
 {
@@ -352,6 +354,31 @@ TEST_F(RealTls, H57_WhatTheSidesCannotAgreeOn)
         ASSERT_TRUE(net.run_until([&] { return net.client.count(QURING_EV_CLOSED) == 1; }));
         EXPECT_EQ(net.client.close_code(), 0x128u); /* handshake_failure */
     }
+}
+
+/* RFC 9001 A.2: an Initial whose packet number takes four bytes. */
+TEST_F(RealTls, LongPacketNumbersAreUncovered)
+{
+    Net net([](sim::Options &o) { o.tls = sim::Tls::kBoring; });
+    net.inject(net.server, FromHex(rfc9001::kClientInitialPacket));
+    const quic_counters *c = quic_endpoint_counters(net.server.ep);
+    EXPECT_EQ(c->drop_undecryptable, 0u);
+    EXPECT_EQ(c->packets_recv, 1u);
+    EXPECT_EQ(quic_endpoint_conn_count(net.server.ep), 1u);
+}
+
+/* RFC 9000 5.2.2: what a server says without a connection is protected like any other Initial. */
+TEST_F(RealTls, ARefusalIsUnderstood)
+{
+    Net net([](sim::Options &o) {
+        o.tls = sim::Tls::kBoring;
+        o.server.limits.connections_max = 1;
+    });
+    ASSERT_TRUE(net.handshake());
+    ASSERT_NE(net.connect(5001), nullptr);
+    net.run_for(kS);
+    EXPECT_EQ(net.client.close_kind(), QURING_CLOSE_PEER_TRANSPORT);
+    EXPECT_EQ(net.client.close_code(), uint64_t{QUIC_V_CONNECTION_REFUSED});
 }
 
 } // namespace

@@ -220,6 +220,22 @@ TEST_F(Tokens, ALostOneIsReplaced)
     }
 }
 
+/* Also when there is nothing else in its packet: it asks for an acknowledgement. */
+TEST_F(Tokens, ALostOneThatWasAloneIsReplaced)
+{
+    Net net(with_tokens);
+    Serve(net, false);
+    ASSERT_TRUE(net.handshake());
+    ASSERT_TRUE(net.run_until([&] { return net.tokens.size() == 1; }));
+    net.run_for(kS);
+    int n = 0;
+    net.filter = [&](Packet &p) { return p.to_server || n++ > 0; };
+    ASSERT_EQ(quic_conn_give_token(net.server.conn), QUIC_OK);
+    net.run_for(3 * kS);
+    EXPECT_GE(n, 2);
+    EXPECT_EQ(net.tokens.size(), 2u);
+}
+
 /* RFC 9000 8.1.3: a token of a path is for its address. */
 TEST_F(Tokens, AMovedClientGetsAnother)
 {
