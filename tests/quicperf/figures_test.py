@@ -114,6 +114,18 @@ def moved(path):
     return sum(line["bytes"] for line in lines if line["type"] == "interval")
 
 
+class OneOfMany(unittest.TestCase):
+    def test_its_figures_are_those_of_the_first(self):
+        with tempfile.TemporaryDirectory() as folder, Server() as server:
+            args = ["idle", "-t", "100ms", "-c", "150", "--qlog", folder]  # not all of them begin at the same moment
+            summary = client(server.port, *args)["summary"]
+            (path,) = glob.glob(folder + "/*-0_client.sqlog")
+            with open(path) as file:
+                events = [json.loads(part) for part in file.read()[1:].split("\x1e")][1:]
+            measured = [e["data"]["smoothed_rtt"] for e in events if e["name"] == "quic:recovery_metrics_updated"]
+            self.assertAlmostEqual(summary["rtt_us"], measured[-1] * 1000, delta=0.01)
+
+
 class BothEnds(unittest.TestCase):
     def pair(self, *args, until_bytes=None, server=()):
         """The summaries of a client's run and of its server, which ends first if it is to end when the client has

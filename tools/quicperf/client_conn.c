@@ -23,6 +23,8 @@ static void qp_cconn_unlink(qp_cconn *c)
     }
     if (c->next != NULL) {
         c->next->prev = c->prev;
+    } else {
+        c->worker->list_last = c->prev;
     }
 }
 
@@ -104,11 +106,9 @@ void qp_cconn_begin(qp_cworker *w)
         return;
     }
     c->qlog = qp_qlog_begin(plan->options->qlog, c->conn, true);
-    c->next = w->list;
-    if (c->next != NULL) {
-        c->next->prev = c;
-    }
-    w->list = c;
+    c->prev = w->list_last;
+    *(c->prev == NULL ? &w->list : &c->prev->next) = c;
+    w->list_last = c;
     w->opening++;
     w->issued += qp_is_short_lived(w) && !c->warm ? 1 : 0;
     atomic_fetch_add(&w->open, 1);

@@ -121,6 +121,19 @@ static void qp_cworker_count_shares(qp_cworker *w)
     }
 }
 
+/* The figures of one connection are those of the oldest that stands, so that one line can be compared with the next. */
+static void qp_cworker_sample_first(qp_cworker *w, qp_sample *s)
+{
+    for (const qp_cconn *c = w->list; c != NULL; c = c->next) {
+        if (c->established && !c->closing && quring_conn_get_info(c->conn, &w->info) == QURING_OK) {
+            s->rtt_ns = w->info.srtt_ns;
+            s->min_rtt_ns = w->info.min_rtt_ns;
+            s->cwnd_bytes = w->info.cwnd_bytes;
+            return;
+        }
+    }
+}
+
 static void qp_cworker_sample_at(qp_cworker *w, uint64_t now)
 {
     qp_sample *s = &w->sample;
@@ -141,12 +154,7 @@ static void qp_cworker_sample_at(qp_cworker *w, uint64_t now)
         qp_cconn_sample_dgrams(c, s);
     }
     s->bulk_bytes = w->plan->options->bulk != 0 ? qp_cworker_bulk_bytes(w) : 0;
-    if (w->list != NULL && w->list->established &&
-        quring_conn_get_info(w->list->conn, &w->info) == QURING_OK) {
-        s->rtt_ns = w->info.srtt_ns;
-        s->min_rtt_ns = w->info.min_rtt_ns;
-        s->cwnd_bytes = w->info.cwnd_bytes;
-    }
+    qp_cworker_sample_first(w, s);
     if (w->plan->options->mode == QP_MODE_FAIR) {
         qp_cworker_count_shares(w);
     }

@@ -77,10 +77,11 @@ typedef struct qp_cworker {
     bool limited;   /* ends by itself after `quota` (-n) */
     uint64_t quota; /* bytes or requests of this worker in all */
     uint8_t *scratch;
-    qp_hist *latency;        /* rr, crr, hps, latency */
-    qp_load load;            /* latency */
-    qp_shares shares;        /* fair */
-    qp_cconn *list;          /* every connection not yet CLOSED */
+    qp_hist *latency; /* rr, crr, hps, latency */
+    qp_load load;     /* latency */
+    qp_shares shares; /* fair */
+    qp_cconn *list;   /* every connection not yet CLOSED, in the order of their beginning */
+    qp_cconn *list_last;
     qp_cconn *shaken;        /* hps: to be closed when their Finished has left */
     bool shaken_armed;       /* a timer will look */
     uint32_t opening;        /* handshakes under way */
