@@ -84,6 +84,50 @@ class Signals(unittest.TestCase):
             self.assertIsNone(document)
 
 
+class ClosedPipes(unittest.TestCase):
+    def check(self, args, first=1):
+        """Who reads `first` lines and goes ends the run."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "out.json")
+            began = time.monotonic()
+            with subprocess.Popen([QUICPERF, *args, "--json", path], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                  universal_newlines=True) as process:
+                for _ in range(first):
+                    self.assertNotEqual(process.stdout.readline(), "", args)
+                process.stdout.close()
+                err = process.stderr.read()
+                self.assertEqual(process.wait(timeout=LIMIT_S), 130, (args, err))
+            self.assertLess(time.monotonic() - began, 20)
+            self.assertEqual(err.splitlines()[-1], "quicperf: cannot write standard output: Broken pipe")
+            with open(path) as file:
+                return json.load(file)
+
+    def test_they_end_a_run(self):
+        with tempfile.TemporaryDirectory() as folder, Server("--tcp") as server:
+            target = "127.0.0.1:%d" % server.port
+            for args in [], ["--tcp"], ["crr"], ["idle"], ["rr", "-q", "--jsonl", "/dev/stdout"]:
+                document = self.check(["client", target, *args, "-t", "50s", "-i", "50ms"])
+                self.assertTrue(document["summary"]["interrupted"])
+                self.assertGreater(document["summary"]["seconds"], 0)
+            with open(os.path.join(folder, "script"), "w") as file:
+                file.write("rr\ntput\n")
+            document = self.check(["client", target, "script", file.name, "-t", "50s", "-i", "50ms"])
+            self.assertEqual(len(document["runs"]), 1)
+            for command in "demo", "compare":
+                self.check([command, "-t", "3s", "-i", "50ms"], first=2)
+
+    def test_they_do_not_end_a_server(self):
+        with Server("-i", "50ms") as server:
+            server.process.stdout.close()
+            for _ in range(3):
+                run = quicperf("client", "127.0.0.1:%d" % server.port, "-t", "200ms")
+                self.assertEqual(run.returncode, 0, run.stderr)
+            self.assertIsNone(server.process.poll())
+            server.process.kill()
+            server.process.stderr.close()
+            server.process.wait()
+
+
 class StandardDescriptors(unittest.TestCase):
     def test_text_never_gets_into_a_file(self):
         with tempfile.TemporaryDirectory() as folder, Server() as server:

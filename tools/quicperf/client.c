@@ -240,6 +240,7 @@ static void qp_client_interval(qp_client *cl, const qp_sample *now)
     cl->last_cpu_s = cl->cpu_s;
     qp_result_add_interval(cl->result, &interval);
     qp_report_interval(cl->run->out, cl->result, &interval);
+    cl->interrupted = cl->interrupted || cl->run->out->gone;
 }
 
 /* ---- the run ----------------------------------------------------------------------------------- */

@@ -54,12 +54,13 @@ static int qp_logs(int status)
 }
 
 /* Text on stdout that could not be written is a failure, too. */
-static int qp_flush(int status)
+static int qp_end(int status)
 {
-    if (fflush(stdout) == 0 && ferror(stdout) == 0) {
+    if (qp_flush(stdout) == 0 && ferror(stdout) == 0) {
         return status;
     }
-    int rc = qp_fail("cannot write standard output: %s", strerror(errno));
+    int error = qp_flush_error();
+    int rc = qp_fail("cannot write standard output: %s", strerror(error != 0 ? error : EIO));
     return status == QP_EXIT_OK ? rc : status;
 }
 
@@ -76,25 +77,25 @@ int main(int argc, char **argv)
     }
     switch (options.command) {
     case QP_CMD_SERVER:
-        return qp_flush(qp_logs(qp_run_server(&options)));
+        return qp_end(qp_logs(qp_run_server(&options)));
     case QP_CMD_CLIENT:
-        return qp_flush(qp_logs(options.mode == QP_MODE_SCRIPT ? qp_run_script(&options)
-                                                               : qp_run_client(&options)));
+        return qp_end(qp_logs(options.mode == QP_MODE_SCRIPT ? qp_run_script(&options)
+                                                             : qp_run_client(&options)));
     case QP_CMD_DEMO:
-        return qp_flush(qp_run_demo(&options));
+        return qp_end(qp_run_demo(&options));
     case QP_CMD_COMPARE:
-        return qp_flush(qp_run_compare(&options));
+        return qp_end(qp_run_compare(&options));
     case QP_CMD_REPORT:
-        return qp_flush(qp_run_report(&options));
+        return qp_end(qp_run_report(&options));
     case QP_CMD_LIMIT:
-        return qp_flush(qp_run_limit(&options));
+        return qp_end(qp_run_limit(&options));
     case QP_CMD_HELP:
         qp_options_usage(stdout, options.help_for);
-        return qp_flush(QP_EXIT_OK);
+        return qp_end(QP_EXIT_OK);
     case QP_CMD_VERSION:
         (void)printf("quicperf %d.%d.%d\n", QURING_VERSION_MAJOR, QURING_VERSION_MINOR,
                      QURING_VERSION_PATCH);
-        return qp_flush(QP_EXIT_OK);
+        return qp_end(QP_EXIT_OK);
     }
     return QP_EXIT_USAGE;
 }

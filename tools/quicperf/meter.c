@@ -76,6 +76,7 @@ static void qp_meter_interval(qp_meter *meter, double t0_s, double t1_s, const q
                             .cpu_local_s = now->cpu_s - last->cpu_s};
     qp_result_add_interval(meter->result, &interval);
     qp_report_interval(meter->out, meter->result, &interval);
+    meter->interrupted = meter->interrupted || meter->out->gone;
 }
 
 uint64_t qp_meter_next(uint64_t last_ns, uint64_t step_ns)
@@ -101,14 +102,14 @@ void qp_meter_run(qp_meter *meter)
         qp_meter_read_until(meter, &now, next < end ? next : end);
         uint64_t at = quring_now_ns();
         double t1_s = (double)(at - began) / 1e9;
-        bool over = at >= end || meter->interrupted || meter->is_over(meter->ctx);
+        bool over = at >= end || meter->is_over(meter->ctx);
         if (o->interval_ns !=
             0) { /* the last, too, however short: the lines add up to the summary */
             qp_meter_interval(meter, t0_s, t1_s, &last, &now);
         }
         last = now;
         t0_s = t1_s;
-        if (over) {
+        if (over || meter->interrupted) {
             break;
         }
     }

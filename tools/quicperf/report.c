@@ -111,17 +111,22 @@ bool qp_out_open_jsonl(qp_out *out, const qp_options *options)
     return out->jsonl != NULL;
 }
 
-/* One line, at once: who reads along shall not wait. */
-static void qp_out_json_line(const qp_out *out, qp_json *json)
+/* At once: who reads along shall not wait. */
+static void qp_out_flush(qp_out *out, FILE *file)
+{
+    out->gone = qp_flush(file) == EPIPE || out->gone;
+}
+
+static void qp_out_json_line(qp_out *out, qp_json *json)
 {
     if (qp_json_is_complete(json)) {
         (void)fwrite(json->text, 1, json->len, out->jsonl);
-        (void)fflush(out->jsonl);
+        qp_out_flush(out, out->jsonl);
     }
     qp_json_deinit(json);
 }
 
-static void qp_out_jsonl_interval(const qp_out *out, const qp_interval *interval)
+static void qp_out_jsonl_interval(qp_out *out, const qp_interval *interval)
 {
     qp_json json;
     qp_json_init(&json);
@@ -133,7 +138,7 @@ static void qp_out_jsonl_interval(const qp_out *out, const qp_interval *interval
     qp_out_json_line(out, &json);
 }
 
-void qp_out_jsonl_summary(const qp_out *out, const qp_result *result)
+void qp_out_jsonl_summary(qp_out *out, const qp_result *result)
 {
     qp_json json;
     if (out->jsonl == NULL) {
@@ -186,7 +191,7 @@ void qp_out_line(qp_out *out, const char *fmt, ...)
     va_end(args);
     qp_out_end_live(out);
     (void)fprintf(out->text, "%s\n", line);
-    (void)fflush(out->text);
+    qp_out_flush(out, out->text);
 }
 
 /* "  cwnd 2.1 MiB", or nothing for a run in which only the server sends much. */
@@ -226,7 +231,7 @@ void qp_report_interval(qp_out *out, const qp_result *result, const qp_interval 
                   qp_report_cwnd(cwnd, sizeof(cwnd), result, interval->cwnd_bytes),
                   interval->lost_packets, interval->cpu_local_s / seconds, out->live ? "" : "\n");
     out->line_open = out->live;
-    (void)fflush(out->text);
+    qp_out_flush(out, out->text);
 }
 
 static void qp_report_cpu(char *buf, size_t cap, const qp_result *r)
@@ -390,7 +395,7 @@ void qp_report_final(qp_out *out, const qp_result *r)
     if (r->shares.count > 0 && r->seconds > 0) {
         qp_report_shares(out, r);
     }
-    (void)fflush(out->text);
+    qp_out_flush(out, out->text);
 }
 
 void qp_report_server(qp_out *out, const qp_result *r)

@@ -139,6 +139,7 @@ typedef struct qp_out {
     bool live;   /* rewrite one line instead of adding lines */
     bool quiet;
     bool line_open; /* a live line stands without its end */
+    bool gone;      /* who read it has closed the pipe: nobody waits for the rest */
 } qp_out;
 
 /* qp_out_init picks stdout, or stderr when --json, --jsonl or --hdr is "-". */
@@ -148,7 +149,7 @@ void qp_out_init(qp_out *out, const qp_options *options);
  * qp_out_jsonl_summary adds the line of a run's summary. qp_out_close_jsonl closes; false after printing
  * that not everything was written. */
 bool qp_out_open_jsonl(qp_out *out, const qp_options *options);
-void qp_out_jsonl_summary(const qp_out *out, const qp_result *result);
+void qp_out_jsonl_summary(qp_out *out, const qp_result *result);
 bool qp_out_close_jsonl(qp_out *out, const qp_options *options);
 
 /* qp_out_line ends a live line, then prints one line as printf does; not when quiet. */

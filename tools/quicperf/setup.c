@@ -2,6 +2,7 @@
 #include "tools/quicperf/setup.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -300,6 +301,22 @@ int qp_fail(const char *fmt, ...)
     va_end(args);
     (void)fprintf(stderr, "quicperf: %s\n", line);
     return QP_EXIT_FAILED;
+}
+
+static int qp_stdout_error;
+
+int qp_flush(FILE *file)
+{
+    int error = fflush(file) == 0 ? 0 : errno;
+    if (file == stdout && qp_stdout_error == 0) {
+        qp_stdout_error = error;
+    }
+    return error;
+}
+
+int qp_flush_error(void)
+{
+    return qp_stdout_error;
 }
 
 static void qp_signal_set(sigset_t *set)

@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "quring/config.h"
 
@@ -52,6 +53,11 @@ double qp_process_cpu_s(void);
 
 /* qp_fail prints "quicperf: " and one line to stderr and returns QP_EXIT_FAILED. */
 int qp_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* qp_flush writes out what `file` holds. Returns 0, else errno; qp_flush_error is the first one of standard output, 0
+ * when there was none. One thread. */
+int qp_flush(FILE *file);
+int qp_flush_error(void);
 
 /* SIGINT and SIGTERM as a file descriptor, and with `hangup` SIGHUP. qp_signals_open blocks them (call
  * it before any thread is started) and returns a descriptor that becomes readable, or -1.
