@@ -127,6 +127,9 @@ TEST(Dgram, LossIsCountedAndNotRepaired)
     std::set<std::string> once(net.server.datagrams.begin(), net.server.datagrams.end());
     EXPECT_EQ(once.size(), net.server.datagrams.size());
     EXPECT_EQ(quic_endpoint_counters(net.client.ep)->datagram_frames_lost, info.datagrams_lost);
+    EXPECT_EQ(quic_endpoint_counters(net.client.ep)->packets_lost, info.packets_lost);
+    EXPECT_EQ(quic_endpoint_counters(net.client.ep)->ptos, info.pto_count_total);
+    EXPECT_GT(info.pto_count_total, 0u);
 }
 
 /* RFC 9221 5.2: a packet with nothing else in it is acknowledged. */

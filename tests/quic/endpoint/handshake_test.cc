@@ -24,6 +24,8 @@ TEST(Handshake, CompletesInOneRoundTripAndIsConfirmedAfterTheNext)
     quic_conn_get_info(net.server.conn, &info);
     EXPECT_TRUE(!info.is_client && info.established && info.confirmed);
     EXPECT_STREQ(info.server_name, "localhost");
+    EXPECT_EQ(info.peer_streams_bidi_max, net.options.server.limits.streams_bidi_max);
+    EXPECT_EQ(info.peer_streams_uni_max, net.options.server.limits.streams_uni_max);
     EXPECT_EQ(info.remote.port, 5000);
 }
 

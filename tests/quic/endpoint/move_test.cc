@@ -1,4 +1,6 @@
 /* A client whose address changes under it, and somebody who pretends that it has (RFC 9000 9). */
+#include <cstring>
+
 #include <gtest/gtest.h>
 
 #include "tests/quic/endpoint/net.h"
@@ -161,6 +163,27 @@ TEST_F(MoveTest, CopiesFromElsewhereDoNotStealTheConnection)
     EXPECT_GE(path_changes(net.server), 2u);
     EXPECT_LE(to_attacker, 3 * from_attacker); /* RFC 9000 8.1 */
     EXPECT_EQ(info_of(net.server).remote.port, 5000);
+}
+
+/* RFC 1122 3.2.1.3: 0.0.0.0 is this host, under one of its addresses, which the first answer tells; but no port. */
+TEST_F(MoveTest, TheAddressOfThisHostIsLearnedFromTheAnswer)
+{
+    for (const uint16_t port : {444, 443}) {
+        const quic_addr real = net.server.addr;
+        net.filter = [&](Packet &p) {
+            if (p.to_server) {
+                p.to = real;
+            } else {
+                p.from.port = port;
+            }
+            return true;
+        };
+        memset(net.server.addr.ip, 0, sizeof(net.server.addr.ip));
+        ASSERT_NE(net.connect(), nullptr);
+        net.server.addr = real;
+        EXPECT_EQ(net.run_until([&] { return net.client.conn != nullptr; }, kS), port == 443);
+    }
+    EXPECT_EQ(memcmp(info_of(net.client).remote.ip, net.server.addr.ip, 16), 0);
 }
 
 /* Nobody answers at the new address, and the old one is gone as well: the connection ends in time. */

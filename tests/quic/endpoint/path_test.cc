@@ -114,6 +114,7 @@ TEST_F(PathTest, SwitchedOffOrWithAFixedSizeNothingIsProbed)
             o.clients[0].limits.udp_payload_bytes = fixed;
         });
         ASSERT_TRUE(net->handshake());
+        EXPECT_EQ(info_of(net->client).cwnd_bytes, 10u * fixed); /* RFC 9002 7.2 */
         ASSERT_TRUE(upload(400000));
         EXPECT_EQ(probes(), 0u);
         EXPECT_EQ(info_of(net->client).udp_payload_bytes, fixed);
@@ -213,6 +214,37 @@ TEST_F(PathTest, ProbesTravelAlone)
     }
 }
 
+/* What was measured of the path before is true again when the client is back: RFC 9000 9.3.2, 9.4. */
+TEST_F(PathTest, WhoIsBackNeedNotSearchForTheDatagramSizeAgain)
+{
+    const auto path_changes = [this] { return quic_endpoint_counters(net->server.ep)->path_changes; };
+    start(probe_to_1472);
+    ASSERT_TRUE(net->handshake());
+    (void)net->write(net->server, bytes_of(300000), true);
+    net->run_for(5 * kS);
+    const uint32_t size = info_of(net->server).udp_payload_bytes;
+    ASSERT_GT(size, 1200u);
+    bool copied = false;
+    net->filter = [&](Packet &p) {
+        if (p.to_server && !copied) {
+            copied = true;
+            p.from.ip[3] = 66;
+        }
+        return p.to_server || p.to.ip[3] != 66;
+    };
+    (void)net->write(net->client, "one packet");
+    ASSERT_TRUE(net->run_until([&] { return path_changes() == 1; }, kS));
+    EXPECT_EQ(info_of(net->server).udp_payload_bytes, 1200u);
+    (void)net->write(net->client, "another");
+    ASSERT_TRUE(net->run_until([&] { return path_changes() == 2; }, 10 * kS));
+    EXPECT_EQ(info_of(net->server).udp_payload_bytes, size);
+    const uint64_t probes = quic_endpoint_counters(net->server.ep)->mtu_probes_sent;
+    (void)net->write(net->server, bytes_of(300000), true);
+    net->run_for(5 * kS);
+    EXPECT_EQ(quic_endpoint_counters(net->server.ep)->mtu_probes_sent, probes);
+    EXPECT_EQ(info_of(net->server).udp_payload_bytes, size);
+}
+
 /* ---- ECN ------------------------------------------------------------------------------------------- */
 
 TEST_F(PathTest, EcnIsUsedWhereItWorks)
@@ -223,6 +255,7 @@ TEST_F(PathTest, EcnIsUsedWhereItWorks)
     quring_conn_info info = info_of(net->client);
     EXPECT_TRUE(info.ecn_capable);
     EXPECT_GT(info.ecn_acked, 200u);
+    EXPECT_LE(info.ecn_acked, info.packets_sent);
     EXPECT_EQ(info.ecn_ce, 0u);
     EXPECT_TRUE(info_of(net->server).ecn_capable);
 }

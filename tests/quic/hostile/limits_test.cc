@@ -238,6 +238,19 @@ const Flood kFloods[] = {
      [](uint64_t) {
          return Frames{0x05, 0x00, 0x00};
      }},
+    /* The rest of these is of streams that are over from the first packet on. */
+    {"StreamThatIsOver",
+     [](uint64_t) {
+         return Frames{0x0b, 0x02, 0x00};
+     }},
+    {"ResetOfAStreamThatIsOver",
+     [](uint64_t) {
+         return Frames{0x04, 0x02, 0x00, 0x00};
+     }},
+    {"ResetAtOfAStreamThatIsOver",
+     [](uint64_t) {
+         return Frames{0x24, 0x02, 0x00, 0x00, 0x00};
+     }},
     {"ManyPingsPerPacket", [](uint64_t) { return Frames{}.fill(1100, 0x01); }},
     {"ManyPingsBehindAByte",
      [](uint64_t n) {
