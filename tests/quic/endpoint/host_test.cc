@@ -111,9 +111,10 @@ TEST(Host, RoutesBetweenWorkers)
     net.restart_server();
     const auto route = [&](const Bytes &bytes, uint32_t seg_len = 1500) {
         Bytes copy = bytes;
+        copy.push_back(1); /* behind the end: of another datagram */
         quic_rx_unit unit{};
         unit.data = copy.data();
-        unit.len = static_cast<uint32_t>(copy.size());
+        unit.len = static_cast<uint32_t>(bytes.size());
         unit.seg_len = seg_len;
         return std::make_pair(quic_endpoint_route(net.server.ep, &unit),
                               quic_endpoint_route_len(net.server.ep, &unit));
@@ -208,6 +209,20 @@ TEST(Host, RoutesBetweenProcesses)
     }
 }
 
+/* What a server that ends waits for: not for closing periods, which need nobody. */
+TEST(Host, AConnectionIsBusyUntilItsCloseIsSaid)
+{
+    Net net;
+    EXPECT_EQ(quic_endpoint_busy_count(net.server.ep), 0u);
+    ASSERT_TRUE(net.handshake());
+    EXPECT_EQ(quic_endpoint_busy_count(net.server.ep), 1u);
+    ASSERT_EQ(quic_conn_close(net.server.conn, 0, nullptr), QUIC_OK);
+    EXPECT_EQ(quic_endpoint_busy_count(net.server.ep), 1u);
+    net.run_for(kMs);
+    EXPECT_EQ(quic_endpoint_busy_count(net.server.ep), 0u);
+    EXPECT_EQ(quic_endpoint_conn_count(net.server.ep), 1u);
+}
+
 TEST(Host, TakesStrangersOnlyWhileItListens)
 {
     Net net;
@@ -223,13 +238,20 @@ TEST(Host, TakesStrangersOnlyWhileItListens)
     unit.data = first.data();
     unit.len = unit.seg_len = static_cast<uint32_t>(first.size());
     EXPECT_TRUE(quic_endpoint_takes(net.server.ep, &unit));
-    quic_endpoint_unlisten(net.server.ep, 1); /* another socket */
-    EXPECT_TRUE(quic_endpoint_takes(net.server.ep, &unit));
-    quic_endpoint_unlisten(net.server.ep, 0);
     Bytes stranger = first;
     stranger[6] ^= 1;
     unit.data = stranger.data();
+    quic_endpoint_unlisten(net.server.ep, 1); /* another socket */
+    EXPECT_TRUE(quic_endpoint_takes(net.server.ep, &unit));
+    quic_accept_config second{};
+    second.limits = net.options.server.limits;
+    ASSERT_EQ(quic_endpoint_listen(net.server.ep, 1, &second), QUIC_OK);
+    quic_endpoint_unlisten(net.server.ep, 0);
     EXPECT_FALSE(quic_endpoint_takes(net.server.ep, &unit));
+    unit.path.socket = 1;
+    EXPECT_TRUE(quic_endpoint_takes(net.server.ep, &unit));
+    unit.path.socket = 0;
+    quic_endpoint_unlisten(net.server.ep, 1);
     net.serve(nullptr);
     EXPECT_TRUE(quic_endpoint_takes(net.server.ep, &unit));
     quic_endpoint_refuse_new(net.server.ep);

@@ -235,6 +235,7 @@ TEST_F(PathTest, WhoIsBackNeedNotSearchForTheDatagramSizeAgain)
     (void)net->write(net->client, "one packet");
     ASSERT_TRUE(net->run_until([&] { return path_changes() == 1; }, kS));
     EXPECT_EQ(info_of(net->server).udp_payload_bytes, 1200u);
+    EXPECT_EQ(info_of(net->server).cwnd_bytes, 12000u);
     (void)net->write(net->client, "another");
     ASSERT_TRUE(net->run_until([&] { return path_changes() == 2; }, 10 * kS));
     EXPECT_EQ(info_of(net->server).udp_payload_bytes, size);
