@@ -321,11 +321,16 @@ TEST_P(Share, ConnectionsStayWhenTheGroupChanges)
         << " of " << left;
 }
 
-/* RFC 9000 9: a client that moves to another port comes to another process' socket. */
+/* RFC 9000 9: a client that moves to another port comes to another process' socket. All have one secret: who
+ * answers for a connection of another one ends it. That resets are sent says nothing: what comes late, with a
+ * connection ID that was retired meanwhile, is answered with one, too, and the client does not heed it. */
 TEST_P(Share, AClientThatMovesKeepsItsProcess)
 {
-    Add(ServerConfig());
-    Add(ServerConfig(2));
+    quring_config config = ServerConfig();
+    memset(config.root_secret, 7, sizeof(config.root_secret));
+    Add(config);
+    config.workers = 2;
+    Add(config);
     StartClient();
     const std::vector<quring_conn> conns = Connect(16);
     ExpectEchoes(conns);
@@ -338,8 +343,8 @@ TEST_P(Share, AClientThatMovesKeepsItsProcess)
     }
     ExpectEchoes(conns);
     EXPECT_GT(Relayed(), 0u);
-    for (auto &server : servers_) {
-        EXPECT_EQ(0u, server->Tell().sent_stateless_reset);
+    for (quring_conn conn : conns) {
+        EXPECT_FALSE(client_.Facts(conn).closed) << client_.Facts(conn).close.reason;
     }
 }
 

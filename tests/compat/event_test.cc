@@ -115,18 +115,32 @@ TEST(Event, C167_TheEndOvertakesBytes)
                                               return !lose;
         });
     const std::string data = pattern(800);
-    ASSERT_EQ(800, quic_sendmsg(pair.client, data.data(), 800, 0, QUIC_STREAM_FLAG_NEW));
-    for (int i = 0; i < 5000 && !lost; i++) {
-        usleep(1000);
+    quic_stream_update update = {};
+    update.id = UINT64_MAX;
+    /* Where this thread rests for as long as it takes to repeat the data, the end goes with it: on to another stream. */
+    for (uint64_t id = 0; id < 16; id += 4) {
+        losing = true;
+        lost = false;
+        ASSERT_EQ(800, quic_sendmsg(pair.client, data.data(), 800, id, QUIC_STREAM_FLAG_NEW));
+        for (int i = 0; i < 5000 && !lost; i++) {
+            usleep(1000);
+        }
+        ASSERT_TRUE(lost); /* and so is each that repeats it, until the end has come */
+        ASSERT_EQ(3, quic_sendmsg(pair.client, "end", 3, id, QUIC_STREAM_FLAG_FIN));
+        update = next_update(pair.server, QUIC_STREAM_RECV_STATE_SIZE_KNOWN);
+        losing = false;
+        if (update.id == UINT64_MAX) {
+            ASSERT_EQ(id, next_update(pair.server, QUIC_STREAM_RECV_STATE_RECVD).id);
+            continue;
+        }
+        EXPECT_EQ(id, update.id);
+        EXPECT_EQ(803u, update.finalsz);
+        update = next_update(pair.server, QUIC_STREAM_RECV_STATE_RECVD);
+        EXPECT_EQ(id, update.id);
+        EXPECT_EQ(803u, update.finalsz);
+        break;
     }
-    ASSERT_TRUE(lost); /* and so is each that repeats it, until the end has come */
-    ASSERT_EQ(3, quic_sendmsg(pair.client, "end", 3, 0, QUIC_STREAM_FLAG_FIN));
-    quic_stream_update update = next_update(pair.server, QUIC_STREAM_RECV_STATE_SIZE_KNOWN);
-    EXPECT_EQ(0u, update.id);
-    EXPECT_EQ(803u, update.finalsz);
-    losing = false;
-    update = next_update(pair.server, QUIC_STREAM_RECV_STATE_RECVD);
-    EXPECT_EQ(803u, update.finalsz);
+    EXPECT_NE(UINT64_MAX, update.id) << "the end has never come alone";
 }
 
 TEST(Event, C168_ResetsAtBothEnds)
@@ -228,7 +242,6 @@ TEST(Event, C170_StatelessResetSays0x100)
     enable(client, QUIC_EVENT_CONNECTION_CLOSE);
     Address to = relay.address();
     ASSERT_EQ(0, connect(client, to.ptr(), to.len));
-    cert_file();
     int of_client = -1;
     std::thread other([&] { of_client = quic_client_handshake(client, nullptr, nullptr); });
     Fd server(accept(listen_fd, nullptr, nullptr));
@@ -238,7 +251,10 @@ TEST(Event, C170_StatelessResetSays0x100)
     EXPECT_EQ(0, quic_server_handshake(server, key_file(), cert_file()));
     other.join();
     ASSERT_EQ(0, of_client);
-    relay.to_client("\x4a" + pattern(40) + ext.substr(at + 2, 16));
+    /* Its connection ID is made up and may name any worker: it comes again for whatever the client sends. */
+    for (char last = 0; last < 64; last++) {
+        relay.to_client("\x4a" + pattern(7) + last + pattern(32) + ext.substr(at + 2, 16));
+    }
     Message m = next_event(client, QUIC_EVENT_CONNECTION_CLOSE);
     ASSERT_GT(m.rc, 5);
     EXPECT_EQ(0x100u, errcode_of(m));

@@ -110,6 +110,7 @@ Fd quic_socket(int family, int type)
 
 Fd listener(int backlog, int family, const std::function<void(int)> &prepare)
 {
+    cert_file(); /* before there is a thread: it says in the environment whom to trust */
     Fd fd = quic_socket(family);
     if (prepare) {
         prepare(fd);

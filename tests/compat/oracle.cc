@@ -37,6 +37,16 @@ long result(long rc)
     return rc < 0 ? -errno : rc;
 }
 
+/* Of a call that may wait: a wait with a timeout that this process was stopped in ends with EINTR (signal(7)). */
+template <typename Call> long result_of(const Call &call)
+{
+    long rc;
+    do {
+        rc = result(static_cast<long>(call()));
+    } while (rc == -EINTR);
+    return rc;
+}
+
 int available(int fd)
 {
     int n = 0;
@@ -330,26 +340,22 @@ void Oracle::call_recv(End e)
         msg.msg_iov = iov;
         msg.msg_iovlen = 3;
         const int fd = w->fd[e];
-        switch (how) {
-        case 0:
-            rc[w->quic] = result(read(fd, buf, n));
-            break;
-        case 1:
-            rc[w->quic] = result(readv(fd, iov, 3));
-            break;
-        case 2:
-            rc[w->quic] = result(recvmsg(fd, &msg, flags));
-            break;
-        case 3:
-            rc[w->quic] = result(recv(fd, buf, n, flags | MSG_PEEK));
-            break;
-        case 4:
-            rc[w->quic] = result(recv(fd, nullptr, n, flags | MSG_TRUNC));
-            break;
-        default:
-            rc[w->quic] = result(recv(fd, buf, n, flags));
-            break;
-        }
+        rc[w->quic] = result_of([&]() -> ssize_t {
+            switch (how) {
+            case 0:
+                return read(fd, buf, n);
+            case 1:
+                return readv(fd, iov, 3);
+            case 2:
+                return recvmsg(fd, &msg, flags);
+            case 3:
+                return recv(fd, buf, n, flags | MSG_PEEK);
+            case 4:
+                return recv(fd, nullptr, n, flags | MSG_TRUNC);
+            default:
+                return recv(fd, buf, n, flags);
+            }
+        });
     }
     static const char *const names[] = {"read",    "readv", "recvmsg", "peek",
                                         "discard", "recv",  "recv"};
@@ -457,7 +463,7 @@ void Oracle::call_other(End e)
             got = result(getpeername(fd, a.ptr(), &a.len));
             break;
         case 1:
-            got = result(accept4(fd, nullptr, nullptr, 0));
+            got = result_of([&] { return accept4(fd, nullptr, nullptr, 0); });
             break;
         case 2:
             got = result(listen(fd, 8));

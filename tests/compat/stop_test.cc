@@ -48,6 +48,8 @@ struct SlowPage {
     }
     SlowPage()
     {
+        reached = false;
+        open = false;
         page = static_cast<char *>(
             mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
         memset(page, 's', 4096);

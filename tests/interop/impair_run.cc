@@ -1,7 +1,7 @@
 /* A bad network as a program, and what it sees of the connections that pass.
  *
  *   impair_run SERVER [--delay MS] [--rate BITS] [--queue N] [--drop PERCENT,RUN] [--corrupt PERCENT,RUN]
- *              [--hole PASS_MS,HOLE_MS,TIMES] [--rebind FIRST_MS,EVERY_MS] [--rebind-host]
+ *              [--hole PASS_MS,HOLE_MS,TIMES] [--rebind FIRST_MS,EVERY_MS,TIMES] [--rebind-host]
  *              [--drop-to-server A,B,...] [--seed N]
  *
  * Prints "listening PORT"; at SIGTERM one JSON object, and ends. */
@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "quring/impair.h"
+#include "quring/quring.h"
 
 #include "tests/interop/sniff.h"
 
@@ -68,10 +69,7 @@ bool set(quring_impair_options *o, const std::string &name, const char *value)
     if (set_link(&o->to_server, name, n)) {
         return set_link(&o->to_client, name, n);
     }
-    if (name == "--rebind") {
-        o->rebind_first_ns = n[0] * kMs;
-        o->rebind_ns = n[1] * kMs;
-    } else if (name == "--drop-to-server") {
+    if (name == "--drop-to-server") {
         for (uint64_t number : n) {
             if (number != 0 && o->to_server.drop_count < QURING_IMPAIR_DROPS_MAX) {
                 o->to_server.drops[o->to_server.drop_count++] = static_cast<uint32_t>(number);
@@ -83,6 +81,19 @@ bool set(quring_impair_options *o, const std::string &name, const char *value)
         return false;
     }
     return true;
+}
+
+/* Waits for a signal of `stop`, no longer than until `at`; whether it has come. */
+bool stops_before(const sigset_t *stop, uint64_t at)
+{
+    for (uint64_t now = quring_now_ns(); now < at; now = quring_now_ns()) {
+        timespec left = {static_cast<time_t>((at - now) / 1000000000u),
+                         static_cast<long>((at - now) % 1000000000u)};
+        if (sigtimedwait(stop, nullptr, &left) > 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 void tap(void *ctx, const quring_impair_seen *seen)
@@ -120,7 +131,7 @@ int main(int argc, char **argv)
     quring_impair *proxy = nullptr;
     interop::Sniffer sniffer;
     sigset_t stop;
-    int signal_number = 0;
+    std::vector<uint64_t> rebind = {0, 0, 0};
     quring_impair_options_init(&o);
     o.tap = tap;
     o.tap_ctx = &sniffer;
@@ -128,6 +139,9 @@ int main(int argc, char **argv)
     for (int i = 2; fine && i < argc; i++) {
         if (strcmp(argv[i], "--rebind-host") == 0) {
             o.rebind_host = true;
+        } else if (strcmp(argv[i], "--rebind") == 0 && i + 1 < argc) {
+            rebind = numbers(argv[++i]);
+            fine = rebind.size() == 3;
         } else {
             fine = i + 1 < argc && set(&o, argv[i], argv[i + 1]);
             i++;
@@ -147,7 +161,18 @@ int main(int argc, char **argv)
     }
     printf("listening %u\n", quring_impair_local(proxy).port);
     fflush(stdout);
-    sigwait(&stop, &signal_number);
+    /* Not by the proxy itself, which knows no end: the client may have said its last word on the path before. */
+    uint64_t at = quring_now_ns() + rebind[0] * kMs;
+    bool over = false;
+    for (uint64_t i = 0; i < rebind[2] && !over; i++, at += rebind[1] * kMs) {
+        over = stops_before(&stop, at);
+        if (!over) {
+            quring_impair_rebind(proxy);
+        }
+    }
+    while (!over) {
+        over = sigwaitinfo(&stop, nullptr) > 0;
+    }
     quring_impair_counts counts;
     quring_impair_get_counts(proxy, &counts);
     quring_impair_stop(proxy); /* the thread has ended: the sniffer is ours */

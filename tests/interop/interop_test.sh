@@ -239,7 +239,7 @@ networks() {
     interop 'nothing passes for a second' "$server" "$patience" "$end" "$mb" "$end"
     if [ "$server" = quring ]; then
         between=rebinds
-        network=("${line[@]}" --rebind 700,0)
+        network=("${line[@]}" --rebind 700,0,1)
         interop 'the NAT forgets the client' "$server" "$patience" "$end" "$mb" "$end"
     fi
     network=()
