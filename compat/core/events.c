@@ -289,6 +289,13 @@ static void qs_on_crypto(qs_sock *s, const quring_event *ev)
         }
         return;
     }
+    uint64_t wrong = ev->level == QURING_LEVEL_APP && !s->is_server
+                         ? qs_late_check(&s->late_head, ev->data.data, ev->data.len)
+                         : 0;
+    if (wrong != 0) {
+        (void)qs_hs_close(ev->conn, wrong);
+        return;
+    }
     if (ev->level == QURING_LEVEL_APP && !s->is_server && !s->handshaking &&
         !qs_late_is_wanted(s)) {
         qs_late_ticket(s, ev->data.data, ev->data.len);

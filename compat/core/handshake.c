@@ -434,8 +434,9 @@ int qs_op_handshake(qs_sock *s, const qs_handshake_args *args)
     return rc;
 }
 
-/* After the handshake the peer's messages are ours to take: tickets. Lock held. Returns what the connection is to be
- * closed with, 0: nothing. */
+/* After the handshake the peer's messages are ours to take, as long as there is a connection: tickets, of which a
+ * server may give several, and what is wrong (RFC 9001 6). Lock held. Returns what the connection is to be closed with,
+ * 0: nothing. */
 uint64_t qs_hs_late(qs_sock *s, quring_level level, const uint8_t *data, size_t len)
 {
     uint8_t alert = 0;
@@ -448,8 +449,8 @@ uint64_t qs_hs_late(qs_sock *s, quring_level level, const uint8_t *data, size_t 
     qs_unlock(s);
     quring_status status = quring_tls_session_provide(session, level, data, len, &alert, &err);
     pthread_mutex_lock(&s->lock);
-    if (status == QURING_OK && !s->ticket_came) {
-        s->session = session; /* part of a message: more is to come */
+    if (status == QURING_OK) {
+        s->session = session;
         return 0;
     }
     quring_tls_session_destroy(session);

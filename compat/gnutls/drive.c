@@ -116,7 +116,10 @@ static int settle(qg_run *run)
     if (run->is_server) {
         qg_ticket_send(run);
     } else if (run->settings.wants_ticket) {
-        qg_ticket_await(run);
+        int ret = qg_ticket_await(run);
+        if (ret < 0) { /* RFC 9001 4.8; the handshake itself went well */
+            (void)fail(run, ret);
+        }
     }
     return qg_creds_out(run);
 }

@@ -97,7 +97,7 @@ bool qg_ticket_is_early(const qg_run *run);
 bool qg_ticket_resume(qg_run *run);
 int qg_ticket_serve(qg_run *run);
 void qg_ticket_send(qg_run *run);
-void qg_ticket_await(qg_run *run);
+int qg_ticket_await(qg_run *run);
 
 /* replay.c: of the process; NULL: there is none, and no 0-RTT. */
 gnutls_anti_replay_t qg_replay(void);

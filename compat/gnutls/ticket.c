@@ -116,8 +116,9 @@ static int take_message(const qg_run *run, uint8_t *buf, size_t *len)
 }
 
 /* draft section 6.1.3: the call ends when a ticket is there, and the token of Appendix B; without them after a
- * while it ends all the same. No descriptor tells of either: an event would be the program's. */
-void qg_ticket_await(qg_run *run)
+ * while it ends all the same. No descriptor tells of either: an event would be the program's. Returns what gnutls says
+ * of a ticket that is none. */
+int qg_ticket_await(qg_run *run)
 {
     static const struct timespec nap = {0, QG_NAP_MS * 1000000};
     uint8_t buf[QG_MESSAGE_MAX];
@@ -131,16 +132,16 @@ void qg_ticket_await(qg_run *run)
             rc =
                 gnutls_handshake_write(run->session, GNUTLS_ENCRYPTION_LEVEL_APPLICATION, buf, len);
             if (rc < 0 && gnutls_error_is_fatal(rc) != 0) {
-                qg_say("ticket: %s", gnutls_strerror(rc));
-                return;
+                return rc;
             }
             have = keep_ticket(run);
         } else if (rc != -EAGAIN) {
-            return; /* the connection is over: its user will see */
+            return 0; /* the connection is over: its user will see */
         } else {
             nanosleep(&nap, NULL);
         }
     }
+    return 0;
 }
 
 /* ---- server -------------------------------------------------------------------------------------------- */

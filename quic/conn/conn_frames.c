@@ -175,8 +175,8 @@ static quic_rc on_crypto(const frame_ctx *ctx, const quic_frame_crypto *frame)
         quic_glitch_note(&conn->glitch, 1);
         return QUIC_OK;
     }
-    if (conn->role == QUIC_SERVER && conn->handshake_complete && !conn->external) {
-        /* RFC 9001 6: a client has nothing to say after its Finished but KeyUpdate, which is wrong */
+    if (conn->role == QUIC_SERVER && conn->handshake_complete) {
+        /* RFC 9001 4.4, 6: a client has nothing to say after its Finished but KeyUpdate, which is wrong */
         return QUIC_V_CRYPTO_BASE + QUIC_ALERT_UNEXPECTED_MESSAGE;
     }
     quic_crypto_stream *cs = quic_conn_crypto_of(conn, quic_conn_space_of(ctx->level));
