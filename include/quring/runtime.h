@@ -31,8 +31,12 @@ QURING_EXPORT QURING_NODISCARD quring_status quring_runtime_create(quring_runtim
                                                                    quring_error *err);
 
 /* quring_runtime_drain refuses connections of new clients and lets the present ones finish; it returns at once.
- * Their peers are not told, and quring_connect still works. When all are gone, their CLOSED events tell:
- * then, or when there is no more time, stop.
+ * Their peers are not told, and quring_connect still works.
+ * quring_runtime_await waits until a drained runtime has no connection left, at most `timeout_ns` (0: it only looks) and
+ * the turns that its workers are in; *out_left (may be NULL) is how many there are still, of which some may only wait
+ * for packets of a peer that has not heard of their end yet. Then, or when there is no more time, stop. Returns
+ * QURING_OK (none is left, and CLOSED was told of all); QURING_E_AGAIN; QURING_E_STATE (it is not drained);
+ * QURING_E_INVAL; QURING_E_THREAD (on a worker).
  * quring_runtime_stop closes every connection with application error `app_error` (0 if above 2^62-1), waits
  * at most `timeout_ns` for the close frames to leave, and joins the threads. CLOSED is told of every connection,
  * and what was posted has run, before it returns; timers that were not due never run.
@@ -40,6 +44,9 @@ QURING_EXPORT QURING_NODISCARD quring_status quring_runtime_create(quring_runtim
  * included; no other call with the runtime, or with a listener of it, may be under way or follow. None may be
  * called on a worker. */
 QURING_EXPORT void quring_runtime_drain(quring_runtime *rt);
+QURING_EXPORT QURING_NODISCARD quring_status quring_runtime_await(quring_runtime *rt,
+                                                                  uint64_t timeout_ns,
+                                                                  uint64_t *out_left);
 QURING_EXPORT void quring_runtime_stop(quring_runtime *rt, uint64_t app_error, uint64_t timeout_ns);
 QURING_EXPORT void quring_runtime_destroy(quring_runtime *rt);
 

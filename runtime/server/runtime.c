@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "quic/crypto/crypto.h"
@@ -14,6 +15,9 @@
 #include "runtime/server/dispatch.h"
 #include "runtime/server/error.h"
 #include "runtime/server/listener.h"
+
+#define RT_NAP_NS     QUIC_NS_PER_MS
+#define RT_NAP_MAX_NS (32 * QUIC_NS_PER_MS)
 
 /* ---- what a worker calls ----------------------------------------------------------------------- */
 
@@ -430,6 +434,60 @@ void quring_runtime_drain(quring_runtime *rt)
         }
     }
     pthread_mutex_unlock(&rt->lock);
+}
+
+typedef struct rt_conn_count {
+    const rt_local *local;
+    uint64_t sum;
+} rt_conn_count;
+
+static void rt_task_count(void *ctx)
+{
+    rt_conn_count *count = (rt_conn_count *)ctx;
+    count->sum += count->local->ep != NULL ? quic_endpoint_conn_count(count->local->ep) : 0;
+}
+
+/* Behind the tasks of a drain: what a worker has now is all there will be. One that has ended has none. */
+static uint64_t rt_runtime_count(quring_runtime *rt)
+{
+    rt_conn_count count = {NULL, 0};
+    for (uint32_t i = 0; i < rt->config.workers; i++) {
+        count.local = &rt->locals[i];
+        (void)!rt_runtime_call(rt, i, rt_task_count, &count);
+    }
+    return count.sum;
+}
+
+quring_status quring_runtime_await(quring_runtime *rt, uint64_t timeout_ns, uint64_t *out_left)
+{
+    if (rt == NULL) {
+        return QURING_E_INVAL;
+    }
+    if (rt_local_self != NULL) {
+        return QURING_E_THREAD;
+    }
+    pthread_mutex_lock(&rt->lock);
+    const bool draining = rt->draining;
+    pthread_mutex_unlock(&rt->lock);
+    if (!draining) {
+        return QURING_E_STATE;
+    }
+    const uint64_t begun = quring_now_ns();
+    uint64_t left = rt_runtime_count(rt);
+    for (uint64_t nap = RT_NAP_NS, spent; left > 0; left = rt_runtime_count(rt)) {
+        spent = quring_now_ns() - begun;
+        if (spent >= timeout_ns) {
+            break;
+        }
+        nap = nap < timeout_ns - spent ? nap : timeout_ns - spent;
+        const struct timespec pause = {(time_t)(nap / QUIC_NS_PER_S), (long)(nap % QUIC_NS_PER_S)};
+        (void)nanosleep(&pause, NULL);
+        nap = nap < RT_NAP_MAX_NS / 2 ? nap * 2 : RT_NAP_MAX_NS;
+    }
+    if (out_left != NULL) {
+        *out_left = left;
+    }
+    return left == 0 ? QURING_OK : QURING_E_AGAIN;
 }
 
 void quring_runtime_stop(quring_runtime *rt, uint64_t app_error, uint64_t timeout_ns)

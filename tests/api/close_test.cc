@@ -442,6 +442,37 @@ TEST_P(Close, DrainKeepsWhatThereIsAndRefusesTheRest)
     ExpectEcho(conn, 100000, 3);
 }
 
+TEST_P(Close, ADrainIsOverWhenTheLastConnectionHasGone)
+{
+    QURING_START();
+    const quring_conn first = Connect();
+    const quring_conn second = Connect();
+    quring_runtime *rt = server_rt_->rt();
+    uint64_t left = 7;
+    EXPECT_EQ(quring_runtime_await(rt, 0, &left), QURING_E_STATE);
+    EXPECT_EQ(quring_runtime_await(nullptr, 0, &left), QURING_E_INVAL);
+    quring_runtime_drain(rt);
+    EXPECT_EQ(quring_runtime_await(rt, 0, &left), QURING_E_AGAIN);
+    EXPECT_EQ(left, 2u);
+    ASSERT_TRUE(OnServer([&] { EXPECT_EQ(quring_runtime_await(rt, 0, &left), QURING_E_THREAD); }));
+    const uint64_t begun = quring_now_ns();
+    EXPECT_EQ(quring_runtime_await(rt, 50 * kMs, nullptr), QURING_E_AGAIN);
+    EXPECT_GE(quring_now_ns() - begun, 50 * kMs);
+    ASSERT_TRUE(OnClient([&] { EXPECT_EQ(quring_conn_close(first, 0, nullptr), QURING_OK); }));
+    while (quring_runtime_await(rt, 10 * kMs, &left) == QURING_E_AGAIN && left > 1) {
+    }
+    EXPECT_EQ(left, 1u);
+    ExpectEcho(second, 100000, 3);
+    ASSERT_TRUE(OnClient([&] { EXPECT_EQ(quring_conn_close(second, 0, nullptr), QURING_OK); }));
+    EXPECT_EQ(quring_runtime_await(rt, 60 * kSecond, &left), QURING_OK);
+    EXPECT_EQ(left, 0u);
+    for (auto &entry : server_.conns()) {
+        EXPECT_TRUE(entry.second->closed) << "its end was told";
+    }
+    quring_runtime_stop(rt, 0, kSecond);
+    EXPECT_EQ(quring_runtime_await(rt, 0, &left), QURING_OK);
+}
+
 TEST_P(Close, AClosedListenerKeepsItsConnections)
 {
     QURING_START();
