@@ -17,7 +17,7 @@ import time
 import unittest
 
 from harness import (QUICPERF, SUMMARY_KEYS, Server, LIMIT_S, has_ipv6, localhost_is_both, make_certificate,
-                     quicperf)
+                     quicperf, under_way)
 
 
 class Wrong(unittest.TestCase):
@@ -625,9 +625,9 @@ class Runs(unittest.TestCase):
     def test_interrupts(self):
         with Server() as server:
             client = subprocess.Popen([QUICPERF, "client", "127.0.0.1:%d" % server.port, "-t", "30s",
-                                       "--json", "-"], stdout=subprocess.PIPE,
+                                       "-i", "100ms", "--json", "-"], stdout=subprocess.PIPE,
                                       stderr=subprocess.PIPE, universal_newlines=True)
-            time.sleep(1)
+            under_way(client.stderr)
             client.send_signal(signal.SIGINT)
             out, err = client.communicate(timeout=20)
             self.assertEqual(client.returncode, 130, err)
@@ -637,12 +637,12 @@ class Runs(unittest.TestCase):
 
     def test_lost_connection_keeps_what_was_delivered(self):
         for direction in "up", "down":
-            server = Server()
+            server = Server("-i", "100ms")
             client = subprocess.Popen([QUICPERF, "client", "127.0.0.1:%d" % server.port, "-t", "30s",
                                        "-d", direction, "-i", "0", "--json", "-"],
                                       stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                       universal_newlines=True)
-            time.sleep(1)
+            under_way(server.process.stdout, 6, r"[1-9][0-9.]* [MG]bit/s")  # each of them 12 KiB at least
             with server:
                 pass
             out, err = client.communicate(timeout=20)

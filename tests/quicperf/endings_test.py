@@ -15,7 +15,7 @@ import tempfile
 import time
 import unittest
 
-from harness import QUICPERF, LIMIT_S, Server, quicperf
+from harness import QUICPERF, LIMIT_S, Server, heeds_signals, quicperf
 
 NOBODY = "192.0.2.1:9"  # TEST-NET-1, RFC 5737: never answers
 
@@ -31,6 +31,7 @@ class Signals(unittest.TestCase):
             path = os.path.join(folder, "out.json")
             process = subprocess.Popen([QUICPERF, *args, "--json", path], stdout=subprocess.PIPE,
                                        stderr=subprocess.PIPE, universal_newlines=True, preexec_fn=before)
+            heeds_signals(process)
             time.sleep(wait_s)
             process.send_signal(number)
             _, err = process.communicate(timeout=LIMIT_S)

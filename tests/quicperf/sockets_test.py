@@ -14,7 +14,8 @@ import tempfile
 import time
 import unittest
 
-from harness import QUICPERF, Server, client, client_left_alone, localhost_is_both, make_certificate, quicperf
+from harness import (QUICPERF, Server, client, client_left_alone, localhost_is_both, make_certificate, quicperf,
+                     under_way)
 
 SOCKETS = ["--api", "sockets"]
 
@@ -185,9 +186,9 @@ class Runs(unittest.TestCase):
     def test_interrupts(self):
         with Server(*SOCKETS) as server:
             run = subprocess.Popen([QUICPERF, "client", "127.0.0.1:%d" % server.port, "-t", "30s",
-                                    *SOCKETS, "--json", "-"], stdout=subprocess.PIPE,
+                                    "-i", "100ms", *SOCKETS, "--json", "-"], stdout=subprocess.PIPE,
                                    stderr=subprocess.PIPE, universal_newlines=True)
-            time.sleep(1)
+            under_way(run.stderr)
             run.send_signal(signal.SIGINT)
             out, err = run.communicate(timeout=20)
             self.assertEqual(run.returncode, 130, err)
