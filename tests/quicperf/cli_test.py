@@ -226,7 +226,7 @@ class Wrong(unittest.TestCase):
                            "/dev/full")
             self.assertEqual(run.returncode, 1)
             self.assertIn("/dev/full: No space left on device", run.stderr)
-            for more in [], ["--json", "-"], ["--jsonl", "-"]:
+            for more in [], ["--json", "-"], ["--jsonl", "-"], ["--json", "-", "-i", "1ms"]:  # the last: 10 KB
                 with open("/dev/full", "w") as full:
                     run = subprocess.run([QUICPERF, "client", "127.0.0.1:%d" % server.port, "-t",
                                           "100ms", *more], stdout=full, stderr=subprocess.PIPE,

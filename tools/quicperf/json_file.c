@@ -101,10 +101,8 @@ static bool qp_json_finish(qp_json_file *out, const char *text, size_t len)
     if (out->file == NULL) {
         return false;
     }
-    errno = 0;
-    bool ok = fwrite(text, 1, len, out->file) == len;
-    ok = fflush(out->file) == 0 && ok;
-    int error = errno;
+    int error = qp_write(out->file, text, len);
+    bool ok = error == 0;
     if (out->file != stdout && fclose(out->file) != 0 && ok) {
         ok = false;
         error = errno;

@@ -120,8 +120,7 @@ static void qp_out_flush(qp_out *out, FILE *file)
 static void qp_out_json_line(qp_out *out, qp_json *json)
 {
     if (qp_json_is_complete(json)) {
-        (void)fwrite(json->text, 1, json->len, out->jsonl);
-        qp_out_flush(out, out->jsonl);
+        out->gone = qp_write(out->jsonl, json->text, json->len) == EPIPE || out->gone;
     }
     qp_json_deinit(json);
 }

@@ -305,13 +305,25 @@ int qp_fail(const char *fmt, ...)
 
 static int qp_stdout_error;
 
-int qp_flush(FILE *file)
+static int qp_written(FILE *file, bool ok)
 {
-    int error = fflush(file) == 0 ? 0 : errno;
+    int error = ok ? 0 : errno != 0 ? errno : EIO;
     if (file == stdout && qp_stdout_error == 0) {
         qp_stdout_error = error;
     }
     return error;
+}
+
+int qp_flush(FILE *file)
+{
+    return qp_written(file, fflush(file) == 0);
+}
+
+int qp_write(FILE *file, const char *text, size_t len)
+{
+    int error = qp_written(file, fwrite(text, 1, len, file) == len);
+    int late = qp_flush(file);
+    return error != 0 ? error : late;
 }
 
 int qp_flush_error(void)

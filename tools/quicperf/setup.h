@@ -54,9 +54,11 @@ double qp_process_cpu_s(void);
 /* qp_fail prints "quicperf: " and one line to stderr and returns QP_EXIT_FAILED. */
 int qp_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* qp_flush writes out what `file` holds. Returns 0, else errno; qp_flush_error is the first one of standard output, 0
- * when there was none. One thread. */
+/* qp_flush writes out what `file` holds, qp_write that and a text, of which more than a buffer holds goes, and fails,
+ * before. Both return 0, else errno; qp_flush_error is the first one of standard output, 0 when there was none. One
+ * thread. */
 int qp_flush(FILE *file);
+int qp_write(FILE *file, const char *text, size_t len);
 int qp_flush_error(void);
 
 /* SIGINT and SIGTERM as a file descriptor, and with `hangup` SIGHUP. qp_signals_open blocks them (call

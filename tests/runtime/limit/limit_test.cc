@@ -148,7 +148,10 @@ TEST(PingPong, TellsEachRoundWhetherItSleepsOrSpins)
         };
         quring_pingpong_result result;
         quring_error err;
-        ASSERT_EQ(quring_pingpong_run(&result, &options, &err), QURING_OK) << err.message;
+        do { /* others may have the machine for a tenth of a second */
+            ASSERT_EQ(quring_pingpong_run(&result, &options, &err), QURING_OK) << err.message;
+            options.duration_ns *= 2;
+        } while (result.rounds == 0 && options.duration_ns < 5000000000);
         EXPECT_GT(result.rounds, 0u);
         EXPECT_EQ(result.rounds, told[0]);
         EXPECT_EQ(result.lost, 0u);
