@@ -188,14 +188,16 @@ struct SessionEnd {
     std::vector<std::pair<quring_level, quring_test::Bytes>> out;
     quring_test::Bytes ticket;
 
-    SessionEnd(quring_tls *tls, quring_runtime *runtime, const quring_test::Bytes &resumes)
+    SessionEnd(quring_tls *tls, quring_runtime *runtime, const quring_test::Bytes &resumes,
+               bool zero_rtt = false, uint8_t max_data = 0)
     {
-        static const uint8_t params[] = {0x01, 0x01, 0x00};
+        const uint8_t params[] = {0x04, 0x01, max_data}; /* initial_max_data (RFC 9000 18.2) */
         quring_tls_session_options options = {};
         options.tls = tls;
         options.server_name = runtime == nullptr ? "localhost" : nullptr;
         options.params = {params, sizeof(params)};
         options.session = {resumes.data(), resumes.size()};
+        options.zero_rtt = zero_rtt;
         options.tickets = runtime != nullptr;
         options.runtime = runtime;
         options.sink.ctx = this;
@@ -276,8 +278,38 @@ TEST(Tls, ASessionTakesTicketsOfThePreviousRootSecret)
     EXPECT_FALSE(resumed);
 }
 
+/* RFC 9001 4.6.1, RFC 9000 7.4.1: a ticket is good for 0-RTT under the limits that it was made under. */
+TEST(Tls, ASessionTakesZeroRttUnderTheSameLimits)
+{
+    const quring_test::Tls server_tls = quring_test::ServerTls();
+    const quring_test::Tls client_tls = quring_test::ClientTls();
+    const quring_test::Runtime runtime(quring_test::Config());
+    quring_test::Bytes ticket;
+    for (const uint8_t max_data : {7, 7, 8}) {
+        SessionEnd server(server_tls.get(), runtime.rt(), {}, true, max_data);
+        SessionEnd client(client_tls.get(), nullptr, ticket, true);
+        uint8_t alert = 0;
+        EXPECT_EQ(quring_tls_session_start(client.session, &alert, nullptr), QURING_OK);
+        for (int i = 0; i < 3; i++) {
+            client.GiveTo(&server);
+            server.GiveTo(&client);
+        }
+        EXPECT_TRUE(quring_tls_session_is_complete(server.session));
+        EXPECT_EQ(quring_tls_session_is_resumed(server.session), !ticket.empty());
+        for (const SessionEnd *end : {&server, &client}) {
+            EXPECT_EQ(quring_tls_session_is_early_accepted(end->session),
+                      !ticket.empty() && max_data == 7);
+        }
+        ticket = client.ticket;
+    }
+}
+
 TEST(Tls, NullArgumentsAreRefused)
 {
+    quring_tls_session *session = nullptr;
+    quring_error err = {};
+    EXPECT_EQ(quring_tls_session_create(&session, nullptr, &err), QURING_E_INVAL);
+    EXPECT_STREQ(err.message, "options is NULL");
     quring_tls_options options = Options();
     quring_tls *tls = nullptr;
     EXPECT_EQ(quring_tls_create_server(nullptr, &options, nullptr), QURING_E_INVAL);
