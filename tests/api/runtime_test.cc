@@ -343,6 +343,11 @@ TEST(Runtime, DeadAndForeignHandlesOnAWorkerAreRefused)
         EXPECT_EQ(quring_stream_open(nullptr, none, 0), QURING_E_INVAL);
         EXPECT_EQ(quring_stream_open(&out, none, 0x80), QURING_E_INVAL);
         EXPECT_EQ(quring_conn_get_info(none, nullptr), QURING_E_INVAL);
+        size_t n = 0;
+        bool fin = false;
+        for (const size_t len : {size_t{1}, size_t{100}}) {
+            EXPECT_EQ(quring_stream_read({0}, &n, &fin, nullptr, len), QURING_E_INVAL);
+        }
         EXPECT_EQ(quring_handshake_send(none, static_cast<quring_level>(4), nullptr, 0),
                   QURING_E_INVAL);
     }));

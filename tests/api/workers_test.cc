@@ -232,6 +232,18 @@ TEST_P(Workers, ClientsSpreadOverSockets)
     }
 }
 
+/* quring_config.spin_ns */
+TEST_P(Workers, PollBeforeTheySleepWhereThatIsAskedFor)
+{
+    client_config_.spin_ns = 100000;
+    server_config_.spin_ns = 0;
+    QURING_START();
+    ExpectEcho(Connect(), 1000, 1);
+    EXPECT_TRUE(WaitStats(*client_rt_, [](const quring_stats &s) { return s.spins > 0; }));
+    EXPECT_TRUE(WaitStats(*server_rt_, [](const quring_stats &s) { return s.conns_opened > 0; }));
+    EXPECT_TRUE(WaitStats(*server_rt_, [](const quring_stats &s) { return s.spins == 0; }));
+}
+
 INSTANTIATE_TEST_SUITE_P(Loopback, Workers, testing::ValuesIn(kBackends), SettingName);
 
 } // namespace

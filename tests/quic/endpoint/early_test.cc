@@ -183,6 +183,7 @@ TEST_F(Early, ARefusalSendsEverythingAgain)
     EXPECT_GT(Packets(net, QUIC_PACKET_0RTT), 0u);
     EXPECT_EQ(net.client.count(QURING_EV_EARLY_REJECTED), 1u);
     EXPECT_EQ(quic_endpoint_counters(net.client.ep)->early_rejected, 1u);
+    EXPECT_EQ(quic_endpoint_counters(net.server.ep)->early_rejected, 1u);
 }
 
 TEST_F(Early, ARefusedResetStartsOverToo)

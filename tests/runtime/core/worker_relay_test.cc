@@ -160,6 +160,25 @@ TEST_P(WorkerRelay, WhatNamesAnotherGoesThere)
     EXPECT_EQ(3u, quic_endpoint_counters(rt_worker_endpoint(worker_))->drop_unknown_cid);
 }
 
+/* One that lives and has not been heard of is asked who it is: its client sends again. */
+TEST_P(WorkerRelay, WhatNamesOneThatIsNotKnownYetIsLostAndCounted)
+{
+    rt_process late = {};
+    rt_relay *relay = nullptr;
+    rt_udp_socket inbox;
+    ASSERT_EQ(0, rt_process_open(&late));
+    ASSERT_EQ(0, rt_relay_open(&relay, &inbox, &late, &addr_, RT_RELAY_ACCEPTS));
+    quic_counters counters;
+    Send(Short(Cid(late.number)));
+    rt_worker_stats(worker_, &counters);
+    EXPECT_EQ(1u, counters.relay_lost);
+    EXPECT_EQ(0u, counters.relayed);
+    EXPECT_EQ(0u, counters.drop_unknown_cid);
+    rt_relay_close(relay);
+    rt_udp_close(&inbox);
+    rt_process_close(&late);
+}
+
 /* A client's first connection ID names anybody or nobody, by chance. */
 TEST_P(WorkerRelay, StrangersGoToWhoListens)
 {
