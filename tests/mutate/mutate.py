@@ -12,8 +12,9 @@ the quickest; then those of the whole. What none of them notices has survived: i
 test is missing.
 
 Results go to a file, a line each; what stands there already is not tried again, unless it was let through and
---again is given. With --own, or --longest, a mutant that the tests of its folder, or the short ones, let through is
-left for a later run without. The tree is not touched: programs and mutants live in ~/.cache/quring-mutate (MUTATE_DIR).
+--again is given. --also adds tests of other folders to those of the whole. With --own, or --longest, a mutant that the
+tests of its folder, or the short ones, let through is left for a later run without. The tree is not touched: programs
+and mutants live in ~/.cache/quring-mutate (MUTATE_DIR).
 """
 import argparse
 import collections
@@ -37,6 +38,7 @@ WHOLE = ["//tests/quic/conn/...", "//tests/quic/endpoint/...", "//tests/quic/hos
          "//tests/sim:byzantine_test"]
 ABOVE_BASE = ["//tests/quic/wire/...", "//tests/quic/path/...", "//tests/quic/stream/...", "//tests/quic/recovery/..."]
 LOOP = ["//tests/runtime/...", "//tests/sim:loop_test"]
+API = ["//tests/api/..."]
 TESTS = {
     "quic/base/": (["//tests/quic/base/..."], ABOVE_BASE + WHOLE),
     "quic/wire/": (["//tests/quic/wire/..."], WHOLE),
@@ -49,7 +51,10 @@ TESTS = {
                    ["//tests/quic/hostile/..."] + WHOLE[3:]),
     "quic/endpoint/": (["//tests/quic/endpoint/..."],
                        ["//tests/quic/conn/...", "//tests/quic/hostile/..."] + WHOLE[3:]),
-    "runtime/core/": (["//tests/runtime/core/..."], LOOP),
+    "runtime/core/": (["//tests/runtime/core/..."], LOOP + API),
+    "runtime/io/": (["//tests/runtime/io/...", "//tests/runtime/udp/..."], LOOP + API),
+    "runtime/udp/": (["//tests/runtime/udp/...", "//tests/runtime/io/..."], LOOP + API),
+    "runtime/server/": (["//tests/runtime/server/..."], API),
 }
 NOTICED, ABOVE, LATER, SURVIVED = "noticed", "noticed above", "later", "survived"
 
@@ -140,13 +145,14 @@ class Campaign:
     def prepare(self, drawn):
         folders = sorted({folder_of(mutant.path) for mutant in drawn})
         asked = 1 if self.options.own else 2
-        labels = sorted({label for folder in folders for lines in TESTS[folder][:asked] for label in lines})
+        lines_of = {folder: (TESTS[folder][0], TESTS[folder][1] + self.options.also)[:asked] for folder in folders}
+        labels = sorted({label for lines in lines_of.values() for line in lines for label in line})
         say("building the tests of %s" % ", ".join(folders))
         self.programs = programs.Programs(WORK, labels, self.options.jobs)
         for mutant in drawn:
             if self.programs.source(mutant.path).decode() != self.sources[mutant.path]:
                 raise programs.Failed("%s has changed meanwhile" % mutant.path)
-        self.lines = {folder: [self.matching(line) for line in TESTS[folder]] for folder in folders}
+        self.lines = {folder: [self.matching(line) for line in lines] for folder, lines in lines_of.items()}
         say("running %d tests as they are" % len(self.programs.tests))
         failing = self.programs.time_tests(self.programs.tests)
         for label, verdict in sorted(failing.items()):
@@ -173,16 +179,13 @@ class Campaign:
         library = self.programs.mutate(mutant, self.sources[mutant.path], scratch)
         if library in ("same", "refused"):
             return library, None
-        own, above = self.lines[folder_of(mutant.path)]
-        for labels, outcome in ((own, NOTICED), (above, ABOVE)):
-            if outcome == ABOVE and self.options.own:
-                return LATER, None
+        for labels, outcome in zip(self.lines[folder_of(mutant.path)], (NOTICED, ABOVE)):
             for label in self.promising(mutant.path, labels):
                 failed = self.programs.tests[label].run(library, scratch)
                 if failed is not None:
                     self.kills[mutant.path, label] += 1
                     return outcome, failed
-        return SURVIVED if self.options.longest is None else LATER, None
+        return LATER if self.options.own or self.options.longest is not None else SURVIVED, None
 
     def try_one(self, mutant):
         scratch = os.path.join(WORK, "scratch", threading.current_thread().name)
@@ -242,6 +245,7 @@ def parse(argv):
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--results", default=os.path.join(WORK, "results"), metavar="FILE")
     parser.add_argument("--own", action="store_true", help="run the tests of the folder only")
+    parser.add_argument("--also", nargs="+", default=[], metavar="LABEL", help="run these tests, too")
     parser.add_argument("--longest", type=float, metavar="SECONDS", help="leave out tests that take longer")
     parser.add_argument("--again", action="store_true", help="try once more what was let through")
     return parser.parse_args(argv)

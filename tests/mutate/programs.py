@@ -18,6 +18,8 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 COPIED = ("include", "quic", "runtime")
+OUTSIDE = re.compile(r"-[lL]|-Wl,-rpath,/")
+ENGINE = "libquring.so.0"
 PRODUCT = re.compile(r"bazel-out/[^/]+/bin/(quic|runtime)/")
 MEMORY_MAX, OUTPUT_MAX = 4 << 30, 64 << 20
 # A test may take this much more than it does. What it waits for may keep it waiting on a busy machine.
@@ -122,16 +124,26 @@ class Programs:
         self.root = self.plant(os.path.join(work, "root"))
         actions, targets = self.actions("mnemonic('Cpp(Compile|Link)', deps(tests(set(%s))))" % " ".join(labels))
         self.compiles = {}
-        for action in actions:
-            if action["mnemonic"] == "CppCompile" and PRODUCT.match(after(action["arguments"], "-o")):
+        here = os.path.relpath(bazel("info", "--noshow_progress", "bazel-bin").strip(), self.execroot) + os.sep
+        for action in actions:  # but for those of a library that is optimized as a whole
+            out = action["mnemonic"] == "CppCompile" and after(action["arguments"], "-o")
+            if out and PRODUCT.match(out) and out.startswith(here):
                 self.compiles[after(action["arguments"], "-c")] = action["arguments"]
         wanted = set(bazel("query", "--noshow_progress", "kind(cc_test, tests(set(%s)))" % " ".join(labels)).split())
-        links = {}
+        links, shared = {}, []
         for action in actions:
             label = targets[action["targetId"]]
+            # A file of the same arguments comes last.
+            line = [part for part in action.get("arguments", []) if not part.startswith("@")]
             if action["mnemonic"] == "CppLink" and label in wanted:
-                # A file of the same arguments comes last.
-                links[label] = [part for part in action["arguments"] if not part.startswith("@")]
+                links[label] = line
+            elif here + "runtime/parts/" + ENGINE in line and "-o" in line:
+                shared = [part for part in line if OUTSIDE.match(part) or (PRODUCT.match(part) and
+                                                                         part.endswith(".o"))]
+        for line in links.values():  # what would come from the engine's library comes with the rest
+            if "-l:" + ENGINE in line:
+                at = line.index("-l:" + ENGINE)
+                line[at:at + 1] = shared
         self.objects = {}
         headers = self.digest_of_tree(".h", ".def")
         self.product = self.digest_of_tree(".c", ".h", ".def")
@@ -234,7 +246,7 @@ class Programs:
     def link_library(self, tops, lines):
         objects = sorted({self.objects[part] for line in lines for part in line if PRODUCT.match(part)})
         outside = dict.fromkeys(part for line in lines for part in line
-                                if re.match(r"-[lL]|-Wl,-rpath", part) and not re.match(r"-lg(test|mock)", part))
+                                if OUTSIDE.match(part) and not re.match(r"-lg(test|mock)", part))
         out = os.path.join(self.work, "lib%s.so" % "_".join(tops))
         argv = ["gcc", "-shared", "-o", out, "-Wl,-soname," + out, *objects, *outside]
         self.cached(out, digest_of(argv, *map(contents, objects)), lambda: call(argv, cwd=self.root))
@@ -286,5 +298,6 @@ class Programs:
         if contents(made) == contents(self.objects[after(self.compiles[mutant.path], "-o")]):
             return "same"
         out = os.path.join(scratch, "mutant.so")
-        call(["gcc", "-shared", "-o", out, made])
+        # What it needs is there also for tests that have less of the product.
+        call(["gcc", "-shared", "-o", out, made, max(self.libraries.values(), key=os.path.getsize)])
         return out
