@@ -1,8 +1,10 @@
 #include "tests/compat/gnutls_keys.h"
 
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <poll.h>
 #include <thread>
 
 namespace compat
@@ -152,8 +154,14 @@ Shaken::Shaken(const Side &client_side, const Side &server_side,
     if (connect(client, to.ptr(), to.len) != 0) {
         must(GNUTLS_E_INTERNAL_ERROR, "connect");
     }
-    std::thread other([&] { client_rc = client_side(client); });
-    set_recv_timeout(listen, 2000);
+    std::atomic<bool> over{false};
+    std::thread other([&] {
+        client_rc = client_side(client);
+        over = true;
+    });
+    while (!over && !poll_for(listen, POLLIN, 20)) {
+    }
+    set_recv_timeout(listen, 2000); /* of a client that has given up nothing more comes */
     server.reset(accept(listen, nullptr, nullptr));
     if (server >= 0) {
         server_rc = server_side(server);
