@@ -111,15 +111,20 @@ static void qp_server_watch(qp_watch *last, qp_out *out, const qp_served *served
 }
 
 /* SIGHUP. What cannot be used changes nothing. */
-static void qp_server_hangup(const qp_server *server, const qp_options *o, qp_out *out)
+static void qp_server_hangup(const qp_served *served, const qp_options *o, qp_out *out)
 {
     quring_error err;
-    quring_status status = qp_server_reload(server, o, &err);
-    if (status == QURING_OK) {
-        qp_out_line(out, "reloaded: new connections get the certificate in %s", o->cert);
+    char why[160];
+    quring_status status = qp_server_reload(served->quic, o, &err);
+    if (status != QURING_OK) {
+        (void)qp_fail("not reloaded, the old certificate stays: %s", qp_error_text(&err, status));
         return;
     }
-    (void)qp_fail("not reloaded, the old certificate stays: %s", qp_error_text(&err, status));
+    if (served->tcp != NULL && !qp_tcp_server_reload(served->tcp, o, why, sizeof(why))) {
+        (void)qp_fail("not reloaded for TCP, the old certificate stays there: %s", why);
+        return;
+    }
+    qp_out_line(out, "reloaded: new connections get the certificate in %s", o->cert);
 }
 
 /* Serves until a signal comes or, with -1, a connection has ended. */
@@ -137,7 +142,7 @@ static void qp_server_loop(const qp_served *served, const qp_options *o, qp_out 
         int signal_number =
             ready > 0 && (fds[1].revents & POLLIN) != 0 ? qp_signals_take(signal_fd) : 0;
         if (signal_number == SIGHUP) {
-            qp_server_hangup(served->quic, o, out);
+            qp_server_hangup(served, o, out);
         } else if (signal_number != 0) {
             return;
         }

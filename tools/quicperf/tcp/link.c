@@ -4,6 +4,7 @@
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +27,7 @@
 #define QP_TCP_PEM_MAX    4096u
 
 struct qp_tcp_tls {
+    pthread_mutex_t lock; /* of ctx */
     SSL_CTX *ctx;
     BIO_METHOD *method;
     bool is_server;
@@ -148,6 +150,18 @@ static void qp_tls_error(char *error, size_t cap, const char *what)
     ERR_clear_error();
 }
 
+static SSL_CTX *qp_ctx_new(void)
+{
+    SSL_CTX *ctx = SSL_CTX_new(TLS_method());
+    if (ctx == NULL || SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) != 1 ||
+        SSL_CTX_set_max_proto_version(ctx, TLS1_3_VERSION) != 1) {
+        SSL_CTX_free(ctx);
+        return NULL;
+    }
+    SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE);
+    return ctx;
+}
+
 qp_tcp_tls *qp_tcp_tls_create(const qp_options *options, const quring_addr *peer, char *error,
                               size_t cap)
 {
@@ -156,21 +170,35 @@ qp_tcp_tls *qp_tcp_tls_create(const qp_options *options, const quring_addr *peer
         (void)snprintf(error, cap, "out of memory");
         return NULL;
     }
+    (void)pthread_mutex_init(&tls->lock, NULL);
     tls->is_server = peer == NULL;
     tls->method = qp_bio_method();
-    tls->ctx = SSL_CTX_new(TLS_method());
+    tls->ctx = qp_ctx_new();
     bool ok =
         tls->method != NULL && tls->ctx != NULL &&
-        SSL_CTX_set_min_proto_version(tls->ctx, TLS1_3_VERSION) == 1 &&
-        SSL_CTX_set_max_proto_version(tls->ctx, TLS1_3_VERSION) == 1 &&
         (tls->is_server ? qp_use_identity(tls->ctx, options) : qp_use_anchors(tls, options, peer));
     if (!ok) {
         qp_tls_error(error, cap, tls->is_server ? "TLS over TCP, certificate" : "TLS over TCP");
         qp_tcp_tls_free(tls);
         return NULL;
     }
-    SSL_CTX_set_mode(tls->ctx, SSL_MODE_ENABLE_PARTIAL_WRITE);
     return tls;
+}
+
+bool qp_tcp_tls_reload(qp_tcp_tls *tls, const qp_options *options, char *error, size_t cap)
+{
+    SSL_CTX *fresh = qp_ctx_new();
+    if (fresh == NULL || !qp_use_identity(fresh, options)) {
+        qp_tls_error(error, cap, "TLS over TCP, certificate");
+        SSL_CTX_free(fresh);
+        return false;
+    }
+    (void)pthread_mutex_lock(&tls->lock);
+    SSL_CTX *old = tls->ctx;
+    tls->ctx = fresh;
+    (void)pthread_mutex_unlock(&tls->lock);
+    SSL_CTX_free(old); /* connections hold on to it */
+    return true;
 }
 
 void qp_tcp_tls_free(qp_tcp_tls *tls)
@@ -178,13 +206,14 @@ void qp_tcp_tls_free(qp_tcp_tls *tls)
     if (tls != NULL) {
         SSL_CTX_free(tls->ctx);
         BIO_meth_free(tls->method);
+        (void)pthread_mutex_destroy(&tls->lock);
         free(tls);
     }
 }
 
 /* ---- one link ----------------------------------------------------------------------------------- */
 
-bool qp_tcp_link_open(qp_tcp_link *link, const qp_tcp_tls *tls, int fd, const char *server_name)
+bool qp_tcp_link_open(qp_tcp_link *link, qp_tcp_tls *tls, int fd, const char *server_name)
 {
     int one = 1;
     memset(link, 0, sizeof(*link));
@@ -192,7 +221,9 @@ bool qp_tcp_link_open(qp_tcp_link *link, const qp_tcp_tls *tls, int fd, const ch
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
     link->in = malloc(QP_TCP_BUFFER);
     link->out = malloc(QP_TCP_BUFFER);
+    (void)pthread_mutex_lock(&tls->lock);
     SSL *ssl = SSL_new(tls->ctx);
+    (void)pthread_mutex_unlock(&tls->lock);
     BIO *bio = BIO_new(tls->method);
     link->ssl = ssl;
     if (link->in == NULL || link->out == NULL || ssl == NULL || bio == NULL ||

@@ -54,9 +54,13 @@ qp_tcp_tls *qp_tcp_tls_create(const qp_options *options, const quring_addr *peer
                               size_t cap);
 void qp_tcp_tls_free(qp_tcp_tls *tls);
 
+/* qp_tcp_tls_reload reads a server's --cert and --key again, for connections to come. On failure the old ones stay, and
+ * one line is in `error`. From any thread. */
+bool qp_tcp_tls_reload(qp_tcp_tls *tls, const qp_options *options, char *error, size_t cap);
+
 /* qp_tcp_link_open takes over `fd` (closed by qp_tcp_link_close, also when opening fails);
  * `server_name` is what a client verifies, or NULL. Returns false without memory. */
-bool qp_tcp_link_open(qp_tcp_link *link, const qp_tcp_tls *tls, int fd, const char *server_name);
+bool qp_tcp_link_open(qp_tcp_link *link, qp_tcp_tls *tls, int fd, const char *server_name);
 void qp_tcp_link_close(qp_tcp_link *link);
 
 /* These go as far as the socket lets them. OK: the handshake is complete; at least one byte was read;

@@ -382,6 +382,12 @@ qp_tcp_server *qp_tcp_server_open(const qp_options *options, uint16_t port, int 
     return server;
 }
 
+bool qp_tcp_server_reload(const qp_tcp_server *server, const qp_options *options, char *error,
+                          size_t cap)
+{
+    return qp_tcp_tls_reload(server->tls, options, error, cap);
+}
+
 double qp_tcp_server_cpu_s(const qp_tcp_server *server)
 {
     double seconds = 0;

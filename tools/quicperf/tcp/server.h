@@ -6,6 +6,7 @@
 #ifndef TOOLS_QUICPERF_TCP_SERVER_H
 #define TOOLS_QUICPERF_TCP_SERVER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -32,6 +33,10 @@ typedef struct qp_tcp_server_totals {
  * eventfd that is written to whenever a connection ends. Returns NULL with one line in `error`. */
 qp_tcp_server *qp_tcp_server_open(const qp_options *options, uint16_t port, int wake_fd,
                                   char *error, size_t cap);
+
+/* qp_tcp_server_reload reads certificate and key again, for connections to come; as qp_tcp_tls_reload. */
+bool qp_tcp_server_reload(const qp_tcp_server *server, const qp_options *options, char *error,
+                          size_t cap);
 
 void qp_tcp_server_totals_get(const qp_tcp_server *server, qp_tcp_server_totals *out);
 
