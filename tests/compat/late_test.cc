@@ -69,6 +69,45 @@ TEST(Late, ATlsErrorAfterTheHandshake)
     }
 }
 
+/* The server's thread is the faster one: what it says is there while the client's is still in its handshake call, or
+ * comes just then. */
+TEST(Late, WhatComesBeforeTheClientAsks)
+{
+    const std::string ticket = tls_message(4, std::string("\0\0\2\0age!\1n", 10) + u16(200) +
+                                                  std::string(200, 'f') + u16(0));
+    Fd listen_fd = listener();
+    Address at = name_of(listen_fd);
+    for (int i = 0; i < 60; i++) {
+        SCOPED_TRACE(i);
+        const bool wrong = i % 2 != 0;
+        Fd client = quic_socket();
+        ASSERT_EQ(0, connect(client, at.ptr(), at.len));
+        std::thread other([&] { (void)quic_client_handshake(client, nullptr, nullptr); });
+        Fd server(accept(listen_fd, nullptr, nullptr));
+        EXPECT_EQ(0, quic_server_handshake(server, key_file(), cert_file()));
+        EXPECT_GT(send_crypto(server, QUIC_CRYPTO_APP, ticket), 0);
+        if (wrong) {
+            EXPECT_GT(send_crypto(server, QUIC_CRYPTO_APP, tls_message(24, std::string(1, '\0'))),
+                      0);
+        }
+        other.join();
+        if (wrong) {
+            ASSERT_TRUE(poll_for(server, POLLHUP));
+            quic_connection_close told = {};
+            socklen_t len = sizeof(told);
+            ASSERT_EQ(0, getsockopt(server, SOL_QUIC, QUIC_SOCKOPT_CONNECTION_CLOSE, &told, &len));
+            EXPECT_EQ(0x10au, told.errcode);
+            continue;
+        }
+        std::string kept;
+        for (int k = 0; k < 500 && kept.find(std::string(200, 'f')) == std::string::npos; k++) {
+            usleep(10000);
+            kept = get_bytes(client, QUIC_SOCKOPT_SESSION_TICKET);
+        }
+        EXPECT_NE(kept.find(std::string(200, 'f')), std::string::npos);
+    }
+}
+
 /* A client's ends it, too. */
 TEST(Late, AClientSaysNothingAfterTheHandshake)
 {
