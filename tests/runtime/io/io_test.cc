@@ -351,10 +351,14 @@ TEST_P(IoTest, DeadlineIsKept)
 {
     Side a;
     Open(&a);
-    quic_ns start = rt_clock_now();
-    EXPECT_EQ(a.Wait(20 * QUIC_NS_PER_MS), 0u);
-    quic_ns took = rt_clock_now() - start;
-    EXPECT_GE(took, 20 * QUIC_NS_PER_MS);
+    quic_ns took = QUIC_NS_NEVER;
+    for (int tries = 0; tries < 5 && took >= 500 * QUIC_NS_PER_MS;
+         tries++) { // others want the CPU, too
+        quic_ns start = rt_clock_now();
+        EXPECT_EQ(a.Wait(20 * QUIC_NS_PER_MS), 0u);
+        took = rt_clock_now() - start;
+        EXPECT_GE(took, 20 * QUIC_NS_PER_MS);
+    }
     EXPECT_LT(took, 500 * QUIC_NS_PER_MS);
 }
 
