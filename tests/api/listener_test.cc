@@ -1,6 +1,7 @@
 #include <arpa/inet.h>
 #include <atomic>
 #include <cstring>
+#include <dirent.h>
 #include <memory>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -158,6 +159,25 @@ TEST_P(ListenerTest, ForeignAddressesAreAnOsError)
     Listener listener(&runtime_, &peer_, Addr("192.0.2.1:0"), tls_.get());
     EXPECT_EQ(listener.error().status, QURING_E_OS);
     EXPECT_EQ(listener.error().os_errno, EADDRNOTAVAIL);
+}
+
+/* Nor is anything left of the addresses that came before one that is refused. */
+TEST_P(ListenerTest, NothingStaysOpenOfWhatFailed)
+{
+    const auto descriptors = [] {
+        size_t count = 0;
+        DIR *dir = opendir("/proc/self/fd");
+        while (readdir(dir) != nullptr) {
+            count++;
+        }
+        closedir(dir);
+        return count;
+    };
+    const size_t before = descriptors();
+    Listener listener(&runtime_, &peer_, Addr("127.0.0.1:0"), tls_.get(), 0,
+                      Addr("192.0.2.1:4433"));
+    EXPECT_EQ(listener.error().status, QURING_E_OS);
+    EXPECT_EQ(descriptors(), before);
 }
 
 TEST_P(ListenerTest, OptionsAreChecked)

@@ -353,6 +353,21 @@ TEST(Runtime, DeadAndForeignHandlesOnAWorkerAreRefused)
     }));
 }
 
+/* RFC 9000 18.2: some are a server's alone. */
+TEST(Runtime, TransportParametersAreRead)
+{
+    const uint8_t bytes[] = {0x04, 0x01, 0x07, 0x00, 0x01, 'x'}; /* and original_destination_connection_id */
+    quring_transport_params params = {};
+    EXPECT_EQ(quring_transport_params_decode(&params, bytes, sizeof(bytes), true), QURING_OK);
+    EXPECT_EQ(params.initial_max_data, 7u);
+    EXPECT_EQ(params.ack_delay_exponent, 3u);
+    EXPECT_EQ(quring_transport_params_decode(&params, bytes, sizeof(bytes), false), QURING_E_INVAL);
+    EXPECT_EQ(quring_transport_params_decode(&params, bytes, 2, true), QURING_E_INVAL);
+    EXPECT_EQ(quring_transport_params_decode(&params, nullptr, 1, true), QURING_E_INVAL);
+    EXPECT_EQ(quring_transport_params_decode(nullptr, bytes, 3, true), QURING_E_INVAL);
+    EXPECT_EQ(quring_transport_params_decode(&params, nullptr, 0, false), QURING_OK);
+}
+
 TEST(Runtime, ConnectChecksItsOptions)
 {
     Runtime runtime(Config());

@@ -232,6 +232,27 @@ TEST_P(Workers, ClientsSpreadOverSockets)
     }
 }
 
+/* Who comes meanwhile is not answered and comes again (RFC 9002 6.2). */
+TEST_P(Workers, AListenerThatIsPausedAcceptsNobody)
+{
+    QURING_START(Peer::Mode::kEcho, 0, 1, 2);
+    quring_error err = {};
+    ASSERT_EQ(quring_listener_configure(listener_->get(), QURING_LISTEN_PAUSED, nullptr, &err),
+              QURING_OK);
+    EXPECT_EQ(quring_listener_configure(listener_->get(), QURING_LISTEN_NO_TICKETS, nullptr, &err),
+              QURING_E_INVAL);
+    EXPECT_NE(strstr(err.message, "was 0x10"), nullptr) << err.message;
+    const quring_connect_options options = ConnectOptions();
+    quring_conn conn = {0};
+    ASSERT_TRUE(OnClient([&] { EXPECT_EQ(quring_connect(&conn, &options, &err), QURING_OK); }));
+    usleep(200000);
+    quring_stats stats;
+    ASSERT_EQ(quring_stats_get(server_rt_->rt(), -1, &stats), QURING_OK);
+    EXPECT_EQ(stats.conns_opened, 0u);
+    ASSERT_EQ(quring_listener_configure(listener_->get(), 0, nullptr, &err), QURING_OK);
+    EXPECT_TRUE(client_.WaitConnected(conn));
+}
+
 /* quring_config.spin_ns */
 TEST_P(Workers, PollBeforeTheySleepWhereThatIsAskedFor)
 {

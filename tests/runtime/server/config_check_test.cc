@@ -45,6 +45,9 @@ TEST(ConfigCheck, DefaultsAreGood)
     quring_config_init(&config);
     quring_error err;
     EXPECT_EQ(quring_config_check(&config, &err), QURING_OK) << err.message;
+    for (const int cpu : config.cpus) {
+        EXPECT_EQ(cpu, -1); /* wherever the kernel likes */
+    }
     quring_limits_for_loopback(&config.limits);
     EXPECT_EQ(quring_config_check(&config, &err), QURING_OK) << err.message;
     EXPECT_EQ(quring_config_check(nullptr, &err), QURING_E_INVAL);
@@ -164,6 +167,10 @@ TEST(ConfigCheck, VersionsFitTogether)
     config.limits.version_first = QURING_QUIC_V2;
     EXPECT_EQ(quring_config_check(&config, &err), QURING_E_INVAL);
     EXPECT_NE(strstr(err.message, "limits.version_first"), nullptr) << err.message;
+    config.limits.versions = QURING_SPEAKS_V2;
+    EXPECT_EQ(quring_config_check(&config, &err), QURING_OK) << err.message;
+    config.limits.version_first = QURING_QUIC_V1;
+    EXPECT_EQ(quring_config_check(&config, &err), QURING_E_INVAL);
 }
 
 TEST(ConfigCheck, OnlyTheWorkersInUseAreLookedAt)
