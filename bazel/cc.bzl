@@ -5,6 +5,7 @@ quring_cc_test      a googletest in C++17; brings its own main and a precompiled
 quring_cc_fuzz      a libFuzzer target; without --config=fuzz a test that replays its corpus
 quring_cc_binary    a C program
 quring_cc_test_cases  the tests of several quring_cc_test that differ in how they are run
+quring_cc_test_library  what several of them share, with the same precompiled header
 core_archives       the archives of a package subtree, for tests that look into them
 """
 
@@ -125,16 +126,26 @@ def quring_cc_test(name, srcs = [], deps = [], copts = [], size = "small", optim
         **kwargs
     )
 
-def quring_cc_test_cases(name, srcs, deps = [], copts = []):
-    """Tests that several quring_cc_test run, each in its own way: compiled once."""
+def quring_cc_test_library(name, srcs, deps = [], copts = [], **kwargs):
+    """What several tests share and uses googletest itself; takes what cc_library takes."""
     native.cc_library(
         name = name,
         testonly = True,
         srcs = srcs,
         copts = TEST_COPTS + copts + _TEST_PCH_OPTS,
         linkstatic = True,
-        alwayslink = True,
         deps = deps + ["//bazel/third_party:gtest_main"] + _TEST_PCH,
+        **kwargs
+    )
+
+def quring_cc_test_cases(name, srcs, deps = [], copts = []):
+    """Tests that several quring_cc_test run, each in its own way: compiled once."""
+    quring_cc_test_library(
+        name = name,
+        srcs = srcs,
+        copts = copts,
+        alwayslink = True,
+        deps = deps,
     )
 
 def quring_cc_fuzz(name, srcs, corpus = [], deps = [], copts = [], size = "small", **kwargs):
