@@ -202,7 +202,7 @@ class Bench:
     def limit(self, *args):
         out = self.path("limit.json")
         run = subprocess.run(
-            [self.quicperf, "limit", "-t", "%gs" % self.seconds, "-i", "0", "-q", "--cpu",
+            [self.quicperf, "limit", "-t", "%gs" % self.seconds, "-q", "--cpu",
              "%d,%d" % (self.cpus[0], self.cpus[-1]), "--json", out, *args],
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, universal_newlines=True,
             timeout=LIMIT_S, check=False)
