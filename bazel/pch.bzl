@@ -38,8 +38,8 @@ def _test_pch_impl(ctx):
     )
 
     # What clang makes is good for this place alone, and for the header as old as it is unless told otherwise. What
-    # the headers themselves instantiate it leaves to every file that includes them unless told otherwise: a third of
-    # what a test takes.
+    # the headers themselves instantiate it leaves to every file that includes them unless told otherwise: up to a
+    # quarter of what a test takes.
     is_clang = "clang" in tool
     clang_options = ["-Xclang", "-fno-pch-timestamp", "-fpch-instantiate-templates"]
     options = cc_common.get_memory_inefficient_command_line(
