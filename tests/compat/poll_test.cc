@@ -85,7 +85,10 @@ class Epoll
     uint32_t wait(int timeout_ms, int *out_fd = nullptr)
     {
         epoll_event event = {};
-        int n = epoll_wait(fd_, &event, 1, timeout_ms);
+        int n;
+        do { /* a stop of this process ends it, too (signal(7)) */
+            n = epoll_wait(fd_, &event, 1, timeout_ms);
+        } while (n < 0 && errno == EINTR);
         if (out_fd != nullptr) {
             *out_fd = n == 1 ? event.data.fd : -1;
         }
