@@ -78,6 +78,35 @@ TEST_F(Script, WhatBelongsToTheWhole)
     }
 }
 
+/* Each run takes of the command line what its mode has a use for. Its own words must all be of use. */
+TEST_F(Script, OptionsForSomeOfItsRuns)
+{
+    ASSERT_TRUE(Load("tput -n 1M\ncrr -n 5\n", {"-s", "2"})) << why_;
+    EXPECT_EQ(script_.runs[0]->options.streams, 2u);
+    EXPECT_EQ(script_.runs[1]->options.streams, 1u);
+    ASSERT_TRUE(Load("hps\nrr -d up\nidle\ntput\ncrr\ndgram\nrr --bulk 1",
+                     {"--bulk", "2", "-d", "up", "--req", "9", "--urgent", "7", "--migrate", "3s",
+                      "--key-update", "5"}))
+        << why_;
+    const auto run = [&](size_t i) -> const qp_options & { return script_.runs[i]->options; };
+    for (size_t i : {0u, 2u, 3u, 4u, 5u}) {
+        EXPECT_EQ(run(i).bulk, 0u) << i;
+        EXPECT_EQ(run(i).direction, i == 3 || i == 5 ? QP_UP : QP_DOWN) << i;
+        EXPECT_EQ(run(i).request_bytes, i == 4 ? 9u : 64u) << i;
+        EXPECT_EQ(run(i).urgent_bytes, i == 3 || i == 4 ? 7u : 0u) << i;
+        EXPECT_EQ(run(i).migrate_ns, i == 2 || i == 3 || i == 5 ? 3000000000u : 0u) << i;
+        EXPECT_EQ(run(i).key_update_bytes, i >= 3 ? 5u : 0u) << i;
+    }
+    EXPECT_EQ(run(1).bulk, 2u);
+    EXPECT_EQ(run(1).direction, QP_UP);
+    EXPECT_EQ(run(6).bulk, 1u);
+    EXPECT_TRUE(Load("crr --api sockets\nidle\n", {"--migrate", "3s"})) << why_;
+    EXPECT_FALSE(Load("tput\ncrr -s 2\n", {"-s", "2"}));
+    EXPECT_NE(std::string(why_).find(":2: -s is for tput, rr, latency and fair, not crr"),
+              std::string::npos)
+        << why_;
+}
+
 TEST_F(Script, SaysWhichLineIsWrong)
 {
     EXPECT_FALSE(Load("rr\n\nrr -c none\n"));

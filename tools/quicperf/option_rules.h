@@ -66,11 +66,16 @@ typedef struct qp_parser {
     qp_options *out;
     char *message;
     size_t message_cap;
+    int own_from;             /* of argv: words before it are defaults */
     bool given[QP_RULES_MAX]; /* by place in qp_rules */
+    bool own[QP_RULES_MAX];   /* given, and not as a default */
 } qp_parser;
 
 /* qp_wrong writes the message and returns false. */
 bool qp_wrong(qp_parser *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* qp_options_init, options.c: as though nothing had been given. */
+void qp_options_init(qp_options *o);
 
 /* qp_options_check, options_check.c: what only the whole line shows to be wrong. */
 bool qp_options_check(qp_parser *p);

@@ -157,8 +157,8 @@ const qp_rule qp_rules[] = {
      "another port before the server every so often, as behind a NAT"},
     {"--seed", NULL, QP_C, QP_IMPAIR, QP_AT(impair), QP_IMPAIR_SEED, 0, "0..18446744073709551615",
      "of what happens by chance to datagrams; default 1"},
-    {"-i", "--interval", (QP_RUNS & ~QP_L) | QP_SOCK | QP_TCP_C, QP_TIME, QP_AT(interval_ns), 0, QP_HOUR,
-     "0 (off)..1h", "a line every so often; default 1s (server: off)"},
+    {"-i", "--interval", (QP_RUNS & ~QP_L) | QP_SOCK | QP_TCP_C, QP_TIME, QP_AT(interval_ns), 0,
+     QP_HOUR, "0 (off)..1h", "a line every so often; default 1s (server: off)"},
     {"-q", "--quiet", QP_RUNS | QP_SOCK | QP_TCP_C, QP_FLAG, QP_AT(quiet), 0, 0, NULL,
      "only the last line"},
     {"--json", NULL, QP_RUNS | QP_SOCK | QP_TCP_C, QP_TEXT, QP_AT(json), 0, 0, NULL,
@@ -351,6 +351,7 @@ static bool qp_parse_option(qp_parser *p, int *at, int argc, char *const *argv)
         return qp_unknown_option(p, arg);
     }
     p->given[rule - qp_rules] = true;
+    p->own[rule - qp_rules] |= *at >= p->own_from;
     if (rule->kind == QP_FLAG) {
         return value == NULL ? qp_set(p, rule, NULL)
                              : qp_wrong(p, "%s takes no value, but has \"%s\"", rule->name, value);
@@ -407,7 +408,7 @@ static bool qp_parse_operand(qp_parser *p, int at, const char *arg)
     return o->command == QP_CMD_REPORT || qp_parse_client_operand(p, o->operand_count - 1, arg);
 }
 
-static void qp_options_init(qp_options *o)
+void qp_options_init(qp_options *o)
 {
     memset(o, 0, sizeof(*o));
     o->port = QP_PORT_DEFAULT;
@@ -440,7 +441,14 @@ static void qp_options_finish(qp_options *o)
 bool qp_options_parse(qp_options *out, char *message, size_t message_cap, int argc,
                       char *const *argv)
 {
-    qp_parser p = {.out = out, .message = message, .message_cap = message_cap};
+    return qp_options_parse_over(out, message, message_cap, argc, argv, 0);
+}
+
+bool qp_options_parse_over(qp_options *out, char *message, size_t message_cap, int argc,
+                           char *const *argv, int own_from)
+{
+    qp_parser p = {
+        .out = out, .message = message, .message_cap = message_cap, .own_from = own_from};
     bool only_operands = false;
     qp_options_init(out);
     out->argc = argc;

@@ -163,6 +163,11 @@ typedef struct qp_options {
 bool qp_options_parse(qp_options *out, char *message, size_t message_cap, int argc,
                       char *const *argv);
 
+/* qp_options_parse_over does the same where what stands before argv[own_from] are defaults: those that the mode
+ * has no use for count for nothing. */
+bool qp_options_parse_over(qp_options *out, char *message, size_t message_cap, int argc,
+                           char *const *argv, int own_from);
+
 /* qp_options_usage writes the help text: of one command, or of all (0). */
 void qp_options_usage(FILE *to, uint32_t command);
 

@@ -41,14 +41,20 @@ static bool qp_check_sockets(qp_parser *p)
     return true;
 }
 
-static bool qp_is_given(const qp_parser *p, const char *name)
+/* NULL: it is not. */
+static const qp_rule *qp_given(const qp_parser *p, const char *name)
 {
     for (size_t i = 0; i < qp_rule_count; i++) {
         if (p->given[i] && strcmp(qp_rules[i].name, name) == 0) {
-            return true;
+            return &qp_rules[i];
         }
     }
-    return false;
+    return NULL;
+}
+
+static bool qp_is_given(const qp_parser *p, const char *name)
+{
+    return qp_given(p, name) != NULL;
 }
 
 /* Of HOST:PORT; NULL: it says only where the host is. */
@@ -96,11 +102,11 @@ static const struct {
     const char *name;
     unsigned modes;
 } qp_uses[] = {
+    {"--bulk", QP_IN(RR) | QP_IN(LATENCY)}, /* before -d, which it gives a use */
     {"-s", QP_TRANSFERS | QP_IN(RR) | QP_IN(LATENCY)},
     {"-d", QP_TRANSFERS | QP_IN(DGRAM)},
     {"--req", QP_REQUESTS},
     {"--resp", QP_REQUESTS},
-    {"--bulk", QP_IN(RR) | QP_IN(LATENCY)},
     {"--dgram-size", QP_IN(DGRAM)},
     {"--dgram-rate", QP_IN(DGRAM)},
     {"--hdr", QP_REQUESTS | QP_IN(HPS)},
@@ -125,6 +131,17 @@ static const char *qp_mode_list(char *out, size_t cap, unsigned modes)
     return out;
 }
 
+/* A default that the mode has no use for is none. Of the kinds of qp_uses. */
+static void qp_take_back(qp_parser *p, const qp_rule *rule)
+{
+    qp_options plain;
+    bool narrow = rule->kind == QP_U32 || rule->kind == QP_CHOICE;
+    qp_options_init(&plain);
+    memcpy((char *)p->out + rule->offset, (const char *)&plain + rule->offset,
+           narrow ? sizeof(uint32_t) : sizeof(uint64_t));
+    p->given[rule - qp_rules] = false;
+}
+
 static bool qp_check_uses(qp_parser *p)
 {
     const qp_options *o = p->out;
@@ -135,11 +152,16 @@ static bool qp_check_uses(qp_parser *p)
         bool used = (qp_uses[i].modes & 1u << o->mode) != 0 ||
                     (o->mode == QP_MODE_SCRIPT && strcmp(name, "--hdr") != 0) ||
                     (o->bulk != 0 && strcmp(name, "-d") == 0);
-        if (o->command == QP_CMD_CLIENT && !used && qp_is_given(p, name)) {
+        const qp_rule *rule = qp_given(p, name);
+        if (o->command != QP_CMD_CLIENT || used || rule == NULL) {
+            continue;
+        }
+        if (p->own[rule - qp_rules]) {
             return qp_wrong(p, "%s is for %s, not %s", name,
                             qp_mode_list(list, sizeof(list), qp_uses[i].modes),
                             qp_mode_name(o->mode));
         }
+        qp_take_back(p, rule);
     }
     return true;
 }

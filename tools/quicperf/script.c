@@ -28,8 +28,8 @@ static bool qp_is_operand(const qp_options *base, int at)
     return false;
 }
 
-/* quicperf client HOST:PORT, the options of the command line, the words of the line. */
-static bool qp_script_words(qp_script_run *run, const qp_options *base)
+/* quicperf client HOST:PORT, the options of the command line, the words of the line, from *out_own on. */
+static bool qp_script_words(qp_script_run *run, const qp_options *base, int *out_own)
 {
     char *save = NULL;
     bool ok = qp_script_add_word(run, base->argv[0]) && qp_script_add_word(run, base->argv[1]) &&
@@ -38,6 +38,7 @@ static bool qp_script_words(qp_script_run *run, const qp_options *base)
         ok = qp_is_operand(base, i) || strcmp(base->argv[i], "--") == 0 ||
              qp_script_add_word(run, base->argv[i]);
     }
+    *out_own = run->argc;
     for (char *word = strtok_r(run->words, " \t\r\n", &save); ok && word != NULL;
          word = strtok_r(NULL, " \t\r\n", &save)) {
         ok = qp_script_add_word(run, word);
@@ -60,16 +61,17 @@ static const char *qp_script_misplaced(const char *text)
 /* One line that says something. Writes what is wrong, without the place. */
 static bool qp_script_parse(qp_script_run *run, const qp_options *base, char *wrong, size_t cap)
 {
+    int own = 0;
     const char *misplaced = qp_script_misplaced(run->text);
     if (misplaced != NULL) {
         (void)snprintf(wrong, cap, "%s belongs on the command line", misplaced);
         return false;
     }
-    if (!qp_script_words(run, base)) {
+    if (!qp_script_words(run, base, &own)) {
         (void)snprintf(wrong, cap, "more than %u words", QP_SCRIPT_WORDS_MAX);
         return false;
     }
-    if (!qp_options_parse(&run->options, wrong, cap, run->argc, run->argv)) {
+    if (!qp_options_parse_over(&run->options, wrong, cap, run->argc, run->argv, own)) {
         return false;
     }
     if (run->options.command != QP_CMD_CLIENT || run->options.mode == QP_MODE_SCRIPT) {

@@ -1,7 +1,8 @@
 /* tools/quicperf/script.h: a file with a run of the client on each line.
  *
  * Shape:  "MODE [options]", what would follow HOST:PORT; empty lines and what follows a '#' count for
- *         nothing. The options of the command line come first, so that a line may change them.
+ *         nothing. The options of the command line come first, so that a line may change them; those
+ *         that its mode has no use for are not for it.
  * Owner:  qp_script; the options of its runs point into it and into argv.
  */
 #ifndef TOOLS_QUICPERF_SCRIPT_H
