@@ -17,6 +17,7 @@
 #include "tools/quicperf/server.h"
 #include "tools/quicperf/setup.h"
 #include "tools/quicperf/sockets/server.h"
+#include "tools/quicperf/tcp/link.h"
 #include "tools/quicperf/tcp/server.h"
 #include "tools/quicperf/units.h"
 
@@ -110,19 +111,37 @@ static void qp_server_watch(qp_watch *last, qp_out *out, const qp_served *served
     *last = now;
 }
 
-/* SIGHUP. What cannot be used changes nothing. */
+/* --tcp: what TCP would serve, NULL with one line in `why`. QUIC, whose reasons say more, tries first, and changes
+ * nothing yet. */
+static qp_tcp_tls *qp_server_prepare_tcp(const qp_options *o, char *why, size_t cap)
+{
+    quring_error err;
+    quring_tls *quic = NULL;
+    quring_status status = qp_tls_server(&quic, o, &err);
+    if (status != QURING_OK) {
+        (void)snprintf(why, cap, "%s", qp_error_text(&err, status));
+        return NULL;
+    }
+    quring_tls_release(quic);
+    return qp_tcp_tls_create(o, NULL, why, cap);
+}
+
+/* SIGHUP. What cannot be used changes nothing, on neither side. */
 static void qp_server_hangup(const qp_served *served, const qp_options *o, qp_out *out)
 {
     quring_error err;
-    char why[160];
-    quring_status status = qp_server_reload(served->quic, o, &err);
+    char why[sizeof(err.message)] = "";
+    qp_tcp_tls *tcp = served->tcp != NULL ? qp_server_prepare_tcp(o, why, sizeof(why)) : NULL;
+    bool ready = served->tcp == NULL || tcp != NULL;
+    quring_status status = ready ? qp_server_reload(served->quic, o, &err) : QURING_E_TLS;
     if (status != QURING_OK) {
-        (void)qp_fail("not reloaded, the old certificate stays: %s", qp_error_text(&err, status));
+        qp_tcp_tls_free(tcp);
+        (void)qp_fail("not reloaded, the old certificate stays: %s",
+                      ready ? qp_error_text(&err, status) : why);
         return;
     }
-    if (served->tcp != NULL && !qp_tcp_server_reload(served->tcp, o, why, sizeof(why))) {
-        (void)qp_fail("not reloaded for TCP, the old certificate stays there: %s", why);
-        return;
+    if (tcp != NULL) {
+        qp_tcp_server_reload(served->tcp, tcp);
     }
     qp_out_line(out, "reloaded: new connections get the certificate in %s", o->cert);
 }

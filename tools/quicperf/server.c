@@ -81,11 +81,11 @@ struct qp_sconn {
     qp_qlog *qlog; /* NULL: none */
 };
 
-/* Only the worker itself writes its counters, so a plain sum is enough. */
+/* Only the worker itself writes its counters, so a plain sum is enough. Who sees one sees what was counted before. */
 static void qp_count(_Atomic uint64_t *counter, uint64_t more)
 {
     atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + more,
-                          memory_order_relaxed);
+                          memory_order_release);
 }
 
 /* ---- objects ----------------------------------------------------------------------------------- */
@@ -490,8 +490,8 @@ void qp_server_totals_get(const qp_server *server, qp_server_totals *out)
     memset(out, 0, sizeof(*out));
     for (size_t i = 0; i < QURING_WORKERS_MAX; i++) {
         const qp_sworker *w = &server->workers[i];
+        out->ended += atomic_load_explicit(&w->ended, memory_order_acquire); /* first: never more */
         out->connections += atomic_load_explicit(&w->connections, memory_order_relaxed);
-        out->ended += atomic_load_explicit(&w->ended, memory_order_relaxed);
         out->requests += atomic_load_explicit(&w->requests, memory_order_relaxed);
         out->bytes_in += atomic_load_explicit(&w->bytes_in, memory_order_relaxed);
         out->client_certs += atomic_load_explicit(&w->client_certs, memory_order_relaxed);

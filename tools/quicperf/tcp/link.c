@@ -185,20 +185,14 @@ qp_tcp_tls *qp_tcp_tls_create(const qp_options *options, const quring_addr *peer
     return tls;
 }
 
-bool qp_tcp_tls_reload(qp_tcp_tls *tls, const qp_options *options, char *error, size_t cap)
+void qp_tcp_tls_swap(qp_tcp_tls *tls, qp_tcp_tls *fresh)
 {
-    SSL_CTX *fresh = qp_ctx_new();
-    if (fresh == NULL || !qp_use_identity(fresh, options)) {
-        qp_tls_error(error, cap, "TLS over TCP, certificate");
-        SSL_CTX_free(fresh);
-        return false;
-    }
     (void)pthread_mutex_lock(&tls->lock);
     SSL_CTX *old = tls->ctx;
-    tls->ctx = fresh;
+    tls->ctx = fresh->ctx;
     (void)pthread_mutex_unlock(&tls->lock);
-    SSL_CTX_free(old); /* connections hold on to it */
-    return true;
+    fresh->ctx = old; /* connections hold on to it */
+    qp_tcp_tls_free(fresh);
 }
 
 void qp_tcp_tls_free(qp_tcp_tls *tls)

@@ -54,9 +54,9 @@ qp_tcp_tls *qp_tcp_tls_create(const qp_options *options, const quring_addr *peer
                               size_t cap);
 void qp_tcp_tls_free(qp_tcp_tls *tls);
 
-/* qp_tcp_tls_reload reads a server's --cert and --key again, for connections to come. On failure the old ones stay, and
- * one line is in `error`. From any thread. */
-bool qp_tcp_tls_reload(qp_tcp_tls *tls, const qp_options *options, char *error, size_t cap);
+/* qp_tcp_tls_swap gives a server, for connections to come, the certificate and key of `fresh`, which it frees. From
+ * any thread. */
+void qp_tcp_tls_swap(qp_tcp_tls *tls, qp_tcp_tls *fresh);
 
 /* qp_tcp_link_open takes over `fd` (closed by qp_tcp_link_close, also when opening fails);
  * `server_name` is what a client verifies, or NULL. Returns false without memory. */

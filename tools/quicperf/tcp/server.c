@@ -84,10 +84,11 @@ struct qp_tcp_server {
 
 /* ---- counting ------------------------------------------------------------------------------------ */
 
+/* Who sees one sees what was counted before. */
 static void qp_tcp_count(_Atomic uint64_t *counter, uint64_t more)
 {
     atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + more,
-                          memory_order_relaxed);
+                          memory_order_release);
 }
 
 /* What is known of a connection when it ends. What was written and not acknowledged was not delivered. */
@@ -382,10 +383,9 @@ qp_tcp_server *qp_tcp_server_open(const qp_options *options, uint16_t port, int 
     return server;
 }
 
-bool qp_tcp_server_reload(const qp_tcp_server *server, const qp_options *options, char *error,
-                          size_t cap)
+void qp_tcp_server_reload(const qp_tcp_server *server, qp_tcp_tls *fresh)
 {
-    return qp_tcp_tls_reload(server->tls, options, error, cap);
+    qp_tcp_tls_swap(server->tls, fresh);
 }
 
 double qp_tcp_server_cpu_s(const qp_tcp_server *server)
@@ -403,9 +403,9 @@ void qp_tcp_server_totals_get(const qp_tcp_server *server, qp_tcp_server_totals 
     memset(out, 0, sizeof(*out));
     for (uint32_t i = 0; i < server->worker_count; i++) {
         const qp_tcp_counts *c = &server->workers[i].counts;
+        out->ended += atomic_load(&c->ended); /* first: never more than connections */
         out->connections += atomic_load(&c->connections);
         out->failed += atomic_load(&c->failed);
-        out->ended += atomic_load(&c->ended);
         out->requests += atomic_load(&c->requests);
         out->bytes_in += atomic_load(&c->bytes_in);
         out->bytes_out += atomic_load(&c->bytes_out);

@@ -17,6 +17,7 @@ extern "C" {
 #endif
 
 typedef struct qp_tcp_server qp_tcp_server;
+typedef struct qp_tcp_tls qp_tcp_tls; /* tcp/link.h */
 
 /* What the server has done since it was opened. */
 typedef struct qp_tcp_server_totals {
@@ -34,9 +35,8 @@ typedef struct qp_tcp_server_totals {
 qp_tcp_server *qp_tcp_server_open(const qp_options *options, uint16_t port, int wake_fd,
                                   char *error, size_t cap);
 
-/* qp_tcp_server_reload reads certificate and key again, for connections to come; as qp_tcp_tls_reload. */
-bool qp_tcp_server_reload(const qp_tcp_server *server, const qp_options *options, char *error,
-                          size_t cap);
+/* qp_tcp_server_reload takes over `fresh`, of a server, for connections to come. */
+void qp_tcp_server_reload(const qp_tcp_server *server, qp_tcp_tls *fresh);
 
 void qp_tcp_server_totals_get(const qp_tcp_server *server, qp_tcp_server_totals *out);
 
@@ -44,7 +44,7 @@ void qp_tcp_server_totals_get(const qp_tcp_server *server, qp_tcp_server_totals 
 double qp_tcp_server_cpu_s(const qp_tcp_server *server);
 
 /* qp_tcp_server_stop ends the threads and closes all connections: the totals are final. qp_tcp_server_close does
- * that, where it was not done, and frees. NULL is a no-op. */
+ * that, where it was not done, and frees; it alone takes NULL, and does nothing. */
 void qp_tcp_server_stop(qp_tcp_server *server);
 void qp_tcp_server_close(qp_tcp_server *server);
 
