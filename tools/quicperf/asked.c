@@ -8,6 +8,7 @@
 #include "quring/base.h"
 
 #include "tools/quicperf/impair_options.h"
+#include "tools/quicperf/proto.h"
 #include "tools/quicperf/setup.h"
 
 typedef struct qp_verdict {
@@ -192,4 +193,13 @@ bool qp_asked_but_missed(char *out, size_t cap, const qp_options *options, const
     return qp_missed_session(&v) || qp_missed_version(&v) || qp_missed_encryption(&v) ||
            qp_missed_tls(&v) || qp_missed_path(&v) || qp_missed_answers(&v) || qp_missed_work(&v) ||
            qp_missed_frames(&v) || qp_missed_priorities(&v);
+}
+
+const char *qp_asked_length(char *out, size_t cap, uint64_t asked, uint64_t got)
+{
+    (void)snprintf(out, cap, "the server %s after %" PRIu64 " bytes%s",
+                   got > asked ? "goes on" : "ended a transfer", got,
+                   asked == QP_ENDLESS ? " and not with the run"
+                                       : ", which is not what it was asked for");
+    return out;
 }

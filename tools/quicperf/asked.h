@@ -22,6 +22,10 @@ bool qp_asked_version(const qp_options *options, uint32_t version);
  * the one that was asked for. */
 bool qp_asked_but_missed(char *out, size_t cap, const qp_options *options, const qp_result *result);
 
+/* qp_asked_length says in one line what is wrong with a transfer of which `got` bytes came and `asked` were to, or
+ * QP_ENDLESS. Returns `out`. */
+const char *qp_asked_length(char *out, size_t cap, uint64_t asked, uint64_t got);
+
 #ifdef __cplusplus
 }
 #endif

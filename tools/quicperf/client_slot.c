@@ -1,6 +1,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "tools/quicperf/asked.h"
 #include "tools/quicperf/client_conn.h"
 
 /* ---- transfers and requests -------------------------------------------------------------------- */
@@ -129,11 +130,7 @@ static void qp_slot_failed(qp_slot *slot, const char *text)
 static void qp_slot_wrong(qp_slot *slot)
 {
     char text[128];
-    bool endless = slot->asked == QP_ENDLESS;
-    (void)snprintf(text, sizeof(text), "the server %s after %" PRIu64 " bytes%s",
-                   slot->got > slot->asked ? "goes on" : "ended a transfer", slot->got,
-                   endless ? " and not with the run" : ", which is not what it was asked for");
-    qp_slot_failed(slot, text);
+    qp_slot_failed(slot, qp_asked_length(text, sizeof(text), slot->asked, slot->got));
 }
 
 /* tput: this slot's transfer is over. */

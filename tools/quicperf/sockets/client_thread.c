@@ -128,7 +128,15 @@ static qp_sock_slot *qp_sock_find(const qp_sock_thread *t, uint64_t stream)
     return NULL;
 }
 
-/* The next message of any stream. *out_ended: the slot whose answer is whole now, or NULL. */
+/* More than was asked for need not come. */
+static void qp_sock_refuse(const qp_sock_thread *t, const qp_sock_slot *slot)
+{
+    struct quic_errinfo stop = {.stream_id = slot->stream, .errcode = QP_APP_DONE};
+    (void)t->plan->lib.setsockopt(atomic_load(&t->fds[0]), SOL_QUIC,
+                                  QUIC_SOCKOPT_STREAM_STOP_SENDING, &stop, sizeof(stop));
+}
+
+/* The next message of any stream. *out_ended: the slot whose answer is whole now, or more than that; or NULL. */
 static bool qp_sock_receive(qp_sock_thread *t, qp_sock_slot **out_ended)
 {
     uint64_t stream = 0;
@@ -141,9 +149,14 @@ static bool qp_sock_receive(qp_sock_thread *t, qp_sock_slot **out_ended)
     }
     qp_sock_slot *slot = qp_sock_find(t, stream);
     if (slot != NULL) {
+        bool up = qp_sock_is_up(t->plan->options);
+        bool fin = (flags & QUIC_STREAM_FLAG_FIN) != 0;
         slot->got += (uint64_t)got;
-        qp_sock_count(&t->bytes, qp_sock_is_up(t->plan->options) ? 0 : (uint64_t)got);
-        if ((flags & QUIC_STREAM_FLAG_FIN) != 0) {
+        qp_sock_count(&t->bytes, up ? 0 : (uint64_t)got);
+        if (fin || (!up && slot->got > slot->asked)) {
+            if (!fin) {
+                qp_sock_refuse(t, slot);
+            }
             slot->live = false;
             t->live--;
             *out_ended = slot;
@@ -209,8 +222,10 @@ static void qp_sock_tput(qp_sock_thread *t)
     while (ok && t->live > 0 && !qp_sock_stopped(t)) {
         ok = qp_sock_receive(t, &ended);
         if (ok && ended != NULL && ended->got != ended->asked && !qp_sock_stopped(t)) {
+            char text[128];
             qp_sock_count(&t->errors, 1);
-            qp_sock_plan_fail(t->plan, "the server ended a transfer where it was not asked to");
+            qp_sock_plan_fail(t->plan,
+                              qp_asked_length(text, sizeof(text), ended->asked, ended->got));
         }
     }
 }

@@ -1,0 +1,192 @@
+/* The asking side on QUIC sockets, with calls of a library whose server says what the test does. */
+#define QUIC_NO_GNUTLS
+#include <cerrno>
+#include <cstring>
+#include <deque>
+#include <netinet/quic.h>
+#include <set>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "quring/base.h"
+
+#include "tools/quicperf/hist.h"
+#include "tools/quicperf/options.h"
+
+#ifdef __clang__ /* its header knows C++ */
+#include <stdatomic.h>
+#endif
+#define _Atomic /* C++ has another name for it: the layout is the same */
+#include "tools/quicperf/sockets/client_thread.h"
+#include "tools/quicperf/sockets/conn.h"
+#undef _Atomic
+
+namespace
+{
+
+struct Message {
+    uint64_t stream;
+    size_t len;
+    bool fin;
+};
+
+std::deque<Message> says;    /* what the server has to say; then it is gone */
+std::set<uint64_t> unwanted; /* streams on which it shall say no more */
+
+int Socket(int, int, int)
+{
+    return 0;
+}
+
+int Connect(int, const sockaddr *, socklen_t)
+{
+    return 0;
+}
+
+int Handshake(int, const char *, const char *)
+{
+    return 0;
+}
+
+int Close(int)
+{
+    return 0;
+}
+
+int GetOption(int, int, int, void *, socklen_t *)
+{
+    return 0;
+}
+
+int SetOption(int, int, int name, const void *value, socklen_t)
+{
+    if (name == QUIC_SOCKOPT_STREAM_STOP_SENDING) {
+        quic_errinfo info;
+        memcpy(&info, value, sizeof(info));
+        unwanted.insert(info.stream_id);
+    }
+    return 0;
+}
+
+ssize_t Send(int, const void *, size_t len, uint64_t, uint32_t)
+{
+    return static_cast<ssize_t>(len);
+}
+
+ssize_t Recv(int, void *data, size_t, uint64_t *stream, uint32_t *flags)
+{
+    if (says.empty()) {
+        errno = ENOTCONN;
+        return -1;
+    }
+    Message m = says.front();
+    says.pop_front();
+    memset(data, 'q', m.len);
+    *stream = m.stream;
+    *flags = m.fin ? QUIC_STREAM_FLAG_FIN : 0;
+    return static_cast<ssize_t>(m.len);
+}
+
+class ClientThread : public ::testing::Test
+{
+  protected:
+    /* quicperf client 127.0.0.1 and `more`; its one thread, to the end. */
+    void Run(const std::vector<std::string> &more, const std::deque<Message> &server)
+    {
+        std::vector<std::string> words = {"quicperf", "client", "127.0.0.1", "--api", "sockets"};
+        words.insert(words.end(), more.begin(), more.end());
+        std::vector<char *> argv;
+        for (std::string &word : words) {
+            argv.push_back(word.data());
+        }
+        argv.push_back(nullptr);
+        char message[640] = "";
+        static qp_options options;
+        ASSERT_TRUE(qp_options_parse(&options, message, sizeof(message),
+                                     static_cast<int>(words.size()), argv.data()))
+            << message;
+        says = server;
+        unwanted.clear();
+        plan_ = {};
+        qp_meter meter = {};
+        meter.wake_fd = -1;
+        plan_.options = &options;
+        plan_.meter = &meter;
+        plan_.lib.socket = Socket;
+        plan_.lib.connect = Connect;
+        plan_.lib.client_handshake = Handshake;
+        plan_.lib.close = Close;
+        plan_.lib.getsockopt = GetOption;
+        plan_.lib.setsockopt = SetOption;
+        plan_.lib.send = Send;
+        plan_.lib.recv = Recv;
+        ASSERT_EQ(quring_addr_parse(&plan_.server, "127.0.0.1", 1, nullptr), QURING_OK);
+        (void)pthread_mutex_init(&plan_.lock, nullptr);
+        (void)pthread_cond_init(&plan_.go, nullptr);
+        plan_.running = true;
+        plan_.quota = static_cast<int64_t>(options.amount);
+        thread_ = {};
+        thread_.plan = &plan_;
+        thread_.conns = 1;
+        thread_.fds = &fd_;
+        thread_.share = options.amount;
+        thread_.latency = &latency_;
+        thread_.buf = buf_.data();
+        thread_.slots = slots_.data();
+        qp_hist_init(&latency_);
+        (void)qp_sock_thread_main(&thread_);
+        (void)pthread_cond_destroy(&plan_.go);
+        (void)pthread_mutex_destroy(&plan_.lock);
+    }
+
+    qp_sock_plan plan_ = {};
+    qp_sock_thread thread_ = {};
+
+  private:
+    int fd_ = -1;
+    std::vector<uint8_t> buf_ = std::vector<uint8_t>(QP_MESSAGE_BYTES);
+    std::vector<qp_sock_slot> slots_ = std::vector<qp_sock_slot>(8);
+    qp_hist latency_;
+};
+
+TEST_F(ClientThread, SaysWhatIsWrongWithATransfer)
+{
+    Run({"-n", "1K"}, {{0, 1000, false}, {0, 24, true}});
+    EXPECT_STREQ(plan_.error, "");
+    EXPECT_EQ(thread_.bytes, 1024u);
+    Run({"-n", "1K"}, {{0, 100, true}});
+    EXPECT_STREQ(plan_.error,
+                 "the server ended a transfer after 100 bytes, which is not what it was asked for");
+    Run({"-t", "9s"}, {{0, 100, true}});
+    EXPECT_STREQ(plan_.error, "the server ended a transfer after 100 bytes and not with the run");
+    EXPECT_EQ(unwanted.size(), 0u);
+}
+
+/* It is not waited for the end of what is too much already: there may be none. */
+TEST_F(ClientThread, WhatGoesOnIsWrongAtOnce)
+{
+    Run({"-n", "1K"}, {{0, 1000, false}, {0, 1000, false}});
+    EXPECT_STREQ(plan_.error,
+                 "the server goes on after 2000 bytes, which is not what it was asked for");
+    EXPECT_EQ(thread_.errors, 1u);
+    EXPECT_EQ(unwanted, std::set<uint64_t>{0});
+    Run({"rr", "-n", "2", "--resp", "1K"},
+        {{0, 1025, false}, {0, 5000, false}, {0, 5, true}, {4, 1000, false}, {4, 24, true}});
+    EXPECT_STREQ(plan_.error, "");
+    EXPECT_EQ(thread_.errors, 1u);
+    EXPECT_EQ(thread_.requests, 1u);
+    EXPECT_EQ(unwanted, std::set<uint64_t>{0});
+}
+
+/* Up, it is only the end that tells. */
+TEST_F(ClientThread, AnAnswerToATransferUp)
+{
+    Run({"-d", "up", "-n", "1K"}, {{0, 5, false}, {0, 0, true}});
+    EXPECT_STREQ(plan_.error, "");
+    EXPECT_TRUE(thread_.is_delivered);
+    EXPECT_EQ(unwanted.size(), 0u);
+}
+
+} // namespace
