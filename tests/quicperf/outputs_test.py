@@ -16,7 +16,7 @@ import unittest
 SCHEMA_FILE = os.path.abspath(sys.argv.pop(2))
 
 # pylint: disable=wrong-import-position
-from harness import QUICPERF, Server, quicperf  # noqa: E402
+from harness import LIMIT_S, QUICPERF, Server, quicperf  # noqa: E402
 from schema import Schema  # noqa: E402
 
 SCHEMA = Schema(SCHEMA_FILE)
@@ -178,6 +178,17 @@ class Lines(unittest.TestCase):
                 self.assertIn("/dev/full", run.stderr)
         run = client(1, "--timeout", "200ms", "--jsonl", "-", status=1)
         self.assertIsNotNone(json.loads(run.stdout)["error"])
+
+
+class Tables(unittest.TestCase):
+    @unittest.skipUnless(os.path.exists("/dev/full"), "no /dev/full here")
+    def test_why_one_could_not_be_written(self):
+        for command in ["demo"], ["compare", "--rounds", "1"]:
+            with open("/dev/full", "w") as full:
+                run = subprocess.run([QUICPERF, *command, "-t", "200ms", "-q"], stdout=full, stderr=subprocess.PIPE,
+                                     universal_newlines=True, timeout=LIMIT_S, check=False)
+            self.assertEqual((run.returncode, run.stderr),
+                             (1, "quicperf: cannot write standard output: No space left on device\n"))
 
 
 class Histogram(unittest.TestCase):

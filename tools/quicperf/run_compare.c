@@ -150,7 +150,7 @@ static void qp_compare_table(const qp_compare *cmp)
         to, "%" PRIu32 " rounds; QUIC: payload %u, %s, %s, %s, %s; TCP: TLS 1.3, %s, %s, %s\n",
         cmp->rounds_done, quic->payload_bytes, quic->backend, quic->aead, quic->cipher, quic->cc,
         tcp->aead, tcp->cipher, tcp->cc);
-    (void)fflush(to);
+    (void)qp_flush(to);
 }
 
 static void qp_compare_json_spread(qp_json *json, const char *key, qp_spread spread)

@@ -90,7 +90,7 @@ static void qp_demo_table(qp_demo *demo)
     }
     (void)fprintf(to, "one connection, payload %u, %s, %s, %s, %s\n", down->payload_bytes,
                   down->backend, down->aead, down->cipher, down->cc);
-    (void)fflush(to);
+    (void)qp_flush(to);
 }
 
 /* The whole document also when the demo failed: `error` says why, and runs that were not reached are
