@@ -356,7 +356,8 @@ TEST(Runtime, DeadAndForeignHandlesOnAWorkerAreRefused)
 /* RFC 9000 18.2: some are a server's alone. */
 TEST(Runtime, TransportParametersAreRead)
 {
-    const uint8_t bytes[] = {0x04, 0x01, 0x07, 0x00, 0x01, 'x'}; /* and original_destination_connection_id */
+    /* The second is original_destination_connection_id. */
+    const uint8_t bytes[] = {0x04, 0x01, 0x07, 0x00, 0x01, 'x'};
     quring_transport_params params = {};
     EXPECT_EQ(quring_transport_params_decode(&params, bytes, sizeof(bytes), true), QURING_OK);
     EXPECT_EQ(params.initial_max_data, 7u);

@@ -261,7 +261,8 @@ TEST(AckFrequency, ALostWishIsRepeated)
 {
     Net net([&](sim::Options &o) {
         o.clients[0].limits.ack_frequency = true;
-        o.clients[0].cc = QURING_CC_CUBIC; /* the loss takes so little that nothing else is wished */
+        /* The loss takes so little that nothing else is wished. */
+        o.clients[0].cc = QURING_CC_CUBIC;
         o.clients[0].limits.cwnd_max_bytes = 200000;
     });
     net.keep_sent = false;

@@ -217,7 +217,9 @@ TEST_F(PathTest, ProbesTravelAlone)
 /* What was measured of the path before is true again when the client is back: RFC 9000 9.3.2, 9.4. */
 TEST_F(PathTest, WhoIsBackNeedNotSearchForTheDatagramSizeAgain)
 {
-    const auto path_changes = [this] { return quic_endpoint_counters(net->server.ep)->path_changes; };
+    const auto path_changes = [this] {
+        return quic_endpoint_counters(net->server.ep)->path_changes;
+    };
     start(probe_to_1472);
     ASSERT_TRUE(net->handshake());
     (void)net->write(net->server, bytes_of(300000), true);
