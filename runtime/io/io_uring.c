@@ -125,7 +125,6 @@ static void cancel_all(rt_uring *u, uint32_t index)
     if (sock->poll_armed) {
         cancel(u, RT_URING_KIND_POLLOUT, index);
     }
-    rt_uring_submit(u);
     close_if_quiet(u, index);
 }
 
@@ -137,6 +136,7 @@ static void take_goodbye(rt_uring *u, uint32_t index)
 {
     if (u->socks[index].closing) {
         u->base.stats.syscalls++;
+        u->tx_open = RT_TX_OP_NONE;
         (void)io_uring_submit_and_get_events(&u->ring);
         (void)reap(u);
     }
@@ -174,6 +174,7 @@ static void pay_owed(rt_uring *u)
         uint32_t index = (uint32_t)__builtin_ctzll(u->owed_cancels);
         u->owed_cancels &= u->owed_cancels - 1;
         cancel_all(u, index);
+        rt_uring_submit(u);
     }
 }
 

@@ -363,6 +363,7 @@ static quring_status rt_runtime_bring_up(quring_runtime *rt, quring_error *err)
         for (uint32_t i = 0; i < started; i++) {
             rt_worker_join(rt->workers[i]);
         }
+        __atomic_store_n(&rt->drained, true, __ATOMIC_RELEASE);
     }
     return status;
 }
@@ -432,6 +433,7 @@ void quring_runtime_drain(quring_runtime *rt)
             /* An ended worker has nothing to refuse. */
             (void)!rt_post_patiently(rt->workers[i], rt_task_drain, &rt->locals[i]);
         }
+        __atomic_store_n(&rt->drained, true, __ATOMIC_RELEASE);
     }
     pthread_mutex_unlock(&rt->lock);
 }
@@ -466,10 +468,8 @@ quring_status quring_runtime_await(quring_runtime *rt, uint64_t timeout_ns, uint
     if (rt_local_self != NULL) {
         return QURING_E_THREAD;
     }
-    pthread_mutex_lock(&rt->lock);
-    const bool draining = rt->draining;
-    pthread_mutex_unlock(&rt->lock);
-    if (!draining) {
+    if (!__atomic_load_n(&rt->drained,
+                         __ATOMIC_ACQUIRE)) { /* not the lock: a stop holds it until it is over */
         return QURING_E_STATE;
     }
     const uint64_t begun = quring_now_ns();

@@ -39,6 +39,7 @@ struct quring_runtime {
     rt_process process;  /* opened under lock, by the first listener that shares its address */
     uint32_t next_group; /* names of SO_REUSEPORT groups, from 1; under lock */
     bool draining;       /* under lock */
+    bool drained;        /* atomic: every worker has been told */
     bool stopped;        /* under lock */
 
     uint32_t warned; /* atomic: RT_WARNED_* said already */

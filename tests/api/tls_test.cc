@@ -301,6 +301,7 @@ TEST(Tls, ASessionTakesZeroRttUnderTheSameLimits)
                       !ticket.empty() && max_data == 7);
         }
         ticket = client.ticket;
+        ASSERT_FALSE(ticket.empty());
     }
 }
 

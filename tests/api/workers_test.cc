@@ -245,9 +245,12 @@ TEST_P(Workers, AListenerThatIsPausedAcceptsNobody)
     const quring_connect_options options = ConnectOptions();
     quring_conn conn = {0};
     ASSERT_TRUE(OnClient([&] { EXPECT_EQ(quring_connect(&conn, &options, &err), QURING_OK); }));
-    usleep(200000);
-    quring_stats stats;
-    ASSERT_EQ(quring_stats_get(server_rt_->rt(), -1, &stats), QURING_OK);
+    quring_stats stats = {};
+    for (int i = 0; i < 10000 && stats.datagrams_recv == 0; i++) {
+        usleep(1000);
+        ASSERT_EQ(quring_stats_get(server_rt_->rt(), -1, &stats), QURING_OK);
+    }
+    EXPECT_GT(stats.datagrams_recv, 0u);
     EXPECT_EQ(stats.conns_opened, 0u);
     ASSERT_EQ(quring_listener_configure(listener_->get(), 0, nullptr, &err), QURING_OK);
     EXPECT_TRUE(client_.WaitConnected(conn));

@@ -130,7 +130,12 @@ TEST(Event, C167_TheEndOvertakesBytes)
         update = next_update(pair.server, QUIC_STREAM_RECV_STATE_SIZE_KNOWN);
         losing = false;
         if (update.id == UINT64_MAX) {
-            ASSERT_EQ(id, next_update(pair.server, QUIC_STREAM_RECV_STATE_RECVD).id);
+            update = next_update(pair.server, QUIC_STREAM_RECV_STATE_RECVD);
+            if (update.id == UINT64_MAX) { /* it is repeated rarely by now */
+                update = next_update(pair.server, QUIC_STREAM_RECV_STATE_RECVD);
+            }
+            ASSERT_EQ(id, update.id);
+            update.id = UINT64_MAX;
             continue;
         }
         EXPECT_EQ(id, update.id);
@@ -251,7 +256,7 @@ TEST(Event, C170_StatelessResetSays0x100)
     EXPECT_EQ(0, quic_server_handshake(server, key_file(), cert_file()));
     other.join();
     ASSERT_EQ(0, of_client);
-    /* Its connection ID is made up and may name any worker: it comes again for whatever the client sends. */
+    /* Its connection ID is made up and names some worker by its last byte. */
     for (char last = 0; last < 64; last++) {
         relay.to_client("\x4a" + pattern(7) + last + pattern(32) + ext.substr(at + 2, 16));
     }

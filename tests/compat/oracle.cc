@@ -37,13 +37,13 @@ long result(long rc)
     return rc < 0 ? -errno : rc;
 }
 
-/* Of a call that may wait: a wait with a timeout that this process was stopped in ends with EINTR (signal(7)). */
-template <typename Call> long result_of(const Call &call)
+/* Of a call that may wait: TCP's with a timeout that this process was stopped in ends with EINTR (signal(7)). */
+template <typename Call> long result_of(bool quic, const Call &call)
 {
     long rc;
     do {
         rc = result(static_cast<long>(call()));
-    } while (rc == -EINTR);
+    } while (rc == -EINTR && !quic);
     return rc;
 }
 
@@ -340,7 +340,7 @@ void Oracle::call_recv(End e)
         msg.msg_iov = iov;
         msg.msg_iovlen = 3;
         const int fd = w->fd[e];
-        rc[w->quic] = result_of([&]() -> ssize_t {
+        const auto call = [&]() -> ssize_t {
             switch (how) {
             case 0:
                 return read(fd, buf, n);
@@ -355,7 +355,8 @@ void Oracle::call_recv(End e)
             default:
                 return recv(fd, buf, n, flags);
             }
-        });
+        };
+        rc[w->quic] = result_of(w->quic, call);
     }
     static const char *const names[] = {"read",    "readv", "recvmsg", "peek",
                                         "discard", "recv",  "recv"};
@@ -463,7 +464,7 @@ void Oracle::call_other(End e)
             got = result(getpeername(fd, a.ptr(), &a.len));
             break;
         case 1:
-            got = result_of([&] { return accept4(fd, nullptr, nullptr, 0); });
+            got = result_of(w->quic, [&] { return accept4(fd, nullptr, nullptr, 0); });
             break;
         case 2:
             got = result(listen(fd, 8));

@@ -241,27 +241,31 @@ TEST(Raw, BytesBehindTheLastMessageOfALevel)
     EXPECT_EQ(0x0au, close_code(pair.client));
 }
 
-/* TLS messages to a program that takes none, until the connection is closed: the code, and how many there were. */
+/* Tickets to a program that asked for them and takes none, until the connection is closed: the code, and how many there were. */
 static uint32_t flood_with_tls(int *sent)
 {
     constexpr int kMost = 1000; /* of 4000 bytes each */
     const int least = 4096;
     RawPair pair;
+    quic_transport_param param = {};
+    param.receive_session_ticket = 1;
+    EXPECT_EQ(0, set_option(pair.client, QUIC_SOCKOPT_TRANSPORT_PARAM, param));
     Raw client(pair.client, TLS_CIPHER_AES_GCM_128);
     std::thread other([&] { run_client(&client); });
     pair.accept_one();
     Raw server(pair.server, TLS_CIPHER_AES_GCM_128);
     run_server(&server);
     other.join();
-    EXPECT_EQ(0, setsockopt(pair.server, SOL_SOCKET, SO_RCVBUF, &least, sizeof(least)));
+    EXPECT_EQ(0, setsockopt(pair.client, SOL_SOCKET, SO_RCVBUF, &least, sizeof(least)));
+    const std::string ticket = std::string("\x04\x00\x0f\xa0", 4) + std::string(4000, 't');
     *sent = 0;
-    while (*sent < kMost && send_crypto(pair.client, QUIC_CRYPTO_APP, std::string(4000, 't')) > 0) {
+    while (*sent < kMost && send_crypto(pair.server, QUIC_CRYPTO_APP, ticket) > 0) {
         ++*sent;
         usleep(2000);
     }
-    EXPECT_LT(*sent, kMost) << "as many as the client likes";
-    EXPECT_TRUE(poll_for(pair.client, POLLHUP));
-    return close_code(pair.client);
+    EXPECT_LT(*sent, kMost) << "as many as the server likes";
+    EXPECT_TRUE(poll_for(pair.server, POLLHUP));
+    return close_code(pair.server);
 }
 
 /* RFC 9000 7.5: what waits of TLS messages is bounded, and who sends more is not served any longer. */

@@ -161,9 +161,15 @@ int main(int argc, char **argv)
     }
     printf("listening %u\n", quring_impair_local(proxy).port);
     fflush(stdout);
-    /* Not by the proxy itself, which knows no end: the client may have said its last word on the path before. */
-    uint64_t at = quring_now_ns() + rebind[0] * kMs;
+    /* Not by the proxy itself, which knows no end: the client may have said its last word on the path before. From the
+     * first datagram on: before it there is no path. */
+    quring_impair_counts counts = {};
     bool over = false;
+    while (rebind[2] > 0 && !over && counts.received[0] == 0) {
+        over = stops_before(&stop, quring_now_ns() + 5 * kMs);
+        quring_impair_get_counts(proxy, &counts);
+    }
+    uint64_t at = quring_now_ns() + rebind[0] * kMs;
     for (uint64_t i = 0; i < rebind[2] && !over; i++, at += rebind[1] * kMs) {
         over = stops_before(&stop, at);
         if (!over) {
@@ -173,7 +179,6 @@ int main(int argc, char **argv)
     while (!over) {
         over = sigwaitinfo(&stop, nullptr) > 0;
     }
-    quring_impair_counts counts;
     quring_impair_get_counts(proxy, &counts);
     quring_impair_stop(proxy); /* the thread has ended: the sniffer is ours */
     report(counts, sniffer);

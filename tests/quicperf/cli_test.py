@@ -229,7 +229,7 @@ class Wrong(unittest.TestCase):
             for more in [], ["--json", "-"], ["--jsonl", "-"], ["--json", "-", "-i", "1ms"]:  # the last: 10 KB
                 with open("/dev/full", "w") as full:
                     run = subprocess.run([QUICPERF, "client", "127.0.0.1:%d" % server.port, "-t",
-                                          "100ms", *more], stdout=full, stderr=subprocess.PIPE,
+                                          "500ms", *more], stdout=full, stderr=subprocess.PIPE,
                                          universal_newlines=True, timeout=LIMIT_S)
                 self.assertEqual(run.returncode, 1)
                 self.assertEqual(run.stderr.count("No space left on device"), 1, run.stderr)
@@ -361,7 +361,7 @@ class Runs(unittest.TestCase):
                 self.assertTrue(summary["cipher"].startswith("TLS_"), args)
                 self.assertIsNone(summary["version"])
             self.client(server.port, "-n", "100K")
-            run = quicperf("client", "127.0.0.1:%d" % server.port, "--tcp", "rr", "-t", "100ms", "--req", "1T")
+            run = quicperf("client", "127.0.0.1:%d" % server.port, "--tcp", "rr", "-t", "1s", "--req", "1T")
             self.assertEqual(run.returncode, 1)
             self.assertIn("no request was answered", run.stderr)
 

@@ -29,7 +29,7 @@ class Client : public testing::Test
         listener_.Close();
     }
 
-    /* The exit status of a run; what it says is in result_ and text_. */
+    /* The exit status of a run; what it says is in error, errors and requests. */
     int Run(const std::vector<std::string> &args)
     {
         std::vector<std::string> words = {"quicperf", "client",
@@ -42,11 +42,14 @@ class Client : public testing::Test
         argv.push_back(nullptr);
         char message[640] = "";
         qp_options options;
-        EXPECT_TRUE(qp_options_parse(&options, message, sizeof(message),
-                                     static_cast<int>(words.size()), argv.data()))
-            << message;
+        if (!qp_options_parse(&options, message, sizeof(message), static_cast<int>(words.size()),
+                              argv.data())) {
+            ADD_FAILURE() << message;
+            return -1;
+        }
         char *text = nullptr;
         size_t len = 0;
+        qp_result result = {};
         qp_out out = {};
         out.text = open_memstream(&text, &len);
         int rc = qp_client_once(&result, &options, &out, -1);
@@ -59,7 +62,6 @@ class Client : public testing::Test
         return rc;
     }
 
-    qp_result result = {};
     std::string error;
     uint64_t errors = 0;
     uint64_t requests = 0;

@@ -124,9 +124,10 @@ class ClosedPipes(unittest.TestCase):
                 run = quicperf("client", "127.0.0.1:%d" % server.port, "-t", "200ms")
                 self.assertEqual(run.returncode, 0, run.stderr)
             self.assertIsNone(server.process.poll())
-            server.process.kill()
-            server.process.stderr.close()
-            server.process.wait()
+            server.process.send_signal(signal.SIGINT)
+            err = server.process.stderr.read()
+            self.assertIn(server.process.wait(timeout=LIMIT_S), (0, 1), err)
+            self.assertLess(len(err.splitlines()), 5, err)
 
 
 class StandardDescriptors(unittest.TestCase):

@@ -123,7 +123,8 @@ class OneOfMany(unittest.TestCase):
             with open(path) as file:
                 events = [json.loads(part) for part in file.read()[1:].split("\x1e")][1:]
             measured = [e["data"]["smoothed_rtt"] for e in events if e["name"] == "quic:recovery_metrics_updated"]
-            self.assertAlmostEqual(summary["rtt_us"], measured[-1] * 1000, delta=0.01)
+            # Not always the last: what comes after the summary is measured, too.
+            self.assertLess(min(abs(summary["rtt_us"] - value * 1000) for value in measured), 0.01)
 
 
 class BothEnds(unittest.TestCase):
@@ -162,7 +163,8 @@ class BothEnds(unittest.TestCase):
     def test_they_agree_about_tcp(self):
         here, there = self.pair("rr", "-t", "500ms", "--tcp", "-c", "3", "--req", "10", "--resp", "500", server=["--tcp"])
         self.assertEqual((there["connections"], there["errors"]), (3, 0))
-        self.assertAlmostEqual(there["requests"] / here["requests"], 1, delta=0.1)  # some come after the end
+        self.assertGreaterEqual(there["requests"], here["requests"])
+        self.assertLess(there["requests"], 2 * here["requests"] + 10)  # some come after the end
         self.assertAlmostEqual(there["bytes"], there["requests"] * 510, delta=10 * 510)
         self.assertGreater(there["cpu_local_s"], here["cpu_local_s"] / 10)
         for args in [], ["-d", "up"]:
@@ -173,7 +175,7 @@ class BothEnds(unittest.TestCase):
 
     def test_one_connection_over_tcp(self):
         with Server("--tcp", "-1", "-i", "100ms") as server:
-            client(server.port, "-t", "700ms", "--tcp")
+            client(server.port, "-t", "2s", "--tcp")
             server.process.wait(timeout=LIMIT_S)
         self.assertRegex(server.out, r"connections 1 .*TCP out [0-9.]+ [MG]bit/s")
         self.assertRegex(server.out, "done: .* connections 1 ")

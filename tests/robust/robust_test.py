@@ -151,7 +151,7 @@ class Bench:
         with harness.Server(self.quicperf, "--io", self.io, "--idle-timeout", "20s") as server:
             for direction in "down", "up":
                 client = subprocess.Popen(
-                    [self.quicperf, "client", server.target, "-d", direction, "-n", "500M", "-i", "10ms",
+                    [self.quicperf, "client", server.target, "-d", direction, "-n", "1000M", "-i", "20ms",
                      "--idle-timeout", "20s", "--json", "-"],
                     stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True)
                 line = "-"
@@ -164,7 +164,7 @@ class Bench:
                 victim.send_signal(signal.SIGCONT)
                 out, err = client.communicate(timeout=harness.LIMIT_S)
                 check(client.returncode == 0, "%s: %s" % (direction, err.strip()[-300:]))
-                check(json.loads(out)["summary"]["bytes"] == 500 << 20, "%s: not all bytes arrived" % direction)
+                check(json.loads(out)["summary"]["bytes"] == 1000 << 20, "%s: not all bytes arrived" % direction)
             harness.fresh_client(self.quicperf, server.target)
             check(not server.log_lines(), "the server complained: %s" % server.log_lines()[:5])
 

@@ -238,7 +238,7 @@ const Flood kFloods[] = {
      [](uint64_t) {
          return Frames{0x05, 0x00, 0x00};
      }},
-    /* The rest of these is of streams that are over from the first packet on. */
+    /* The next three: of streams that are over from the first packet on. */
     {"StreamThatIsOver",
      [](uint64_t) {
          return Frames{0x0b, 0x02, 0x00};
