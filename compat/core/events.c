@@ -9,6 +9,7 @@
 
 #define QS_CLOSE_PATIENCE_NS QS_NS_PER_S        /* without an acknowledgement, after close */
 #define QS_CLOSE_LONGEST_NS  (60 * QS_NS_PER_S) /* with some, for a peer that trickles */
+#define QS_FRAME_CRYPTO      0x06u              /* RFC 9000 19.6 */
 #define QS_ERROR_RESET       0x100u             /* what a program is told of a stateless reset */
 
 /* ---- facts --------------------------------------------------------------------------------------- */
@@ -145,6 +146,7 @@ static void qs_on_closed(qs_sock *s, const quring_close_info *info)
         qs_push_close_event(s, info);
     }
     s->state = QS_CLOSED;
+    quring_tls_session_destroy(qs_hs_forgo(s));
     qs_streams_free(s);
     qs_ready_update(s);
     qs_wake(s, QS_WAIT_ALL);
@@ -282,18 +284,16 @@ static void qs_on_stream_event(qs_sock *s, const quring_event *ev)
 
 static void qs_on_crypto(qs_sock *s, const quring_event *ev)
 {
-    if (s->tls_is_ours) {
-        uint64_t code = qs_hs_late(s, (quring_level)ev->level, ev->data.data, ev->data.len);
-        if (code != 0) {
-            (void)qs_hs_close(ev->conn, code);
-        }
-        return;
-    }
     uint64_t wrong = ev->level == QURING_LEVEL_APP && !s->is_server
                          ? qs_late_check(&s->late_head, ev->data.data, ev->data.len)
                          : 0;
+    if (wrong == 0 && s->tls_is_ours) {
+        wrong = qs_hs_late(s, (quring_level)ev->level, ev->data.data, ev->data.len);
+    }
     if (wrong != 0) {
         (void)qs_hs_close(ev->conn, wrong);
+    }
+    if (wrong != 0 || s->tls_is_ours) {
         return;
     }
     if (ev->level == QURING_LEVEL_APP && !s->is_server && !s->handshaking &&
@@ -483,11 +483,12 @@ static void qs_work_limit(qs_sock *s)
     }
 }
 
-/* RFC 9001 4.8: the TLS library of a handshake from outside has an alert. */
+/* RFC 9001 4.8: the TLS library of a handshake from outside has an alert; after the handshake it says so, as the codes
+ * are the program's then. */
 static bool qs_close_is_alert(const qs_sock *s)
 {
-    return s->state == QS_CONNECTING && s->close_errcode >= QS_ERROR_CRYPTO &&
-           s->close_errcode < QS_ERROR_CRYPTO_END;
+    return (s->state == QS_CONNECTING || s->close_frame == QS_FRAME_CRYPTO) &&
+           s->close_errcode >= QS_ERROR_CRYPTO && s->close_errcode < QS_ERROR_CRYPTO_END;
 }
 
 static void qs_close_now(qs_sock *s)

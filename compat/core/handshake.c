@@ -38,17 +38,20 @@ static quring_status qs_sink_crypto(void *ctx, quring_level level, const uint8_t
     return qs_status_of(qs_hs_send(s, level, data, len));
 }
 
-/* Lock not held: in the thread of the handshake, or on the worker when a ticket comes later. */
+/* Lock not held: in the thread of the handshake, or on the worker when a ticket comes later. The first one is the one,
+ * also where it cannot be kept. */
 static void qs_sink_session(void *ctx, const uint8_t *data, size_t len)
 {
     qs_sock *s = (qs_sock *)ctx;
     pthread_mutex_lock(&s->lock);
-    if (len <= QS_TICKET_LEN_MAX && qs_blob_set(&s->ticket, data, len) == 0) {
-        s->ticket_came = true;
+    bool is_kept =
+        !s->ticket_came && len <= QS_TICKET_LEN_MAX && qs_blob_set(&s->ticket, data, len) == 0;
+    s->ticket_came = true;
+    if (is_kept) {
         qs_rx_push_event(s, QS_EVENT_NEW_SESSION_TICKET, data, (uint32_t)len);
-        qs_ready_update(s);
-        qs_wake(s, QS_WAIT_ALL);
     }
+    qs_ready_update(s);
+    qs_wake(s, QS_WAIT_ALL);
     qs_unlock(s);
 }
 
@@ -386,6 +389,18 @@ static bool qs_begin_again(qs_sock *s)
     return again;
 }
 
+/* A session has an SSL_CTX of its own, with all that the system trusts: it is there for the first ticket and no longer,
+ * nor longer than the connection. Lock held. Returns what the caller is to destroy. */
+quring_tls_session *qs_hs_forgo(qs_sock *s)
+{
+    quring_tls_session *session = s->session;
+    if (!s->ticket_came && !s->conn_over) {
+        return NULL;
+    }
+    s->session = NULL;
+    return session;
+}
+
 int qs_op_handshake(qs_sock *s, const qs_handshake_args *args)
 {
     quring_tls *tls = NULL;
@@ -411,8 +426,8 @@ int qs_op_handshake(qs_sock *s, const qs_handshake_args *args)
     quring_tls_release(tls);
     pthread_mutex_lock(&s->lock);
     if (rc == 0 && !args->is_server) {
-        s->session = run.session; /* for tickets that come later */
-        run.session = NULL;
+        s->session = run.session; /* for a ticket that comes later */
+        run.session = qs_hs_forgo(s);
     }
     /* Tickets that were fast. What comes while a piece of one is read waits behind it. */
     qs_item *item;
@@ -434,9 +449,8 @@ int qs_op_handshake(qs_sock *s, const qs_handshake_args *args)
     return rc;
 }
 
-/* After the handshake the peer's messages are ours to take, as long as there is a connection: tickets, of which a
- * server may give several, and what is wrong (RFC 9001 6). Lock held. Returns what the connection is to be closed with,
- * 0: nothing. */
+/* After the handshake the peer's messages are ours to take: until there is a ticket. What else they may be has been
+ * looked at (qs_late_check). Lock held. Returns what the connection is to be closed with, 0: nothing. */
 uint64_t qs_hs_late(qs_sock *s, quring_level level, const uint8_t *data, size_t len)
 {
     uint8_t alert = 0;
@@ -450,8 +464,8 @@ uint64_t qs_hs_late(qs_sock *s, quring_level level, const uint8_t *data, size_t 
     quring_status status = quring_tls_session_provide(session, level, data, len, &alert, &err);
     pthread_mutex_lock(&s->lock);
     if (status == QURING_OK) {
-        s->session = session;
-        return 0;
+        s->session = session; /* part of a message: more is to come */
+        session = qs_hs_forgo(s);
     }
     quring_tls_session_destroy(session);
     return qs_tls_code(status, alert);

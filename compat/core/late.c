@@ -22,8 +22,9 @@ static size_t qs_tls_be(const uint8_t *data, size_t bytes)
     return value;
 }
 
-/* Whoever the TLS library is that takes them: of a server's messages after the handshake QUIC leaves one (RFC 9001 4.4,
- * 6). They are looked at as they come, in pieces or several at once. */
+/* Whoever the TLS library is that takes them, the built-in one as well: of a server's messages after the handshake QUIC
+ * leaves one (RFC 9001 4.4, 6). They are looked at as they come, in pieces or several at once; what is in a ticket that
+ * nobody takes any more is not. */
 uint64_t qs_late_check(qs_late_head *head, const uint8_t *data, size_t len)
 {
     for (size_t i = 0; i < len;) {
@@ -34,11 +35,11 @@ uint64_t qs_late_check(qs_late_head *head, const uint8_t *data, size_t len)
             continue;
         }
         head->bytes[head->len++] = data[i++];
-        if (head->bytes[0] == QS_TLS_CERTIFICATE_REQUEST) {
-            return QS_ERROR_PROTOCOL;
-        }
         if (head->bytes[0] != QS_TLS_TICKET) {
-            return QS_ERROR_CRYPTO + QS_ALERT_UNEXPECTED;
+            head->len = 0;
+            return head->bytes[0] == QS_TLS_CERTIFICATE_REQUEST
+                       ? QS_ERROR_PROTOCOL
+                       : QS_ERROR_CRYPTO + QS_ALERT_UNEXPECTED;
         }
         if (head->len == QS_TLS_HEAD) {
             head->len = 0;

@@ -130,6 +130,7 @@ static int qs_set_close(qs_sock *s, const void *value, size_t len)
         return -EINVAL; /* not ended, or too long */
     }
     memcpy(&s->close_errcode, value, 4);
+    s->close_frame = ((const uint8_t *)value)[4];
     memcpy(s->close_phrase, phrase, phrase_len + 1);
     return 0;
 }
@@ -146,7 +147,7 @@ static int qs_get_close(const qs_sock *s, void *value, socklen_t *len)
     size_t phrase_len = strlen(phrase);
     phrase_len = kernel && phrase_len > 63 ? 63 : phrase_len;
     memcpy(w, &errcode, 4);
-    w[4] = ended ? (uint8_t)s->close_info.frame_type : 0;
+    w[4] = ended ? (uint8_t)s->close_info.frame_type : s->close_frame;
     memcpy(w + head, phrase, phrase_len);
     size_t size = kernel            ? QS_CLOSE_KERNEL_SIZE
                   : phrase_len == 0 ? QS_CLOSE_DRAFT_SIZE

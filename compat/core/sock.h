@@ -355,7 +355,7 @@ struct qs_sock {
     uint32_t alpn_len;
     qs_blob token_blob;
     qs_blob ticket;
-    quring_tls_session *session; /* client: waits for a ticket */
+    quring_tls_session *session; /* client: waits for its first ticket */
     bool ticket_came;
     bool token_came;
     bool app_read_secret; /* raw handshake: the secrets of 1-RTT packets are there */
@@ -366,6 +366,7 @@ struct qs_sock {
     qs_blob late;         /* raw handshake, kernel layout: a ticket that has come in part */
     qs_late_head late_head;
     uint32_t close_errcode;
+    uint8_t close_frame;
     uint8_t close_phrase[QS_PHRASE_LEN_MAX + 1];
     uint64_t rcvtimeo_ns;
     uint64_t sndtimeo_ns;
@@ -588,6 +589,8 @@ void qs_blob_wipe(qs_blob *blob); /* and frees it */
 int qs_op_handshake(qs_sock *s, const qs_handshake_args *args);
 /* Lock held: CRYPTO bytes after a handshake of the built-in TLS. Returns what to close with, 0: nothing. */
 uint64_t qs_hs_late(qs_sock *s, quring_level level, const uint8_t *data, size_t len);
+/* Lock held: the TLS session, if it waits for nothing any more; for the caller to destroy. */
+quring_tls_session *qs_hs_forgo(qs_sock *s);
 
 /* ---- raw.c --------------------------------------------------------------------------------------------------- */
 /* The raw path, for the options and for sendmsg with QUIC_HANDSHAKE_INFO. No lock held. */

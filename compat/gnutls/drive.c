@@ -51,6 +51,9 @@ static int alert_of(const qg_run *run, int ret)
 {
     int severity = 0;
     int alert = run->alert != QG_ALERT_NONE ? run->alert : gnutls_error_to_alert(ret, &severity);
+    if (run->alert == QG_ALERT_NONE && ret == GNUTLS_E_PARSING_ERROR) {
+        alert = GNUTLS_A_DECODE_ERROR; /* gnutls has none for it */
+    }
     return alert >= 0 && alert <= UINT8_MAX ? alert : GNUTLS_A_INTERNAL_ERROR;
 }
 

@@ -17,7 +17,8 @@
 #define QG_OPT_SETTINGS QUIC_SOCKOPT_TRANSPORT_PARAM
 #endif
 
-#define QG_CLOSE_MAX 256u
+#define QG_CLOSE_MAX    256u
+#define QG_FRAME_CRYPTO 0x06u /* RFC 9000 19.6 */
 
 _Static_assert((int)QG_APP == (int)QUIC_CRYPTO_APP && (int)QG_INITIAL == (int)QUIC_CRYPTO_INITIAL &&
                    (int)QG_HANDSHAKE == (int)QUIC_CRYPTO_HANDSHAKE &&
@@ -123,6 +124,7 @@ static int set_close(int sd, uint32_t code)
     struct quic_connection_close info;
     memset(&info, 0, sizeof(info));
     info.errcode = code;
+    info.frame = QG_FRAME_CRYPTO;
     return set(sd, QUIC_SOCKOPT_CONNECTION_CLOSE, &info, sizeof(info));
 }
 

@@ -5,7 +5,9 @@
  * Client:  connect with external_tls; begin with quring_handshake_send at QURING_LEVEL_INITIAL.
  * Then:    HANDSHAKE_DATA brings CRYPTO bytes, in order per level; feed them to the TLS library, send
  *          what it answers with quring_handshake_send, install the secrets it derives, exchange
- *          transport parameters, and call quring_handshake_complete when it is done.
+ *          transport parameters, and call quring_handshake_complete when it is done. A client's TLS
+ *          has nothing to say afterwards (RFC 9001 4.4, 6): a server's connection is closed with 0x10a
+ *          for any CRYPTO bytes then, and no HANDSHAKE_DATA comes of them.
  * Threads: as in quring/conn.h.    Spec: RFC 9001 4, RFC 9000 7.4.
  */
 #ifndef QURING_HANDSHAKE_H

@@ -17,12 +17,12 @@ extern "C" {
 enum {
     QURING_STREAM_UNI = 1u << 0, /* quring_stream_open: unidirectional */
 };
+/* FIN: the stream ends after these bytes (when all were accepted). MORE: more follows at once. What is
+ * written in one turn of a worker leaves together from its end on, as pacer, window and credit let it, with
+ * this flag or without: today the flag is only taken. */
 enum {
-    QURING_WRITE_FIN = 1u << 0, /* the stream ends after these bytes (when all were accepted) */
-    QURING_WRITE_MORE =
-        1u << 1, /* more follows at once. What is written in one turn of a worker leaves together
-                    at its end, with this flag or without, and nothing waits longer: today the flag
-                    is only taken */
+    QURING_WRITE_FIN = 1u << 0,
+    QURING_WRITE_MORE = 1u << 1,
 };
 
 enum {

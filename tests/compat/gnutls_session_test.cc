@@ -2,6 +2,7 @@
 #include <atomic>
 #include <cerrno>
 #include <fstream>
+#include <poll.h>
 #include <thread>
 #include <unistd.h>
 #include <utility>
@@ -10,6 +11,7 @@
 
 #include "tests/compat/gnutls_keys.h"
 #include "tests/compat/message.h"
+#include "tests/compat/script.h"
 #include "tests/compat/watched.h"
 
 using namespace compat;
@@ -143,6 +145,31 @@ TEST(GnutlsSession, C199_C200_DataInEarlyPackets)
             early = data_in_early_packets(libraries);
         }
         EXPECT_EQ("early", early);
+    }
+}
+
+/* RFC 9001 4.8: what gnutls says of one is an alert, also when the handshake is over. */
+TEST(GnutlsSession, ATicketThatIsNone)
+{
+    Trust trust({server_identity().cert});
+    Fd listen_fd = listener();
+    for (bool gnutls_server : {true, false}) {
+        SCOPED_TRACE(gnutls_server);
+        Connection conn({true, gnutls_server}, listen_fd, compat::name_of(listen_fd));
+        conn.ask_for_ticket();
+        std::thread client([&] {
+            Parms parms;
+            EXPECT_EQ(0, quic_client_handshake_parms(conn.client, parms.get()));
+        });
+        conn.server.reset(accept(listen_fd, nullptr, nullptr));
+        EXPECT_GT(send_crypto(conn.server, QUIC_CRYPTO_APP, tls_message(4, "no ticket")), 0);
+        (void)conn.serve();
+        client.join();
+        ASSERT_TRUE(poll_for(conn.server, POLLHUP));
+        quic_connection_close told = {};
+        ASSERT_EQ(0, get_option(conn.server, QUIC_SOCKOPT_CONNECTION_CLOSE, &told));
+        EXPECT_EQ(0x100u + 50, told.errcode);
+        EXPECT_EQ(6, told.frame);
     }
 }
 
