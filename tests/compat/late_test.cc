@@ -31,14 +31,6 @@ std::string ticket_of(char c)
                               u16(0));
 }
 
-uint32_t code_of(int fd)
-{
-    quic_connection_close told = {};
-    socklen_t len = sizeof(told);
-    EXPECT_EQ(0, getsockopt(fd, SOL_QUIC, QUIC_SOCKOPT_CONNECTION_CLOSE, &told, &len));
-    return told.errcode;
-}
-
 /* The built-in TLS at both ends; the server says something before it does. */
 void shake(RawPair *pair, const std::string &ahead = "")
 {
@@ -88,12 +80,10 @@ TEST(Late, ATicketThatIsNone)
     for (bool wanted : {true, false}) {
         SCOPED_TRACE(wanted);
         RawPair pair;
-        quic_transport_param param = {};
-        param.receive_session_ticket = wanted ? 1 : 0;
-        ASSERT_EQ(0, set_option(pair.client, QUIC_SOCKOPT_TRANSPORT_PARAM, param));
+        want_tickets(pair.client, wanted);
         shake(&pair, tls_message(4, "no ticket"));
         ASSERT_TRUE(poll_for(pair.server, POLLHUP));
-        EXPECT_EQ(0x100u + 50, code_of(pair.server));
+        EXPECT_EQ(0x100u + 50, close_code(pair.server));
     }
 }
 
@@ -152,7 +142,7 @@ TEST(Late, ATlsErrorAfterTheHandshake)
             usleep(20000); /* for the ticket that a server gives by itself */
             ASSERT_GT(send_crypto(server, QUIC_CRYPTO_APP, c.said), 0) << strerror(errno);
             ASSERT_TRUE(poll_for(server, POLLHUP)) << "wanted " << wanted;
-            EXPECT_EQ(c.error, code_of(server));
+            EXPECT_EQ(c.error, close_code(server));
         }
     }
 }
@@ -180,7 +170,7 @@ TEST(Late, WhatComesBeforeTheClientAsks)
         other.join();
         if (wrong) {
             ASSERT_TRUE(poll_for(server, POLLHUP));
-            EXPECT_EQ(0x10au, code_of(server));
+            EXPECT_EQ(0x10au, close_code(server));
             continue;
         }
         EXPECT_EQ(0, of_client);
@@ -199,7 +189,7 @@ TEST(Late, AClientSaysNothingAfterTheHandshake)
     Pair pair = make_pair();
     ASSERT_GT(send_crypto(pair.client, QUIC_CRYPTO_APP, tls_message(24, std::string(1, '\0'))), 0);
     ASSERT_TRUE(poll_for(pair.client, POLLHUP));
-    EXPECT_EQ(0x10au, code_of(pair.client));
+    EXPECT_EQ(0x10au, close_code(pair.client));
 }
 
 /* RFC 9001 4.4, 6: of a server's messages after the handshake only tickets may be, of a client's none, whoever the TLS
@@ -226,12 +216,7 @@ TEST(Late, WhatMayNotBeSaidAfterTheHandshake)
         for (const auto &c : cases) {
             SCOPED_TRACE(testing::Message() << protocol << " case " << &c - cases);
             RawPair pair(protocol);
-            Raw client(pair.client, TLS_CIPHER_AES_GCM_128);
-            std::thread other([&] { run_client(&client); });
-            pair.accept_one();
-            Raw server(pair.server, TLS_CIPHER_AES_GCM_128);
-            run_server(&server);
-            other.join();
+            pair.run_script(TLS_CIPHER_AES_GCM_128);
             int from = c.by_server ? pair.server : pair.client;
             size_t first = c.cut == 0 ? c.said.size() : c.cut;
             ASSERT_EQ(static_cast<ssize_t>(first),

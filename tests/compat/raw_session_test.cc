@@ -142,15 +142,8 @@ TEST(RawSession, C197_TicketsAfterwards)
     for (bool wanted : {true, false}) {
         SCOPED_TRACE(wanted);
         RawPair pair;
-        quic_transport_param param = {};
-        param.receive_session_ticket = wanted ? 1 : 0;
-        ASSERT_EQ(0, set_option(pair.client, QUIC_SOCKOPT_TRANSPORT_PARAM, param));
-        Raw client(pair.client, TLS_CIPHER_AES_GCM_128);
-        std::thread other([&] { run_client(&client); });
-        pair.accept_one();
-        Raw server(pair.server, TLS_CIPHER_AES_GCM_128);
-        run_server(&server);
-        other.join();
+        want_tickets(pair.client, wanted);
+        pair.run_script(TLS_CIPHER_AES_GCM_128);
         ASSERT_EQ(2,
                   send(pair.server, "x1", 2, MSG_SYN | MSG_FIN)); /* a message goes before data */
         ASSERT_EQ(static_cast<ssize_t>(ticket.size()),
@@ -158,6 +151,7 @@ TEST(RawSession, C197_TicketsAfterwards)
         if (wanted) {
             ASSERT_TRUE(poll_for(pair.client, POLLIN));
             usleep(200000);
+            Raw client(pair.client, TLS_CIPHER_AES_GCM_128);
             EXPECT_EQ(ticket, client.take(QUIC_CRYPTO_APP));
         }
         EXPECT_EQ("x1", read_bytes(pair.client, 2));
@@ -180,12 +174,7 @@ TEST(RawSession, C197_TicketsInTheKernelsLayout)
         const std::string ticket = tls_message(4, std::string(len, 't'));
         RawPair pair(261);
         enable(pair.client, 9); /* QUIC_EVENT_NEW_SESSION_TICKET there */
-        Raw client(pair.client, TLS_CIPHER_AES_GCM_128);
-        std::thread other([&] { run_client(&client); });
-        pair.accept_one();
-        Raw server(pair.server, TLS_CIPHER_AES_GCM_128);
-        run_server(&server);
-        other.join();
+        pair.run_script(TLS_CIPHER_AES_GCM_128);
         ASSERT_EQ(static_cast<ssize_t>(ticket.size()),
                   send_crypto(pair.server, QUIC_CRYPTO_APP, ticket));
         if (ticket.size() <= 4096) {

@@ -22,24 +22,10 @@
 
 using namespace compat;
 
-static uint32_t close_code(int fd)
-{
-    uint32_t code = 0;
-    const std::string why = get_bytes(fd, QUIC_SOCKOPT_CONNECTION_CLOSE);
-    EXPECT_GE(why.size(), sizeof(code));
-    memcpy(&code, why.data(), std::min(why.size(), sizeof(code)));
-    return code;
-}
-
 TEST(Raw, C190_BytesThatAreNoTls)
 {
     RawPair pair;
-    Raw client(pair.client, TLS_CIPHER_AES_GCM_128);
-    std::thread other([&] { run_client(&client); });
-    pair.accept_one();
-    Raw server(pair.server, TLS_CIPHER_AES_GCM_128);
-    run_server(&server);
-    other.join();
+    pair.run_script(TLS_CIPHER_AES_GCM_128);
     EXPECT_TRUE(alive(pair));
     ASSERT_EQ(4, send(pair.server, "back", 4, MSG_SYN | MSG_FIN));
     EXPECT_EQ("back", read_bytes(pair.client, 4));
@@ -51,12 +37,7 @@ TEST(Raw, C191_EveryCipher)
                             TLS_CIPHER_CHACHA20_POLY1305}) {
         SCOPED_TRACE(cipher);
         RawPair pair;
-        Raw client(pair.client, cipher);
-        std::thread other([&] { run_client(&client); });
-        pair.accept_one();
-        Raw server(pair.server, cipher);
-        run_server(&server);
-        other.join();
+        pair.run_script(cipher);
         const std::string data = pattern(300000, cipher);
         std::thread writer([&] {
             EXPECT_EQ(static_cast<ssize_t>(data.size()),
@@ -247,15 +228,8 @@ static uint32_t flood_with_tls(int *sent)
     constexpr int kMost = 1000; /* of 4000 bytes each */
     const int least = 4096;
     RawPair pair;
-    quic_transport_param param = {};
-    param.receive_session_ticket = 1;
-    EXPECT_EQ(0, set_option(pair.client, QUIC_SOCKOPT_TRANSPORT_PARAM, param));
-    Raw client(pair.client, TLS_CIPHER_AES_GCM_128);
-    std::thread other([&] { run_client(&client); });
-    pair.accept_one();
-    Raw server(pair.server, TLS_CIPHER_AES_GCM_128);
-    run_server(&server);
-    other.join();
+    want_tickets(pair.client, true);
+    pair.run_script(TLS_CIPHER_AES_GCM_128);
     EXPECT_EQ(0, setsockopt(pair.client, SOL_SOCKET, SO_RCVBUF, &least, sizeof(least)));
     const std::string ticket = std::string("\x04\x00\x0f\xa0", 4) + std::string(4000, 't');
     *sent = 0;

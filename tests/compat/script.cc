@@ -1,7 +1,9 @@
 #include "tests/compat/script.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <thread>
 
 #include <gtest/gtest.h>
 
@@ -221,6 +223,32 @@ void RawPair::accept_one()
     set_recv_timeout(listen, 10000);
     server.reset(accept(listen, nullptr, nullptr));
     ASSERT_GE(server.get(), 0) << strerror(errno);
+}
+
+void RawPair::run_script(uint32_t cipher)
+{
+    Raw of_client(client, cipher);
+    std::thread other([&] { run_client(&of_client); });
+    accept_one();
+    Raw of_server(server, cipher);
+    run_server(&of_server);
+    other.join();
+}
+
+void want_tickets(int client, bool wanted)
+{
+    quic_transport_param param = {};
+    param.receive_session_ticket = wanted ? 1 : 0;
+    ASSERT_EQ(0, set_option(client, QUIC_SOCKOPT_TRANSPORT_PARAM, param));
+}
+
+uint32_t close_code(int fd)
+{
+    uint32_t code = 0;
+    const std::string why = get_bytes(fd, QUIC_SOCKOPT_CONNECTION_CLOSE);
+    EXPECT_GE(why.size(), sizeof(code));
+    memcpy(&code, why.data(), std::min(why.size(), sizeof(code)));
+    return code;
 }
 
 } // namespace compat

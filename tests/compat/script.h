@@ -69,7 +69,14 @@ struct RawPair : Pair {
     explicit RawPair(int protocol = IPPROTO_QUIC);
     RawPair(const Address &to, Fd listening);
     void accept_one();
+    /* A whole handshake of both ends. */
+    void run_script(uint32_t cipher);
 };
+
+/* Whether a client's program gets tickets. Before the handshake. */
+void want_tickets(int client, bool wanted);
+/* What a connection was closed with. */
+uint32_t close_code(int fd);
 
 } // namespace compat
 
