@@ -1,7 +1,6 @@
 /* What a peer can make a program hold that does not read: SO_RCVBUF bounds the bytes of it, but a peer chooses how few
  * of them stand together. */
 #include <cerrno>
-#include <cstdio>
 #include <poll.h>
 #include <string>
 #include <sys/ioctl.h>
@@ -12,11 +11,6 @@
 #include "tests/compat/message.h"
 
 using namespace compat;
-
-#if defined(QURING_ASAN) || defined(QURING_TSAN)
-#define SANITIZED 1
-extern "C" size_t __sanitizer_get_current_allocated_bytes(void);
-#endif
 
 namespace
 {
@@ -72,24 +66,6 @@ int ends_that_wait(int fd)
         ends++;
     }
     return ends;
-}
-
-/* By this process; sanitizers keep what was freed, which nobody holds. */
-long held_bytes()
-{
-#if defined(SANITIZED)
-    return static_cast<long>(__sanitizer_get_current_allocated_bytes());
-#else
-    long pages = 0;
-    FILE *statm = fopen("/proc/self/statm", "re");
-    if (statm != nullptr) {
-        if (fscanf(statm, "%*d %ld", &pages) != 1) {
-            pages = 0;
-        }
-        fclose(statm);
-    }
-    return pages * sysconf(_SC_PAGESIZE);
-#endif
 }
 
 } // namespace

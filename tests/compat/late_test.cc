@@ -16,11 +16,6 @@
 
 using namespace compat;
 
-#if defined(QURING_ASAN) || defined(QURING_TSAN)
-#define SANITIZED 1
-extern "C" size_t __sanitizer_get_current_allocated_bytes(void);
-#endif
-
 namespace
 {
 
@@ -42,18 +37,6 @@ void shake(RawPair *pair, const std::string &ahead = "")
     }
     (void)quic_server_handshake(pair->server, key_file(), cert);
     other.join();
-}
-
-/* By this process; sanitizers keep what was freed, which nobody holds. */
-long held_bytes()
-{
-#if defined(SANITIZED)
-    return static_cast<long>(__sanitizer_get_current_allocated_bytes());
-#else
-    long pages = 0;
-    std::ifstream("/proc/self/statm") >> pages >> pages;
-    return pages * sysconf(_SC_PAGESIZE);
-#endif
 }
 
 } // namespace

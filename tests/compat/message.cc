@@ -2,7 +2,14 @@
 
 #include <cerrno>
 #include <chrono>
+#include <fstream>
+#include <unistd.h>
 #include <vector>
+
+#if defined(QURING_ASAN) || defined(QURING_TSAN)
+#define SANITIZED 1
+extern "C" size_t __sanitizer_get_current_allocated_bytes(void);
+#endif
 
 namespace compat
 {
@@ -122,6 +129,17 @@ quic_stream_update next_update(int fd, uint32_t state)
     });
     quic_stream_update none = {UINT64_MAX, UINT32_MAX, UINT32_MAX, UINT64_MAX};
     return m.rc < 0 ? none : m.body<quic_stream_update>();
+}
+
+long held_bytes()
+{
+#if defined(SANITIZED)
+    return static_cast<long>(__sanitizer_get_current_allocated_bytes());
+#else
+    long pages = 0;
+    std::ifstream("/proc/self/statm") >> pages >> pages;
+    return pages * sysconf(_SC_PAGESIZE);
+#endif
 }
 
 } // namespace compat

@@ -66,6 +66,9 @@ std::string read_with_event(int fd, size_t len, uint8_t type, Message *event);
 /* The next change of a stream to `state`. */
 quic_stream_update next_update(int fd, uint32_t state);
 
+/* Memory of this process; sanitizers keep what was freed, which nobody holds. */
+long held_bytes();
+
 } // namespace compat
 
 #endif // TESTS_COMPAT_MESSAGE_H
