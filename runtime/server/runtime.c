@@ -468,8 +468,8 @@ quring_status quring_runtime_await(quring_runtime *rt, uint64_t timeout_ns, uint
     if (rt_local_self != NULL) {
         return QURING_E_THREAD;
     }
-    if (!__atomic_load_n(&rt->drained,
-                         __ATOMIC_ACQUIRE)) { /* not the lock: a stop holds it until it is over */
+    /* Without the lock, which a stop holds until it is over. */
+    if (!__atomic_load_n(&rt->drained, __ATOMIC_ACQUIRE)) {
         return QURING_E_STATE;
     }
     const uint64_t begun = quring_now_ns();
