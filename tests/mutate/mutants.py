@@ -153,10 +153,19 @@ class Finder:
                 while tokens[i].text != ":":
                     i += 1
                 i += 1
+            elif self.is_macro(i):
+                i = self.pairs[i + 1] + 1
             else:
                 last = self.end_of(i)
                 self.statement(i, last, is_bool, unseen)
                 i = last + 1
+
+    def is_macro(self, i):
+        """Whether what begins at i is a macro that brings its own semicolons."""
+        if self.tokens[i].kind != "name" or self.tokens[i + 1].text != "(":
+            return False
+        after = self.tokens[self.pairs[i + 1] + 1]
+        return after.kind == "name" or after.text == "}"
 
     def end_of(self, i):
         """The index of the semicolon that ends the statement at i."""
@@ -231,6 +240,7 @@ void part_check(const struct part *p)
 static bool fits(const struct part *p, int len)
 {
     uint8_t room[4];
+    EACH_MEMBER(CHECK)
     QURING_ASSERT(len >= 0);
     trace_fits(p, len + 1);
     (void)room;
@@ -246,6 +256,7 @@ static bool fits(const struct part *p, int len)
     }
     for (int i = 0; i < len; i++) {
         *p->at = len;
+        EACH_MEMBER(TAKE)
     }
     return p->x != 9 || len;
 }

@@ -19,9 +19,11 @@ and mutants live in ~/.cache/quring-mutate (MUTATE_DIR).
 import argparse
 import collections
 import fcntl
+import fnmatch
 import json
 import os
 import random
+import re
 import sys
 import threading
 import time
@@ -29,6 +31,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import mutants
 import programs
+import sockets
 
 WORK = os.path.abspath(os.environ.get("MUTATE_DIR") or os.path.expanduser("~/.cache/quring-mutate"))
 
@@ -39,6 +42,7 @@ WHOLE = ["//tests/quic/conn/...", "//tests/quic/endpoint/...", "//tests/quic/hos
 ABOVE_BASE = ["//tests/quic/wire/...", "//tests/quic/path/...", "//tests/quic/stream/...", "//tests/quic/recovery/..."]
 LOOP = ["//tests/runtime/...", "//tests/sim:loop_test"]
 API = ["//tests/api/..."]
+SOCKETS = (["//tests/compat:*_epoll_test"], ["//tests/compat:*_uring_test"])  # which are the same on the other back end
 TESTS = {
     "quic/base/": (["//tests/quic/base/..."], ABOVE_BASE + WHOLE),
     "quic/wire/": (["//tests/quic/wire/..."], WHOLE),
@@ -55,6 +59,9 @@ TESTS = {
     "runtime/io/": (["//tests/runtime/io/...", "//tests/runtime/udp/..."], LOOP + API),
     "runtime/udp/": (["//tests/runtime/udp/...", "//tests/runtime/io/..."], LOOP + API),
     "runtime/server/": (["//tests/runtime/server/..."], API),
+    "compat/core/": SOCKETS,
+    "compat/front/": SOCKETS,
+    "compat/gnutls/": (["//tests/compat:gnutls*", "//tests/compat:psk*"], []),
 }
 NOTICED, ABOVE, LATER, SURVIVED = "noticed", "noticed above", "later", "survived"
 
@@ -146,9 +153,13 @@ class Campaign:
         folders = sorted({folder_of(mutant.path) for mutant in drawn})
         asked = 1 if self.options.own else 2
         lines_of = {folder: (TESTS[folder][0], TESTS[folder][1] + self.options.also)[:asked] for folder in folders}
-        labels = sorted({label for lines in lines_of.values() for line in lines for label in line})
+        labels = sorted({re.sub(r":.*\*.*", ":all", label)
+                         for lines in lines_of.values() for line in lines for label in line})
         say("building the tests of %s" % ", ".join(folders))
-        self.programs = programs.Programs(WORK, labels, self.options.jobs)
+        kinds = {sockets.Sockets if folder.startswith("compat/") else programs.Programs for folder in folders}
+        if len(kinds) > 1:
+            raise programs.Failed("compat/ goes alone: its libraries are linked in another way")
+        self.programs = kinds.pop()(WORK, labels, self.options.jobs)
         for mutant in drawn:
             if self.programs.source(mutant.path).decode() != self.sources[mutant.path]:
                 raise programs.Failed("%s has changed meanwhile" % mutant.path)
@@ -165,8 +176,8 @@ class Campaign:
 
     def matching(self, patterns):
         def fits(label):
-            return any(label == pattern or (pattern.endswith("/...") and
-                                            label.startswith((pattern[:-4] + "/", pattern[:-4] + ":")))
+            return any(fnmatch.fnmatchcase(label, pattern) or
+                       (pattern.endswith("/...") and label.startswith((pattern[:-4] + "/", pattern[:-4] + ":")))
                        for pattern in patterns)
         return [label for label in self.programs.tests if fits(label)]
 
@@ -176,12 +187,12 @@ class Campaign:
 
     def verdict(self, mutant, scratch):
         """What becomes of a mutant, and which test says so."""
-        library = self.programs.mutate(mutant, self.sources[mutant.path], scratch)
-        if library in ("same", "refused"):
-            return library, None
+        loaded = self.programs.mutate(mutant, self.sources[mutant.path], scratch)
+        if loaded in ("same", "refused"):
+            return loaded, None
         for labels, outcome in zip(self.lines[folder_of(mutant.path)], (NOTICED, ABOVE)):
             for label in self.promising(mutant.path, labels):
-                failed = self.programs.tests[label].run(library, scratch)
+                failed = self.programs.tests[label].run(loaded, scratch)
                 if failed is not None:
                     self.kills[mutant.path, label] += 1
                     return outcome, failed

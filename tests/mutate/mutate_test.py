@@ -10,6 +10,7 @@ from unittest import mock
 import mutants
 import mutate
 import programs
+import sockets
 
 SOURCE = "int f(int a)\n{\n    return a < 3;\n}\n"
 MUTANT = mutants.mutants_of("quic/base/f.c", SOURCE)[0]
@@ -85,6 +86,28 @@ class Plant(InAFolder):
         with self.assertRaises(programs.Failed):
             self.plant()
         self.assertTrue(os.path.exists(self.path("work", "root", "letter")))
+
+
+class Sockets(InAFolder):
+    QUERY = """<?xml version="1.1" encoding="UTF-8" standalone="no"?><query version="2">
+        <rule class="cc_test" name="//tests/compat:a_test"><dict name="env"><pair><string value="QUIC_IO"/>
+        <string value="epoll"/></pair></dict></rule></query>"""
+
+    def test_the_environment_is_that_of_the_rule(self):
+        with mock.patch.object(programs, "bazel", return_value=self.QUERY):
+            self.assertEqual(sockets.Sockets.environments(["//tests/compat:all"]),
+                             {"//tests/compat:a_test": {"QUIC_IO": "epoll"}})
+
+    def test_a_mutant_takes_the_place_of_its_file(self):
+        made = sockets.Sockets.__new__(sockets.Sockets)
+        made.root, made.objects = self.folder.name, {"bin/a.o": "/a.o", "bin/b.o": "/b.o"}
+        for path, name, variable in (("compat/core/a.c", "compat/parts/libquic_engine.so", "QUIC_ENGINE"),
+                                     ("compat/front/a.c", "compat/libquic.so", "LD_PRELOAD")):
+            made.lines = {name: ["ld", "-o", "bin/lib.so", "bin/a.o", "bin/b.o", "-lm"]}
+            with mock.patch.object(programs, "call") as call:
+                out = os.path.join("/scratch", os.path.basename(name))
+                self.assertEqual(made.load(path, {"bin/a.o": "/m.o"}, "/scratch"), {variable: out})
+            self.assertEqual(call.call_args[0][0], ["ld", "-o", out, "/m.o", "/b.o", "-lm"])
 
 
 class Run(InAFolder):

@@ -17,7 +17,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
-COPIED = ("include", "quic", "runtime")
+COPIED = ("include", "quic", "runtime", "compat")
 OUTSIDE = re.compile(r"-[lL]|-Wl,-rpath,/")
 ENGINE = "libquring.so.0"
 PRODUCT = re.compile(r"bazel-out/[^/]+/bin/(quic|runtime)/")
@@ -72,17 +72,17 @@ def end(child):
 class Program:
     """One test: how to run it, and how long that takes."""
 
-    def __init__(self, label, path, runfiles, key):
+    def __init__(self, label, path, runfiles, key, environment=None, wall=(WALL_TIMES, WALL_MORE_S)):
         self.label, self.path, self.runfiles, self.key = label, path, runfiles, key
+        self.environment, self.wall = environment or {}, wall
         self.takes_s = None
 
-    def run(self, preload, scratch):
-        """None when it passes, else what failed."""
+    def run(self, mutant, scratch):
+        """None when it passes, else what failed. `mutant` is what the environment has for it."""
         os.makedirs(scratch, exist_ok=True)
         environment = {"PATH": os.environ["PATH"], "TEST_SRCDIR": os.path.dirname(self.runfiles),
-                       "TEST_WORKSPACE": os.path.basename(self.runfiles), "TEST_TMPDIR": scratch}
-        if preload is not None:
-            environment["LD_PRELOAD"] = preload
+                       "TEST_WORKSPACE": os.path.basename(self.runfiles), "TEST_TMPDIR": scratch,
+                       **self.environment, **(mutant or {})}
         takes_s = FIRST_S if self.takes_s is None else self.takes_s
         cpu_s = int(CPU_TIMES * takes_s) + CPU_MORE_S
 
@@ -97,7 +97,7 @@ class Program:
             child = subprocess.Popen([self.path, "--gtest_fail_fast"], cwd=self.runfiles, env=environment, stdout=out,
                                      stderr=subprocess.STDOUT, preexec_fn=limit, start_new_session=True)
             try:
-                status = child.wait(timeout=WALL_TIMES * takes_s + WALL_MORE_S)
+                status = child.wait(timeout=self.wall[0] * takes_s + self.wall[1])
             except subprocess.TimeoutExpired:
                 status = -signal.SIGXCPU
             finally:
@@ -116,6 +116,9 @@ class Program:
 class Programs:
     """All tests that were asked for, and the compiler commands of the product's files."""
 
+    product_of = PRODUCT
+    flags = ("-fvisibility=default",)
+
     def __init__(self, work, labels, jobs):
         self.work, self.jobs = work, jobs
         os.makedirs(work, exist_ok=True)
@@ -123,12 +126,20 @@ class Programs:
         self.execroot = bazel("info", "--noshow_progress", "execution_root").strip()
         self.root = self.plant(os.path.join(work, "root"))
         actions, targets = self.actions("mnemonic('Cpp(Compile|Link)', deps(tests(set(%s))))" % " ".join(labels))
-        self.compiles = {}
+        self.compiles = {}  # by file: a command for each object that is made of it
         here = os.path.relpath(bazel("info", "--noshow_progress", "bazel-bin").strip(), self.execroot) + os.sep
         for action in actions:  # but for those of a library that is optimized as a whole
             out = action["mnemonic"] == "CppCompile" and after(action["arguments"], "-o")
-            if out and PRODUCT.match(out) and out.startswith(here):
-                self.compiles[after(action["arguments"], "-c")] = action["arguments"]
+            if out and self.product_of.match(out) and out.startswith(here):
+                self.compiles.setdefault(after(action["arguments"], "-c"), {})[out] = action["arguments"]
+        self.objects = {}
+        headers = self.digest_of_tree(".h", ".def")
+        self.product = self.digest_of_tree(".c", ".h", ".def")
+        self.in_turn(lambda path: self.compile_product(path, headers), self.compiles)
+        self.tests = {program.label: program for program in self.link(labels, actions, targets, here)}
+
+    def link(self, labels, actions, targets, here):
+        """The tests, which take the product from libraries of ours."""
         wanted = set(bazel("query", "--noshow_progress", "kind(cc_test, tests(set(%s)))" % " ".join(labels)).split())
         links, shared = {}, []
         for action in actions:
@@ -144,16 +155,11 @@ class Programs:
             if "-l:" + ENGINE in line:
                 at = line.index("-l:" + ENGINE)
                 line[at:at + 1] = shared
-        self.objects = {}
-        headers = self.digest_of_tree(".h", ".def")
-        self.product = self.digest_of_tree(".c", ".h", ".def")
-        self.in_turn(lambda path: self.compile_product(path, headers), self.compiles)
         kinds = {}
         for line in links.values():
             kinds.setdefault(self.tops(line), []).append(line)
         self.libraries = {tops: self.link_library(tops, lines) for tops, lines in kinds.items()}
-        self.tests = {program.label: program
-                      for program in self.in_turn(lambda label: self.link_test(label, links[label]), links)}
+        return self.in_turn(lambda label: self.link_test(label, links[label]), links)
 
     def plant(self, root):
         """A folder like that in which bazel compiles. Bazel's own is taken down and put up again by each build; and the
@@ -213,9 +219,8 @@ class Programs:
                 file.write(key)
         return out
 
-    def command(self, path, out):
-        """Compiles the standard input as if it were `path`."""
-        given = self.compiles[path]
+    def command(self, given, out):
+        """Compiles the standard input as `given` does a file."""
         argv, i = [], 0
         while i < len(given):
             if given[i] in ("-MF", "-o", "-c"):
@@ -224,24 +229,28 @@ class Programs:
             if given[i] not in ("-MD", "-g") and not given[i].startswith("-frandom-seed"):
                 argv.append(given[i])
             i += 1
-        return argv + ["-g0", "-fvisibility=default", "-x", "c", "-c", "-", "-o", out]
+        return argv + ["-g0", *self.flags, "-x", "c", "-c", "-", "-o", out]
 
-    def compile(self, path, source, out):
-        """Whether `source` in place of the file `path` compiles."""
-        text = '# 1 "%s"\n%s' % (path, source)
-        return subprocess.run(self.command(path, out), cwd=self.root, input=text.encode(), check=False,
+    def compile(self, given, source, out):
+        """Whether `source` in place of the file that is `given` compiles."""
+        text = '# 1 "%s"\n%s' % (after(given, "-c"), source)
+        return subprocess.run(self.command(given, out), cwd=self.root, input=text.encode(), check=False,
                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
 
     def compile_product(self, path, headers):
         source = self.source(path)
-        out = os.path.join(self.work, "product", path + ".o")
 
-        def make():
-            if not self.compile(path, source.decode(), out):
-                raise Failed("%s does not compile" % path)
+        def compile_one(at, given):
+            out = os.path.join(self.work, "product", *self.flags, "%s%d.o" % (path, at))
 
-        key = digest_of(self.command(path, ""), source, headers)
-        self.objects[after(self.compiles[path], "-o")] = self.cached(out, key, make)
+            def make():
+                if not self.compile(given, source.decode(), out):
+                    raise Failed("%s does not compile" % path)
+
+            return self.cached(out, digest_of(self.command(given, ""), source, headers), make)
+
+        for at, name in enumerate(sorted(self.compiles[path])):
+            self.objects[name] = compile_one(at, self.compiles[path][name])
 
     def link_library(self, tops, lines):
         objects = sorted({self.objects[part] for line in lines for part in line if PRODUCT.match(part)})
@@ -290,14 +299,21 @@ class Programs:
         return {label: verdict for label, verdict in verdicts.items() if verdict is not None}
 
     def mutate(self, mutant, source, scratch):
-        """The library of the mutant; "same" when the compiler makes the same of it, "refused" when nothing."""
+        """What the environment of a test has for the mutant; "same" when the compiler makes the same of it, "refused"
+        when nothing."""
         os.makedirs(scratch, exist_ok=True)
-        made = os.path.join(scratch, "mutant.o")
-        if not self.compile(mutant.path, mutant.apply(source), made):
-            return "refused"
-        if contents(made) == contents(self.objects[after(self.compiles[mutant.path], "-o")]):
+        made = {}
+        for at, (name, given) in enumerate(sorted(self.compiles[mutant.path].items())):
+            made[name] = os.path.join(scratch, "mutant%d.o" % at)
+            if not self.compile(given, mutant.apply(source), made[name]):
+                return "refused"
+        if all(contents(out) == contents(self.objects[name]) for name, out in made.items()):
             return "same"
+        return self.load(mutant.path, made, scratch)
+
+    def load(self, _, made, scratch):
+        """The environment in which a test takes the objects that were made in place of those it has."""
         out = os.path.join(scratch, "mutant.so")
         # What it needs is there also for tests that have less of the product.
-        call(["gcc", "-shared", "-o", out, made, max(self.libraries.values(), key=os.path.getsize)])
-        return out
+        call(["gcc", "-shared", "-o", out, *made.values(), max(self.libraries.values(), key=os.path.getsize)])
+        return {"LD_PRELOAD": out}
