@@ -16,6 +16,7 @@
 
 #include "quic/base/io.h"
 #include "quic/base/types.h"
+#include "runtime/io/unsegmented.h"
 #include "runtime/io/wake.h"
 #include "runtime/udp/udp_socket.h"
 
@@ -95,7 +96,8 @@ struct rt_io {
     rt_io_stats stats;
     rt_io_failure failures[RT_IO_FAILURES_MAX];
     uint32_t failure_count;
-    uint32_t rx_units_max;     /* between two releases: there are so many buffers */
+    uint32_t rx_units_max; /* between two releases: there are so many buffers */
+    rt_unsegmented unsegmented;
     bool gso;                  /* as configured */
     bool short_trains;         /* the kernel has refused more than RT_IO_SEGS_SURE */
     bool visited;              /* between rt_io_enter and rt_io_leave */

@@ -220,12 +220,12 @@ static void epoll_tx_submit(rt_io *io, const quic_tx_unit *unit)
     rt_io_epoll *e = of(io);
     uint32_t index = unit->path.socket;
     if (!rt_tx_list_is_empty(&e->queue) && index < RT_IO_SOCKETS_MAX && e->socks[index].used &&
-        rt_io_sock_join(&e->socks[index], &e->tx, &e->tx.ops[e->queue.tail], unit)) {
+        rt_io_sock_join(io, &e->socks[index], &e->tx, &e->tx.ops[e->queue.tail], unit)) {
         return;
     }
     rt_tx_op *op = rt_tx_arena_take(&e->tx, unit);
     if (index >= RT_IO_SOCKETS_MAX || !e->socks[index].used ||
-        !rt_io_sock_prepare(&e->socks[index], op)) {
+        !rt_io_sock_prepare(io, &e->socks[index], op)) {
         io->stats.tx_errors++;
         rt_tx_arena_done(&e->tx, op);
         return;
@@ -290,7 +290,7 @@ static void epoll_flush(rt_io *io)
         }
         for (unsigned i = 0; i < n; i++) {
             if (i < sent) {
-                io->stats.tx_units++;
+                rt_io_sock_sent(io, sock, ops[i]);
                 rt_tx_arena_done(&e->tx, ops[i]);
             } else {
                 send_one(e, ops[i]); /* finds out what was wrong */

@@ -99,7 +99,7 @@ static void write_control(const rt_io_sock *sock, rt_tx_op *op, uint16_t gso_byt
     rt_cmsg_write(&op->hdr, op->control, &tx);
 }
 
-bool rt_io_sock_prepare(const rt_io_sock *sock, rt_tx_op *op)
+bool rt_io_sock_prepare(const rt_io *io, const rt_io_sock *sock, rt_tx_op *op)
 {
     socklen_t len = rt_sockaddr_from(&op->remote, &op->path.remote, sock->udp.is_v6);
     if (len == 0) {
@@ -110,17 +110,20 @@ bool rt_io_sock_prepare(const rt_io_sock *sock, rt_tx_op *op)
     op->hdr.msg_namelen = len;
     op->hdr.msg_iov = &op->iov;
     op->hdr.msg_iovlen = 1;
-    op->plain = rt_tx_op_is_train(op) && !sock->udp.gso;
+    op->plain = rt_tx_op_is_train(op) &&
+                (!sock->udp.gso || rt_unsegmented_has(&io->unsegmented, &op->path.remote));
     bool gso = rt_tx_op_is_train(op) && !op->plain;
     write_control(sock, op, gso ? (uint16_t)op->seg_len : 0);
     return true;
 }
 
-bool rt_io_sock_join(const rt_io_sock *sock, rt_tx_arena *arena, rt_tx_op *op,
+bool rt_io_sock_join(const rt_io *io, const rt_io_sock *sock, rt_tx_arena *arena, rt_tx_op *op,
                      const quic_tx_unit *unit)
 {
     const bool was_train = rt_tx_op_is_train(op);
-    if (!sock->udp.gso || !sock->udp.merges || !rt_tx_arena_join(arena, op, unit)) {
+    if (!sock->udp.gso || !sock->udp.merges ||
+        rt_unsegmented_has(&io->unsegmented, &op->path.remote) ||
+        !rt_tx_arena_join(arena, op, unit)) {
         return false;
     }
     if (!was_train) {
@@ -201,12 +204,16 @@ static bool send_plain(rt_io *io, rt_io_sock *sock, rt_tx_op *op, int *out_error
 }
 
 /* The packets were fine: it is segmentation that does not work, or not for so many. */
-static void learn(rt_io *io, rt_io_sock *sock, bool sure)
+static void learn(rt_io *io, rt_io_sock *sock, const rt_tx_op *op, bool sure)
 {
-    if (sure) {
-        sock->udp.gso = false;
-    } else {
+    if (!sure) {
         io->short_trains = true;
+        return;
+    }
+    /* Of those that were under way together the first one tells. */
+    if (rt_unsegmented_add(&io->unsegmented, &op->path.remote) &&
+        ++sock->refusals >= RT_IO_REFUSALS_MAX) {
+        sock->udp.gso = false;
     }
 }
 
@@ -219,7 +226,7 @@ static bool fall_back(rt_io *io, rt_io_sock *sock, rt_tx_op *op)
     write_control(sock, op, 0);
     bool done = send_plain(io, sock, op, &error);
     if (error == 0) {
-        learn(io, sock, sure);
+        learn(io, sock, op, sure);
     }
     return done;
 }
@@ -252,7 +259,7 @@ bool rt_io_sock_send(rt_io *io, rt_io_sock *sock, rt_tx_op *op)
     for (int attempt = 0; attempt < 2; attempt++) {
         io->stats.syscalls++;
         if (sendmsg(sock->udp.fd, &op->hdr, MSG_DONTWAIT) >= 0) {
-            io->stats.tx_units++;
+            rt_io_sock_sent(io, sock, op);
             return true;
         }
         error = errno;

@@ -2,7 +2,8 @@
  * wait for the device, the way from a received buffer to a unit, and one send with all its errors.
  *
  * Errors:  EAGAIN waits in order behind `backlog`. EIO or EINVAL on a GSO send: the same packets go
- *          out one by one at once; when that works, segmentation is off for this socket from then on.
+ *          out one by one at once; when that works, segmentation is off for this peer's address from then on, and
+ *          for the socket after RT_IO_REFUSALS_MAX addresses without a train that was taken.
  *          EMSGSIZE becomes a fact for the endpoint. Anything else: the unit is lost, as on the wire.
  */
 #ifndef RUNTIME_IO_IO_SOCK_H
@@ -15,11 +16,14 @@
 extern "C" {
 #endif
 
+#define RT_IO_REFUSALS_MAX 4u
+
 typedef struct rt_io_sock {
     rt_udp_socket udp;
     rt_tx_list backlog;    /* sends that met EAGAIN, and those behind them */
     uint32_t kernel_drops; /* the kernel's count when last told */
     uint32_t tx_refs;      /* sends in flight or in the backlog */
+    uint32_t refusals;     /* addresses to which trains are refused, since one was taken */
     bool used;
     bool closing;
     bool rx_armed;   /* io_uring: the multishot receive is alive */
@@ -49,10 +53,10 @@ bool rt_io_sock_unit(rt_io *io, rt_io_sock *sock, uint32_t index, quic_rx_unit *
 void rt_io_sock_forget(const rt_io_sock *sock, const rt_io_recv *recv);
 
 /* rt_io_sock_prepare fills op->hdr for `sock`; false when the path's addresses do not fit it. */
-bool rt_io_sock_prepare(const rt_io_sock *sock, rt_tx_op *op);
+bool rt_io_sock_prepare(const rt_io *io, const rt_io_sock *sock, rt_tx_op *op);
 
 /* rt_io_sock_join makes `unit` part of `op`, prepared and not yet seen by the kernel: see rt_tx_arena_join. */
-bool rt_io_sock_join(const rt_io_sock *sock, rt_tx_arena *arena, rt_tx_op *op,
+bool rt_io_sock_join(const rt_io *io, const rt_io_sock *sock, rt_tx_arena *arena, rt_tx_op *op,
                      const quic_tx_unit *unit);
 
 /* rt_io_sock_send sends `op` now. Returns true when it is done with (sent, or lost and counted);
@@ -65,6 +69,15 @@ bool rt_io_sock_failed(rt_io *io, rt_io_sock *sock, rt_tx_op *op, int error);
 static inline bool rt_tx_op_is_train(const rt_tx_op *op)
 {
     return op->len > op->seg_len;
+}
+
+/* rt_io_sock_sent notes that the kernel took `op` as it is. */
+static inline void rt_io_sock_sent(rt_io *io, rt_io_sock *sock, const rt_tx_op *op)
+{
+    io->stats.tx_units++;
+    if (rt_tx_op_is_train(op)) {
+        sock->refusals = 0;
+    }
 }
 
 #ifdef __cplusplus

@@ -91,7 +91,7 @@ void rt_uring_tx_submit(rt_io *io, const quic_tx_unit *unit)
     rt_uring *u = rt_uring_of(io);
     uint32_t index = unit->path.socket;
     if (u->tx_open != RT_TX_OP_NONE && index < RT_IO_SOCKETS_MAX &&
-        rt_io_sock_join(&u->socks[index], &u->tx, &u->tx.ops[u->tx_open], unit)) {
+        rt_io_sock_join(io, &u->socks[index], &u->tx, &u->tx.ops[u->tx_open], unit)) {
         /* A train now. liburing of Debian 13 does not clear what is prepared anew: the length of an address,
          * left behind, would make the kernel refuse the call. */
         memset(u->tx_open_sqe, 0, sizeof(*u->tx_open_sqe));
@@ -100,7 +100,7 @@ void rt_uring_tx_submit(rt_io *io, const quic_tx_unit *unit)
     }
     rt_tx_op *op = rt_tx_arena_take(&u->tx, unit);
     rt_io_sock *sock = index < RT_IO_SOCKETS_MAX ? &u->socks[index] : NULL;
-    if (sock == NULL || !sock->used || sock->closing || !rt_io_sock_prepare(sock, op)) {
+    if (sock == NULL || !sock->used || sock->closing || !rt_io_sock_prepare(io, sock, op)) {
         io->stats.tx_errors++;
         rt_tx_arena_done(&u->tx, op);
         return;
@@ -139,7 +139,7 @@ void rt_uring_tx_complete(rt_uring *u, const struct io_uring_cqe *cqe, uint32_t 
     u->tx_pending--;
     sock->tx_refs--;
     if (cqe->res >= 0) {
-        u->base.stats.tx_units++;
+        rt_io_sock_sent(&u->base, sock, op);
         rt_tx_arena_done(&u->tx, op);
         return;
     }
