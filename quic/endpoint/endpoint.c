@@ -205,6 +205,11 @@ uint32_t quic_endpoint_conn_count(const quic_endpoint *ep)
     return ep->conn_count + ep->tombstones.count;
 }
 
+uint32_t quic_endpoint_unfinished_count(const quic_endpoint *ep)
+{
+    return ep->conn_count + ep->tombstones.answering;
+}
+
 uint32_t quic_endpoint_busy_count(const quic_endpoint *ep)
 {
     uint32_t busy = 0;

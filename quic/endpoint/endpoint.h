@@ -121,6 +121,9 @@ void quic_endpoint_refuse_new(quic_endpoint *ep);
 void quic_endpoint_close_all(quic_endpoint *ep, uint64_t app_error, const char *reason);
 /* Connections, those in their closing or draining period included. */
 uint32_t quic_endpoint_conn_count(const quic_endpoint *ep);
+/* Of these, all but those whose peer has ended them and whose application knows: nothing is left to do for one
+ * that only drains (RFC 9000 10.2.2). */
+uint32_t quic_endpoint_unfinished_count(const quic_endpoint *ep);
 /* Connections with something still to send or say: not yet draining or reaped. */
 uint32_t quic_endpoint_busy_count(const quic_endpoint *ep);
 

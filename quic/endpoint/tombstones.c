@@ -23,6 +23,7 @@ void quic_tombstones_init(quic_tombstones *stones, quic_mem *mem, uint32_t max,
 {
     stones->mem = mem;
     stones->count = 0;
+    stones->answering = 0;
     quic_cid_table_init(&stones->cids, mem, max * QUIC_CONN_CIDS_MAX, key);
     quic_heap_init(&stones->timers, mem, max);
 }
@@ -42,6 +43,7 @@ static void remove_stone(quic_tombstones *stones, quic_tombstone *stone)
     quic_heap_remove(&stones->timers, &stone->timer);
     forget_cids(stones, stone, UINT32_MAX);
     stones->count--;
+    stones->answering -= stone->close_len > 0 ? 1 : 0;
     quic_mem_free(stones->mem, stone, size_of(stone));
 }
 
@@ -97,6 +99,7 @@ quic_rc quic_tombstones_add(quic_tombstones *stones, const quic_conn_remains *re
         return rc == QUIC_E_NOMEM ? QUIC_E_NOMEM : QUIC_E_LIMIT;
     }
     stones->count++;
+    stones->answering += stone->close_len > 0 ? 1 : 0;
     return QUIC_OK;
 }
 

@@ -446,7 +446,7 @@ typedef struct rt_conn_count {
 static void rt_task_count(void *ctx)
 {
     rt_conn_count *count = (rt_conn_count *)ctx;
-    count->sum += count->local->ep != NULL ? quic_endpoint_conn_count(count->local->ep) : 0;
+    count->sum += count->local->ep != NULL ? quic_endpoint_unfinished_count(count->local->ep) : 0;
 }
 
 /* Behind the tasks of a drain: what a worker has now is all there will be. One that has ended has none. */

@@ -473,6 +473,28 @@ TEST_P(Close, ADrainIsOverWhenTheLastConnectionHasGone)
     EXPECT_EQ(quring_runtime_await(rt, 0, &left), QURING_OK);
 }
 
+/* Its peer has ended it: late packets, for which it stays a little, are no reason to wait. Here the draining
+ * period is three seconds, as the server has not measured the round-trip time yet. */
+TEST_P(Close, WhatOnlyDrainsIsNotAwaited)
+{
+    client_.hook = [](const quring_event &ev) {
+        if (ev.type == QURING_EV_CONNECTED) {
+            EXPECT_EQ(quring_conn_close(ev.conn, 1, nullptr), QURING_OK);
+        }
+    };
+    QURING_START();
+    (void)Begin();
+    ASSERT_TRUE(server_.Wait([&] {
+        return !server_.conns().empty() && server_.conns().begin()->second->closed;
+    }));
+    quring_runtime_drain(server_rt_->rt());
+    const uint64_t begun = quring_now_ns();
+    uint64_t left = 7;
+    EXPECT_EQ(quring_runtime_await(server_rt_->rt(), 2 * kSecond, &left), QURING_OK);
+    EXPECT_EQ(left, 0u);
+    EXPECT_LT(quring_now_ns() - begun, kSecond);
+}
+
 TEST_P(Close, AClosedListenerKeepsItsConnections)
 {
     QURING_START();

@@ -62,6 +62,9 @@ TEST_F(TombstonesTest, AreFoundByEachConnectionIdUntilTheirTime)
 {
     ASSERT_EQ(Add(Remains(1, 3, 40, 100)), QUIC_OK);
     ASSERT_EQ(Add(Remains(2, 1, 40, 50)), QUIC_OK);
+    ASSERT_EQ(Add(Remains(3, 1, 0, 50)), QUIC_OK);
+    EXPECT_EQ(stones.count, 3u);
+    EXPECT_EQ(stones.answering, 2u) << "not the one without a CONNECTION_CLOSE";
     for (uint8_t i = 0; i < 3; i++) {
         EXPECT_NE(Find(1, i), nullptr);
         EXPECT_EQ(Find(1, i), Find(1, 0));
@@ -73,6 +76,8 @@ TEST_F(TombstonesTest, AreFoundByEachConnectionIdUntilTheirTime)
     EXPECT_NE(Find(2, 0), nullptr);
     quic_tombstones_expire(&stones, 50);
     EXPECT_EQ(Find(2, 0), nullptr);
+    EXPECT_EQ(stones.count, 1u);
+    EXPECT_EQ(stones.answering, 1u);
     EXPECT_EQ(quic_tombstones_next_timeout(&stones), 100u);
     quic_tombstones_expire(&stones, 1000);
     EXPECT_EQ(Find(1, 0), nullptr);
