@@ -12,7 +12,9 @@
 #include <string>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/sendfile.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <thread>
 #include <ucontext.h>
 #include <unistd.h>
@@ -452,6 +454,77 @@ TEST(Descriptor, H091_WrongDescriptors)
     EXPECT_ERRNO(ENOTSOCK, recv(again, &c, 1, 0));
     EXPECT_EQ(0, read(again, &c, 1));
     EXPECT_TRUE(hears_close(pair));
+}
+
+/* As if there were no QUIC sockets beside them. */
+TEST(Descriptor, OthersAreLeftAlone)
+{
+    Pair pair = make_pair();
+    int fds[2];
+    ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, fds));
+    Fd out(fds[0]);
+    Fd in(fds[1]);
+    char file_name[] = "/tmp/quic-others-XXXXXX";
+    Fd file(mkstemp(file_name));
+    unlink(file_name);
+    ASSERT_EQ(1, write(file, "f", 1));
+    char byte = 'b';
+    iovec iov = {&byte, 1};
+    mmsghdr one{};
+    one.msg_hdr.msg_iov = &iov;
+    one.msg_hdr.msg_iovlen = 1;
+    off_t at = 0;
+    EXPECT_EQ(1, send(out, &byte, 1, 0));
+    EXPECT_EQ(1, sendto(out, &byte, 1, 0, nullptr, 0));
+    EXPECT_EQ(1, write(out, &byte, 1));
+    EXPECT_EQ(1, writev(out, &iov, 1));
+    EXPECT_EQ(1, pwritev2(out, &iov, 1, -1, 0));
+    EXPECT_EQ(1, sendmsg(out, &one.msg_hdr, 0));
+    EXPECT_EQ(1, sendmmsg(out, &one, 1, 0));
+    EXPECT_EQ(1, sendfile(out, file, &at, 1));
+    int count = -1;
+    EXPECT_EQ(0, ioctl(in, FIONREAD, &count));
+    EXPECT_EQ(8, count);
+    EXPECT_EQ(POLLIN | POLLOUT, poll_now(in));
+    EXPECT_EQ(1, recv(in, &byte, 1, 0));
+    EXPECT_EQ(1, recvfrom(in, &byte, 1, 0, nullptr, nullptr));
+    EXPECT_EQ(1, read(in, &byte, 1));
+    EXPECT_EQ(1, readv(in, &iov, 1));
+    EXPECT_EQ(1, preadv2(in, &iov, 1, -1, 0));
+    EXPECT_EQ(1, recvmsg(in, &one.msg_hdr, 0));
+    EXPECT_EQ(1, recvmmsg(in, &one, 1, 0, nullptr));
+    EXPECT_EQ('b', byte);
+    int pipes[2];
+    ASSERT_EQ(0, pipe(pipes));
+    Fd to(pipes[1]);
+    Fd from(pipes[0]);
+    EXPECT_EQ(1, splice(in, nullptr, to, nullptr, 1, 0));
+    EXPECT_EQ(1, read(from, &byte, 1));
+    EXPECT_EQ('f', byte);
+    int on = 1;
+    EXPECT_EQ(0, ioctl(in, FIONBIO, &on));
+    EXPECT_ERRNO(EAGAIN, recv(in, &byte, 1, 0));
+    socklen_t len = sizeof(on);
+    EXPECT_EQ(0, getsockopt(in, SOL_SOCKET, SO_TYPE, &on, &len));
+    EXPECT_EQ(SOCK_STREAM, on);
+    EXPECT_EQ(0, setsockopt(in, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)));
+
+    Fd listening(socket(AF_INET, SOCK_STREAM, 0));
+    Fd client(socket(AF_INET, SOCK_STREAM, 0));
+    Address address = loopback();
+    ASSERT_EQ(0, bind(listening, address.ptr(), address.len));
+    ASSERT_EQ(0, listen(listening, 1));
+    address = name_of(listening);
+    ASSERT_EQ(0, connect(client, address.ptr(), address.len));
+    EXPECT_EQ(address.text(), peer_of(client).text());
+    Fd taken(accept4(listening, nullptr, nullptr, SOCK_CLOEXEC));
+    ASSERT_LE(0, taken.get());
+    EXPECT_EQ(0, shutdown(client, SHUT_WR));
+    EXPECT_EQ(0, recv(taken, &byte, 1, 0));
+    Fd copy(dup(taken));
+    EXPECT_EQ(copy.get(), dup2(client, copy));
+    EXPECT_ERRNO(EPIPE, send(copy, &byte, 1, MSG_NOSIGNAL));
+    EXPECT_TRUE(alive(pair));
 }
 
 int main(int argc, char **argv)

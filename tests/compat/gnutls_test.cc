@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <fstream>
 #include <poll.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
@@ -270,6 +271,25 @@ TEST(Gnutls, AuthoritiesThatAreNotThere)
     EXPECT_EQ(-ENOENT, quic_client_handshake_parms(client, parms.get()));
 }
 
+TEST(Gnutls, C174_AFolderOfAuthorities)
+{
+    Trust trust({});
+    const std::string folder = scratch("authorities");
+    ASSERT_EQ(0, mkdir(folder.c_str(), 0700));
+    ASSERT_EQ(0, symlink(server_identity().cert.c_str(), (folder + "/one.pem").c_str()));
+    for (bool given : {false, true}) {
+        if (given) {
+            setenv("SSL_CERT_DIR", folder.c_str(), 1);
+        }
+        Parms client;
+        Parms server(server_identity());
+        Shaken shaken(by_gnutls_client(&client), by_gnutls_server(&server));
+        EXPECT_EQ(given, shaken.client_rc == 0);
+        EXPECT_EQ(given, shaken.server_rc == 0);
+    }
+    unsetenv("SSL_CERT_DIR");
+}
+
 TEST(Gnutls, C184_ManyAtOnce)
 {
     Trust trust({server_identity().cert});
@@ -367,6 +387,17 @@ TEST(Gnutls, C189_EveryCipher)
         EXPECT_EQ(0, shaken.server_rc);
         EXPECT_EQ("", pattern_both_ways(&shaken));
     }
+}
+
+TEST(Gnutls, C189_NoCipherInCommon)
+{
+    Trust trust({server_identity().cert});
+    Parms client;
+    Parms server(server_identity());
+    Shaken shaken(by_gnutls_client(&client), by_gnutls_server(&server),
+                  with(0, TLS_CIPHER_AES_GCM_128), with(0, TLS_CIPHER_CHACHA20_POLY1305));
+    EXPECT_LT(shaken.client_rc, 0);
+    EXPECT_LT(shaken.server_rc, 0);
 }
 
 /* The key of a token signs and is seen by nobody; it stays the program's. */

@@ -312,8 +312,10 @@ TEST(Misuse, H092_LengthsOfOptions)
     EXPECT_EQ(0, setsockopt(fd, SOL_QUIC, QUIC_SOCKOPT_EVENT, buf + 1, 2));
     socklen_t len = sizeof(quic_transport_param);
     EXPECT_EQ(0, getsockopt(fd, SOL_QUIC, QUIC_SOCKOPT_TRANSPORT_PARAM, buf + 3, &len));
-    EXPECT_ERRNO(ENOPROTOOPT, getsockopt(fd, SOL_QUIC, 99, buf, &len));
-    EXPECT_ERRNO(ENOPROTOOPT, setsockopt(fd, SOL_QUIC, -1, buf, 8));
+    for (int name : {99, INT32_MAX, -1, INT32_MIN}) {
+        EXPECT_ERRNO(ENOPROTOOPT, getsockopt(fd, SOL_QUIC, name, buf, &len));
+        EXPECT_ERRNO(ENOPROTOOPT, setsockopt(fd, SOL_QUIC, name, buf, 8));
+    }
     int number = 1;
     len = 0;
     EXPECT_EQ(0, getsockopt(fd, SOL_SOCKET, SO_TYPE, &number, &len)); /* as Linux: nothing fits */

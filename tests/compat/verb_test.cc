@@ -156,6 +156,9 @@ TEST(Verb, C157_WhereNothingComes)
     ASSERT_EQ(2u, open_stream(pair.client, UINT64_MAX, QUIC_STREAM_FLAG_UNI));
     EXPECT_ERRNO(EINVAL, stop_sending(pair.client, 2, 1)); /* only sent on */
     EXPECT_ERRNO(EINVAL, stop_sending(pair.client, 1, 1)); /* not open */
+    ASSERT_EQ(0u, send_stream(pair.client, "all", 0));
+    EXPECT_EQ("all", read_bytes(pair.server, 3));
+    EXPECT_ERRNO(EINVAL, stop_sending(pair.server, 0, 1)); /* everything is there */
 }
 
 /* ---- 6.3.4 KEY_UPDATE -------------------------------------------------------------------------------------- */
