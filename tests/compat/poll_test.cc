@@ -102,7 +102,65 @@ class Epoll
 constexpr int kSoon = 5000; /* comes, on a busy machine */
 constexpr int kNot = 150;   /* would have come */
 
+/* In a child of fork a socket of the parent would be ready, and give EBADF whatever is called, for ever. Returns the line
+ * that failed, or 0. */
+int waits_in_child(const Pair &pair, int pipe_end)
+{
+    pollfd fds[3] = {{pair.listen, POLLIN, 0}, {pipe_end, POLLIN, 0}, {-1, POLLIN, 0}};
+    epoll_event event = {EPOLLIN, {nullptr}};
+    Fd epoll(epoll_create1(0));
+    fd_set set;
+    FD_ZERO(&set);
+    FD_SET(pair.listen, &set);
+    const auto is_bad = [](int rc) { return rc < 0 && errno == EBADF; };
+    if (poll(fds, 3, -1) != 2 || fds[0].revents != POLLNVAL || fds[1].revents != POLLIN ||
+        fds[2].revents != 0) {
+        return __LINE__;
+    }
+    fds[1].fd = pair.server;
+    if (ppoll(fds, 2, nullptr, nullptr) != 2 || fds[0].revents != POLLNVAL ||
+        fds[1].revents != POLLNVAL) {
+        return __LINE__;
+    }
+    if (!is_bad(select(pair.listen + 1, nullptr, &set, nullptr, nullptr)) ||
+        !is_bad(pselect(pair.listen + 1, &set, nullptr, nullptr, nullptr, nullptr)) ||
+        !is_bad(epoll_ctl(epoll, EPOLL_CTL_ADD, pair.listen, &event))) {
+        return __LINE__;
+    }
+    /* A number that is another file's by now is that file's. */
+    if (dup2(pipe_end, pair.listen) != pair.listen || poll(fds, 1, -1) != 1 ||
+        fds[0].revents != POLLIN ||
+        select(pair.listen + 1, &set, nullptr, nullptr, nullptr) != 1 ||
+        epoll_ctl(epoll, EPOLL_CTL_ADD, pair.listen, &event) != 0) {
+        return __LINE__;
+    }
+    return 0;
+}
+
 } // namespace
+
+TEST(Poll, C214_WaitingTellsTheChildOfFork)
+{
+    Pair pair = make_pair();
+    ASSERT_EQ(1, send(pair.client, "x", 1, MSG_SYN | MSG_FIN));
+    int pipes[2];
+    ASSERT_EQ(0, pipe(pipes));
+    ASSERT_EQ(1, write(pipes[1], "p", 1));
+    fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(10);
+        _exit(waits_in_child(pair, pipes[0]) & 0xff);
+    }
+    int status = -1;
+    ASSERT_EQ(child, waitpid(child, &status, 0));
+    EXPECT_TRUE(WIFEXITED(status)) << status;
+    EXPECT_EQ(0, WEXITSTATUS(status)) << "the line, modulo 256";
+    close(pipes[0]);
+    close(pipes[1]);
+    EXPECT_EQ("x", read_bytes(pair.server, 1));
+    EXPECT_TRUE(alive(pair));
+}
 
 TEST(Poll, C121_Listener)
 {
