@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <sys/epoll.h>
@@ -67,6 +68,8 @@ struct mmsghdr;
     X(ssize_t, preadv2, (int, const struct iovec *, int, off_t, int))                              \
     X(ssize_t, pwritev2, (int, const struct iovec *, int, off_t, int))                             \
     X(FILE *, fdopen, (int, const char *))                                                         \
+    X(int, vdprintf, (int, const char *, va_list))                                                 \
+    X(int, __vdprintf_chk, (int, int, const char *, va_list))                                      \
     X(pid_t, _Fork, (void))                                                                        \
     X(int, posix_spawn,                                                                            \
       (pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *,       \

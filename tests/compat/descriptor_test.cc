@@ -25,6 +25,8 @@
 
 using namespace compat;
 
+extern "C" int __dprintf_chk(int fd, int flag, const char *format, ...);
+
 namespace
 {
 
@@ -424,6 +426,29 @@ TEST(Descriptor, AStreamOfStdio)
     EXPECT_EQ(0, fclose(to));
     EXPECT_EQ(nullptr, fgets(line, sizeof(line), from)); /* the connection ended */
     EXPECT_EQ(0, fclose(from));
+}
+
+/* Inside libc dprintf writes without passing by: it would be the pair that gets the text. */
+TEST(Descriptor, DprintfSends)
+{
+    Pair pair = make_pair();
+    EXPECT_EQ(7, dprintf(pair.client, "line %d\n", 1));
+    EXPECT_EQ("line 1\n", read_bytes(pair.server, 7));
+    EXPECT_EQ(5, __dprintf_chk(pair.client, 1, "%s%d", "line", 2));
+    EXPECT_EQ("line2", read_bytes(pair.server, 5));
+    EXPECT_EQ(0, dprintf(pair.client, "%s", ""));
+    const std::string much(100000, 'm');
+    EXPECT_EQ(100000, dprintf(pair.client, "%s", much.c_str()));
+    EXPECT_TRUE(much == read_bytes(pair.server, much.size()));
+    int pipes[2];
+    ASSERT_EQ(0, pipe(pipes));
+    char buf[8] = "";
+    EXPECT_EQ(3, dprintf(pipes[1], "%d", 123));
+    EXPECT_EQ(4, __dprintf_chk(pipes[1], 1, "%d", 4567));
+    EXPECT_EQ(7, read(pipes[0], buf, sizeof(buf)));
+    EXPECT_STREQ("1234567", buf);
+    close(pipes[0]);
+    close(pipes[1]);
 }
 
 TEST(Descriptor, H091_WrongDescriptors)
