@@ -40,9 +40,41 @@ void qf_engine_in_child(void)
     }
 }
 
-/* Beside this object, or where QUIC_ENGINE says. */
-static void *qf_open(void)
+/* A sanitizer's runtime has taken the place of malloc in all of the program, and ends one that loads what keeps
+ * its own (RTLD_DEEPBIND). */
+static bool qf_is_sanitized(void)
 {
+    static const char *const runtimes[] = {"__asan_init", "__hwasan_init", "__msan_init",
+                                           "__tsan_init"};
+    bool found = false;
+    for (size_t i = 0; i < sizeof(runtimes) / sizeof(runtimes[0]); i++) {
+        found = found || dlsym(RTLD_DEFAULT, runtimes[i]) != NULL;
+    }
+    return found;
+}
+
+/* Its TLS library and its malloc stay its own: symbols are looked up there first, and shown to nobody. Where that
+ * may not be, the program's come first, and another TLS library there would be called with the engine's objects. */
+static int qf_flags(const char **out_why)
+{
+    int flags = RTLD_NOW | RTLD_LOCAL;
+#if !defined(QURING_ASAN) && !defined(__SANITIZE_ADDRESS__)
+    if (!qf_is_sanitized()) {
+        flags |= RTLD_DEEPBIND;
+    } else if (dlsym(RTLD_DEFAULT, "EVP_PKEY_free") != NULL) {
+        *out_why = "the program has a sanitizer and a TLS library, which its own cannot be kept apart from";
+    }
+#endif
+    return flags;
+}
+
+/* Beside this object, or where QUIC_ENGINE says. */
+static void *qf_open(const char **out_why)
+{
+    const int flags = qf_flags(out_why);
+    if (*out_why != NULL) {
+        return NULL;
+    }
     char path[4096];
     const char *asked = getenv("QUIC_ENGINE");
     Dl_info info;
@@ -54,15 +86,12 @@ static void *qf_open(void)
         int dir = slash != NULL ? (int)(slash - info.dli_fname) + 1 : 0;
         snprintf(path, sizeof(path), "%.*s%s", dir, info.dli_fname, QF_ENGINE_NAME);
     }
-    /* Its TLS library and its malloc stay its own: symbols are looked up there first, and shown to
-     * nobody. */
-#if defined(QURING_ASAN) || defined(__SANITIZE_ADDRESS__)
-    int flags = RTLD_NOW | RTLD_LOCAL;
-#else
-    int flags = RTLD_NOW | RTLD_LOCAL | RTLD_DEEPBIND;
-#endif
     void *handle = path[0] != '\0' ? dlopen(path, flags) : NULL;
-    return handle != NULL || asked != NULL ? handle : dlopen(QF_ENGINE_NAME, flags);
+    if (handle == NULL && asked == NULL) {
+        handle = dlopen(QF_ENGINE_NAME, flags);
+    }
+    *out_why = handle == NULL ? dlerror() : NULL;
+    return handle;
 }
 
 /* Where the engine is part of the program (sanitizers want it so) there is nothing to load. */
@@ -73,8 +102,8 @@ static const qs_ops *qf_load(void)
     if (qs_ops_get != NULL) {
         return qs_ops_get();
     }
-    void *handle = qf_open();
-    const char *why = handle == NULL ? dlerror() : NULL;
+    const char *why = NULL;
+    void *handle = qf_open(&why);
     qs_ops_get_fn get = NULL;
     if (handle != NULL) {
         void *found = dlsym(handle, "qs_ops_get");
