@@ -4,9 +4,9 @@
  * or connect, a handshake by one of the functions below, sendmsg and recvmsg (or quic_sendmsg and
  * quic_recvmsg) with a stream number, poll, close. Link with -lquic; nothing has to be initialized.
  *
- * Names: those of the draft. With QUIC_SOCKET_API defined as 2 before the inclusion: those of today's
- *        kernel implementation (MSG_QUIC_*, QUIC_SOCKOPT_CONFIG, handshakes with four arguments), in
- *        its layouts; IPPROTO_QUIC is then 261. One program uses one of the two.
+ * Names: those of the draft. With QUIC_SOCKET_API defined as 2 before the inclusion: those of its later
+ *        revisions and of today's kernel implementation (MSG_STREAM_*, MSG_QUIC_*, QUIC_SOCKOPT_CONFIG,
+ *        handshakes with four arguments), in its layouts; IPPROTO_QUIC is then 261. One program uses one of the two.
  * Units: microseconds where the draft has them (idle timeout, ACK delay), bytes, host byte order.
  * Threads: any number may use one socket.
  * Manual: quic(7), quic_sendmsg(3), quic_client_handshake(3).
@@ -99,6 +99,15 @@ enum quic_cong_alg {
 #define MSG_QUIC_STREAM_SNDBLOCK 0x2000  /* tell the peer that its limits hold us back */
 #define MSG_QUIC_DATAGRAM        0x1000  /* an unreliable message (RFC 9221) */
 #define MSG_QUIC_NOTIFICATION    0x8000  /* received: an event */
+
+/* As later revisions of the draft, and the kernel's header until 2025, call them. */
+#define MSG_STREAM_NEW      MSG_QUIC_STREAM_NEW
+#define MSG_STREAM_FIN      MSG_QUIC_STREAM_FIN
+#define MSG_STREAM_UNI      MSG_QUIC_STREAM_UNI
+#define MSG_STREAM_DONTWAIT MSG_QUIC_STREAM_DONTWAIT
+#define MSG_STREAM_SNDBLOCK MSG_QUIC_STREAM_SNDBLOCK
+#define MSG_DATAGRAM        MSG_QUIC_DATAGRAM
+#define MSG_NOTIFICATION    MSG_QUIC_NOTIFICATION
 #else
 #define QUIC_STREAM_FLAG_NEW          0x400
 #define QUIC_STREAM_FLAG_FIN          0x200
