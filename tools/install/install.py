@@ -17,6 +17,7 @@ import sys
 import tempfile
 
 ENGINE = "libquring.so"
+DOCUMENTS = ["quicperf.schema.json", "sockets.md", "porting-from-tcp.md", "porting-from-kernel-quic.md"]
 SOCKETS = ("libquic.so", "libquic_engine.so", "libquic_gnutls.so")
 
 # name: (description, libraries, lines of its own)
@@ -82,7 +83,8 @@ def plan(root, prefix, libdir):
     for name in sorted(os.listdir(root + "/docs/man")):
         add("%s/share/man/man%s" % (prefix, name[-1]), "%s/docs/man/%s" % (root, name))
     add(prefix + "/share/doc/quring", root + "/LICENSE")
-    add(prefix + "/share/doc/quring", root + "/docs/quicperf.schema.json")
+    for name in DOCUMENTS:
+        add(prefix + "/share/doc/quring", root + "/docs/" + name)
     return files
 
 
