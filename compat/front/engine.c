@@ -57,15 +57,13 @@ static bool qf_is_sanitized(void)
  * may not be, the program's come first, and another TLS library there would be called with the engine's objects. */
 static int qf_flags(const char **out_why)
 {
-    int flags = RTLD_NOW | RTLD_LOCAL;
-#if !defined(QURING_ASAN) && !defined(__SANITIZE_ADDRESS__)
     if (!qf_is_sanitized()) {
-        flags |= RTLD_DEEPBIND;
-    } else if (dlsym(RTLD_DEFAULT, "EVP_PKEY_free") != NULL) {
+        return RTLD_NOW | RTLD_LOCAL | RTLD_DEEPBIND;
+    }
+    if (dlsym(RTLD_DEFAULT, "EVP_PKEY_free") != NULL) {
         *out_why = "the program has a sanitizer and a TLS library, which its own cannot be kept apart from";
     }
-#endif
-    return flags;
+    return RTLD_NOW | RTLD_LOCAL;
 }
 
 /* Beside this object, or where QUIC_ENGINE says. */
