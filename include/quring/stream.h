@@ -57,7 +57,8 @@ QURING_EXPORT quring_conn quring_stream_conn(quring_stream stream);
  * Returns QURING_OK when at least one byte or the end was taken; QURING_E_AGAIN when nothing was
  * (WRITABLE follows); also follows when only a part was taken. QURING_E_STATE (ended, reset, or
  * not a sending stream, or the peer has stopped it, or the connection is over: the event comes);
- * QURING_E_NOMEM (nothing was taken, and no event follows); QURING_E_THREAD. Copies `data`. */
+ * QURING_E_NOMEM (nothing was taken, and no event follows: try again by a timer. As long as the connection has
+ * unacknowledged bytes, a want of memory is AGAIN); QURING_E_THREAD. Copies `data`. */
 QURING_EXPORT QURING_NODISCARD quring_status quring_stream_write(quring_stream stream,
                                                                  size_t *out_written,
                                                                  const void *data, size_t len,

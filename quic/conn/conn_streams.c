@@ -297,6 +297,23 @@ static uint64_t own_room(const quic_conn *conn, const quic_stream *s, uint64_t r
     return held < own && own - held > room ? own - held : room;
 }
 
+/* There is no memory for all of it. What fits into the stream's buffer as it is does for now, and then what is
+ * acknowledged makes room: of the stream itself or of another. */
+static quic_rc write_scarce(quic_conn *conn, quic_stream *s, const uint8_t *data, size_t len,
+                            uint32_t flags, size_t *out_accepted)
+{
+    uint64_t spare = (flags & QUIC_WRITE_LEND) != 0 ? 0 : quic_send_buf_spare(&s->send);
+    if (spare == 0 && quic_send_buf_held(&s->send) == 0) {
+        spare = QUIC_SEND_RING_MIN;
+    }
+    quic_rc rc = quic_stream_write(s, out_accepted, data, len, flags, spare);
+    if (rc == QUIC_E_NOMEM && conn->send_held_bytes > 0) {
+        s->write_blocked = true;
+        return QUIC_E_AGAIN;
+    }
+    return rc;
+}
+
 quic_rc quic_conn_stream_write(quic_conn *conn, quic_stream *s, const uint8_t *data, size_t len,
                                uint32_t flags, size_t *out_accepted)
 {
@@ -314,6 +331,9 @@ quic_rc quic_conn_stream_write(quic_conn *conn, quic_stream *s, const uint8_t *d
     if (QUIC_UNLIKELY(rc == QUIC_E_NOMEM)) {
         quic_stream_table_make_room(&conn->streams);
         rc = quic_stream_write(s, out_accepted, data, len, flags, room);
+        if (rc == QUIC_E_NOMEM) {
+            rc = write_scarce(conn, s, data, len, flags, out_accepted);
+        }
     }
     if (rc == QUIC_OK || rc == QUIC_E_AGAIN) {
         conn->send_held_bytes += *out_accepted;

@@ -229,6 +229,12 @@ quic_rc quic_send_buf_write(quic_send_buf *sb, size_t *out_accepted, const uint8
     return QUIC_OK;
 }
 
+uint64_t quic_send_buf_spare(const quic_send_buf *sb)
+{
+    uint64_t first = copied_before(sb, sb->acked_off);
+    return sb->ring_cap - (sb->write_off - sb->lent_total - first);
+}
+
 /* ---- sending --------------------------------------------------------------------------------- */
 
 bool quic_send_buf_next(const quic_send_buf *sb, uint64_t *out_off, uint64_t *out_end,

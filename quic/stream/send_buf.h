@@ -72,6 +72,9 @@ QUIC_NODISCARD quic_rc quic_send_buf_write(quic_send_buf *sb, size_t *out_accept
                                            const uint8_t *data, size_t len, bool lend,
                                            uint64_t held_max);
 
+/* quic_send_buf_spare gives the bytes that can be copied without more memory. */
+uint64_t quic_send_buf_spare(const quic_send_buf *sb);
+
 /* quic_send_buf_span_slow is for quic_send_buf_span. */
 void quic_send_buf_span_slow(quic_send_buf *sb, const uint8_t **out_data, size_t *out_len,
                              uint64_t off);

@@ -1,6 +1,7 @@
 /* A process that has used up its descriptors: nothing new begins and says why, what is there goes on. */
 #include <cerrno>
 #include <sys/resource.h>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -83,6 +84,29 @@ TEST_P(Scarce, H116_WithoutDescriptorsTheOldGoesOnAndNothingNewBegins)
     Listener listener(server_rt_.get(), &peer, Addr("127.0.0.1:0"), server_tls_.get());
     EXPECT_TRUE(listener.ok()) << listener.error().message;
     listener.Close();
+}
+
+/* A connection's memory bounds what its streams hold, and is no end of them. */
+TEST_P(Scarce, StreamsGoOnWithLittleMemory)
+{
+    constexpr uint32_t kStreams = 100;
+    client_config_.limits.conn_mem_max_bytes = 256 << 10;
+    QURING_START(Peer::Mode::kCollect);
+    const quring_conn conn = Connect();
+    std::vector<uint64_t> ids;
+    for (uint32_t i = 0; i < kStreams; i++) {
+        ids.push_back(Send(conn, Pattern(1 << 18, i), QURING_STREAM_UNI));
+    }
+    for (const uint64_t id : ids) {
+        ASSERT_TRUE(client_.Wait([&] { return client_.At(conn, id).finished; })) << id;
+    }
+    quring_conn_info info = {};
+    ASSERT_TRUE(OnClient([&] { EXPECT_EQ(quring_conn_get_info(conn, &info), QURING_OK); }));
+    EXPECT_LE(info.mem_bytes, 256u << 10);
+    const quring_conn server_conn = ServerConn();
+    for (uint32_t i = 0; i < kStreams; i++) {
+        EXPECT_TRUE(server_.Facts(server_conn, ids[i]).in == Pattern(1 << 18, i)) << i;
+    }
 }
 
 INSTANTIATE_TEST_SUITE_P(Backends, Scarce, testing::ValuesIn(kBackends), SettingName);

@@ -80,6 +80,23 @@ TEST_F(SendBuf, AcceptsAPrefixUpToTheBound)
     EXPECT_EQ("bcde", Copy(1, 4));
 }
 
+TEST_F(SendBuf, KnowsWhatItCanCopyWithoutMoreMemory)
+{
+    EXPECT_EQ(0u, quic_send_buf_spare(&sb_));
+    EXPECT_EQ(3u, Write("abc"));
+    EXPECT_EQ(QUIC_SEND_RING_MIN - 3, quic_send_buf_spare(&sb_));
+    static const std::string lent(100, 'x');
+    EXPECT_EQ(100u, Write(lent, true));
+    EXPECT_EQ(QUIC_SEND_RING_MIN - 3, quic_send_buf_spare(&sb_));
+    const uint64_t allocs = memory_.mem.alloc_count;
+    EXPECT_EQ(QUIC_SEND_RING_MIN - 3, Write(std::string(QUIC_SEND_RING_MIN - 3, 'y')));
+    EXPECT_EQ(allocs, memory_.mem.alloc_count);
+    EXPECT_EQ(0u, quic_send_buf_spare(&sb_));
+    quic_send_buf_on_sent(&sb_, 0, 103);
+    quic_send_buf_on_acked(&sb_, 0, 103);
+    EXPECT_EQ(3u, quic_send_buf_spare(&sb_));
+}
+
 TEST_F(SendBuf, RepeatsOnlyWhatIsMissing)
 {
     Write("0123456789");
