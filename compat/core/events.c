@@ -284,16 +284,11 @@ static void qs_on_stream_event(qs_sock *s, const quring_event *ev)
 
 static void qs_on_crypto(qs_sock *s, const quring_event *ev)
 {
-    uint64_t wrong = ev->level == QURING_LEVEL_APP && !s->is_server
-                         ? qs_late_check(&s->late_head, ev->data.data, ev->data.len)
-                         : 0;
-    if (wrong == 0 && s->tls_is_ours) {
-        wrong = qs_hs_late(s, (quring_level)ev->level, ev->data.data, ev->data.len);
-    }
-    if (wrong != 0) {
-        (void)qs_hs_close(ev->conn, wrong);
-    }
-    if (wrong != 0 || s->tls_is_ours) {
+    if (s->tls_is_ours) {
+        uint64_t wrong = qs_hs_late(s, (quring_level)ev->level, ev->data.data, ev->data.len);
+        if (wrong != 0) {
+            (void)qs_hs_close(ev->conn, wrong);
+        }
         return;
     }
     if (ev->level == QURING_LEVEL_APP && !s->is_server && !s->handshaking &&

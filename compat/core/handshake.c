@@ -449,8 +449,8 @@ int qs_op_handshake(qs_sock *s, const qs_handshake_args *args)
     return rc;
 }
 
-/* After the handshake the peer's messages are ours to take: until there is a ticket. What else they may be has been
- * looked at (qs_late_check). Lock held. Returns what the connection is to be closed with, 0: nothing. */
+/* After the handshake the peer's messages are ours to take: until there is a ticket. Nothing else comes then
+ * (quring/handshake.h). Lock held. Returns what the connection is to be closed with, 0: nothing. */
 uint64_t qs_hs_late(qs_sock *s, quring_level level, const uint8_t *data, size_t len)
 {
     uint8_t alert = 0;

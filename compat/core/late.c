@@ -6,12 +6,10 @@
 #include "compat/core/layout.h"
 #include "compat/core/sock.h"
 
-#define QS_TLS_HEAD                4u /* type, 24 bits of length */
-#define QS_TLS_TICKET              4u
-#define QS_TLS_EXTENSIONS          8u
-#define QS_TLS_CERTIFICATE_REQUEST 13u
-#define QS_ALERT_UNEXPECTED        10u
-#define QS_TLS_EXTENSION_EARLY     42u
+#define QS_TLS_HEAD            4u /* type, 24 bits of length */
+#define QS_TLS_TICKET          4u
+#define QS_TLS_EXTENSIONS      8u
+#define QS_TLS_EXTENSION_EARLY 42u
 
 static size_t qs_tls_be(const uint8_t *data, size_t bytes)
 {
@@ -20,33 +18,6 @@ static size_t qs_tls_be(const uint8_t *data, size_t bytes)
         value = value << 8 | data[i];
     }
     return value;
-}
-
-/* Whoever the TLS library is that takes them, the built-in one as well: of a server's messages after the handshake QUIC
- * leaves one (RFC 9001 4.4, 6). They are looked at as they come, in pieces or several at once; what is in a ticket that
- * nobody takes any more is not. */
-uint64_t qs_late_check(qs_late_head *head, const uint8_t *data, size_t len)
-{
-    for (size_t i = 0; i < len;) {
-        if (head->body_left > 0) {
-            const size_t n = len - i < head->body_left ? len - i : head->body_left;
-            head->body_left -= (uint32_t)n;
-            i += n;
-            continue;
-        }
-        head->bytes[head->len++] = data[i++];
-        if (head->bytes[0] != QS_TLS_TICKET) {
-            head->len = 0;
-            return head->bytes[0] == QS_TLS_CERTIFICATE_REQUEST
-                       ? QS_ERROR_PROTOCOL
-                       : QS_ERROR_CRYPTO + QS_ALERT_UNEXPECTED;
-        }
-        if (head->len == QS_TLS_HEAD) {
-            head->len = 0;
-            head->body_left = (uint32_t)qs_tls_be(head->bytes + 1, 3);
-        }
-    }
-    return 0;
 }
 
 bool qs_late_is_wanted(const qs_sock *s)

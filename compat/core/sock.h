@@ -218,13 +218,6 @@ typedef struct qs_blob {
     uint32_t len;
 } qs_blob;
 
-/* Where the TLS messages of a server begin, after the handshake. */
-typedef struct qs_late_head {
-    uint32_t body_left;
-    uint8_t len;
-    uint8_t bytes[4]; /* type, 24 bits of length */
-} qs_late_head;
-
 /* ---- the socket ----------------------------------------------------------------------------------- */
 
 enum {
@@ -364,7 +357,6 @@ struct qs_sock {
     bool early_taken;     /* ... and the server takes them */
     bool peer_params_set; /* raw handshake: remote_params are what the peer has said */
     qs_blob late;         /* raw handshake, kernel layout: a ticket that has come in part */
-    qs_late_head late_head;
     uint32_t close_errcode;
     uint8_t close_frame;
     uint8_t close_phrase[QS_PHRASE_LEN_MAX + 1];
@@ -601,8 +593,6 @@ int qs_hs_get_params(qs_sock *s, uint8_t *buf, size_t *len, size_t cap);
 int qs_hs_set_params(qs_sock *s, const uint8_t *data, size_t len);
 
 /* ---- late.c: what a raw handshake leaves to us; on the worker, lock held ------------------------------------- */
-/* What the connection is to be closed with for a message of a server after the handshake, 0: nothing. */
-uint64_t qs_late_check(qs_late_head *head, const uint8_t *data, size_t len);
 /* A server's messages at the level of 1-RTT packets: whether the program gets them. */
 bool qs_late_is_wanted(const qs_sock *s);
 /* They are a ticket, in the kernel's layout. */

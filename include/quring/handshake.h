@@ -5,9 +5,12 @@
  * Client:  connect with external_tls; begin with quring_handshake_send at QURING_LEVEL_INITIAL.
  * Then:    HANDSHAKE_DATA brings CRYPTO bytes, in order per level; feed them to the TLS library, send
  *          what it answers with quring_handshake_send, install the secrets it derives, exchange
- *          transport parameters, and call quring_handshake_complete when it is done. A client's TLS
- *          has nothing to say afterwards (RFC 9001 4.4, 6): a server's connection is closed with 0x10a
- *          for any CRYPTO bytes then, and no HANDSHAKE_DATA comes of them.
+ *          transport parameters, and call quring_handshake_complete when it is done.
+ * Rules:   what TLS may not say over QUIC never comes as HANDSHAKE_DATA but closes the connection (RFC
+ *          9001 4.1.3, 4.4, 6, 8.3). Ever: KeyUpdate and EndOfEarlyData, with 0x10a. At QURING_LEVEL_APP,
+ *          for a client: all but NewSessionTicket, with 0x10a, or 0x0a for a CertificateRequest. After
+ *          completion: anything of a client, with 0x10a; more at a lower level of a server, with 0x0a.
+ *          The order of messages, and what is in them, is the TLS library's to judge.
  * Threads: as in quring/conn.h.    Spec: RFC 9001 4, RFC 9000 7.4.
  */
 #ifndef QURING_HANDSHAKE_H

@@ -88,7 +88,23 @@ void quic_conn_take_shown(quic_conn *conn)
     conn->hs_data_len = 0;
 }
 
-static bool poll_handshake_data(quic_conn *conn, quic_event *out)
+/* Bytes for a TLS outside, each asked about once: what the rules of QUIC say of them is not left to who drives it. */
+static bool may_be_shown(quic_conn *conn, quic_space space, quic_recv_span span, quic_ns now)
+{
+    if (conn->handshake_complete && space != QUIC_SPACE_APP) { /* RFC 9001 4.1.3 */
+        quic_conn_fail(conn, QUIC_V_PROTOCOL_VIOLATION, QUIC_FRAME_CRYPTO,
+                       "CRYPTO data beyond the end of its level", now);
+        return false;
+    }
+    const quic_rc rc = quic_tls_heads_check(&conn->spaces[space].heads, (quic_role)conn->role,
+                                            quic_conn_level_of(space), span.data, span.len);
+    if (rc != QUIC_OK) {
+        quic_conn_fail(conn, rc, QUIC_FRAME_CRYPTO, "", now); /* as an alert of TLS */
+    }
+    return rc == QUIC_OK;
+}
+
+static bool poll_handshake_data(quic_conn *conn, quic_event *out, quic_ns now)
 {
     for (int i = 0; i < QUIC_SPACE_COUNT; i++) {
         quic_crypto_stream *cs = conn->spaces[i].crypto;
@@ -98,6 +114,9 @@ static bool poll_handshake_data(quic_conn *conn, quic_event *out)
         quic_recv_span span = quic_crypto_stream_peek(cs);
         if (span.len == 0) {
             continue;
+        }
+        if (!may_be_shown(conn, (quic_space)i, span, now)) {
+            return false;
         }
         conn->hs_data_level = (uint8_t)quic_conn_level_of((quic_space)i);
         conn->hs_data_len = span.len;
@@ -164,7 +183,7 @@ bool quic_conn_poll_event(quic_conn *conn, quic_event *out, quic_ns now)
         return true;
     }
     if ((conn->events & QUIC_CONN_EV_HS_DATA) != 0 && quic_conn_is_open(conn) &&
-        poll_handshake_data(conn, out)) {
+        poll_handshake_data(conn, out, now)) {
         return true;
     }
     if (take(conn, QUIC_CONN_EV_EARLY_READY, QURING_EV_EARLY_READY, out) ||

@@ -32,6 +32,7 @@
 #include "quic/conn/conn_trace.h"
 #include "quic/conn/conn_version.h"
 #include "quic/conn/glitch.h"
+#include "quic/crypto/tls_heads.h"
 #include "quic/path/cid_local.h"
 #include "quic/path/cid_peer.h"
 #include "quic/path/mtu_probe.h"
@@ -162,9 +163,10 @@ typedef struct quic_conn_space {
     quic_keys *tx;
     quic_crypto_stream *crypto;
     quic_ack_tracker acks;
-    uint8_t probes; /* packets that may leave whatever the window says (RFC 9002 6.2.4) */
-    bool ping;      /* nothing to repeat: a PING makes the probe ack-eliciting */
-    bool discarded; /* RFC 9001 4.9 */
+    uint8_t probes;       /* packets that may leave whatever the window says (RFC 9002 6.2.4) */
+    bool ping;            /* nothing to repeat: a PING makes the probe ack-eliciting */
+    bool discarded;       /* RFC 9001 4.9 */
+    quic_tls_heads heads; /* driven from outside: of the messages shown */
 } quic_conn_space;
 
 struct quic_conn {

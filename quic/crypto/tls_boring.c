@@ -4,12 +4,12 @@
 #include <openssl/mem.h>
 #include <openssl/pool.h>
 #include <openssl/ssl.h>
-#include <openssl/ssl3.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
 #include "quic/crypto/tls_boring_config.h"
 #include "quic/crypto/tls_boring_session.h"
+#include "quic/crypto/tls_heads.h"
 
 /* BoringSSL counts levels as we do. */
 _Static_assert((int)ssl_encryption_initial == (int)QUIC_LEVEL_INITIAL, "levels");
@@ -20,7 +20,6 @@ _Static_assert((int)ssl_encryption_application == (int)QUIC_LEVEL_APP, "levels")
 #define NAME_LEN_MAX   253u /* of a DNS name, without a final dot */
 #define ERROR_TEXT_LEN 128u
 #define NO_ALERT       (-1)
-#define MESSAGE_HEAD   4u /* type and length, RFC 8446 4 */
 
 struct quic_tls {
     quic_boring_session session; /* first: tls_boring_session.h says why */
@@ -34,10 +33,7 @@ struct quic_tls {
     int alert;        /* TLS alert we would have sent, NO_ALERT if none */
     bool complete;
     bool cert_asked; /* client: the server sent a CertificateRequest */
-    /* where the messages of the peer begin */
-    uint8_t head_len;
-    uint8_t head[MESSAGE_HEAD];
-    uint32_t body_left;
+    quic_tls_heads heads;
     char error_text[ERROR_TEXT_LEN];
 };
 
@@ -288,34 +284,6 @@ static quic_rc boring_start(quic_tls *tls)
     return tls->role == QUIC_CLIENT ? advance(tls) : QUIC_OK;
 }
 
-/* A message that begins in these bytes and that QUIC has an error of its own for, where BoringSSL would have another:
- * RFC 9001 6, also behind the last message of a level; 4.4. */
-static quic_rc forbidden_message(quic_tls *tls, const uint8_t *data, size_t len)
-{
-    for (size_t i = 0; i < len;) {
-        if (tls->body_left > 0) {
-            const size_t n = len - i < tls->body_left ? len - i : tls->body_left;
-            tls->body_left -= (uint32_t)n;
-            i += n;
-            continue;
-        }
-        tls->head[tls->head_len++] = data[i++];
-        if (tls->head[0] == SSL3_MT_KEY_UPDATE) {
-            return QUIC_V_CRYPTO_BASE + QUIC_ALERT_UNEXPECTED_MESSAGE;
-        }
-        if (tls->head[0] == SSL3_MT_CERTIFICATE_REQUEST && tls->complete &&
-            tls->role == QUIC_CLIENT) {
-            return QUIC_V_PROTOCOL_VIOLATION;
-        }
-        if (tls->head_len == MESSAGE_HEAD) {
-            tls->head_len = 0;
-            tls->body_left =
-                (uint32_t)tls->head[1] << 16 | (uint32_t)tls->head[2] << 8 | tls->head[3];
-        }
-    }
-    return QUIC_OK;
-}
-
 static quic_rc boring_provide(quic_tls *tls, quic_level level, const uint8_t *data, size_t len)
 {
     if (tls->final_rc != QUIC_OK) {
@@ -329,7 +297,8 @@ static quic_rc boring_provide(quic_tls *tls, quic_level level, const uint8_t *da
         tls->final_rc = QUIC_V_PROTOCOL_VIOLATION;
         return tls->final_rc;
     }
-    tls->final_rc = forbidden_message(tls, data, len);
+    /* For these QUIC has errors of its own, also behind the last message of a level, where BoringSSL has others. */
+    tls->final_rc = quic_tls_heads_check(&tls->heads, tls->role, level, data, len);
     if (tls->final_rc != QUIC_OK) {
         return tls->final_rc;
     }

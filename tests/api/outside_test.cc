@@ -64,6 +64,7 @@ Bytes ClientHello(const Bytes &params)
 
 constexpr uint8_t kServerParams = 8;
 constexpr uint8_t kFinished = 20;
+constexpr uint8_t kTicket = 4;
 
 /* One end of the script. The server answers a ClientHello with its parameters in the clear, both
  * install secrets, the client says Finished in a Handshake packet, and so does the server. */
@@ -125,14 +126,20 @@ class Script
             Say(QURING_LEVEL_INITIAL, Message(kServerParams, Params()));
             Install(QURING_LEVEL_HANDSHAKE);
             Install(QURING_LEVEL_APP);
+            Say(QURING_LEVEL_HANDSHAKE, behind_finished);
         } else if (message[0] == kServerParams) {
             EXPECT_EQ(
                 quring_handshake_set_peer_params(conn_, message.data() + 4, message.size() - 4),
                 QURING_OK);
             Install(QURING_LEVEL_HANDSHAKE);
             Install(QURING_LEVEL_APP);
-            Say(QURING_LEVEL_HANDSHAKE, Message(kFinished, {}));
+            Bytes said = Message(kFinished, {});
+            said.insert(said.end(), behind_finished.begin(), behind_finished.end());
+            Say(QURING_LEVEL_HANDSHAKE, said);
             Finish();
+        } else if (message[0] == kTicket) {
+            EXPECT_FALSE(is_server_);
+            ticket_count++;
         } else {
             EXPECT_EQ(message[0], kFinished);
             Finish();
@@ -151,7 +158,9 @@ class Script
     std::map<uint8_t, Bytes> in_;
 
   public:
-    Bytes peer_params; /* server: of the ClientHello */
+    Bytes peer_params;     /* server: of the ClientHello */
+    Bytes behind_finished; /* said where nothing more is to be said */
+    int ticket_count = 0;
 };
 
 struct Case {
@@ -179,6 +188,7 @@ class Outside : public EndToEnd
                 EXPECT_TRUE(fresh);
                 const quring_bytes params = hello.transport_params;
                 at->second.peer_params.assign(params.data, params.data + params.len);
+                at->second.behind_finished = server_behind_;
                 EXPECT_EQ(quring_handshake_accept(ev.conn), QURING_OK);
             }
             Feed(&server_scripts_, ev);
@@ -208,7 +218,10 @@ class Outside : public EndToEnd
             options.ctx = &client_;
             quring_error err = {};
             EXPECT_EQ(quring_connect(&conn, &options, &err), QURING_OK) << err.message;
-            client_scripts_.emplace(conn.handle, Script(conn, false, suite_)).first->second.Start();
+            Script *script =
+                &client_scripts_.emplace(conn.handle, Script(conn, false, suite_)).first->second;
+            script->behind_finished = client_behind_;
+            script->Start();
         }));
         return conn;
     }
@@ -253,7 +266,20 @@ class Outside : public EndToEnd
         }
     }
 
-    uint16_t suite_ = 0;     /* of the connections begun next */
+    /* One end closes the connection, which no program asks for. */
+    void ExpectError(quring_conn conn, uint64_t code, bool by_server)
+    {
+        ASSERT_TRUE(client_.WaitClosed(conn));
+        const quring_close_info told = client_.Facts(conn).close;
+        EXPECT_EQ(told.code, code);
+        EXPECT_EQ(told.frame_type, 6u);
+        EXPECT_EQ(told.kind,
+                  by_server ? QURING_CLOSE_PEER_TRANSPORT : QURING_CLOSE_LOCAL_TRANSPORT);
+    }
+
+    uint16_t suite_ = 0;  /* of the connections begun next */
+    Bytes server_behind_; /* ... and their behind_finished */
+    Bytes client_behind_;
     Scripts server_scripts_; /* the server's worker only */
     Scripts client_scripts_; /* the client's worker only */
 };
@@ -331,6 +357,85 @@ TEST_P(Outside, H55_AnswersForADeadHandshakeAreRefused)
         EXPECT_EQ(quring_handshake_refuse(dead, 2), QURING_E_STATE);
     }));
     ExpectEcho(next, 10000, 5);
+}
+
+/* RFC 9001 4.4, 6: of a server's messages then only tickets reach the program; the others end the connection. */
+TEST_P(Outside, OnlyTicketsComeAfterTheHandshake)
+{
+    const Bytes ticket = Message(kTicket, Bytes(300, 24));
+    const Bytes key_update = Message(24, {0});
+    const struct {
+        Bytes last;
+        size_t first_len; /* said ahead of the rest */
+        uint64_t code;
+    } cases[] = {{key_update, 0, 0x10a},
+                 {key_update, 600, 0x10a},
+                 {Message(13, {0, 0, 0}), 0, 0x0a},
+                 {Message(13, {0, 0, 0}), 602, 0x0a},
+                 {Message(kFinished, Bytes(32, 1)), 608, 0x10a},
+                 {Message(5, {}), 300, 0x10a}};
+    ServeScripted();
+    QURING_START(Peer::Mode::kEcho, QURING_LISTEN_EXTERNAL_TLS);
+    ASSERT_TRUE(OnServer([&] { suite_ = 0x1301; }));
+    for (const auto &c : cases) {
+        SCOPED_TRACE(&c - cases);
+        const quring_conn conn = BeginScripted();
+        ASSERT_TRUE(client_.WaitConnected(conn));
+        Bytes said = ticket;
+        said.insert(said.end(), ticket.begin(), ticket.end());
+        said.insert(said.end(), c.last.begin(), c.last.end());
+        const auto say = [&](size_t from, size_t to) {
+            ASSERT_TRUE(OnServer([&] {
+                for (const auto &entry : server_scripts_) {
+                    const quring_conn to_say = {entry.first};
+                    EXPECT_EQ(quring_handshake_send(to_say, QURING_LEVEL_APP, said.data() + from,
+                                                    to - from),
+                              QURING_OK);
+                }
+            }));
+        };
+        if (c.first_len > 0) {
+            say(0, c.first_len);
+            std::this_thread::sleep_for(std::chrono::milliseconds(20));
+        }
+        say(c.first_len, said.size());
+        ExpectError(conn, c.code, false);
+    }
+}
+
+TEST_P(Outside, TicketsComeAfterTheHandshake)
+{
+    ServeScripted();
+    QURING_START(Peer::Mode::kEcho, QURING_LISTEN_EXTERNAL_TLS);
+    ASSERT_TRUE(OnServer([&] { suite_ = 0x1301; }));
+    const quring_conn conn = BeginScripted();
+    ASSERT_TRUE(client_.WaitConnected(conn));
+    const quring_conn server_conn = ServerConn();
+    for (size_t len : {0, 24, 13 << 8}) {
+        const Bytes ticket = Message(kTicket, Bytes(len, 24));
+        ASSERT_TRUE(OnServer([&] {
+            EXPECT_EQ(
+                quring_handshake_send(server_conn, QURING_LEVEL_APP, ticket.data(), ticket.size()),
+                QURING_OK);
+        }));
+        ExpectEcho(conn, 5000, static_cast<uint32_t>(len));
+    }
+    ASSERT_TRUE(OnClient([&] { EXPECT_EQ(client_scripts_.at(conn.handle).ticket_count, 3); }));
+}
+
+/* RFC 9001 6, 8.3: what QUIC has not, at whichever level; 4.1.3: bytes behind the last message of one. */
+TEST_P(Outside, WhatQuicHasNotEndsTheHandshake)
+{
+    ServeScripted();
+    QURING_START(Peer::Mode::kEcho, QURING_LISTEN_EXTERNAL_TLS);
+    for (uint8_t type : {24, 5}) {
+        ASSERT_TRUE(OnServer([&] { suite_ = 0x1301; }));
+        client_behind_ = Message(type, {});
+        ExpectError(BeginScripted(), 0x10a, true);
+    }
+    client_behind_.clear();
+    ASSERT_TRUE(OnServer([&] { server_behind_ = Message(kServerParams, {}); }));
+    ExpectError(BeginScripted(), 0x0a, false);
 }
 
 INSTANTIATE_TEST_SUITE_P(Loopback, Outside, testing::ValuesIn(kBackends), SettingName);
