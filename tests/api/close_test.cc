@@ -1,8 +1,10 @@
 #include <atomic>
 #include <cstring>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <unistd.h>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -493,6 +495,65 @@ TEST_P(Close, WhatOnlyDrainsIsNotAwaited)
     EXPECT_EQ(quring_runtime_await(server_rt_->rt(), 2 * kSecond, &left), QURING_OK);
     EXPECT_EQ(left, 0u);
     EXPECT_LT(quring_now_ns() - begun, kSecond);
+}
+
+/* quring/runtime.h: what ends a drain may come from any thread, and who waits is told the same by all. */
+TEST_P(Close, OthersDrainAndStopWhileADrainIsAwaited)
+{
+    QURING_START(Peer::Mode::kEcho, 0, 2);
+    std::vector<quring_conn> conns;
+    for (int i = 0; i < 4; i++) {
+        conns.push_back(Connect());
+    }
+    ASSERT_TRUE(server_.Wait([&] {
+        size_t connected = 0;
+        for (const auto &entry : server_.conns()) {
+            connected += entry.second->connected ? 1 : 0;
+        }
+        return connected == conns.size();
+    }));
+    quring_runtime *rt = server_rt_->rt();
+    quring_runtime_drain(rt);
+    const uint64_t begun = quring_now_ns();
+    std::atomic<uint32_t> waiting{0};
+    std::atomic<bool> over{false};
+    std::vector<std::thread> threads;
+    for (int i = 0; i < 2; i++) {
+        threads.emplace_back([&] {
+            uint64_t left = 7;
+            waiting += quring_runtime_await(rt, 0, &left) == QURING_E_AGAIN;
+            EXPECT_EQ(quring_runtime_await(rt, 60 * kSecond, &left), QURING_OK);
+            EXPECT_EQ(left, 0u);
+            const std::lock_guard<std::mutex> lock(server_.mutex());
+            for (const auto &entry : server_.conns()) {
+                EXPECT_EQ(entry.second->closed_count, 1u) << "its end was told";
+            }
+        });
+    }
+    threads.emplace_back([&] {
+        while (!over) {
+            quring_runtime_drain(rt);
+            uint64_t left = 7;
+            const quring_status status = quring_runtime_await(rt, 0, &left);
+            EXPECT_EQ(status, left == 0 ? QURING_OK : QURING_E_AGAIN);
+            std::this_thread::yield();
+        }
+    });
+    while (waiting < 2) {
+        std::this_thread::yield();
+    }
+    for (int i = 0; i < 2; i++) {
+        threads.emplace_back([&] { quring_runtime_stop(rt, 5, 20 * kSecond); });
+    }
+    quring_runtime_stop(rt, 5, 20 * kSecond);
+    over = true;
+    for (std::thread &thread : threads) {
+        thread.join();
+    }
+    EXPECT_LT(quring_now_ns() - begun, 15 * kSecond);
+    for (quring_conn conn : conns) {
+        ExpectClosed(&client_, conn, QURING_CLOSE_PEER_APP, 5, "");
+    }
 }
 
 TEST_P(Close, AClosedListenerKeepsItsConnections)

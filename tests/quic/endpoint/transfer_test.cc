@@ -345,6 +345,95 @@ TEST(Transfer, RoomIsToldToAWriterThatHoldsNothing)
               quic_stream_id(streams.back()));
 }
 
+/* A stream's buffer is full, and its writer has nothing left but the end. */
+struct FullWriter {
+    explicit FullWriter(uint32_t flags)
+        : net([](sim::Options &o) { o.clients[0].limits.stream_send_buf_bytes = 4096; }),
+          bytes(8192, 'x')
+    {
+        EXPECT_TRUE(net.handshake());
+        net.run_for(kS);
+        EXPECT_EQ(quic_conn_stream_open(net.client.conn, true, &stream), QUIC_OK);
+        size_t n = 0;
+        EXPECT_EQ(quic_conn_stream_write(net.client.conn, stream,
+                                         reinterpret_cast<const uint8_t *>(bytes.data()),
+                                         bytes.size(), flags, &n),
+                  QUIC_OK);
+        EXPECT_LT(n, bytes.size());
+    }
+    void end()
+    {
+        size_t n = 0;
+        EXPECT_EQ(quic_conn_stream_write(net.client.conn, stream, nullptr, 0, QUIC_WRITE_FIN, &n),
+                  QUIC_OK);
+    }
+    void expect_told(size_t writable)
+    {
+        net.run_for(kS);
+        EXPECT_EQ(net.client.count(QURING_EV_STREAM_WRITABLE), writable);
+        EXPECT_EQ(net.client.count(QURING_EV_STREAM_FINISHED), writable == 0 ? 1u : 0u);
+    }
+
+    Net net;
+    std::string bytes;
+    quic_stream *stream = nullptr;
+};
+
+/* Behind the end nothing is written: nobody is told of room for it. */
+TEST(Transfer, NoRoomIsToldBehindTheEnd)
+{
+    FullWriter more(0);
+    more.expect_told(1);
+
+    FullWriter at_once(0);
+    at_once.end();
+    at_once.expect_told(0);
+
+    /* The acknowledgement has made room, and nobody has asked for events yet. */
+    FullWriter between(0);
+    std::vector<Packet> held;
+    between.net.filter = [&](Packet &p) {
+        if (!p.to_server) {
+            held.push_back(p);
+        }
+        return p.to_server;
+    };
+    between.net.run_for(100 * kMs);
+    ASSERT_FALSE(held.empty());
+    for (Packet &p : held) {
+        between.net.deliver(p);
+    }
+    between.net.filter = nullptr;
+    EXPECT_EQ(between.net.client.count(QURING_EV_STREAM_WRITABLE), 0u);
+    between.end();
+    between.expect_told(0);
+}
+
+/* ... nor where the connection's budget was what was short. */
+TEST(Transfer, NoRoomOfTheConnectionIsToldBehindTheEnd)
+{
+    Net net([](sim::Options &o) { o.clients[0].limits.conn_send_buf_bytes = 20000; });
+    ASSERT_TRUE(net.handshake());
+    net.run_for(kS);
+    const std::string bytes(100000, 'x');
+    const uint8_t *data = reinterpret_cast<const uint8_t *>(bytes.data());
+    quic_stream *streams[2];
+    for (quic_stream *&s : streams) {
+        size_t n = 0;
+        ASSERT_EQ(quic_conn_stream_open(net.client.conn, true, &s), QUIC_OK);
+        ASSERT_EQ(quic_conn_stream_write(net.client.conn, s, data, bytes.size(), 0, &n), QUIC_OK);
+        EXPECT_LT(n, bytes.size());
+    }
+    const uint64_t ended = quic_stream_id(streams[0]);
+    size_t n = 0;
+    ASSERT_EQ(quic_conn_stream_write(net.client.conn, streams[0], nullptr, 0, QUIC_WRITE_FIN, &n),
+              QUIC_OK);
+    net.run_for(kS);
+    ASSERT_EQ(net.client.count(QURING_EV_STREAM_WRITABLE), 1u);
+    EXPECT_NE(net.client.find(QURING_EV_STREAM_WRITABLE)->stream_id, ended);
+    EXPECT_EQ(net.client.find(QURING_EV_STREAM_FINISHED)->stream_id, ended);
+}
+
 TEST(Transfer, RoomIsToldToAWriterThatWaitsForCredit)
 {
     Net net(a_stream_takes_the_budget);
