@@ -4,6 +4,7 @@
 #include <climits>
 #include <csignal>
 #include <cstddef>
+#include <dirent.h>
 #include <fcntl.h>
 #include <functional>
 #include <linux/filter.h>
@@ -36,6 +37,20 @@ void close_unseen(int fd)
     syscall(SYS_close, fd);
 }
 
+const volatile int kWrong = -1;
+
+/* How many the process has, the engine's own included. */
+size_t open_descriptors()
+{
+    size_t n = 0;
+    DIR *dir = opendir("/proc/self/fd");
+    while (readdir(dir) != nullptr) {
+        n++;
+    }
+    closedir(dir);
+    return n;
+}
+
 } // namespace
 
 TEST(Descriptor, C210_DuplicatesAreTheSocket)
@@ -64,6 +79,71 @@ TEST(Descriptor, C210_DuplicatesAreTheSocket)
     EXPECT_EQ("y", read_bytes(pair.client, 1));
     d.reset();
     EXPECT_TRUE(hears_close(pair));
+}
+
+TEST(Descriptor, C210_ACopyIsAsFullAsTheOriginalWas)
+{
+    Pair pair = make_pair();
+    Fd copy(dup(pair.client));
+    pair.client.reset();
+    const std::string data = pattern(65536);
+    size_t full = 0;
+    for (ssize_t n = 0; n >= 0; n = send(copy, data.data(), data.size(), MSG_DONTWAIT)) {
+        full += static_cast<size_t>(n);
+    }
+    EXPECT_EQ(0, poll_now(copy));
+    EXPECT_EQ(full, read_bytes(pair.server, full).size());
+    EXPECT_TRUE(poll_for(copy, POLLOUT));
+}
+
+/* Whatever was called before, the end of a socket is the end of what the engine has for it. */
+TEST(Descriptor, NoCallKeepsASocket)
+{
+    Pair pair = make_pair(); /* what the process has once is there */
+    const std::function<void(int)> calls[] = {
+        [](int fd) { (void)accept(fd, nullptr, nullptr); },
+        [](int fd) { (void)accept4(fd, nullptr, nullptr, SOCK_CLOEXEC); },
+        [](int fd) { (void)accept4(fd, nullptr, nullptr, -1); },
+        [](int fd) { (void)bind(fd, nullptr, 0); },
+        [](int fd) { (void)connect(fd, nullptr, 0); },
+        [](int fd) { (void)getsockname(fd, nullptr, nullptr); },
+        [](int fd) { (void)getpeername(fd, nullptr, nullptr); },
+        [](int fd) { (void)shutdown(fd, SHUT_RDWR); },
+        [](int fd) { (void)close(dup(fd)); },
+        [](int fd) { (void)close(fcntl(fd, F_DUPFD, 0)); },
+        [](int fd) { (void)poll_now(fd); },
+        [](int fd) { (void)!send(fd, "x", 1, MSG_NOSIGNAL); },
+        [](int fd) { (void)!sendmsg(fd, nullptr, MSG_NOSIGNAL); },
+        [](int fd) { (void)sendmmsg(fd, nullptr, 0, 0); },
+        [](int fd) { (void)!recvmsg(fd, nullptr, MSG_DONTWAIT); },
+        [](int fd) { (void)recvmmsg(fd, nullptr, 0, 0, nullptr); },
+        [](int fd) { (void)!read(fd, nullptr, 0); },
+        [](int fd) { (void)!readv(fd, nullptr, kWrong); },
+        [](int fd) { (void)!writev(fd, nullptr, kWrong); },
+        [](int fd) { (void)!preadv2(fd, nullptr, 0, 1, 0); },
+        [](int fd) { (void)!pwritev2(fd, nullptr, 0, 1, 0); },
+        [](int fd) { (void)sendfile(fd, -1, nullptr, 1); },
+        [](int fd) { (void)ioctl(fd, FIONREAD, nullptr); },
+        [](int fd) { (void)quic_sendmsg(fd, "x", 1, 0, 0); },
+        [](int fd) { (void)quic_recvmsg(fd, nullptr, 0, nullptr, nullptr); },
+        [](int fd) { (void)quic_client_handshake(fd, nullptr, nullptr); },
+        [](int fd) { (void)quic_server_handshake(fd, nullptr, nullptr); },
+    };
+    int n = 0;
+    for (const auto &call : calls) {
+        SCOPED_TRACE(n++);
+        const size_t few = open_descriptors() + 20; /* the workers close some of theirs later */
+        for (int i = 0; i < 40; i++) {
+            Fd fd = quic_socket();
+            ASSERT_EQ(0, fcntl(fd, F_SETFL, O_NONBLOCK));
+            call(fd);
+        }
+        for (int i = 0; i < 500 && open_descriptors() > few; i++) {
+            usleep(2000);
+        }
+        EXPECT_GE(few, open_descriptors());
+    }
+    EXPECT_TRUE(alive(pair));
 }
 
 TEST(Descriptor, C211_DupOverASocket)

@@ -90,6 +90,20 @@ TEST(Psk, C186_TheIdentityIsTold)
     }
 }
 
+/* What stands in a file is the key. */
+TEST(Psk, C188_AFileAgainstBytes)
+{
+    std::string bytes("\x01\x23\x45\x67\x89\xab\xcd\xef\xff\x80\x7f\x00\x10\x08\xf0\x0f", 16);
+    const std::string path =
+        file_with("bytes.psk", line_of("test1", "0123456789abcdefff807f001008f00f"));
+    Parms server;
+    add_key(&server, test1, &bytes);
+    Shaken shaken(client_with(path), by_gnutls_server(&server));
+    EXPECT_EQ(0, shaken.client_rc);
+    EXPECT_EQ(0, shaken.server_rc);
+    EXPECT_TRUE(shaken.works());
+}
+
 TEST(Psk, C187_UnknownOrWrong)
 {
     std::string one(32, '1');

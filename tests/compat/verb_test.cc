@@ -189,6 +189,18 @@ TEST(Verb, C158_NewKeys)
     }
 }
 
+TEST(Verb, C158_WhoWaitsForNewsIsWoken)
+{
+    Pair pair = pair_with_events({QUIC_EVENT_KEY_UPDATE});
+    set_recv_timeout(pair.client, 5000);
+    Message m;
+    std::thread waits([&] { m = receive(pair.client); });
+    usleep(100000); /* it sleeps by then */
+    ASSERT_EQ(0, update_keys(pair.server)) << strerror(errno);
+    waits.join();
+    EXPECT_EQ(QUIC_EVENT_KEY_UPDATE, m.type());
+}
+
 TEST(Verb, C158_OneUpdateAtATime)
 {
     RelayedPair pair = make_relayed_pair();
