@@ -1,14 +1,18 @@
 /* Local addresses: one listener of the engine for each, which sockets share; who among them gets a
  * client is decided here, by what the ClientHello asks for. */
+#define _GNU_SOURCE
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "compat/core/sock.h"
 
 #define QS_IDLE_PORTS_MAX 64u
 #define QS_PORT_GRACE_NS                                                                           \
     (3 * QS_NS_PER_S) /* bound a moment longer: programs bind the address again */
+#define QS_PORT_TIDY_NS (QS_NS_PER_S / 2)
 
 #define QS_ERROR_NO_ALPN (QS_ERROR_CRYPTO + 120u) /* RFC 9001 8.1 no_application_protocol */
 
@@ -31,6 +35,7 @@ static pthread_mutex_t qs_admin_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_mutex_t qs_lists_lock = PTHREAD_MUTEX_INITIALIZER;
 static qs_port *qs_ports; /* changed with both locks: either is enough to look */
 static uintptr_t qs_port_last_number = 1;
+static bool qs_ports_tidying; /* a thread does; with `lists` */
 
 quring_listener *qs_port_listener(const qs_port *port)
 {
@@ -53,7 +58,7 @@ static void qs_ports_sweep(uint64_t now, const qs_port *keep)
         qs_port *port = *at;
         pthread_mutex_lock(&qs_lists_lock);
         bool old = port->refs == 0 && port != keep &&
-                   (now - port->idle_since_ns > QS_PORT_GRACE_NS || ++idle > QS_IDLE_PORTS_MAX);
+                   (now > port->idle_since_ns + QS_PORT_GRACE_NS || ++idle > QS_IDLE_PORTS_MAX);
         if (old) {
             *at = port->next;
         }
@@ -170,11 +175,37 @@ int qs_port_auto(qs_sock *s, uint8_t family)
     return qs_port_get(&s->port, &any, true, false);
 }
 
+/* Another bind may never come, and other programs want the port: a thread that is there as long as ports are
+ * idle. Workers close no listeners. */
+static void *qs_ports_tidy(void *arg)
+{
+    const struct timespec pause = {0, (long)QS_PORT_TIDY_NS};
+    (void)arg;
+    (void)pthread_setname_np(pthread_self(), "quic-ports");
+    for (bool goes_on = true; goes_on;) {
+        (void)nanosleep(&pause, NULL);
+        pthread_mutex_lock(&qs_admin_lock);
+        qs_ports_sweep(qs_now_ns(), NULL);
+        pthread_mutex_lock(&qs_lists_lock);
+        goes_on = false;
+        for (const qs_port *port = qs_ports; port != NULL && !goes_on; port = port->next) {
+            goes_on = port->refs == 0;
+        }
+        qs_ports_tidying = goes_on;
+        pthread_mutex_unlock(&qs_lists_lock);
+        pthread_mutex_unlock(&qs_admin_lock);
+    }
+    return NULL;
+}
+
 void qs_port_drop(qs_port *port)
 {
     pthread_mutex_lock(&qs_lists_lock); /* workers come here, too */
     port->refs--;
     port->idle_since_ns = qs_now_ns();
+    if (port->refs == 0 && !qs_ports_tidying) {
+        qs_ports_tidying = qs_thread_start(qs_ports_tidy, NULL); /* else the next bind does */
+    }
     pthread_mutex_unlock(&qs_lists_lock);
 }
 
@@ -430,4 +461,5 @@ void qs_ports_forked(void)
     pthread_mutex_init(&qs_admin_lock, NULL);
     pthread_mutex_init(&qs_lists_lock, NULL);
     qs_ports = NULL;
+    qs_ports_tidying = false;
 }

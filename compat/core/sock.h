@@ -627,6 +627,8 @@ extern uint32_t qs_fix_count;
 bool qs_watch_add(qs_sock *s, int fd);
 void qs_watch_close(int fd);
 bool qs_op_owns_fd(int fd);
+/* A thread that nobody waits for and that takes no signals; false: there is none. */
+bool qs_thread_start(void *(*run)(void *), void *arg);
 
 /* ---- in a child after fork: what was the parent's is forgotten ------------------------------------------- */
 void qs_watch_forked(void);

@@ -54,6 +54,23 @@ static void *qs_watch_main(void *arg)
     }
 }
 
+bool qs_thread_start(void *(*run)(void *), void *arg)
+{
+    sigset_t all;
+    sigset_t old;
+    pthread_t thread;
+    pthread_attr_t attr;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old); /* no handler of the program's runs there */
+    pthread_attr_init(&attr);
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    pthread_attr_setstacksize(&attr, QS_STACK_BYTES);
+    bool runs = pthread_create(&thread, &attr, run, arg) == 0;
+    pthread_attr_destroy(&attr);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    return runs;
+}
+
 static void qs_watch_start(void)
 {
     int fd = epoll_create1(EPOLL_CLOEXEC);
@@ -65,22 +82,11 @@ static void qs_watch_start(void)
     if (fd < 0) {
         return; /* the next socket tries again */
     }
-    sigset_t all;
-    sigset_t old;
-    pthread_t thread;
-    pthread_attr_t attr;
     qs_watch_fd = fd;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old); /* no handler of the program's runs there */
-    pthread_attr_init(&attr);
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    pthread_attr_setstacksize(&attr, QS_STACK_BYTES);
-    if (pthread_create(&thread, &attr, qs_watch_main, &qs_watch_fd) != 0) {
+    if (!qs_thread_start(qs_watch_main, &qs_watch_fd)) {
         close(fd);
         qs_watch_fd = -1;
     }
-    pthread_attr_destroy(&attr);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
 
 bool qs_watch_add(qs_sock *s, int fd)

@@ -122,6 +122,21 @@ TEST(Bind, C020_APortJustClosed)
 }
 
 /* A port stays for a while after its last socket; there are not places for all of these. */
+/* Also when this process binds nothing any more. */
+TEST(Bind, C020_APortIsOthersAfterAMoment)
+{
+    Fd fd = listener();
+    const Address at = name_of(fd);
+    fd.reset();
+    Fd udp(socket(AF_INET, SOCK_DGRAM, 0));
+    int rc = -1;
+    for (int i = 0; i < 100 && rc != 0; i++) {
+        usleep(100000);
+        rc = bind(udp, at.ptr(), at.len);
+    }
+    EXPECT_EQ(0, rc) << strerror(errno);
+}
+
 TEST(Bind, PortsThatNobodyUsesMakeRoom)
 {
     for (int i = 0; i < 80; i++) {
