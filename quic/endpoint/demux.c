@@ -59,6 +59,10 @@ static void on_unknown_short(quic_endpoint *ep, const quic_rx_unit *unit, const 
         quic_endpoint_answer_closed(ep, &unit->path, stone, len);
         return;
     }
+    /* Late packets to a connection ID that its peer has just retired get a reset, too (RFC 9000 10.3 lets us): the
+     * peer, which has sent no such packet since, must not look at that token any more (10.3.1), and what is lost
+     * with them is sent again. To know these IDs for a while would cost every connection a place and a deadline for
+     * each, to spare a small datagram that the rates below bound. */
     if (len >= 1u + cid_len && is_ours(ep, data + 1, cid_len) &&
         quic_endpoint_may_answer(ep, &unit->path, now)) {
         quic_endpoint_answer_reset(ep, &unit->path, data + 1, len, now);

@@ -197,6 +197,12 @@ TEST(Cids, RetiredOnesAreReplacedAndForgotten)
     net.inject(net.server, first.bytes); /* to a retired one: nobody's any more */
     EXPECT_EQ(quic_endpoint_counters(net.server.ep)->drop_unknown_cid, unknown + 1);
     EXPECT_EQ(sim_inspect_check(net.server.ep), nullptr);
+    /* The answer is a reset, which its peer does not take for one (10.3.1). */
+    EXPECT_EQ(quic_endpoint_counters(net.server.ep)->sent_stateless_reset, 1u);
+    net.write(net.client, "all the same", true);
+    net.run_for(100 * kMs);
+    EXPECT_EQ(net.server.streams[6].bytes, "all the same");
+    EXPECT_EQ(net.client.count(QURING_EV_CLOSED), 0u);
 }
 
 /* RFC 9000 13.3: NEW_CONNECTION_ID is repeated until it is acknowledged. */
