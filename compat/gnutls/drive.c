@@ -94,7 +94,7 @@ static int settle_alpn(qg_run *run)
 {
     gnutls_datum_t chosen = {NULL, 0};
     bool agreed = gnutls_alpn_get_selected_protocol(run->session, &chosen) >= 0;
-    if (run->alpn[0] == '\0') {
+    if (run->is_given ? !agreed : run->alpn[0] == '\0') {
         return 0; /* none was asked for */
     }
     if (!agreed || chosen.size > QG_ALPN_MAX) {
@@ -116,15 +116,16 @@ static int settle(qg_run *run)
     if (rc != 0) {
         return run->alert != QG_ALERT_NONE ? rc : socket_failed(run, rc);
     }
+    run->settled = true;
     if (run->is_server) {
         qg_ticket_send(run);
-    } else if (run->settings.wants_ticket) {
+    } else if (run->settings.wants_ticket && !run->is_given) {
         int ret = qg_ticket_await(run);
         if (ret < 0) { /* RFC 9001 4.8; the handshake itself went well */
             (void)fail(run, ret);
         }
     }
-    return qg_creds_out(run);
+    return run->is_given ? 0 : qg_creds_out(run);
 }
 
 /* ---- messages -------------------------------------------------------------------------------------------------- */
@@ -144,7 +145,7 @@ static bool is_over(const qg_run *run, int ret)
     return ret < 0 && (gnutls_error_is_fatal(ret) != 0 || run->rc != 0);
 }
 
-int qg_drive(qg_run *run)
+static int drive(qg_run *run)
 {
     uint8_t *buf = (uint8_t *)malloc(QG_MESSAGE_MAX);
     int rc = buf == NULL ? -ENOMEM : 0;
@@ -168,4 +169,12 @@ int qg_drive(qg_run *run)
     }
     free(buf);
     return rc == 0 ? settle(run) : rc;
+}
+
+int qg_drive(qg_run *run)
+{
+    qg_run *before = qg_session_run(run);
+    int rc = drive(run);
+    (void)qg_session_run(before);
+    return rc;
 }

@@ -10,10 +10,6 @@
 #include "compat/gnutls/psk_file.h"
 #include "compat/gnutls/run.h"
 
-#define QG_EXPORT __attribute__((visibility("default")))
-
-#define QG_FILES_MS 15000u
-
 void qg_say(const char *fmt, ...)
 {
     const char *log = getenv("QUIC_LOG");
@@ -44,8 +40,7 @@ static bool are_sound(const struct quic_handshake_parms *parms, bool is_server)
     return parms->num_keys > 0 || (!half && (shows || !is_server));
 }
 
-/* Only clients have a token to get. */
-static bool is_server_socket(const qg_run *run)
+bool qg_is_server_socket(const qg_run *run)
 {
     uint8_t token[QG_ALPN_MAX];
     size_t len = sizeof(token);
@@ -64,7 +59,7 @@ static int begin(qg_run *run, const char *alpns)
             return rc;
         }
     }
-    if (is_server_socket(run) != run->is_server ||
+    if (qg_is_server_socket(run) != run->is_server ||
         run->wire->get_bytes(run->sd, QG_OPT_PARAMS, params, &len) != 0) {
         return -EINVAL; /* not connected or accepted, or established already */
     }
@@ -102,7 +97,7 @@ int qg_handshake(int sd, bool is_server, struct quic_handshake_parms *parms, con
     return rc;
 }
 
-static int result_of(int rc)
+int qg_result(int rc)
 {
     if (rc < 0) {
         errno = -rc;
@@ -112,24 +107,24 @@ static int result_of(int rc)
 
 QG_EXPORT int quic_client_handshake_parms(int sd, struct quic_handshake_parms *parms)
 {
-    return result_of(qg_handshake(sd, false, parms, NULL));
+    return qg_result(qg_handshake(sd, false, parms, NULL));
 }
 
 QG_EXPORT int quic_server_handshake_parms(int sd, struct quic_handshake_parms *parms)
 {
-    return result_of(qg_handshake(sd, true, parms, NULL));
+    return qg_result(qg_handshake(sd, true, parms, NULL));
 }
 
 QG_EXPORT int quic_gnutls_parms(int sd, bool is_server, struct quic_handshake_parms *parms)
 {
-    return result_of(qg_handshake(sd, is_server, parms, NULL));
+    return qg_result(qg_handshake(sd, is_server, parms, NULL));
 }
 
 QG_EXPORT int quic_gnutls_psk(int sd, bool is_server, const char *psk_file, const char *alpns)
 {
     struct quic_handshake_parms parms;
     memset(&parms, 0, sizeof(parms));
-    parms.timeout = QG_FILES_MS;
+    parms.timeout = QG_CALL_MS;
     int rc = qg_psk_read(&parms, psk_file);
     if (rc == 0) {
         rc = qg_handshake(sd, is_server, &parms, alpns);
@@ -137,5 +132,5 @@ QG_EXPORT int quic_gnutls_psk(int sd, bool is_server, const char *psk_file, cons
         qg_say("%s: %s", psk_file, strerror(-rc));
     }
     qg_psk_free(&parms);
-    return result_of(rc);
+    return qg_result(rc);
 }

@@ -1,6 +1,7 @@
 /* compat/gnutls/run.h: one handshake: what the files of the adapter share.
  *
  * Files:  parms     the functions of netinet/quic.h        psk_file  files of pre-shared keys
+ *         given     quic_handshake: the program's session
  *         drive     messages until gnutls is done          session   the gnutls session and its callbacks
  *         creds     certificates, keys, who is trusted     ticket    resumption, 0-RTT
  *         message, wire   the socket                       replay    0-RTT once per ticket
@@ -38,6 +39,8 @@ typedef struct qg_run {
     uint64_t deadline_ms; /* 0: none */
 
     gnutls_session_t session;
+    bool is_given; /* it is the program's, with all that it was told */
+    bool settled;  /* the connection stands */
     gnutls_certificate_credentials_t x509;
     gnutls_psk_client_credentials_t psk_client;
     gnutls_psk_server_credentials_t psk_server;
@@ -47,7 +50,7 @@ typedef struct qg_run {
     uint8_t params_hash[QG_HASH_LEN]; /* of the peer's */
     uint8_t params[QG_PARAMS_MAX];    /* ours, once they were sent */
     size_t params_len;
-    bool early; /* client: 0-RTT is offered */
+    bool early; /* client: 0-RTT is offered, or may be */
 
     /* 1-RTT secrets: given to the socket when gnutls is done. */
     uint8_t secret[2][QG_SECRET_MAX]; /* to receive with, to send with */
@@ -73,6 +76,14 @@ static inline bool qg_is_psk(const qg_run *run)
 /* A line on stderr when QUIC_LOG is 2. */
 void qg_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+/* The functions of the library: -errno in errno, too. */
+#define QG_EXPORT  __attribute__((visibility("default")))
+#define QG_CALL_MS 15000u /* what those without a time limit of their own take */
+int qg_result(int rc);
+
+/* Only clients have a token to get. */
+bool qg_is_server_socket(const qg_run *run);
+
 /* parms.c: for the functions with files, too. `alpns` may be NULL. */
 int qg_handshake(int sd, bool is_server, struct quic_handshake_parms *parms, const char *alpns);
 
@@ -82,6 +93,11 @@ int qg_drive(qg_run *run);
 /* session.c */
 int qg_session_open(qg_run *run);
 void qg_session_close(qg_run *run);
+/* Of the program's session: our callbacks, and what was in their place. */
+int qg_session_take(qg_run *run);
+void qg_session_return(qg_run *run);
+/* From here on the callbacks of this thread are for `run`; returns whom they were for. */
+qg_run *qg_session_run(qg_run *run);
 
 /* creds.c: before and after the session. qg_creds_out copies the peer's certificates, or the identity, into parms. */
 int qg_creds_open(qg_run *run);
@@ -94,6 +110,7 @@ bool qg_creds_verify(const qg_run *run);
 /* ticket.c: the client's ticket into the session (true: it has one); the server's key; a server's ticket goes
  * out; a client's comes in. */
 bool qg_ticket_is_early(const qg_run *run);
+bool qg_ticket_knows_limits(const qg_run *run);
 bool qg_ticket_resume(qg_run *run);
 int qg_ticket_serve(qg_run *run);
 void qg_ticket_send(qg_run *run);

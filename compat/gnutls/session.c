@@ -20,9 +20,14 @@
 #define QG_PRIORITY_PSK                                                                            \
     ":-CIPHER-ALL:+AES-128-GCM:+CHACHA20-POLY1305:+AES-128-CCM:+ECDHE-PSK:+DHE-PSK:+PSK"
 
-static qg_run *run_of(gnutls_session_t session)
+/* The handshake of this thread. A session has one pointer, which may be its program's. */
+static _Thread_local qg_run *qg_running;
+
+qg_run *qg_session_run(qg_run *run)
 {
-    return (qg_run *)gnutls_session_get_ptr(session);
+    qg_run *before = qg_running;
+    qg_running = run;
+    return before;
 }
 
 static int refuse(qg_run *run, int rc, int alert)
@@ -109,9 +114,16 @@ static int level_of(gnutls_record_encryption_level_t level)
 static int on_message(gnutls_session_t session, gnutls_record_encryption_level_t level,
                       gnutls_handshake_description_t type, const void *data, size_t len)
 {
-    qg_run *run = run_of(session);
+    qg_run *run = qg_running;
+    (void)session;
     if (type == GNUTLS_HANDSHAKE_CHANGE_CIPHER_SPEC) {
         return 0; /* RFC 9001 8.4 */
+    }
+    if (run == NULL) {
+        return GNUTLS_E_INVALID_REQUEST; /* after the handshake, in a session that outlives it */
+    }
+    if (run->is_given && !run->settled && level == GNUTLS_ENCRYPTION_LEVEL_APPLICATION) {
+        return 0; /* a ticket before its time; one of ours follows */
     }
     int rc = qg_send(run->sd, level_of(level), data, len);
     return rc == 0 ? 0 : broken(run, rc);
@@ -126,6 +138,9 @@ static int give_secret(qg_run *run, int level, bool send, uint32_t type, const v
         run->cipher_type = type;
         return 0;
     }
+    if (level == QG_EARLY && run->is_given && !run->is_server && !qg_ticket_knows_limits(run)) {
+        return 0; /* nothing can be sent with it */
+    }
     return run->wire->set_secret(run->sd, level, send, type, secret, len);
 }
 
@@ -134,7 +149,10 @@ static int give_secret(qg_run *run, int level, bool send, uint32_t type, const v
  * one window, or three times what the client sent (RFC 9000 8.1). */
 static int on_keylog(gnutls_session_t session, const char *label, const gnutls_datum_t *secret)
 {
-    qg_run *run = run_of(session);
+    qg_run *run = qg_running;
+    if (run == NULL) {
+        return 0;
+    }
     if (strcmp(label, "CLIENT_HANDSHAKE_TRAFFIC_SECRET") == 0 && secret->size <= QG_SECRET_MAX) {
         memcpy(run->early_secret, secret->data, secret->size);
         run->early_secret_len = secret->size;
@@ -160,8 +178,11 @@ static int give_early_secret(qg_run *run, const void *to_read, const void **to_w
 static int on_secret(gnutls_session_t session, gnutls_record_encryption_level_t gnutls_level,
                      const void *to_read, const void *to_write, size_t len)
 {
-    qg_run *run = run_of(session);
+    qg_run *run = qg_running;
     int level = level_of(gnutls_level);
+    if (run == NULL) {
+        return GNUTLS_E_INVALID_REQUEST;
+    }
     uint32_t type =
         type_of(level == QG_EARLY ? gnutls_early_cipher_get(session) : gnutls_cipher_get(session));
     int rc = type == 0 || len > QG_SECRET_MAX ? -EPROTO : 0;
@@ -181,8 +202,9 @@ static int on_alert(gnutls_session_t session, gnutls_record_encryption_level_t l
                     gnutls_alert_level_t severity, gnutls_alert_description_t alert)
 {
     (void)level;
-    if (severity == GNUTLS_AL_FATAL) {
-        run_of(session)->alert = (int)alert;
+    (void)session;
+    if (severity == GNUTLS_AL_FATAL && qg_running != NULL) {
+        qg_running->alert = (int)alert;
     }
     return 0;
 }
@@ -197,8 +219,12 @@ static int on_params_again(qg_run *run, const uint8_t hash[QG_HASH_LEN])
 
 static int on_params(gnutls_session_t session, const unsigned char *data, size_t len)
 {
-    qg_run *run = run_of(session);
+    qg_run *run = qg_running;
     uint8_t hash[QG_HASH_LEN];
+    (void)session;
+    if (run == NULL) {
+        return GNUTLS_E_INVALID_REQUEST;
+    }
     if (gnutls_hash_fast(GNUTLS_DIG_SHA256, data, len, hash) < 0) {
         return refuse(run, -ENOMEM, GNUTLS_A_INTERNAL_ERROR);
     }
@@ -213,8 +239,12 @@ static int on_params(gnutls_session_t session, const unsigned char *data, size_t
 
 static int put_params(gnutls_session_t session, gnutls_buffer_t out)
 {
-    qg_run *run = run_of(session);
+    qg_run *run = qg_running;
     int rc = 0;
+    (void)session;
+    if (run == NULL) {
+        return GNUTLS_E_INVALID_REQUEST;
+    }
     if (run->params_len == 0) { /* or they are for a second ClientHello: what was said stays said */
         run->params_len = sizeof(run->params);
         rc = run->wire->get_bytes(run->sd, QG_OPT_PARAMS, run->params, &run->params_len);
@@ -226,25 +256,27 @@ static int put_params(gnutls_session_t session, gnutls_buffer_t out)
 }
 
 /* There is no transport beneath. */
-static ssize_t on_pull(gnutls_transport_ptr_t session, void *buf, size_t len)
+static ssize_t on_pull(gnutls_transport_ptr_t transport, void *buf, size_t len)
 {
+    (void)transport;
     (void)buf;
     (void)len;
-    gnutls_transport_set_errno((gnutls_session_t)session, EAGAIN);
+    errno = EAGAIN;
     return -1;
 }
 
-static ssize_t on_push(gnutls_transport_ptr_t session, const void *buf, size_t len)
+static ssize_t on_push(gnutls_transport_ptr_t transport, const void *buf, size_t len)
 {
+    (void)transport;
     (void)buf;
     (void)len;
-    gnutls_transport_set_errno((gnutls_session_t)session, EIO);
+    errno = EIO;
     return -1;
 }
 
-static int on_pull_timeout(gnutls_transport_ptr_t session, unsigned ms)
+static int on_pull_timeout(gnutls_transport_ptr_t transport, unsigned ms)
 {
-    (void)session;
+    (void)transport;
     (void)ms;
     return 0;
 }
@@ -307,11 +339,9 @@ static int set_alpn(qg_run *run)
 
 /* ---- open and close --------------------------------------------------------------------------------------------- */
 
-static int set_up(qg_run *run)
+static int set_callbacks(qg_run *run)
 {
     gnutls_session_t session = run->session;
-    gnutls_session_set_ptr(session, run);
-    gnutls_transport_set_ptr(session, session);
     gnutls_transport_set_pull_function(session, on_pull);
     gnutls_transport_set_pull_timeout_function(session, on_pull_timeout);
     gnutls_transport_set_push_function(session, on_push);
@@ -327,9 +357,29 @@ static int set_up(qg_run *run)
                                           GNUTLS_EXT_TLS, on_params, put_params, NULL, NULL, NULL,
                                           GNUTLS_EXT_FLAG_TLS | GNUTLS_EXT_FLAG_CLIENT_HELLO |
                                               GNUTLS_EXT_FLAG_EE);
-    int rc = ret < 0 ? -ENOMEM : set_priority(run);
+    return ret < 0 ? -ENOMEM : 0;
+}
+
+static int set_up(qg_run *run)
+{
+    gnutls_session_set_ptr(run->session, run); /* creds.c */
+    int rc = set_callbacks(run);
+    rc = rc == 0 ? set_priority(run) : rc;
     rc = rc == 0 ? qg_creds_use(run) : rc;
     return rc == 0 ? set_alpn(run) : rc;
+}
+
+int qg_session_take(qg_run *run)
+{
+    run->early = !run->is_server; /* whether it is, gnutls does not say before */
+    return set_callbacks(run);
+}
+
+void qg_session_return(qg_run *run)
+{
+    if (run->early) {
+        gnutls_session_set_keylog_function(run->session, run->keylog);
+    }
 }
 
 static int init(qg_run *run)

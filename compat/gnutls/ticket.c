@@ -55,13 +55,18 @@ static bool kept_ticket(const qg_run *run, uint8_t buf[QG_TICKET_MAX], size_t *l
     return true;
 }
 
+/* What the server had promised an earlier connection (RFC 9000 7.4.1). */
+bool qg_ticket_knows_limits(const qg_run *run)
+{
+    qg_limits limits;
+    return run->wire->get_limits(run->sd, true, &limits) == 0 && limits.max_data > 0;
+}
+
 bool qg_ticket_is_early(const qg_run *run)
 {
     uint8_t ticket[QG_TICKET_MAX];
     size_t len;
-    qg_limits limits;
-    return kept_ticket(run, ticket, &len) && run->wire->get_limits(run->sd, true, &limits) == 0 &&
-           limits.max_data > 0;
+    return kept_ticket(run, ticket, &len) && qg_ticket_knows_limits(run);
 }
 
 bool qg_ticket_resume(qg_run *run)

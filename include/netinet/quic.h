@@ -426,6 +426,12 @@ int quic_server_handshake_parms(int sd, struct quic_handshake_parms *parms);
 
 #endif
 
+/* quic_handshake does the TLS handshake of a connected or accepted socket with a session of the program's own, of
+ * gnutls (gnutls_session_t): with its credentials, priorities, protocols and tickets. The socket is what
+ * gnutls_transport_set_int has given it. Provided by libquic_gnutls. Takes 15 seconds at most; returns 0, or -errno,
+ * with errno set, as above. */
+int quic_handshake(void *session);
+
 #ifdef __cplusplus
 }
 #endif
