@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -61,23 +62,74 @@ static int check_features(rt_uring *u)
     return supported ? 0 : -EOPNOTSUPP;
 }
 
-/* Linux 6.1 keeps a file for a second after the table was told to let it go: a socket that was removed would keep its
- * port for that long, and its share of the datagrams. So one end of a pipe goes in and out, and the other end looks. */
+/* ---- the table of files -------------------------------------------------------------------------- */
+
+#define TABLE_OUT     0 /* places in it */
+#define TABLE_STAYS   1
+#define TABLE_WAIT_NS (100 * QUIC_NS_PER_MS)
+
+/* A request that stays, as receiving does at every other socket: until something comes through the pipe. */
+static void begin_to_wait(rt_uring *u)
+{
+    struct io_uring_sqe *sqe = rt_uring_sqe(u);
+    io_uring_prep_poll_add(sqe, TABLE_STAYS, POLLIN);
+    sqe->flags |= IOSQE_FIXED_FILE;
+    io_uring_sqe_set_data64(sqe, rt_uring_name(RT_URING_KIND_CANCEL, TABLE_STAYS));
+    rt_uring_submit(u);
+}
+
+/* Should its end come later, it is as much news as that of a cancelled request. */
+static void end_to_wait(rt_uring *u)
+{
+    struct io_uring_sqe *sqe = rt_uring_sqe(u);
+    io_uring_prep_cancel64(sqe, rt_uring_name(RT_URING_KIND_CANCEL, TABLE_STAYS), 0);
+    io_uring_sqe_set_data64(sqe, rt_uring_name(RT_URING_KIND_CANCEL, TABLE_OUT));
+    struct __kernel_timespec ts = {.tv_nsec = TABLE_WAIT_NS};
+    struct io_uring_cqe *cqe = NULL;
+    (void)io_uring_submit_and_wait_timeout(&u->ring, &cqe, 2, &ts, NULL);
+    io_uring_cq_advance(&u->ring, io_uring_cq_ready(&u->ring));
+}
+
+static bool put(rt_uring *u, unsigned place, int fd)
+{
+    return io_uring_register_files_update(&u->ring, place, &fd, 1) == 1;
+}
+
+/* A removed socket has to be gone, or it keeps its port, and its share of the datagrams. Linux 6.1 keeps a file for a
+ * second after the table was told to let it go; those before 6.13 until all requests are over that began before, on
+ * whatever file. So one end of a pipe goes in and out while another is waited for, and the other end looks. */
 static bool table_lets_go(rt_uring *u)
 {
-    int ends[2];
-    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) {
+    int stays[2];
+    int out[2];
+    if (pipe2(stays, O_CLOEXEC | O_NONBLOCK) != 0) {
         return false;
     }
-    const int none = -1;
-    int rc = io_uring_register_files_update(&u->ring, 0, &ends[1], 1);
-    (void)close(ends[1]);
-    (void)io_uring_register_files_update(&u->ring, 0, &none, 1);
+    if (pipe2(out, O_CLOEXEC | O_NONBLOCK) != 0) {
+        (void)close(stays[0]);
+        (void)close(stays[1]);
+        return false;
+    }
+    bool taken = put(u, TABLE_STAYS, stays[0]);
+    if (taken) {
+        begin_to_wait(u);
+    }
+    taken = put(u, TABLE_OUT, out[1]) && taken;
+    (void)close(out[1]);
+    (void)put(u, TABLE_OUT, -1);
     char byte;
-    bool gone = rc == 1 && read(ends[0], &byte, 1) == 0;
-    (void)close(ends[0]);
+    const bool gone = taken && read(out[0], &byte, 1) == 0;
+    (void)close(out[0]);
+    if (taken) {
+        end_to_wait(u);
+    }
+    (void)put(u, TABLE_STAYS, -1);
+    (void)close(stays[0]);
+    (void)close(stays[1]);
     return gone;
 }
+
+/* ---- life ---------------------------------------------------------------------------------------- */
 
 int rt_uring_setup(rt_uring *u, const rt_io_config *config)
 {

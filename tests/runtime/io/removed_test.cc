@@ -56,6 +56,26 @@ TEST_P(RemovedTest, ThePlaceIsFreeAtOnce)
     }
 }
 
+// Nor is its port anybody's, whatever goes on at the others.
+TEST_P(RemovedTest, ThePortIsFreeAtOnce)
+{
+    Side a;
+    Open(&a);
+    for (int i = 0; i < 3; i++) {
+        rt_udp_socket more;
+        uint32_t index = 0;
+        ASSERT_EQ(rt_udp_open(&more, &options), 0);
+        ASSERT_EQ(rt_io_add_socket(a.io, &more, &index), 0);
+        rt_io_wait(a.io, 0, 0); // arms the receive
+        rt_io_remove_socket(a.io, index);
+        rt_udp_options same = options;
+        same.local.port = more.local.port;
+        rt_udp_socket next;
+        ASSERT_EQ(rt_udp_open(&next, &same), 0) << i;
+        rt_udp_close(&next);
+    }
+}
+
 // An inbox whose kernel does not keep descriptors out, as those before Linux 6.16.
 void OpenInbox(rt_udp_socket *out, sockaddr_un *name, socklen_t *name_len)
 {
