@@ -16,8 +16,7 @@ static void on_event(const quring_event *ev)
     bool fin = false;
     if (ev->type == QURING_EV_CLOSED) {
         err.status = ev->close->kind == QURING_CLOSE_LOCAL_APP ? QURING_OK : QURING_E_STATE;
-        snprintf(err.message, sizeof(err.message), "connection lost (kind %d, code %#x): %s",
-                 (int)ev->close->kind, (unsigned)ev->close->code, ev->close->reason);
+        quring_close_format(ev->close, err.message, sizeof(err.message));
         sem_post(&done);
     } else if (ev->type == QURING_EV_STREAM_READABLE) {
         while (!fin && quring_stream_read(stream, &n, &fin, buf, sizeof(buf)) == QURING_OK) {

@@ -137,8 +137,7 @@ static void on_event(const quring_event *ev)
     if (ev->type == QURING_EV_CLOSED) {
         if (ev->close->kind != QURING_CLOSE_LOCAL_APP || closed < fetch_count) {
             err.status = QURING_E_STATE;
-            snprintf(err.message, sizeof(err.message), "connection lost (kind %d, code %#llx): %s",
-                     (int)ev->close->kind, (unsigned long long)ev->close->code, ev->close->reason);
+            (void)quring_close_format(ev->close, err.message, sizeof(err.message));
         }
         h3_conn_destroy(h3);
         sem_post(&done);

@@ -95,6 +95,12 @@ typedef struct quring_close_info {
     char reason[128]; /* peer's or our phrase, control characters replaced; always 0-terminated */
 } quring_close_info;
 
+/* quring_close_format writes in one line for a human who ended a connection and why ("refused by the peer:
+ * transport error 0x2 CONNECTION_REFUSED") into `buf` and 0-terminates it. 256 bytes always suffice. Returns `buf`.
+ * Any thread. */
+QURING_EXPORT const char *quring_close_format(const quring_close_info *close, char *buf,
+                                              size_t buf_len);
+
 typedef struct quring_event {
     quring_event_type type;
     quring_conn conn;

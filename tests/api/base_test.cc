@@ -1,3 +1,4 @@
+#include <cstdio>
 #include <set>
 #include <string>
 
@@ -23,6 +24,53 @@ TEST(Status, EveryCodeHasItsOwnNameAndText)
     EXPECT_STREQ(quring_status_name(QURING_E_NAME), "QURING_E_NAME");
     EXPECT_STREQ(quring_status_name(1), "QURING_E_UNKNOWN");
     EXPECT_STREQ(quring_status_name(QURING_E_INTERRUPTED - 1), "QURING_E_UNKNOWN");
+}
+
+std::string CloseText(quring_close_kind kind, uint64_t code, const char *reason, size_t cap = 256)
+{
+    quring_close_info close = {};
+    close.kind = kind;
+    close.code = code;
+    (void)snprintf(close.reason, sizeof(close.reason), "%s", reason);
+    std::string text(cap, 'x');
+    EXPECT_EQ(quring_close_format(&close, &text[0], cap), text.data());
+    return text.c_str();
+}
+
+TEST(CloseFormat, SaysWhoEndedAConnectionAndWhy)
+{
+    EXPECT_EQ(CloseText(QURING_CLOSE_LOCAL_APP, 7, ""), "closed by this side: application error 7");
+    EXPECT_EQ(CloseText(QURING_CLOSE_PEER_APP, 1, "bye"),
+              "closed by the peer: application error 1: bye");
+    EXPECT_EQ(CloseText(QURING_CLOSE_PEER_TRANSPORT, 2, ""),
+              "refused by the peer: transport error 0x2 CONNECTION_REFUSED");
+    EXPECT_EQ(CloseText(QURING_CLOSE_LOCAL_TRANSPORT, 0xa, "no"),
+              "the peer broke the protocol: transport error 0xa PROTOCOL_VIOLATION: no");
+    EXPECT_EQ(CloseText(QURING_CLOSE_LOCAL_TRANSPORT, 0x11, ""),
+              "the peer broke the protocol: transport error 0x11 VERSION_NEGOTIATION_ERROR");
+    EXPECT_EQ(CloseText(QURING_CLOSE_PEER_TRANSPORT, 0x12, ""),
+              "refused by the peer: transport error 0x12");
+    EXPECT_EQ(CloseText(QURING_CLOSE_LOCAL_TRANSPORT, 0x130, "self signed certificate"),
+              "TLS handshake failed: alert 48: self signed certificate");
+    EXPECT_EQ(CloseText(QURING_CLOSE_PEER_TRANSPORT, 0x178, ""),
+              "TLS handshake refused by the peer: alert 120");
+    EXPECT_EQ(CloseText(QURING_CLOSE_PEER_TRANSPORT, 0x200, ""),
+              "refused by the peer: transport error 0x200");
+    EXPECT_EQ(CloseText(QURING_CLOSE_IDLE_TIMEOUT, 0, ""), "idle timeout");
+}
+
+TEST(CloseFormat, IsAlwaysWholeAndBounded)
+{
+    const std::string reason(127, 'r');
+    std::set<std::string> texts;
+    for (int kind = QURING_CLOSE_NONE; kind <= QURING_CLOSE_INTERNAL; kind++) {
+        const std::string text =
+            CloseText(static_cast<quring_close_kind>(kind), (UINT64_C(1) << 62) - 1, reason.c_str());
+        EXPECT_EQ(text.substr(text.size() - reason.size()), reason) << text;
+        EXPECT_TRUE(texts.insert(text).second) << text;
+    }
+    EXPECT_EQ(CloseText(QURING_CLOSE_IDLE_TIMEOUT, 0, "", 5), "idle");
+    EXPECT_EQ(quring_close_format(nullptr, nullptr, 0), nullptr);
 }
 
 TEST(Stats, EveryCounterIsListedOnce)
