@@ -53,7 +53,8 @@ static quring_status qs_hs_do(qs_hs_task *task, quring_conn conn)
     case QS_HS_GET:
         (void)quring_handshake_set_limits(conn, &task->limits);
         return quring_handshake_get_params(conn, task->out, &task->out_len, task->cap);
-    case QS_HS_SET:
+    case QS_HS_SET: /* a server has the peer's before it says its own, and must not change these any more */
+        (void)quring_handshake_set_limits(conn, &task->limits);
         return quring_handshake_set_peer_params(conn, task->data, task->len);
     case QS_HS_REMEMBER:
         return quring_handshake_set_remembered(conn, &task->params);
@@ -209,6 +210,7 @@ int qs_hs_set_params(qs_sock *s, const uint8_t *data, size_t len)
 {
     qs_hs_task task = {.verb = QS_HS_SET, .data = data, .len = len};
     pthread_mutex_lock(&s->lock);
+    qs_limits_of(s, &task.limits);
     bool offered = s->early_offered;
     bool taken = s->early_taken;
     bool known = qs_hs_knows_params(s, data, len);

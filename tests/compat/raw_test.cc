@@ -154,6 +154,23 @@ TEST(Raw, C195_ParametersThatAreNone)
     }
 }
 
+/* A server may say them when it has seen who comes. */
+TEST(Raw, C195_ParametersOfAnAcceptedSocket)
+{
+    RawPair pair;
+    Raw client(pair.client, TLS_CIPHER_AES_GCM_128);
+    std::thread other([&] { run_client(&client); });
+    pair.accept_one();
+    quic_transport_param param = {};
+    param.max_streams_uni = 7;
+    EXPECT_EQ(0, set_option(pair.server, QUIC_SOCKOPT_TRANSPORT_PARAM, param));
+    Raw server(pair.server, TLS_CIPHER_AES_GCM_128);
+    run_server(&server);
+    other.join();
+    EXPECT_EQ(7u, params_of(pair.client, true).max_streams_uni);
+    EXPECT_TRUE(alive(pair));
+}
+
 /* A server's TLS library hands over the parameters of both ClientHellos around a HelloRetryRequest. */
 TEST(Raw, C195_ParametersOfASecondClientHello)
 {
