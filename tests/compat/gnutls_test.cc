@@ -204,6 +204,22 @@ TEST(Gnutls, C181_APeerThatIsSilent)
     EXPECT_LT(ms_of(begin), 5000);
 }
 
+/* Nobody has said how long to wait: the idle timeout ends it, and is told as what it is. */
+TEST(Gnutls, C181_TheIdleTimeoutComesFirst)
+{
+    Fd silent(socket(AF_INET, SOCK_DGRAM, 0));
+    Address at = loopback();
+    ASSERT_EQ(0, bind(silent, at.ptr(), at.len));
+    at = name_of(silent);
+    Fd client = quic_socket();
+    quic_transport_param param = {};
+    param.max_idle_timeout = 300000;
+    ASSERT_EQ(0, set_option(client, QUIC_SOCKOPT_TRANSPORT_PARAM, param));
+    ASSERT_EQ(0, connect(client, at.ptr(), at.len));
+    Parms parms;
+    EXPECT_EQ(-ETIMEDOUT, quic_client_handshake_parms(client, parms.get()));
+}
+
 /* The answers are lost: the server waits as long as it was told, and so does the client. */
 TEST(Gnutls, C181_ANetworkThatLosesTheAnswers)
 {
@@ -451,6 +467,25 @@ TEST(Gnutls, C152_AServerThatTakesAnything)
         EXPECT_EQ(0, shaken.server_rc);
         EXPECT_EQ("best", get_bytes(shaken.client, QUIC_SOCKOPT_ALPN));
         EXPECT_TRUE(shaken.works());
+    }
+}
+
+/* What a server says is what its accepted socket was told, whoever makes the handshake. */
+TEST(Gnutls, C145_ParametersOfAnAcceptedSocket)
+{
+    Trust trust({server_identity().cert});
+    for (bool files : {false, true}) {
+        Parms client;
+        Parms server(server_identity());
+        const Side side = files ? by_files_server(server_identity()) : by_gnutls_server(&server);
+        Shaken shaken(by_gnutls_client(&client), [&](int fd) {
+            quic_transport_param param = {};
+            param.max_streams_uni = 7;
+            EXPECT_EQ(0, set_option(fd, QUIC_SOCKOPT_TRANSPORT_PARAM, param));
+            return side(fd);
+        });
+        EXPECT_EQ(0, shaken.client_rc);
+        EXPECT_EQ(7u, params_of(shaken.client, true).max_streams_uni) << files;
     }
 }
 

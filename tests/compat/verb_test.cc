@@ -10,6 +10,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/compat/message.h"
+#include "tests/compat/packets.h"
 #include "tests/compat/relay.h"
 
 using namespace compat;
@@ -161,6 +162,14 @@ TEST(Verb, C157_WhereNothingComes)
     EXPECT_ERRNO(EINVAL, stop_sending(pair.server, 0, 1)); /* everything is there */
 }
 
+static Address free_address(int family = AF_INET)
+{
+    Fd udp(socket(family, SOCK_DGRAM, 0));
+    Address at = loopback(0, family);
+    EXPECT_EQ(0, bind(udp, at.ptr(), at.len));
+    return name_of(udp);
+}
+
 /* ---- 6.3.4 KEY_UPDATE -------------------------------------------------------------------------------------- */
 
 static int update_keys(int fd)
@@ -212,15 +221,30 @@ TEST(Verb, C158_OneUpdateAtATime)
     EXPECT_EQ("goes on", read_bytes(pair.server, 7));
 }
 
-/* ---- 6.3.3 CONNECTION_MIGRATION ------------------------------------------------------------------------------ */
-
-static Address free_address(int family = AF_INET)
+/* What is done a little later does not keep the socket longer than itself. */
+TEST(Verb, C158_ThenThePortIsFree)
 {
-    Fd udp(socket(family, SOCK_DGRAM, 0));
-    Address at = loopback(0, family);
-    EXPECT_EQ(0, bind(udp, at.ptr(), at.len));
-    return name_of(udp);
+    const Address at = free_address();
+    PairOptions options;
+    options.client = [&](int fd) {
+        ASSERT_EQ(0, bind(fd, at.ptr(), at.len));
+        enable(fd, QUIC_EVENT_KEY_UPDATE);
+    };
+    Pair pair = make_pair(options);
+    for (int i = 0; i < 2; i++) { /* the second waits for the first */
+        ASSERT_EQ(0, update_keys(pair.client)) << strerror(errno);
+        ASSERT_EQ(2, next_event(pair.client, QUIC_EVENT_KEY_UPDATE).rc);
+    }
+    pair.client.reset();
+    Fd udp(socket(AF_INET, SOCK_DGRAM, 0));
+    int rc = -1;
+    for (int i = 0; i < 1000 && (rc = bind(udp, at.ptr(), at.len)) != 0; i++) {
+        usleep(10000);
+    }
+    EXPECT_EQ(0, rc) << strerror(errno);
 }
+
+/* ---- 6.3.3 CONNECTION_MIGRATION ------------------------------------------------------------------------------ */
 
 static int migrate(int fd, const Address &to)
 {
@@ -266,6 +290,33 @@ TEST(Verb, C159_OneMoveAtATime)
     ASSERT_EQ(0, migrate(pair.client, free_address()));
     EXPECT_ERRNO(EINVAL, migrate(pair.client, free_address()));
     pair.relay->set_filter(nullptr);
+}
+
+/* RFC 9000 9: not before the handshake is confirmed. Then at once. */
+TEST(Verb, C159_AMoveThatIsAskedForTooEarly)
+{
+    Fd listen_fd = listener();
+    Relay relay(name_of(listen_fd));
+    relay.set_filter([](bool to_server, std::string *datagram) {
+        for (const Packet &packet : packets_of(*datagram)) {
+            if (!to_server && packet.type == PacketType::kShort) {
+                datagram->resize(packet.at); /* HANDSHAKE_DONE, and what acknowledges */
+            }
+        }
+        return !datagram->empty();
+    });
+    Fd client = quic_socket();
+    Fd server;
+    Address at = relay.address();
+    ASSERT_EQ(0, connect(client, at.ptr(), at.len));
+    ASSERT_TRUE(handshake(listen_fd, client, &server));
+    enable(client, QUIC_EVENT_CONNECTION_MIGRATION);
+    const Address to = free_address();
+    ASSERT_EQ(0, migrate(client, to)) << strerror(errno);
+    EXPECT_NE(to.text(), name_of(client).text());
+    relay.set_filter(nullptr);
+    EXPECT_EQ(2, next_event(client, QUIC_EVENT_CONNECTION_MIGRATION).rc);
+    EXPECT_EQ(to.text(), name_of(client).text());
 }
 
 TEST(Verb, C146_AServerThatWantsNobodyToMove)
