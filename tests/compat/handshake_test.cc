@@ -215,7 +215,7 @@ TEST(Handshake, C184_ManyAtOnce)
         threads.emplace_back([&] {
             Fd server(accept(listen_fd, nullptr, nullptr));
             good += quic_server_handshake(server, key_file(), cert_file()) == 0 &&
-                            send(server, "!", 1, MSG_SYN | MSG_FIN) == 1
+                            send(server, "!", 1, MSG_SYN | MSG_FIN | MSG_NOSIGNAL) == 1
                         ? 1
                         : 0;
         });
