@@ -15,14 +15,16 @@ static void on_event(const quring_event *ev)
     size_t n = 0;
     bool fin = false;
     if (ev->type == QURING_EV_CLOSED) {
-        err.status = ev->close->kind == QURING_CLOSE_LOCAL_APP ? QURING_OK : QURING_E_STATE;
-        quring_close_format(ev->close, err.message, sizeof(err.message));
-        sem_post(&done);
+        bool ok = ev->close->kind == QURING_CLOSE_LOCAL_APP && ev->close->code == 0;
+        err.status = ok ? QURING_OK : QURING_E_STATE;
+        quring_close_format(ev->close, err.message, sizeof(err.message)), sem_post(&done);
     } else if (ev->type == QURING_EV_STREAM_READABLE) {
         while (!fin && quring_stream_read(stream, &n, &fin, buf, sizeof(buf)) == QURING_OK) {
             fwrite(buf, 1, n, stdout);
         }
         fin ? quring_conn_close(ev->conn, 0, "done") : QURING_E_AGAIN;
+    } else if (ev->type == QURING_EV_STREAM_RESET) {
+        quring_conn_close(ev->conn, 1, "the server has reset the stream");
     } else if (ev->type == QURING_EV_STREAM_WRITABLE ||
                (ev->type == QURING_EV_CONNECTED && quring_stream_open(&stream, ev->conn, 0) == 0)) {
         text += quring_stream_write(stream, &n, text, strlen(text), QURING_WRITE_FIN) == 0 ? n : 0;

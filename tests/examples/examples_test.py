@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Runs the example server and client against each other.
+"""Runs the example servers and the client against each other.
 
-    examples_test.py ECHO_SERVER ECHO_CLIENT
+    examples_test.py ECHO_SERVER ECHO_CLIENT FILE_SERVER
 """
 import os
 import select
@@ -12,7 +12,7 @@ import sys
 import tempfile
 import unittest
 
-SERVER, CLIENT = "", ""
+SERVER, CLIENT, FILES = "", "", ""
 DEADLINE_S = 60
 
 # Names localhost and 127.0.0.1, signed by itself; valid until 2126. For this test only.
@@ -47,8 +47,9 @@ def run(program, *args, **env):
 class Server:
     """A running server; `at` is its address."""
 
-    def __init__(self, address, *args):
-        self.process = subprocess.Popen((SERVER, address) + args, stdout=subprocess.PIPE)
+    def __init__(self, address, *args, program=None, stderr=None):
+        self.process = subprocess.Popen((program or SERVER, address) + args,
+                                        stdout=subprocess.PIPE, stderr=stderr)
         ready = select.select([self.process.stdout], [], [], DEADLINE_S)[0]
         line = self.process.stdout.readline().decode() if ready else ""
         if not line.startswith("listening on "):
@@ -135,6 +136,73 @@ class Certificates(unittest.TestCase):
             self.assertRegex(err, "^echo_server: .*/nonexistent/.*\n$")
 
 
+class Files(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = os.path.join(folder.name, "files")
+        os.mkdir(self.folder)
+        self.cert = self.write(os.path.join(folder.name, "cert.pem"), CERT.encode())
+        self.key = self.write(os.path.join(folder.name, "key.pem"), KEY.encode())
+
+    def write(self, name, data):
+        path = os.path.join(self.folder, name)
+        with open(path, "wb") as file:
+            file.write(data)
+        return path
+
+    def serve(self, *args, **kwargs):
+        return Server("127.0.0.1:0", self.folder, self.cert, self.key, *args, program=FILES,
+                      **kwargs)
+
+    def fetch(self, at, name):
+        return subprocess.Popen((CLIENT, at, name), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                env=dict(os.environ, SSL_CERT_FILE=self.cert))
+
+    def expect_file(self, at, name, data):
+        client = self.fetch(at, name)
+        out, err = client.communicate(timeout=DEADLINE_S)
+        self.assertEqual((client.returncode, err), (0, b""))
+        self.assertTrue(out == data + b"\n", name)  # the client ends the line
+
+    def test_files(self):
+        big = os.urandom(5000000)
+        self.write("big", big)
+        self.write("empty", b"")
+        with self.serve() as server:
+            self.expect_file(server.at, "big", big)
+            self.expect_file(server.at, "empty", b"")
+            for name in ("missing", "../key.pem", self.key, ".", "x" * 300):
+                client = self.fetch(server.at, name)
+                out, err = client.communicate(timeout=DEADLINE_S)
+                self.assertEqual((client.returncode, out), (1, b""), name)
+                self.assertIn(b"the server has reset the stream", err)
+
+    def test_certificates_are_read_again(self):
+        self.write("file", b"text")
+        with self.serve("other.test", self.cert, self.key, stderr=subprocess.PIPE) as server:
+            with server.process.stderr as said:
+                for key, line in ((CERT, b"the old certificates stay: "),
+                                  (KEY, b"certificates read again\n")):
+                    self.write(self.key, key.encode())
+                    server.process.send_signal(signal.SIGHUP)
+                    self.assertIn(line, said.readline())
+                    self.expect_file(server.at, "file", b"text")
+
+    def test_a_transfer_ends_before_the_server(self):
+        big = os.urandom(30000000)
+        self.write("big", big)
+        with self.serve() as server:
+            client = self.fetch(server.at, "big")
+            out = client.stdout.read(1000)  # it has begun, and is far from its end
+            server.process.send_signal(signal.SIGTERM)
+            out += client.stdout.read()
+            err = client.communicate(timeout=DEADLINE_S)[1]
+            self.assertEqual((client.returncode, err), (0, b""))
+            self.assertTrue(out == big + b"\n")
+            self.assertEqual(server.process.wait(DEADLINE_S), 0)
+
+
 class Mistakes(unittest.TestCase):
     def expect_usage(self, program, *args):
         status, out, err = run(program, *args)
@@ -171,5 +239,5 @@ class Mistakes(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    SERVER, CLIENT = (os.path.abspath(path) for path in sys.argv[1:3])
-    unittest.main(argv=sys.argv[:1] + sys.argv[3:])
+    SERVER, CLIENT, FILES = (os.path.abspath(path) for path in sys.argv[1:4])
+    unittest.main(argv=sys.argv[:1] + sys.argv[4:])
