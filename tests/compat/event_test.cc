@@ -268,6 +268,19 @@ TEST(Event, C170_StatelessResetSays0x100)
 
 /* ---- 5.1.4 to 5.1.6 ----------------------------------------------------------------------------------------- */
 
+/* An event comes before bytes, but not into what somebody has begun to read. */
+TEST(Event, C171_BehindWhatIsBeingRead)
+{
+    Pair pair = pair_with({QUIC_EVENT_KEY_UPDATE});
+    ASSERT_NE(UINT64_MAX, send_stream(pair.client, "ab"));
+    char byte = 0;
+    ASSERT_EQ(1, recv(pair.server, &byte, 1, 0));
+    ASSERT_EQ(0, setsockopt(pair.client, SOL_QUIC, QUIC_SOCKOPT_KEY_UPDATE, nullptr, 0));
+    usleep(100000); /* it is there by then */
+    EXPECT_EQ("b", receive(pair.server).bytes);
+    EXPECT_EQ(QUIC_EVENT_KEY_UPDATE, receive(pair.server).type());
+}
+
 TEST(Event, C171_MovesKeysAndTokens)
 {
     Pair pair =

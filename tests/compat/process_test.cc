@@ -127,6 +127,8 @@ TEST(Process, C213_TheChildsOwnSockets)
                   close(pair.server.release());
                   Fd again = quic_socket();
                   CHECK_CHILD(again >= 0);
+                  close_alone(own.server.release());
+                  CHECK_CHILD(hears_close(own)); /* the kernel tells the child, too */
                   return 0;
               }));
     EXPECT_TRUE(alive(pair));

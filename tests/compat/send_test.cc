@@ -1,6 +1,7 @@
 /* sendmsg and the rules of streams: draft sections 3.1.8, 4.2.1. */
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <climits>
 #include <cstring>
 #include <fcntl.h>
@@ -370,7 +371,9 @@ TEST(Send, C089_WaitsForRoom)
     size_t full = fill(pair.client, 0, kNew);
     timeval tv = {0, 100000};
     ASSERT_EQ(0, setsockopt(pair.client, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv)));
+    const auto begin = std::chrono::steady_clock::now();
     EXPECT_ERRNO(EAGAIN, send_on(pair.client, 0, 0, "late"));
+    EXPECT_LE(std::chrono::milliseconds(99), std::chrono::steady_clock::now() - begin);
     tv = {0, 0};
     ASSERT_EQ(0, setsockopt(pair.client, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv)));
     std::atomic<bool> done{false};

@@ -212,13 +212,20 @@ TEST(Verb, C158_WhoWaitsForNewsIsWoken)
 
 TEST(Verb, C158_OneUpdateAtATime)
 {
-    RelayedPair pair = make_relayed_pair();
-    pair.relay->set_filter([](bool, std::string *) { return false; }); /* nobody will answer */
-    ASSERT_EQ(0, update_keys(pair.client));
-    EXPECT_ERRNO(EINVAL, update_keys(pair.client));
-    pair.relay->set_filter(nullptr);
-    ASSERT_NE(UINT64_MAX, send_stream(pair.client, "goes on"));
-    EXPECT_EQ("goes on", read_bytes(pair.server, 7));
+    for (bool confirmed : {false, true}) { /* or the first waits, too */
+        SCOPED_TRACE(confirmed);
+        RelayedPair pair = make_relayed_pair();
+        if (confirmed) {
+            ASSERT_NE(UINT64_MAX, send_stream(pair.server, "behind HANDSHAKE_DONE"));
+            ASSERT_EQ("behind HANDSHAKE_DONE", read_bytes(pair.client, 21));
+        }
+        pair.relay->set_filter([](bool, std::string *) { return false; }); /* nobody will answer */
+        ASSERT_EQ(0, update_keys(pair.client));
+        EXPECT_ERRNO(EINVAL, update_keys(pair.client));
+        pair.relay->set_filter(nullptr);
+        ASSERT_NE(UINT64_MAX, send_stream(pair.client, "goes on"));
+        EXPECT_EQ("goes on", read_bytes(pair.server, 7));
+    }
 }
 
 /* What is done a little later does not keep the socket longer than itself. */
