@@ -40,7 +40,8 @@ typedef enum quring_aead {
 enum { QURING_SPEAKS_V1 = 1u << 0, QURING_SPEAKS_V2 = 1u << 1 };
 
 /* Every bound of the engine. Counts are per worker unless the name says otherwise; 0 in a rate or
- * per-address field means "no such limit". What each may be, quring_config_check tells.
+ * per-address field means "no such limit". What each is by default and may be: docs/limits.md, installed below
+ * share/doc/quring; quring_config_check tells of what may not be.
  *
  * A listener and a connection may have limits of their own. Not theirs but the runtime's are those of a whole
  * worker, connections_max to initials_per_s_retry, stateless_resets_per_s to worker_mem_max_bytes: what

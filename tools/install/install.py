@@ -17,7 +17,7 @@ import sys
 import tempfile
 
 ENGINE = "libquring.so"
-DOCUMENTS = ["quicperf.schema.json", "sockets.md", "porting-from-tcp.md", "porting-from-kernel-quic.md"]
+DOCUMENTS = ["quicperf.schema.json", "limits.md", "sockets.md", "porting-from-tcp.md", "porting-from-kernel-quic.md"]
 SOCKETS = ("libquic.so", "libquic_engine.so", "libquic_gnutls.so")
 
 # name: (description, libraries, lines of its own)
