@@ -31,7 +31,9 @@ QURING_EXPORT QURING_NODISCARD quring_status quring_runtime_create(quring_runtim
                                                                    quring_error *err);
 
 /* quring_runtime_drain refuses connections of new clients and lets the present ones finish; it returns at once.
- * Their peers are not told, and quring_connect still works.
+ * Their peers are not told, and quring_connect still works: an application closes those that do nothing itself
+ * (examples/file_server.c), or they are waited for until their idle timeout. Where listeners are
+ * QURING_LISTEN_SHARED, new clients go to the others.
  * quring_runtime_await waits until a drained runtime has no connection left, at most `timeout_ns` (0: it only looks) and
  * the turns that its workers are in; *out_left (may be NULL) is how many there are still, of which some may only wait
  * for packets of a peer that has not heard of their end yet. Those that a peer has ended are not waited for. Then, or when there is no more time, stop. Returns
@@ -186,7 +188,8 @@ typedef void (*quring_task_fn)(void *ctx);
 /* quring_post runs fn(ctx) once on worker `worker` (0-based), in posting order per thread; from any
  * thread, workers included. What was taken runs, at the latest when the worker ends. Returns QURING_OK;
  * QURING_E_INVAL (no such worker); QURING_E_STATE (stopped); QURING_E_AGAIN (its mailbox of 4096 is full: try
- * again; on a worker in a later turn, by a timer perhaps, as two that wait here for one another wait for ever). */
+ * again; on a worker in a later turn, by a timer perhaps, as two that wait here for one another wait for ever. Who
+ * has many messages keeps them in a queue of its own, with a lock, and posts when that was empty: one task waits then). */
 QURING_EXPORT QURING_NODISCARD quring_status quring_post(quring_runtime *rt, uint32_t worker,
                                                          quring_task_fn fn, void *ctx);
 
