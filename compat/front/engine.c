@@ -61,7 +61,8 @@ static int qf_flags(const char **out_why)
         return RTLD_NOW | RTLD_LOCAL | RTLD_DEEPBIND;
     }
     if (dlsym(RTLD_DEFAULT, "EVP_PKEY_free") != NULL) {
-        *out_why = "the program has a sanitizer and a TLS library, which its own cannot be kept apart from";
+        *out_why = "the program has a sanitizer and a TLS library, which its own cannot be kept "
+                   "apart from";
     }
     return RTLD_NOW | RTLD_LOCAL;
 }

@@ -64,8 +64,8 @@ TEST(CloseFormat, IsAlwaysWholeAndBounded)
     const std::string reason(127, 'r');
     std::set<std::string> texts;
     for (int kind = QURING_CLOSE_NONE; kind <= QURING_CLOSE_INTERNAL; kind++) {
-        const std::string text =
-            CloseText(static_cast<quring_close_kind>(kind), (UINT64_C(1) << 62) - 1, reason.c_str());
+        const std::string text = CloseText(static_cast<quring_close_kind>(kind),
+                                           (UINT64_C(1) << 62) - 1, reason.c_str());
         EXPECT_EQ(text.substr(text.size() - reason.size()), reason) << text;
         EXPECT_TRUE(texts.insert(text).second) << text;
     }

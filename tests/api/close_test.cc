@@ -486,9 +486,8 @@ TEST_P(Close, WhatOnlyDrainsIsNotAwaited)
     };
     QURING_START();
     (void)Begin();
-    ASSERT_TRUE(server_.Wait([&] {
-        return !server_.conns().empty() && server_.conns().begin()->second->closed;
-    }));
+    ASSERT_TRUE(server_.Wait(
+        [&] { return !server_.conns().empty() && server_.conns().begin()->second->closed; }));
     quring_runtime_drain(server_rt_->rt());
     const uint64_t begun = quring_now_ns();
     uint64_t left = 7;

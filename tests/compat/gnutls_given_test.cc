@@ -45,8 +45,9 @@ class Session
 
     void speaks(const char *protocol)
     {
-        const gnutls_datum_t name = {reinterpret_cast<unsigned char *>(const_cast<char *>(protocol)),
-                                     static_cast<unsigned>(strlen(protocol))};
+        const gnutls_datum_t name = {
+            reinterpret_cast<unsigned char *>(const_cast<char *>(protocol)),
+            static_cast<unsigned>(strlen(protocol))};
         EXPECT_EQ(0, gnutls_alpn_set_protocols(session_, &name, 1, GNUTLS_ALPN_MANDATORY));
     }
     void shows(const Identity &who)

@@ -129,8 +129,7 @@ int waits_in_child(const Pair &pair, int pipe_end)
     }
     /* A number that is another file's by now is that file's. */
     if (dup2(pipe_end, pair.listen) != pair.listen || poll(fds, 1, -1) != 1 ||
-        fds[0].revents != POLLIN ||
-        select(pair.listen + 1, &set, nullptr, nullptr, nullptr) != 1 ||
+        fds[0].revents != POLLIN || select(pair.listen + 1, &set, nullptr, nullptr, nullptr) != 1 ||
         epoll_ctl(epoll, EPOLL_CTL_ADD, pair.listen, &event) != 0) {
         return __LINE__;
     }
