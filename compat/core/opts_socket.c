@@ -56,8 +56,8 @@ int qs_set_socket(qs_sock *s, int name, const void *value, size_t len)
     if (name == SO_SNDTIMEO) {
         return qs_set_time(&s->sndtimeo_ns, value, len);
     }
-    if (name == SO_BINDTODEVICE) {
-        return -ENOPROTOOPT; /* the engine's sockets, which are shared, belong to no device */
+    if (name == SO_BINDTODEVICE || name == SO_MARK || name == SO_DONTROUTE) {
+        return -ENOPROTOOPT; /* which way datagrams take: the engine's sockets are shared */
     }
     if (len < sizeof(number)) {
         return -EINVAL;
@@ -91,8 +91,6 @@ int qs_set_socket(qs_sock *s, int name, const void *value, size_t len)
         s->keepalive = number != 0;
         return 0;
     case SO_PRIORITY:
-    case SO_MARK:
-    case SO_DONTROUTE:
     case SO_BUSY_POLL:
         return 0;
     default:

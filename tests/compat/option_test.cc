@@ -588,6 +588,8 @@ TEST(Option, C163_TheSocketLevel)
     EXPECT_EQ(0, error);
     EXPECT_ERRNO(ENOPROTOOPT, setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)));
     EXPECT_ERRNO(ENOPROTOOPT, getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, &len));
-    /* Sockets share the engine's, which belong to no device. */
+    /* Sockets share the engine's: none takes a way of its own, and a program that asks for one is to know. */
     EXPECT_ERRNO(ENOPROTOOPT, setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "lo", 2));
+    EXPECT_ERRNO(ENOPROTOOPT, setsockopt(fd, SOL_SOCKET, SO_MARK, &on, sizeof(on)));
+    EXPECT_ERRNO(ENOPROTOOPT, setsockopt(fd, SOL_SOCKET, SO_DONTROUTE, &on, sizeof(on)));
 }
