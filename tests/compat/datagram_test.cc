@@ -109,6 +109,24 @@ TEST(Datagram, C114_TruncatedIntoNothingIsAFault)
     EXPECT_EQ("gram", receive(pair.server).bytes); /* it stays */
 }
 
+/* What a packet takes is looked at again when it was too little: paths turn out to be wider (RFC 9000 14.3). */
+TEST(Datagram, C116_PacketsThatHaveGrown)
+{
+    Pair pair = datagram_pair();
+    const std::string data = pattern(100000);
+    const std::string large = pattern(1300);
+    ssize_t rc = -1;
+    for (int i = 0; i < 500 && rc < 0; i++) {
+        ASSERT_NE(UINT64_MAX, send_stream(pair.client, data));
+        ASSERT_EQ(data, read_bytes(pair.server, data.size()));
+        rc = send_datagram(pair.client, large);
+        EXPECT_TRUE(rc > 0 || errno == EMSGSIZE) << strerror(errno);
+        usleep(10000);
+    }
+    ASSERT_EQ(1300, rc);
+    EXPECT_EQ(large, receive(pair.server).bytes);
+}
+
 TEST(Datagram, C115_WhoHasNotOfferedGetsNone)
 {
     PairOptions options;
