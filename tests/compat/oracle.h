@@ -2,8 +2,8 @@
  *
  * An Oracle holds a listener and a pair of each protocol and makes random calls on both, the same ones with the
  * same arguments. After each step, once all that was sent has arrived, it compares: what the call returned, what
- * poll and level-triggered epoll say, the bits of select, that every edge TCP shows is one here, FIONREAD. Where
- * QUIC is another thing than TCP the difference has a kind, which docs/sockets.md lists.
+ * poll and level-triggered epoll say, the bits of select, that every edge TCP shows to who was refused is one here,
+ * FIONREAD. Where QUIC is another thing than TCP the difference has a kind, which docs/sockets.md lists.
  */
 #ifndef TESTS_COMPAT_ORACLE_H
 #define TESTS_COMPAT_ORACLE_H
@@ -62,6 +62,7 @@ class Oracle
         bool shut_rd = false;
         bool shut_wr = false;
         bool full = false;     /* what it sent fills all buffers */
+        bool refused = true;   /* it was not writable, and no edge has said since that it is */
         size_t filled[2] = {}; /* more of them when the other end is full: TCP, QUIC */
         size_t unread = 0;     /* bytes that wait at it, in both worlds */
     };
