@@ -28,13 +28,21 @@ bool quic_mem_would_fit(const quic_mem *mem, size_t size)
     return true;
 }
 
-void *quic_mem_alloc(quic_mem *mem, size_t size)
+static bool bulk_would_fit(const quic_mem *mem, size_t size)
+{
+    for (const quic_mem *m = mem; m != NULL; m = m->parent) {
+        const uint64_t limit = m->limit_bytes - m->limit_bytes / QUIC_MEM_BULK_LEAVES;
+        if (m->used_bytes > limit || size > limit - m->used_bytes) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void *take(quic_mem *mem, size_t size, bool fits)
 {
     QURING_ASSERT(size > 0);
-    void *ptr = NULL;
-    if (quic_mem_would_fit(mem, size)) {
-        ptr = mem->allocator.alloc(mem->allocator.ctx, size);
-    }
+    void *ptr = fits ? mem->allocator.alloc(mem->allocator.ctx, size) : NULL;
     for (quic_mem *m = mem; m != NULL; m = m->parent) {
         if (ptr == NULL) {
             m->failure_count++;
@@ -47,6 +55,16 @@ void *quic_mem_alloc(quic_mem *mem, size_t size)
         }
     }
     return ptr;
+}
+
+void *quic_mem_alloc(quic_mem *mem, size_t size)
+{
+    return take(mem, size, quic_mem_would_fit(mem, size));
+}
+
+void *quic_mem_alloc_bulk(quic_mem *mem, size_t size)
+{
+    return take(mem, size, bulk_would_fit(mem, size));
 }
 
 void *quic_mem_zalloc(quic_mem *mem, size_t size)

@@ -41,6 +41,11 @@ void quic_mem_init_child(quic_mem *mem, quic_mem *parent, uint64_t limit_bytes);
 QUIC_NODISCARD void *quic_mem_alloc(quic_mem *mem, size_t size);
 QUIC_NODISCARD void *quic_mem_zalloc(quic_mem *mem, size_t size);
 
+/* quic_mem_alloc_bulk is quic_mem_alloc for what can wait, as a buffer that would like to be larger: it leaves a part
+ * (1 / QUIC_MEM_BULK_LEAVES) of every limit of the tree to what cannot. */
+QUIC_NODISCARD void *quic_mem_alloc_bulk(quic_mem *mem, size_t size);
+#define QUIC_MEM_BULK_LEAVES 8u
+
 /* quic_mem_free gives back what quic_mem_alloc gave, with the same size. ptr may be NULL (no-op). */
 void quic_mem_free(quic_mem *mem, void *ptr, size_t size);
 

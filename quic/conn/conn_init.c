@@ -9,7 +9,7 @@
 _Static_assert(sizeof(quic_conn) <= 5120, "quic_conn has outgrown its size class");
 
 /* Rings are powers of two, so up to twice what is in them; one that grows is there with the one before, which was
- * smaller than what a stream may have. */
+ * smaller than what a stream may have; and a part that is not for them. */
 static uint64_t mem_limit(const quring_limits *lim)
 {
     if (lim->conn_mem_max_bytes != 0) {
@@ -19,9 +19,10 @@ static uint64_t mem_limit(const quring_limits *lim)
     const uint64_t send = lim->conn_send_buf_bytes;
     const uint64_t stream_recv = lim->stream_recv_window_max_bytes;
     const uint64_t stream_send = lim->stream_send_buf_bytes;
-    return 2 * recv + (stream_recv < recv ? stream_recv : recv) + 2 * send +
-           (stream_send < send ? stream_send : send) + (4u << 20) +
-           (uint64_t)lim->trace_packets * sizeof(quring_packet_record);
+    const uint64_t sum = 2 * recv + (stream_recv < recv ? stream_recv : recv) + 2 * send +
+                         (stream_send < send ? stream_send : send) + (4u << 20) +
+                         (uint64_t)lim->trace_packets * sizeof(quring_packet_record);
+    return sum + sum / (QUIC_MEM_BULK_LEAVES - 1);
 }
 
 void quic_conn_apply_limits(quic_conn *conn)

@@ -298,12 +298,13 @@ static uint64_t own_room(const quic_conn *conn, const quic_stream *s, uint64_t r
 }
 
 /* There is no memory for all of it. What fits into the stream's buffer as it is does for now, and then what is
- * acknowledged makes room: of the stream itself or of another. */
+ * acknowledged makes room: of the stream itself or of another. Where nothing is to be acknowledged a first buffer is. */
 static quic_rc write_scarce(quic_conn *conn, quic_stream *s, const uint8_t *data, size_t len,
                             uint32_t flags, size_t *out_accepted)
 {
     uint64_t spare = (flags & QUIC_WRITE_LEND) != 0 ? 0 : quic_send_buf_spare(&s->send);
-    if (spare == 0 && quic_send_buf_held(&s->send) == 0) {
+    if (spare == 0 && conn->send_held_bytes == 0 &&
+        quic_send_buf_insist(&s->send, QUIC_SEND_RING_MIN)) {
         spare = QUIC_SEND_RING_MIN;
     }
     quic_rc rc = quic_stream_write(s, out_accepted, data, len, flags, spare);

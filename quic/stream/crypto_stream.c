@@ -53,6 +53,9 @@ quic_rc quic_crypto_stream_write(quic_crypto_stream *cs, const uint8_t *data, si
     if (held > held_max || len > held_max - held) {
         return QUIC_E_LIMIT;
     }
+    if (!quic_send_buf_insist(&cs->send, len)) {
+        return QUIC_E_NOMEM; /* a handshake does not wait for memory */
+    }
     size_t accepted;
     quic_rc rc = quic_send_buf_write(&cs->send, &accepted, data, len, false, held_max);
     QURING_ASSERT(rc != QUIC_OK || accepted == len);

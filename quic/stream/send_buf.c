@@ -113,7 +113,8 @@ void quic_send_buf_copy_slow(quic_send_buf *sb, uint64_t off, uint8_t *dst, size
 /* ---- writing --------------------------------------------------------------------------------- */
 
 /* Makes room for copied bytes [first, end) in the ring; [first, kept) is in it. */
-static quic_rc ring_reserve(quic_send_buf *sb, uint64_t first, uint64_t kept, uint64_t end)
+static quic_rc ring_reserve(quic_send_buf *sb, uint64_t first, uint64_t kept, uint64_t end,
+                            bool insist)
 {
     if (end - first <= sb->ring_cap) {
         return QUIC_OK;
@@ -122,7 +123,8 @@ static quic_rc ring_reserve(quic_send_buf *sb, uint64_t first, uint64_t kept, ui
     while (cap < end - first) {
         cap *= 2;
     }
-    uint8_t *ring = quic_mem_alloc(sb->mem, cap);
+    /* Slow readers' bytes are not to be what new clients, or what a peer sends, find no memory for. */
+    uint8_t *ring = insist ? quic_mem_alloc(sb->mem, cap) : quic_mem_alloc_bulk(sb->mem, cap);
     if (ring == NULL) {
         return QUIC_E_NOMEM;
     }
@@ -147,7 +149,7 @@ static quic_rc write_copy(quic_send_buf *sb, const uint8_t *data, size_t len)
     if (first == kept) {
         sb->ring_base = first; /* empty: begin at the ring's start, which is warm */
     }
-    quic_rc rc = ring_reserve(sb, first, kept, kept + len);
+    quic_rc rc = ring_reserve(sb, first, kept, kept + len, false);
     if (rc != QUIC_OK) {
         return rc;
     }
@@ -227,6 +229,12 @@ quic_rc quic_send_buf_write(quic_send_buf *sb, size_t *out_accepted, const uint8
     sb->write_off += n;
     *out_accepted = n;
     return QUIC_OK;
+}
+
+bool quic_send_buf_insist(quic_send_buf *sb, size_t len)
+{
+    uint64_t kept = sb->write_off - sb->lent_total;
+    return ring_reserve(sb, copied_before(sb, sb->acked_off), kept, kept + len, true) == QUIC_OK;
 }
 
 uint64_t quic_send_buf_spare(const quic_send_buf *sb)

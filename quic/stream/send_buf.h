@@ -72,6 +72,10 @@ QUIC_NODISCARD quic_rc quic_send_buf_write(quic_send_buf *sb, size_t *out_accept
                                            const uint8_t *data, size_t len, bool lend,
                                            uint64_t held_max);
 
+/* quic_send_buf_insist makes room for copying `len` bytes, be it of the last memory there is; false without any.
+ * What a write takes by itself is memory that others can do without (quic_mem_alloc_bulk). */
+QUIC_NODISCARD bool quic_send_buf_insist(quic_send_buf *sb, size_t len);
+
 /* quic_send_buf_spare gives the bytes that can be copied without more memory. */
 uint64_t quic_send_buf_spare(const quic_send_buf *sb);
 

@@ -109,6 +109,36 @@ TEST_P(Scarce, StreamsGoOnWithLittleMemory)
     }
 }
 
+/* Whoever does not read holds what was sent to him, but not what others need to begin. */
+TEST_P(Scarce, SlowReadersLeaveMemoryToNewcomers)
+{
+    client_config_.limits.worker_mem_max_bytes = 4 << 20;
+    quring_limits &limits = server_config_.limits;
+    limits.stream_recv_window_bytes = limits.stream_recv_window_max_bytes = 16 << 10;
+    limits.conn_recv_window_bytes = limits.conn_recv_window_max_bytes = 16 << 10;
+    QURING_START(Peer::Mode::kManual);
+    for (uint32_t i = 0; i < 4; i++) {
+        const quring_conn conn = Connect();
+        for (const size_t size : {1 << 20, 1 << 18, 1 << 16, 1 << 14}) {
+            Send(conn, Pattern(size, i));
+        }
+        for (uint32_t j = 0; j < 60; j++) { // they find what the others leave
+            Send(conn, Pattern(5000, j));
+        }
+    }
+    quring_stats stats = {};
+    ASSERT_EQ(quring_stats_get(client_rt_->rt(), -1, &stats), QURING_OK);
+    ASSERT_GT(stats.mem_failures, 0u);
+    for (uint32_t i = 0; i < 8; i++) {
+        const quring_conn conn = Begin();
+        ASSERT_NE(conn.handle, 0u) << i;
+        ASSERT_TRUE(
+            client_.Wait([&] { return client_.At(conn).connected || client_.At(conn).closed; }));
+        ASSERT_TRUE(client_.Facts(conn).connected) << i;
+        Send(conn, Pattern(1000, i));
+    }
+}
+
 INSTANTIATE_TEST_SUITE_P(Backends, Scarce, testing::ValuesIn(kBackends), SettingName);
 
 } // namespace

@@ -61,6 +61,28 @@ TEST_F(MemTest, ParentLimitRefuses)
     EXPECT_EQ(tm.mem.used_bytes, 0u);
 }
 
+TEST_F(MemTest, WhatCanWaitLeavesAPartOfEveryLimit)
+{
+    const uint64_t limit = child.limit_bytes;
+    const uint64_t part = limit / QUIC_MEM_BULK_LEAVES;
+    EXPECT_EQ(quic_mem_alloc_bulk(&child, limit - part + 1), nullptr);
+    EXPECT_EQ(child.failure_count, 1u);
+    void *p = quic_mem_alloc_bulk(&child, limit - part);
+    ASSERT_NE(p, nullptr);
+    EXPECT_EQ(quic_mem_alloc_bulk(&child, 1), nullptr);
+    void *q = quic_mem_alloc(&child, part);
+    ASSERT_NE(q, nullptr);
+    quic_mem_free(&child, q, part);
+    /* Of the parent's as well. */
+    const uint64_t left = tm.mem.limit_bytes - tm.mem.used_bytes;
+    q = quic_mem_alloc(&tm.mem, left);
+    ASSERT_NE(q, nullptr);
+    quic_mem_free(&child, p, limit - part);
+    EXPECT_EQ(quic_mem_alloc_bulk(&child, limit - part), nullptr);
+    quic_mem_free(&tm.mem, q, left);
+    EXPECT_EQ(tm.mem.used_bytes, 0u);
+}
+
 TEST_F(MemTest, ABlockChangesHands)
 {
     void *p = quic_mem_alloc(&tm.mem, 400);
