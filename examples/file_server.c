@@ -23,7 +23,7 @@ typedef struct transfer {
     int fd;                        /* -1: the name is not whole yet */
     off_t sent, size;
     size_t name_len;
-    char name[256];
+    char name[257]; /* one more than may be: its end can come alone */
 } transfer;
 
 /* A connection: at CLOSED nobody tells of its streams one by one. */
@@ -87,12 +87,8 @@ static void send_file(quring_stream stream, transfer *t)
             return;
         }
         uint32_t flags = t->sent + len >= t->size ? QURING_WRITE_FIN : 0;
-        quring_status status = quring_stream_write(stream, &n, buf, (size_t)len, flags);
-        if (status == QURING_E_NOMEM) {
-            refuse(stream, ERR_OURS);
-        }
-        if (status != QURING_OK) {
-            return; /* QURING_E_STATE: the client stopped it */
+        if (quring_stream_write(stream, &n, buf, (size_t)len, flags) != QURING_OK) {
+            return; /* or the client has stopped it */
         }
         t->sent += (off_t)n;
     } while (n == (size_t)len && t->sent < t->size);
@@ -128,6 +124,14 @@ static void receive_name(quring_stream stream, transfer *t)
     send_file(stream, t);
 }
 
+/* Closing abandons streams: all of them have ended. */
+static void leave_if_idle(client *c)
+{
+    if (workers[quring_worker_self()].leaving && c->transfers == NULL) {
+        (void)quring_conn_close(c->conn, ERR_GOING, "the server ends");
+    }
+}
+
 static void client_new(quring_conn conn)
 {
     struct worker *w = &workers[quring_worker_self()];
@@ -144,6 +148,7 @@ static void client_new(quring_conn conn)
         c->next->link = &c->next;
     }
     w->clients = c;
+    leave_if_idle(c); /* it has come too late */
 }
 
 static void client_free(client *c)
@@ -156,14 +161,6 @@ static void client_free(client *c)
         c->next->link = c->link;
     }
     free(c);
-}
-
-/* Closing abandons streams: all of them have ended. */
-static void leave_if_idle(client *c)
-{
-    if (workers[quring_worker_self()].leaving && c->transfers == NULL) {
-        (void)quring_conn_close(c->conn, ERR_GOING, "the server ends");
-    }
 }
 
 /* Posted to each worker. CLOSED comes later, so that the list stays meanwhile. */
@@ -198,7 +195,11 @@ static void on_event(const quring_event *ev)
         break;
     case QURING_EV_STREAM_OPENED:
         t = c != NULL ? transfer_new(c) : NULL;
-        if (t == NULL || quring_stream_set_ctx(ev->stream, t) != QURING_OK) {
+        if (t != NULL && quring_stream_set_ctx(ev->stream, t) != QURING_OK) {
+            transfer_free(t);
+            t = NULL;
+        }
+        if (t == NULL) {
             refuse(ev->stream, ERR_OURS);
         }
         break;

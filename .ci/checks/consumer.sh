@@ -101,7 +101,7 @@ build_as_the_readme_says() {
     ln -s "${engine%/runtime}" "$work/bazel-bin"
     local commands
     commands=$(sed -n '/ app\.c /d; s/^    \(cc .*\)$/\1/p' README.md)
-    [ "$(grep -c . <<<"$commands")" -eq 5 ]
+    [ "$(grep -c . <<<"$commands")" -eq 6 ]
     if [ ! -e /usr/include/nghttp3/nghttp3.h ]; then
         commands=$(grep -v nghttp3 <<<"$commands")
     fi
@@ -153,4 +153,17 @@ for name in localhost 127.0.0.1; do
     [ "$(SSL_CERT_FILE=$work/cert.pem "$work/echo_client" "$name:${at##*:}" hello)" = hello ]
     end_server
 done
+# The file server, and the echo client as its client.
+"$work/file_server" 127.0.0.1:0 docs "$work/cert.pem" "$work/key.pem" >"$work/said" &
+server=$!
+for _ in $(seq 100); do
+    [ ! -s "$work/said" ] || break
+    sleep 0.1
+done
+at=$(grep -oE '[0-9.]+:[0-9]+' "$work/said" | head -n 1)
+SSL_CERT_FILE=$work/cert.pem "$work/echo_client" "$at" limits.md >"$work/got"
+cmp "$work/got" <(cat docs/limits.md && echo) # it ends its line
+kill -TERM "$server"
+wait "$server"
+server=
 echo 'the examples build and run as the README says'

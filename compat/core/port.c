@@ -201,10 +201,11 @@ static void *qs_ports_tidy(void *arg)
 void qs_port_drop(qs_port *port)
 {
     pthread_mutex_lock(&qs_lists_lock); /* workers come here, too */
-    port->refs--;
-    port->idle_since_ns = qs_now_ns();
-    if (port->refs == 0 && !qs_ports_tidying) {
-        qs_ports_tidying = qs_thread_start(qs_ports_tidy, NULL); /* else the next bind does */
+    if (--port->refs == 0) {
+        port->idle_since_ns = qs_now_ns();
+        if (!qs_ports_tidying) {
+            qs_ports_tidying = qs_thread_start(qs_ports_tidy, NULL); /* else the next bind does */
+        }
     }
     pthread_mutex_unlock(&qs_lists_lock);
 }
@@ -412,6 +413,8 @@ static qs_sock *qs_port_enqueue(qs_sock *listener, qs_sock **out_gone, quring_co
     bool full = listener->state != QS_LISTENING || listener->accept_count > listener->backlog;
     if (!full) {
         qs_opts_inherit(s, listener);
+        s->port = listener->port; /* it stays while there are connections, as its UDP sockets do */
+        s->port->refs++;
         *(listener->accept_tail == NULL ? &listener->accept_head
                                         : &listener->accept_tail->accept_next) = s;
         listener->accept_tail = s;

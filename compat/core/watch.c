@@ -138,8 +138,9 @@ void qs_watch_forked(void)
             (void)close(fd);
         }
     }
-    if (qs_watch_fd >= 0) {
-        (void)close(qs_watch_fd);
-        qs_watch_fd = -1;
+    int fd = qs_watch_fd;
+    qs_watch_fd = -1; /* first: close does not take what is ours (qs_op_owns_fd) */
+    if (fd >= 0) {
+        (void)close(fd);
     }
 }

@@ -50,6 +50,7 @@ static bool qf_is_sanitized(void)
     for (size_t i = 0; i < sizeof(runtimes) / sizeof(runtimes[0]); i++) {
         found = found || dlsym(RTLD_DEFAULT, runtimes[i]) != NULL;
     }
+    (void)dlerror(); /* is not for the program to find */
     return found;
 }
 

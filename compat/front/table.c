@@ -191,6 +191,15 @@ qf_entry *qf_get(int fd, bool *out_dead)
     }
 }
 
+bool qf_is_parents(int fd)
+{
+    const qf_entry *entry = qf_generation != 0 && (uint32_t)fd < QF_FDS_MAX
+                                ? atomic_load_explicit(&qf_table[fd], memory_order_acquire)
+                                : NULL;
+    return entry != NULL && entry != &qf_leaving && entry->generation != qf_generation &&
+           qf_is_its(entry, fd);
+}
+
 /* ---- making and copying --------------------------------------------------------------------------------- */
 
 qf_entry *qf_new(int fd, qs_sock *sock)

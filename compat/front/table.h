@@ -59,6 +59,9 @@ static inline bool qf_any(void)
 /* qf_get gives the entry of a descriptor and counts the call; NULL: not a QUIC socket. *out_dead: it was
  * the parent's, or is being closed at this moment. qf_put ends the call. */
 qf_entry *qf_get(int fd, bool *out_dead);
+/* qf_is_parents says whether it is a socket of the parent, in a child of fork. Takes neither lock nor reference: for
+ * handlers of signals, too. */
+bool qf_is_parents(int fd);
 void qf_put(qf_entry *entry);
 
 /* qf_new makes an entry for a socket and the program's descriptor `fd`; NULL, with errno: without memory, or

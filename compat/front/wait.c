@@ -5,10 +5,9 @@
  * EBADF whatever is called. */
 static bool qf_is_dead(int fd)
 {
-    bool dead = false;
-    qf_entry *entry = qf_generation != 0 && qf_is_quic(fd) ? qf_get(fd, &dead) : NULL;
-    if (entry != NULL) {
-        qf_put(entry);
+    const bool dead = qf_is_parents(fd);
+    if (dead) {
+        qf_say_forked();
     }
     return dead;
 }
@@ -45,7 +44,7 @@ static bool qf_set_has(const fd_set *set, int fd)
 static bool qf_set_has_dead(int count, const fd_set *in, const fd_set *out, const fd_set *except)
 {
     bool found = false;
-    for (int fd = 0; qf_generation != 0 && fd < count && !found; fd++) {
+    for (int fd = 0; qf_generation != 0 && fd < count && fd < QF_FDS_MAX && !found; fd++) {
         found = qf_is_quic(fd) &&
                 (qf_set_has(in, fd) || qf_set_has(out, fd) || qf_set_has(except, fd)) &&
                 qf_is_dead(fd);

@@ -1,5 +1,6 @@
 /* Messages to and fro until gnutls is done, then the connection stands. */
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -108,6 +109,10 @@ static int settle(qg_run *run)
     if (!run->params_came) {
         return refuse(run, GNUTLS_A_MISSING_EXTENSION); /* RFC 9001 8.2 */
     }
+    if (run->secret_len[0] == 0 || run->secret_len[1] == 0) {
+        /* Not TLS 1.3; or a server's session that begins early, whose client is still to finish. */
+        return refuse(run, GNUTLS_A_INTERNAL_ERROR);
+    }
     int rc = settle_alpn(run);
     for (int send = 1; send >= 0 && rc == 0; send--) {
         rc = run->wire->set_secret(run->sd, QG_APP, send != 0, run->cipher_type, run->secret[send],
@@ -173,8 +178,12 @@ static int drive(qg_run *run)
 
 int qg_drive(qg_run *run)
 {
+    int state = 0;
     qg_run *before = qg_session_run(run);
+    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE,
+                                 &state); /* nobody would wipe what it holds */
     int rc = drive(run);
+    (void)pthread_setcancelstate(state, NULL);
     (void)qg_session_run(before);
     return rc;
 }

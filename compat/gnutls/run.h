@@ -93,7 +93,7 @@ int qg_drive(qg_run *run);
 /* session.c */
 int qg_session_open(qg_run *run);
 void qg_session_close(qg_run *run);
-/* Of the program's session: our callbacks, and what was in their place. */
+/* Of the program's session: our callbacks, and the keylog function back. */
 int qg_session_take(qg_run *run);
 void qg_session_return(qg_run *run);
 /* From here on the callbacks of this thread are for `run`; returns whom they were for. */

@@ -342,6 +342,13 @@ static int set_alpn(qg_run *run)
 static int set_callbacks(qg_run *run)
 {
     gnutls_session_t session = run->session;
+    int ret = gnutls_session_ext_register(session, "quic_transport_parameters", QG_EXT_PARAMETERS,
+                                          GNUTLS_EXT_TLS, on_params, put_params, NULL, NULL, NULL,
+                                          GNUTLS_EXT_FLAG_TLS | GNUTLS_EXT_FLAG_CLIENT_HELLO |
+                                              GNUTLS_EXT_FLAG_EE);
+    if (ret < 0) { /* a session makes one handshake */
+        return ret == GNUTLS_E_ALREADY_REGISTERED ? -EINVAL : -ENOMEM;
+    }
     gnutls_transport_set_pull_function(session, on_pull);
     gnutls_transport_set_pull_timeout_function(session, on_pull_timeout);
     gnutls_transport_set_push_function(session, on_push);
@@ -353,11 +360,7 @@ static int set_callbacks(qg_run *run)
         run->keylog = gnutls_session_get_keylog_function(session);
         gnutls_session_set_keylog_function(session, on_keylog);
     }
-    int ret = gnutls_session_ext_register(session, "quic_transport_parameters", QG_EXT_PARAMETERS,
-                                          GNUTLS_EXT_TLS, on_params, put_params, NULL, NULL, NULL,
-                                          GNUTLS_EXT_FLAG_TLS | GNUTLS_EXT_FLAG_CLIENT_HELLO |
-                                              GNUTLS_EXT_FLAG_EE);
-    return ret < 0 ? -ENOMEM : 0;
+    return 0;
 }
 
 static int set_up(qg_run *run)

@@ -96,7 +96,7 @@ enum quic_cong_alg {
 #define MSG_QUIC_STREAM_FIN      0x200   /* ends it */
 #define MSG_QUIC_STREAM_UNI      0x800   /* with stream_id -1: a unidirectional one */
 #define MSG_QUIC_STREAM_DONTWAIT 0x10000 /* EAGAIN where the peer allows no more streams yet */
-#define MSG_QUIC_STREAM_SNDBLOCK 0x2000  /* tell the peer that its limits hold us back */
+#define MSG_QUIC_STREAM_SNDBLOCK 0x2000  /* taken, and changes nothing */
 #define MSG_QUIC_DATAGRAM        0x1000  /* an unreliable message (RFC 9221) */
 #define MSG_QUIC_NOTIFICATION    0x8000  /* received: an event */
 
@@ -107,7 +107,9 @@ enum quic_cong_alg {
 #define MSG_STREAM_DONTWAIT MSG_QUIC_STREAM_DONTWAIT
 #define MSG_STREAM_SNDBLOCK MSG_QUIC_STREAM_SNDBLOCK
 #define MSG_DATAGRAM        MSG_QUIC_DATAGRAM
-#define MSG_NOTIFICATION    MSG_QUIC_NOTIFICATION
+#ifndef MSG_NOTIFICATION /* <linux/sctp.h> has the same number, and has to come first */
+#define MSG_NOTIFICATION MSG_QUIC_NOTIFICATION
+#endif
 #else
 #define QUIC_STREAM_FLAG_NEW          0x400
 #define QUIC_STREAM_FLAG_FIN          0x200
@@ -117,7 +119,9 @@ enum quic_cong_alg {
 #define QUIC_STREAM_FLAG_NOTIFICATION 0x8000
 #define MSG_STREAM_UNI                QUIC_STREAM_FLAG_UNI
 #define MSG_DATAGRAM                  QUIC_STREAM_FLAG_DATAGRAM
-#define MSG_NOTIFICATION              QUIC_STREAM_FLAG_NOTIFICATION
+#ifndef MSG_NOTIFICATION /* <linux/sctp.h> has the same number, and has to come first */
+#define MSG_NOTIFICATION QUIC_STREAM_FLAG_NOTIFICATION
+#endif
 #endif
 
 /* ---- ancillary data ------------------------------------------------------------------------------ */

@@ -60,7 +60,9 @@ typedef struct quring_limits {
     uint32_t stateless_resets_per_s;      /* RFC 9000 10.3 */
     uint32_t stateless_resets_per_addr_s; /* of those, to one IPv4 /24 or IPv6 /48; 0 = off */
     uint32_t version_negotiations_per_s;
-    uint64_t worker_mem_max_bytes; /* all protocol memory of a worker */
+    uint64_t
+        worker_mem_max_bytes; /* all protocol memory of a worker. Buffers for sending leave an eighth of it, and of
+                                      the next, to what cannot wait */
     /* One connection's; 0 = what its windows and send buffers need at most, and 4 MiB: twice those of the
      * connection, and once those of a stream */
     uint64_t conn_mem_max_bytes;

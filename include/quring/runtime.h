@@ -36,8 +36,8 @@ QURING_EXPORT QURING_NODISCARD quring_status quring_runtime_create(quring_runtim
  * QURING_LISTEN_SHARED, new clients go to the others.
  * quring_runtime_await waits until a drained runtime has no connection left, at most `timeout_ns` (0: it only looks) and
  * the turns that its workers are in; *out_left (may be NULL) is how many there are still, of which some may only wait
- * for packets of a peer that has not heard of their end yet. Those that a peer has ended are not waited for. Then, or when there is no more time, stop. Returns
- * QURING_OK (none is left, and CLOSED was told of all); QURING_E_AGAIN; QURING_E_STATE (it is not drained);
+ * for packets of a peer that has not heard of their end yet. Those that a peer has ended are not waited for. Then, or
+ * when there is no more time, stop. Returns QURING_OK (none is left, and CLOSED was told of all); QURING_E_AGAIN; QURING_E_STATE (it is not drained);
  * QURING_E_INVAL; QURING_E_THREAD (on a worker).
  * quring_runtime_stop closes every connection with application error `app_error` (0 if above 2^62-1), waits
  * at most `timeout_ns` for the close frames to leave, and joins the threads. CLOSED is told of every connection,

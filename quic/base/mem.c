@@ -28,7 +28,7 @@ bool quic_mem_would_fit(const quic_mem *mem, size_t size)
     return true;
 }
 
-static bool bulk_would_fit(const quic_mem *mem, size_t size)
+bool quic_mem_bulk_would_fit(const quic_mem *mem, size_t size)
 {
     for (const quic_mem *m = mem; m != NULL; m = m->parent) {
         const uint64_t limit = m->limit_bytes - m->limit_bytes / QUIC_MEM_BULK_LEAVES;
@@ -64,7 +64,7 @@ void *quic_mem_alloc(quic_mem *mem, size_t size)
 
 void *quic_mem_alloc_bulk(quic_mem *mem, size_t size)
 {
-    return take(mem, size, bulk_would_fit(mem, size));
+    return take(mem, size, quic_mem_bulk_would_fit(mem, size));
 }
 
 void *quic_mem_zalloc(quic_mem *mem, size_t size)

@@ -63,8 +63,10 @@ QUIC_NODISCARD bool quic_mem_adopt(quic_mem *mem, size_t size);
 /* quic_mem_disown is the reverse: only the parent is charged for the block from now on. */
 void quic_mem_disown(quic_mem *mem, size_t size);
 
-/* quic_mem_would_fit says whether `size` more bytes stay below every limit of the tree. */
+/* quic_mem_would_fit says whether `size` more bytes stay below every limit of the tree; quic_mem_bulk_would_fit whether
+ * quic_mem_alloc_bulk would give them. */
 bool quic_mem_would_fit(const quic_mem *mem, size_t size);
+bool quic_mem_bulk_would_fit(const quic_mem *mem, size_t size);
 
 #ifdef __cplusplus
 }

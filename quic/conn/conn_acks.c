@@ -30,19 +30,31 @@ void quic_conn_apply_send_facts(quic_conn *conn, quic_stream *s,
     }
 }
 
-/* A write was cut short by the connection's budget, and there is room again. */
+/* A write was cut short, and there is room again: in the connection's budget, or perhaps in memory. */
 static void wake_starved(quic_conn *conn)
 {
-    if (!conn->send_starved || conn->send_held_bytes > conn->limits.conn_send_buf_bytes / 4 * 3) {
+    if (conn->send_starved == 0 ||
+        (conn->send_starved == QUIC_STARVED_OF_BUDGET &&
+         conn->send_held_bytes > conn->limits.conn_send_buf_bytes / 4 * 3)) {
         return;
     }
-    conn->send_starved = false;
+    conn->send_starved = 0;
     for (quic_stream *s = quic_stream_table_first(&conn->streams); s != NULL;
          s = quic_stream_table_next(&conn->streams, s)) {
         if (s->write_blocked && quic_stream_writable(s) > 0) {
             s->write_blocked = false;
             quic_conn_raise_stream(conn, s, QUIC_STREAM_EV_WRITABLE);
         }
+    }
+}
+
+void quic_conn_retry_writes(quic_conn *conn)
+{
+    const bool fits = conn->send_held_bytes == 0
+                          ? quic_mem_would_fit(&conn->mem, QUIC_SEND_RING_MIN)
+                          : quic_mem_bulk_would_fit(&conn->mem, QUIC_SEND_RING_MIN);
+    if (fits && conn->recovery.in_flight_bytes == 0) {
+        wake_starved(conn);
     }
 }
 

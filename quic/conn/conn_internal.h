@@ -116,6 +116,11 @@ enum {
 #define QUIC_HASTEN_AFTER_NS (5 * QUIC_NS_PER_MS)
 /* What is due and could not be done (no room for another packet) is tried again so much later. */
 #define QUIC_CONN_RETRY_NS (1 * QUIC_NS_PER_MS)
+#define QUIC_CONN_MEM_RETRY_NS                                                                     \
+    (100 * QUIC_NS_PER_MS) /* so often, where no acknowledgement is to come */
+
+/* What a write has been cut short for want of: conn_send_buf_bytes, memory. */
+enum { QUIC_STARVED_OF_BUDGET = 1u << 0, QUIC_STARVED_OF_MEMORY = 1u << 1 };
 /* So much stream data makes a larger datagram worth a probe: short exchanges never send one. */
 #define QUIC_MTU_PROBE_AFTER_BYTES     12000u
 #define QUIC_MTU_PROBE_AFTER_DATAGRAMS 10u
@@ -252,11 +257,11 @@ struct quic_conn {
     uint32_t turn_closed;  /* the peer's streams that ended in this turn */
     quic_ns turn_start_ns; /* a turn is a round trip */
     bool turn_held;        /* MAX_STREAMS waits for the next turn */
-    bool window_used_up; /* the congestion window was, and a train's worth is not free again yet */
-    bool flow_blocked;   /* `waiting` is not empty */
-    bool send_starved;   /* a write was cut short by the connection's budget */
-    bool open_refused;   /* quic_conn_stream_open said AGAIN */
-    bool no_room;        /* a packet found no memory, or no place in the record of those sent */
+    bool window_used_up;  /* the congestion window was, and a train's worth is not free again yet */
+    bool flow_blocked;    /* `waiting` is not empty */
+    uint8_t send_starved; /* QUIC_STARVED_* */
+    bool open_refused;    /* quic_conn_stream_open said AGAIN */
+    bool no_room;         /* a packet found no memory, or no place in the record of those sent */
     uint16_t muted_stream_events; /* QUIC_STREAM_EV_* the application does not want to hear of */
     quic_conn_blocked blocked;
     quic_stream *closing_stream; /* CLOSED was reported: freed at the next poll */
@@ -556,6 +561,8 @@ quic_rc quic_conn_take_frames(quic_conn *conn, quic_level level, const uint8_t *
 quic_rc quic_conn_take_stream(quic_conn *conn, const quic_frame_stream *frame, quic_ns now);
 
 /* ---- conn_acks.c --------------------------------------------------------------------------------- */
+/* QUIC_STARVED_OF_MEMORY: says WRITABLE where there is some now, unless an acknowledgement is going to. */
+void quic_conn_retry_writes(quic_conn *conn);
 quic_rc quic_conn_on_ack(quic_conn *conn, quic_space space, const quic_frame_ack *ack, quic_ns now);
 void quic_conn_on_recovery_timeout(quic_conn *conn, quic_ns now);
 /* Queues again what a packet carried: lost, or repeated by a probe. */

@@ -297,20 +297,27 @@ static uint64_t own_room(const quic_conn *conn, const quic_stream *s, uint64_t r
     return held < own && own - held > room ? own - held : room;
 }
 
-/* There is no memory for all of it. What fits into the stream's buffer as it is does for now, and then what is
- * acknowledged makes room: of the stream itself or of another. Where nothing is to be acknowledged a first buffer is. */
+/* There is no memory for all of it. What fits into the stream's buffer as it is does for now, or a first buffer: be it
+ * of the last memory, for a connection that holds nothing. WRITABLE follows in any case: what is acknowledged makes
+ * room, of the stream itself or of another, or it is looked again after a while. */
 static quic_rc write_scarce(quic_conn *conn, quic_stream *s, const uint8_t *data, size_t len,
                             uint32_t flags, size_t *out_accepted)
 {
-    uint64_t spare = (flags & QUIC_WRITE_LEND) != 0 ? 0 : quic_send_buf_spare(&s->send);
-    if (spare == 0 && conn->send_held_bytes == 0 &&
-        quic_send_buf_insist(&s->send, QUIC_SEND_RING_MIN)) {
-        spare = QUIC_SEND_RING_MIN;
+    const bool lend = (flags & QUIC_WRITE_LEND) != 0;
+    uint64_t spare = lend ? 0 : quic_send_buf_spare(&s->send);
+    if (!lend && quic_send_buf_held(&s->send) == 0 && spare == 0) {
+        spare = conn->send_held_bytes > 0 || quic_send_buf_insist(&s->send, QUIC_SEND_RING_MIN)
+                    ? QUIC_SEND_RING_MIN
+                    : 0;
     }
     quic_rc rc = quic_stream_write(s, out_accepted, data, len, flags, spare);
-    if (rc == QUIC_E_NOMEM && conn->send_held_bytes > 0) {
+    if (rc == QUIC_E_NOMEM) {
         s->write_blocked = true;
-        return QUIC_E_AGAIN;
+        rc = QUIC_E_AGAIN;
+    }
+    if (rc == QUIC_E_AGAIN || (rc == QUIC_OK && *out_accepted < len)) {
+        conn->send_starved |= QUIC_STARVED_OF_MEMORY;
+        quic_conn_mark_dirty(conn);
     }
     return rc;
 }
@@ -339,7 +346,7 @@ quic_rc quic_conn_stream_write(quic_conn *conn, quic_stream *s, const uint8_t *d
     if (rc == QUIC_OK || rc == QUIC_E_AGAIN) {
         conn->send_held_bytes += *out_accepted;
         if (*out_accepted < len && quic_stream_writable(s) > 0) {
-            conn->send_starved = true;
+            conn->send_starved |= QUIC_STARVED_OF_BUDGET;
         }
         if ((flags & QUIC_WRITE_FIN) != 0 && rc == QUIC_OK && *out_accepted == len) {
             s->events &= ~(uint32_t)QUIC_STREAM_EV_WRITABLE; /* no longer true */

@@ -128,6 +128,10 @@ quic_ns quic_conn_next_timeout(const quic_conn *conn, quic_ns now)
     if (QUIC_UNLIKELY(conn->held != NULL)) {
         at = earlier(at, quic_conn_held_deadline(conn));
     }
+    if (QUIC_UNLIKELY((conn->send_starved & QUIC_STARVED_OF_MEMORY) != 0) &&
+        conn->recovery.in_flight_bytes == 0) {
+        at = earlier(at, now + QUIC_CONN_MEM_RETRY_NS);
+    }
     if (QUIC_UNLIKELY(conn->early != NULL) && conn->early->until_ns != 0) {
         at = earlier(at, conn->early->until_ns);
     }
@@ -154,6 +158,9 @@ void quic_conn_on_timeout(quic_conn *conn, quic_ns now)
     quic_conn_drop_old_keys(conn, now);
     quic_conn_expire_held(conn, now);
     quic_conn_on_turn(conn, now);
+    if (QUIC_UNLIKELY((conn->send_starved & QUIC_STARVED_OF_MEMORY) != 0)) {
+        quic_conn_retry_writes(conn);
+    }
     quic_conn_on_path_timeout(conn, now);
     if (!quic_conn_is_open(conn)) {
         return;

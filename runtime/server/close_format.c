@@ -3,8 +3,9 @@
 
 #include "quring/conn.h"
 
-#define RT_CRYPTO_ERROR     0x100u /* and the number of a TLS alert (RFC 9001 4.8) */
-#define RT_CRYPTO_ERROR_MAX 0x1ffu
+#define RT_CONNECTION_REFUSED 2u
+#define RT_CRYPTO_ERROR       0x100u /* and the number of a TLS alert (RFC 9001 4.8) */
+#define RT_CRYPTO_ERROR_MAX   0x1ffu
 
 /* RFC 9000 20.1, RFC 9368 6. */
 static const char *rt_transport_error_name(uint64_t code)
@@ -62,33 +63,43 @@ static const char *rt_close_text(quring_close_kind kind, bool is_tls)
     }
 }
 
+/* Nobody sent a phrase: the reason is the kind in other words. */
+static bool rt_close_is_silent(quring_close_kind kind)
+{
+    return kind == QURING_CLOSE_IDLE_TIMEOUT || kind == QURING_CLOSE_HANDSHAKE_TIMEOUT ||
+           kind == QURING_CLOSE_STATELESS_RESET || kind == QURING_CLOSE_VERSION;
+}
+
 const char *quring_close_format(const quring_close_info *close, char *buf, size_t buf_len)
 {
     if (close == NULL || buf == NULL || buf_len == 0) {
         return buf;
     }
     const bool is_tls = close->code >= RT_CRYPTO_ERROR && close->code <= RT_CRYPTO_ERROR_MAX;
-    const char *text = rt_close_text(close->kind, is_tls);
-    const char *colon = close->reason[0] != '\0' ? ": " : "";
+    const bool refused =
+        close->kind == QURING_CLOSE_LOCAL_TRANSPORT && close->code == RT_CONNECTION_REFUSED;
+    const char *text = refused ? "refused by this side" : rt_close_text(close->kind, is_tls);
+    const char *reason = rt_close_is_silent(close->kind) ? "" : close->reason;
+    const char *colon = reason[0] != '\0' ? ": " : "";
     switch ((int)close->kind) {
     case QURING_CLOSE_LOCAL_APP:
     case QURING_CLOSE_PEER_APP:
         (void)snprintf(buf, buf_len, "%s: application error %" PRIu64 "%s%s", text, close->code,
-                       colon, close->reason);
+                       colon, reason);
         break;
     case QURING_CLOSE_LOCAL_TRANSPORT:
     case QURING_CLOSE_PEER_TRANSPORT:
         if (is_tls) {
             (void)snprintf(buf, buf_len, "%s: alert %" PRIu64 "%s%s", text,
-                           close->code - RT_CRYPTO_ERROR, colon, close->reason);
+                           close->code - RT_CRYPTO_ERROR, colon, reason);
         } else {
             const char *name = rt_transport_error_name(close->code);
             (void)snprintf(buf, buf_len, "%s: transport error 0x%" PRIx64 "%s%s%s%s", text,
-                           close->code, name[0] != '\0' ? " " : "", name, colon, close->reason);
+                           close->code, name[0] != '\0' ? " " : "", name, colon, reason);
         }
         break;
     default:
-        (void)snprintf(buf, buf_len, "%s%s%s", text, colon, close->reason);
+        (void)snprintf(buf, buf_len, "%s%s%s", text, colon, reason);
         break;
     }
     return buf;

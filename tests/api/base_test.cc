@@ -56,7 +56,9 @@ TEST(CloseFormat, SaysWhoEndedAConnectionAndWhy)
               "TLS handshake refused by the peer: alert 120");
     EXPECT_EQ(CloseText(QURING_CLOSE_PEER_TRANSPORT, 0x200, ""),
               "refused by the peer: transport error 0x200");
-    EXPECT_EQ(CloseText(QURING_CLOSE_IDLE_TIMEOUT, 0, ""), "idle timeout");
+    EXPECT_EQ(CloseText(QURING_CLOSE_IDLE_TIMEOUT, 0, "idle timeout"), "idle timeout");
+    EXPECT_EQ(CloseText(QURING_CLOSE_LOCAL_TRANSPORT, 2, ""),
+              "refused by this side: transport error 0x2 CONNECTION_REFUSED");
 }
 
 TEST(CloseFormat, IsAlwaysWholeAndBounded)
@@ -66,7 +68,10 @@ TEST(CloseFormat, IsAlwaysWholeAndBounded)
     for (int kind = QURING_CLOSE_NONE; kind <= QURING_CLOSE_INTERNAL; kind++) {
         const std::string text = CloseText(static_cast<quring_close_kind>(kind),
                                            (UINT64_C(1) << 62) - 1, reason.c_str());
-        EXPECT_EQ(text.substr(text.size() - reason.size()), reason) << text;
+        const bool silent = kind == QURING_CLOSE_IDLE_TIMEOUT ||
+                            kind == QURING_CLOSE_HANDSHAKE_TIMEOUT ||
+                            kind == QURING_CLOSE_STATELESS_RESET || kind == QURING_CLOSE_VERSION;
+        EXPECT_EQ(text.find(reason) == std::string::npos, silent) << text;
         EXPECT_TRUE(texts.insert(text).second) << text;
     }
     EXPECT_EQ(CloseText(QURING_CLOSE_IDLE_TIMEOUT, 0, "", 5), "idle");

@@ -135,7 +135,8 @@ TEST_P(Scarce, SlowReadersLeaveMemoryToNewcomers)
         ASSERT_TRUE(
             client_.Wait([&] { return client_.At(conn).connected || client_.At(conn).closed; }));
         ASSERT_TRUE(client_.Facts(conn).connected) << i;
-        Send(conn, Pattern(1000, i));
+        const uint64_t id = Send(conn, Pattern(1000, i));
+        ASSERT_TRUE(client_.Wait([&] { return client_.At(conn, id).finished; })) << i;
     }
 }
 

@@ -121,7 +121,6 @@ TEST(Bind, C020_APortJustClosed)
     }
 }
 
-/* A port stays for a while after its last socket; there are not places for all of these. */
 /* Also when this process binds nothing any more. */
 TEST(Bind, C020_APortIsOthersAfterAMoment)
 {
@@ -137,6 +136,7 @@ TEST(Bind, C020_APortIsOthersAfterAMoment)
     EXPECT_EQ(0, rc) << strerror(errno);
 }
 
+/* A port stays for a while after its last socket; there are not places for all of these. */
 TEST(Bind, PortsThatNobodyUsesMakeRoom)
 {
     for (int i = 0; i < 80; i++) {
@@ -152,6 +152,19 @@ TEST(Bind, C020_ThePortOfAConnectionJustClosed)
     pair.client.reset();
     Fd fd = quic_socket();
     EXPECT_EQ(0, bind_to(fd, was)) << strerror(errno);
+}
+
+/* A server that pauses: its port waits for it while it has connections. */
+TEST(Bind, C020_ThePortOfAListenerWhoseConnectionsGoOn)
+{
+    Pair pair = make_pair();
+    const Address was = name_of(pair.listen);
+    pair.listen.reset();
+    usleep(4500000);
+    Fd fd = quic_socket();
+    ASSERT_EQ(0, bind_to(fd, was)) << strerror(errno);
+    EXPECT_EQ(0, listen(fd, 1)) << strerror(errno);
+    EXPECT_TRUE(alive(pair));
 }
 
 TEST(Bind, C021_PrivilegedPorts)

@@ -181,6 +181,17 @@ TEST(GnutlsGiven, BothAreToldWhatWentWrong)
     EXPECT_EQ(-EPROTO, shaken.server_rc);
 }
 
+/* gnutls calls the handshake done before the client has finished: there is no secret to read by yet. */
+TEST(GnutlsGiven, AServersSessionThatBeginsEarlyIsRefused)
+{
+    Session client(GNUTLS_CLIENT);
+    Session server(GNUTLS_SERVER | GNUTLS_ENABLE_EARLY_START);
+    client.trusts(identity());
+    server.shows(identity());
+    Shaken shaken(by(&client), by(&server));
+    EXPECT_EQ(-EPROTO, shaken.server_rc);
+}
+
 TEST(GnutlsGiven, WrongSockets)
 {
     EXPECT_EQ(-EINVAL, quic_handshake(nullptr));

@@ -32,6 +32,10 @@ class Feeder:
             except OSError as error:
                 assert error.errno == errno.ENXIO  # nobody reads
                 continue
+            # Each reading has a pipe of its own: in one of both a slow reader, who has not seen the end yet, would get
+            # the next one's text, too.
+            os.mkfifo(self.path + ".next")
+            os.rename(self.path + ".next", self.path)
             try:
                 with os.fdopen(fd, "w") as file:
                     file.write(self.texts[0])
@@ -39,7 +43,6 @@ class Feeder:
                 continue  # it was about to leave
             if len(self.texts) > 1:
                 self.texts.pop(0)
-            self.ended.wait(0.3)  # the reader sees the end
 
     def __enter__(self):
         self.thread.start()

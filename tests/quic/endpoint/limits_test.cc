@@ -325,4 +325,39 @@ TEST(Limits, H115_AnySingleAllocationMayFail)
     }
 }
 
+/* A want of memory is told of as a want of room, and WRITABLE comes when there is some: also where nothing is under way
+ * that an acknowledgement could come of. */
+TEST(Limits, AWriteThatFindsNoMemoryIsToldWhenThereIsSome)
+{
+    for (uint32_t flags : {0u, static_cast<uint32_t>(QUIC_WRITE_LEND)}) {
+        for (bool chatty :
+             {false, true}) { /* the peer sends all the time: no timer of this side ends */
+            SCOPED_TRACE(std::to_string(flags) + (chatty ? ", chatty" : ""));
+            Net net([](sim::Options &o) { o.may_run_out = true; });
+            ASSERT_TRUE(net.handshake());
+            net.run_for(20 * kS);
+            quic_endpoint_set_now(net.client.ep, net.now);
+            quic_stream *s = nullptr;
+            ASSERT_EQ(quic_conn_stream_open(net.client.conn, true, &s), QUIC_OK);
+            static const uint8_t byte[] = {1};
+            size_t n = 0;
+            net.client.alloc.fail_at(1, UINT64_MAX);
+            EXPECT_EQ(quic_conn_stream_write(net.client.conn, s, byte, 1, flags, &n), QUIC_E_AGAIN);
+            net.run_for(kS / 100);
+            net.client.alloc.fail_at(0);
+            EXPECT_EQ(net.client.count(QURING_EV_STREAM_WRITABLE), 0u);
+            for (int i = 0; i < 20; i++) {
+                if (chatty) {
+                    net.write(net.server, "x", true);
+                }
+                net.run_for(kS / 20);
+            }
+            EXPECT_GE(net.client.count(QURING_EV_STREAM_WRITABLE), 1u);
+            quic_endpoint_set_now(net.client.ep, net.now);
+            EXPECT_EQ(quic_conn_stream_write(net.client.conn, s, byte, 1, flags, &n), QUIC_OK);
+            EXPECT_EQ(n, 1u);
+        }
+    }
+}
+
 } // namespace
