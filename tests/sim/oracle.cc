@@ -63,10 +63,7 @@ void Amplification::on_server_recv(const quic_addr &from, const uint8_t *data, s
 {
     Account &a = accounts_[key_of(from)];
     a.received += len;
-    if (is_attackers(from)) {
-        return;
-    }
-    a.validated = a.validated || validates(data, len);
+    a.validated = a.validated || (!is_attackers(from) && validates(data, len));
     if (readable_ && !challenges_.empty()) {
         visit_path_frames(data, len, QUIC_FRAME_PATH_RESPONSE, [&](uint64_t word) {
             auto it = challenges_.find(word);
@@ -84,7 +81,7 @@ bool Amplification::on_server_send(const quic_addr &to, const uint8_t *data, siz
     if (a.validated) {
         return true;
     }
-    if (readable_) {
+    if (readable_ && !is_attackers(to)) {
         visit_path_frames(data, len, QUIC_FRAME_PATH_CHALLENGE,
                           [&](uint64_t word) { challenges_[word] = key_of(to); });
     }
