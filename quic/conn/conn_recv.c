@@ -389,9 +389,9 @@ void quic_conn_recv_done(quic_conn *conn)
 {
     conn->rx_from = NULL;
     conn->rx_other_path = false;
+    /* Whoever hears from the peer often puts the timer off for ever. */
     if (QUIC_UNLIKELY((conn->send_starved & QUIC_STARVED_OF_MEMORY) != 0)) {
-        quic_conn_retry_writes(
-            conn); /* whoever hears from the peer often would put the timer off for ever */
+        quic_conn_retry_writes(conn);
     }
     quic_conn_mark_dirty(conn);
 }

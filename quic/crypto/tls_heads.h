@@ -14,9 +14,8 @@ extern "C" {
 #endif
 
 typedef struct quic_tls_heads {
-    uint32_t head_left : 2; /* bytes of a length that are still to come */
-    uint32_t
-        body_left : 24; /* then so many of the message; until then what of its length is known */
+    uint32_t head_left : 2;  /* bytes of a length that are still to come */
+    uint32_t body_left : 24; /* then of the message; until then what of the length is known */
 } quic_tls_heads;
 
 /* quic_tls_heads_check takes the next bytes that the `role` given here receives at `level`. A message before the end

@@ -25,8 +25,7 @@ typedef struct quic_tombstones {
     quic_cid_table cids; /* -> quic_tombstone */
     quic_heap timers;
     uint32_t count;
-    uint32_t
-        answering; /* of these, those that answer packets: of closing connections, not of draining ones */
+    uint32_t answering; /* of these, those of closing connections, not of draining ones */
 } quic_tombstones;
 
 /* quic_tombstones_init makes room for at most `max` tombstones; nothing is allocated yet. `key` is 16 random

@@ -226,8 +226,8 @@ static bool fall_back(rt_io *io, rt_io_sock *sock, rt_tx_op *op)
     write_control(sock, op, 0);
     const size_t before = op->iov.iov_len;
     bool done = send_plain(io, sock, op, &error);
-    if (error == 0 &&
-        op->iov.iov_len < before) { /* else the device was full, which proves nothing */
+    /* A device that was full at once proves nothing. */
+    if (error == 0 && op->iov.iov_len < before) {
         learn(io, sock, op, sure);
     }
     return done;

@@ -96,8 +96,8 @@ static bool put(rt_uring *u, unsigned place, int fd)
 }
 
 /* A removed socket has to be gone, or it keeps its port, and its share of the datagrams. Linux 6.1 keeps a file for a
- * second after the table was told to let it go; those before 6.13 until all requests are over that began before, on
- * whatever file. So one end of a pipe goes in and out while another is waited for, and the other end looks. */
+ * second after the table was told to let it go; 6.12 until all requests are over that began before, on whatever
+ * file (6.18 does not). So one end of a pipe goes in and out while another is waited for, and the other end looks. */
 static bool table_lets_go(rt_uring *u)
 {
     int stays[2];
