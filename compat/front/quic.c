@@ -7,6 +7,7 @@
 
 #include "compat/front/call.h"
 #include "compat/front/io.h"
+#include "compat/front/kernel.h"
 #include "compat/gnutls/hook.h"
 
 /* There where a program has linked libquic_gnutls. */
@@ -76,11 +77,19 @@ static ssize_t qf_recvmsg_info(int sd, void *msg, size_t len, struct quic_stream
 
 QF_EXPORT ssize_t quic_sendmsg(int sd, const void *msg, size_t len, uint64_t sid, uint32_t flags)
 {
+    const qf_kernel *kernel = qf_kernel_of(sd);
+    if (kernel != NULL) {
+        return kernel->quic_sendmsg(sd, msg, len, (int64_t)sid, flags);
+    }
     return qf_sendmsg_info(sd, msg, len, sid, flags, 0);
 }
 
 QF_EXPORT ssize_t quic_recvmsg(int sd, void *msg, size_t len, uint64_t *sid, uint32_t *flags)
 {
+    const qf_kernel *kernel = qf_kernel_of(sd);
+    if (kernel != NULL) {
+        return kernel->quic_recvmsg(sd, msg, len, (int64_t *)sid, flags);
+    }
     struct quic_stream_info info;
     bool has_info;
     int msg_flags;
@@ -159,8 +168,20 @@ static int qf_handshake_psk(int sd, bool is_server, const char *psk_file, const 
     return quic_gnutls_psk(sd, is_server, psk_file, alpns);
 }
 
-QF_EXPORT int quic_client_handshake(int sd, const char *pkey_file, const char *cert_file)
+/* The two under the names that the draft and the kernel's library share. The draft's callers give no fourth argument:
+ * here it is whatever stands in its place, and only passed on to a function that has one, for its own callers. */
+int qf_client_handshake(int sd, const char *pkey_file, const char *cert_file,
+                        const char *alpns) __asm__("quic_client_handshake");
+int qf_server_handshake(int sd, const char *pkey_file, const char *cert_file,
+                        const char *alpns) __asm__("quic_server_handshake");
+
+QF_EXPORT int qf_client_handshake(int sd, const char *pkey_file, const char *cert_file,
+                                  const char *alpns)
 {
+    const qf_kernel *kernel = qf_kernel_of(sd);
+    if (kernel != NULL) {
+        return kernel->quic_client_handshake(sd, pkey_file, cert_file, alpns);
+    }
     qs_handshake_args args = {
         .key_file = pkey_file, .cert_file = cert_file, .timeout_ms = QF_HANDSHAKE_MS};
     if (pkey_file != NULL && cert_file == NULL) {
@@ -169,8 +190,13 @@ QF_EXPORT int quic_client_handshake(int sd, const char *pkey_file, const char *c
     return qf_handshake(sd, &args);
 }
 
-QF_EXPORT int quic_server_handshake(int sd, const char *pkey_file, const char *cert_file)
+QF_EXPORT int qf_server_handshake(int sd, const char *pkey_file, const char *cert_file,
+                                  const char *alpns)
 {
+    const qf_kernel *kernel = qf_kernel_of(sd);
+    if (kernel != NULL) {
+        return kernel->quic_server_handshake(sd, pkey_file, cert_file, alpns);
+    }
     qs_handshake_args args = {.is_server = true,
                               .key_file = pkey_file,
                               .cert_file = cert_file,

@@ -38,13 +38,13 @@ static int qf_make_pair(int pair[2], int flags)
 }
 
 /* Gives a new socket its descriptor. */
-static int qf_publish(qs_sock *sock, int flags)
+static int qf_publish(qs_sock *sock, int protocol, int flags)
 {
     int pair[2];
     if (qf_make_pair(pair, flags) != 0) {
         return -1;
     }
-    qf_entry *entry = qf_new(pair[0], sock);
+    qf_entry *entry = qf_new(pair[0], sock, protocol);
     if (entry == NULL) {
         int error = errno;
         QF_REAL(close)(pair[0]);
@@ -67,7 +67,7 @@ static int qf_socket(int domain, int type, int protocol)
     if (ops == NULL || qf_result(ops->create(&sock, domain, kind, protocol)) != 0) {
         return -1;
     }
-    int fd = qf_publish(sock, type);
+    int fd = qf_publish(sock, protocol, type);
     if (fd < 0) {
         int error = errno;
         ops->close(sock);
@@ -234,7 +234,8 @@ static long qf_accept(const qf_entry *entry, struct sockaddr *addr, socklen_t *l
         return rc;
     }
     int state = qf_hold(); /* else nobody would have it */
-    int fd = qf_publish(conn, flags);
+    int protocol = atomic_load_explicit(&entry->protocol, memory_order_relaxed);
+    int fd = qf_publish(conn, protocol, flags);
     if (fd < 0) {
         int error = errno;
         ops->unaccept(entry->sock, conn); /* it stays in the queue */

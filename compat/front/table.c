@@ -202,7 +202,7 @@ bool qf_is_parents(int fd)
 
 /* ---- making and copying --------------------------------------------------------------------------------- */
 
-qf_entry *qf_new(int fd, qs_sock *sock)
+qf_entry *qf_new(int fd, qs_sock *sock, int protocol)
 {
     struct stat st;
     if ((uint32_t)fd >= QF_FDS_MAX || fstat(fd, &st) != 0) {
@@ -219,6 +219,7 @@ qf_entry *qf_new(int fd, qs_sock *sock)
     }
     if (entry != NULL) {
         entry->sock = sock;
+        atomic_store_explicit(&entry->protocol, protocol, memory_order_relaxed);
         entry->generation = qf_generation;
         entry->fds = 0;
         entry->leaving = 0;

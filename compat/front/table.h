@@ -30,6 +30,7 @@ typedef struct qf_entry {
     _Atomic uint32_t generation; /* of the process */
     _Atomic bool unsure;         /* the kernel may not say when a descriptor is gone */
     _Atomic bool blind;          /* it does not any more: the connection has ended */
+    _Atomic int protocol;        /* QS_PROTO_*: its layouts */
     bool watched;                /* it says when the last one is */
     uint32_t leaving;            /* closes under way */
     bool travels; /* a copy was sent over a UNIX socket: the kernel says when the last is gone */
@@ -51,6 +52,16 @@ static inline bool qf_is_quic(int fd)
            atomic_load_explicit(&qf_table[fd], memory_order_relaxed) != NULL;
 }
 
+/* Whether it may be one in the kernel's layouts. */
+static inline bool qf_is_kernel(int fd)
+{
+    const qf_entry *entry = (uint32_t)fd < QF_FDS_MAX
+                                ? atomic_load_explicit(&qf_table[fd], memory_order_acquire)
+                                : NULL;
+    return entry != NULL &&
+           atomic_load_explicit(&entry->protocol, memory_order_relaxed) == QS_PROTO_KERNEL;
+}
+
 static inline bool qf_any(void)
 {
     return __builtin_expect(atomic_load_explicit(&qf_in_use, memory_order_relaxed) != 0, 0);
@@ -66,7 +77,7 @@ void qf_put(qf_entry *entry);
 
 /* qf_new makes an entry for a socket and the program's descriptor `fd`; NULL, with errno: without memory, or
  * fd too large. qf_show lets the program's calls find it. */
-qf_entry *qf_new(int fd, qs_sock *sock);
+qf_entry *qf_new(int fd, qs_sock *sock, int protocol);
 void qf_show(qf_entry *entry, int fd);
 
 /* qf_watched: attach has said whether the kernel's word on the last descriptor will come. */

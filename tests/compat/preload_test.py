@@ -2,8 +2,9 @@
 """Programs that know nothing of QUIC, with libquic.so preloaded and without: the same results, and the
 engine stays out of them.
 
-    preload_test.py LIBQUIC.SO LIBQUIC_ENGINE.SO
+    preload_test.py LIBQUIC.SO LIBQUIC_ENGINE.SO NAMESAKE_PROGRAM
 """
+import errno
 import os
 import re
 import shutil
@@ -19,7 +20,7 @@ import unittest
 sys.dont_write_bytecode = True
 import programs
 
-LIBRARY, ENGINE = "", ""
+LIBRARY, ENGINE, NAMESAKE = "", "", ""
 LIMIT_S = 30
 
 # What a Python program does with sockets: each line is printed and compared.
@@ -265,6 +266,15 @@ class Preload(unittest.TestCase):
         self.assertGreater(int(length), len(HttpsServer.BODY))
         self.assertEqual((protocol, loaded), (b"288", b"True"))
 
+    def test_library_of_the_same_names(self):
+        """The kernel's library has some of our names with other arguments: on its sockets a program that has brought
+        it gets what it was linked with, on the draft's what netinet/quic.h says."""
+        done = self.run_program([NAMESAKE], True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        kernel, draft = done.stdout.decode().splitlines()
+        self.assertEqual(kernel, "261: 1032 2184 3001 4003 8")
+        self.assertEqual(draft, "288: %d %d -1 -1 -1" % (-errno.EINVAL, -errno.EINVAL))
+
     def test_library_needs_only_libc(self):
         out = subprocess.run(["readelf", "-d", LIBRARY], stdout=subprocess.PIPE,
                              universal_newlines=True, check=True).stdout
@@ -303,5 +313,5 @@ class Preload(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    LIBRARY, ENGINE = (os.path.abspath(path) for path in sys.argv[1:3])
+    LIBRARY, ENGINE, NAMESAKE = (os.path.abspath(path) for path in sys.argv[1:4])
     unittest.main(argv=sys.argv[:1])
