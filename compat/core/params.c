@@ -8,7 +8,8 @@
 #define QS_WINDOW_MIN       1024u
 #define QS_WINDOW_MAX       (1ull << 40)
 #define QS_IDLE_MAX_US      (86400ull * 1000000ull)
-#define QS_STREAMS_MAX      (1u << 16) /* of a type that the draft's layout lets a program set */
+#define QS_STREAMS_MAX      (1u << 16)   /* of a type that the draft's layout lets a program set */
+#define QS_STREAMS_END      (1ull << 60) /* RFC 9000 4.6 */
 
 /* RFC 9368: the first try, the wish, and what else is spoken. */
 static void qs_versions_of(const qs_sock *s, quring_limits *out)
@@ -126,10 +127,16 @@ void qs_params_to(quring_transport_params *out, const qs_params *in)
 #define QS_TAKE_SETTING(member)     QS_TAKE(c->member, w->member);
 #define QS_GIVE_SETTING(member)     QS_GIVE(w.member, c->member);
 
+/* A server of an earlier connection may have allowed any number. */
+static uint64_t qs_streams_max(const qs_wire_param_draft *w)
+{
+    return w->remote != 0 ? QS_STREAMS_END : QS_STREAMS_MAX;
+}
+
 static bool qs_draft_is_fine(const qs_wire_param_draft *w)
 {
     return w->max_ack_delay < QS_ACK_DELAY_END_US && w->ack_delay_exponent <= QS_ACK_EXPONENT_MAX &&
-           w->max_streams_bidi <= QS_STREAMS_MAX && w->max_streams_uni <= QS_STREAMS_MAX &&
+           w->max_streams_bidi <= qs_streams_max(w) && w->max_streams_uni <= qs_streams_max(w) &&
            (w->max_udp_payload_size == 0 || w->max_udp_payload_size >= QS_PAYLOAD_MIN) &&
            w->max_datagram_frame_size != 1 && /* RFC 9221 4: no frame is as small */
            w->congestion_control_alg <= QS_CONTROL_MAX &&

@@ -43,9 +43,14 @@ static int qs_copy_out_struct(const void *from, size_t size, void *value, sockle
 
 static bool qs_param_is_fine(const qs_wire_param_kernel *w)
 {
-    return qs_is_within(w->max_udp_payload_size, QS_PAYLOAD_MIN, QS_PAYLOAD_MAX) &&
-           w->ack_delay_exponent <= QS_ACK_EXPONENT_MAX && w->max_ack_delay < QS_ACK_DELAY_END_US &&
-           qs_is_within(w->active_connection_id_limit, 2, 8) &&
+    if (!qs_is_within(w->max_udp_payload_size, QS_PAYLOAD_MIN, QS_PAYLOAD_MAX) ||
+        w->ack_delay_exponent > QS_ACK_EXPONENT_MAX || w->max_ack_delay >= QS_ACK_DELAY_END_US) {
+        return false;
+    }
+    if (w->remote != 0) {
+        return true; /* what a server has said, not what we would */
+    }
+    return qs_is_within(w->active_connection_id_limit, 2, 8) &&
            qs_is_within(w->max_idle_timeout, QS_K_IDLE_MIN_US, UINT32_MAX) &&
            qs_is_within(w->max_datagram_frame_size, 1200, UINT16_MAX) &&
            qs_is_within(w->max_data, QS_K_WINDOW_MIN, QS_K_DATA_MAX) &&

@@ -162,6 +162,13 @@ static int qs_parse_control(const qs_sock *s, const struct msghdr *msg, qs_send_
     return 0;
 }
 
+/* Kernels have moved a flag: opening a stream without waiting for the peer is MSG_EOR in the newest. */
+static uint32_t qs_flags_of(const qs_sock *s, uint32_t flags)
+{
+    bool moved = s->protocol == QS_PROTO_KERNEL && (flags & MSG_EOR) != 0;
+    return moved ? (flags & ~(uint32_t)MSG_EOR) | QS_MSG_ASYNC : flags;
+}
+
 static int qs_parse_send(const qs_sock *s, const struct msghdr *msg, int flags, qs_send_args *args)
 {
     const uint32_t stream_flags =
@@ -179,8 +186,9 @@ static int qs_parse_send(const qs_sock *s, const struct msghdr *msg, int flags, 
     if (rc != 0) {
         return rc;
     }
+    args->flags = qs_flags_of(s, args->has_info ? args->flags : (uint32_t)flags);
     if (!args->has_info) {
-        args->flags = (uint32_t)flags & stream_flags;
+        args->flags &= stream_flags;
     } else if ((args->flags & ~(stream_flags | MSG_DONTWAIT | MSG_MORE)) != 0) {
         return -EINVAL;
     }
@@ -319,7 +327,8 @@ static int qs_look_new(const qs_sock *s, const qs_send_args *args, uint64_t *id)
 
 int qs_stream_open_opt(qs_sock *s, uint64_t *id, uint32_t flags)
 {
-    qs_send_args args = {.stream_id = *id, .flags = flags | QS_MSG_NEW, .level = -1};
+    qs_send_args args = {
+        .stream_id = *id, .flags = qs_flags_of(s, flags) | QS_MSG_NEW, .level = -1};
     uint64_t want = 0;
     pthread_mutex_lock(&s->lock);
     uint64_t deadline = s->sndtimeo_ns != 0 ? qs_now_ns() + s->sndtimeo_ns : 0;

@@ -70,6 +70,40 @@ TEST(Kernel, C142_ParametersHaveRanges)
     }
 }
 
+/* A client that remembers a server sets what it was told, whatever it would allow to be set of its own. */
+TEST(Kernel, WhatAServerHasSaidCanBeSet)
+{
+    Pair pair = make_pair(); /* for a server to connect to */
+    sockaddr_in at = {};
+    socklen_t len = sizeof(at);
+    ASSERT_EQ(0, getsockname(pair.listen, reinterpret_cast<sockaddr *>(&at), &len));
+    Fd fd(socket(AF_INET, SOCK_STREAM, 261));
+    ASSERT_EQ(0, connect(fd, reinterpret_cast<sockaddr *>(&at), len));
+    quic_transport_param said = {};
+    said.remote = 1;
+    said.active_connection_id_limit = 64;
+    said.max_datagram_frame_size = 100;
+    said.max_idle_timeout = 500000;
+    said.max_streams_bidi = 65535;
+    said.max_streams_uni = 5000;
+    said.max_data = 1ull << 40;
+    said.max_stream_data_bidi_local = 1000;
+    said.max_stream_data_bidi_remote = 1ull << 40;
+    said.max_stream_data_uni = 1ull << 30;
+    ASSERT_EQ(0, setsockopt(fd, SOL_QUIC, 8, &said, sizeof(said)));
+    quic_transport_param now = {};
+    now.remote = 1;
+    len = sizeof(now);
+    ASSERT_EQ(0, getsockopt(fd, SOL_QUIC, 8, &now, &len));
+    EXPECT_EQ(0, memcmp(&said, &now, sizeof(now)));
+    said.ack_delay_exponent = 21; /* which no server says (RFC 9000 18.2) */
+    EXPECT_EQ(-1, setsockopt(fd, SOL_QUIC, 8, &said, sizeof(said)));
+    said.ack_delay_exponent = 0;
+    said.remote = 0;
+    EXPECT_EQ(-1, setsockopt(fd, SOL_QUIC, 8, &said, sizeof(said)));
+    EXPECT_EQ(EINVAL, errno);
+}
+
 TEST(Kernel, StructuresAreCutAndFilledUp)
 {
     Fd fd(socket(AF_INET, SOCK_STREAM, 261));
@@ -347,6 +381,44 @@ static std::pair<size_t, int> fill(int fd, int64_t id)
         }
     }
     return {sent, errno};
+}
+
+/* The flag that opens a stream without waiting for the peer's permission has had two numbers. */
+TEST(Kernel, AStreamThatIsNotAllowedYet)
+{
+    Pair pair = make_pair([](int fd) {
+        quic_transport_param param = {};
+        param.max_streams_bidi = 1;
+        ASSERT_EQ(0, setsockopt(fd, SOL_QUIC, 8, &param, sizeof(param)));
+    });
+    ASSERT_EQ(1, quic_sendmsg(pair.client, "x", 1, 0, MSG_QUIC_STREAM_NEW));
+    for (uint32_t flag : {0x10000u, 0x80u}) {
+        SCOPED_TRACE(flag);
+        struct {
+            alignas(cmsghdr) uint8_t bytes[CMSG_SPACE(16)];
+        } control = {};
+        iovec iov = {const_cast<char *>("x"), 1};
+        msghdr msg = {};
+        msg.msg_iov = &iov;
+        msg.msg_iovlen = 1;
+        msg.msg_control = control.bytes;
+        msg.msg_controllen = sizeof(control.bytes);
+        cmsghdr *c = CMSG_FIRSTHDR(&msg);
+        c->cmsg_level = SOL_QUIC;
+        c->cmsg_type = QUIC_STREAM_INFO;
+        c->cmsg_len = CMSG_LEN(16);
+        quic_stream_info info = {};
+        info.stream_id = 4;
+        info.stream_flags = MSG_QUIC_STREAM_NEW | flag;
+        memcpy(CMSG_DATA(c), &info, sizeof(info));
+        EXPECT_EQ(-1, sendmsg(pair.client, &msg, MSG_NOSIGNAL));
+        EXPECT_EQ(EAGAIN, errno);
+        info.stream_flags = flag;
+        socklen_t len = sizeof(info);
+        EXPECT_EQ(-1, getsockopt(pair.client, SOL_QUIC, 1, &info, &len));
+        EXPECT_EQ(EAGAIN, errno);
+        ASSERT_EQ(1, send(pair.client, "y", 1, MSG_NOSIGNAL)) << "on the stream that there is";
+    }
 }
 
 static bool is_writable(int fd)

@@ -292,6 +292,23 @@ TEST(Option, C144_MillisecondsOnTheWire)
     EXPECT_EQ(65536u * 32, param_on_the_wire(ext, 0x04));
 }
 
+/* A client that remembers a server sets what it was told. */
+TEST(Option, C143_WhatAServerHasSaidCanBeSet)
+{
+    Fd fd = quic_socket();
+    quic_transport_param said = {};
+    said.remote = 1;
+    said.max_streams_bidi = 1 << 20;
+    said.max_streams_uni = 1ull << 60;
+    ASSERT_EQ(0, set_option(fd, QUIC_SOCKOPT_TRANSPORT_PARAM, said));
+    EXPECT_EQ(1ull << 60, params_of(fd, true).max_streams_uni);
+    said.max_streams_uni++; /* which nobody says (RFC 9000 4.6) */
+    EXPECT_ERRNO(EINVAL, set_option(fd, QUIC_SOCKOPT_TRANSPORT_PARAM, said));
+    said.max_streams_uni = 0;
+    said.remote = 0;
+    EXPECT_ERRNO(EINVAL, set_option(fd, QUIC_SOCKOPT_TRANSPORT_PARAM, said));
+}
+
 TEST(Option, C145_OneStreamAtATime)
 {
     PairOptions options;
