@@ -1,7 +1,7 @@
 /* compat/gnutls/run.h: one handshake: what the files of the adapter share.
  *
  * Files:  parms     the functions of netinet/quic.h        psk_file  files of pre-shared keys
- *         given     quic_handshake: the program's session
+ *         given     quic_handshake: the program's session  session_calls  what else such programs call
  *         drive     messages until gnutls is done          session   the gnutls session and its callbacks
  *         creds     certificates, keys, who is trusted     ticket    resumption, 0-RTT
  *         message, wire   the socket                       replay    0-RTT once per ticket
@@ -27,6 +27,8 @@ extern "C" {
 #define QG_KEYS_MAX 10u /* of struct quic_handshake_parms */
 
 #define QG_HASH_LEN 32u /* of SHA-256 */
+
+#define QG_ALPN_COUNT_MAX 10u
 
 #define QG_ALERT_NONE -1
 
@@ -91,6 +93,8 @@ int qg_handshake(int sd, bool is_server, struct quic_handshake_parms *parms, con
 int qg_drive(qg_run *run);
 
 /* session.c */
+/* The protocols of a comma separated list, which is changed and has to live on. */
+unsigned qg_alpn_split(char *text, gnutls_datum_t list[QG_ALPN_COUNT_MAX]);
 int qg_session_open(qg_run *run);
 void qg_session_close(qg_run *run);
 /* Of the program's session: our callbacks, and the keylog function back. */

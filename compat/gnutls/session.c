@@ -10,7 +10,6 @@
 #define QG_EXT_ALPN       16u
 #define QG_EXT_PARAMETERS 0x39u /* RFC 9001 8.2 */
 #define QG_EARLY_MAX      0xffffffffu
-#define QG_ALPN_COUNT_MAX 10u
 /* RFC 9001 8.1 wants a protocol to be agreed on, the draft does not: what clients without one offer. */
 #define QG_ALPN_NONE "quic-socket"
 
@@ -309,13 +308,10 @@ static int on_client_hello(gnutls_session_t session, unsigned type, unsigned whe
     return 0;
 }
 
-static int set_alpn(qg_run *run)
+unsigned qg_alpn_split(char *text, gnutls_datum_t list[QG_ALPN_COUNT_MAX])
 {
-    gnutls_datum_t list[QG_ALPN_COUNT_MAX];
-    char text[QG_ALPN_MAX + 1];
     unsigned count = 0;
     char *save = NULL;
-    memcpy(text, run->alpn, sizeof(text));
     for (char *name = strtok_r(text, ",", &save); name != NULL && count < QG_ALPN_COUNT_MAX;
          name = strtok_r(NULL, ",", &save)) {
         name += strspn(name, " ");
@@ -324,6 +320,15 @@ static int set_alpn(qg_run *run)
             list[count++].size = (unsigned)strlen(name);
         }
     }
+    return count;
+}
+
+static int set_alpn(qg_run *run)
+{
+    gnutls_datum_t list[QG_ALPN_COUNT_MAX];
+    char text[QG_ALPN_MAX + 1];
+    memcpy(text, run->alpn, sizeof(text));
+    unsigned count = qg_alpn_split(text, list);
     if (count == 0 && run->is_server) {
         gnutls_handshake_set_hook_function(run->session, GNUTLS_HANDSHAKE_CLIENT_HELLO,
                                            GNUTLS_HOOK_PRE, on_client_hello);

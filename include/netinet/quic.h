@@ -24,14 +24,12 @@
 #define QUIC_SOCKET_API 0
 #endif
 
-/* The draft speaks of keys and certificates as gnutls does. Without its headers (or with
- * QUIC_NO_GNUTLS) the types below stand for them. */
-#if QUIC_SOCKET_API == 0
+/* The draft speaks of keys and certificates as gnutls does, and programs of today's names expect its headers from here.
+ * Without them (or with QUIC_NO_GNUTLS) the types below stand for them. */
 #if defined(__has_include) && !defined(QUIC_NO_GNUTLS)
 #if __has_include(<gnutls/abstract.h>)
 #include <gnutls/abstract.h>
 #define QUIC_HAS_GNUTLS 1
-#endif
 #endif
 #endif
 
@@ -435,6 +433,23 @@ int quic_server_handshake_parms(int sd, struct quic_handshake_parms *parms);
  * gnutls_transport_set_int has given it. Provided by libquic_gnutls. Takes 15 seconds at most; returns 0, or -errno,
  * with errno set, as above. */
 int quic_handshake(void *session);
+
+#if QUIC_SOCKET_API == 2
+/* For such a session (gnutls_session_t), by libquic_gnutls as well. Priorities that allow what QUIC does. The protocols
+ * of a list, "a,b"; the one agreed on. What resumes the session, made of the ticket that has come (a *size of 0: none
+ * yet), and into the next session. Return 0, or -errno with errno set; *size is the room, and what was used of it. */
+#define QUIC_PRIORITY                                                                              \
+    "NORMAL:-VERS-ALL:+VERS-TLS1.3:-CIPHER-ALL:+AES-128-GCM:+AES-256-GCM:+CHACHA20-POLY1305:"      \
+    "+AES-128-CCM:+PSK:+ECDHE-PSK:+DHE-PSK:%DISABLE_TLS13_COMPAT_MODE"
+int quic_session_set_alpn(void *session, const void *alpns,
+                          size_t size) __asm__("quic_session_set_alpn_2");
+int quic_session_get_alpn(void *session, void *alpn,
+                          size_t *size) __asm__("quic_session_get_alpn_2");
+int quic_session_set_data(void *session, const void *data,
+                          size_t size) __asm__("quic_session_set_data_2");
+int quic_session_get_data(void *session, void *data,
+                          size_t *size) __asm__("quic_session_get_data_2");
+#endif
 
 #ifdef __cplusplus
 }

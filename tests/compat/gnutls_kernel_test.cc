@@ -12,6 +12,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/compat/authority.h"
+#include "tests/compat/identity.h"
 #include "tests/compat/kernel_fixture.h"
 
 using namespace kernel;
@@ -29,28 +30,39 @@ std::string keys()
     return path;
 }
 
-/* Two sockets after a handshake with the key of the file. */
-struct PskPair : Pair {
-    int client_rc = 1;
-    int server_rc = 1;
-    PskPair(const char *client_alpns, const char *server_alpns, uint32_t cipher = 0)
+/* A client's socket and the listener that it is connected to. */
+struct Sockets : Pair {
+    Sockets()
+    {
+        listen.reset(socket(AF_INET, SOCK_STREAM, IPPROTO_QUIC));
+        client.reset(socket(AF_INET, SOCK_STREAM, IPPROTO_QUIC));
+    }
+    void open()
     {
         sockaddr_in at = {};
         socklen_t len = sizeof(at);
         at.sin_family = AF_INET;
         at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-        listen.reset(socket(AF_INET, SOCK_STREAM, IPPROTO_QUIC));
-        client.reset(socket(AF_INET, SOCK_STREAM, IPPROTO_QUIC));
+        EXPECT_EQ(0, bind(listen, reinterpret_cast<sockaddr *>(&at), len));
+        EXPECT_EQ(0, ::listen(listen, 4));
+        EXPECT_EQ(0, getsockname(listen, reinterpret_cast<sockaddr *>(&at), &len));
+        EXPECT_EQ(0, connect(client, reinterpret_cast<sockaddr *>(&at), len));
+    }
+};
+
+/* Two sockets after a handshake with the key of the file. */
+struct PskPair : Sockets {
+    int client_rc = 1;
+    int server_rc = 1;
+    PskPair(const char *client_alpns, const char *server_alpns, uint32_t cipher = 0)
+    {
         quic_config config = {};
         config.payload_cipher_type = cipher;
         EXPECT_EQ(0, setsockopt(listen, SOL_QUIC, QUIC_SOCKOPT_CONFIG, &config, sizeof(config)));
         config.payload_cipher_type = 0;
         config.receive_session_ticket = 1;
         EXPECT_EQ(0, setsockopt(client, SOL_QUIC, QUIC_SOCKOPT_CONFIG, &config, sizeof(config)));
-        EXPECT_EQ(0, bind(listen, reinterpret_cast<sockaddr *>(&at), len));
-        EXPECT_EQ(0, ::listen(listen, 4));
-        EXPECT_EQ(0, getsockname(listen, reinterpret_cast<sockaddr *>(&at), &len));
-        EXPECT_EQ(0, connect(client, reinterpret_cast<sockaddr *>(&at), len));
+        open();
         std::thread other([&] {
             client_rc = quic_client_handshake(client, keys().c_str(), nullptr, client_alpns);
         });
@@ -96,6 +108,87 @@ TEST(GnutlsKernel, C199_TheTicketIsThere)
     const std::string session = option(pair.client, QUIC_SOCKOPT_SESSION_TICKET);
     EXPECT_GT(session.size(), 64u);
     EXPECT_GT(option(pair.client, QUIC_SOCKOPT_TOKEN).size(), 0u);
+}
+
+/* A session of gnutls, as the latest revision of the draft makes one in its Appendix C. */
+class Session
+{
+  public:
+    explicit Session(unsigned flags)
+    {
+        gnutls_certificate_allocate_credentials(&creds_);
+        EXPECT_EQ(0, gnutls_init(&session_, flags | GNUTLS_NO_END_OF_EARLY_DATA));
+        EXPECT_EQ(0, gnutls_credentials_set(session_, GNUTLS_CRD_CERTIFICATE, creds_));
+        EXPECT_EQ(0, gnutls_priority_set_direct(session_, QUIC_PRIORITY, nullptr));
+    }
+    ~Session()
+    {
+        gnutls_deinit(session_);
+        gnutls_certificate_free_credentials(creds_);
+    }
+    Session(const Session &) = delete;
+    Session &operator=(const Session &) = delete;
+    operator gnutls_session_t() const
+    {
+        return session_;
+    }
+    void serves(int fd) /* which gives the key for tickets */
+    {
+        unsigned char key[64];
+        socklen_t len = sizeof(key);
+        EXPECT_EQ(0, gnutls_certificate_set_x509_key_file(creds_, compat::cert_file(),
+                                                          compat::key_file(), GNUTLS_X509_FMT_PEM));
+        ASSERT_EQ(0, getsockopt(fd, SOL_QUIC, QUIC_SOCKOPT_SESSION_TICKET, key, &len));
+        const gnutls_datum_t from = {key, len};
+        EXPECT_EQ(0, gnutls_session_ticket_enable_server(session_, &from));
+    }
+
+  private:
+    gnutls_session_t session_ = nullptr;
+    gnutls_certificate_credentials_t creds_ = nullptr;
+};
+
+TEST(GnutlsKernel, ASessionOfTheProgramsOwn)
+{
+    char kept[4096];
+    size_t kept_len = 0;
+    for (bool again : {false, true}) {
+        SCOPED_TRACE(again);
+        Session client(GNUTLS_CLIENT);
+        Session server(GNUTLS_SERVER | GNUTLS_NO_AUTO_SEND_TICKET);
+        Sockets pair;
+        pair.open();
+        EXPECT_EQ(0, quic_session_set_alpn(client, "one, two", 8));
+        EXPECT_EQ(0, quic_session_set_alpn(server, "two", 3));
+        EXPECT_EQ(-EINVAL, quic_session_set_alpn(server, " ,", 2));
+        if (again) {
+            ASSERT_EQ(0, quic_session_set_data(client, kept, kept_len));
+        }
+        int client_rc = 1;
+        std::thread other([&] {
+            gnutls_transport_set_int(client, pair.client);
+            client_rc = quic_handshake(client);
+        });
+        pair.server.reset(accept(pair.listen, nullptr, nullptr));
+        server.serves(pair.server);
+        gnutls_transport_set_int(server, pair.server);
+        EXPECT_EQ(0, quic_handshake(server));
+        other.join();
+        ASSERT_EQ(0, client_rc);
+        EXPECT_EQ(again ? 1 : 0, gnutls_session_is_resumed(client));
+        char name[8];
+        size_t len = 2;
+        EXPECT_EQ(-EMSGSIZE, quic_session_get_alpn(client, name, &len));
+        len = sizeof(name);
+        ASSERT_EQ(0, quic_session_get_alpn(client, name, &len));
+        EXPECT_EQ("two", std::string(name, len));
+        for (int i = 0; i < 1000 && kept_len == 0; i++) { /* it comes when it comes */
+            kept_len = sizeof(kept);
+            ASSERT_EQ(0, quic_session_get_data(client, kept, &kept_len));
+            usleep(kept_len == 0 ? 5000 : 0);
+        }
+        EXPECT_GT(kept_len, 64u);
+    }
 }
 
 TEST(GnutlsKernel, C153_NoProtocolInCommon)
