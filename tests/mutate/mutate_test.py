@@ -88,6 +88,17 @@ class Plant(InAFolder):
         self.assertTrue(os.path.exists(self.path("work", "root", "letter")))
 
 
+class Compile(InAFolder):
+    def test_brackets_are_not_asked_for(self):
+        source = "int f(int a, int b, int c)\n{\n    return a && b && c;\n}\n"
+        made = programs.Programs.__new__(programs.Programs)
+        made.root = self.folder.name
+        given = ["gcc", "-Wall", "-Werror", "-c", "f.c", "-o", "f.o"]
+        for mutant in mutants.mutants_of("f.c", source):
+            self.assertTrue(made.compile(given, mutant.apply(source), self.path("f.o")), mutant.name)
+        self.assertFalse(made.compile(given, "int f(int a)\n{\n    int b;\n    return a;\n}\n", self.path("f.o")))
+
+
 class Sockets(InAFolder):
     QUERY = """<?xml version="1.1" encoding="UTF-8" standalone="no"?><query version="2">
         <rule class="cc_test" name="//tests/compat:a_test"><dict name="env"><pair><string value="QUIC_IO"/>

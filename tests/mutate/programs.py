@@ -229,7 +229,8 @@ class Programs:
             if given[i] not in ("-MD", "-g") and not given[i].startswith("-frandom-seed"):
                 argv.append(given[i])
             i += 1
-        return argv + ["-g0", *self.flags, "-x", "c", "-c", "-", "-o", out]
+        # A mutant has && beside || where nobody has written brackets.
+        return argv + ["-g0", "-Wno-parentheses", *self.flags, "-x", "c", "-c", "-", "-o", out]
 
     def compile(self, given, source, out):
         """Whether `source` in place of the file that is `given` compiles."""
