@@ -181,6 +181,21 @@ TEST_F(CidFormat, NoncesAreNumbers)
     }
 }
 
+/* Section 9.6: who comes back counts on, also within the second. */
+TEST_F(CidFormat, NumbersFollowTheClock)
+{
+    for (const uint8_t nonce_len : {5, 8}) {
+        uint64_t last = 0;
+        for (int i = 0; i < 20; i++) {
+            Init(lb_config(3, nonce_len, true), 1, 3);
+            (void)Make();
+            EXPECT_GT(nonce_, last) << +nonce_len << " run " << i;
+            last = nonce_;
+            wall_ += QUIC_NS_PER_S / 7;
+        }
+    }
+}
+
 TEST_F(CidFormat, AClockSetBackRepeatsNothingWhileTheServerRuns)
 {
     Init(lb_config(3, 8, true), 1, 4);

@@ -115,6 +115,8 @@ TEST(CidLb, BadConfigurationsAreRefused)
     quic_cid_lb lb;
     quic_cid_lb_config c = make_config(0, 3, 4, "");
     EXPECT_EQ(quic_cid_lb_init(&lb, &c), QUIC_OK);
+    c = make_config(6, 3, 4, ""); /* section 3.1: 7 is for those without a configuration */
+    EXPECT_EQ(quic_cid_lb_init(&lb, &c), QUIC_OK);
     c = make_config(7, 3, 4, "");
     EXPECT_EQ(quic_cid_lb_init(&lb, &c), QUIC_E_INVAL);
     c = make_config(0, 0, 4, "");

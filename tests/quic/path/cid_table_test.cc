@@ -39,6 +39,9 @@ class CidTableTest : public ::testing::Test
         uint32_t expected = quic_cid_table_expect(&table, hint, b.data(), b.size());
         EXPECT_EQ(quic_cid_table_find_hinted(&table, &expected, b.data(), b.size()), value);
         EXPECT_EQ(quic_cid_table_find_hinted(&table, &hint, b.data(), b.size()), value);
+        if (value != nullptr) { /* where it is, for the next time */
+            EXPECT_EQ(table.slots[hint & (table.cap - 1)].value, value);
+        }
         EXPECT_EQ(quic_cid_table_find_hinted(&table, &hint, b.data(), b.size()), value);
         if (value != nullptr) { /* where it was found is where it is expected */
             EXPECT_EQ(quic_cid_table_expect(&table, hint, b.data(), b.size()), expected);

@@ -93,7 +93,7 @@ TEST(MtuProbe, FindsCommonSizesExactlyAndSoon)
         quic_ns now = kS;
         quic_mtu_start(&mtu, 1472, now);
         EXPECT_LE(search(&mtu, limit, &now), 20);
-        EXPECT_GT(mtu.current + QUIC_MTU_STEP, limit);
+        EXPECT_EQ(mtu.current, limit);
     }
 }
 
@@ -197,6 +197,7 @@ TEST(MtuProbe, ARefusedProbeCostsOneTry)
     EXPECT_FALSE(quic_mtu_on_too_big(&mtu, 8972, now));
     EXPECT_TRUE(quic_mtu_is_due(&mtu, now));
     EXPECT_LT(quic_mtu_probe_size(&mtu, now), 8972u);
+    EXPECT_EQ(mtu.high, 8971u);
     search(&mtu, 1472, &now);
     EXPECT_EQ(mtu.current, 1472u);
     /* and of the size in use: the route changed */
@@ -217,6 +218,21 @@ TEST(MtuProbe, APathUsedAgainGoesOnWithoutTheProbeInFlight)
     EXPECT_TRUE(quic_mtu_is_due(&mtu, 2 * kS));
     EXPECT_EQ(quic_mtu_probe_size(&mtu, 2 * kS), 1472u);
     EXPECT_EQ(mtu.current, 1200u);
+}
+
+/* RFC 8899 4.3: what was lost before the path was left says nothing of it as it is now. */
+TEST(MtuProbe, APathUsedAgainIsNotSuspected)
+{
+    quic_mtu mtu;
+    quic_ns now = kS;
+    quic_mtu_start(&mtu, 1472, now);
+    search(&mtu, 1472, &now);
+    for (uint64_t pn = 1; pn < QUIC_MTU_BLACK_HOLE; pn++) {
+        EXPECT_FALSE(quic_mtu_on_lost(&mtu, pn, 1472, now));
+    }
+    quic_mtu_resume(&mtu, now);
+    EXPECT_FALSE(quic_mtu_on_lost(&mtu, QUIC_MTU_BLACK_HOLE, 1472, now));
+    EXPECT_EQ(mtu.current, 1472u);
 }
 
 } // namespace

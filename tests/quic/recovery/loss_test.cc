@@ -314,6 +314,36 @@ TEST_F(Loss, ADiscardedSpaceWaitsForNothing) /* RFC 9002 6.4 */
     EXPECT_EQ(quic_recovery_deadline(&rec, true), QUIC_NS_NEVER);
 }
 
+TEST_F(Loss, ADiscardedSpaceGivesOutNoLosses) /* RFC 9002 6.4 */
+{
+    for (int i = 0; i < 5; i++) {
+        Send(1, QUIC_SPACE_INITIAL);
+    }
+    quic_recovery_ack ack;
+    ASSERT_EQ(quic_recovery_ack_begin(&rec, &ack, QUIC_SPACE_INITIAL, 4, 0, 2 * kMs), QUIC_OK);
+    ASSERT_EQ(quic_recovery_ack_range(&ack, 4, 4), QUIC_OK);
+    while (quic_recovery_ack_next(&ack) != nullptr) {
+    }
+    quic_recovery_ack_end(&ack, &out);
+    EXPECT_EQ(out.loss.lost_count, 2u);
+    quic_recovery_discard_space(&rec, QUIC_SPACE_INITIAL, 3 * kMs);
+    DrainLost(QUIC_SPACE_INITIAL);
+    EXPECT_EQ(lost, (Pns{}));
+}
+
+/* draft-ietf-ccwg-bbr 4.1.2.4: of the newest that was acknowledged. */
+TEST_F(Loss, SaysWhetherThereWasMoreToSend)
+{
+    const uint32_t limited = kData | QUIC_SENT_APP_LIMITED;
+    for (const uint32_t flags : {limited, kData, limited, kData}) {
+        Send(1 * kMs, QUIC_SPACE_APP, flags); /* 0..3 */
+    }
+    ASSERT_EQ(Ack({{2, 2}, {0, 0}}, 100 * kMs), QUIC_OK);
+    EXPECT_TRUE(out.app_limited);
+    ASSERT_EQ(Ack({{3, 3}, {1, 1}}, 101 * kMs), QUIC_OK);
+    EXPECT_FALSE(out.app_limited);
+}
+
 TEST_F(Loss, CountsWhatWasLostSinceAPacketLeft)
 {
     Prime(0, 100 * kMs);

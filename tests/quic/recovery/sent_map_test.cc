@@ -237,6 +237,18 @@ TEST_F(SentMap, PassesRunsOfFinishedPacketsInOneStep)
     EXPECT_EQ(quic_sent_map_find_down(&map, 0, 500)->pn, 0u);
 }
 
+TEST_F(SentMap, FindsAgainWhatStandsBelowARunOfFinishedPackets)
+{
+    for (int i = 0; i < 6; i++) {
+        Send(100, kData);
+    }
+    Free(4);
+    for (int i = 0; i < 3; i++) { /* looking changes nothing */
+        EXPECT_EQ(quic_sent_map_find_down(&map, 0, 4)->pn, 3u);
+    }
+    EXPECT_EQ(quic_sent_map_find_down(&map, 3, 4)->pn, 3u);
+}
+
 TEST_F(SentMap, AgreesWithANaiveModel)
 {
     std::mt19937_64 rng(7);

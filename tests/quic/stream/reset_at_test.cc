@@ -173,6 +173,7 @@ TEST_F(ResetAtSend, ThenResetForGood)
     Write(300);
     EXPECT_EQ(Send(152), "0+150");
     ASSERT_EQ(ResetAt(100), QUIC_OK);
+    EXPECT_EQ(quic_stream_writable(&s_), 0u);
     EXPECT_TRUE(quic_stream_on_stop_sending(&s_, 5, &facts_));
     EXPECT_EQ(s_.reset_error, kCode);
     EXPECT_EQ(s_.peer_stop_error, 5u);
@@ -228,11 +229,25 @@ TEST_F(ResetAtSend, LentBytesComeBack)
     ASSERT_EQ(quic_stream_write(&s_, &accepted, bytes, 300, QUIC_STREAM_WRITE_LEND, 1000), QUIC_OK);
     EXPECT_EQ(Send(103), "0+101");
     ASSERT_EQ(ResetAt(50), QUIC_OK);
+    EXPECT_FALSE(facts_.released) << "what was promised may have to be sent again";
     Acked(0, 50);
     quic_stream_on_reset_acked(&s_, 50, &facts_);
     EXPECT_TRUE(facts_.done);
     EXPECT_TRUE(facts_.released);
     EXPECT_EQ(facts_.released_off, 300u);
+}
+
+/* Nothing in front of them is needed any more: those that were sent come back at once. */
+TEST_F(ResetAtSend, LentBytesBehindWhatHasArrived)
+{
+    static const uint8_t bytes[300] = {0};
+    size_t accepted = 0;
+    ASSERT_EQ(quic_stream_write(&s_, &accepted, bytes, 300, QUIC_STREAM_WRITE_LEND, 1000), QUIC_OK);
+    EXPECT_EQ(Send(103), "0+101");
+    Acked(0, 50);
+    ASSERT_EQ(ResetAt(50), QUIC_OK);
+    EXPECT_TRUE(facts_.released);
+    EXPECT_EQ(facts_.released_off, 101u);
 }
 
 /* ---- the receiving half --------------------------------------------------------------------------------- */

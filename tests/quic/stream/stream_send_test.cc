@@ -82,6 +82,7 @@ TEST_F(StreamSend, GoesFromReadyToDataRecvd) // RFC 9000 3.1
     EXPECT_FALSE(quic_stream_can_send(&s_, 100));
     ASSERT_EQ(QUIC_OK, Write("hello", QUIC_STREAM_WRITE_FIN));
     EXPECT_EQ(QUIC_SEND_READY, s_.send_state);
+    EXPECT_EQ(0u, quic_stream_writable(&s_)); // nothing follows the end
     EXPECT_TRUE(quic_stream_can_send(&s_, 100));
     EXPECT_EQ("0+5F", Send());
     EXPECT_EQ(std::string("\x0b\x00\x05hello", 8), frame_);
@@ -233,6 +234,17 @@ TEST_F(StreamSend, BoundsWhatItHoldsAndSaysWhenThereIsRoom)
     EXPECT_EQ(QUIC_OK, Write("bbb", 0, 2)); // the connection's budget
     EXPECT_EQ(2u, accepted_);
     EXPECT_EQ(QUIC_E_AGAIN, Write("b", 0, 0));
+}
+
+TEST_F(StreamSend, IsBlockedOnlyWithBytesThatWait) // RFC 9000 19.13
+{
+    ASSERT_EQ(QUIC_OK, Write(std::string(1000, 'a')));
+    EXPECT_EQ("0+1000", Send(2000)); // the whole credit
+    EXPECT_FALSE(quic_stream_note_blocked(&s_));
+    EXPECT_EQ(0, s_.ctrl_pending);
+    ASSERT_EQ(QUIC_OK, Write("b"));
+    EXPECT_TRUE(quic_stream_note_blocked(&s_));
+    EXPECT_EQ(QUIC_STREAM_CTRL_DATA_BLOCKED, s_.ctrl_pending);
 }
 
 TEST_F(StreamSend, RewindBeginsAnewWithoutCredit) // 0-RTT was rejected, RFC 9001 4.6.2

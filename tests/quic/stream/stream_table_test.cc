@@ -222,6 +222,22 @@ TEST_F(StreamTable, LaterPeerLimitsReachLiveStreams) // 0-RTT, RFC 9000 7.4.1
     EXPECT_FALSE(quic_stream_table_set_peer_limits(&table_, &kPeer));
 }
 
+TEST_F(StreamTable, EveryPeerLimitCounts) // RFC 9000 18.2
+{
+    for (int which = 0; which < 5; which++) {
+        quic_stream_table_deinit(&table_);
+        Start(QUIC_CLIENT, 8, 4);
+        quic_stream_table_set_peer_limits(&table_, &kPeer);
+        quic_stream_peer_limits more = kPeer;
+        uint64_t *const limits[] = {&more.max_streams_bidi, &more.max_streams_uni,
+                                    &more.max_stream_data_bidi_local,
+                                    &more.max_stream_data_bidi_remote, &more.max_stream_data_uni};
+        ++*limits[which];
+        EXPECT_TRUE(quic_stream_table_set_peer_limits(&table_, &more)) << which;
+        EXPECT_FALSE(quic_stream_table_set_peer_limits(&table_, &more)) << which;
+    }
+}
+
 TEST_F(StreamTable, ShortStreamsReuseTheirMemory)
 {
     quic_flow_recv conn;
