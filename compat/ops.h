@@ -19,7 +19,7 @@
 extern "C" {
 #endif
 
-#define QS_OPS_VERSION 4u
+#define QS_OPS_VERSION 5u
 
 /* Protocol numbers, which name the layouts a socket speaks. */
 #define QS_PROTO_DRAFT  288 /* the draft's */
@@ -45,6 +45,8 @@ typedef struct qs_host {
     void (*blind)(void *cookie);
     /* The thread was cancelled while it waited in a call: its count of calls under way ends. */
     void (*cancelled)(void *cookie);
+    /* A line for whoever wants to know: 0 an error, 1 a warning, 2 information. With locks held. */
+    void (*say)(int level, const char *line);
 } qs_host;
 
 typedef struct qs_ops {

@@ -52,10 +52,7 @@ int qs_errno_of(quring_status status)
 static void qs_log(void *ctx, int level, const char *line)
 {
     (void)ctx;
-    const char *wanted = getenv("QUIC_LOG"); /* 0 errors, 1 warnings, 2 everything */
-    if (wanted != NULL && level <= atoi(wanted)) {
-        fprintf(stderr, "quic: %s\n", line);
-    }
+    qs_the_host->say(level, line);
 }
 
 void qs_say(int level, const char *fmt, ...)

@@ -388,7 +388,7 @@ void qs_recall_worker(uint32_t worker);
 void qs_kick(qs_sock *s, uint32_t asked);
 uint64_t qs_now_ns(void);
 int qs_errno_of(quring_status status);
-/* A line on stderr when QUIC_LOG is `level` (0 error, 1 warning, 2 information) or more. */
+/* A line for the log: 0 an error, 1 a warning, 2 information. */
 void qs_say(int level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* ---- life.c ---------------------------------------------------------------------------------------- */

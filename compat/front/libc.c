@@ -18,6 +18,17 @@ void qf_libc_resolve(void)
     memcpy(&qf_real_vfork, &found, sizeof(found));
 }
 
+bool qf_next(void *out, const char *name)
+{
+    void *found = dlsym(RTLD_NEXT, name);
+    if (found == NULL) {
+        (void)dlerror(); /* is not for the program to find */
+        return false;
+    }
+    memcpy(out, &found, sizeof(found));
+    return true;
+}
+
 __attribute__((constructor)) static void qf_libc_init(void)
 {
     qf_libc_resolve();

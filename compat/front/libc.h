@@ -97,6 +97,10 @@ void qf_libc_resolve(void);
     (__builtin_expect(qf_real_table.name == NULL, 0) ? (qf_libc_resolve(), qf_real_table.name)     \
                                                      : qf_real_table.name)
 
+/* The next definition behind this object's: a library's that this one was preloaded before. `out` points to the
+ * pointer to the function, which stays as it is when there is none. */
+bool qf_next(void *out, const char *name);
+
 #define QF_EXPORT __attribute__((visibility("default")))
 
 #endif /* COMPAT_FRONT_LIBC_H */

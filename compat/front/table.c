@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "compat/front/engine.h"
+#include "compat/front/log.h"
 
 #define QF_SPINS 4096 /* turns while another thread is between our close and the kernel's */
 
@@ -384,7 +385,7 @@ static void qf_on_cancelled(void *cookie)
     qf_put(cookie);
 }
 
-const qs_host qf_host = {qf_on_gone, qf_on_blind, qf_on_cancelled};
+const qs_host qf_host = {qf_on_gone, qf_on_blind, qf_on_cancelled, qf_say};
 
 /* ---- over UNIX sockets -------------------------------------------------------------------------------------- */
 

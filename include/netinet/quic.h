@@ -291,6 +291,30 @@ struct quic_connection_close {
 #endif
 };
 
+#if QUIC_SOCKET_API == 2
+/* Of a connection that a transport closes (RFC 9000 20.1). */
+enum {
+    QUIC_TRANSPORT_ERROR_NONE = 0x00,
+    QUIC_TRANSPORT_ERROR_INTERNAL = 0x01,
+    QUIC_TRANSPORT_ERROR_CONNECTION_REFUSED = 0x02,
+    QUIC_TRANSPORT_ERROR_FLOW_CONTROL = 0x03,
+    QUIC_TRANSPORT_ERROR_STREAM_LIMIT = 0x04,
+    QUIC_TRANSPORT_ERROR_STREAM_STATE = 0x05,
+    QUIC_TRANSPORT_ERROR_FINAL_SIZE = 0x06,
+    QUIC_TRANSPORT_ERROR_FRAME_ENCODING = 0x07,
+    QUIC_TRANSPORT_ERROR_TRANSPORT_PARAM = 0x08,
+    QUIC_TRANSPORT_ERROR_CONNECTION_ID_LIMIT = 0x09,
+    QUIC_TRANSPORT_ERROR_PROTOCOL_VIOLATION = 0x0a,
+    QUIC_TRANSPORT_ERROR_INVALID_TOKEN = 0x0b,
+    QUIC_TRANSPORT_ERROR_APPLICATION = 0x0c,
+    QUIC_TRANSPORT_ERROR_CRYPTO_BUF_EXCEEDED = 0x0d,
+    QUIC_TRANSPORT_ERROR_KEY_UPDATE = 0x0e,
+    QUIC_TRANSPORT_ERROR_AEAD_LIMIT_REACHED = 0x0f,
+    QUIC_TRANSPORT_ERROR_NO_VIABLE_PATH = 0x10,
+    QUIC_TRANSPORT_ERROR_CRYPTO = 0x0100, /* and the alert of TLS */
+};
+#endif
+
 /* ---- events -------------------------------------------------------------------------------------- */
 
 /* An event is a message with the notification flag: one byte of type, then what is said below. */
@@ -357,6 +381,19 @@ struct quic_stream_max_data {
     uint64_t max_data;
 };
 #endif
+
+/* What may stand behind the type. In a message it is not aligned. */
+__extension__ union quic_event {
+    struct quic_stream_update update;
+    struct quic_connection_close close;
+    uint64_t max_stream;
+    uint8_t local_migration;
+    uint8_t key_update_phase;
+#if QUIC_SOCKET_API == 2
+    struct quic_stream_max_data max_data;
+    struct quic_connection_id_info info;
+#endif
+};
 
 /* ---- functions ----------------------------------------------------------------------------------- */
 
@@ -450,6 +487,13 @@ int quic_session_set_data(void *session, const void *data,
 int quic_session_get_data(void *session, void *data,
                           size_t *size) __asm__("quic_session_get_data_2");
 #endif
+
+/* What the library has to say goes to stderr as far as the environment's QUIC_LOG or else quic_set_log_level says:
+ * LOG_ERR, LOG_WARNING or LOG_INFO of <syslog.h>, with all that is graver; nothing before. A function of
+ * quic_set_log_func (NULL: stderr again) gets the lines instead, without their ends; without a level, up to LOG_WARNING.
+ * Any thread may call it, also with the library's locks held: it calls no function of QUIC sockets. */
+void quic_set_log_level(int level);
+void quic_set_log_func(void (*func)(int level, const char *line));
 
 #ifdef __cplusplus
 }

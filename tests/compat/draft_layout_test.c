@@ -69,6 +69,8 @@ SAME(sizeof(struct quic_connection_close), 8);
 AT(struct quic_connection_close, phrase, 5);
 SAME(sizeof(struct quic_handshake_parms), 280);
 
+SAME(sizeof(union quic_event), 24);
+
 /* Checked when this is compiled; the program is here to be run. */
 int main(void)
 {

@@ -106,6 +106,20 @@ SAME(sizeof(struct quic_connection_id_info), 12);
 AT(struct quic_connection_id_info, active, 4);
 AT(struct quic_connection_id_info, prior_to, 8);
 
+SAME(sizeof(union quic_event), 72);
+SAME(offsetof(union quic_event, info) + offsetof(union quic_event, max_data), 0);
+SAME(sizeof(((union quic_event *)0)->max_stream), 8);
+SAME(sizeof(((union quic_event *)0)->local_migration), 1);
+SAME(sizeof(((union quic_event *)0)->key_update_phase), 1);
+SAME(sizeof(((union quic_event *)0)->update), 24);
+SAME(sizeof(((union quic_event *)0)->close), 72);
+
+SAME(QUIC_TRANSPORT_ERROR_NONE, 0);
+SAME(QUIC_TRANSPORT_ERROR_STREAM_STATE, 5);
+SAME(QUIC_TRANSPORT_ERROR_PROTOCOL_VIOLATION, 10);
+SAME(QUIC_TRANSPORT_ERROR_NO_VIABLE_PATH, 16);
+SAME(QUIC_TRANSPORT_ERROR_CRYPTO, 256);
+
 /* Checked when this is compiled; the program is here to be run. */
 int main(void)
 {
