@@ -180,6 +180,8 @@ static void qs_on_stream_opened(qs_sock *s, const quring_event *ev)
         return;
     }
     st->handle = ev->stream;
+    uint64_t *seen = &s->seen_id[qs_id_is_uni(ev->stream_id)];
+    *seen = ev->stream_id >= *seen ? ev->stream_id + 4 : *seen;
     if (qs_id_sends(s, ev->stream_id)) {
         qs_stream_queue(s, st);
     }

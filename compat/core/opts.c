@@ -237,7 +237,8 @@ static int qs_set_errinfo(qs_sock *s, bool stop, const void *value, size_t len)
     memcpy(&w, value, sizeof(w));
     qs_stream *st = qs_stream_find(s, w.stream_id);
     if (st == NULL || st->closed) {
-        return -EINVAL;
+        bool had = stop ? qs_id_receives(s, w.stream_id) : qs_id_sends(s, w.stream_id);
+        return had && qs_id_is_over(s, w.stream_id) ? qs_over_errno(s) : -EINVAL;
     }
     if (stop) {
         if (!qs_id_receives(s, w.stream_id) || st->recv_state >= QS_RECV_RECVD) {

@@ -174,7 +174,8 @@ typedef struct qs_stream {
     bool rx_blocked; /* more waits in the engine: there was no room */
     bool rx_seen;
     bool rx_fin;
-    bool closed; /* at the engine */
+    bool closed;  /* at the engine */
+    bool implied; /* open because a higher one is; the program has not named it */
 } qs_stream;
 
 /* ---- options ------------------------------------------------------------------------------------ */
@@ -322,6 +323,7 @@ struct qs_sock {
     uint64_t next_id[2];   /* ours: bidirectional, unidirectional */
     uint64_t opened_id[2]; /* next one the engine opens */
     uint64_t streams_max[2]; /* how many of ours the peer allows */
+    uint64_t seen_id[2];     /* above the peer's highest so far */
     bool limit_asked[2];
 
     qs_dgram *dgram_head; /* datagrams that wait for the engine */
@@ -566,6 +568,12 @@ static inline bool qs_id_receives(const qs_sock *s, uint64_t id)
 {
     return !qs_id_is_uni(id) || !qs_id_is_ours(s, id);
 }
+/* Whether a stream that is not there was there once; and what is wrong with one that is over. */
+static inline bool qs_id_is_over(const qs_sock *s, uint64_t id)
+{
+    return id < (qs_id_is_ours(s, id) ? s->next_id : s->seen_id)[qs_id_is_uni(id)];
+}
+int qs_over_errno(const qs_sock *s);
 void qs_stream_update(qs_sock *s, const qs_stream *st, uint32_t state, uint32_t errcode,
                       uint64_t final_size);
 

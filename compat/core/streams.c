@@ -1,4 +1,5 @@
 /* Streams by number. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -100,6 +101,11 @@ void qs_stream_leave(qs_sock *s, qs_stream *st)
         qs_stream_queue(s, st); /* the worker removes it */
         qs_kick(s, QS_ASK_TX);
     }
+}
+
+int qs_over_errno(const qs_sock *s)
+{
+    return s->protocol == QS_PROTO_KERNEL ? -ENOSTR : -EINVAL;
 }
 
 void qs_stream_update(qs_sock *s, const qs_stream *st, uint32_t state, uint32_t errcode,

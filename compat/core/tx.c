@@ -212,6 +212,7 @@ static qs_stream *qs_open_up_to(qs_sock *s, uint64_t id)
             return NULL;
         }
         s->next_id[uni] += 4;
+        st->implied = st->id < id;
         qs_stream_queue(s, st);
     }
     s->active_id = id;
@@ -287,8 +288,10 @@ static int qs_look_stream(const qs_sock *s, const qs_send_args *args, uint64_t *
     *out = qs_stream_find(s, *id);
     if (*out == NULL) {
         bool may_open = (args->flags & QS_MSG_NEW) != 0 || args->stream_id == QS_STREAM_ANY;
-        bool is_next = qs_id_is_ours(s, *id) && *id >= s->next_id[qs_id_is_uni(*id)];
-        return is_next && may_open ? 0 : -EINVAL; /* not there, or finished */
+        if (qs_id_is_over(s, *id)) {
+            return qs_over_errno(s);
+        }
+        return qs_id_is_ours(s, *id) && may_open ? 0 : -EINVAL;
     }
     /* Another thread's, which may end it. */
     bool joins = args->stream_id == QS_STREAM_ANY && (*out)->tx_busy;
@@ -317,12 +320,21 @@ static int qs_pick_stream(qs_sock *s, const qs_send_args *args, uint64_t deadlin
     return rc;
 }
 
-/* The stream that an option opens. */
-static int qs_look_new(const qs_sock *s, const qs_send_args *args, uint64_t *id)
+/* The stream that an option opens: a new one, or one that is open only because a higher one is (RFC 9000 3.2). */
+static int qs_look_new(const qs_sock *s, const qs_send_args *args, uint64_t *id, qs_stream **out)
 {
     bool is_any = args->stream_id == QS_STREAM_ANY;
     *id = is_any ? s->next_id[(args->flags & QS_MSG_UNI) != 0] : args->stream_id;
-    return qs_id_is_ours(s, *id) && *id >= s->next_id[qs_id_is_uni(*id)] ? 0 : -EINVAL;
+    *out = qs_stream_find(s, *id);
+    if (*out != NULL) {
+        bool untouched =
+            (*out)->implied && (*out)->send_state == QS_SEND_READY && !(*out)->reset_asked;
+        return untouched ? 0 : -EINVAL;
+    }
+    if (!qs_id_is_ours(s, *id) || *id >> 62 != 0) {
+        return -EINVAL; /* RFC 9000 2.1 */
+    }
+    return qs_id_is_over(s, *id) ? qs_over_errno(s) : 0;
 }
 
 int qs_stream_open_opt(qs_sock *s, uint64_t *id, uint32_t flags)
@@ -330,22 +342,26 @@ int qs_stream_open_opt(qs_sock *s, uint64_t *id, uint32_t flags)
     qs_send_args args = {
         .stream_id = *id, .flags = qs_flags_of(s, flags) | QS_MSG_NEW, .level = -1};
     uint64_t want = 0;
+    qs_stream *st = NULL;
     pthread_mutex_lock(&s->lock);
     uint64_t deadline = s->sndtimeo_ns != 0 ? qs_now_ns() + s->sndtimeo_ns : 0;
     int rc = s->state == QS_CLOSED ? -EPIPE : s->state < QS_CONNECTING ? -EINVAL : 0;
-    rc = rc == 0 ? qs_look_new(s, &args, &want) : rc;
-    while (rc == 0 && !qs_limit_allows(s, want)) {
+    rc = rc == 0 ? qs_look_new(s, &args, &want, &st) : rc;
+    while (rc == 0 && st == NULL && !qs_limit_allows(s, want)) {
         rc = qs_await_limit(s, want, &args, deadline);
         /* Not what another has opened meanwhile. */
-        rc = rc == 0 ? qs_look_new(s, &args, &want) : rc;
+        rc = rc == 0 ? qs_look_new(s, &args, &want, &st) : rc;
     }
     if (rc == 0 && s->shut_wr) {
         rc = -EPIPE;
     }
-    if (rc == 0 && qs_open_up_to(s, want) == NULL) {
-        rc = -ENOMEM;
+    if (rc == 0 && st == NULL) {
+        st = qs_open_up_to(s, want);
+        rc = st == NULL ? -ENOMEM : 0;
     }
     if (rc == 0) {
+        st->implied = false;
+        s->active_id = want;
         *id = want;
         qs_kick(s, QS_ASK_TX);
     }

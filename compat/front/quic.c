@@ -107,7 +107,7 @@ QF_EXPORT ssize_t quic_recvmsg(int sd, void *msg, size_t len, uint64_t *sid, uin
 
 /* ---- the same with today's names ------------------------------------------------------------------------ */
 
-#define QF_STREAM_FLAGS 0x13f00u /* NEW, FIN, UNI, DONTWAIT, SNDBLOCK, DATAGRAM */
+#define QF_STREAM_FLAGS 0x13e00u /* NEW, FIN, UNI, DONTWAIT, SNDBLOCK, DATAGRAM */
 
 ssize_t quic_sendmsg_2(int sd, const void *msg, size_t len, int64_t sid, uint32_t flags);
 ssize_t quic_recvmsg_2(int sd, void *msg, size_t len, int64_t *sid, uint32_t *flags);
@@ -123,7 +123,8 @@ QF_EXPORT ssize_t quic_recvmsg_2(int sd, void *msg, size_t len, int64_t *sid, ui
     struct quic_stream_info info;
     bool has_info;
     int msg_flags;
-    int in = flags != NULL ? (int)*flags : 0;
+    /* Those of a stream may be left of what was sent before; one of them is recvmsg's MSG_ERRQUEUE. */
+    int in = flags != NULL ? (int)(*flags & ~QF_STREAM_FLAGS) : 0;
     ssize_t got = qf_recvmsg_info(sd, msg, len, &info, &has_info, in, &msg_flags);
     if (got >= 0) {
         if (sid != NULL && has_info) {

@@ -347,6 +347,78 @@ TEST(Kernel, C161_SecretsOfAHandshake)
     EXPECT_EQ(-1, getsockopt(fd, SOL_QUIC, 13, secret, &len)) << "not to be read";
 }
 
+/* A stream that is over is another error than one that never was. */
+TEST(Kernel, StreamsThatAreOver)
+{
+    Pair pair = make_pair();
+    char buf[8];
+    int64_t id = -1;
+    uint32_t flags = 0;
+    ASSERT_EQ(3, quic_sendmsg(pair.client, "abc", 3, 2, MSG_QUIC_STREAM_NEW | MSG_QUIC_STREAM_FIN));
+    ASSERT_EQ(3, quic_recvmsg(pair.server, buf, sizeof(buf), &id, &flags));
+    quic_errinfo info = {2, 1};
+    for (int i = 0; i < 1000 && errno != ENOSTR; i++) { /* until the end has been acknowledged */
+        usleep(5000);
+        EXPECT_EQ(-1, setsockopt(pair.client, SOL_QUIC, 2, &info, sizeof(info)));
+    }
+    EXPECT_EQ(ENOSTR, errno);
+    for (uint32_t how : {0u, uint32_t{MSG_QUIC_STREAM_FIN}, uint32_t{MSG_QUIC_STREAM_NEW}}) {
+        EXPECT_EQ(-1, quic_sendmsg(pair.client, "x", 1, 2, how | MSG_NOSIGNAL));
+        EXPECT_EQ(ENOSTR, errno) << how;
+    }
+    quic_stream_info open = {2, 0, 0};
+    socklen_t len = sizeof(open);
+    EXPECT_EQ(-1, getsockopt(pair.client, SOL_QUIC, 1, &open, &len));
+    EXPECT_EQ(ENOSTR, errno);
+    EXPECT_EQ(-1, setsockopt(pair.server, SOL_QUIC, 3, &info, sizeof(info)));
+    EXPECT_EQ(ENOSTR, errno) << "stop sending";
+    EXPECT_EQ(-1, setsockopt(pair.server, SOL_QUIC, 2, &info, sizeof(info)));
+    EXPECT_EQ(EINVAL, errno) << "only received on";
+    info.stream_id = 6;
+    EXPECT_EQ(-1, setsockopt(pair.client, SOL_QUIC, 2, &info, sizeof(info)));
+    EXPECT_EQ(EINVAL, errno) << "never opened";
+    EXPECT_EQ(-1, quic_sendmsg(pair.client, "x", 1, 6, MSG_NOSIGNAL));
+    EXPECT_EQ(EINVAL, errno);
+}
+
+/* RFC 9000 3.2: lower ones open with it. */
+TEST(Kernel, StreamsBelowAnOpenOne)
+{
+    Pair pair = make_pair();
+    ASSERT_EQ(1, quic_sendmsg(pair.client, "d", 1, 12, MSG_QUIC_STREAM_NEW | MSG_QUIC_STREAM_FIN));
+    quic_stream_info open = {4, 0, 0};
+    socklen_t len = sizeof(open);
+    EXPECT_EQ(0, getsockopt(pair.client, SOL_QUIC, 1, &open, &len)) << strerror(errno);
+    EXPECT_EQ(-1, getsockopt(pair.client, SOL_QUIC, 1, &open, &len)) << "once";
+    EXPECT_EQ(EINVAL, errno);
+    EXPECT_EQ(1, send(pair.client, "b", 1, MSG_FIN)) << "the latest one opened";
+    EXPECT_EQ(1, quic_sendmsg(pair.client, "a", 1, 0, MSG_QUIC_STREAM_NEW | MSG_QUIC_STREAM_FIN));
+    EXPECT_EQ(1, quic_sendmsg(pair.client, "c", 1, 8, MSG_QUIC_STREAM_FIN));
+    std::string got(4, ' ');
+    for (int i = 0; i < 4; i++) {
+        char byte = 0;
+        int64_t id = -1;
+        uint32_t flags = 0;
+        ASSERT_EQ(1, quic_recvmsg(pair.server, &byte, 1, &id, &flags));
+        EXPECT_NE(0u, flags & MSG_QUIC_STREAM_FIN);
+        ASSERT_LE(id, 12);
+        got[static_cast<size_t>(id) / 4] = byte;
+    }
+    EXPECT_EQ("abcd", got);
+}
+
+/* One variable for the flags of both directions: what a stream was opened with says nothing to who receives. */
+TEST(Kernel, FlagsLeftOfWhatWasSent)
+{
+    Pair pair = make_pair();
+    uint32_t flags = MSG_QUIC_STREAM_NEW | MSG_QUIC_STREAM_FIN | MSG_QUIC_STREAM_SNDBLOCK;
+    ASSERT_EQ(1, quic_sendmsg(pair.client, "x", 1, 0, flags | MSG_WAITALL | MSG_NOSIGNAL))
+        << strerror(errno);
+    char byte = 0;
+    ASSERT_EQ(1, quic_recvmsg(pair.server, &byte, 1, nullptr, &flags)) << strerror(errno);
+    EXPECT_EQ(uint32_t{MSG_QUIC_STREAM_FIN}, flags & MSG_QUIC_STREAM_FIN);
+}
+
 /* What is the kernel's own: connection IDs are the engine's business. */
 TEST(Kernel, ConnectionIdsAreNotForPrograms)
 {

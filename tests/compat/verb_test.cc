@@ -61,13 +61,18 @@ TEST(Verb, C155_ANumberOfOnesOwn)
     EXPECT_ERRNO(EINVAL, get_option(pair.client, QUIC_SOCKOPT_STREAM_OPEN, &taken));
     quic_stream_info theirs = {1, 0};
     EXPECT_ERRNO(EINVAL, get_option(pair.client, QUIC_SOCKOPT_STREAM_OPEN, &theirs));
+    quic_stream_info below = {8, 0}; /* open only because 16 is */
+    EXPECT_EQ(0, get_option(pair.client, QUIC_SOCKOPT_STREAM_OPEN, &below));
+    EXPECT_ERRNO(EINVAL, get_option(pair.client, QUIC_SOCKOPT_STREAM_OPEN, &below));
+    quic_stream_info none = {UINT64_MAX - 3, 0}; /* RFC 9000 2.1: 62 bits */
+    EXPECT_ERRNO(EINVAL, get_option(pair.client, QUIC_SOCKOPT_STREAM_OPEN, &none));
     quic_stream_info beyond = {400, QUIC_STREAM_FLAG_ASYNC};
     EXPECT_ERRNO(EAGAIN, get_option(pair.client, QUIC_SOCKOPT_STREAM_OPEN, &beyond));
     socklen_t len = 8;
     EXPECT_ERRNO(EINVAL, getsockopt(pair.client, SOL_QUIC, QUIC_SOCKOPT_STREAM_OPEN, &taken, &len));
     ASSERT_EQ(3, send(pair.client, "abc", 3, 0)) << "goes to the latest one opened";
     Message m = receive(pair.server);
-    EXPECT_EQ(16u, m.id);
+    EXPECT_EQ(8u, m.id);
     EXPECT_EQ("abc", m.bytes);
     Fd fresh = quic_socket();
     quic_stream_info info = {UINT64_MAX, 0};
