@@ -428,6 +428,15 @@ TEST_F(Loss, MeasuresTheDeliveryRate)
     EXPECT_NEAR((double)out.rate_ns, 500.0 * kMs, 1.0 * kMs);
 }
 
+TEST_F(Loss, WhatComesBackAtOnceHasNoRate)
+{
+    Prime(0, 100 * kMs);
+    uint64_t pn = Send(1000 * kMs);
+    ASSERT_EQ(Ack({{pn, pn}}, 1000 * kMs), QUIC_OK);
+    EXPECT_EQ(out.rate_bytes, 0u);
+    EXPECT_EQ(out.rate_ns, 0u);
+}
+
 TEST_F(Loss, TrimLeavesAnIdleConnectionWithoutMemory)
 {
     Prime(0, 100 * kMs);

@@ -69,6 +69,29 @@ TEST_F(Loss, NoPersistentCongestionAcrossARest)
     EXPECT_FALSE(out.loss.persistent_congestion);
 }
 
+/* ... or to make room, ... */
+TEST_F(Loss, NoPersistentCongestionAcrossAFullRecord)
+{
+    Prime(0, 100 * kMs);
+    EXPECT_EQ(Send(1000 * kMs), 1u);
+    EXPECT_EQ(Send(1100 * kMs, QUIC_SPACE_APP, 0), 2u);
+    EXPECT_EQ(Send(1100 * kMs), 3u);
+    ASSERT_EQ(Ack({{3, 3}}, 1200 * kMs), QUIC_OK);
+    EXPECT_EQ(lost, (Pns{1}));
+    const quic_sent_map *map = &rec.spaces[QUIC_SPACE_APP].map;
+    while (map->base_pn <= 3) { /* more ACKs than there is room for */
+        ASSERT_LT(Send(1200 * kMs, QUIC_SPACE_APP, 0), 3000u);
+    }
+    const uint64_t next = Send(60000 * kMs);
+    for (int i = 0; i < 3; i++) {
+        Send(60000 * kMs);
+    }
+    ASSERT_EQ(Ack({{next + 1, next + 3}}, 60100 * kMs), QUIC_OK);
+    ASSERT_FALSE(lost.empty());
+    EXPECT_EQ(lost.back(), next);
+    EXPECT_FALSE(out.loss.persistent_congestion);
+}
+
 /* ... or who was thought lost is acknowledged late. */
 TEST_F(Loss, NoPersistentCongestionAcrossALateAcknowledgement) /* 7.6.2 */
 {

@@ -178,6 +178,8 @@ TEST_F(StreamRecv, StopSendingDiscardsAndGivesCreditBack) // RFC 9000 3.5
     EXPECT_EQ(QUIC_E_STATE, Peek());
     EXPECT_EQ(QUIC_E_STATE, quic_stream_stop_sending(&s_, &conn_, 5, &facts_));
     s_.ctrl_pending = 0;
+    EXPECT_FALSE(quic_stream_on_ctrl_lost(&s_, QUIC_STREAM_CTRL_MAX_DATA)); // another frame
+    EXPECT_EQ(0, s_.ctrl_pending);
     EXPECT_TRUE(quic_stream_on_ctrl_lost(&s_, QUIC_STREAM_CTRL_STOP));
     ASSERT_EQ(QUIC_OK, Data(100, std::string(500, 'x')));
     EXPECT_FALSE(facts_.readable);
@@ -188,6 +190,8 @@ TEST_F(StreamRecv, StopSendingDiscardsAndGivesCreditBack) // RFC 9000 3.5
     EXPECT_FALSE(facts_.reset);
     EXPECT_TRUE(facts_.done);
     EXPECT_EQ(700u, conn_.consumed);
+    EXPECT_EQ(0, s_.ctrl_pending);
+    EXPECT_FALSE(quic_stream_on_ctrl_lost(&s_, QUIC_STREAM_CTRL_STOP)); // RFC 9000 3.5: too late
     EXPECT_EQ(0, s_.ctrl_pending);
 }
 
