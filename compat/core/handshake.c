@@ -406,10 +406,12 @@ int qs_op_handshake(qs_sock *s, const qs_handshake_args *args)
     quring_tls *tls = NULL;
     pthread_mutex_lock(&s->lock);
     bool able = s->state == QS_CONNECTING && s->is_server == args->is_server && !s->handshaking;
+    /* The peer did not wait until somebody shook hands. */
+    bool gone = s->conn_over && s->is_server == args->is_server && !s->peer_params_set;
     s->handshaking = s->handshaking || able;
     qs_unlock(s);
     if (!able) {
-        return -EINVAL;
+        return gone ? qs_hs_errno(s) : -EINVAL;
     }
     qs_tls_run run = {s, NULL, false, false, 0};
     if (args->timeout_ms > 0) {

@@ -567,6 +567,30 @@ TEST(Kernel, C125_AConnectionWithoutCredit)
     EXPECT_EQ(1, quic_sendmsg(pair.client, "x", 1, 0, MSG_DONTWAIT | MSG_NOSIGNAL));
 }
 
+/* Bytes of a stream that was reset before they left used none of the connection's window (RFC 9000 4.1). */
+TEST(Kernel, C125_WhatWasResetUsedNoCredit)
+{
+    Pair pair = make_pair([](int fd) {
+        quic_transport_param param = {};
+        param.max_data = 300000;
+        param.max_stream_data_bidi_remote = 200000;
+        ASSERT_EQ(0, setsockopt(fd, SOL_QUIC, 8, &param, sizeof(param)));
+    });
+    const std::string much(100000, 'm');
+    for (int64_t id = 0; id < 4 * 50; id += 4) {
+        for (int i = 0; i < 1000 && !is_writable(pair.client); i++) {
+            usleep(5000);
+        }
+        ASSERT_GT(quic_sendmsg(pair.client, much.data(), much.size(), id,
+                               MSG_QUIC_STREAM_NEW | MSG_DONTWAIT | MSG_NOSIGNAL),
+                  0)
+            << id << " " << strerror(errno);
+        quic_errinfo info = {};
+        info.stream_id = id;
+        ASSERT_EQ(0, setsockopt(pair.client, SOL_QUIC, 2, &info, sizeof(info)));
+    }
+}
+
 TEST(Kernel, ADraftSocketAtTheOtherEnd)
 {
     Pair pair = make_pair(nullptr, nullptr, 288);

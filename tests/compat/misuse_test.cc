@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdio>
 #include <cstring>
+#include <dirent.h>
 #include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
@@ -56,7 +57,7 @@ class Storm
     }
 };
 
-int own_exe(const char *mode, const char *io = nullptr)
+int own_exe(const char *mode, const char *io = nullptr, const char *workers = nullptr)
 {
     pid_t child = fork();
     if (child == 0) {
@@ -64,6 +65,9 @@ int own_exe(const char *mode, const char *io = nullptr)
             setenv("QUIC_IO", io, 1);
         } else {
             unsetenv("QUIC_IO");
+        }
+        if (workers != nullptr) {
+            setenv("QUIC_WORKERS", workers, 1);
         }
         execl("/proc/self/exe", "misuse_test", mode, nullptr);
         _exit(99);
@@ -104,6 +108,24 @@ int without_io_uring()
     close(fd);
     Pair pair = make_pair();
     return alive(pair) ? 0 : 4;
+}
+
+int thread_count()
+{
+    int count = 0;
+    DIR *tasks = opendir("/proc/self/task");
+    while (const dirent *entry = readdir(tasks)) {
+        count += entry->d_name[0] != '.' ? 1 : 0;
+    }
+    closedir(tasks);
+    return count;
+}
+
+/* In a program of its own: how many threads there are with a first socket. */
+int threads_of_a_socket()
+{
+    Fd fd(socket(AF_INET, SOCK_DGRAM, IPPROTO_QUIC));
+    return fd < 0 ? 0 : thread_count();
 }
 
 /* In a program of its own: memory gives out while a message is taken. */
@@ -257,6 +279,14 @@ TEST(Limits, C224_WithoutIoUring)
     }
     EXPECT_EQ(0, rc);
     EXPECT_EQ(0, own_exe("--without-io-uring", "uring"));
+}
+
+TEST(Limits, AsManyWorkersAsWereAskedFor)
+{
+    const char *io = getenv("QUIC_IO");
+    const int with_one = own_exe("--threads", io, "1");
+    EXPECT_GT(with_one, 1);
+    EXPECT_EQ(with_one + 2, own_exe("--threads", io, "3"));
 }
 
 TEST(Misuse, H092_LengthsOfOptions)
@@ -557,6 +587,9 @@ int main(int argc, char **argv)
     }
     if (argc == 2 && strcmp(argv[1], "--without-memory") == 0) {
         return without_memory();
+    }
+    if (argc == 2 && strcmp(argv[1], "--threads") == 0) {
+        return threads_of_a_socket();
     }
     testing::InitGoogleTest(&argc, argv);
     return RUN_ALL_TESTS();

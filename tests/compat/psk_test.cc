@@ -90,6 +90,37 @@ TEST(Psk, C186_TheIdentityIsTold)
     }
 }
 
+/* Who resumes shows no key again (RFC 8446 2.2): a session is one of the identity it began with. */
+TEST(Psk, C201_ATicketOfAnIdentityThatIsNoMore)
+{
+    std::string one(32, '1');
+    std::string wrong(32, 'w');
+    std::string ticket;
+    const auto attempt = [&](char *at_server, std::string *at_client) {
+        Parms client;
+        Parms server;
+        add_key(&client, test1, at_client);
+        add_key(&server, at_server, &one);
+        Shaken shaken(by_gnutls_client(&client), by_gnutls_server(&server), nullptr, [&](int fd) {
+            quic_transport_param param = {};
+            param.receive_session_ticket = ticket.empty() ? 1 : 0;
+            ASSERT_EQ(0, set_option(fd, QUIC_SOCKOPT_TRANSPORT_PARAM, param));
+            if (!ticket.empty()) {
+                ASSERT_EQ(0, setsockopt(fd, SOL_QUIC, QUIC_SOCKOPT_SESSION_TICKET, ticket.data(),
+                                        static_cast<socklen_t>(ticket.size())));
+            }
+        });
+        if (ticket.empty()) {
+            ticket = get_bytes(shaken.client, QUIC_SOCKOPT_SESSION_TICKET);
+        }
+        return shaken.client_rc;
+    };
+    ASSERT_EQ(0, attempt(test1, &one));
+    ASSERT_GT(ticket.size(), 100u);
+    EXPECT_EQ(0, attempt(test1, &wrong)) << "the ticket is enough";
+    EXPECT_EQ(-EPROTO, attempt(test2, &one)) << "nobody has this name any more";
+}
+
 /* What stands in a file is the key. */
 TEST(Psk, C188_AFileAgainstBytes)
 {

@@ -217,20 +217,35 @@ TEST(Raw, AClientHelloOutlivesItsPort)
     EXPECT_EQ(0, poll_now(other) & POLLIN);
 }
 
+/* What the built-in TLS of a client begins with. */
+static std::string built_in_hello()
+{
+    RawPair pair;
+    std::thread other([&] { EXPECT_NE(0, quic_client_handshake(pair.client, nullptr, nullptr)); });
+    pair.accept_one();
+    Raw server(pair.server, TLS_CIPHER_AES_GCM_128);
+    std::string hello = server.take(QUIC_CRYPTO_INITIAL);
+    pair.server.reset();
+    other.join();
+    return hello;
+}
+
+/* quic_server_handshake(3): ECONNRESET, the peer closed the connection. */
+TEST(Raw, AClientThatHasGoneBeforeItsHelloWasRead)
+{
+    const std::string hello = built_in_hello();
+    RawPair pair;
+    ASSERT_GT(send_crypto(pair.client, QUIC_CRYPTO_INITIAL, hello), 0);
+    pair.accept_one();
+    pair.client.reset();
+    ASSERT_TRUE(poll_for(pair.server, POLLHUP));
+    EXPECT_EQ(-ECONNRESET, quic_server_handshake(pair.server, key_file(), cert_file()));
+}
+
 /* RFC 9001 4.1.3: the built-in TLS of a server, and a byte behind a ClientHello. */
 TEST(Raw, BytesBehindTheLastMessageOfALevel)
 {
-    std::string hello;
-    {
-        RawPair pair;
-        std::thread other(
-            [&] { EXPECT_NE(0, quic_client_handshake(pair.client, nullptr, nullptr)); });
-        pair.accept_one();
-        Raw server(pair.server, TLS_CIPHER_AES_GCM_128);
-        hello = server.take(QUIC_CRYPTO_INITIAL);
-        pair.server.reset();
-        other.join();
-    }
+    const std::string hello = built_in_hello();
     RawPair pair;
     ASSERT_GT(send_crypto(pair.client, QUIC_CRYPTO_INITIAL, hello + "x"), 0);
     pair.accept_one();
