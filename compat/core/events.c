@@ -7,10 +7,11 @@
 #include "compat/core/opts.h"
 #include "compat/core/raw.h"
 
-#define QS_CLOSE_PATIENCE_NS QS_NS_PER_S        /* without an acknowledgement, after close */
-#define QS_CLOSE_LONGEST_NS  (60 * QS_NS_PER_S) /* with some, for a peer that trickles */
-#define QS_FRAME_CRYPTO      0x06u              /* RFC 9000 19.6 */
-#define QS_ERROR_RESET       0x100u             /* what a program is told of a stateless reset */
+#define QS_CLOSE_PATIENCE_NS QS_NS_PER_S         /* without an acknowledgement, after close */
+#define QS_CLOSE_LONGEST_NS  (60 * QS_NS_PER_S)  /* with some, for a peer that trickles */
+#define QS_ACK_DELAY_NS      (25 * QS_NS_PER_MS) /* RFC 9000 18.2, what a peer takes its time for */
+#define QS_FRAME_CRYPTO      0x06u               /* RFC 9000 19.6 */
+#define QS_ERROR_RESET       0x100u              /* what a program is told of a stateless reset */
 
 /* ---- facts --------------------------------------------------------------------------------------- */
 
@@ -212,11 +213,24 @@ static void qs_on_finished(qs_sock *s, qs_stream *st)
     qs_stream_update(s, st, QS_SEND_RECVD, 0, 0);
 }
 
+/* Three probe timeouts (RFC 9002 6.2.1) as RFC 9000 10.2 has it, where a second is too short for what is lost to be
+ * sent again and acknowledged. */
+static uint64_t qs_close_patience(const qs_sock *s)
+{
+    quring_conn_info info;
+    uint64_t patience = QS_CLOSE_PATIENCE_NS;
+    if (quring_conn_get_info(s->conn, &info) == QURING_OK) {
+        const uint64_t probes = 3 * (info.srtt_ns + 4 * info.rttvar_ns + QS_ACK_DELAY_NS);
+        patience = probes > patience ? probes : patience;
+    }
+    return patience < QS_CLOSE_LONGEST_NS ? patience : QS_CLOSE_LONGEST_NS;
+}
+
 /* Something has arrived: who closes waits for the rest. */
 static void qs_close_goes_on(qs_sock *s)
 {
     if (s->close_deadline_ns != 0) {
-        uint64_t until = qs_now_ns() + QS_CLOSE_PATIENCE_NS;
+        uint64_t until = qs_now_ns() + qs_close_patience(s);
         until = until < s->close_longest_ns ? until : s->close_longest_ns;
         s->close_deadline_ns = until > s->close_deadline_ns ? until : s->close_deadline_ns;
     }
@@ -544,7 +558,8 @@ static void qs_work_close(qs_sock *s, bool at_once)
     }
     const uint64_t now = qs_now_ns();
     const uint64_t linger = s->linger_on ? s->linger_s * QS_NS_PER_S : 0;
-    s->close_deadline_ns = now + (linger > QS_CLOSE_PATIENCE_NS ? linger : QS_CLOSE_PATIENCE_NS);
+    const uint64_t patience = qs_close_patience(s);
+    s->close_deadline_ns = now + (linger > patience ? linger : patience);
     s->close_longest_ns = now + QS_CLOSE_LONGEST_NS;
     uint64_t id = 0;
     qs_ref(s);

@@ -305,6 +305,24 @@ TEST(Close, TheEndOfAStreamArrives)
     EXPECT_GT(lost, 1);
 }
 
+/* Where a round trip takes longer than close waits elsewhere. */
+TEST(Close, C062_DeliversOverASlowPath)
+{
+    std::atomic<int> lost{0};
+    RelayedPair pair = make_relayed_pair();
+    pair.relay->set_delay(600);
+    ASSERT_EQ(4, send(pair.client, "data", 4, MSG_SYN));
+    ASSERT_EQ("data", read_bytes(pair.server, 4));
+    for (int held = 1; held > 0; usleep(1000)) { // until it has learned what a round trip takes
+        ASSERT_EQ(0, ioctl(pair.client, TIOCOUTQ, &held));
+    }
+    pair.relay->set_filter([&](bool to_server, std::string *) { return !to_server || lost++ > 0; });
+    ASSERT_EQ(4, send(pair.client, "more", 4, MSG_FIN));
+    pair.client.reset();
+    EXPECT_EQ("more", read_bytes(pair.server, 4));
+    EXPECT_GT(lost, 1);
+}
+
 TEST(Close, C063_NothingWorksAfterwards)
 {
     Pair pair = make_pair();

@@ -48,7 +48,7 @@ void Relay::to_client(const std::string &datagram)
     injected_.push_back(datagram);
 }
 
-void Relay::pass(int from, int to, bool to_server)
+void Relay::pass(int from, bool to_server)
 {
     std::string buf(65536, '\0');
     Address peer;
@@ -65,9 +65,21 @@ void Relay::pass(int from, int to, bool to_server)
         retries_ += !to_server && n > 0 && (datagram[0] & 0xf0) == 0xf0 ? 1 : 0;
         std::lock_guard<std::mutex> guard(lock_);
         if (!filter_ || filter_(to_server, &datagram)) {
-            const Address &dest = to_server ? server_ : client_;
-            (void)sendto(to, datagram.data(), datagram.size(), 0, dest.ptr(), dest.len);
+            late_.push_back(
+                {std::chrono::steady_clock::now() + std::chrono::milliseconds(delay_ms_), to_server,
+                 datagram});
         }
+    }
+}
+
+void Relay::deliver()
+{
+    for (; !late_.empty() && late_.front().due <= std::chrono::steady_clock::now();
+         late_.pop_front()) {
+        const Late &l = late_.front();
+        const Address &dest = l.to_server ? server_ : client_;
+        (void)sendto(l.to_server ? back_ : front_.load(), l.datagram.data(), l.datagram.size(), 0,
+                     dest.ptr(), dest.len);
     }
 }
 
@@ -80,8 +92,10 @@ void Relay::run()
             close(back_);
             back_ = open_socket();
         }
-        pass(front_, back_, true);
-        pass(back_, front_, false);
+        pass(front_, true);
+        deliver();
+        pass(back_, false);
+        deliver();
         std::lock_guard<std::mutex> guard(lock_);
         for (const std::string &datagram : injected_) {
             (void)sendto(front_, datagram.data(), datagram.size(), 0, client_.ptr(), client_.len);

@@ -4,6 +4,8 @@
 #define TESTS_COMPAT_RELAY_H
 
 #include <atomic>
+#include <chrono>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -33,6 +35,11 @@ class Relay
     }
     /* Called on the relay's thread for each datagram, until the relay ends; false: it is lost. */
     void set_filter(std::function<bool(bool to_server, std::string *datagram)> filter);
+    /* How long datagrams are under way from now on, in either direction. */
+    void set_delay(int ms)
+    {
+        delay_ms_ = ms;
+    }
     /* A datagram to the client, as if the server had sent it. */
     void to_client(const std::string &datagram);
     /* Long header packets of type Retry (RFC 9000 17.2.5) that went to the client. */
@@ -43,7 +50,14 @@ class Relay
 
   private:
     void run();
-    void pass(int from, int to, bool to_server);
+    void pass(int from, bool to_server);
+    void deliver();
+
+    struct Late {
+        std::chrono::steady_clock::time_point due;
+        bool to_server;
+        std::string datagram;
+    };
 
     Address server_;
     Address client_;
@@ -52,9 +66,11 @@ class Relay
     std::atomic<bool> stop_{false};
     std::atomic<bool> rebind_{false};
     std::atomic<int> retries_{0};
+    std::atomic<int> delay_ms_{0};
     std::mutex lock_;
     std::function<bool(bool, std::string *)> filter_;
     std::vector<std::string> injected_;
+    std::deque<Late> late_; /* the thread's own */
     std::thread thread_;
 };
 
