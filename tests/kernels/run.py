@@ -165,7 +165,7 @@ def kvm_usable():
 def qemu(image, initrd, scratch):
     argv = ["qemu-system-x86_64", "-m", "3072", "-smp", "2", "-nodefaults", "-no-user-config", "-display", "none",
             "-no-reboot", "-nic", "none", "-serial", "stdio", "-kernel", image, "-initrd", initrd,
-            "-append", "console=ttyS0 quiet panic=-1", "-device", "virtio-serial-pci",
+            "-append", "console=ttyS0 quiet panic=-1 no_timer_check", "-device", "virtio-serial-pci",
             "-virtfs", "local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap"]
     argv += (["-accel", "kvm", "-cpu", "host,-arch-capabilities"] if kvm_usable() else
              ["-accel", "tcg,thread=multi", "-cpu", "max"])
