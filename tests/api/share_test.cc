@@ -52,7 +52,7 @@ class Server
         TheIdentity(); /* made once */
         pid_ = fork();
         if (pid_ == 0) {
-            alarm(60);
+            alarm(240);
             close(up[0]);
             close(down[1]);
             _exit(Serve(config, flags, down[0], up[1]));
@@ -147,7 +147,7 @@ class Share : public testing::TestWithParam<quring_io_backend>
     static quring_config ServerConfig(uint32_t workers = 1)
     {
         quring_config config = Config(GetParam(), workers);
-        config.limits.idle_timeout_ns = 20 * kSecond;
+        config.limits.idle_timeout_ns = 120 * kSecond;
         return config;
     }
 
