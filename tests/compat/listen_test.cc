@@ -363,7 +363,7 @@ TEST(Listen, H106_AFullQueueForgetsThoseWhoLeft)
     usleep(200000);
     Fd server;
     Address from;
-    set_recv_timeout(fd, 20000); // before it come who was told, and whose last words take their time
+    set_recv_timeout(fd, 20000); // those whose last words take their time come before it
     for (int i = 0; i < 5 && from.text() != name_of(client).text(); i++) {
         from.len = sizeof(from.storage);
         server.reset(accept(fd, from.ptr(), &from.len));
