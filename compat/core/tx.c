@@ -192,6 +192,7 @@ static int qs_parse_send(const qs_sock *s, const struct msghdr *msg, int flags, 
     } else if ((args->flags & ~(stream_flags | MSG_DONTWAIT | MSG_MORE)) != 0) {
         return -EINVAL;
     }
+    args->flags |= (uint32_t)flags & QS_MSG_DATAGRAM; /* whatever stream is named beside it */
     args->dontwait = args->dontwait || (args->flags & MSG_DONTWAIT) != 0;
     if (args->stream_id != QS_STREAM_ANY && args->stream_id >> 62 != 0) {
         return -EINVAL; /* RFC 9000 2.1 */

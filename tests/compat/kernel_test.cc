@@ -313,6 +313,40 @@ TEST(Kernel, Datagrams)
     EXPECT_EQ(0u, msg.msg_controllen) << "no ancillary data";
 }
 
+/* The kernel's own library names a stream beside every message, and says by the call's flags that it is a datagram. */
+TEST(Kernel, ADatagramBesideAStreamsNumber)
+{
+    auto offer = [](int fd) {
+        uint8_t param[56] = {};
+        uint16_t size = 1400;
+        memcpy(param + 8, &size, sizeof(size));
+        ASSERT_EQ(0, setsockopt(fd, SOL_QUIC, 8, param, sizeof(param)));
+    };
+    Pair pair = make_pair(offer, offer);
+    ASSERT_EQ(1, quic_sendmsg(pair.client, "s", 1, 0, MSG_QUIC_STREAM_NEW));
+    alignas(cmsghdr) char control[CMSG_SPACE(16)] = {};
+    char text[] = "gram";
+    iovec iov = {text, 4};
+    msghdr msg = {};
+    msg.msg_iov = &iov;
+    msg.msg_iovlen = 1;
+    msg.msg_control = control;
+    msg.msg_controllen = sizeof(control);
+    cmsghdr *c = CMSG_FIRSTHDR(&msg);
+    c->cmsg_level = 288;
+    c->cmsg_type = 0;
+    c->cmsg_len = CMSG_LEN(16);
+    ASSERT_EQ(4, sendmsg(pair.client, &msg, MSG_QUIC_DATAGRAM));
+    for (int i = 0; i < 2; i++) {
+        char buf[16];
+        uint32_t flags = 0;
+        const ssize_t n = quic_recvmsg(pair.server, buf, sizeof(buf), nullptr, &flags);
+        ASSERT_GT(n, 0);
+        EXPECT_EQ((flags & MSG_QUIC_DATAGRAM) != 0 ? "gram" : "s",
+                  std::string(buf, static_cast<size_t>(n)));
+    }
+}
+
 TEST(Kernel, KeyUpdateAndMigration)
 {
     Fd fd(socket(AF_INET, SOCK_STREAM, 261));
