@@ -10,7 +10,6 @@
 #define QS_CLOSE_PATIENCE_NS QS_NS_PER_S         /* without an acknowledgement, after close */
 #define QS_CLOSE_LONGEST_NS  (60 * QS_NS_PER_S)  /* with some, for a peer that trickles */
 #define QS_ACK_DELAY_NS      (25 * QS_NS_PER_MS) /* RFC 9000 18.2, what a peer takes its time for */
-#define QS_FRAME_CRYPTO      0x06u               /* RFC 9000 19.6 */
 #define QS_ERROR_RESET       0x100u              /* what a program is told of a stateless reset */
 
 /* ---- facts --------------------------------------------------------------------------------------- */

@@ -156,7 +156,8 @@ typedef struct qs_wire_secret_kernel {
     uint8_t secret[48];
 } qs_wire_secret_kernel;
 
-/* CONNECTION_CLOSE: errcode (4), frame (1), then the phrase at 5, or at 8 with 64 bytes. */
+/* CONNECTION_CLOSE: errcode (4), frame (1), then the phrase at 5, or at 8 with 64 bytes. Until April 2026 the
+ * kernel's header had the first of these, too. */
 #define QS_CLOSE_DRAFT_HEAD  5u
 #define QS_CLOSE_DRAFT_SIZE  8u /* of the structure as C counts it */
 #define QS_CLOSE_KERNEL_HEAD 8u

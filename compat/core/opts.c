@@ -118,19 +118,26 @@ static int qs_get_event(const qs_sock *s, void *value, socklen_t *len)
 
 static int qs_set_close(qs_sock *s, const void *value, size_t len)
 {
-    const bool kernel = s->protocol == QS_PROTO_KERNEL;
-    size_t head = kernel ? QS_CLOSE_KERNEL_HEAD : QS_CLOSE_DRAFT_HEAD;
     if (len < QS_CLOSE_DRAFT_SIZE) {
         return -EINVAL;
     }
+    /* A phrase of the kernel's older layout stands where the newer has nothing. */
+    const bool fixed = s->protocol == QS_PROTO_KERNEL &&
+                       (len == QS_CLOSE_KERNEL_SIZE || ((const uint8_t *)value)[5] == 0);
+    size_t head = fixed ? QS_CLOSE_KERNEL_HEAD : QS_CLOSE_DRAFT_HEAD;
     const char *phrase = (const char *)value + head;
     size_t room = len - head;
     size_t phrase_len = strnlen(phrase, room);
-    if (phrase_len == room || phrase_len > QS_PHRASE_LEN_MAX) {
+    if (phrase_len == room && len == QS_CLOSE_DRAFT_SIZE) { /* none: the structure's padding */
+        phrase = "";
+        phrase_len = 0;
+    } else if (phrase_len == room || phrase_len > QS_PHRASE_LEN_MAX) {
         return -EINVAL; /* not ended, or too long */
     }
     memcpy(&s->close_errcode, value, 4);
-    s->close_frame = ((const uint8_t *)value)[4];
+    /* An application's close has none; CRYPTO says that this is a TLS library's alert (events.c). */
+    uint8_t frame = ((const uint8_t *)value)[4];
+    s->close_frame = frame == QS_FRAME_CRYPTO ? frame : 0;
     memcpy(s->close_phrase, phrase, phrase_len + 1);
     return 0;
 }

@@ -60,6 +60,7 @@ enum {
     QS_ERROR_CRYPTO = 0x100,
     QS_ERROR_CRYPTO_END = 0x200,
 };
+#define QS_FRAME_CRYPTO 0x06u /* RFC 9000 19.6 */
 
 /* Flags of a message, one space for all (netinet/quic.h). */
 enum {
@@ -360,7 +361,7 @@ struct qs_sock {
     bool peer_params_set; /* raw handshake: remote_params are what the peer has said */
     qs_blob late;         /* raw handshake, kernel layout: a ticket that has come in part */
     uint32_t close_errcode;
-    uint8_t close_frame;
+    uint8_t close_frame; /* QS_FRAME_CRYPTO, or 0 */
     uint8_t close_phrase[QS_PHRASE_LEN_MAX + 1];
     uint64_t rcvtimeo_ns;
     uint64_t sndtimeo_ns;

@@ -173,6 +173,23 @@ TEST(Kernel, WhatCloseWillSay)
     EXPECT_EQ(-1, setsockopt(fd, SOL_QUIC, 5, &info, sizeof(info))) << "not ended";
 }
 
+/* Before there were 64 bytes for it at 8, the phrase stood at 5 and was as long as the option. */
+TEST(Kernel, WhatCloseWillSayInTheOlderLayout)
+{
+    Fd fd(socket(AF_INET, SOCK_STREAM, 261));
+    uint8_t older[100] = {10, 0, 0, 0, 1};
+    quic_connection_close info = {};
+    socklen_t len = sizeof(info);
+    ASSERT_EQ(0, setsockopt(fd, SOL_QUIC, 5, older, 8)) << "none";
+    strcpy(reinterpret_cast<char *>(older + 5), "this is app err");
+    EXPECT_EQ(-1, setsockopt(fd, SOL_QUIC, 5, older, 8 + 4)) << "not ended";
+    ASSERT_EQ(0, setsockopt(fd, SOL_QUIC, 5, older, 8 + sizeof("this is app err")));
+    ASSERT_EQ(0, getsockopt(fd, SOL_QUIC, 5, &info, &len));
+    EXPECT_EQ(10u, info.errcode);
+    EXPECT_EQ(0, info.frame) << "an application's close has none";
+    EXPECT_STREQ("this is app err", reinterpret_cast<const char *>(info.phrase));
+}
+
 TEST(Kernel, AnEchoWithTheCallsOfToday)
 {
     Pair pair = make_pair();

@@ -94,6 +94,14 @@ TEST(Option, C137_WhatCloseWillSay)
     EXPECT_STREQ("this is app err", info.phrase);
     socklen_t len = 8;
     EXPECT_ERRNO(EINVAL, getsockopt(fd, SOL_QUIC, QUIC_SOCKOPT_CONNECTION_CLOSE, &info, &len));
+    info.errcode = 11;
+    info.frame = 1; /* what the peer is told has none */
+    memset(info.phrase, 'x', 3);
+    ASSERT_EQ(0, setsockopt(fd, SOL_QUIC, QUIC_SOCKOPT_CONNECTION_CLOSE, &info, 8)) << "no phrase";
+    EXPECT_EQ(8u, get_close(fd, &info));
+    EXPECT_EQ(11u, info.errcode);
+    EXPECT_EQ(0, info.frame);
+    EXPECT_STREQ("", info.phrase);
 }
 
 TEST(Option, C138_APhraseHasEightyBytes)
