@@ -1,10 +1,9 @@
 #include "compat/front/kernel.h"
 
-#include <dlfcn.h>
 #include <pthread.h>
 #include <stdbool.h>
-#include <string.h>
 
+#include "compat/front/libc.h"
 #include "compat/front/table.h"
 
 static qf_kernel qf_theirs;
@@ -12,12 +11,9 @@ static bool qf_has_theirs;
 
 static void qf_look(void)
 {
-    void *found;
     qf_has_theirs = true;
 #define X(result, name, parameters)                                                                \
-    found = dlsym(RTLD_NEXT, #name);                                                               \
-    memcpy(&qf_theirs.name, &found, sizeof(found));                                                \
-    qf_has_theirs = qf_has_theirs && found != NULL;
+    qf_has_theirs = qf_next(&qf_theirs.name, #name) && qf_has_theirs;
     QF_KERNEL(X)
 #undef X
 }
