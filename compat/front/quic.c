@@ -8,6 +8,7 @@
 #include "compat/front/call.h"
 #include "compat/front/io.h"
 #include "compat/front/kernel.h"
+#include "compat/front/log.h"
 #include "compat/gnutls/hook.h"
 
 /* There where a program has linked libquic_gnutls. */
@@ -163,6 +164,9 @@ static int qf_handshake(int sd, const qs_handshake_args *args)
 static int qf_handshake_psk(int sd, bool is_server, const char *psk_file, const char *alpns)
 {
     if (quic_gnutls_psk == NULL) {
+        qf_say(0,
+               "pre-shared keys need libquic_gnutls, which is not there: it is linked (where the "
+               "linker leaves it out, with --no-as-needed) or preloaded");
         errno = ENOSYS;
         return -ENOSYS;
     }

@@ -81,6 +81,19 @@ TEST_F(Log, AFunctionHearsWhatTheLevelAllows)
     EXPECT_TRUE(heard().empty());
 }
 
+/* Linkers drop the library that has them, as nothing in the program names it. */
+TEST_F(Log, WhyThereAreNoPreSharedKeys)
+{
+    Fd fd = quic_socket();
+    quic_set_log_func(note);
+    quic_set_log_level(LOG_ERR);
+    EXPECT_EQ(-ENOSYS, quic_client_handshake(fd, key_file(), nullptr));
+    auto all = heard();
+    ASSERT_EQ(1u, all.size());
+    EXPECT_EQ(LOG_ERR, all[0].first);
+    EXPECT_NE(std::string::npos, all[0].second.find("libquic_gnutls"));
+}
+
 TEST_F(Log, TheEnvironmentHasTheLastWord)
 {
     quic_set_log_func(note);
