@@ -356,6 +356,26 @@ TEST(External, HeldPacketsKeepToABoundThatIsLowered)
     }
 }
 
+/* ... which may be none; and large ones are not held at all. */
+TEST(External, NothingIsHeldWhereNothingIsToBe)
+{
+    for (const uint32_t max : {0u, 4u}) {
+        External x;
+        const uint8_t hello[] = {1, 0, 0, 2, 3, 3};
+        const uint8_t secret[32] = {9};
+        quring_limits limits = sim::sim_limits();
+        limits.undecryptable_packets_max = max;
+        ASSERT_EQ(quic_conn_hs_set_limits(x.conn, &limits), QUIC_OK);
+        ASSERT_EQ(quic_conn_hs_send(x.conn, QUIC_LEVEL_INITIAL, hello, sizeof(hello)), QUIC_OK);
+        EXPECT_EQ(x.sent(), 1u);
+        const quic_cid cid = scid_of(Bytes(x.buf.begin(), x.buf.begin() + 1200));
+        x.hear(packet_for(cid, secret, Bytes(2100, 0x01)));
+        EXPECT_EQ(sim_inspect_held_count(x.conn), 0u);
+        x.hear(packet_for(cid, secret, Bytes(8, 0x01)));
+        EXPECT_EQ(sim_inspect_held_count(x.conn), max == 0 ? 0u : 1u);
+    }
+}
+
 /* Streams are open in 0-RTT already: what they keep to does not change under them. */
 TEST(External, LimitsStayOnceZeroRttHasBegun)
 {
@@ -367,7 +387,10 @@ TEST(External, LimitsStayOnceZeroRttHasBegun)
     remembered.initial_max_data = remembered.initial_max_stream_data_bidi_remote = 1000;
     remembered.initial_max_streams_bidi = 1;
     remembered.active_connection_id_limit = 2;
+    EXPECT_EQ(quic_conn_hs_set_early_answer(x.conn, true), QUIC_E_STATE) << "nothing was offered";
     ASSERT_EQ(quic_conn_hs_set_remembered(x.conn, &remembered), QUIC_OK);
+    EXPECT_EQ(quic_conn_hs_set_remembered(x.conn, &remembered), QUIC_E_STATE) << "once";
+    EXPECT_EQ(quic_conn_hs_set_early_answer(x.conn, true), QUIC_E_STATE) << "nothing was offered";
     EXPECT_EQ(quic_conn_hs_set_limits(x.conn, &limits), QUIC_OK);
     ASSERT_EQ(quic_conn_hs_install_secret(x.conn, QUIC_LEVEL_EARLY, true, 0x1301, secret, 32),
               QUIC_OK);
@@ -375,7 +398,36 @@ TEST(External, LimitsStayOnceZeroRttHasBegun)
     ASSERT_EQ(quic_conn_stream_open(x.conn, false, &stream), QUIC_OK);
     EXPECT_EQ(quic_conn_hs_set_limits(x.conn, &limits), QUIC_E_STATE);
     EXPECT_EQ(quic_conn_hs_set_early_answer(x.conn, true), QUIC_OK);
+    EXPECT_EQ(quic_conn_hs_set_early_answer(x.conn, false), QUIC_E_STATE) << "it has answered";
     EXPECT_EQ(quic_conn_hs_set_limits(x.conn, &limits), QUIC_E_STATE);
+}
+
+/* RFC 9000 10.2: what has ended is there until somebody has asked how. */
+TEST(External, TheEndIsToldHoweverLateSomebodyAsks)
+{
+    External x;
+    const uint8_t hello[] = {1, 0, 0, 2, 3, 3};
+    ASSERT_EQ(quic_conn_hs_send(x.conn, QUIC_LEVEL_INITIAL, hello, sizeof(hello)), QUIC_OK);
+    ASSERT_EQ(x.sent(), 1u);
+    const Bytes first(x.buf.begin(), x.buf.begin() + 1200);
+    InitialSpec spec;
+    spec.key_dcid = dcid_of(first);
+    spec.dcid = scid_of(first);
+    spec.scid = make_cid(77);
+    spec.frames = {0x1c, 0x02, 0, 0}; /* CONNECTION_CLOSE with CONNECTION_REFUSED */
+    spec.from_server = true;
+    x.hear(forge_initial(spec));
+    for (int i = 0; i < 60; i++) {
+        x.now += kS;
+        quic_endpoint_on_timeout(x.ep, x.now);
+        (void)x.sent();
+    }
+    uint64_t code = 0;
+    quic_event ev;
+    while (quic_endpoint_poll_event(x.ep, &ev, x.now)) {
+        code = ev.type == QURING_EV_CLOSED ? quic_conn_close_info(ev.conn)->code : code;
+    }
+    EXPECT_EQ(code, 2u);
 }
 
 /* What the peer is told it may send is taken. */
@@ -431,6 +483,48 @@ TEST(External, LimitsThatAreSetLaterAreKept)
     EXPECT_EQ(datagrams, 1u);
 }
 
+/* A server's connection, for the i-th client. */
+quic_conn *server_of(External *x, uint64_t i)
+{
+    const uint8_t hello[] = {1, 0, 0, 2, 3, 3};
+    InitialSpec spec;
+    spec.key_dcid = spec.dcid = make_cid(0x1000 + i);
+    spec.scid = make_cid(7);
+    spec.frames = crypto_frame(0, hello, sizeof(hello));
+    x->hear(forge_initial(spec), 5000);
+    quic_conn *server = nullptr;
+    quic_event ev;
+    while (quic_endpoint_poll_event(x->ep, &ev, x->now)) {
+        server = ev.type == QURING_EV_HANDSHAKE_PENDING ? ev.conn : server;
+    }
+    return server;
+}
+
+/* RFC 9000 9.6: by a server, in its parameters. */
+TEST(External, APreferredAddressIsOfferedInTime)
+{
+    External x;
+    quic_accept_config accept{};
+    accept.limits = sim::sim_limits();
+    ASSERT_EQ(quic_endpoint_listen(x.ep, 0, &accept), QUIC_OK);
+    quic_addr preferred{};
+    preferred.family = 4;
+    preferred.ip[0] = 10;
+    preferred.port = 444;
+    const quic_addr none{};
+    EXPECT_EQ(quic_conn_hs_set_preferred(x.conn, &preferred, &none), QUIC_E_STATE) << "a client";
+    quic_conn *server = server_of(&x, 0);
+    ASSERT_NE(server, nullptr);
+    EXPECT_EQ(quic_conn_hs_set_preferred(server, &preferred, &none), QUIC_OK);
+    EXPECT_EQ(quic_conn_hs_set_preferred(server, &preferred, &none), QUIC_E_STATE) << "once";
+    server = server_of(&x, 1);
+    ASSERT_NE(server, nullptr);
+    uint8_t params[512];
+    size_t len = 0;
+    ASSERT_EQ(quic_conn_hs_get_params(server, params, &len, sizeof(params)), QUIC_OK);
+    EXPECT_EQ(quic_conn_hs_set_preferred(server, &preferred, &none), QUIC_E_STATE) << "too late";
+}
+
 /* Without memory, of which the table of connection IDs wants some now and then, nothing is offered: not an address
  * whose connection ID leads nowhere. */
 TEST(External, APreferredAddressWithoutMemoryIsNotOffered)
@@ -439,23 +533,13 @@ TEST(External, APreferredAddressWithoutMemoryIsNotOffered)
     quic_accept_config accept{};
     accept.limits = sim::sim_limits();
     ASSERT_EQ(quic_endpoint_listen(x.ep, 0, &accept), QUIC_OK);
-    const uint8_t hello[] = {1, 0, 0, 2, 3, 3};
     quic_addr preferred{};
     preferred.family = 4;
     preferred.ip[0] = 10;
     preferred.port = 444;
     uint32_t failures = 0;
     for (uint64_t i = 0; i < 20; i++) {
-        InitialSpec spec;
-        spec.key_dcid = spec.dcid = make_cid(0x1000 + i);
-        spec.scid = make_cid(7);
-        spec.frames = crypto_frame(0, hello, sizeof(hello));
-        x.hear(forge_initial(spec), 5000);
-        quic_conn *server = nullptr;
-        quic_event ev;
-        while (quic_endpoint_poll_event(x.ep, &ev, x.now)) {
-            server = ev.type == QURING_EV_HANDSHAKE_PENDING ? ev.conn : server;
-        }
+        quic_conn *server = server_of(&x, i);
         ASSERT_NE(server, nullptr) << i;
         const quic_addr none{};
         quic_rc rc = QUIC_E_NOMEM;
