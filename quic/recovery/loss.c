@@ -325,7 +325,8 @@ quic_rc quic_recovery_ack_range(quic_recovery_ack *ack, uint64_t lo, uint64_t hi
 {
     finish_range(ack);
     const quic_sent_map *map = &ack->rec->spaces[ack->space].map;
-    if (lo > hi || hi > ack->largest || hi >= map->next_pn) {
+    /* RFC 9000 13.1: the largest was sent, quic_recovery_ack_begin has looked. */
+    if (lo > hi || hi > ack->largest) {
         return QUIC_V_PROTOCOL_VIOLATION;
     }
     /* RFC 9000 21.4: only who acknowledges what it did not receive names a skipped number. */

@@ -331,6 +331,9 @@ TEST_F(AckTracker, AtRestWhatWasNamedIsKnown) /* RFC 9000 13.2.4 */
     Recv(6);
     Recv(8);
     EXPECT_EQ(quic_ack_tracker_on_ack_sent(&t), 8u);
+    Recv(10);
+    quic_ack_tracker_on_rest(&t);
+    EXPECT_EQ(t.ranges.count, 2u); /* no rest: 10 waits to be acknowledged */
 }
 
 } // namespace

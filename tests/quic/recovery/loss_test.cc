@@ -469,6 +469,19 @@ TEST_F(Loss, TrimForgetsAcksThatNobodyAcknowledged)
     EXPECT_EQ(rec.in_flight_bytes, 0u);
 }
 
+/* RFC 9002 2: packets of PADDING alone are in flight. */
+TEST_F(Loss, TrimLeavesWhatIsInFlight)
+{
+    Prime(0, 100 * kMs);
+    uint64_t pn = Send(1000 * kMs, QUIC_SPACE_APP, QUIC_SENT_IN_FLIGHT);
+    quic_recovery_trim(&rec);
+    quic_recovery_check(&rec);
+    EXPECT_EQ(rec.in_flight_bytes, 1000u);
+    ASSERT_EQ(Ack({{pn, pn}}, 1100 * kMs), QUIC_OK);
+    EXPECT_EQ(acked, (Pns{pn}));
+    EXPECT_EQ(rec.in_flight_bytes, 0u);
+}
+
 TEST_F(Loss, SurvivesAnAckGivenUpHalfWay)
 {
     Prime(0, 100 * kMs);

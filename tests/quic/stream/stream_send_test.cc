@@ -196,6 +196,7 @@ TEST_F(StreamSend, RespectsBothLimitsForNewBytesOnly) // RFC 9000 4.1
     EXPECT_FALSE(quic_stream_on_max_data(&s_, 999));
     EXPECT_TRUE(quic_stream_on_max_data(&s_, 3000));
     EXPECT_EQ(0, s_.ctrl_pending);
+    EXPECT_FALSE(quic_stream_on_ctrl_lost(&s_, QUIC_STREAM_CTRL_DATA_BLOCKED)); // no longer
     EXPECT_EQ("1000+2000F", Send(4000));
     EXPECT_FALSE(quic_stream_on_ctrl_lost(&s_, QUIC_STREAM_CTRL_DATA_BLOCKED));
 }

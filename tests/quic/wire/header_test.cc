@@ -21,6 +21,16 @@ quic_rc Decode(quic_long_header *h, const std::vector<uint8_t> &bytes)
     return quic_header_decode_long(h, bytes.data(), bytes.size(), QUIC_VERSIONS_ALL);
 }
 
+TEST(Header, AShortOneIsNoLongOne) /* RFC 9000 17.3 */
+{
+    std::vector<uint8_t> p = {0x40, 0x0a, 0x1a, 0x2a, 0x3a, 0, 0};
+    p.resize(100);
+    quic_long_header h;
+    EXPECT_EQ(Decode(&h, p), QUIC_E_DROP);
+    p[0] = 0;
+    EXPECT_EQ(Decode(&h, p), QUIC_E_DROP);
+}
+
 /* RFC 9001 A.2: the client's Initial, header protected, 1200 bytes. */
 TEST(Header, ClientInitialOfRfc9001)
 {
