@@ -216,18 +216,19 @@ line=(--delay 15 --rate 10000000 --queue 25)
 # Nothing but patience: who does not get the other's close, either, stays for its idle timeout.
 heavy_loss() {
     local server=$1
+    host=$2
     io=epoll
     between=dropped
     network=("${line[@]}" --drop 30,3)
-    for host in "${hosts[@]}"; do
-        interop '30 % lost each way' "$server" "$patience" 'exchanges=1 down=1000 up=1000' \
-            "--down 1000 --up 1000 $patience" 'exchanges=1 down=1000 up=1000'
-    done
+    interop '30 % lost each way' "$server" "$patience" 'exchanges=1 down=1000 up=1000' \
+        "--down 1000 --up 1000 $patience" 'exchanges=1 down=1000 up=1000'
 }
 
 # The interop runner's bad networks between the two.
 networks() {
     local server=$1 mb="--down 2000000 --up 500000 $patience" end='exchanges=1 down=2000000 up=500000'
+    host=$2
+    io=epoll
     between=dropped
     network=("${line[@]}" --drop 2,3)
     interop '2 % lost each way, 3 in a row at most' "$server" "$patience" "$end" "$mb" "$end"
@@ -242,7 +243,6 @@ networks() {
         network=("${line[@]}" --rebind 700,0,1)
         interop 'the NAT forgets the client' "$server" "$patience" "$end" "$mb" "$end"
     fi
-    network=()
 }
 
 # How connections end, and how they never begin.
@@ -258,7 +258,6 @@ endings() {
         'closed local_transport 376' '--down 10' 'closed peer_transport 376'
 }
 
-# What computes, and what mostly waits.
 all_transfers() {
     for io in "$@"; do
         transfers quring
@@ -268,8 +267,6 @@ all_transfers() {
 
 the_rest() {
     io=epoll
-    networks quring
-    networks quiche
     endings quring
     endings quiche
     interop 'versions told on an unknown one' quring '' - --unknown-version '1,6b3343cf'
@@ -281,8 +278,6 @@ exchanges=1 down=5000000'
     host=::1
     interop IPv6 quring '' 'down=5000000' '--down 5000000' 'down=5000000'
     interop IPv6 quiche '' 'down=5000000' '--down 5000000' 'down=5000000'
-    networks quring
-    networks quiche
 }
 
 install_quiche
@@ -301,8 +296,12 @@ parts=()
 pids=()
 part transfers all_transfers "${backends[@]}"
 part rest the_rest
-part quring_loss heavy_loss quring
-part quiche_loss heavy_loss quiche
+for host in "${hosts[@]}"; do
+    for server in quring quiche; do
+        part "networks.$server.$host" networks "$server" "$host"
+        part "loss.$server.$host" heavy_loss "$server" "$host"
+    done
+done
 failed=0
 for i in "${!parts[@]}"; do
     wait "${pids[i]}" || failed=$((failed + 1)) # a part that did not come to its end
