@@ -148,7 +148,10 @@ static int qs_hs_secret_early(qs_sock *s, quring_direction dir, uint16_t suite,
     if (!offers) {
         return qs_hs_install(s, QURING_LEVEL_EARLY, dir, suite, secret, len);
     }
-    int rc = able ? qs_hs_remember(s) : -EINVAL;
+    if (!able) { /* nothing can be sent with it, which the kernel's library does not ask for before it resumes */
+        return s->protocol == QS_PROTO_KERNEL ? 0 : -EINVAL;
+    }
+    int rc = qs_hs_remember(s);
     rc = rc == 0 ? qs_hs_install(s, QURING_LEVEL_EARLY, dir, suite, secret, len) : rc;
     pthread_mutex_lock(&s->lock);
     s->early_offered = rc == 0;

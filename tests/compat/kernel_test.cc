@@ -390,6 +390,8 @@ TEST(Kernel, C161_SecretsOfAHandshake)
     uint8_t secret[56] = {1, 2, 0, 0, 52};
     EXPECT_EQ(0, setsockopt(fd, SOL_QUIC, 13, secret, sizeof(secret)));
     EXPECT_EQ(-1, setsockopt(fd, SOL_QUIC, 13, secret, sizeof(secret))) << "it is there";
+    uint8_t early[56] = {1, 3, 0, 0, 51};
+    EXPECT_EQ(0, setsockopt(fd, SOL_QUIC, 13, early, sizeof(early))) << "of no use without limits";
     secret[0] = 0; /* to receive with */
     EXPECT_EQ(0, setsockopt(fd, SOL_QUIC, 13, secret, sizeof(secret)));
     secret[1] = 1; /* Initial */
