@@ -380,7 +380,11 @@ static int set_up(qg_run *run)
 int qg_session_take(qg_run *run)
 {
     run->early = !run->is_server; /* whether it is, gnutls does not say before */
-    return set_callbacks(run);
+    int rc = set_callbacks(run);
+    if (rc == 0 && run->is_server && qg_replay() != NULL) {
+        gnutls_anti_replay_enable(run->session, qg_replay()); /* no 0-RTT without */
+    }
+    return rc;
 }
 
 void qg_session_return(qg_run *run)

@@ -191,6 +191,63 @@ TEST(GnutlsKernel, ASessionOfTheProgramsOwn)
     }
 }
 
+/* Both sessions allow early data, which gnutls takes only with a register of what it has seen. Without the limits of the
+ * server nothing is sent early. */
+TEST(GnutlsKernel, EarlyDataOfAProgramsSessions)
+{
+    char kept[4096];
+    size_t kept_len = 0;
+    quic_transport_param limits = {};
+    const unsigned both = GNUTLS_ENABLE_EARLY_DATA;
+    for (int round = 0; round < 3; round++) {
+        SCOPED_TRACE(round);
+        Session client(GNUTLS_CLIENT | both);
+        Session server(GNUTLS_SERVER | GNUTLS_NO_AUTO_SEND_TICKET | both);
+        Sockets pair;
+        pair.open();
+        EXPECT_EQ(0, gnutls_record_set_max_early_data_size(server, 0xffffffffu));
+        EXPECT_EQ(0, quic_session_set_alpn(client, "one", 3));
+        EXPECT_EQ(0, quic_session_set_alpn(server, "one", 3));
+        if (round > 0) {
+            ASSERT_EQ(0, quic_session_set_data(client, kept, kept_len));
+        }
+        if (round == 2) {
+            usleep(1100000); /* a ticket that is older than it says is not good for it */
+            ASSERT_EQ(0, setsockopt(pair.client, SOL_QUIC, QUIC_SOCKOPT_TRANSPORT_PARAM, &limits,
+                                    sizeof(limits)));
+            ASSERT_EQ(5, quic_sendmsg(pair.client, "early", 5, 0,
+                                      MSG_QUIC_STREAM_NEW | MSG_QUIC_STREAM_FIN));
+        }
+        int client_rc = 1;
+        std::thread other([&] {
+            gnutls_transport_set_int(client, pair.client);
+            client_rc = quic_handshake(client);
+        });
+        pair.server.reset(accept(pair.listen, nullptr, nullptr));
+        server.serves(pair.server);
+        gnutls_transport_set_int(server, pair.server);
+        EXPECT_EQ(0, quic_handshake(server));
+        other.join();
+        ASSERT_EQ(0, client_rc);
+        EXPECT_EQ(round > 0 ? 1 : 0, gnutls_session_is_resumed(client));
+        if (round == 2) {
+            char data[8];
+            EXPECT_NE(0u, gnutls_session_get_flags(client) & GNUTLS_SFLAGS_EARLY_DATA);
+            ASSERT_EQ(5, recv(pair.server, data, sizeof(data), 0));
+        }
+        kept_len = 0;
+        for (int i = 0; i < 1000 && kept_len == 0; i++) {
+            kept_len = sizeof(kept);
+            ASSERT_EQ(0, quic_session_get_data(client, kept, &kept_len));
+            usleep(kept_len == 0 ? 5000 : 0);
+        }
+        limits.remote = 1;
+        socklen_t len = sizeof(limits);
+        ASSERT_EQ(0,
+                  getsockopt(pair.client, SOL_QUIC, QUIC_SOCKOPT_TRANSPORT_PARAM, &limits, &len));
+    }
+}
+
 TEST(GnutlsKernel, C153_NoProtocolInCommon)
 {
     PskPair pair("one", "two");
