@@ -208,6 +208,14 @@ bool poll_for(int fd, short mask, int timeout_ms)
     return false;
 }
 
+bool comes_true(const std::function<bool()> &fact)
+{
+    for (int i = 0; i < 2000 && !fact(); i++) {
+        usleep(10000);
+    }
+    return fact();
+}
+
 short poll_now(int fd)
 {
     pollfd p = {fd, POLLIN | POLLOUT | POLLRDHUP | POLLPRI, 0};

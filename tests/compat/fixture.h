@@ -108,6 +108,8 @@ std::string pattern(size_t len, uint32_t seed = 1);
 /* Whether poll says all of `mask` within `timeout_ms`; now() is what it says at this moment. */
 bool poll_for(int fd, short mask, int timeout_ms = 5000);
 short poll_now(int fd);
+/* Whether it becomes true within twenty seconds. */
+bool comes_true(const std::function<bool()> &fact);
 void set_recv_timeout(int fd, int ms);
 /* Whether bytes come through a pair; whether the client's side is told that the server's is gone, or is told
  * nothing for a while. */

@@ -303,9 +303,7 @@ TEST(Listen, H70_ForgedAddressesDoNotFillTheQueue)
     std::vector<std::unique_ptr<Stranger>> strangers;
     for (int i = 0; i < 8; i++) {
         strangers.push_back(std::make_unique<Stranger>(fd));
-        for (int k = 0; i > 1 && k < 500 && !strangers.back()->asked(); k++) {
-            usleep(10000);
-        }
+        EXPECT_TRUE(i < 2 || comes_true([&] { return strangers.back()->asked(); }));
         ASSERT_TRUE(poll_for(fd, POLLIN));
         usleep(i < 2 ? 100000 : 0);
     }
@@ -338,10 +336,7 @@ TEST(Listen, H70_ALargerQueueHasRoomForMore)
     usleep(300000);
     EXPECT_FALSE(second.asked() || third.asked());
     Stranger fourth(fd);
-    for (int k = 0; k < 500 && !fourth.asked(); k++) {
-        usleep(10000);
-    }
-    EXPECT_TRUE(fourth.asked());
+    EXPECT_TRUE(comes_true([&] { return fourth.asked(); }));
 }
 
 /* Who has gone again keeps nobody out. */
@@ -649,13 +644,15 @@ TEST(Accept, C044_WokenByTheEndOfListening)
 TEST(Accept, C045_OneRequestForOneThread)
 {
     Fd fd = listener();
-    set_recv_timeout(fd, 1000);
     cert_file();
-    int got[2] = {-1, -1};
+    std::atomic<int> got[2] = {{-1}, {-1}};
     std::thread a([&] { got[0] = accept(fd, nullptr, nullptr); });
     std::thread b([&] { got[1] = accept(fd, nullptr, nullptr); });
     Fd client = client_of(fd);
     Knock knock(client);
+    EXPECT_TRUE(comes_true([&] { return got[0] >= 0 || got[1] >= 0; }));
+    usleep(100000);
+    shutdown(fd, SHUT_RDWR);
     a.join();
     b.join();
     EXPECT_NE(got[0] >= 0, got[1] >= 0);
