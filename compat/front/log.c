@@ -12,39 +12,35 @@
 #define QF_SILENT (-1)
 #define QF_UNSET  (-2) /* silent, but a function hears of warnings */
 
-typedef void (*qf_log_func)(int level, const char *line);
-
 /* By our counting, as far as the program has said. */
 static _Atomic int qf_wanted = QF_UNSET;
-static _Atomic(qf_log_func) qf_listener;
+static _Atomic int qf_level = -1; /* by the program's */
+static _Atomic(quic_set_log_func_t) qf_listener;
 
-QF_EXPORT void quic_set_log_level(int level)
+QF_EXPORT int quic_set_log_level(int level)
 {
-    void (*next)(int) = NULL;
+    int (*next)(int) = NULL;
     int wanted = level >= LOG_INFO      ? 2
                  : level >= LOG_WARNING ? 1
                  : level >= LOG_ERR     ? 0
                                         : QF_SILENT;
     atomic_store(&qf_wanted, wanted);
-    if (qf_next(&next, "quic_set_log_level")) {
-        next(level);
-    }
+    int before = atomic_exchange(&qf_level, level);
+    return qf_next(&next, "quic_set_log_level") ? next(level) : before;
 }
 
-QF_EXPORT void quic_set_log_func(void (*func)(int level, const char *line))
+QF_EXPORT quic_set_log_func_t quic_set_log_func(quic_set_log_func_t func)
 {
-    void (*next)(qf_log_func) = NULL;
-    atomic_store(&qf_listener, func);
-    if (qf_next(&next, "quic_set_log_func")) {
-        next(func);
-    }
+    quic_set_log_func_t (*next)(quic_set_log_func_t) = NULL;
+    quic_set_log_func_t before = atomic_exchange(&qf_listener, func);
+    return qf_next(&next, "quic_set_log_func") ? next(func) : before;
 }
 
 void qf_say(int level, const char *line)
 {
     static const int syslog_levels[] = {LOG_ERR, LOG_WARNING, LOG_INFO};
     const char *asked = getenv("QUIC_LOG"); /* the user's word is the last */
-    qf_log_func func = atomic_load(&qf_listener);
+    quic_set_log_func_t func = atomic_load(&qf_listener);
     int wanted = asked != NULL ? atoi(asked) : atomic_load(&qf_wanted);
     wanted = wanted == QF_UNSET && func != NULL ? 1 : wanted;
     if (level > wanted) {

@@ -58,6 +58,15 @@ struct Log : testing::Test {
 
 } // namespace
 
+TEST_F(Log, WhatWasBefore)
+{
+    (void)quic_set_log_level(LOG_ERR);
+    EXPECT_EQ(LOG_ERR, quic_set_log_level(LOG_DEBUG));
+    EXPECT_EQ(LOG_DEBUG, quic_set_log_level(LOG_EMERG));
+    EXPECT_EQ(nullptr, quic_set_log_func(note));
+    EXPECT_EQ(note, quic_set_log_func(nullptr));
+}
+
 TEST_F(Log, AFunctionHearsWhatTheLevelAllows)
 {
     quic_set_log_func(note);

@@ -30,6 +30,11 @@ ssize_t quic_sendmsg(int sd, const void *msg, size_t len, int64_t sid, uint32_t 
     return (ssize_t)(3000 + len + (uint64_t)(sid + 1) + flags);
 }
 
+int quic_set_log_level(int level)
+{
+    return 5000 + level;
+}
+
 ssize_t quic_recvmsg(int sd, void *msg, size_t len, int64_t *sid, uint32_t *flags)
 {
     (void)sd;

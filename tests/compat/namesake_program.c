@@ -29,5 +29,6 @@ int main(void)
     signal(SIGPIPE, SIG_IGN);
     call(261);
     call(288);
+    printf("log: %d\n", quic_set_log_level(3));
     return 0;
 }

@@ -271,9 +271,10 @@ class Preload(unittest.TestCase):
         it gets what it was linked with, on the draft's what netinet/quic.h says."""
         done = self.run_program([NAMESAKE], True)
         self.assertEqual(done.returncode, 0, done.stderr)
-        kernel, draft = done.stdout.decode().splitlines()
+        kernel, draft, log = done.stdout.decode().splitlines()
         self.assertEqual(kernel, "261: 1032 2184 3001 4003 8")
         self.assertEqual(draft, "288: %d %d -1 -1 -1" % (-errno.EINVAL, -errno.EINVAL))
+        self.assertEqual(log, "log: 5003")
 
     def test_library_needs_only_libc(self):
         out = subprocess.run(["readelf", "-d", LIBRARY], stdout=subprocess.PIPE,
