@@ -224,6 +224,21 @@ TEST(AckFrequency, NotInHandshakePackets)
     }
 }
 
+/* In slow start every acknowledgement opens the window: as many as there are. */
+TEST(AckFrequency, NoFewerInSlowStart)
+{
+    Net net([](sim::Options &o) {
+        o.clients[0].limits.ack_frequency = true;
+        o.clients[0].cc = QURING_CC_NEWRENO;
+    });
+    net.keep_sent = false;
+    ASSERT_TRUE(net.handshake());
+    uint64_t id = net.write(net.client, std::string(1000000, 'x'));
+    ASSERT_TRUE(
+        net.run_until([&] { return net.server.streams[id].bytes.size() == 1000000; }, 300 * kS));
+    EXPECT_EQ(quic_endpoint_counters(net.client.ep)->ack_frequency_sent, 0u);
+}
+
 /* The sender's side: a bulk transfer gets by with fewer ACK frames, also when packets are lost. */
 TEST(AckFrequency, BulkAsksForFewer)
 {

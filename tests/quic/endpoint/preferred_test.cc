@@ -426,6 +426,11 @@ TEST_F(PreferredTest, NothingOfferedNothingTaken)
     net->run_for(2 * kS);
     EXPECT_FALSE(net->server.streams[up].fin);
     EXPECT_EQ(net->server.count(QURING_EV_PATH_CHANGED), 0u);
+    quic_path_addr at{};
+    at.local.family = 6;
+    quic_conn_give_socket(net->client.conn, &at); /* which nobody has asked for */
+    net->run_for(100 * kMs);
+    EXPECT_EQ(net->client.count(QURING_EV_PATH_CHANGED), 0u);
 }
 
 } // namespace

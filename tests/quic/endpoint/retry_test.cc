@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include "quic/crypto/retry.h"
 #include "quic/wire/header.h"
 #include "tests/quic/endpoint/forge.h"
 #include "tests/quic/endpoint/net.h"
@@ -84,6 +85,45 @@ TEST(Retry, SecondOneIsIgnored)
     uint64_t dropped = quic_endpoint_counters(net.client.ep)->drop_malformed;
     net.inject(net.client, retry->bytes);
     EXPECT_EQ(quic_endpoint_counters(net.client.ep)->drop_malformed, dropped + 1);
+}
+
+/* A Retry that answers a client's first Initial. */
+Bytes retry_for(const Bytes &initial, const quic_cid &scid, const Bytes &token)
+{
+    Bytes out(200 + token.size());
+    const quic_cid dcid = scid_of(initial);
+    const quic_cid original = dcid_of(initial);
+    out.resize(quic_header_encode_retry(out.data(), out.size(), QUIC_VERSION_1, 5, &dcid, &scid,
+                                        token.data(), token.size()));
+    uint8_t tag[QUIC_AEAD_TAG_LEN];
+    EXPECT_EQ(quic_retry_tag_make(tag, QUIC_VERSION_1, &original, out.data(), out.size()), QUIC_OK);
+    out.insert(out.end(), tag, tag + sizeof(tag));
+    return out;
+}
+
+/* RFC 9000 17.2.5.1, 17.2.5.2: without a token, or with the connection ID it answers, it is none. */
+TEST(Retry, WithoutAnythingNewIsIgnored)
+{
+    Net net;
+    net.filter = [](Packet &) { return false; };
+    ASSERT_NE(net.connect(), nullptr);
+    net.run_for(10 * kMs);
+    ASSERT_EQ(net.sent.size(), 1u);
+    const Bytes first = net.sent[0].bytes;
+    const Bytes token = {1, 2, 3, 4};
+    const quic_counters *counters = quic_endpoint_counters(net.client.ep);
+    const uint64_t dropped = counters->drop_malformed;
+    net.inject(net.client, retry_for(first, make_cid(77), Bytes()));
+    EXPECT_EQ(counters->drop_malformed, dropped + 1);
+    net.inject(net.client, retry_for(first, dcid_of(first), token));
+    EXPECT_EQ(counters->drop_malformed, dropped + 2);
+    net.inject(net.client, retry_for(first, make_cid(77), token));
+    EXPECT_EQ(counters->drop_malformed, dropped + 2) << "the third was one";
+    net.run_for(10 * kMs);
+    ASSERT_GT(net.sent.size(), 1u);
+    const quic_cid now = dcid_of(net.sent.back().bytes);
+    const quic_cid wanted = make_cid(77);
+    EXPECT_TRUE(quic_cid_equal(&now, &wanted));
 }
 
 struct TokenCase {
