@@ -231,7 +231,7 @@ void quic_conn_try_preferred(quic_conn *conn, quic_ns now)
 
 void quic_conn_give_socket(quic_conn *conn, const quic_path_addr *at)
 {
-    if (conn->preferred == NULL || !quic_conn_is_open(conn) || find_trial(conn, true) != NULL) {
+    if (!quic_conn_is_open(conn) || find_trial(conn, true) != NULL) {
         return;
     }
     const quic_addr *addr = at != NULL ? preferred_of(conn, at->local.family) : NULL;
