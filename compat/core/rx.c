@@ -511,7 +511,8 @@ ssize_t qs_op_recvmsg(qs_sock *s, struct msghdr *msg, int flags)
     if ((flags & MSG_OOB) != 0) {
         return -EOPNOTSUPP;
     }
-    if ((flags & MSG_ERRQUEUE) != 0) {
+    /* For programs of the kernel's header it is MSG_QUIC_STREAM_SNDBLOCK, left of what they sent. */
+    if ((flags & MSG_ERRQUEUE) != 0 && s->protocol != QS_PROTO_KERNEL) {
         return -EAGAIN;
     }
     size_t room = 0;

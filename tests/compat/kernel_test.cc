@@ -473,6 +473,8 @@ TEST(Kernel, FlagsLeftOfWhatWasSent)
     char byte = 0;
     ASSERT_EQ(1, quic_recvmsg(pair.server, &byte, 1, nullptr, &flags)) << strerror(errno);
     EXPECT_EQ(uint32_t{MSG_QUIC_STREAM_FIN}, flags & MSG_QUIC_STREAM_FIN);
+    ASSERT_EQ(1, quic_sendmsg(pair.client, "y", 1, 4, MSG_QUIC_STREAM_NEW));
+    EXPECT_EQ(1, recv(pair.server, &byte, 1, MSG_QUIC_STREAM_SNDBLOCK)) << "by another library";
 }
 
 /* What is the kernel's own: connection IDs are the engine's business. */
