@@ -304,13 +304,14 @@ TEST_P(Close, ResetReleasesLentBytes)
 
 TEST_P(Close, StopSendingResetsTheOtherSide)
 {
+    const Bytes much = Pattern(8 << 20, 2); /* takes a slow machine longer than a client idles */
     QURING_START(Peer::Mode::kCollect);
     client_.SetMode(Peer::Mode::kManual);
     const quring_conn conn = Connect();
     const uint64_t id = Send(conn, Pattern(10, 1));
     const quring_conn server_conn = ServerConn();
     ASSERT_TRUE(server_.Wait([&] { return server_.At(server_conn, id).in_fin; }));
-    ASSERT_TRUE(OnServer([&] { server_.SendOn(server_conn, id, Pattern(8 << 20, 2)); }));
+    ASSERT_TRUE(OnServer([&] { server_.SendOn(server_conn, id, much); }));
     const quring_stream ours = client_.Facts(conn, id).stream;
     const quring_stream theirs = server_.Facts(server_conn, id).stream;
     ASSERT_TRUE(OnClient([&] {
