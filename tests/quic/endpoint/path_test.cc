@@ -61,6 +61,33 @@ TEST_F(PathTest, GrowsToTheCeilingAfterOneProbe)
     EXPECT_EQ(sim_inspect_check(net->client.ep), nullptr);
 }
 
+/* No packet is larger than the buffer it is to be in. */
+TEST_F(PathTest, AProbeThatDoesNotFitWaits)
+{
+    start(probe_to_1472);
+    ASSERT_TRUE(net->handshake());
+    ASSERT_TRUE(upload(11000)); /* a little more, and sizes are tried */
+    ASSERT_EQ(probes(), 0u);
+    quic_conn *conn = net->client.conn;
+    quic_stream *stream = nullptr;
+    ASSERT_EQ(quic_conn_stream_open(conn, false, &stream), QUIC_OK);
+    std::vector<uint8_t> buf(65507);
+    for (const uint32_t cap : {1300u, 65507u}) {
+        const std::vector<uint8_t> data(2000);
+        size_t accepted = 0;
+        ASSERT_EQ(quic_conn_stream_write(conn, stream, data.data(), data.size(), 0, &accepted),
+                  QUIC_OK);
+        quic_tx_unit unit{};
+        unit.buf = buf.data();
+        unit.cap = cap;
+        unit.seg_max = 1;
+        while (quic_endpoint_send(net->client.ep, &unit, net->now)) {
+            EXPECT_LE(unit.len, cap);
+        }
+        EXPECT_EQ(probes(), cap == 1300 ? 0u : 1u);
+    }
+}
+
 /* RFC 9000 14.4: the loss of a probe says nothing of the path, so nothing else is to be lost with it. */
 TEST_F(PathTest, AProbeLeavesAlone)
 {
