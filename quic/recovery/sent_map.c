@@ -217,14 +217,10 @@ quic_rc quic_sent_packet_add_more(quic_sent_map *map, quic_sent_packet *packet,
     node->next = 0;
     if (packet->next_frame == 0) {
         packet->next_frame = index;
-        return QUIC_OK;
+    } else {
+        map->nodes[packet->delivered_low].next = index;
     }
-    /* Chains are a handful long: a packet rarely carries more than a few frames. */
-    uint32_t last = packet->next_frame;
-    while (map->nodes[last].next != 0) {
-        last = map->nodes[last].next;
-    }
-    map->nodes[last].next = index;
+    packet->delivered_low = index; /* a chain may have hundreds: of answers of a byte each */
     return QUIC_OK;
 }
 

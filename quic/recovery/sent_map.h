@@ -54,7 +54,7 @@ typedef struct quic_sent_packet {
     quic_ns sent_ns;
     quic_sent_frame frame; /* the first record, with QUIC_SENT_HAS_FRAME */
     /* The connection when this left, for delivery rates: quic_recovery_on_sent. */
-    uint32_t delivered_low;  /* acknowledged ever, the low 32 bits */
+    uint32_t delivered_low;  /* acknowledged ever, the low 32 bits; if open: end of the chain */
     uint32_t lost_low;       /* declared lost ever, the low 32 bits */
     uint32_t delivered_ago;  /* the last of it was acknowledged so long before, in 16 ns */
     uint16_t first_sent_ago; /* and had left so long before, in ns, as quic_float16 */

@@ -77,10 +77,13 @@ static uint32_t place(const quic_datagram_queue *q, uint32_t span)
 static quic_rc grow(quic_datagram_queue *q, uint32_t span)
 {
     uint64_t need = span;
+    uint32_t cap = q->cap_bytes == 0 ? CAP_FIRST : 2 * q->cap_bytes;
+    if (cap > q->max_bytes) {
+        return QUIC_E_AGAIN; /* at once: nothing is counted for each one that does not fit */
+    }
     for (uint32_t i = 0; i < q->count; i++) {
         need += span_of(slot_of(q, i)->len);
     }
-    uint32_t cap = q->cap_bytes == 0 ? CAP_FIRST : 2 * q->cap_bytes;
     while (cap < need && cap < q->max_bytes) {
         cap *= 2;
     }

@@ -35,7 +35,18 @@ static void ring_spans(const quic_recv_buf *rb, uint64_t off, uint64_t len, quic
     out[1].len = (size_t)(len - straight);
 }
 
-/* Makes the ring hold offsets [read_off, end). */
+/* Copies [off, end) to where it belongs in `ring`, which is larger and begins at read_off. */
+static void ring_move(const quic_recv_buf *rb, uint8_t *ring, uint64_t off, uint64_t end)
+{
+    quic_recv_span spans[2];
+    ring_spans(rb, off, end - off, spans);
+    ring += off - rb->read_off;
+    memcpy(ring, spans[0].data, spans[0].len);
+    memcpy(ring + spans[0].len, spans[1].data, spans[1].len);
+}
+
+/* Makes the ring hold offsets [read_off, end). What moves is what has come, not the gaps: a byte here and there, ever
+ * further on, would have all the window copied, again and again. */
 static quic_rc ring_reserve(quic_recv_buf *rb, uint64_t end)
 {
     if (end - rb->read_off <= rb->ring_cap) {
@@ -49,12 +60,12 @@ static quic_rc ring_reserve(quic_recv_buf *rb, uint64_t end)
     if (ring == NULL) {
         return QUIC_E_NOMEM;
     }
-    uint64_t stored_end = rb->ahead.count != 0 ? quic_range_set_max(&rb->ahead) + 1 : rb->recv_off;
-    if (stored_end > rb->read_off) {
-        quic_recv_span spans[2];
-        ring_spans(rb, rb->read_off, stored_end - rb->read_off, spans);
-        memcpy(ring, spans[0].data, spans[0].len);
-        memcpy(ring + spans[0].len, spans[1].data, spans[1].len);
+    if (rb->recv_off > rb->read_off) {
+        ring_move(rb, ring, rb->read_off, rb->recv_off);
+    }
+    for (uint32_t i = 0; i < rb->ahead.count; i++) {
+        const quic_range *held = quic_range_set_at(&rb->ahead, i);
+        ring_move(rb, ring, held->lo, held->hi + 1);
     }
     if (rb->ring != NULL && !quic_spares_put(rb->ahead.mem, rb->ring, rb->ring_cap)) {
         quic_spares_free(rb->ahead.mem, rb->ring, rb->ring_cap);
