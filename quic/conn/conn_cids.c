@@ -66,6 +66,7 @@ quic_rc quic_conn_on_new_cid(quic_conn *conn, const quic_frame_new_connection_id
     if (rc != QUIC_OK) {
         return rc;
     }
+    quic_glitch_note(&conn->glitch, change.useless ? 1 : 0);
     if (change.current_changed) { /* RFC 9000 10.3.1: only tokens of connection IDs in use count */
         const quic_cid_peer_entry *current = &conn->cids_peer.entries[conn->cids_peer.current];
         if (current->has_token) {
@@ -88,6 +89,7 @@ quic_rc quic_conn_on_retire_cid(quic_conn *conn, uint64_t seq, const uint8_t *dc
     if (rc != QUIC_OK) {
         return rc;
     }
+    quic_glitch_note(&conn->glitch, removed.used ? 0 : 1);
     if (removed.used) {
         quic_cid_table_remove(&conn->env->cids, removed.bytes, conn->cids_local.len);
         quic_conn_issue_cids(conn);

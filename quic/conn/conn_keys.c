@@ -135,6 +135,7 @@ quic_rc quic_conn_on_opened(quic_conn *conn, const quic_keys *keys, uint64_t pn,
             return rc;
         }
         conn->key_updates_peer++;
+        quic_glitch_note(&conn->glitch, conn->rx_prev != NULL ? QUIC_GLITCH_EARLY_UPDATE : 0);
         conn->env->counters->key_updates++;
     }
     quic_keys_destroy(conn->rx_prev);

@@ -130,6 +130,9 @@ quic_rc quic_conn_on_path_response(quic_conn *conn, const uint8_t data[QUIC_PATH
             quic_conn_trial_proved(conn, side, now);
         }
     }
+    if (fact == QUIC_VALIDATE_FACT_UNKNOWN || fact == QUIC_VALIDATE_FACT_NONE) {
+        quic_glitch_note(&conn->glitch, 1); /* late, or again: a peer that moves much has many */
+    }
     quic_conn_mark_dirty(conn);
     quic_conn_move_settle(conn);
     return QUIC_OK;

@@ -33,6 +33,7 @@ quic_cid_local_entry *quic_cid_local_add(quic_cid_local *set, const uint8_t *byt
             memcpy(entry->bytes, bytes, set->len);
             set->live_count++;
             set->to_send_count = (uint8_t)(set->to_send_count + (announce ? 1 : 0));
+            set->untold_count = announce ? (uint8_t)(set->untold_count + 1) : 0;
             return entry;
         }
     }
@@ -50,8 +51,9 @@ static void clear_to_send(quic_cid_local *set, quic_cid_local_entry *entry)
 quic_rc quic_cid_local_retire(quic_cid_local *set, quic_cid_local_entry *out, uint64_t seq,
                               const uint8_t *dcid, size_t dcid_len)
 {
-    if (seq >= set->next_seq) {
-        return QUIC_V_PROTOCOL_VIOLATION; /* RFC 9000 19.16: never issued */
+    if (seq >= set->next_seq - set->untold_count) {
+        /* RFC 9000 19.16: never sent. Each that goes makes the next: numbers that are only guessed would go on. */
+        return QUIC_V_PROTOCOL_VIOLATION;
     }
     memset(out, 0, sizeof(*out));
     for (size_t i = 0; i < QUIC_CID_LOCAL_MAX; i++) {
@@ -87,6 +89,8 @@ quic_cid_local_entry *quic_cid_local_next_to_send(quic_cid_local *set)
 void quic_cid_local_sent(quic_cid_local *set, quic_cid_local_entry *entry)
 {
     clear_to_send(set, entry);
+    const uint64_t above = set->next_seq - entry->seq - 1;
+    set->untold_count = above < set->untold_count ? (uint8_t)above : set->untold_count;
 }
 
 void quic_cid_local_lost(quic_cid_local *set, uint64_t seq)

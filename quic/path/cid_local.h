@@ -27,7 +27,8 @@ typedef struct quic_cid_local {
     uint64_t next_seq;
     uint8_t live_count;
     uint8_t to_send_count;
-    uint8_t len; /* of each */
+    uint8_t untold_count; /* the highest numbers, of which the peer has not been told */
+    uint8_t len;          /* of each */
 } quic_cid_local;
 
 /* quic_cid_local_init makes an empty set of connection IDs of `len` bytes (1..20). */
@@ -44,8 +45,8 @@ quic_cid_local_entry *quic_cid_local_add(quic_cid_local *set, const uint8_t *byt
 
 /* quic_cid_local_retire handles RETIRE_CONNECTION_ID (RFC 9000 19.16): *out is the entry that was
  * removed (copy), out->used false when it was retired before.
- * Returns QUIC_OK; QUIC_V_PROTOCOL_VIOLATION for a number never issued, or for the CID the packet
- * itself was sent to (`dcid`). */
+ * Returns QUIC_OK; QUIC_V_PROTOCOL_VIOLATION for a number above those that the peer was told of, or for the CID the
+ * packet itself was sent to (`dcid`). */
 quic_rc quic_cid_local_retire(quic_cid_local *set, quic_cid_local_entry *out, uint64_t seq,
                               const uint8_t *dcid, size_t dcid_len);
 

@@ -176,7 +176,9 @@ quic_rc quic_cid_peer_on_new(quic_cid_peer *set, quic_cid_peer_change *out, uint
         set->retire_prior_to = retire_prior_to;
     }
     quic_rc rc = retire_prior(set, out); /* RFC 9000 5.1.2: retire before adding */
-    if (rc == QUIC_OK && !note_seen(set, seq)) {
+    const bool seen = note_seen(set, seq);
+    out->useless = seen && out->dropped_count == 0;
+    if (rc == QUIC_OK && !seen) {
         if (seq >= set->retire_prior_to) {
             rc = add_entry(set, out, seq, cid, token);
         } else if (!queue_retire(set, seq)) { /* RFC 9000 19.15: arrives already retired */

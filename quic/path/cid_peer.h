@@ -46,6 +46,7 @@ typedef struct quic_cid_peer {
 /* Facts of one NEW_CONNECTION_ID: tokens the endpoint has to forget or learn. */
 typedef struct quic_cid_peer_change {
     bool added;
+    bool useless; /* it said nothing that was not known */
     bool current_changed;
     uint8_t added_token[QUIC_RESET_TOKEN_LEN];
     uint8_t dropped_count;

@@ -270,6 +270,17 @@ TEST(HostileB, Row43RetireCidTwiceIsHarmless)
     EXPECT_GE(liar.count_frames(0x18), 2u); /* RFC 9000 5.1.1: replaced */
 }
 
+/* ... and so on with each one that takes its place, before anybody was told of it. */
+TEST(HostileB, Row43RetireCidThatWasNeverSentEndsTheConnection)
+{
+    Row row("B", 43);
+    Liar liar;
+    liar.establish();
+    liar.say(Frames{0x19, 0x01, 0x19, 0x04});
+    EXPECT_EQ(liar.close_on_wire(), static_cast<uint64_t>(QUIC_V_PROTOCOL_VIOLATION));
+    EXPECT_EQ(liar.closes()[0].frame_type, 0x19u);
+}
+
 /* RFC 9000 21.4: numbers that were left out catch who acknowledges on credit. */
 TEST(HostileB, Row30AckOfSkippedPacketNumberEndsTheConnection)
 {

@@ -66,6 +66,7 @@ TEST_F(CidLocalTest, HoldsABoundedNumber)
     }
     EXPECT_EQ(Add(99, true), nullptr);
     EXPECT_EQ(set.live_count, QUIC_CID_LOCAL_MAX);
+    quic_cid_local_sent(&set, &set.entries[3]);
     EXPECT_EQ(Retire(3), QUIC_OK);
     ASSERT_NE(Add(99, true), nullptr);
     EXPECT_EQ(set.next_seq, QUIC_CID_LOCAL_MAX + 1u);
@@ -77,6 +78,8 @@ TEST_F(CidLocalTest, Retire)
     Add(1, false);
     Add(2, true);
     EXPECT_EQ(Retire(2), QUIC_V_PROTOCOL_VIOLATION) << "never issued";
+    EXPECT_EQ(Retire(1, 1), QUIC_V_PROTOCOL_VIOLATION) << "never sent";
+    quic_cid_local_sent(&set, quic_cid_local_next_to_send(&set));
     EXPECT_EQ(Retire(1, 2), QUIC_V_PROTOCOL_VIOLATION) << "the packet came to that very one";
     EXPECT_EQ(set.live_count, 2);
     ASSERT_EQ(Retire(1, 1), QUIC_OK);
