@@ -205,7 +205,7 @@ void quic_stream_table_init(quic_stream_table *table, quic_mem *mem, quic_role r
     quic_list_init(&table->all);
     quic_list_init(&table->free);
     for (size_t i = 0; i < 4; i++) {
-        quic_range_set_init(&table->types[i].waiting, mem, UINT32_MAX);
+        quic_range_set_init(&table->types[i].waiting, mem, limits->waiting_max);
     }
     quic_stream_type_state *bidi = type_state(table, false, false);
     bidi->window = limits->streams_bidi_max;
@@ -372,7 +372,7 @@ static quic_rc open_by_peer(quic_stream_table *table, quic_stream **out,
     }
     if (rc != QUIC_OK) {
         stream_destroy(table, s);
-        return QUIC_E_NOMEM;
+        return rc;
     }
     if (seq >= type->opened) {
         type->opened = seq + 1;

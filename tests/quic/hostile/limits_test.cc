@@ -251,6 +251,15 @@ const Flood kFloods[] = {
      [](uint64_t) {
          return Frames{0x24, 0x02, 0x00, 0x00, 0x00};
      }},
+    {"RepeatedRetireCid",
+     [](uint64_t) {
+         return Frames{0x19, 0x01};
+     }},
+    {"RepeatedNewCid", [](uint64_t) { return new_cid(4, 1); }},
+    {"ManyPingsBehindARetireCid",
+     [](uint64_t) {
+         return Frames{}.fill(1100, 0x01).b({0x19, 0x01});
+     }},
     {"ManyPingsPerPacket", [](uint64_t) { return Frames{}.fill(1100, 0x01); }},
     {"ManyPingsBehindAByte",
      [](uint64_t n) {
@@ -290,6 +299,45 @@ TEST_P(FloodTest, Row65EndsTheConnection)
 }
 
 INSTANTIATE_TEST_SUITE_P(HostileD, FloodTest, testing::ValuesIn(kFloods), flood_name);
+
+/* Answers to nothing, while there is something that is asked. */
+TEST(HostileD, Row65AnswersWhileAPathIsTried)
+{
+    Row row("D", 65);
+    Liar liar;
+    liar.establish();
+    liar.net.inject(liar.net.server, liar.make(QUIC_LEVEL_APP, Frames{0x01}.bytes()), 6000);
+    uint64_t taken = 0;
+    for (; taken < 3000 && liar.closes().empty(); taken++) {
+        liar.say(Frames{0x1b}.fill(8, static_cast<uint8_t>(taken)));
+        liar.net.now += 10 * QUIC_NS_PER_US;
+    }
+    EXPECT_LE(taken, 1010u);
+    EXPECT_EQ(liar.close_on_wire(), static_cast<uint64_t>(QUIC_V_PROTOCOL_VIOLATION));
+    expect_sound(liar.net);
+    expect_nothing_left(liar.net);
+}
+
+/* RFC 9001 6.5: a peer waits a while before it changes its keys again. Each change costs the server new ones. */
+TEST(HostileD, Row65KeyUpdatesWithoutAPause)
+{
+    Row row("D", 65);
+    Liar liar;
+    liar.establish();
+    nothing_reaches_the_client(liar);
+    uint64_t updates = 0;
+    for (uint64_t off = 0; updates < 500 && liar.closes().empty(); updates++) {
+        inject_rotate(liar.liar_conn());
+        for (int i = 0; i < 2; i++) { /* the second has both acknowledged, with new keys */
+            liar.say(Frames{0x0e, 0x00}.v(off++).b({0x01, 'x'}));
+        }
+    }
+    EXPECT_GE(updates, 30u);
+    EXPECT_LE(updates, 70u);
+    EXPECT_STREQ(liar.net.server.find(QURING_EV_CLOSED)->close.reason, "excessive useless frames");
+    expect_sound(liar.net);
+    expect_nothing_left(liar.net);
+}
 
 /* Frames of extensions (draft-ietf-quic-ack-frequency), each of which says something new. */
 TEST(HostileD, Row64FloodsOfExtensionFrames)
@@ -427,6 +475,24 @@ TEST(HostileD, Row67TheHighestStreamFirst)
     EXPECT_TRUE(liar.alive());
     EXPECT_EQ(liar.net.server.count(QURING_EV_STREAM_OPENED), 2u);
     EXPECT_LE(liar.net.server.alloc.bytes(), bytes + 32768);
+    expect_sound(liar.net);
+    expect_nothing_left(liar.net);
+}
+
+/* ... of which there are only so many: to keep them in order takes the longer the more there are. */
+TEST(HostileD, Row67EveryOtherStreamFromTheHighest)
+{
+    Row row("D", 67);
+    Liar liar(false, [](sim::Options &o) { o.server.limits.streams_uni_max = 1u << 20; });
+    liar.establish();
+    uint64_t n = (1u << 20) - 1;
+    uint64_t ranges = 0;
+    for (; ranges < 5000 && liar.closes().empty(); ranges++) {
+        liar.say(Frames{0x0a}.v(4 * n + 2).b({0x01, 'x'}));
+        n -= 2;
+    }
+    EXPECT_EQ(ranges, liar.net.options.server.limits.reassembly_gaps_conn_max + 1u);
+    EXPECT_EQ(liar.close_on_wire(), static_cast<uint64_t>(QUIC_V_INTERNAL_ERROR));
     expect_sound(liar.net);
     expect_nothing_left(liar.net);
 }

@@ -23,6 +23,7 @@ quic_stream_limits Limits(uint32_t bidi, uint32_t uni)
     limits.streams_bidi_max = bidi;
     limits.streams_uni_max = uni;
     limits.gaps_max = 8;
+    limits.waiting_max = 64;
     return limits;
 }
 
@@ -140,6 +141,25 @@ TEST_F(StreamTable, OpensLowerIdsImplicitlyAndLazily) // RFC 9000 3.2
     }
     ASSERT_EQ(QUIC_OK, Frame(6 * 4));
     EXPECT_TRUE(opened_);
+}
+
+/* Ranges of skipped streams are bounded; those that are named in order need none. */
+TEST_F(StreamTable, HoldsABoundedNumberOfGaps)
+{
+    quic_stream_table_deinit(&table_);
+    Start(QUIC_SERVER, 1000, 4);
+    ASSERT_EQ(QUIC_OK, Frame(999 * 4));
+    uint64_t seq = 997;
+    for (uint32_t ranges = 2; ranges <= Limits(1, 1).waiting_max; ranges++, seq -= 2) {
+        ASSERT_EQ(QUIC_OK, Frame(seq * 4));
+    }
+    EXPECT_EQ(QUIC_E_LIMIT, Frame(seq * 4));
+    const uint32_t live = table_.live_count;
+    for (uint64_t below = 0; below <= seq; below++) {
+        ASSERT_EQ(QUIC_OK, Frame(below * 4));
+        ASSERT_TRUE(opened_);
+    }
+    EXPECT_EQ(live + seq + 1, table_.live_count);
 }
 
 /* RFC 9000 19.14: who says that he waits gets single streams. */
