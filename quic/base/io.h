@@ -29,8 +29,9 @@ typedef struct quic_tx_unit {
     uint32_t len;
     uint32_t seg_len;
     uint8_t ecn;
-    bool last;  /* the sender's own note: its connection has nothing more to send for now */
-    bool alone; /* may be too long for the path: no other datagram is to share its fate */
+    bool last;     /* the sender's own note: its connection has nothing more to send for now */
+    bool alone;    /* may be too long for the path: no other datagram is to share its fate */
+    uint64_t conn; /* handle of the sender, for quic_endpoint_on_send_too_big; 0: no connection */
     quic_path_addr path;
 } quic_tx_unit;
 

@@ -29,6 +29,7 @@ static void set_unit(quic_conn *conn, quic_tx_unit *unit, quic_path *path, size_
     unit->len = (uint32_t)len;
     unit->seg_len = (uint32_t)len;
     unit->ecn = conn->tx_ecn;
+    unit->conn = conn->handle;
     unit->path = path->addr;
     conn->bytes_sent += len;
     quic_path_on_sent(path, len);

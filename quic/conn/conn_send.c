@@ -32,6 +32,7 @@ static void set_unit(quic_conn *conn, quic_tx_unit *unit, size_t len, size_t seg
     unit->ecn = conn->tx_ecn;
     unit->last = false;
     unit->alone = false;
+    unit->conn = conn->handle;
     unit->path = conn->path.addr;
     conn->bytes_sent += len;
     quic_path_on_sent(&conn->path, len);

@@ -378,15 +378,18 @@ quic_ns quic_endpoint_next_timeout(quic_endpoint *ep)
     return conns < stones ? conns : stones;
 }
 
-void quic_endpoint_on_send_too_big(quic_endpoint *ep, const quic_path_addr *path, uint32_t len)
+/* Where the interface carries less than an Ethernet frame this happens in the life of every connection: none of them
+ * looks for others. */
+void quic_endpoint_on_send_too_big(quic_endpoint *ep, uint64_t handle, const quic_path_addr *path,
+                                   uint32_t len)
 {
-    for (quic_list_node *node = quic_list_front(&ep->env.all); node != NULL;
-         node = quic_list_next(&ep->env.all, node)) {
-        quic_conn *conn = quic_conn_of_all(node);
-        const quic_path_addr *mine = quic_conn_path(conn);
-        if (mine->socket == path->socket && quic_addr_equal(&mine->remote, &path->remote)) {
-            quic_conn_on_send_too_big(conn, len);
-        }
+    quic_conn *conn = quic_endpoint_conn(ep, handle);
+    if (conn == NULL) {
+        return;
+    }
+    const quic_path_addr *now = quic_conn_path(conn);
+    if (now->socket == path->socket && quic_addr_equal(&now->remote, &path->remote)) {
+        quic_conn_on_send_too_big(conn, len);
     }
 }
 

@@ -37,6 +37,7 @@ bool quic_endpoint_pop_answer(quic_endpoint *ep, quic_tx_unit *unit)
             unit->len = answer->len;
             unit->seg_len = answer->len;
             unit->ecn = 0;
+            unit->conn = 0;
             unit->path = answer->path;
             return true;
         }

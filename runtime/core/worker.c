@@ -129,7 +129,7 @@ static void report_failures(rt_worker *w)
 {
     rt_io_failure failure;
     for (uint32_t n = 0; n < RT_IO_FAILURES_MAX && rt_io_next_failure(w->io, &failure); n++) {
-        quic_endpoint_on_send_too_big(w->endpoint, &failure.path, failure.len);
+        quic_endpoint_on_send_too_big(w->endpoint, failure.conn, &failure.path, failure.len);
     }
 }
 

@@ -18,12 +18,13 @@ bool rt_io_next_failure(rt_io *io, rt_io_failure *out)
     return true;
 }
 
-void rt_io_note_failure(rt_io *io, const quic_path_addr *path, uint32_t len)
+void rt_io_note_failure(rt_io *io, const quic_path_addr *path, uint64_t conn, uint32_t len)
 {
     io->stats.tx_errors++;
     if (io->failure_count < RT_IO_FAILURES_MAX) {
         rt_io_failure *f = &io->failures[io->failure_count++];
         f->path = *path;
+        f->conn = conn;
         f->len = len;
     }
 }

@@ -58,7 +58,8 @@ typedef struct rt_io_stats {
 /* A datagram that was too big for its path (EMSGSIZE), for quic_endpoint_on_send_too_big. */
 typedef struct rt_io_failure {
     quic_path_addr path;
-    uint32_t len; /* of one datagram */
+    uint64_t conn; /* quic_tx_unit.conn */
+    uint32_t len;  /* of one datagram */
 } rt_io_failure;
 
 /* What rt_io_wait found; 0 when only the deadline passed, or a signal came. */
@@ -210,7 +211,7 @@ static inline void rt_io_shut_door(rt_io *io)
 bool rt_io_next_failure(rt_io *io, rt_io_failure *out);
 
 /* rt_io_note_failure is for back ends: files the fact and counts it. */
-void rt_io_note_failure(rt_io *io, const quic_path_addr *path, uint32_t len);
+void rt_io_note_failure(rt_io *io, const quic_path_addr *path, uint64_t conn, uint32_t len);
 
 static inline const rt_io_stats *rt_io_get_stats(const rt_io *io)
 {

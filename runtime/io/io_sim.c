@@ -185,7 +185,7 @@ static bool transmit(rt_io_sim *s, rt_tx_op *op)
         return true;
     }
     if (f->mtu_bytes > 0 && op->seg_len > f->mtu_bytes) {
-        rt_io_note_failure(&s->base, &op->path, op->seg_len);
+        rt_io_note_failure(&s->base, &op->path, op->conn, op->seg_len);
         return true;
     }
     if (op->iov.iov_len > op->seg_len && rt_sim_net_chance(s->net, f->gso_refuse_pm)) {

@@ -163,7 +163,7 @@ static void plain_skip(rt_io *io, rt_tx_op *op, int error)
 {
     size_t len = op->iov.iov_len < op->seg_len ? op->iov.iov_len : op->seg_len;
     if (error == EMSGSIZE) {
-        rt_io_note_failure(io, &op->path, (uint32_t)len);
+        rt_io_note_failure(io, &op->path, op->conn, (uint32_t)len);
     } else {
         io->stats.tx_errors++;
     }
@@ -243,7 +243,7 @@ bool rt_io_sock_failed(rt_io *io, rt_io_sock *sock, rt_tx_op *op, int error)
         return fall_back(io, sock, op);
     }
     if (error == EMSGSIZE) {
-        rt_io_note_failure(io, &op->path, op->seg_len);
+        rt_io_note_failure(io, &op->path, op->conn, op->seg_len);
     } else {
         io->stats.tx_errors++;
     }

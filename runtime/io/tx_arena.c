@@ -77,6 +77,7 @@ rt_tx_op *rt_tx_arena_take(rt_tx_arena *arena, const quic_tx_unit *unit)
     arena->free_head = op->next;
     op->next = RT_TX_OP_NONE;
     op->path = unit->path;
+    op->conn = unit->conn;
     op->len = unit->len;
     op->seg_len = unit->seg_len;
     op->ecn = unit->ecn;

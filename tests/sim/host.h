@@ -30,8 +30,9 @@ struct Host {
     quic_ns timer_at = QUIC_NS_NEVER; /* of the timer event that is under way */
     uint64_t turns = 0;
     bool in_turn = false;
-    quic_ns down_until = 0;     /* after a crash */
-    uint8_t secret = 0;         /* its root secret: another one, another number */
+    quic_ns down_until = 0; /* after a crash */
+    uint8_t secret = 0;     /* its root secret: another one, another number */
+    uint64_t last_conn = 0;
     quic_path_addr last_path{}; /* of the last unit it sent, and the length of a datagram in it */
     uint32_t last_len = 0;
 

@@ -123,7 +123,7 @@ void World::lie_about_size(Host &host)
     }
     uint32_t len = static_cast<uint32_t>(rng_.range(1, host.last_len));
     for (auto &w : host.workers) {
-        quic_endpoint_on_send_too_big(w->ep, &host.last_path,
+        quic_endpoint_on_send_too_big(w->ep, host.last_conn, &host.last_path,
                                       rng_.chance(0.5) ? host.last_len : len);
     }
 }

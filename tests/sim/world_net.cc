@@ -203,6 +203,7 @@ void World::send_unit(Host &host, const quic_tx_unit &unit)
         return;
     }
     host.last_path = unit.path;
+    host.last_conn = unit.conn;
     host.last_len = unit.seg_len;
     for (uint32_t off = 0; off < unit.len; off += unit.seg_len) {
         uint32_t left = unit.len - off;

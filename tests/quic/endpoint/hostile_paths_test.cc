@@ -452,10 +452,33 @@ TEST_F(HostilePaths, H88_ALieBelow1200ChangesNothing)
         net->run_until([&] { return info_of(net->client).udp_payload_bytes == 1472; }, 5 * kS));
     for (uint32_t len : {1u, 600u, 1199u, 1200u}) {
         const quic_path_addr path = {net->client.addr, net->server.addr, 0};
-        quic_endpoint_on_send_too_big(net->client.ep, &path, len);
+        quic_endpoint_on_send_too_big(net->client.ep, quic_conn_handle(net->client.conn), &path,
+                                      len);
         EXPECT_EQ(info_of(net->client).udp_payload_bytes, 1472u) << len;
     }
     ASSERT_TRUE(net->run_until([&] { return net->server.streams[id].fin; }, 30 * kS));
+}
+
+/* Whoever sent the datagram lowers its size, and nobody else. */
+TEST_F(HostilePaths, H88_OnlyTheConnectionThatSentItIsTold)
+{
+    start(probe_to_1472);
+    (void)net->write(net->client, bytes_of(1000000));
+    ASSERT_TRUE(
+        net->run_until([&] { return info_of(net->client).udp_payload_bytes == 1472; }, 5 * kS));
+    const quic_addr &local = net->client.addr;
+    const quic_path_addr path = {local, net->server.addr,
+                                 uint32_t{local.family} << 24 | uint32_t{local.ip[3]} << 16 |
+                                     local.port};
+    quic_path_addr other = path;
+    other.remote.port++;
+    const uint64_t handle = quic_conn_handle(net->client.conn);
+    quic_endpoint_on_send_too_big(net->client.ep, 0, &path, 1472);
+    quic_endpoint_on_send_too_big(net->client.ep, handle + (1ull << 32), &path, 1472);
+    quic_endpoint_on_send_too_big(net->client.ep, handle, &other, 1472);
+    EXPECT_EQ(info_of(net->client).udp_payload_bytes, 1472u);
+    quic_endpoint_on_send_too_big(net->client.ep, handle, &path, 1472);
+    EXPECT_LT(info_of(net->client).udp_payload_bytes, 1472u);
 }
 
 /* ---- 89: any network, healed within the idle timeout ------------------------------------------------ */

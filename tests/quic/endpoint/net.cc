@@ -363,7 +363,7 @@ void Net::turn(Side &side)
 void Net::transmit(Side &side, const quic_tx_unit &unit)
 {
     if (unit.seg_len > interface_mtu) {
-        quic_endpoint_on_send_too_big(side.ep, &unit.path, unit.seg_len);
+        quic_endpoint_on_send_too_big(side.ep, unit.conn, &unit.path, unit.seg_len);
         return;
     }
     for (uint32_t off = 0; off < unit.len; off += unit.seg_len) {
