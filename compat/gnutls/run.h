@@ -5,7 +5,8 @@
  *         drive     messages until gnutls is done          session   the gnutls session and its callbacks
  *         creds     certificates, keys, who is trusted     ticket    resumption, 0-RTT
  *         message, wire   the socket                       replay    0-RTT once per ticket
- * Owner:  everything belongs to the thread that called; nothing outlives the call but replay's register.
+ * Owner:  everything belongs to the thread that called; nothing outlives the call but replay's register, and
+ *         the limits that tickets were given under.
  * Errors: functions return 0 or -errno.
  */
 #ifndef COMPAT_GNUTLS_RUN_H
@@ -117,6 +118,7 @@ bool qg_ticket_is_early(const qg_run *run);
 bool qg_ticket_knows_limits(const qg_run *run);
 bool qg_ticket_resume(qg_run *run);
 int qg_ticket_serve(qg_run *run);
+bool qg_ticket_keeps_limits(const qg_run *run);
 void qg_ticket_send(qg_run *run);
 int qg_ticket_await(qg_run *run);
 

@@ -381,8 +381,8 @@ int qg_session_take(qg_run *run)
 {
     run->early = !run->is_server; /* whether it is, gnutls does not say before */
     int rc = set_callbacks(run);
-    if (rc == 0 && run->is_server && qg_replay() != NULL) {
-        gnutls_anti_replay_enable(run->session, qg_replay()); /* no 0-RTT without */
+    if (rc == 0 && run->is_server) { /* in place of the program's; no 0-RTT without */
+        gnutls_anti_replay_enable(run->session, qg_ticket_keeps_limits(run) ? qg_replay() : NULL);
     }
     return rc;
 }

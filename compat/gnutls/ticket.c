@@ -1,6 +1,7 @@
 /* Tickets: resumption, and 0-RTT with what was remembered of the server. */
 #include <errno.h>
 #include <gnutls/crypto.h>
+#include <pthread.h>
 #include <string.h>
 #include <time.h>
 
@@ -218,6 +219,28 @@ int qg_ticket_serve(qg_run *run)
     gnutls_memset(key, 0, sizeof(key));
     gnutls_memset(own, 0, sizeof(own));
     return ret >= 0 ? 0 : -ENOMEM;
+}
+
+/* The same for a session of the program's own, whose key for tickets is not ours to choose: whether no limit is smaller
+ * than one that any such session of the process was served under. */
+bool qg_ticket_keeps_limits(const qg_run *run)
+{
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    static uint64_t largest[sizeof(qg_limits) / sizeof(uint64_t)];
+    uint64_t mine[sizeof(qg_limits) / sizeof(uint64_t)];
+    qg_limits limits;
+    bool keeps = true;
+    if (run->wire->get_limits(run->sd, false, &limits) != 0) {
+        return false;
+    }
+    memcpy(mine, &limits, sizeof(mine));
+    pthread_mutex_lock(&lock);
+    for (size_t i = 0; i < sizeof(mine) / sizeof(mine[0]); i++) {
+        keeps = keeps && mine[i] >= largest[i];
+        largest[i] = mine[i] > largest[i] ? mine[i] : largest[i];
+    }
+    pthread_mutex_unlock(&lock);
+    return keeps;
 }
 
 void qg_ticket_send(qg_run *run)
