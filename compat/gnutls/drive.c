@@ -1,5 +1,6 @@
 /* Messages to and fro until gnutls is done, then the connection stands. */
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,6 +47,13 @@ static int errno_of_end(const qg_run *run)
     return code >= QG_CRYPTO_ERROR && code - QG_CRYPTO_ERROR <= UINT8_MAX
                ? errno_of_alert(code - QG_CRYPTO_ERROR)
                : -ECONNRESET;
+}
+
+int qg_why_not(const qg_run *run)
+{
+    struct pollfd p = {run->sd, 0, 0}; /* POLLHUP is always told */
+    bool is_over = poll(&p, 1, 0) == 1 && (p.revents & POLLHUP) != 0;
+    return is_over ? errno_of_end(run) : -EINVAL;
 }
 
 static int alert_of(const qg_run *run, int ret)

@@ -10,7 +10,7 @@ static int handshake(qg_run *run)
     size_t len = sizeof(params);
     run->is_server = qg_is_server_socket(run);
     if (run->wire->get_bytes(run->sd, QG_OPT_PARAMS, params, &len) != 0) {
-        return -EINVAL; /* not connected or accepted, or established already */
+        return qg_why_not(run);
     }
     int rc = qg_session_take(run);
     if (rc == 0) {

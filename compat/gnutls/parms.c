@@ -56,12 +56,14 @@ static int begin(qg_run *run, const char *alpns)
     if (alpns != NULL && alpns[0] != '\0') {
         int rc = run->wire->set_bytes(run->sd, QG_OPT_ALPN, alpns, strlen(alpns));
         if (rc != 0) {
-            return rc;
+            return rc == -EINVAL ? qg_why_not(run) : rc;
         }
     }
-    if (qg_is_server_socket(run) != run->is_server ||
-        run->wire->get_bytes(run->sd, QG_OPT_PARAMS, params, &len) != 0) {
-        return -EINVAL; /* not connected or accepted, or established already */
+    if (qg_is_server_socket(run) != run->is_server) {
+        return -EINVAL;
+    }
+    if (run->wire->get_bytes(run->sd, QG_OPT_PARAMS, params, &len) != 0) {
+        return qg_why_not(run);
     }
     int rc = run->wire->get_settings(run->sd, &run->settings);
     return rc == 0 ? run->wire->get_bytes(run->sd, QG_OPT_ALPN, run->alpn, &alpn_len) : rc;

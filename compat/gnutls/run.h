@@ -90,8 +90,10 @@ bool qg_is_server_socket(const qg_run *run);
 /* parms.c: for the functions with files, too. `alpns` may be NULL. */
 int qg_handshake(int sd, bool is_server, struct quic_handshake_parms *parms, const char *alpns);
 
-/* drive.c */
+/* drive.c: the handshake; and why a socket makes none: how its connection has ended, or -EINVAL: not connected or
+ * accepted, or established already. */
 int qg_drive(qg_run *run);
+int qg_why_not(const qg_run *run);
 
 /* session.c */
 /* The protocols of a comma separated list, which is changed and has to live on. */

@@ -510,6 +510,27 @@ TEST(Gnutls, C182_WhereThereIsNothingToShake)
     EXPECT_TRUE(shaken.works());
 }
 
+/* quic_client_handshake(3): ECONNRESET, the peer closed the connection. */
+TEST(Gnutls, AClientThatHasGoneBeforeItsHelloWasRead)
+{
+    RawPair pair;
+    Raw client(pair.client, TLS_CIPHER_AES_GCM_128);
+    ASSERT_GT(send_crypto(pair.client, QUIC_CRYPTO_INITIAL, client_hello(client.params())), 0);
+    pair.accept_one();
+    pair.client.reset();
+    ASSERT_TRUE(poll_for(pair.server, POLLHUP));
+    Parms server(server_identity());
+    EXPECT_EQ(-ECONNRESET, quic_server_handshake_parms(pair.server, server.get()));
+    const std::string keys = scratch("gone.psk");
+    std::ofstream(keys) << "someone:00112233445566778899aabbccddeeff\n";
+    EXPECT_EQ(-ECONNRESET, quic_server_handshake(pair.server, keys.c_str(), nullptr));
+    gnutls_session_t session = nullptr;
+    ASSERT_EQ(0, gnutls_init(&session, GNUTLS_SERVER | GNUTLS_NO_END_OF_EARLY_DATA));
+    gnutls_transport_set_int(session, pair.server);
+    EXPECT_EQ(-ECONNRESET, quic_handshake(session));
+    gnutls_deinit(session);
+}
+
 TEST(Gnutls, ParametersThatAreNone)
 {
     Fd client = quic_socket();
