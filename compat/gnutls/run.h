@@ -121,6 +121,8 @@ bool qg_ticket_knows_limits(const qg_run *run);
 bool qg_ticket_resume(qg_run *run);
 int qg_ticket_serve(qg_run *run);
 bool qg_ticket_keeps_limits(const qg_run *run);
+/* Whether the option's value is one of the server's (RFC 8446 4.6.1), and neither a key nor what a program has set. */
+bool qg_ticket_is_message(const uint8_t *data, size_t len);
 void qg_ticket_send(qg_run *run);
 int qg_ticket_await(qg_run *run);
 

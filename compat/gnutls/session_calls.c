@@ -19,7 +19,8 @@ static int rc_of(int ret)
                                                  : -EAGAIN;
 }
 
-/* The server's message is the socket's (draft section 6.1.6): what resumes the session is made of it here. */
+/* The server's message is the socket's (draft section 6.1.6): what resumes the session is made of it here. *len 0:
+ * there is none. */
 static int take_ticket(gnutls_session_t session, size_t *len)
 {
     uint8_t message[QG_TICKET_MAX];
@@ -27,7 +28,9 @@ static int take_ticket(gnutls_session_t session, size_t *len)
     const qg_wire *wire = qg_wire_of(sd);
     *len = sizeof(message);
     int rc = wire != NULL ? wire->get_bytes(sd, QG_OPT_TICKET, message, len) : -errno;
-    if (rc != 0 || *len == 0) {
+    if (rc != 0 || !qg_ticket_is_message(message, *len)) {
+        *len = 0;
+        gnutls_memset(message, 0, sizeof(message)); /* it may be a server's key */
         return rc;
     }
     int ret = gnutls_handshake_write(session, GNUTLS_ENCRYPTION_LEVEL_APPLICATION, message, *len);
@@ -38,6 +41,9 @@ static int take_ticket(gnutls_session_t session, size_t *len)
 QG_EXPORT int quic_session_get_data_2(void *session, void *data, size_t *size)
 {
     size_t len = 0;
+    if (session == NULL) {
+        return qg_result(-EINVAL);
+    }
     int rc = take_ticket((gnutls_session_t)session, &len);
     if (rc == 0 && len == 0) {
         *size = 0; /* none yet */
@@ -49,12 +55,18 @@ QG_EXPORT int quic_session_get_data_2(void *session, void *data, size_t *size)
 
 QG_EXPORT int quic_session_set_data_2(void *session, const void *data, size_t size)
 {
+    if (session == NULL) {
+        return qg_result(-EINVAL);
+    }
     return qg_result(rc_of(gnutls_session_set_data((gnutls_session_t)session, data, size)));
 }
 
 QG_EXPORT int quic_session_get_alpn_2(void *session, void *alpn, size_t *size)
 {
     gnutls_datum_t chosen = {NULL, 0};
+    if (session == NULL) {
+        return qg_result(-EINVAL);
+    }
     if (gnutls_alpn_get_selected_protocol((gnutls_session_t)session, &chosen) < 0) {
         return qg_result(-ENOENT);
     }
@@ -70,7 +82,7 @@ QG_EXPORT int quic_session_set_alpn_2(void *session, const void *alpns, size_t s
 {
     gnutls_datum_t list[QG_ALPN_COUNT_MAX];
     char text[QG_ALPN_MAX + 1];
-    if (size > QG_ALPN_MAX) {
+    if (session == NULL || size > QG_ALPN_MAX) {
         return qg_result(-EINVAL);
     }
     memcpy(text, alpns, size);

@@ -107,6 +107,12 @@ static bool keep_ticket(qg_run *run)
     return true;
 }
 
+bool qg_ticket_is_message(const uint8_t *data, size_t len)
+{
+    return len > 4 && data[0] == GNUTLS_HANDSHAKE_NEW_SESSION_TICKET &&
+           ((size_t)data[1] << 16 | (size_t)data[2] << 8 | data[3]) == len - 4;
+}
+
 /* The next part of the server's message, by the layout's way. */
 static int take_message(const qg_run *run, uint8_t *buf, size_t *len)
 {
@@ -116,9 +122,7 @@ static int take_message(const qg_run *run, uint8_t *buf, size_t *len)
     }
     *len = QG_TICKET_MAX;
     int rc = run->wire->get_bytes(run->sd, QG_OPT_TICKET, buf, len);
-    bool is_message = rc == 0 && *len > 4 && buf[0] == GNUTLS_HANDSHAKE_NEW_SESSION_TICKET &&
-                      ((size_t)buf[1] << 16 | (size_t)buf[2] << 8 | buf[3]) == *len - 4;
-    return is_message ? 0 : -EAGAIN;
+    return rc == 0 && qg_ticket_is_message(buf, *len) ? 0 : -EAGAIN;
 }
 
 /* draft section 6.1.3: the call ends when a ticket is there, and the token of Appendix B; without them after a

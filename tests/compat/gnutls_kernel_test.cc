@@ -191,6 +191,47 @@ TEST(GnutlsKernel, ASessionOfTheProgramsOwn)
     }
 }
 
+/* The option is a server's key for tickets, and may be what a client's program has set. */
+TEST(GnutlsKernel, WhatIsNoTicket)
+{
+    Session client(GNUTLS_CLIENT);
+    Session server(GNUTLS_SERVER | GNUTLS_NO_AUTO_SEND_TICKET);
+    Sockets pair;
+    pair.open();
+    int client_rc = 1;
+    std::thread shaking([&] {
+        gnutls_transport_set_int(client, pair.client);
+        client_rc = quic_handshake(client);
+    });
+    pair.server.reset(accept(pair.listen, nullptr, nullptr));
+    server.serves(pair.server);
+    gnutls_transport_set_int(server, pair.server);
+    EXPECT_EQ(0, quic_handshake(server));
+    shaking.join();
+    ASSERT_EQ(0, client_rc);
+    char kept[4096];
+    size_t len = sizeof(kept);
+    EXPECT_EQ(0, quic_session_get_data(server, kept, &len));
+    EXPECT_EQ(0u, len);
+    const std::string other = "QGT1" + std::string(200, 'x'); /* instead of any that comes */
+    ASSERT_EQ(0, setsockopt(pair.client, SOL_QUIC, QUIC_SOCKOPT_SESSION_TICKET, other.data(),
+                            static_cast<socklen_t>(other.size())));
+    len = sizeof(kept);
+    EXPECT_EQ(0, quic_session_get_data(client, kept, &len));
+    EXPECT_EQ(0u, len);
+}
+
+TEST(GnutlsKernel, NoSession)
+{
+    char bytes[8] = "one";
+    size_t len = sizeof(bytes);
+    EXPECT_EQ(-EINVAL, quic_session_set_alpn(nullptr, bytes, 3));
+    EXPECT_EQ(-EINVAL, quic_session_get_alpn(nullptr, bytes, &len));
+    EXPECT_EQ(-EINVAL, quic_session_set_data(nullptr, bytes, 3));
+    EXPECT_EQ(-EINVAL, quic_session_get_data(nullptr, bytes, &len));
+    EXPECT_EQ(EINVAL, errno);
+}
+
 /* Both sessions allow early data, which gnutls takes only with a register of what it has seen. Without the limits of the
  * server nothing is sent early; and under smaller ones, in the last round, nothing is taken (RFC 9000 7.4.1). */
 TEST(GnutlsKernel, EarlyDataOfAProgramsSessions)
