@@ -8,6 +8,7 @@
 #include <syslog.h>
 
 #include "compat/front/libc.h"
+#include "compat/gnutls/hook.h"
 
 #define QF_SILENT (-1)
 #define QF_UNSET  (-2) /* silent, but a function hears of warnings */
@@ -51,4 +52,9 @@ void qf_say(int level, const char *line)
     } else {
         fprintf(stderr, "quic: %s\n", line);
     }
+}
+
+QF_EXPORT void quic_gnutls_say(const char *line)
+{
+    qf_say(2, line);
 }

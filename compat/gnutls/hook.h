@@ -1,5 +1,5 @@
-/* compat/gnutls/hook.h: what libquic.so asks of libquic_gnutls.so where a program has linked both, in whatever
- * order. libquic.so refers to these weakly. Return 0, or -errno with errno set. */
+/* compat/gnutls/hook.h: what libquic.so asks of libquic_gnutls.so, and that of it, where a program has linked both, in
+ * whatever order: each refers weakly to what is the other's. Return 0, or -errno with errno set. */
 #ifndef COMPAT_GNUTLS_HOOK_H
 #define COMPAT_GNUTLS_HOOK_H
 
@@ -14,6 +14,9 @@ struct quic_handshake_parms;
 int quic_gnutls_parms(int sd, bool is_server, struct quic_handshake_parms *parms);
 /* A handshake with the pre-shared keys of a file; `alpns` is a list, or NULL. */
 int quic_gnutls_psk(int sd, bool is_server, const char *psk_file, const char *alpns);
+
+/* libquic.so's: a line of information for whoever hears the library. */
+void quic_gnutls_say(const char *line);
 
 #ifdef __cplusplus
 }

@@ -10,18 +10,24 @@
 #include "compat/gnutls/psk_file.h"
 #include "compat/gnutls/run.h"
 
+/* There with a libquic that has it. */
+#pragma weak quic_gnutls_say
+
 void qg_say(const char *fmt, ...)
 {
-    const char *log = getenv("QUIC_LOG");
-    if (log == NULL || atoi(log) < 2) {
-        return;
-    }
     char line[512];
     va_list args;
     va_start(args, fmt);
     vsnprintf(line, sizeof(line), fmt, args);
     va_end(args);
-    fprintf(stderr, "libquic_gnutls: %s\n", line);
+    if (quic_gnutls_say != NULL) {
+        quic_gnutls_say(line);
+        return;
+    }
+    const char *log = getenv("QUIC_LOG");
+    if (log != NULL && atoi(log) >= 2) {
+        fprintf(stderr, "libquic_gnutls: %s\n", line);
+    }
 }
 
 static bool are_sound(const struct quic_handshake_parms *parms, bool is_server)

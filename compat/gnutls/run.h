@@ -76,7 +76,7 @@ static inline bool qg_is_psk(const qg_run *run)
     return run->parms->num_keys > 0;
 }
 
-/* A line on stderr when QUIC_LOG is 2. */
+/* A line of information, to whom libquic says its own; else on stderr when QUIC_LOG is 2. */
 void qg_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* The functions of the library: -errno in errno, too. */

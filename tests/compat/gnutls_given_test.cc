@@ -1,7 +1,9 @@
 /* quic_handshake: a session of gnutls that is the program's own (draft revision 02, section 3.2.3). */
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <poll.h>
+#include <syslog.h>
 #include <unistd.h>
 
 #include <gtest/gtest.h>
@@ -179,6 +181,31 @@ TEST(GnutlsGiven, BothAreToldWhatWentWrong)
     Shaken shaken(by(&client), by(&server));
     EXPECT_EQ(-EPROTO, shaken.client_rc);
     EXPECT_EQ(-EPROTO, shaken.server_rc);
+}
+
+/* quic_set_log_func: it hears what gnutls says, too, as the level lets it. */
+TEST(GnutlsGiven, AFunctionHearsWhatWentWrong)
+{
+    static std::atomic<int> heard{0};
+    quic_set_log_func([](int level, const char *line) {
+        EXPECT_LE(level, LOG_INFO);
+        heard += strstr(line, "(alert 120)") != nullptr; /* RFC 7301 3.2 */
+    });
+    for (int level : {LOG_WARNING, LOG_INFO}) {
+        SCOPED_TRACE(level);
+        Session client(GNUTLS_CLIENT);
+        Session server(GNUTLS_SERVER);
+        client.speaks("smb");
+        server.speaks("nfs");
+        server.shows(identity());
+        quic_set_log_level(level);
+        heard = 0;
+        Shaken shaken(by(&client), by(&server));
+        EXPECT_EQ(-EPROTO, shaken.server_rc);
+        EXPECT_EQ(level == LOG_INFO, heard > 0);
+    }
+    quic_set_log_level(LOG_EMERG);
+    quic_set_log_func(nullptr);
 }
 
 /* gnutls calls the handshake done before the client has finished: there is no secret to read by yet. */
