@@ -53,7 +53,7 @@ int qg_why_not(const qg_run *run)
 {
     struct pollfd p = {run->sd, 0, 0}; /* POLLHUP is always told */
     bool is_over = poll(&p, 1, 0) == 1 && (p.revents & POLLHUP) != 0;
-    return is_over ? errno_of_end(run) : -EINVAL;
+    return is_over && !qg_ticket_knows_limits(run) ? errno_of_end(run) : -EINVAL;
 }
 
 static int alert_of(const qg_run *run, int ret)

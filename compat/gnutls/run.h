@@ -91,7 +91,7 @@ bool qg_is_server_socket(const qg_run *run);
 int qg_handshake(int sd, bool is_server, struct quic_handshake_parms *parms, const char *alpns);
 
 /* drive.c: the handshake; and why a socket makes none: how its connection has ended, or -EINVAL: not connected or
- * accepted, or established already. */
+ * accepted, or established already, if only for a while. */
 int qg_drive(qg_run *run);
 int qg_why_not(const qg_run *run);
 

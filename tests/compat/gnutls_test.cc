@@ -508,6 +508,9 @@ TEST(Gnutls, C182_WhereThereIsNothingToShake)
     EXPECT_EQ(-ENOTSOCK, quic_client_handshake_parms(tcp, again.get()));
     EXPECT_EQ(-EBADF, quic_client_handshake_parms(-1, again.get()));
     EXPECT_TRUE(shaken.works());
+    shaken.client.reset();
+    ASSERT_TRUE(poll_for(shaken.server, POLLHUP));
+    EXPECT_EQ(-EINVAL, quic_server_handshake_parms(shaken.server, server.get()));
 }
 
 /* quic_client_handshake(3): ECONNRESET, the peer closed the connection. */
