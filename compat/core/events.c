@@ -180,8 +180,10 @@ static void qs_on_stream_opened(qs_sock *s, const quring_event *ev)
         return;
     }
     st->handle = ev->stream;
-    uint64_t *seen = &s->seen_id[qs_id_is_uni(ev->stream_id)];
+    const bool uni = qs_id_is_uni(ev->stream_id);
+    uint64_t *seen = &s->seen_id[uni];
     *seen = ev->stream_id >= *seen ? ev->stream_id + 4 : *seen;
+    s->seen_count[uni]++;
     if (qs_id_sends(s, ev->stream_id)) {
         qs_stream_queue(s, st);
     }

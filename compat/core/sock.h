@@ -324,7 +324,8 @@ struct qs_sock {
     uint64_t next_id[2];   /* ours: bidirectional, unidirectional */
     uint64_t opened_id[2]; /* next one the engine opens */
     uint64_t streams_max[2]; /* how many of ours the peer allows */
-    uint64_t seen_id[2];     /* above the peer's highest so far */
+    uint64_t seen_id[2];     /* above the peer's highest so far, ... */
+    uint64_t seen_count[2];  /* ... and how many of its streams have begun */
     bool limit_asked[2];
 
     qs_dgram *dgram_head; /* datagrams that wait for the engine */
@@ -569,10 +570,15 @@ static inline bool qs_id_receives(const qs_sock *s, uint64_t id)
 {
     return !qs_id_is_uni(id) || !qs_id_is_ours(s, id);
 }
-/* Whether a stream that is not there was there once; and what is wrong with one that is over. */
+/* Whether a stream that is not there was there once; and what is wrong with one that is over. One of the peer's may not
+ * have begun yet where a frame has named a higher one: with such a gap nobody knows. */
 static inline bool qs_id_is_over(const qs_sock *s, uint64_t id)
 {
-    return id < (qs_id_is_ours(s, id) ? s->next_id : s->seen_id)[qs_id_is_uni(id)];
+    const bool uni = qs_id_is_uni(id);
+    if (qs_id_is_ours(s, id)) {
+        return id < s->next_id[uni];
+    }
+    return id < s->seen_id[uni] && s->seen_count[uni] == s->seen_id[uni] >> 2;
 }
 int qs_over_errno(const qs_sock *s);
 void qs_stream_update(qs_sock *s, const qs_stream *st, uint32_t state, uint32_t errcode,

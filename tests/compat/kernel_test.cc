@@ -463,6 +463,37 @@ TEST(Kernel, StreamsBelowAnOpenOne)
     EXPECT_EQ("abcd", got);
 }
 
+/* Those of the peer that no frame has named yet are not over. */
+TEST(Kernel, StreamsOfThePeerBelowItsHighest)
+{
+    Pair pair = make_pair();
+    char byte = 0;
+    int64_t id = -1;
+    uint32_t flags = 0;
+    ASSERT_EQ(1, quic_sendmsg(pair.client, "d", 1, 12, MSG_QUIC_STREAM_NEW | MSG_QUIC_STREAM_FIN));
+    ASSERT_EQ(1, quic_recvmsg(pair.server, &byte, 1, &id, &flags));
+    quic_errinfo stop = {0, 1};
+    EXPECT_EQ(-1, setsockopt(pair.server, SOL_QUIC, 3, &stop, sizeof(stop)));
+    EXPECT_EQ(EINVAL, errno);
+    for (int64_t low : {0, 4, 8}) {
+        EXPECT_EQ(-1, quic_sendmsg(pair.server, "x", 1, low, MSG_NOSIGNAL));
+        EXPECT_EQ(EINVAL, errno) << low << " has not begun";
+        ASSERT_EQ(
+            1, quic_sendmsg(pair.client, "a", 1, low, MSG_QUIC_STREAM_NEW | MSG_QUIC_STREAM_FIN));
+        flags = 0;
+        ASSERT_EQ(1, quic_recvmsg(pair.server, &byte, 1, &id, &flags));
+        EXPECT_EQ(low, id);
+        EXPECT_EQ(1, quic_sendmsg(pair.server, "y", 1, low, MSG_QUIC_STREAM_FIN)) << low;
+    }
+    errno = 0;
+    for (int i = 0; i < 1000 && errno != ENOSTR; i++) { /* until its end is acknowledged */
+        usleep(5000);
+        errno = 0;
+        (void)setsockopt(pair.server, SOL_QUIC, 3, &stop, sizeof(stop));
+    }
+    EXPECT_EQ(ENOSTR, errno) << "without a gap it is known again";
+}
+
 /* One variable for the flags of both directions: what a stream was opened with says nothing to who receives. */
 TEST(Kernel, FlagsLeftOfWhatWasSent)
 {
