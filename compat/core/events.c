@@ -8,6 +8,7 @@
 #include "compat/core/raw.h"
 
 #define QS_CLOSE_PATIENCE_NS QS_NS_PER_S         /* without an acknowledgement, after close */
+#define QS_CLOSE_SILENCE_NS  (10 * QS_NS_PER_S)  /* without one on a slow path: exit waits for it */
 #define QS_CLOSE_LONGEST_NS  (60 * QS_NS_PER_S)  /* with some, for a peer that trickles */
 #define QS_ACK_DELAY_NS      (25 * QS_NS_PER_MS) /* RFC 9000 18.2, what a peer takes its time for */
 #define QS_ERROR_RESET       0x100u              /* what a program is told of a stateless reset */
@@ -215,7 +216,7 @@ static void qs_on_finished(qs_sock *s, qs_stream *st)
 }
 
 /* Three probe timeouts (RFC 9002 6.2.1) as RFC 9000 10.2 has it, where a second is too short for what is lost to be
- * sent again and acknowledged. */
+ * sent again and acknowledged; but not as long as a peer can make round trips look that then says nothing more. */
 static uint64_t qs_close_patience(const qs_sock *s)
 {
     quring_conn_info info;
@@ -224,7 +225,7 @@ static uint64_t qs_close_patience(const qs_sock *s)
         const uint64_t probes = 3 * (info.srtt_ns + 4 * info.rttvar_ns + QS_ACK_DELAY_NS);
         patience = probes > patience ? probes : patience;
     }
-    return patience < QS_CLOSE_LONGEST_NS ? patience : QS_CLOSE_LONGEST_NS;
+    return patience < QS_CLOSE_SILENCE_NS ? patience : QS_CLOSE_SILENCE_NS;
 }
 
 /* Something has arrived: who closes waits for the rest. */
