@@ -405,9 +405,11 @@ int qs_op_handshake(qs_sock *s, const qs_handshake_args *args)
 {
     quring_tls *tls = NULL;
     pthread_mutex_lock(&s->lock);
-    bool able = s->state == QS_CONNECTING && s->is_server == args->is_server && !s->handshaking;
+    /* With none for whom the program has ended it. */
+    bool might = s->is_server == args->is_server && !s->shut_wr;
+    bool able = might && s->state == QS_CONNECTING && !s->handshaking;
     /* The peer did not wait until somebody shook hands. */
-    bool gone = s->conn_over && s->is_server == args->is_server && !s->peer_params_set;
+    bool gone = might && s->conn_over && !s->peer_params_set;
     s->handshaking = s->handshaking || able;
     qs_unlock(s);
     if (!able) {

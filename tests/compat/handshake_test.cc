@@ -176,6 +176,30 @@ TEST(Handshake, C182_WhereThereIsNothingToShake)
     EXPECT_TRUE(alive(pair));
 }
 
+/* Nobody else has ended it. */
+TEST(Handshake, C182_AfterShutdown)
+{
+    Fd listen_fd = listener();
+    cert_file();
+    Fd client = quic_socket();
+    Address to = name_of(listen_fd);
+    ASSERT_EQ(0, connect(client, to.ptr(), to.len));
+    std::thread other([&] { EXPECT_NE(0, quic_client_handshake(client, nullptr, nullptr)); });
+    Fd server(accept(listen_fd, nullptr, nullptr));
+    EXPECT_EQ(0, shutdown(server, SHUT_RDWR));
+    EXPECT_EQ(-EINVAL, quic_server_handshake(server, key_file(), cert_file()));
+    EXPECT_TRUE(poll_for(server, POLLHUP));
+    EXPECT_EQ(-EINVAL, quic_server_handshake(server, key_file(), cert_file()));
+    other.join();
+
+    Fd unborn = quic_socket();
+    ASSERT_EQ(0, connect(unborn, to.ptr(), to.len));
+    EXPECT_EQ(0, shutdown(unborn, SHUT_RDWR));
+    for (int i = 0; i < 2; i++) {
+        EXPECT_EQ(-EINVAL, quic_client_handshake(unborn, nullptr, nullptr));
+    }
+}
+
 TEST(Handshake, C183_NonBlockingStays)
 {
     Fd listen_fd = listener();
