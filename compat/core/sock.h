@@ -47,9 +47,10 @@ extern "C" {
 #define QS_PHRASE_LEN_MAX 80u
 #define QS_STREAM_ANY     UINT64_MAX
 #define QS_IOV_MAX        1024u
-#define QS_STREAM_HASH    64u   /* buckets, a power of two */
-#define QS_VISIT_BYTES    4096u /* a message that the calling thread may send itself */
-#define QS_FD_LOW         512   /* our descriptors are above, out of the program's way */
+#define QS_STREAM_HASH    64u    /* buckets, a power of two */
+#define QS_OPEN_AT_ONCE   65536u /* streams that one call opens, with those below */
+#define QS_VISIT_BYTES    4096u  /* a message that the calling thread may send itself */
+#define QS_FD_LOW         512    /* our descriptors are above, out of the program's way */
 
 /* Codes of CONNECTION_CLOSE (RFC 9000 20.1): an alert of TLS is QS_ERROR_CRYPTO and its number. */
 enum {

@@ -202,22 +202,26 @@ static int qs_parse_send(const qs_sock *s, const struct msghdr *msg, int flags, 
 
 /* ---- which stream -------------------------------------------------------------------------------------- */
 
-/* Ours up to `id` come into being: opening one opens those of its kind below (RFC 9000 3.2). */
-static qs_stream *qs_open_up_to(qs_sock *s, uint64_t id)
+/* Ours up to `id` come into being: opening one opens those of its kind below (RFC 9000 3.2). A peer may allow, and a
+ * program remember, any number of them, which takes any amount of memory. */
+static int qs_open_up_to(qs_sock *s, uint64_t id, qs_stream **out)
 {
     bool uni = qs_id_is_uni(id);
-    qs_stream *st = NULL;
+    if (id >= s->next_id[uni] + 4 * (uint64_t)QS_OPEN_AT_ONCE) {
+        return -ENOBUFS;
+    }
     while (s->next_id[uni] <= id) {
-        st = qs_stream_add(s, s->next_id[uni]);
+        qs_stream *st = qs_stream_add(s, s->next_id[uni]);
         if (st == NULL) {
-            return NULL;
+            return -ENOMEM;
         }
         s->next_id[uni] += 4;
         st->implied = st->id < id;
         qs_stream_queue(s, st);
+        *out = st;
     }
     s->active_id = id;
-    return st;
+    return 0;
 }
 
 /* Waits until the peer allows the stream; lock held. */
@@ -311,8 +315,7 @@ static int qs_pick_stream(qs_sock *s, const qs_send_args *args, uint64_t deadlin
         rc = rc == 0 ? qs_look_stream(s, args, &id, &st) : rc;
     }
     if (rc == 0 && st == NULL) {
-        st = qs_open_up_to(s, id);
-        rc = st == NULL ? -ENOMEM : 0;
+        rc = qs_open_up_to(s, id, &st);
     }
     if (rc == 0 && (st->fin_queued || st->send_state >= QS_SEND_SENT || st->reset_asked)) {
         rc = -EINVAL;
@@ -357,8 +360,7 @@ int qs_stream_open_opt(qs_sock *s, uint64_t *id, uint32_t flags)
         rc = -EPIPE;
     }
     if (rc == 0 && st == NULL) {
-        st = qs_open_up_to(s, want);
-        rc = st == NULL ? -ENOMEM : 0;
+        rc = qs_open_up_to(s, want, &st);
     }
     if (rc == 0) {
         st->implied = false;

@@ -611,6 +611,40 @@ TEST(Send, BeyondTheRealLimit)
     }
 }
 
+/* Opening one opens those below (RFC 9000 3.2): a server that allows them all is no reason to have them all. */
+TEST(Send, ManyStreamsBelow)
+{
+    Fd listen_fd = listener();
+    Fd client = quic_socket();
+    Address to = name_of(listen_fd);
+    ASSERT_EQ(0, connect(client, to.ptr(), to.len));
+    quic_transport_param remembered{};
+    remembered.remote = 1;
+    remembered.max_data = 1 << 20;
+    remembered.max_stream_data_bidi_remote = 1 << 18;
+    remembered.max_stream_data_uni = 1 << 18;
+    remembered.max_streams_bidi = 1ull << 60;
+    remembered.max_streams_uni = 1ull << 60;
+    ASSERT_EQ(0, setsockopt(client, SOL_QUIC, QUIC_SOCKOPT_TRANSPORT_PARAM, &remembered,
+                            sizeof(remembered)));
+    for (uint64_t kind : {uint64_t{0}, uint64_t{2}}) {
+        for (uint64_t number : {uint64_t{65536}, uint64_t{100} << 20, (uint64_t{1} << 60) - 1}) {
+            const uint64_t id = number << 2 | kind;
+            SCOPED_TRACE(id);
+            EXPECT_ERRNO(ENOBUFS, send_on(client, id, kNew, "x"));
+            quic_stream_info info = {};
+            info.stream_id = id;
+            socklen_t len = sizeof(info);
+            EXPECT_ERRNO(ENOBUFS,
+                         getsockopt(client, SOL_QUIC, QUIC_SOCKOPT_STREAM_OPEN, &info, &len));
+            ASSERT_FALSE(HasFailure()) << "the next one takes all memory";
+        }
+    }
+    EXPECT_EQ(1, send_on(client, 65535 << 2, kNew, "x"));
+    EXPECT_EQ(1, send_on(client, 65536 << 2, kNew, "x")) << "from there on";
+    EXPECT_EQ(1, send_on(client, 40, kNew, "x")) << "which is open since then";
+}
+
 TEST(Send, H095_WhereNothingCanBeSent)
 {
     Fd fresh = quic_socket();
