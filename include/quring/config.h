@@ -94,8 +94,7 @@ typedef struct quring_limits {
     uint32_t streams_bidi_max;    /* streams the peer may have open at once */
     uint32_t streams_uni_max;
     uint32_t reassembly_gaps_max;      /* gaps one stream may have */
-    uint32_t reassembly_gaps_conn_max; /* gaps all streams of a connection may have, and ranges of
-                                          streams that the peer has skipped */
+    uint32_t reassembly_gaps_conn_max; /* gaps all streams of a connection may have */
 
     uint32_t crypto_buf_bytes;          /* per encryption level, RFC 9000 7.5 */
     uint32_t undecryptable_packets_max; /* held until their keys arrive, RFC 9000 5.7 */

@@ -20,6 +20,8 @@ typedef struct quic_rx_unit {
     quic_path_addr path;
 } quic_rx_unit;
 
+#define QUIC_TX_CONN_MANY UINT64_MAX /* as a sender: several connections, that share a train */
+
 /* Room for one send, filled by the core: `len` bytes that leave as datagrams of `seg_len` bytes, the
  * last one possibly shorter: one GSO send. The runtime sets buf, cap and seg_max. */
 typedef struct quic_tx_unit {

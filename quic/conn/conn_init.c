@@ -40,7 +40,6 @@ void quic_conn_apply_limits(quic_conn *conn)
         .streams_bidi_max = lim->streams_bidi_max,
         .streams_uni_max = lim->streams_uni_max,
         .gaps_max = lim->reassembly_gaps_max,
-        .waiting_max = lim->reassembly_gaps_conn_max,
     };
     quic_stream_table_init(&conn->streams, &conn->mem, conn->role, &stream_limits,
                            quic_rng_u64(conn->env->rng) | 1);

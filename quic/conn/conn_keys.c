@@ -113,6 +113,14 @@ static quic_rc rotate_tx(quic_conn *conn)
     return QUIC_OK;
 }
 
+/* RFC 9001 6.5: three probe timeouts are between two updates, by the peer's clock and its idea of the round trip. Within
+ * one of ours nobody is that wrong. */
+static bool is_early_update(const quic_conn *conn, quic_ns now)
+{
+    return conn->rx_prev != NULL &&
+           now + 2 * quic_recovery_pto_ns(&conn->recovery, QUIC_SPACE_APP) < conn->rx_prev_until;
+}
+
 quic_rc quic_conn_on_opened(quic_conn *conn, const quic_keys *keys, uint64_t pn, quic_ns now)
 {
     quic_conn_space *app = &conn->spaces[QUIC_SPACE_APP];
@@ -135,7 +143,7 @@ quic_rc quic_conn_on_opened(quic_conn *conn, const quic_keys *keys, uint64_t pn,
             return rc;
         }
         conn->key_updates_peer++;
-        quic_glitch_note(&conn->glitch, conn->rx_prev != NULL ? QUIC_GLITCH_EARLY_UPDATE : 0);
+        quic_glitch_note(&conn->glitch, is_early_update(conn, now) ? QUIC_GLITCH_EARLY_UPDATE : 0);
         conn->env->counters->key_updates++;
     }
     quic_keys_destroy(conn->rx_prev);

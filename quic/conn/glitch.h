@@ -23,7 +23,7 @@ extern "C" {
 #define QUIC_GLITCH_FRAMES 16u
 /* Useless frames that a PATH_RESPONSE to nothing counts as: nobody sends one by accident. */
 #define QUIC_GLITCH_WRONG_RESPONSE 64u
-/* ... and a key update before RFC 9001 6.5 has its time for one: keys take longer to make than packets to take. */
+/* ... and a key update long before RFC 9001 6.5 has its time for one: keys take longer to make than packets to take. */
 #define QUIC_GLITCH_EARLY_UPDATE 256u
 
 typedef struct quic_glitch {

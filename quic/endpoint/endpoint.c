@@ -378,18 +378,29 @@ quic_ns quic_endpoint_next_timeout(quic_endpoint *ep)
     return conns < stones ? conns : stones;
 }
 
-/* Where the interface carries less than an Ethernet frame this happens in the life of every connection: none of them
- * looks for others. */
-void quic_endpoint_on_send_too_big(quic_endpoint *ep, uint64_t handle, const quic_path_addr *path,
-                                   uint32_t len)
+static void tell_too_big(quic_conn *conn, const quic_path_addr *path, uint32_t len)
 {
-    quic_conn *conn = quic_endpoint_conn(ep, handle);
-    if (conn == NULL) {
-        return;
-    }
     const quic_path_addr *now = quic_conn_path(conn);
     if (now->socket == path->socket && quic_addr_equal(&now->remote, &path->remote)) {
         quic_conn_on_send_too_big(conn, len);
+    }
+}
+
+/* Where the interface carries less than an Ethernet frame this happens in the life of every connection: their probes,
+ * which travel alone, do not look for others. */
+void quic_endpoint_on_send_too_big(quic_endpoint *ep, uint64_t handle, const quic_path_addr *path,
+                                   uint32_t len)
+{
+    if (handle != QUIC_TX_CONN_MANY) {
+        quic_conn *conn = quic_endpoint_conn(ep, handle);
+        if (conn != NULL) {
+            tell_too_big(conn, path, len);
+        }
+        return;
+    }
+    for (quic_list_node *node = quic_list_front(&ep->env.all); node != NULL;
+         node = quic_list_next(&ep->env.all, node)) {
+        tell_too_big(quic_conn_of_all(node), path, len);
     }
 }
 

@@ -193,9 +193,9 @@ typedef struct quic_recovery_ack {
 quic_rc quic_recovery_ack_begin(quic_recovery *rec, quic_recovery_ack *ack, quic_space space,
                                 uint64_t largest, quic_ns ack_delay_ns, quic_ns now);
 
-/* quic_recovery_ack_range takes one range, lo <= hi <= largest. What is left of the one before is
- * finished unseen. Returns QUIC_OK; QUIC_V_PROTOCOL_VIOLATION when it holds a number that was skipped
- * or never sent. */
+/* quic_recovery_ack_range takes one range, lo <= hi <= largest, after quic_recovery_ack_begin has returned QUIC_OK.
+ * What is left of the one before is finished unseen. Returns QUIC_OK; QUIC_V_PROTOCOL_VIOLATION when it is above the
+ * largest or holds a number that was skipped. */
 quic_rc quic_recovery_ack_range(quic_recovery_ack *ack, uint64_t lo, uint64_t hi);
 
 /* quic_recovery_ack_next gives the next newly acknowledged packet of the range, highest first, NULL at

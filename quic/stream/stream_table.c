@@ -205,7 +205,7 @@ void quic_stream_table_init(quic_stream_table *table, quic_mem *mem, quic_role r
     quic_list_init(&table->all);
     quic_list_init(&table->free);
     for (size_t i = 0; i < 4; i++) {
-        quic_range_set_init(&table->types[i].waiting, mem, limits->waiting_max);
+        quic_range_set_init(&table->types[i].waiting, mem, QUIC_STREAMS_SKIPPED_MAX);
     }
     quic_stream_type_state *bidi = type_state(table, false, false);
     bidi->window = limits->streams_bidi_max;

@@ -120,6 +120,7 @@ bool rt_tx_arena_join(rt_tx_arena *arena, rt_tx_op *op, const quic_tx_unit *unit
     }
     op->len = len;
     op->iov.iov_len = len;
+    op->conn = op->conn == unit->conn ? op->conn : QUIC_TX_CONN_MANY;
     arena->slots[op->slot].used += unit->len;
     return true;
 }

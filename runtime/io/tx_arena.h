@@ -29,7 +29,7 @@ typedef struct rt_tx_op {
     rt_sockaddr remote;
     uint64_t control[RT_CMSG_TX_BYTES / sizeof(uint64_t)];
     quic_path_addr path;
-    uint64_t conn; /* of its unit, the first one's of a train of several connections */
+    uint64_t conn; /* quic_tx_unit.conn of what it carries */
     uint32_t len;
     uint32_t seg_len;
     uint32_t next; /* in a list of ops; RT_TX_OP_NONE ends it */

@@ -27,6 +27,14 @@ class HostilePaths : public ::testing::Test
         net->run_for(300 * kMs);
     }
 
+    /* As the network notes it in a datagram of this side. */
+    quic_path_addr path_of(const Side &side)
+    {
+        const quic_addr &local = side.addr;
+        return {local, net->server.addr,
+                uint32_t{local.family} << 24 | uint32_t{local.ip[3]} << 16 | local.port};
+    }
+
     /* The client's datagrams show another address from now on; answers to it reach the client. */
     void rebind(uint16_t port, uint8_t host = 2)
     {
@@ -466,10 +474,7 @@ TEST_F(HostilePaths, H88_OnlyTheConnectionThatSentItIsTold)
     (void)net->write(net->client, bytes_of(1000000));
     ASSERT_TRUE(
         net->run_until([&] { return info_of(net->client).udp_payload_bytes == 1472; }, 5 * kS));
-    const quic_addr &local = net->client.addr;
-    const quic_path_addr path = {local, net->server.addr,
-                                 uint32_t{local.family} << 24 | uint32_t{local.ip[3]} << 16 |
-                                     local.port};
+    const quic_path_addr path = path_of(net->client);
     quic_path_addr other = path;
     other.remote.port++;
     const uint64_t handle = quic_conn_handle(net->client.conn);
@@ -477,7 +482,21 @@ TEST_F(HostilePaths, H88_OnlyTheConnectionThatSentItIsTold)
     quic_endpoint_on_send_too_big(net->client.ep, handle + (1ull << 32), &path, 1472);
     quic_endpoint_on_send_too_big(net->client.ep, handle, &other, 1472);
     EXPECT_EQ(info_of(net->client).udp_payload_bytes, 1472u);
+    quic_endpoint_on_send_too_big(net->client.ep, QUIC_TX_CONN_MANY, &other, 1472);
+    EXPECT_EQ(info_of(net->client).udp_payload_bytes, 1472u);
     quic_endpoint_on_send_too_big(net->client.ep, handle, &path, 1472);
+    EXPECT_LT(info_of(net->client).udp_payload_bytes, 1472u);
+}
+
+/* A train of several connections is too big for each of them. */
+TEST_F(HostilePaths, H88_ATrainOfSeveralTellsThemAll)
+{
+    start(probe_to_1472);
+    (void)net->write(net->client, bytes_of(1000000));
+    ASSERT_TRUE(
+        net->run_until([&] { return info_of(net->client).udp_payload_bytes == 1472; }, 5 * kS));
+    const quic_path_addr path = path_of(net->client);
+    quic_endpoint_on_send_too_big(net->client.ep, QUIC_TX_CONN_MANY, &path, 1472);
     EXPECT_LT(info_of(net->client).udp_payload_bytes, 1472u);
 }
 

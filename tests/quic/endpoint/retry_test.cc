@@ -93,9 +93,9 @@ Bytes retry_for(const Bytes &initial, const quic_cid &scid, const Bytes &token)
     Bytes out(200 + token.size());
     const quic_cid dcid = scid_of(initial);
     const quic_cid original = dcid_of(initial);
-    out.resize(quic_header_encode_retry(out.data(), out.size(), QUIC_VERSION_1, 5, &dcid, &scid,
-                                        token.data(), token.size()));
     uint8_t tag[QUIC_AEAD_TAG_LEN];
+    out.resize(quic_header_encode_retry(out.data(), out.size(), QUIC_VERSION_1, 5, &dcid, &scid,
+                                        token.empty() ? tag : token.data(), token.size()));
     EXPECT_EQ(quic_retry_tag_make(tag, QUIC_VERSION_1, &original, out.data(), out.size()), QUIC_OK);
     out.insert(out.end(), tag, tag + sizeof(tag));
     return out;

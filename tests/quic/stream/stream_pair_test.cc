@@ -39,7 +39,6 @@ class Pair
         limits.streams_bidi_max = 8;
         limits.streams_uni_max = 8;
         limits.gaps_max = static_cast<uint32_t>(1 + rng_.Below(16));
-        limits.waiting_max = 8;
         quic_stream_table_init(&client_, &memory_.mem, QUIC_CLIENT, &limits, seed);
         quic_stream_table_init(&server_, &memory_.mem, QUIC_SERVER, &limits, seed);
         const quic_stream_peer_limits peer = {8, 8, limits.recv_window_bytes,

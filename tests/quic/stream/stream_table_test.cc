@@ -23,7 +23,6 @@ quic_stream_limits Limits(uint32_t bidi, uint32_t uni)
     limits.streams_bidi_max = bidi;
     limits.streams_uni_max = uni;
     limits.gaps_max = 8;
-    limits.waiting_max = 64;
     return limits;
 }
 
@@ -147,10 +146,11 @@ TEST_F(StreamTable, OpensLowerIdsImplicitlyAndLazily) // RFC 9000 3.2
 TEST_F(StreamTable, HoldsABoundedNumberOfGaps)
 {
     quic_stream_table_deinit(&table_);
-    Start(QUIC_SERVER, 1000, 4);
-    ASSERT_EQ(QUIC_OK, Frame(999 * 4));
-    uint64_t seq = 997;
-    for (uint32_t ranges = 2; ranges <= Limits(1, 1).waiting_max; ranges++, seq -= 2) {
+    const uint32_t streams = 2 * QUIC_STREAMS_SKIPPED_MAX + 100;
+    Start(QUIC_SERVER, streams, 4);
+    ASSERT_EQ(QUIC_OK, Frame((streams - 1ull) * 4));
+    uint64_t seq = streams - 3;
+    for (uint32_t ranges = 2; ranges <= QUIC_STREAMS_SKIPPED_MAX; ranges++, seq -= 2) {
         ASSERT_EQ(QUIC_OK, Frame(seq * 4));
     }
     EXPECT_EQ(QUIC_E_LIMIT, Frame(seq * 4));

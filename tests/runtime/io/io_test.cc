@@ -304,6 +304,15 @@ TEST_P(IoTest, H109_TooBigIsReportedWithPathAndLength)
     EXPECT_TRUE(quic_addr_equal(&failure.path.remote, &to6));
     EXPECT_FALSE(rt_io_next_failure(v6.io, &failure));
     EXPECT_EQ(rt_io_get_stats(v6.io)->tx_errors, 1u);
+    // The same again is said once: there is room for what others have to tell.
+    for (int i = 0; i < 2; i++) {
+        ASSERT_TRUE(v6.Send(to6, Pattern(65507), 65507));
+        rt_io_flush(v6.io);
+    }
+    rt_io_wait(v6.io, 0, 0);
+    EXPECT_EQ(rt_io_get_stats(v6.io)->tx_errors, 3u);
+    EXPECT_TRUE(rt_io_next_failure(v6.io, &failure));
+    EXPECT_FALSE(rt_io_next_failure(v6.io, &failure));
 }
 
 /* Lost like a datagram on the way: counted once, never repeated, and what goes elsewhere leaves. */

@@ -102,7 +102,7 @@ namespace
 {
 
 bool Join(Arena *x, rt_tx_op *op, uint32_t len, uint32_t seg_len, uint8_t ecn = 0,
-          uint16_t port = 0, uint32_t socket = 0)
+          uint16_t port = 0, uint32_t socket = 0, uint64_t conn = 0)
 {
     quic_tx_unit unit;
     EXPECT_TRUE(rt_tx_arena_buf(&x->a, &unit, len));
@@ -111,6 +111,7 @@ bool Join(Arena *x, rt_tx_op *op, uint32_t len, uint32_t seg_len, uint8_t ecn = 
     unit.ecn = ecn;
     unit.path.remote.port = port;
     unit.path.socket = socket;
+    unit.conn = conn;
     return rt_tx_arena_join(&x->a, op, &unit);
 }
 
@@ -135,6 +136,20 @@ TEST(TxArena, JoinsEqualDatagramsAndAShorterOneAtTheEnd)
     EXPECT_TRUE(Join(&x, other, 99, 99));
     rt_tx_arena_done(&x.a, op);
     rt_tx_arena_done(&x.a, other);
+}
+
+TEST(TxArena, KnowsWhoseTrainItIs)
+{
+    Arena x(2, 8);
+    rt_tx_op *op = x.Take(100);
+    op->conn = 7;
+    EXPECT_TRUE(Join(&x, op, 100, 100, 0, 0, 0, 7));
+    EXPECT_EQ(op->conn, 7u);
+    EXPECT_TRUE(Join(&x, op, 100, 100, 0, 0, 0, 8));
+    EXPECT_EQ(op->conn, QUIC_TX_CONN_MANY);
+    EXPECT_TRUE(Join(&x, op, 100, 100, 0, 0, 0, 7));
+    EXPECT_EQ(op->conn, QUIC_TX_CONN_MANY);
+    rt_tx_arena_done(&x.a, op);
 }
 
 TEST(TxArena, JoinsNoMoreThanTheKernelTakes)
