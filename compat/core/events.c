@@ -434,7 +434,7 @@ static bool qs_open_stream(qs_sock *s, qs_stream *st)
         if (status != QURING_OK) {
             return false; /* STREAM_LIMIT, or the end, follows */
         }
-        qs_stream *opened = qs_stream_find(s, s->opened_id[uni]);
+        qs_stream *opened = st->id == s->opened_id[uni] ? st : qs_stream_find(s, s->opened_id[uni]);
         if (opened != NULL) {
             opened->handle = handle;
         }

@@ -71,8 +71,12 @@ int qs_get_params_ext(qs_sock *s, void *value, socklen_t *len)
     uint8_t buf[QS_PARAMS_EXT_MAX];
     size_t have = 0;
     pthread_mutex_lock(&s->lock);
+    bool ended = s->shut_wr && !s->peer_params_set; /* by the program, before a handshake */
     bool connecting = s->state == QS_CONNECTING;
     qs_unlock(s);
+    if (ended) {
+        return -EPIPE;
+    }
     if (!connecting) {
         return -EINVAL; /* draft section 6.1.8: only for doing handshakes */
     }

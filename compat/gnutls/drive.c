@@ -51,6 +51,11 @@ static int errno_of_end(const qg_run *run)
 
 int qg_why_not(const qg_run *run)
 {
+    uint8_t params[QG_PARAMS_MAX];
+    size_t len = sizeof(params);
+    if (run->wire->get_bytes(run->sd, QG_OPT_PARAMS, params, &len) == -EPIPE) {
+        return -EINVAL; /* it was the program that ended it */
+    }
     struct pollfd p = {run->sd, 0, 0}; /* POLLHUP is always told */
     bool is_over = poll(&p, 1, 0) == 1 && (p.revents & POLLHUP) != 0;
     return is_over && !qg_ticket_knows_limits(run) ? errno_of_end(run) : -EINVAL;

@@ -114,7 +114,7 @@ static quic_rc rotate_tx(quic_conn *conn)
 }
 
 /* RFC 9001 6.5: three probe timeouts are between two updates, by the peer's clock and its idea of the round trip. Within
- * one of ours nobody is that wrong. */
+ * about one of ours (more when it has shrunk since) nobody is that wrong, but once or twice. */
 static bool is_early_update(const quic_conn *conn, quic_ns now)
 {
     return conn->rx_prev != NULL &&

@@ -187,8 +187,8 @@ quic_ns quic_endpoint_next_timeout(quic_endpoint *ep);
 /* ---- facts the runtime reports ----------------------------------------------------------------- */
 
 /* quic_endpoint_on_send_too_big: a datagram of `len` bytes to `path` could not be sent at all because it is too big for
- * the path (EMSGSIZE); the connection (quic_tx_unit.conn) lowers its datagram size, if that is its path still; QUIC_TX_CONN_MANY: all on
- * that path. */
+ * the path (EMSGSIZE); the connection (quic_tx_unit.conn) lowers its datagram size, if that is its path still;
+ * QUIC_TX_CONN_MANY: all on that path. */
 void quic_endpoint_on_send_too_big(quic_endpoint *ep, uint64_t conn, const quic_path_addr *path,
                                    uint32_t len);
 

@@ -24,8 +24,8 @@ extern "C" {
 #define QUIC_STREAM_FREE_MAX 16u          /* freed objects kept */
 #define QUIC_STREAM_TRIM_MAX 64u          /* looked at by a search for room */
 #define QUIC_STREAMS_MAX     (1ull << 60) /* RFC 9000 4.6 */
-/* Ranges of streams of one kind that the peer has skipped so far (RFC 9000 3.2): each one more moves those above. What
- * opens every other stream needs half as many as it may have: no order hurts who allows 32768. */
+/* Ranges of streams of one kind that the peer has skipped so far (RFC 9000 3.2): each one more moves those above. Who
+ * opens and ends every other stream needs as many as it may have streams: no order hurts where 16384 are allowed. */
 #define QUIC_STREAMS_SKIPPED_MAX 16384u
 
 /* The bounds of a stream, ours. */

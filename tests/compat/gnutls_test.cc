@@ -534,6 +534,20 @@ TEST(Gnutls, AClientThatHasGoneBeforeItsHelloWasRead)
     gnutls_deinit(session);
 }
 
+/* As of handshakes with files: C182_AfterShutdown. */
+TEST(Gnutls, AfterShutdown)
+{
+    RawPair pair;
+    Raw client(pair.client, TLS_CIPHER_AES_GCM_128);
+    ASSERT_GT(send_crypto(pair.client, QUIC_CRYPTO_INITIAL, client_hello(client.params())), 0);
+    pair.accept_one();
+    Parms server(server_identity());
+    ASSERT_EQ(0, shutdown(pair.server, SHUT_RDWR));
+    EXPECT_EQ(-EINVAL, quic_server_handshake_parms(pair.server, server.get()));
+    ASSERT_TRUE(poll_for(pair.server, POLLHUP));
+    EXPECT_EQ(-EINVAL, quic_server_handshake_parms(pair.server, server.get()));
+}
+
 TEST(Gnutls, ParametersThatAreNone)
 {
     Fd client = quic_socket();
