@@ -148,6 +148,22 @@ class Session
     gnutls_certificate_credentials_t creds_ = nullptr;
 };
 
+/* Accepts the server's end; then both have shaken hands. */
+void shake(Sockets &pair, Session &client, Session &server)
+{
+    int client_rc = 1;
+    std::thread other([&] {
+        gnutls_transport_set_int(client, pair.client);
+        client_rc = quic_handshake(client);
+    });
+    pair.server.reset(accept(pair.listen, nullptr, nullptr));
+    server.serves(pair.server);
+    gnutls_transport_set_int(server, pair.server);
+    EXPECT_EQ(0, quic_handshake(server));
+    other.join();
+    ASSERT_EQ(0, client_rc);
+}
+
 TEST(GnutlsKernel, ASessionOfTheProgramsOwn)
 {
     char kept[4096];
@@ -164,17 +180,7 @@ TEST(GnutlsKernel, ASessionOfTheProgramsOwn)
         if (again) {
             ASSERT_EQ(0, quic_session_set_data(client, kept, kept_len));
         }
-        int client_rc = 1;
-        std::thread other([&] {
-            gnutls_transport_set_int(client, pair.client);
-            client_rc = quic_handshake(client);
-        });
-        pair.server.reset(accept(pair.listen, nullptr, nullptr));
-        server.serves(pair.server);
-        gnutls_transport_set_int(server, pair.server);
-        EXPECT_EQ(0, quic_handshake(server));
-        other.join();
-        ASSERT_EQ(0, client_rc);
+        ASSERT_NO_FATAL_FAILURE(shake(pair, client, server));
         EXPECT_EQ(again ? 1 : 0, gnutls_session_is_resumed(client));
         char name[8];
         size_t len = 2;
@@ -198,17 +204,7 @@ TEST(GnutlsKernel, WhatIsNoTicket)
     Session server(GNUTLS_SERVER | GNUTLS_NO_AUTO_SEND_TICKET);
     Sockets pair;
     pair.open();
-    int client_rc = 1;
-    std::thread shaking([&] {
-        gnutls_transport_set_int(client, pair.client);
-        client_rc = quic_handshake(client);
-    });
-    pair.server.reset(accept(pair.listen, nullptr, nullptr));
-    server.serves(pair.server);
-    gnutls_transport_set_int(server, pair.server);
-    EXPECT_EQ(0, quic_handshake(server));
-    shaking.join();
-    ASSERT_EQ(0, client_rc);
+    ASSERT_NO_FATAL_FAILURE(shake(pair, client, server));
     char kept[4096];
     size_t len = sizeof(kept);
     EXPECT_EQ(0, quic_session_get_data(server, kept, &len));
@@ -265,17 +261,7 @@ TEST(GnutlsKernel, EarlyDataOfAProgramsSessions)
             ASSERT_EQ(5, quic_sendmsg(pair.client, "early", 5, 0,
                                       MSG_QUIC_STREAM_NEW | MSG_QUIC_STREAM_FIN));
         }
-        int client_rc = 1;
-        std::thread other([&] {
-            gnutls_transport_set_int(client, pair.client);
-            client_rc = quic_handshake(client);
-        });
-        pair.server.reset(accept(pair.listen, nullptr, nullptr));
-        server.serves(pair.server);
-        gnutls_transport_set_int(server, pair.server);
-        EXPECT_EQ(0, quic_handshake(server));
-        other.join();
-        ASSERT_EQ(0, client_rc);
+        ASSERT_NO_FATAL_FAILURE(shake(pair, client, server));
         EXPECT_EQ(round > 0 ? 1 : 0, gnutls_session_is_resumed(client));
         if (round >= 2) {
             char data[8];

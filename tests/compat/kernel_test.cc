@@ -306,15 +306,22 @@ TEST(Kernel, C171_TicketsAsEvents)
     EXPECT_EQ(std::string(event + 1, static_cast<size_t>(n) - 1), std::string(ticket, len));
 }
 
+namespace
+{
+
+void offer_datagrams(int fd)
+{
+    uint8_t param[56] = {};
+    uint16_t size = 1400;
+    memcpy(param + 8, &size, sizeof(size));
+    ASSERT_EQ(0, setsockopt(fd, SOL_QUIC, 8, param, sizeof(param)));
+}
+
+} // namespace
+
 TEST(Kernel, Datagrams)
 {
-    auto offer = [](int fd) {
-        uint8_t param[56] = {};
-        uint16_t size = 1400;
-        memcpy(param + 8, &size, sizeof(size));
-        ASSERT_EQ(0, setsockopt(fd, SOL_QUIC, 8, param, sizeof(param)));
-    };
-    Pair pair = make_pair(offer, offer);
+    Pair pair = make_pair(offer_datagrams, offer_datagrams);
     ASSERT_EQ(4, send(pair.client, "gram", 4, 0x1000));
     alignas(cmsghdr) char control[CMSG_SPACE(16)] = {};
     char buf[16];
@@ -333,13 +340,7 @@ TEST(Kernel, Datagrams)
 /* The kernel's own library names a stream beside every message, and says by the call's flags that it is a datagram. */
 TEST(Kernel, ADatagramBesideAStreamsNumber)
 {
-    auto offer = [](int fd) {
-        uint8_t param[56] = {};
-        uint16_t size = 1400;
-        memcpy(param + 8, &size, sizeof(size));
-        ASSERT_EQ(0, setsockopt(fd, SOL_QUIC, 8, param, sizeof(param)));
-    };
-    Pair pair = make_pair(offer, offer);
+    Pair pair = make_pair(offer_datagrams, offer_datagrams);
     ASSERT_EQ(1, quic_sendmsg(pair.client, "s", 1, 0, MSG_QUIC_STREAM_NEW));
     alignas(cmsghdr) char control[CMSG_SPACE(16)] = {};
     char text[] = "gram";

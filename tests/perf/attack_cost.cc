@@ -250,31 +250,16 @@ std::map<std::string, Class> classes()
 
 void exchange()
 {
-    quic_tx_unit tx;
-    bool again = true;
-    for (int i = 0; again; i++) {
-        again = false;
-        if (i > 100) {
-            fail("no end to the handshake");
+    perf::settle(g_client, g_server, kPayload, kMs, g_now, [](perf::Side &side) {
+        if (&side == &g_server) {
+            hear_server();
+            return;
         }
-        for (perf::Side *from : {&g_client, &g_server}) {
-            perf::Side *to = from == &g_client ? &g_server : &g_client;
-            while (perf::pull(*from, tx, kPayload, 1, g_now)) {
-                quic_rx_unit rx = perf::received(tx);
-                g_now += kMs;
-                quic_endpoint_recv(to->ep, &rx, g_now);
-                if (to == &g_server) {
-                    hear_server();
-                } else {
-                    quic_event ev;
-                    while (quic_endpoint_poll_event(g_client.ep, &ev, g_now)) {
-                        g_client.conn = ev.type == QURING_EV_CONNECTED ? ev.conn : g_client.conn;
-                    }
-                }
-                again = true;
-            }
+        quic_event ev;
+        while (quic_endpoint_poll_event(g_client.ep, &ev, g_now)) {
+            g_client.conn = ev.type == QURING_EV_CONNECTED ? ev.conn : g_client.conn;
         }
-    }
+    });
 }
 
 } // namespace

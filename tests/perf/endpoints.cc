@@ -119,4 +119,27 @@ quic_rx_unit received(const quic_tx_unit &tx)
     return rx;
 }
 
+void settle(Side &client, Side &server, uint32_t payload, quic_ns way, quic_ns &now,
+            const std::function<void(Side &)> &hear)
+{
+    quic_tx_unit tx;
+    bool again = true;
+    for (int i = 0; again; i++) {
+        again = false;
+        if (i > 100) {
+            fail("no end to what they say");
+        }
+        for (Side *from : {&client, &server}) {
+            Side *to = from == &client ? &server : &client;
+            while (pull(*from, tx, payload, 1, now)) {
+                quic_rx_unit rx = received(tx);
+                now += way;
+                quic_endpoint_recv(to->ep, &rx, now);
+                hear(*to);
+                again = true;
+            }
+        }
+    }
+}
+
 } // namespace perf

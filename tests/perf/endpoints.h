@@ -4,6 +4,7 @@
 #define TESTS_PERF_ENDPOINTS_H
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "quic/conn/conn.h"
@@ -56,6 +57,9 @@ void begin(Side &server, Side &client, const quic_accept_config &accept,
 
 /* The next unit of `from`, of at most so many datagrams of `payload` bytes; false: there is none. */
 bool pull(Side &from, quic_tx_unit &unit, uint32_t payload, uint32_t datagrams, quic_ns now);
+/* Datagrams to and fro, each on its way for `way`, until neither side has more to say. `hear` takes the events. */
+void settle(Side &client, Side &server, uint32_t payload, quic_ns way, quic_ns &now,
+            const std::function<void(Side &)> &hear);
 /* A unit as it was sent is a unit as it is received: the kernel splits and coalesces. */
 quic_rx_unit received(const quic_tx_unit &tx);
 

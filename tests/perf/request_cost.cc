@@ -134,24 +134,8 @@ namespace
 /* Everything both sides have to say, while they may say it in more than one datagram. */
 void shake_hands()
 {
-    quic_tx_unit tx;
-    bool again = true;
-    for (int i = 0; again; i++) {
-        again = false;
-        if (i > 100) {
-            fail("no end to the handshake");
-        }
-        for (perf::Side *from : {&g_client, &g_server}) {
-            perf::Side *to = from == &g_client ? &g_server : &g_client;
-            while (perf::pull(*from, tx, kPayload, 1, g_now)) {
-                quic_rx_unit rx = perf::received(tx);
-                g_now += kWay;
-                quic_endpoint_recv(to->ep, &rx, g_now);
-                hear(*to, to == &g_server);
-                again = true;
-            }
-        }
-    }
+    perf::settle(g_client, g_server, kPayload, kWay, g_now,
+                 [](perf::Side &side) { hear(side, &side == &g_server); });
 }
 
 /* Datagrams to and fro until nobody has more to say. */
