@@ -32,6 +32,7 @@ from concurrent.futures import ThreadPoolExecutor
 import mutants
 import programs
 import sockets
+import tool
 
 WORK = os.path.abspath(os.environ.get("MUTATE_DIR") or os.path.expanduser("~/.cache/quring-mutate"))
 
@@ -62,7 +63,10 @@ TESTS = {
     "compat/core/": SOCKETS,
     "compat/front/": SOCKETS,
     "compat/gnutls/": (["//tests/compat:gnutls*", "//tests/compat:psk*"], []),
+    "tools/quicperf/": (["//tests/quicperf/..."], []),
 }
+LEFT_OUT = ("tools/quicperf/main.c", "tools/quicperf/options_usage.c")  # not in the library; text
+KINDS = {"compat/": sockets.Sockets, "tools/": tool.Tool}
 NOTICED, ABOVE, LATER, SURVIVED = "noticed", "noticed above", "later", "survived"
 
 
@@ -71,7 +75,11 @@ def say(text):
 
 
 def folder_of(path):
-    return next((folder for folder in TESTS if path.startswith(folder)), None)
+    return next((folder for folder in TESTS if path.startswith(folder) and path not in LEFT_OUT), None)
+
+
+def kind_of(folder):
+    return next((KINDS[start] for start in KINDS if folder.startswith(start)), programs.Programs)
 
 
 def draw(options):
@@ -156,9 +164,9 @@ class Campaign:
         labels = sorted({re.sub(r":.*\*.*", ":all", label)
                          for lines in lines_of.values() for line in lines for label in line})
         say("building the tests of %s" % ", ".join(folders))
-        kinds = {sockets.Sockets if folder.startswith("compat/") else programs.Programs for folder in folders}
+        kinds = {kind_of(folder) for folder in folders}
         if len(kinds) > 1:
-            raise programs.Failed("compat/ goes alone: its libraries are linked in another way")
+            raise programs.Failed("compat/ and tools/ go alone: what runs there is linked in another way")
         self.programs = kinds.pop()(WORK, labels, self.options.jobs)
         for mutant in drawn:
             if self.programs.source(mutant.path).decode() != self.sources[mutant.path]:

@@ -11,6 +11,7 @@ import mutants
 import mutate
 import programs
 import sockets
+import tool
 
 SOURCE = "int f(int a)\n{\n    return a < 3;\n}\n"
 MUTANT = mutants.mutants_of("quic/base/f.c", SOURCE)[0]
@@ -119,6 +120,50 @@ class Sockets(InAFolder):
                 out = os.path.join("/scratch", os.path.basename(name))
                 self.assertEqual(made.load(path, {"bin/a.o": "/m.o"}, "/scratch"), {variable: out})
             self.assertEqual(call.call_args[0][0], ["ld", "-o", out, "/m.o", "/b.o", "-lm"])
+
+
+class Tool(InAFolder):
+    QUERY = """<?xml version="1.1" encoding="UTF-8" standalone="no"?><query version="2">
+        <rule class="sh_test" name="//tests/quicperf:a_test"><list name="srcs">
+        <label value="//tests/quicperf:a.py"/></list><list name="args"><string value="$(location //tools/quicperf)"/>
+        <string value="$(location //docs:x.json)"/><string value="-v"/></list></rule></query>"""
+
+    def script(self):
+        made = tool.Tool.__new__(tool.Tool)
+        made.execroot = self.path("execroot", "quring")
+        self.write("", "tests", "quicperf", "a.py")
+        with mock.patch.object(programs, "bazel", return_value=self.QUERY), \
+                mock.patch.object(programs, "TOP", self.folder.name):
+            rule, = made.scripts(["//tests/quicperf:all"])
+            return made.script(rule, "key", "/wrapper", "bin/")
+
+    def test_a_script_gets_the_program_and_its_other_arguments(self):
+        script = self.script()
+        self.assertEqual(script.label, "//tests/quicperf:a_test")
+        self.assertEqual(script.arguments, ["/wrapper", "docs/x.json", "-v"])
+        self.assertTrue(script.path.endswith("/bin/tests/quicperf/a_test.runfiles/quring/tests/quicperf/a_test"))
+        self.assertEqual(script.verdict(1, "FAIL: test_x (__main__.X)\n"), "//tests/quicperf:a_test test_x")
+
+    def test_the_program_alone_gets_the_mutant(self):
+        self.write("#!/bin/sh\necho \"$LD_PRELOAD$1\"\n", "quicperf")
+        os.chmod(self.path("quicperf"), 0o755)
+        script = self.script()
+        script.runfiles, script.arguments = self.folder.name, [tool.Tool.wrap(self.path("quicperf"))]
+        self.write("#!/bin/sh\ntest -z \"$LD_PRELOAD\" && test \"$($1 more)\" = \"$WANTED\"\n", "script")
+        os.chmod(self.path("script"), 0o755)
+        script.path = self.path("script")
+        for mutant, wanted in ((None, "more"), ({"LD_PRELOAD": "/no.so"}, "/no.somore")):
+            script.environment = {"WANTED": wanted}
+            self.assertIsNone(script.run(mutant, self.path("scratch")))
+
+    def test_all_but_main_is_in_the_library(self):
+        objects = "bazel-out/k8-opt/bin/tools/quicperf/%s"
+        self.assertTrue(programs.PRODUCT.match(objects % "_objs/hist/hist.pic.o"))
+        self.assertTrue(programs.PRODUCT.match(objects % "tcp/_objs/link/link.pic.o"))
+        self.assertFalse(programs.PRODUCT.match(objects % "_objs/quicperf/main.pic.o"))
+        self.assertFalse(programs.PRODUCT.match(objects % "quicperf"))
+        self.assertIsNone(mutate.folder_of("tools/quicperf/main.c"))
+        self.assertIs(mutate.kind_of(mutate.folder_of("tools/quicperf/tcp/link.c")), tool.Tool)
 
 
 class Run(InAFolder):

@@ -17,10 +17,10 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
-COPIED = ("include", "quic", "runtime", "compat")
+COPIED = ("include", "quic", "runtime", "compat", "tools")
 OUTSIDE = re.compile(r"-[lL]|-Wl,-rpath,/")
 ENGINE = "libquring.so.0"
-PRODUCT = re.compile(r"bazel-out/[^/]+/bin/(quic|runtime)/")
+PRODUCT = re.compile(r"bazel-out/[^/]+/bin/(quic|runtime|tools)/(?!quicperf/_objs/quicperf/).*\.o$")  # but for its main
 MEMORY_MAX, OUTPUT_MAX = 4 << 30, 64 << 20
 # A test may take this much more than it does. What it waits for may keep it waiting on a busy machine.
 FIRST_S = 120
@@ -72,6 +72,8 @@ def end(child):
 class Program:
     """One test: how to run it, and how long that takes."""
 
+    arguments = ("--gtest_fail_fast",)
+
     def __init__(self, label, path, runfiles, key, environment=None, wall=(WALL_TIMES, WALL_MORE_S)):
         self.label, self.path, self.runfiles, self.key = label, path, runfiles, key
         self.environment, self.wall = environment or {}, wall
@@ -94,7 +96,7 @@ class Program:
 
         log = os.path.join(scratch, "log")
         with open(log, "wb") as out:
-            child = subprocess.Popen([self.path, "--gtest_fail_fast"], cwd=self.runfiles, env=environment, stdout=out,
+            child = subprocess.Popen([self.path, *self.arguments], cwd=self.runfiles, env=environment, stdout=out,
                                      stderr=subprocess.STDOUT, preexec_fn=limit, start_new_session=True)
             try:
                 status = child.wait(timeout=self.wall[0] * takes_s + self.wall[1])
@@ -118,6 +120,7 @@ class Programs:
 
     product_of = PRODUCT
     flags = ("-fvisibility=default",)
+    linked_too = ()  # programs that are no tests
 
     def __init__(self, work, labels, jobs):
         self.work, self.jobs = work, jobs
@@ -140,7 +143,8 @@ class Programs:
 
     def link(self, labels, actions, targets, here):
         """The tests, which take the product from libraries of ours."""
-        wanted = set(bazel("query", "--noshow_progress", "kind(cc_test, tests(set(%s)))" % " ".join(labels)).split())
+        wanted = {*bazel("query", "--noshow_progress", "kind(cc_test, tests(set(%s)))" % " ".join(labels)).split(),
+                  *self.linked_too}
         links, shared = {}, []
         for action in actions:
             label = targets[action["targetId"]]
