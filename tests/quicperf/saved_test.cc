@@ -20,9 +20,9 @@ class Saved : public testing::Test
         qp_saved_free(&saved_);
     }
 
-    bool Add(const std::string &text)
+    bool Add(const std::string &text, const std::string &name = "saved_")
     {
-        std::string path = testing::TempDir() + "saved_" + std::to_string(getpid()) + ".json";
+        std::string path = testing::TempDir() + name + std::to_string(getpid()) + ".json";
         std::ofstream(path) << text;
         bool ok = qp_saved_add(&saved_, path.c_str(), why_, sizeof(why_));
         (void)remove(path.c_str());
@@ -70,6 +70,34 @@ TEST_F(Saved, RowsOfAllKindsOfDocuments)
     EXPECT_EQ(qp_saved_next_kind(&saved_, kind), nullptr);
 }
 
+/* A run that failed says nothing about the others of its kind. */
+TEST_F(Saved, MediansWithoutWhatFailed)
+{
+    std::string failed = Run("rr", "", 0);
+    failed.insert(1, "\"error\": \"no answer\", ");
+    ASSERT_TRUE(
+        Add("{\"runs\": [" + Run("rr", "", 7) + "," + failed + "," + Run("rr", "", 9) + "]}"));
+    ASSERT_EQ(saved_.count, 3u);
+    EXPECT_TRUE(saved_.rows[1].has_failed);
+    double values[4];
+    ASSERT_EQ(qp_saved_of(&saved_, "rr, native", values, 4), 2u);
+    EXPECT_EQ(values[0], 7);
+    EXPECT_EQ(values[1], 9);
+}
+
+/* Figures of some of them only would not be those of all. */
+TEST_F(Saved, MoreRunsThanItTakesAreSaid)
+{
+    std::string all = "{\"runs\": [" + Run("rr", "", 7);
+    for (unsigned i = 1; i < QP_SAVED_ROWS_MAX; i++) {
+        all += "," + Run("rr", "", 7);
+    }
+    EXPECT_TRUE(Add(all + "]}")) << why_;
+    EXPECT_EQ(saved_.count, QP_SAVED_ROWS_MAX);
+    EXPECT_FALSE(Add(Run("rr", "", 7)));
+    EXPECT_NE(std::string(why_).find("more than 4096 runs"), std::string::npos) << why_;
+}
+
 TEST_F(Saved, SaysWhatIsWrong)
 {
     EXPECT_FALSE(Add("{\"summary\": {}}"));
@@ -100,6 +128,18 @@ TEST_F(Saved, DrawsEachRunOnce)
     EXPECT_EQ(svg.find("nan"), std::string::npos);
     EXPECT_EQ(svg.compare(0, 4, "<svg"), 0);
     EXPECT_EQ(svg.substr(svg.size() - 7), "</svg>\n");
+}
+
+/* A name that is cut within a letter, or was no UTF-8 to begin with, would make it no XML. */
+TEST_F(Saved, NamesAreTextWhateverTheyAre)
+{
+    ASSERT_TRUE(Add(Run("rr", "", 9), "a<\xff\xc3\xbc&\x01_"));
+    char *text = nullptr;
+    size_t len = 0;
+    ASSERT_TRUE(qp_plot(&text, &len, &saved_));
+    std::string svg(text, len);
+    free(text);
+    EXPECT_NE(svg.find(">a&#60;&#65533;\xc3\xbc&#38;&#32;_"), std::string::npos) << svg;
 }
 
 } // namespace

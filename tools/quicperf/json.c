@@ -36,8 +36,7 @@ static void qp_json_put(qp_json *json, const char *text, size_t len)
     json->text[json->len] = '\0';
 }
 
-/* How many bytes the UTF-8 sequence at `s` has, 0 when it is not one (RFC 3629 4). */
-static size_t qp_utf8_len(const unsigned char *s)
+size_t qp_utf8_len(const unsigned char *s)
 {
     size_t len;
     uint32_t code;

@@ -41,6 +41,9 @@ void qp_json_double(qp_json *json, const char *key, double value);
 void qp_json_bool(qp_json *json, const char *key, bool value);
 void qp_json_null(qp_json *json, const char *key);
 
+/* qp_utf8_len is how many bytes the UTF-8 sequence at `s` has, 0 when it is not one (RFC 3629 4). */
+size_t qp_utf8_len(const unsigned char *s);
+
 /* qp_json_is_complete says whether every object and array is closed and nothing failed. */
 bool qp_json_is_complete(const qp_json *json);
 

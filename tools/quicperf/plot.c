@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tools/quicperf/json.h"
+
 #define QP_PLOT_WIDTH  860.0
 #define QP_PLOT_HEIGHT 300.0
 #define QP_PLOT_LEFT   80.0
@@ -114,16 +116,20 @@ static void qp_plot_axes(const qp_panel *p)
                   QP_PLOT_LEFT, p->y0 + 18, p->is_rate ? "per second" : "Gbit/s");
 }
 
-/* Text of others: what means something in XML is written otherwise. */
+/* Text of others: what means something in XML is written otherwise, and what is no UTF-8 as U+FFFD. */
 static void qp_plot_text(FILE *to, const char *text)
 {
-    for (; *text != '\0'; text++) {
-        unsigned char c = (unsigned char)*text;
-        if (c == '<' || c == '>' || c == '&' || c == '"' || c < 0x20) {
-            (void)fprintf(to, "&#%u;", c < 0x20 ? 0x20u : c);
+    const unsigned char *s = (const unsigned char *)text;
+    while (*s != 0) {
+        size_t len = qp_utf8_len(s);
+        if (len == 0) {
+            (void)fputs("&#65533;", to);
+        } else if (*s == '<' || *s == '>' || *s == '&' || *s == '"' || *s < 0x20) {
+            (void)fprintf(to, "&#%u;", *s < 0x20 ? 0x20u : *s);
         } else {
-            (void)fputc(c, to);
+            (void)fwrite(s, 1, len, to);
         }
+        s += len > 0 ? len : 1;
     }
 }
 

@@ -13,6 +13,7 @@ static void qp_saved_judge(qp_saved_row *row)
     bool shakes = strcmp(mode, "hps") == 0 || strcmp(mode, "idle") == 0;
     bool asks = strcmp(mode, "rr") == 0 || strcmp(mode, "crr") == 0 || strcmp(mode, "latency") == 0;
     row->is_rate = shakes || asks;
+    row->has_failed = qp_json_text(row->run, "error", NULL) != NULL;
     row->value = qp_json_number(row->run,
                                 shakes ? "summary.handshakes_per_s"
                                 : asks ? "summary.requests_per_s"
@@ -27,8 +28,12 @@ static void qp_saved_judge(qp_saved_row *row)
 static bool qp_saved_row_add(qp_saved *saved, const char *file, const char *name,
                              const qp_json_value *run)
 {
-    if (qp_json_at(run, "summary.goodput_bps") == NULL || saved->count >= QP_SAVED_ROWS_MAX) {
+    if (qp_json_at(run, "summary.goodput_bps") == NULL) {
         return true;
+    }
+    saved->is_full = saved->count >= QP_SAVED_ROWS_MAX;
+    if (saved->is_full) {
+        return false;
     }
     qp_saved_row *rows = realloc(saved->rows, (saved->count + 1) * sizeof(*rows));
     if (rows == NULL) {
@@ -119,7 +124,10 @@ bool qp_saved_add(qp_saved *saved, const char *path, char *why, size_t cap)
     saved->documents[saved->document_count++] = document;
     const char *slash = strrchr(path, '/');
     if (!qp_saved_rows_add(saved, slash != NULL ? slash + 1 : path, document)) {
-        (void)snprintf(why, cap, "out of memory");
+        (void)snprintf(why, cap,
+                       saved->is_full ? "%s: with it there are more than %u runs"
+                                      : "%s: out of memory",
+                       path, QP_SAVED_ROWS_MAX);
         return false;
     }
     if (saved->count == before) {
@@ -168,7 +176,7 @@ size_t qp_saved_of(const qp_saved *saved, const char *kind, double *out, size_t 
 {
     size_t count = 0;
     for (size_t i = 0; i < saved->count && count < cap; i++) {
-        if (strcmp(saved->rows[i].kind, kind) == 0) {
+        if (strcmp(saved->rows[i].kind, kind) == 0 && !saved->rows[i].has_failed) {
             out[count++] = saved->rows[i].value;
         }
     }

@@ -27,6 +27,7 @@ typedef struct qp_saved_row {
     const qp_json_value *run;
     double value; /* of the figure below */
     bool is_rate; /* requests or handshakes per second; else bits per second */
+    bool has_failed;
 } qp_saved_row;
 
 typedef struct qp_saved {
@@ -34,16 +35,17 @@ typedef struct qp_saved {
     size_t document_count;
     qp_saved_row *rows;
     size_t count;
+    bool is_full; /* there was no room for a run */
 } qp_saved;
 
-/* qp_saved_add reads one file; false with one line in `why`: it cannot be read, is no JSON, or has no run of
- * quicperf. A struct of zeros is empty. */
+/* qp_saved_add reads one file; false with one line in `why`: it cannot be read, is no JSON, has no run of
+ * quicperf, or too many with those before. A struct of zeros is empty. */
 bool qp_saved_add(qp_saved *saved, const char *path, char *why, size_t cap);
 void qp_saved_free(qp_saved *saved);
 
 /* qp_saved_next_kind gives the next kind of rows after `kind` (NULL: the first) in the order they came;
- * NULL: no more. qp_saved_of fills `out` with the values of its rows, at most `cap`, in ascending order, and
- * returns how many there are. */
+ * NULL: no more. qp_saved_of fills `out` with the values of its rows that have not failed, at most `cap`, in
+ * ascending order, and returns how many there are. */
 const char *qp_saved_next_kind(const qp_saved *saved, const char *kind);
 size_t qp_saved_of(const qp_saved *saved, const char *kind, double *out, size_t cap);
 
