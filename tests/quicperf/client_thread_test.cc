@@ -32,8 +32,9 @@ struct Message {
     bool fin;
 };
 
-std::deque<Message> says;    /* what the server has to say; then it is gone */
-std::set<uint64_t> unwanted; /* streams on which it shall say no more */
+std::deque<Message> says;        /* what the server has to say; then it is gone */
+std::set<uint64_t> unwanted;     /* streams on which it shall say no more */
+qp_sock_plan *ends_in_handshake; /* the run; nullptr: not there */
 
 int Socket(int, int, int)
 {
@@ -47,6 +48,9 @@ int Connect(int, const sockaddr *, socklen_t)
 
 int Handshake(int, const char *, const char *)
 {
+    if (ends_in_handshake != nullptr) {
+        ends_in_handshake->stopped = true;
+    }
     return 0;
 }
 
@@ -143,12 +147,12 @@ class ClientThread : public ::testing::Test
 
     qp_sock_plan plan_ = {};
     qp_sock_thread thread_ = {};
+    qp_hist latency_;
 
   private:
     int fd_ = -1;
     std::vector<uint8_t> buf_ = std::vector<uint8_t>(QP_MESSAGE_BYTES);
     std::vector<qp_sock_slot> slots_ = std::vector<qp_sock_slot>(8);
-    qp_hist latency_;
 };
 
 TEST_F(ClientThread, SaysWhatIsWrongWithATransfer)
@@ -178,6 +182,23 @@ TEST_F(ClientThread, WhatGoesOnIsWrongAtOnce)
     EXPECT_EQ(thread_.errors, 1u);
     EXPECT_EQ(thread_.requests, 1u);
     EXPECT_EQ(unwanted, std::set<uint64_t>{0});
+}
+
+/* A handshake that is over when the time is, too, was not done in it. */
+TEST_F(ClientThread, HandshakesInTheTimeGivenOnly)
+{
+    Run({"hps", "-n", "3"}, {});
+    EXPECT_EQ(thread_.handshakes, 3u);
+    EXPECT_EQ(latency_.count, 3u);
+    for (const char *mode : {"hps", "crr"}) {
+        ends_in_handshake = &plan_;
+        Run({mode, "-t", "9s"}, {});
+        ends_in_handshake = nullptr;
+        EXPECT_EQ(thread_.handshakes, 0u);
+        EXPECT_EQ(latency_.count, 0u);
+        EXPECT_STREQ(plan_.error, "");
+        EXPECT_EQ(thread_.errors, 0u);
+    }
 }
 
 /* Up, it is only the end that tells. */

@@ -141,6 +141,9 @@ class Json(unittest.TestCase):
             self.assertIn("latency", text)
             if run["summary"]["client_bound"]:  # another process may have had the CPU
                 self.assertGreater(run["summary"]["cpu_local_s"], 0.9 * run["summary"]["seconds"])
+            run = self.judge(client(server.port, "-t", "300ms", "-w", "2", "--json", "-").stdout)
+            if run["summary"]["cpu_local_s"] > 0.96 * run["summary"]["seconds"]:  # a worker has nothing to do
+                self.assertTrue(run["summary"]["client_bound"])
             run = self.judge(client(server.port, "idle", "-t", "300ms", "--json", "-").stdout)
             self.assertFalse(run["summary"]["client_bound"])
 

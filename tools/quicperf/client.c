@@ -49,6 +49,7 @@ typedef struct qp_client {
     double first_peer_cpu_s;
     double spin_s; /* now */
     double first_spin_s;
+    quring_stats first_stats;
 } qp_client;
 
 typedef enum qp_wait { QP_WAIT_READY, QP_WAIT_TIME, QP_WAIT_BROKEN } qp_wait;
@@ -398,6 +399,9 @@ static void qp_client_transfer(qp_client *cl)
     cl->first_cpu_s = cl->last_cpu_s = qp_runtime_cpu_s(cl->rt, cl->worker_count);
     cl->first_peer_cpu_s = qp_peer_cpu_s(cl);
     cl->first_spin_s = qp_spin_s(cl);
+    if (quring_stats_get(cl->rt, -1, &cl->first_stats) != QURING_OK) {
+        memset(&cl->first_stats, 0, sizeof(cl->first_stats));
+    }
     cl->t0_ns = cl->plan.t0_ns = quring_now_ns();
     cl->last.at_ns = cl->t0_ns;
     qp_client_post(cl, qp_cworker_start);
@@ -485,6 +489,16 @@ static uint64_t qp_client_end_ns(const qp_client *cl, const qp_sample *sum)
     return by_itself && end > cl->last.at_ns && end <= sum->at_ns ? end : sum->at_ns;
 }
 
+/* Of fewer connections than workers some have none: these have all the time there is. */
+static uint32_t qp_client_busy_workers(const qp_client *cl)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < cl->worker_count; i++) {
+        count += cl->workers[i].conns > 0 ? 1 : 0;
+    }
+    return count;
+}
+
 static void qp_client_conclude(qp_client *cl, const qp_sample *sum)
 {
     const qp_options *o = cl->run->options;
@@ -510,14 +524,14 @@ static void qp_client_conclude(qp_client *cl, const qp_sample *sum)
     double peer = qp_peer_cpu_s(cl);
     r->cpu_remote_s = peer < 0 ? QP_UNKNOWN_S : peer - cl->first_peer_cpu_s;
     if (quring_stats_get(cl->rt, -1, &stats) == QURING_OK) {
-        qp_result_take_stats(r, &stats);
+        qp_result_take_stats(r, &stats, &cl->first_stats);
     }
     qp_client_add_workers(cl);
     if (cl->proxy != NULL) {
         r->proxied = true;
         quring_impair_get_counts(cl->proxy, &r->proxy);
     }
-    r->workers = cl->worker_count;
+    r->workers = qp_client_busy_workers(cl);
     r->retry = r->connections > 0 && r->retry_count == r->connections;
     r->client_cert = o->cert != NULL && r->connections > 0 &&
                      r->client_cert_count + r->resumed_count >= r->connections;

@@ -8,7 +8,8 @@
 
 #define QP_DGRAM_LEN_MAX  65535u
 #define QP_DGRAM_BURST    64u      /* at most so many at once: what the library queues */
-#define QP_DGRAM_TICK_NS  1000000u /* with a rate: those that are due, every so often */
+#define QP_DGRAM_TICK_MAX 1000000u /* ns; with a rate: those that are due, every so often ... */
+#define QP_DGRAM_TICK_MIN 50000u   /* ... so that they are half a burst, where that can be */
 #define QP_DGRAM_SECOND   1000000000ull
 #define QP_DGRAM_RATE_MAX 100000000u
 
@@ -38,8 +39,11 @@ static quring_status qp_dgram_send_one(qp_dgram *d)
 
 static void qp_dgram_arm(qp_dgram *d)
 {
+    uint64_t tick_ns = QP_DGRAM_BURST / 2 * QP_DGRAM_SECOND / d->rate;
+    tick_ns = tick_ns > QP_DGRAM_TICK_MIN ? tick_ns : QP_DGRAM_TICK_MIN;
+    tick_ns = tick_ns < QP_DGRAM_TICK_MAX ? tick_ns : QP_DGRAM_TICK_MAX;
     d->has_timer =
-        quring_timer(&d->timer, quring_now_ns() + QP_DGRAM_TICK_NS, qp_dgram_tick, d) == QURING_OK;
+        quring_timer(&d->timer, quring_now_ns() + tick_ns, qp_dgram_tick, d) == QURING_OK;
 }
 
 /* With a rate: those due by now; the rest of a long pause is left out. */
@@ -76,13 +80,14 @@ quring_status qp_dgram_start(qp_dgram *d, quring_conn conn, uint32_t size, uint3
     if (status != QURING_OK) {
         return status;
     }
-    memset(d, 0, sizeof(*d));
-    d->conn = conn;
-    d->size = size == 0 ? (uint32_t)max : size;
-    d->rate = rate < QP_DGRAM_RATE_MAX ? rate : QP_DGRAM_RATE_MAX;
-    if (d->size < QP_DGRAM_LEN_MIN || d->size > max) {
+    size = size == 0 ? (uint32_t)max : size;
+    if (size < QP_DGRAM_LEN_MIN || size > max) {
         return QURING_E_TOO_LARGE;
     }
+    memset(d, 0, sizeof(*d));
+    d->conn = conn;
+    d->size = size;
+    d->rate = rate < QP_DGRAM_RATE_MAX ? rate : QP_DGRAM_RATE_MAX;
     d->sending = true;
     d->began_ns = quring_now_ns();
     if (rate > 0) {

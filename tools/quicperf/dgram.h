@@ -44,7 +44,7 @@ typedef struct qp_dgram {
     uint64_t received;
 } qp_dgram;
 
-/* qp_dgram_start begins to send; size 0 means the largest the connection takes now.
+/* qp_dgram_start begins to send; size 0 means the largest the connection takes now. On failure `d` is as it was.
  * Returns QURING_OK, or why nothing can be sent (QURING_E_NOT_SUPPORTED: the peer takes none;
  * QURING_E_TOO_LARGE: not of this size). */
 quring_status qp_dgram_start(qp_dgram *d, quring_conn conn, uint32_t size, uint32_t rate);

@@ -71,6 +71,7 @@ static void qp_meter_interval(qp_meter *meter, double t0_s, double t1_s, const q
                             .t1_s = t1_s,
                             .bytes = now->bytes > last->bytes ? now->bytes - last->bytes : 0,
                             .requests = now->requests - last->requests,
+                            .lost_packets = now->lost - last->lost,
                             .rtt_ns = now->rtt_ns,
                             .cwnd_bytes = now->cwnd_bytes,
                             .cpu_local_s = now->cpu_s - last->cpu_s};
@@ -116,5 +117,6 @@ void qp_meter_run(qp_meter *meter)
     meter->result->seconds = t0_s;
     meter->result->bytes = now.bytes;
     meter->result->requests = now.requests;
+    meter->result->lost_packets = now.lost - first.lost;
     meter->result->cpu_local_s = now.cpu_s - first.cpu_s;
 }

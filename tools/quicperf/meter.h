@@ -20,6 +20,7 @@ extern "C" {
 typedef struct qp_reading {
     uint64_t bytes;
     uint64_t requests;
+    uint64_t lost; /* packets */
     uint64_t rtt_ns;
     uint64_t cwnd_bytes;
     double cpu_s;
@@ -54,7 +55,7 @@ void qp_meter_wait(qp_meter *meter, bool (*ready)(void *ctx), uint64_t until_ns)
 uint64_t qp_meter_next(uint64_t last_ns, uint64_t step_ns);
 
 /* qp_meter_run lets the work begin and measures it for the time of -t (with -n: until it is over): a line and an interval
- * each --interval; then result->seconds, bytes, requests and cpu_local_s are set. */
+ * each --interval; then result->seconds, bytes, requests, lost_packets and cpu_local_s are set. */
 void qp_meter_run(qp_meter *meter);
 
 #ifdef __cplusplus

@@ -39,8 +39,9 @@ void qp_result_add_interval(qp_result *result, const qp_interval *interval)
 {
     if (result->interval_count == result->interval_cap) {
         size_t cap = result->interval_cap * 2 + 64;
+        cap = cap < QP_INTERVALS_MAX ? cap : QP_INTERVALS_MAX;
         qp_interval *grown =
-            cap > QP_INTERVALS_MAX ? NULL : realloc(result->intervals, cap * sizeof(*grown));
+            cap > result->interval_cap ? realloc(result->intervals, cap * sizeof(*grown)) : NULL;
         if (grown == NULL) {
             return;
         }
@@ -50,26 +51,29 @@ void qp_result_add_interval(qp_result *result, const qp_interval *interval)
     result->intervals[result->interval_count++] = *interval;
 }
 
-void qp_result_take_stats(qp_result *r, const quring_stats *stats)
+#define QP_SINCE(name) (now->name - first->name)
+
+void qp_result_take_stats(qp_result *r, const quring_stats *now, const quring_stats *first)
 {
-    const uint64_t trains[QP_TRAIN_CLASSES] = {stats->trains_1, stats->trains_2,  stats->trains_4,
-                                               stats->trains_8, stats->trains_16, stats->trains_32};
+    const uint64_t trains[QP_TRAIN_CLASSES] = {QP_SINCE(trains_1),  QP_SINCE(trains_2),
+                                               QP_SINCE(trains_4),  QP_SINCE(trains_8),
+                                               QP_SINCE(trains_16), QP_SINCE(trains_32)};
     const uint64_t blocked[QP_BLOCKED_REASONS] = {
-        stats->blocked_window_ns, stats->blocked_pacing_ns, stats->blocked_conn_flow_ns,
-        stats->blocked_stream_flow_ns, stats->blocked_amplification_ns};
+        QP_SINCE(blocked_window_ns), QP_SINCE(blocked_pacing_ns), QP_SINCE(blocked_conn_flow_ns),
+        QP_SINCE(blocked_stream_flow_ns), QP_SINCE(blocked_amplification_ns)};
     r->has_stats = true;
-    r->packets_sent = stats->packets_sent;
-    r->packets_recv = stats->packets_recv;
-    r->io_syscalls = stats->io_syscalls;
-    r->spins = stats->spins;
-    r->spin_hits = stats->spin_hits;
-    r->kernel_drops = stats->io_kernel_drops;
-    r->rx_nobufs = stats->io_rx_nobufs;
-    r->rx_truncated = stats->io_rx_truncated;
-    r->key_updates = stats->key_updates;
-    r->ack_frequency = stats->ack_frequency_sent + stats->ack_frequency_recv;
-    r->acks_recv = stats->acks_recv;
-    r->acks_sent = stats->acks_sent;
+    r->packets_sent = QP_SINCE(packets_sent);
+    r->packets_recv = QP_SINCE(packets_recv);
+    r->io_syscalls = QP_SINCE(io_syscalls);
+    r->spins = QP_SINCE(spins);
+    r->spin_hits = QP_SINCE(spin_hits);
+    r->kernel_drops = QP_SINCE(io_kernel_drops);
+    r->rx_nobufs = QP_SINCE(io_rx_nobufs);
+    r->rx_truncated = QP_SINCE(io_rx_truncated);
+    r->key_updates = now->key_updates;
+    r->ack_frequency = now->ack_frequency_sent + now->ack_frequency_recv;
+    r->acks_recv = QP_SINCE(acks_recv);
+    r->acks_sent = QP_SINCE(acks_sent);
     memcpy(r->trains, trains, sizeof(trains));
     memcpy(r->blocked_ns, blocked, sizeof(blocked));
 }
@@ -247,6 +251,9 @@ void qp_report_latency(qp_out *out, const qp_hist *latency)
     static const double percents[] = {50, 90, 99, 99.9, 100};
     static const char *const names[] = {"p50", "p90", "p99", "p99.9", "max"};
     char text[32];
+    if (latency->count == 0) {
+        return;
+    }
     (void)fprintf(out->text, "latency:");
     for (size_t i = 0; i < sizeof(percents) / sizeof(percents[0]); i++) {
         double ns = (double)qp_hist_percentile(latency, percents[i]);
@@ -381,7 +388,7 @@ void qp_report_final(qp_out *out, const qp_result *r)
             r->workers, r->workers == 1 ? "" : "s");
     }
     qp_report_features(out, r);
-    if (r->latency != NULL && r->latency->count > 0) {
+    if (r->latency != NULL) {
         qp_report_latency(out, r->latency);
     }
     uint64_t cut = r->requests / 100 + 1; /* by the end of any run */

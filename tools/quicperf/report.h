@@ -91,7 +91,7 @@ typedef struct qp_result {
     double cpu_local_s;
     double cpu_remote_s;
     uint32_t
-        workers;    /* threads whose CPU time cpu_local_s is; 0: that says nothing about a limit */
+        workers; /* threads that had something to do for it; 0: cpu_local_s says nothing about a limit */
     bool has_stats; /* the library's counters follow */
     uint64_t packets_sent;
     uint64_t packets_recv;
@@ -123,8 +123,9 @@ void qp_result_deinit(qp_result *result);
 /* qp_result_add_interval keeps one (at most a million). */
 void qp_result_add_interval(qp_result *result, const qp_interval *interval);
 
-/* qp_result_take_stats takes what the counters of a runtime say. */
-void qp_result_take_stats(qp_result *result, const quring_stats *stats);
+/* qp_result_take_stats takes what the counters of a runtime say, of what has happened since they were `first`. What is
+ * negotiated once, ACK_FREQUENCY and keys, counts from the beginning. */
+void qp_result_take_stats(qp_result *result, const quring_stats *now, const quring_stats *first);
 
 /* qp_result_is_client_bound: the client had no CPU time left, polling is time left: its figures are its own limit. */
 bool qp_result_is_client_bound(const qp_result *result);
@@ -161,7 +162,7 @@ void qp_report_interval(qp_out *out, const qp_result *result, const qp_interval 
 void qp_report_final(qp_out *out, const qp_result *result);
 void qp_report_server(qp_out *out, const qp_result *result);
 
-/* qp_report_latency prints a line with the percentiles. */
+/* qp_report_latency prints a line with the percentiles, where there are any. */
 void qp_report_latency(qp_out *out, const qp_hist *latency);
 
 /* The members of an interval and of the summary, into the open object. */

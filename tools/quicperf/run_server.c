@@ -199,6 +199,7 @@ static void qp_server_result(qp_result *r, const qp_served *served, const quring
     qp_server_totals totals;
     quring_runtime_info info;
     quring_runtime *rt = qp_server_runtime(served->quic);
+    const quring_stats none = {0};
     memset(r, 0, sizeof(*r));
     qp_server_totals_get(served->quic, &totals);
     quring_runtime_get_info(rt, &info);
@@ -222,7 +223,7 @@ static void qp_server_result(qp_result *r, const qp_served *served, const quring
     r->cpu_local_s = qp_server_cpu_s(rt, config->workers);
     r->cpu_remote_s = QP_UNKNOWN_S;
     if (quring_stats_get(rt, -1, &stats) == QURING_OK) {
-        qp_result_take_stats(r, &stats);
+        qp_result_take_stats(r, &stats, &none);
         r->lost_packets = stats.packets_lost;
         r->errors = stats.handshakes_failed;
     }

@@ -268,6 +268,9 @@ static bool qp_sock_open(qp_sock_thread *t, uint32_t index)
         qp_sock_plan_fail(plan, why);
         return false;
     }
+    if (qp_sock_stopped(t)) {
+        return false; /* too late to count */
+    }
     qp_sock_facts facts;
     qp_sock_facts_get(&facts, &plan->lib, atomic_load(&t->fds[index]));
     atomic_store(&t->version, facts.version);

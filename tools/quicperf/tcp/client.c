@@ -364,6 +364,18 @@ static uint64_t qp_tclient_bytes(const qp_tclient *tc)
     return bytes;
 }
 
+/* Sent again by the kernel. */
+static uint64_t qp_tclient_lost(const qp_tclient *tc)
+{
+    uint64_t lost = 0;
+    for (uint32_t i = 0; i < tc->worker_count; i++) {
+        for (uint32_t k = 0; k < tc->workers[i].conn_count; k++) {
+            lost += qp_tcp_link_retransmits(&tc->workers[i].conns[k].link);
+        }
+    }
+    return lost;
+}
+
 /* The connection whose round trip the interval lines show. */
 static const qp_tcp_link *qp_tclient_first(const qp_tclient *tc)
 {
@@ -390,6 +402,7 @@ static void qp_tclient_read(void *ctx, qp_reading *out)
     qp_tcp_link_facts(qp_tclient_first(tc), &facts);
     *out = (qp_reading){.bytes = qp_tclient_bytes(tc),
                         .requests = qp_tclient_requests(tc),
+                        .lost = qp_tclient_lost(tc),
                         .rtt_ns = facts.rtt_ns,
                         .cwnd_bytes = facts.cwnd_bytes,
                         .cpu_s = qp_tclient_cpu_s(tc)};
@@ -417,7 +430,6 @@ static void qp_tclient_conclude(qp_tclient *tc)
         for (uint32_t k = 0; k < tc->workers[i].conn_count; k++) {
             qp_tcp_facts facts;
             qp_tcp_link_facts(&tc->workers[i].conns[k].link, &facts);
-            r->lost_packets += facts.retransmits;
             r->rtt_ns = r->rtt_ns == 0 ? facts.rtt_ns : r->rtt_ns;
             r->cwnd_bytes = r->cwnd_bytes == 0 ? facts.cwnd_bytes : r->cwnd_bytes;
             (void)snprintf(r->cc, sizeof(r->cc), "%s", facts.cc);
@@ -541,7 +553,8 @@ int qp_tcp_measure(qp_result *result, const qp_client_run *run, const qp_tcp_ser
         }
     }
     char text[256];
-    if (rc != QP_EXIT_FAILED && tc->worker_count > 0) {
+    result->errors = atomic_load(&tc->failed) != 0 ? 1 : 0; /* it is over with the first */
+    if (result->seconds > 0) { /* all that was measured, of a run that has failed, too */
         qp_tclient_conclude(tc);
     }
     if (rc == QP_EXIT_OK && qp_asked_but_missed(text, sizeof(text), tc->options, result)) {

@@ -343,6 +343,15 @@ uint64_t qp_tcp_link_acked(const qp_tcp_link *link)
     return flushed > (uint64_t)queued ? flushed - (uint64_t)queued : 0;
 }
 
+uint64_t qp_tcp_link_retransmits(const qp_tcp_link *link)
+{
+    struct tcp_info info;
+    socklen_t len = sizeof(info);
+    memset(&info, 0, sizeof(info));
+    return getsockopt(link->fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 ? info.tcpi_total_retrans
+                                                                         : 0;
+}
+
 void qp_tcp_link_facts(const qp_tcp_link *link, qp_tcp_facts *out)
 {
     struct tcp_info info;

@@ -84,6 +84,7 @@ typedef struct qp_tcp_facts {
     char cipher[40];
 } qp_tcp_facts;
 void qp_tcp_link_facts(const qp_tcp_link *link, qp_tcp_facts *out);
+uint64_t qp_tcp_link_retransmits(const qp_tcp_link *link);
 
 /* The request of the "perf" protocol, over TCP, which has no ends of streams: how many bytes to answer,
  * then how many bytes of payload follow (either may be QP_ENDLESS), 8 bytes each. */

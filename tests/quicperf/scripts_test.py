@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Scripts of runs, and reports about runs that were saved.
 
-Usage: report_test.py QUICPERF SCHEMA
+Usage: scripts_test.py QUICPERF SCHEMA
 """
 
 import json
