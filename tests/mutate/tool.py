@@ -11,6 +11,7 @@ import programs
 
 QUICPERF = "//tools/quicperf:quicperf"
 MUTANT = "QUICPERF_MUTANT"
+WALL = (3, 60)  # who waits for an answer that does not come waits for ever
 WRAPPER = """#!/bin/sh
 LD_PRELOAD=$%s exec %s "$@"
 """
@@ -20,7 +21,7 @@ class Script(programs.Program):
     """A test in Python."""
 
     def __init__(self, label, path, runfiles, key, arguments):
-        super().__init__(label, path, runfiles, key)
+        super().__init__(label, path, runfiles, key, wall=WALL)
         self.arguments = arguments
 
     def run(self, mutant, scratch):
@@ -39,6 +40,8 @@ class Tool(programs.Programs):
     def link(self, labels, actions, targets, here):
         tests = {program.label: program for program in super().link(labels, actions, targets, here)}
         program = tests.pop(QUICPERF)
+        for test in tests.values():
+            test.wall = WALL
         wrapper = self.wrap(program.path)
         return [*tests.values(), *(self.script(rule, program.key, wrapper, here) for rule in self.scripts(labels))]
 

@@ -78,7 +78,7 @@ TEST(Hist, AgreesWithASortedList)
     std::mt19937_64 random(7);
     for (int bits = 4; bits <= 64; bits += 6) {
         Model m;
-        for (int i = 0; i < 20000; i++) {
+        for (int i = 0; i < 4000; i++) {
             m.Record(random() >> (64 - bits));
         }
         m.ExpectClose();

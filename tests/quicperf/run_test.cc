@@ -1,0 +1,440 @@
+/* Runs of the client against quicperf's servers, in one process: what was asked for is what is reported. */
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <sys/signalfd.h>
+#include <thread>
+#include <unistd.h>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "quring/quring.h"
+
+#include "tools/quicperf/commands.h"
+#include "tools/quicperf/server.h"
+#include "tools/quicperf/setup.h"
+#include "tools/quicperf/tcp/server.h"
+
+namespace
+{
+
+/* A command line, taken apart. */
+struct Line {
+    explicit Line(std::vector<std::string> given) : words(std::move(given))
+    {
+        words.insert(words.begin(), "quicperf");
+        for (std::string &word : words) {
+            argv.push_back(word.data());
+        }
+        argv.push_back(nullptr);
+        char message[640] = "";
+        EXPECT_TRUE(qp_options_parse(&options, message, sizeof(message),
+                                     static_cast<int>(words.size()), argv.data()))
+            << message;
+    }
+
+    std::vector<std::string> words;
+    std::vector<char *> argv;
+    qp_options options;
+};
+
+class Run : public testing::Test
+{
+  protected:
+    void SetUp() override
+    {
+        char why[256] = "";
+        quring_config config;
+        quring_error err = {};
+        qp_config_from(&config, &served_.options);
+        for (int left = 5; tcp_ == nullptr && left > 0;
+             left--) { /* TCP's port of that number may be taken */
+            qp_server_close(server_);
+            ASSERT_EQ(qp_server_open(&server_, &port_, &served_.options, &config, -1, &err),
+                      QURING_OK)
+                << err.message;
+            tcp_ = qp_tcp_server_open(&served_.options, port_, -1, why, sizeof(why));
+        }
+        ASSERT_NE(tcp_, nullptr) << why;
+        ASSERT_EQ(pipe(signals_), 0);
+    }
+
+    void TearDown() override
+    {
+        qp_result_deinit(&r_);
+        qp_tcp_server_close(tcp_);
+        qp_server_close(server_);
+        (void)close(signals_[0]);
+        (void)close(signals_[1]);
+    }
+
+    std::vector<std::string> Words(const std::vector<std::string> &args) const
+    {
+        std::vector<std::string> words = {"client", "127.0.0.1:" + std::to_string(port_)};
+        words.insert(words.end(), args.begin(), args.end());
+        return words;
+    }
+
+    /* The exit status of a run; r_ is its result, text_ what was printed. */
+    int Measure(const std::vector<std::string> &args)
+    {
+        Line line(Words(args));
+        char *text = nullptr;
+        size_t len = 0;
+        qp_out out = {};
+        out.text = open_memstream(&text, &len);
+        qp_result_deinit(&r_);
+        int rc = qp_client_once(&r_, &line.options, &out, signals_[0]);
+        (void)fclose(out.text);
+        text_.assign(text, len);
+        free(text);
+        return rc;
+    }
+
+    void Signal() const
+    {
+        signalfd_siginfo info = {};
+        info.ssi_signo = SIGINT;
+        EXPECT_EQ(write(signals_[1], &info, sizeof(info)), static_cast<ssize_t>(sizeof(info)));
+    }
+
+    /* A signal as soon as the server has answered something. */
+    std::thread SignalSoon()
+    {
+        return std::thread([this] {
+            qp_server_totals before;
+            qp_server_totals now;
+            qp_server_totals_get(server_, &before);
+            do {
+                std::this_thread::sleep_for(std::chrono::milliseconds(1));
+                qp_server_totals_get(server_, &now);
+            } while (now.requests < before.requests + 10);
+            Signal();
+        });
+    }
+
+    Line served_{{"server", "-p", "0", "-q", "-w", "2", "--0rtt"}};
+    qp_server *server_ = nullptr;
+    qp_tcp_server *tcp_ = nullptr;
+    uint16_t port_ = 0;
+    int signals_[2] = {-1, -1};
+    qp_result r_ = {};
+    std::string text_;
+};
+
+TEST_F(Run, TransfersOfAsMuchAsWasSaid)
+{
+    for (const char *way : {"down", "up"}) {
+        ASSERT_EQ(
+            Measure({"-d", way, "-n", "1000003", "-c", "3", "-s", "2", "-w", "2", "-i", "1ms"}),
+            QP_EXIT_OK)
+            << r_.error;
+        EXPECT_EQ(r_.bytes, 1000003u);
+        EXPECT_EQ(r_.connections, 3u);
+        EXPECT_EQ(r_.errors, 0u);
+        EXPECT_EQ(r_.requests, 0u);
+        EXPECT_EQ(r_.latency, nullptr);
+        EXPECT_GT(r_.seconds, 0);
+        EXPECT_GT(r_.handshakes_per_s, 0);
+        EXPECT_GT(r_.cpu_local_s, 0);
+        EXPECT_EQ(r_.cpu_remote_s, QP_UNKNOWN_S);
+        EXPECT_GT(r_.rtt_ns, 0u);
+        EXPECT_GT(r_.min_rtt_ns, 0u);
+        EXPECT_GT(r_.cwnd_bytes, 0u);
+        EXPECT_GE(r_.payload_bytes, 1200u);
+        EXPECT_EQ(r_.version, 1u);
+        EXPECT_STREQ(r_.direction, way);
+        EXPECT_NE(std::string(r_.cipher).find("TLS_"), std::string::npos);
+        EXPECT_STREQ(r_.cc, "cubic");
+        EXPECT_EQ(r_.workers, 2u);
+        EXPECT_FALSE(r_.interrupted);
+        EXPECT_FALSE(r_.proxied);
+        EXPECT_NE(text_.find(std::string("  ") + way + "  1000003 bytes  "), std::string::npos)
+            << text_;
+        uint64_t bytes = 0;
+        for (size_t i = 0; i < r_.interval_count; i++) {
+            bytes += r_.intervals[i].bytes;
+        }
+        EXPECT_EQ(bytes, r_.bytes);
+    }
+}
+
+/* A worker without a connection is none that could have no time left. */
+TEST_F(Run, WorkersThatHaveSomethingToDo)
+{
+    ASSERT_EQ(Measure({"-n", "1", "-w", "3", "-c", "2"}), QP_EXIT_OK) << r_.error;
+    EXPECT_EQ(r_.workers, 2u);
+    EXPECT_EQ(r_.bytes, 1u);
+    ASSERT_EQ(Measure({"-n", "1", "-w", "3"}), QP_EXIT_OK) << r_.error;
+    EXPECT_EQ(r_.workers, 1u);
+}
+
+TEST_F(Run, AsManyRequestsAsWereSaid)
+{
+    for (const std::vector<std::string> &more : std::vector<std::vector<std::string>>{
+             {"rr", "-n", "7", "-c", "2", "-w", "2"},
+             {"rr", "-n", "7", "-c", "5", "-w", "3", "-s", "3", "--req", "300K"},
+             {"rr", "-n", "2", "-c", "5", "-w", "3"},
+             {"crr", "-n", "7", "-c", "3", "-w", "2"},
+             {"crr", "-n", "1", "-c", "3"},
+             {"latency", "-R", "20000", "-n", "7", "-c", "3", "-w", "2", "-s", "2"}}) {
+        SCOPED_TRACE(more[0] + " " + more[2]);
+        uint64_t n = std::stoull(*(std::find(more.begin(), more.end(), "-n") + 1));
+        ASSERT_EQ(Measure(more), QP_EXIT_OK) << r_.error;
+        EXPECT_EQ(r_.requests, n);
+        EXPECT_EQ(r_.bytes, 1024 * n);
+        EXPECT_EQ(r_.errors, 0u);
+        ASSERT_NE(r_.latency, nullptr);
+        EXPECT_EQ(r_.latency->count, n);
+        EXPECT_GT(r_.latency->min, 0u);
+        EXPECT_LE(static_cast<double>(r_.latency->max) / 1e9, r_.seconds + 0.001);
+        EXPECT_EQ(r_.unsent, 0u);
+        EXPECT_EQ(r_.unanswered, 0u);
+        EXPECT_EQ(r_.direction, nullptr);
+        if (more[0] == "crr") {
+            EXPECT_EQ(r_.connections, n);
+            EXPECT_DOUBLE_EQ(r_.handshakes_per_s, static_cast<double>(n) / r_.seconds);
+        }
+    }
+}
+
+TEST_F(Run, AsManyHandshakesAsWereSaid)
+{
+    for (uint64_t n : {1u, 9u}) {
+        for (const char *more : {"-w", "--resume"}) {
+            std::vector<std::string> words = {"hps", "-n", std::to_string(n), "-c", "3", more};
+            if (more[1] == 'w') {
+                words.emplace_back("2");
+            }
+            ASSERT_EQ(Measure(words), QP_EXIT_OK) << r_.error;
+            EXPECT_EQ(r_.connections, n) << more;
+            EXPECT_EQ(r_.requests, 0u);
+            ASSERT_NE(r_.latency, nullptr);
+            EXPECT_EQ(r_.latency->count, n) << more;
+            EXPECT_EQ(r_.resumed_count, more[1] == 'w' ? 0 : n);
+            EXPECT_EQ(r_.resumed, more[1] != 'w');
+            EXPECT_DOUBLE_EQ(r_.handshakes_per_s, static_cast<double>(n) / r_.seconds);
+        }
+    }
+}
+
+TEST_F(Run, WhatConnectionsDidBeside)
+{
+    ASSERT_EQ(Measure({"rr", "-n", "4", "-c", "2", "--0rtt", "--resume"}), QP_EXIT_OK) << r_.error;
+    EXPECT_EQ(r_.zero_rtt_count, 2u);
+    EXPECT_GT(r_.zero_rtt_bytes, 0u);
+    ASSERT_EQ(Measure({"rr", "-n", "9", "--bulk", "1", "--urgent", "2K", "--version", "2"}),
+              QP_EXIT_OK)
+        << r_.error;
+    EXPECT_EQ(r_.bytes, 9 * 1024u);
+    EXPECT_GT(r_.bulk_bytes, 0u);
+    EXPECT_GE(r_.urgent_streams, 9u);
+    EXPECT_EQ(r_.version, 2u);
+    EXPECT_EQ(r_.version_count, 1u);
+    ASSERT_EQ(Measure({"-n", "100K", "--delay", "1ms"}), QP_EXIT_OK) << r_.error;
+    EXPECT_TRUE(r_.proxied);
+    EXPECT_GT(r_.proxy.received[0], 0u);
+    EXPECT_GE(r_.min_rtt_ns, 2000000u);
+    ASSERT_EQ(Measure({"fair", "-c", "3", "-t", "100ms"}), QP_EXIT_OK) << r_.error;
+    EXPECT_EQ(r_.shares.count, 3u);
+    EXPECT_EQ(static_cast<uint64_t>(r_.shares.sum), r_.bytes);
+    ASSERT_EQ(Measure({"idle", "-c", "3", "-w", "2", "-t", "20ms"}), QP_EXIT_OK) << r_.error;
+    EXPECT_EQ(r_.connections, 3u);
+    EXPECT_GE(r_.seconds, 0.02);
+    EXPECT_NE(text_.find("holding 3 connections\n"), std::string::npos);
+}
+
+TEST_F(Run, DatagramsOfTheSizeThatWasSaid)
+{
+    for (const char *way : {"down", "up"}) {
+        ASSERT_EQ(Measure({"dgram", "-d", way, "-t", "200ms", "--dgram-size", "100", "--dgram-rate",
+                           "2000"}),
+                  QP_EXIT_OK)
+            << r_.error;
+        EXPECT_GT(r_.datagrams, 0u);
+        EXPECT_EQ(r_.bytes, 100 * r_.datagrams);
+    }
+}
+
+TEST_F(Run, ASignalEndsIt)
+{
+    for (const char *mode : {"rr", "crr"}) {
+        std::thread signal = SignalSoon();
+        EXPECT_EQ(Measure({mode, "-t", "1h", "-i", "10ms"}), QP_EXIT_INTERRUPTED) << r_.error;
+        signal.join();
+        EXPECT_TRUE(r_.interrupted);
+        EXPECT_GT(r_.requests, 0u);
+        EXPECT_GT(r_.seconds, 0);
+        EXPECT_STREQ(r_.error, "");
+        EXPECT_NE(text_.find("  (interrupted)\n"), std::string::npos);
+    }
+    Signal(); /* before it has begun */
+    EXPECT_EQ(Measure({"-t", "1h"}), QP_EXIT_INTERRUPTED);
+    EXPECT_TRUE(r_.interrupted);
+    EXPECT_EQ(r_.seconds, 0);
+    EXPECT_EQ(text_, "");
+}
+
+TEST_F(Run, OverTcp)
+{
+    for (const char *way : {"down", "up"}) {
+        ASSERT_EQ(Measure({"--tcp", "-d", way, "-t", "200ms", "-c", "3", "-w", "2"}), QP_EXIT_OK)
+            << r_.error;
+        EXPECT_GT(r_.bytes, 0u);
+        EXPECT_GT(r_.rtt_ns, 0u);
+        EXPECT_GT(r_.cwnd_bytes, 0u);
+        EXPECT_EQ(r_.latency, nullptr);
+        EXPECT_EQ(r_.connections, 3u);
+        EXPECT_GT(r_.handshakes_per_s, 0);
+        EXPECT_GT(r_.cpu_local_s, 0);
+        EXPECT_STREQ(r_.api, "tcp");
+        EXPECT_NE(r_.cc[0], '\0');
+    }
+    ASSERT_EQ(Measure({"--tcp", "rr", "-t", "200ms", "-c", "3", "-w", "2", "--req", "300K"}),
+              QP_EXIT_OK)
+        << r_.error;
+    EXPECT_GT(r_.requests, 0u);
+    EXPECT_GE(r_.bytes, 1024 * r_.requests);
+    ASSERT_NE(r_.latency, nullptr);
+    EXPECT_GE(r_.latency->count, r_.requests);
+    EXPECT_LE(r_.latency->min, r_.latency->max);
+    EXPECT_GT(r_.latency->min, 0u);
+    EXPECT_NE(std::string(r_.cipher).find("TLS_"), std::string::npos);
+    qp_tcp_server_totals totals;
+    qp_tcp_server_totals_get(tcp_, &totals);
+    EXPECT_EQ(totals.connections, 9u);
+    EXPECT_GE(totals.requests, r_.requests);
+    EXPECT_GT(totals.bytes_in, 0u);
+    EXPECT_GT(totals.bytes_out, 0u);
+    EXPECT_GT(qp_tcp_server_cpu_s(tcp_), 0);
+}
+
+/* ---- files --------------------------------------------------------------------------------------- */
+
+class Files : public Run
+{
+  protected:
+    ~Files() override
+    {
+        for (const std::string &path : made_) {
+            (void)remove(path.c_str());
+        }
+    }
+
+    std::string Path(const std::string &name)
+    {
+        made_.push_back(testing::TempDir() + "run_" + std::to_string(getpid()) + name);
+        return made_.back();
+    }
+
+    static std::string Read(const std::string &path)
+    {
+        std::ostringstream all;
+        all << std::ifstream(path).rdbuf();
+        return all.str();
+    }
+
+    static size_t Count(const std::string &text, const std::string &part)
+    {
+        size_t count = 0;
+        for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) {
+            count++;
+        }
+        return count;
+    }
+
+    /* What is printed on the way, too. */
+    static std::string Output(int (*command)(const qp_options *), const Line &line, int status)
+    {
+        testing::internal::CaptureStdout();
+        EXPECT_EQ(command(&line.options), status);
+        (void)fflush(stdout);
+        return testing::internal::GetCapturedStdout();
+    }
+
+  private:
+    std::vector<std::string> made_;
+};
+
+TEST_F(Files, OfARun)
+{
+    std::string json = Path(".json");
+    std::string lines = Path(".jsonl");
+    std::string hdr = Path(".hgrm");
+    Line line(
+        Words({"rr", "-n", "50", "-i", "1ms", "--json", json, "--jsonl", lines, "--hdr", hdr}));
+    EXPECT_NE(Output(qp_run_client, line, QP_EXIT_OK).find("done: "), std::string::npos);
+    EXPECT_EQ(Count(Read(json), "\"requests\": 50,"), 1u);
+    std::string all = Read(lines);
+    EXPECT_EQ(Count(all, "{\"type\": \"summary\",\"mode\": \"rr\""), 1u);
+    EXPECT_EQ(Count(all, "\n"), Count(all, "{\"type\": \"interval\"") + 1);
+    EXPECT_NE(Read(hdr).find("Total count    =           50]"), std::string::npos);
+
+    /* A run that cannot be leaves the histogram of another. */
+    std::string before = Read(hdr);
+    Line wrong(Words({"rr", "-n", "1", "--hdr", hdr}));
+    wrong.options.target = "no address";
+    testing::internal::CaptureStderr();
+    EXPECT_EQ(qp_run_client(&wrong.options), QP_EXIT_FAILED);
+    EXPECT_NE(testing::internal::GetCapturedStderr().find("no address"), std::string::npos);
+    EXPECT_EQ(Read(hdr), before);
+}
+
+TEST_F(Files, AScript)
+{
+    std::string script = Path(".txt");
+    std::string json = Path(".json");
+    std::ofstream(script) << "rr -n 3\ntput -n 100\n";
+    Line line(Words({"script", script, "--json", json, "-i", "0"}));
+    std::string text = Output(qp_run_script, line, QP_EXIT_OK);
+    EXPECT_EQ(Count(text, "done: "), 2u);
+    EXPECT_NE(text.find("line 2: tput -n 100\n"), std::string::npos);
+    EXPECT_EQ(Count(Read(json), "\"line\": "), 2u);
+}
+
+TEST_F(Files, AReport)
+{
+    std::vector<std::string> words = {"report", "--plot", Path(".svg")};
+    for (const char *rate : {"3", "1", "2", "4"}) {
+        words.push_back(Path(rate));
+        std::ofstream(words.back())
+            << "{\"mode\": \"rr\", \"summary\": {\"goodput_bps\": 0, \"requests_per_s\": " << rate
+            << ", \"lost_packets\": 7}, \"latency_us\": {\"p50\": 5.25}}";
+        if (words.size() == 4 || words.size() == 5) { /* of one run, of two */
+            std::string text = Output(qp_run_report, Line(words), QP_EXIT_OK);
+            EXPECT_EQ(Count(text, " runs, "), words.size() - 4) << text;
+        }
+    }
+    std::string text = Output(qp_run_report, Line(words), QP_EXIT_OK);
+    EXPECT_NE(text.find("rr, native: 4 runs, median 2/s, least 1/s, most 4/s\n"), std::string::npos)
+        << text;
+    EXPECT_NE(text.find("3/s"), std::string::npos);
+    EXPECT_NE(text.find(" 5.2 "), std::string::npos) << text;
+    EXPECT_EQ(Count(Read(words[2]), "<polyline"), 4u);
+    words.emplace_back("--md");
+    text = Output(qp_run_report, Line(words), QP_EXIT_OK);
+    EXPECT_NE(text.find("| rr, native | 4 | 2/s | 1/s | 4/s |\n"), std::string::npos) << text;
+}
+
+TEST_F(Files, ALimit)
+{
+    std::string json = Path(".json");
+    Line line({"limit", "-t", "20ms", "--json", json, "--payload", "1400"});
+    EXPECT_NE(Output(qp_run_limit, line, QP_EXIT_OK).find("payload 1400, "), std::string::npos);
+    EXPECT_EQ(Count(Read(json), "\"payload_bytes\": 1400"), 1u);
+    EXPECT_NE(
+        Output(qp_run_limit, Line({"limit", "-t", "20ms"}), QP_EXIT_OK).find("payload 1452, "),
+        std::string::npos);
+    std::string text = Output(
+        qp_run_limit, Line({"limit", "-t", "20ms", "--pingpong", "--json", json}), QP_EXIT_OK);
+    EXPECT_NE(text.find("round trips per second"), std::string::npos);
+    EXPECT_EQ(Count(Read(json), "\"mode\": \"limit\""), 1u);
+}
+
+} // namespace
