@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <cstring>
 #include <deque>
+#include <map>
 #include <netinet/quic.h>
 #include <set>
 #include <string>
@@ -34,6 +35,7 @@ struct Message {
 
 std::deque<Message> says;        /* what the server has to say; then it is gone */
 std::set<uint64_t> unwanted;     /* streams on which it shall say no more */
+std::map<uint64_t, size_t> sent; /* by stream: bytes, header and all */
 qp_sock_plan *ends_in_handshake; /* the run; nullptr: not there */
 
 int Socket(int, int, int)
@@ -74,8 +76,9 @@ int SetOption(int, int, int name, const void *value, socklen_t)
     return 0;
 }
 
-ssize_t Send(int, const void *, size_t len, uint64_t, uint32_t)
+ssize_t Send(int, const void *, size_t len, uint64_t stream, uint32_t)
 {
+    sent[stream] += len;
     return static_cast<ssize_t>(len);
 }
 
@@ -113,6 +116,7 @@ class ClientThread : public ::testing::Test
             << message;
         says = server;
         unwanted.clear();
+        sent.clear();
         plan_ = {};
         qp_meter meter = {};
         meter.wake_fd = -1;
@@ -199,6 +203,19 @@ TEST_F(ClientThread, HandshakesInTheTimeGivenOnly)
         EXPECT_STREQ(plan_.error, "");
         EXPECT_EQ(thread_.errors, 0u);
     }
+}
+
+/* What is to be sent in all is shared among the streams to the last byte. */
+TEST_F(ClientThread, StreamsShareATransfer)
+{
+    Run({"-d", "up", "-n", "11", "-s", "4"},
+        {{0, 0, true}, {4, 0, true}, {8, 0, true}, {12, 0, true}});
+    EXPECT_EQ(sent, (std::map<uint64_t, size_t>{{0, 11}, {4, 11}, {8, 11}, {12, 10}}));
+    EXPECT_EQ(thread_.bytes, 11u);
+    EXPECT_TRUE(thread_.is_delivered);
+    Run({"-n", "7", "-s", "2"}, {{4, 3, true}, {0, 4, true}});
+    EXPECT_STREQ(plan_.error, "");
+    EXPECT_EQ(thread_.bytes, 7u);
 }
 
 /* Up, it is only the end that tells. */

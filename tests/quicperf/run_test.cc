@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <map>
 #include <sstream>
 #include <string>
 #include <sys/signalfd.h>
@@ -17,6 +18,8 @@
 #include "quring/quring.h"
 
 #include "tools/quicperf/commands.h"
+#include "tools/quicperf/json_read.h"
+#include "tools/quicperf/qlog.h"
 #include "tools/quicperf/server.h"
 #include "tools/quicperf/setup.h"
 #include "tools/quicperf/tcp/server.h"
@@ -384,6 +387,50 @@ TEST_F(Files, OfARun)
     EXPECT_EQ(qp_run_client(&wrong.options), QP_EXIT_FAILED);
     EXPECT_NE(testing::internal::GetCapturedStderr().find("no address"), std::string::npos);
     EXPECT_EQ(Read(hdr), before);
+}
+
+/* Each record is a separator, JSON and a line feed (RFC 7464). */
+TEST_F(Files, AQlog)
+{
+    std::string folder = Path(".qlog");
+    ASSERT_EQ(Measure({"-n", "2M", "-s", "2", "--key-update", "512K", "--qlog", folder}),
+              QP_EXIT_OK)
+        << r_.error;
+    std::string path = folder + "/" + std::to_string(getpid()) + "-0_client.sqlog";
+    std::istringstream records(Read(path));
+    std::map<std::string, unsigned> names;
+    std::map<std::string, unsigned> secrets;
+    double last = 0;
+    std::string record;
+    EXPECT_EQ(records.get(), 0x1e);
+    ASSERT_TRUE(std::getline(records, record));
+    EXPECT_EQ(Count(record, "\"application/qlog+json-seq\""), 1u);
+    while (records.get() == 0x1e && std::getline(records, record)) {
+        char why[96] = "";
+        qp_json_value *event = qp_json_read(record.data(), record.size(), why, sizeof(why));
+        ASSERT_NE(event, nullptr) << why << record;
+        EXPECT_GE(qp_json_number(event, "time", -1), last);
+        last = qp_json_number(event, "time", -1);
+        names[qp_json_text(event, "name", "")]++;
+        secrets[qp_json_text(event, "data.key_type", "")]++;
+        qp_json_free(event);
+    }
+    EXPECT_TRUE(records.eof());
+    EXPECT_EQ(names["quic:connection_started"], 1u);
+    EXPECT_EQ(names["quic:version_information"], 1u);
+    EXPECT_EQ(names["quic:alpn_information"], 1u);
+    EXPECT_EQ(names["quic:connection_closed"], 1u);
+    EXPECT_EQ(names["quic:connection_state_updated"], 3u);
+    EXPECT_GE(names["quic:stream_state_updated"], 2u);
+    EXPECT_GT(names["quic:recovery_metrics_updated"], 0u);
+    EXPECT_GT(names["quic:packet_sent"], 0u);
+    EXPECT_GT(names["quic:packet_received"], 100u);
+    EXPECT_EQ(names["quic:key_updated"], 2 * r_.key_updates);
+    EXPECT_EQ(secrets["client_1rtt_secret"], r_.key_updates);
+    EXPECT_EQ(secrets["server_1rtt_secret"], r_.key_updates);
+    char why[256] = "";
+    EXPECT_TRUE(qp_qlog_is_whole(why, sizeof(why))) << why;
+    (void)remove(path.c_str());
 }
 
 TEST_F(Files, AScript)

@@ -127,6 +127,9 @@ TEST_F(Saved, DrawsEachRunOnce)
     EXPECT_EQ(lines, 2u);
     EXPECT_EQ(svg.find("nan"), std::string::npos);
     EXPECT_EQ(svg.compare(0, 4, "<svg"), 0);
+    EXPECT_NE(svg.find(" height=\"664\""),
+              std::string::npos); /* two panels, and below each a line and a margin */
+    EXPECT_NE(svg.find("points=\"80.0,"), std::string::npos) << svg;
     EXPECT_EQ(svg.substr(svg.size() - 7), "</svg>\n");
 }
 
