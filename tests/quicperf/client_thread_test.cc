@@ -43,9 +43,12 @@ int Socket(int, int, int)
     return 0;
 }
 
+int no_connection; /* why; 0: there is one */
+
 int Connect(int, const sockaddr *, socklen_t)
 {
-    return 0;
+    errno = no_connection;
+    return no_connection != 0 ? -1 : 0;
 }
 
 int Handshake(int, const char *, const char *)
@@ -202,6 +205,21 @@ TEST_F(ClientThread, HandshakesInTheTimeGivenOnly)
         EXPECT_EQ(latency_.count, 0u);
         EXPECT_STREQ(plan_.error, "");
         EXPECT_EQ(thread_.errors, 0u);
+    }
+}
+
+TEST_F(ClientThread, ConnectionsThatCannotBeAreErrors)
+{
+    for (const char *mode : {"tput", "hps", "idle"}) {
+        no_connection = ENETUNREACH;
+        Run({mode}, {});
+        no_connection = 0;
+        EXPECT_EQ(thread_.errors, 1u) << mode;
+        EXPECT_EQ(thread_.handshakes, 0u);
+        EXPECT_EQ(plan_.established, 0u);
+        EXPECT_EQ(plan_.done, 1u);
+        EXPECT_NE(std::string(plan_.error).find("Network is unreachable"), std::string::npos)
+            << plan_.error;
     }
 }
 

@@ -163,6 +163,42 @@ TEST(Json, WritesAValidDocument)
     EXPECT_NE(text.find("\"max\": 18446744073709551615"), std::string::npos);
     EXPECT_NE(text.find("\"rate\": 12500000000"), std::string::npos);
     EXPECT_NE(text.find("\"missing\": null"), std::string::npos);
+    EXPECT_EQ(text.size(), j.json.len); /* no zero in it */
+}
+
+/* RFC 3629 3 and 4: the shortest form, no surrogates, nothing above U+10FFFF. */
+TEST(Json, UtfSequences)
+{
+    const struct {
+        const char *text;
+        size_t len;
+    } all[] = {{"\x01", 1},
+               {"\x7f", 1},
+               {"\x80", 0},
+               {"\xbf", 0},
+               {"\xc1\xbf", 0},
+               {"\xc2\x80", 2},
+               {"\xdf\xbf", 2},
+               {"\xc2\x7f", 0},
+               {"\xc2\xc0", 0},
+               {"\xe0\x9f\xbf", 0},
+               {"\xe0\xa0\x80", 3},
+               {"\xed\x9f\xbf", 3},
+               {"\xed\xa0\x80", 0},
+               {"\xed\xbf\xbf", 0},
+               {"\xee\x80\x80", 3},
+               {"\xef\xbf\xbf", 3},
+               {"\xef\xbf", 0},
+               {"\xf0\x8f\xbf\xbf", 0},
+               {"\xf0\x90\x80\x80", 4},
+               {"\xf4\x8f\xbf\xbf", 4},
+               {"\xf4\x90\x80\x80", 0},
+               {"\xf8\x88\x80\x80", 0},
+               {"\xff", 0}};
+    for (const auto &one : all) {
+        EXPECT_EQ(qp_utf8_len(reinterpret_cast<const unsigned char *>(one.text)), one.len)
+            << &one - all;
+    }
 }
 
 TEST(Json, EscapesWhateverComes)

@@ -216,6 +216,8 @@ TEST_F(Report, WhatSendingWaitedFor)
     Lacks(Final(true), "trains");
     r_.blocked_ns[1] = r_.blocked_ns[3] = 0;
     Lacks(Final(), "waited");
+    r_.blocked_ns[0] = 2000000000;
+    Has(Final(), "\nsending waited for  window 100 % of the time");
     r_.trains[0] = r_.trains[5] = 0;
     Lacks(Final(), "trains");
     r_.trains[0] = 1;
@@ -281,6 +283,9 @@ TEST_F(Report, WhatElseWasDone)
     Has(text, "\ndatagrams 8 delivered, 2 lost\n");
     Has(text, "\nmoved 0 times, to the server's preferred address 1 connections\n");
     Has(text, "\nshares: least 1.00 Mbit/s  most 2.00 Mbit/s  Jain's index 0.9000\n");
+    r_.shares = {};
+    qp_shares_add(&r_.shares, 250000);
+    Has(Final(), "\nshares: least 1.00 Mbit/s  most 1.00 Mbit/s  Jain's index 1.0000\n");
     r_.seconds = 0;
     text = Final();
     Lacks(text, "shares");

@@ -200,6 +200,7 @@ TEST_F(Run, AsManyRequestsAsWereSaid)
         EXPECT_EQ(r_.unsent, 0u);
         EXPECT_EQ(r_.unanswered, 0u);
         EXPECT_EQ(r_.direction, nullptr);
+        EXPECT_GT(r_.cpu_local_s, 0);
         if (more[0] == "crr") {
             EXPECT_EQ(r_.connections, n);
             EXPECT_DOUBLE_EQ(r_.handshakes_per_s, static_cast<double>(n) / r_.seconds);
@@ -475,6 +476,7 @@ TEST_F(Files, ALimit)
     Line line({"limit", "-t", "20ms", "--json", json, "--payload", "1400"});
     EXPECT_NE(Output(qp_run_limit, line, QP_EXIT_OK).find("payload 1400, "), std::string::npos);
     EXPECT_EQ(Count(Read(json), "\"payload_bytes\": 1400"), 1u);
+    EXPECT_EQ(Count(Read(json), "\"limit_bps\": null"), 0u);
     EXPECT_NE(
         Output(qp_run_limit, Line({"limit", "-t", "20ms"}), QP_EXIT_OK).find("payload 1452, "),
         std::string::npos);
@@ -482,6 +484,20 @@ TEST_F(Files, ALimit)
         qp_run_limit, Line({"limit", "-t", "20ms", "--pingpong", "--json", json}), QP_EXIT_OK);
     EXPECT_NE(text.find("round trips per second"), std::string::npos);
     EXPECT_EQ(Count(Read(json), "\"mode\": \"limit\""), 1u);
+}
+
+TEST_F(Files, ADemo)
+{
+    std::string json = Path(".json");
+    std::string text =
+        Output(qp_run_demo, Line({"demo", "-t", "50ms", "-i", "0", "--json", json}), QP_EXIT_OK);
+    for (const char *run : {"\nlimit ", "\ndown ", "\nup ", "\nrr "}) {
+        EXPECT_EQ(Count(text, run), 1u) << text;
+    }
+    text = Read(json);
+    EXPECT_EQ(Count(text, "\"mode\": \"tput\""), 2u);
+    EXPECT_EQ(Count(text, "\"mode\": \"rr\""), 1u);
+    EXPECT_EQ(Count(text, "\"cpu_remote_s\": null"), 0u);
 }
 
 } // namespace

@@ -56,7 +56,6 @@ typedef struct qp_tclient {
     bool has_name;
     qp_tcp_tls *tls;
     qp_meter meter;
-    _Atomic int running;
     _Atomic int stop;
     _Atomic uint32_t ready;
     _Atomic int error_taken;
@@ -71,7 +70,7 @@ struct qp_tworker {
     pthread_t thread;
     bool started;
     int epoll;
-    int post_fd; /* read by the worker: running or stop has changed */
+    int post_fd; /* read by the worker: its connections may begin, or are to stop */
     uint32_t conn_count;
     qp_tconn *conns;
     qp_hist *latency;
@@ -138,9 +137,6 @@ static qp_tcp_rc qp_tconn_shake(qp_tconn *c)
         c->state = QP_TCONN_READY;
         if (atomic_fetch_add(&tc->ready, 1) + 1 == tc->options->conns) {
             qp_meter_wake(&tc->meter);
-        }
-        if (atomic_load(&tc->running) != 0) {
-            qp_tconn_begin(c);
         }
     }
     return rc;
@@ -410,9 +406,7 @@ static void qp_tclient_read(void *ctx, qp_reading *out)
 
 static void qp_tclient_go(void *ctx)
 {
-    qp_tclient *tc = ctx;
-    atomic_store(&tc->running, 1);
-    qp_tclient_post(tc);
+    qp_tclient_post(ctx); /* all are ready */
 }
 
 static void qp_tclient_transfer(qp_tclient *tc)
