@@ -97,4 +97,45 @@ TEST(ImpairOptions, NamesWhatDidNothing)
     EXPECT_STREQ(qp_impair_idle(&o, &c), "--rebind");
 }
 
+/* Whichever way it happened. */
+TEST(ImpairOptions, WhatHappenedEitherWayIsNotIdle)
+{
+    qp_impair_options o = {};
+    o.link.loss_ppm = o.link.burst_begin_ppm = o.link.reorder_ppm = 1;
+    o.link.duplicate_ppm = o.link.corrupt_ppm = 1;
+    quring_impair_counts c = {};
+    const struct {
+        qp_impair_kind kind;
+        const char *name;
+        uint64_t *done[2];
+    } all[] = {
+        {QP_IMPAIR_LOSS,
+         "--loss",
+         {&c.fates[0][QURING_IMPAIR_LOST], &c.fates[1][QURING_IMPAIR_LOST]}},
+        {QP_IMPAIR_BURST,
+         "--burst-loss",
+         {&c.fates[0][QURING_IMPAIR_LOST_BURST], &c.fates[1][QURING_IMPAIR_LOST_BURST]}},
+        {QP_IMPAIR_REORDER, "--reorder", {&c.reordered[0], &c.reordered[1]}},
+        {QP_IMPAIR_DUPLICATE, "--duplicate", {&c.duplicated[0], &c.duplicated[1]}},
+        {QP_IMPAIR_CORRUPT, "--corrupt", {&c.corrupted[0], &c.corrupted[1]}},
+        {QP_IMPAIR_BLACKHOLE,
+         "--blackhole",
+         {&c.fates[0][QURING_IMPAIR_LOST_HOLE], &c.fates[1][QURING_IMPAIR_LOST_HOLE]}},
+        {QP_IMPAIR_REBIND, "--rebind", {&c.rebinds, &c.rebinds}},
+    };
+    EXPECT_EQ(qp_impair_idle(&o, &c), nullptr); /* nothing was asked for */
+    for (const auto &one : all) {
+        o.asked = 1u << one.kind;
+        EXPECT_STREQ(qp_impair_idle(&o, &c), one.name);
+        for (uint64_t *done : one.done) {
+            *done = 1;
+            EXPECT_EQ(qp_impair_idle(&o, &c), nullptr) << one.name;
+            *done = 0;
+        }
+    }
+    o.asked = 1u << QP_IMPAIR_LOSS;
+    o.link.loss_ppm = 0; /* asked for, and none */
+    EXPECT_EQ(qp_impair_idle(&o, &c), nullptr);
+}
+
 } // namespace
