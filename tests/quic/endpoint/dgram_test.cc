@@ -80,6 +80,21 @@ TEST(Dgram, SeveralShareAPacket)
     EXPECT_EQ(net.server.datagrams, want);
 }
 
+/* A train ends with one that is shorter than the others, what waits does not. */
+TEST(Dgram, OnesThatDoNotFitTogetherLeaveAtOnce)
+{
+    Net net;
+    ASSERT_TRUE(net.handshake());
+    net.run_for(200 * kMs);
+    net.sent.clear();
+    for (size_t len : {700, 800, 900}) {
+        ASSERT_EQ(send(net.client.conn, std::string(len, 'd')), QUIC_OK);
+    }
+    net.run_for(1);
+    auto up = std::count_if(net.sent.begin(), net.sent.end(), [](auto &p) { return p.to_server; });
+    EXPECT_EQ(up, 3);
+}
+
 /* RFC 9221 5, 5.1: neither kind waits for the other one's queue to run dry. */
 TEST(Dgram, ShareTheConnectionWithStreams)
 {
