@@ -168,6 +168,9 @@ TEST_F(Run, TransfersOfAsMuchAsWasSaid)
             bytes += r_.intervals[i].bytes;
         }
         EXPECT_EQ(bytes, r_.bytes);
+        ASSERT_GT(r_.interval_count, 0u);
+        EXPECT_GT(r_.intervals[r_.interval_count - 1].rtt_ns, 0u);
+        EXPECT_GT(r_.intervals[r_.interval_count - 1].cwnd_bytes, 0u);
     }
 }
 
@@ -179,6 +182,19 @@ TEST_F(Run, WorkersThatHaveSomethingToDo)
     EXPECT_EQ(r_.bytes, 1u);
     ASSERT_EQ(Measure({"-n", "1", "-w", "3"}), QP_EXIT_OK) << r_.error;
     EXPECT_EQ(r_.workers, 1u);
+}
+
+/* Two handshakes of each of 64 connections took far longer than the run, and are none of it. */
+TEST_F(Run, CpuTimeOfTheRunOnly)
+{
+    ASSERT_EQ(Measure({"rr", "-n", "1", "-c", "64", "--resume", "-i", "1ms"}), QP_EXIT_OK)
+        << r_.error;
+    EXPECT_LT(r_.cpu_local_s, r_.seconds + 0.01);
+    double lines = 0;
+    for (size_t i = 0; i < r_.interval_count; i++) {
+        lines += r_.intervals[i].cpu_local_s;
+    }
+    EXPECT_NEAR(lines, r_.cpu_local_s, 1e-9);
 }
 
 TEST_F(Run, AsManyRequestsAsWereSaid)
@@ -267,6 +283,11 @@ TEST_F(Run, DatagramsOfTheSizeThatWasSaid)
         EXPECT_GT(r_.datagrams, 0u);
         EXPECT_EQ(r_.bytes, 100 * r_.datagrams);
     }
+    ASSERT_EQ(Measure({"dgram", "-t", "200ms", "--dgram-size", "100", "--dgram-rate", "2000",
+                       "--loss", "30%"}),
+              QP_EXIT_OK)
+        << r_.error;
+    EXPECT_GT(r_.datagrams_lost, 0u);
 }
 
 TEST_F(Run, ASignalEndsIt)
@@ -281,8 +302,16 @@ TEST_F(Run, ASignalEndsIt)
         EXPECT_STREQ(r_.error, "");
         EXPECT_NE(text_.find("  (interrupted)\n"), std::string::npos);
     }
+    /* What was not due yet was not left out. */
+    std::thread signal = SignalSoon();
+    EXPECT_EQ(Measure({"latency", "-R", "500", "-n", "100000"}), QP_EXIT_INTERRUPTED) << r_.error;
+    signal.join();
+    EXPECT_LT(r_.requests + r_.unsent + r_.unanswered, 50000u);
     Signal(); /* before it has begun */
+    testing::internal::CaptureStderr();
     EXPECT_EQ(Measure({"-t", "1h"}), QP_EXIT_INTERRUPTED);
+    EXPECT_EQ(testing::internal::GetCapturedStderr(),
+              "quicperf: interrupted before anything was measured\n");
     EXPECT_TRUE(r_.interrupted);
     EXPECT_EQ(r_.seconds, 0);
     EXPECT_EQ(text_, "");
@@ -520,7 +549,9 @@ TEST_F(Files, ADemo)
     for (const char *run : {"\nlimit ", "\ndown ", "\nup ", "\nrr "}) {
         EXPECT_EQ(Count(text, run), 1u) << text;
     }
+    EXPECT_EQ(Count(text, "CPU -1"), 0u);
     text = Read(json);
+    EXPECT_EQ(Count(text, "\"payload_bytes\": 1452"), 4u);
     EXPECT_EQ(Count(text, "\"mode\": \"tput\""), 2u);
     EXPECT_EQ(Count(text, "\"mode\": \"rr\""), 1u);
     EXPECT_EQ(Count(text, "\"cpu_remote_s\": null"), 0u);
