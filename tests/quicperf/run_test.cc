@@ -1,5 +1,6 @@
 /* Runs of the client against quicperf's servers, in one process: what was asked for is what is reported. */
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -11,6 +12,7 @@
 #include <string>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <thread>
 #include <unistd.h>
 #include <vector>
@@ -25,6 +27,22 @@
 #include "tools/quicperf/server.h"
 #include "tools/quicperf/setup.h"
 #include "tools/quicperf/tcp/server.h"
+
+/* How many TCP sockets do not get the port they want. */
+static int ports_taken;
+
+extern "C" int bind(int fd, const sockaddr *addr, socklen_t len) noexcept
+{
+    int type = 0;
+    socklen_t size = sizeof(type);
+    if (ports_taken > 0 && getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 &&
+        type == SOCK_STREAM) {
+        ports_taken--;
+        errno = EADDRINUSE;
+        return -1;
+    }
+    return static_cast<int>(syscall(SYS_bind, fd, addr, len));
+}
 
 namespace
 {
@@ -555,6 +573,22 @@ TEST_F(Files, ADemo)
     EXPECT_EQ(Count(text, "\"mode\": \"tput\""), 2u);
     EXPECT_EQ(Count(text, "\"mode\": \"rr\""), 1u);
     EXPECT_EQ(Count(text, "\"cpu_remote_s\": null"), 0u);
+}
+
+/* The port that the kernel picks for UDP may be taken over TCP: then it picks again. */
+TEST_F(Files, AComparison)
+{
+    std::string json = Path(".json");
+    ports_taken = 2;
+    std::string text = Output(
+        qp_run_compare,
+        Line({"compare", "-t", "200ms", "-i", "0", "--rounds", "1", "--json", json}), QP_EXIT_OK);
+    EXPECT_EQ(ports_taken, 0);
+    EXPECT_EQ(Count(text, " of TCP and TLS ("), 3u) << text;
+    text = Read(json);
+    EXPECT_EQ(Count(text, "\"api\": \"tcp\""), 3u);
+    EXPECT_EQ(Count(text, "\"api\": \"native\""), 3u);
+    EXPECT_EQ(Count(text, "\"rounds\": 1"), 1u);
 }
 
 } // namespace

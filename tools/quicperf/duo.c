@@ -72,4 +72,5 @@ void qp_duo_close(qp_duo *duo)
 {
     qp_server_close(duo->server);
     duo->server = NULL;
+    duo->port = 0;
 }

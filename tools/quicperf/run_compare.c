@@ -45,14 +45,20 @@ typedef struct qp_spread {
 
 static int qp_compare_serve(qp_compare *cmp)
 {
-    char why[160];
-    int rc = qp_duo_serve(&cmp->duo);
-    if (rc != QP_EXIT_OK) {
-        return rc;
+    char why[160] = "";
+    for (unsigned left = QP_TCP_PORT_TRIES; left > 0; left--) {
+        int rc = qp_duo_serve(&cmp->duo);
+        if (rc != QP_EXIT_OK) {
+            return rc;
+        }
+        qp_options o = qp_duo_options(&cmp->duo, QP_CMD_SERVER);
+        cmp->tcp = qp_tcp_server_open(&o, cmp->duo.port, -1, why, sizeof(why));
+        if (cmp->tcp != NULL) {
+            return QP_EXIT_OK;
+        }
+        qp_duo_close(&cmp->duo);
     }
-    qp_options o = qp_duo_options(&cmp->duo, QP_CMD_SERVER);
-    cmp->tcp = qp_tcp_server_open(&o, cmp->duo.port, -1, why, sizeof(why));
-    return cmp->tcp != NULL ? QP_EXIT_OK : qp_duo_fail(&cmp->duo, "TCP server", why);
+    return qp_duo_fail(&cmp->duo, "TCP server", why);
 }
 
 static int qp_compare_run(qp_compare *cmp, unsigned kind, unsigned side)

@@ -21,8 +21,6 @@
 #include "tools/quicperf/tcp/server.h"
 #include "tools/quicperf/units.h"
 
-#define QP_PORT_TRIES 5u
-
 /* The server and, with --tcp, its control beside it. */
 typedef struct qp_served {
     qp_server *quic;
@@ -279,8 +277,7 @@ static int qp_server_start(qp_served *served, uint16_t *port, const qp_options *
     quring_error err;
     char why[160];
     memset(&err, 0, sizeof(err));
-    /* A port that the kernel has picked for UDP may be taken over TCP: then it picks again. */
-    for (unsigned left = o->port == 0 ? QP_PORT_TRIES : 1; left > 0; left--) {
+    for (unsigned left = o->port == 0 ? QP_TCP_PORT_TRIES : 1; left > 0; left--) {
         quring_status status = qp_server_open(&served->quic, port, o, config, wake_fd, &err);
         if (status != QURING_OK) {
             return qp_server_failed(o, &err, status);

@@ -30,6 +30,9 @@ typedef struct qp_tcp_server_totals {
     uint64_t retransmits; /* segments, of connections that have ended */
 } qp_tcp_server_totals;
 
+/* How often who lets the kernel pick a port does so: one that it picks for UDP may be taken over TCP. */
+#define QP_TCP_PORT_TRIES 5u
+
 /* qp_tcp_server_open listens where the QUIC server does, on the TCP port of the same number. wake_fd, if not -1, is an
  * eventfd that is written to whenever a connection ends. Returns NULL with one line in `error`. */
 qp_tcp_server *qp_tcp_server_open(const qp_options *options, uint16_t port, int wake_fd,
