@@ -106,12 +106,13 @@ class Latency(unittest.TestCase):
 
 class Counters(unittest.TestCase):
     def test_what_was_before_the_run_is_none_of_it(self):
-        """Of 32 handshakes, half of them for tickets, nothing but the last packets may come late."""
+        """Of 32 handshakes, half of them for tickets, nothing but what follows the last 16 may come late: of some 9
+        packets for each of the 16, fewer than 6."""
         with Server() as server:
             run = client(server.port, "rr", "-n", "1", "-c", "16", "--resume")
             self.assertEqual(run["summary"]["resumed_connections"], 16)
-            self.assertLess(run["summary"]["packets_sent"], 50)
-            self.assertLess(sum(run["trains"].values()), 50)
+            self.assertLess(run["summary"]["packets_sent"], 100)
+            self.assertLess(sum(run["trains"].values()), 100)
 
     def test_what_tcp_did_until_its_server_went_away(self):
         run = client_left_alone(Server("--tcp"), "--tcp", "rr", "-t", "20s")
