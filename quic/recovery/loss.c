@@ -187,15 +187,13 @@ static inline void mark_lost(quic_recovery *rec, quic_recovery_space *sp, quic_s
 static void lose_packet(quic_recovery *rec, quic_recovery_space *sp, quic_sent_packet *packet,
                         quic_loss_result *out, quic_ns now)
 {
-    if ((packet->flags & QUIC_SENT_MTU_PROBE) == 0) {
+    if ((packet->flags & QUIC_SENT_MTU_PROBE) == 0 && packet->sent_ns >= rec->path_start_ns) {
         rec->lost_bytes += packet->bytes;
-        if (packet->sent_ns >= rec->path_start_ns) {
-            if (packet->sent_ns >= out->largest_lost_sent_ns) {
-                out->largest_lost_sent_ns = packet->sent_ns;
-            }
-            note_run(rec, sp, packet, out);
-            note_epoch(rec, packet, now);
+        if (packet->sent_ns >= out->largest_lost_sent_ns) {
+            out->largest_lost_sent_ns = packet->sent_ns;
         }
+        note_run(rec, sp, packet, out);
+        note_epoch(rec, packet, now);
     }
     mark_lost(rec, sp, packet, out);
 }
@@ -374,13 +372,15 @@ static inline void note_newest(quic_recovery_ack *ack, const quic_sent_packet *p
         rec->delivered_bytes - (uint32_t)((uint32_t)rec->delivered_bytes - packet->delivered_low);
 }
 
-/* The sums are final now. */
+/* The sums are final now. What left on an earlier path tells nothing of this one (RFC 9000 9.4). */
 static void take_rate_sample(quic_recovery_ack *ack)
 {
     quic_recovery *rec = ack->rec;
     quic_ack_result *out = &ack->out;
-    if (out->largest_acked_sent_ns >= rec->path_start_ns && ack->ack_elapsed_ns > 0 &&
-        !ack->elsewhere) {
+    if (out->largest_acked_sent_ns < rec->path_start_ns && !ack->elsewhere) {
+        return;
+    }
+    if (ack->ack_elapsed_ns > 0 && !ack->elsewhere) {
         out->rate_bytes = rec->delivered_bytes - out->prior_delivered_bytes;
         out->rate_ns =
             ack->ack_elapsed_ns > ack->send_elapsed_ns ? ack->ack_elapsed_ns : ack->send_elapsed_ns;
@@ -399,7 +399,9 @@ static void count_acked(quic_recovery_ack *ack, const quic_sent_packet *packet)
     quic_recovery *rec = ack->rec;
     quic_ack_result *out = &ack->out;
     out->acked_count++;
-    if (QUIC_LIKELY((packet->flags & QUIC_SENT_IN_FLIGHT) != 0)) {
+    const bool counts =
+        (packet->flags & QUIC_SENT_IN_FLIGHT) != 0 && packet->sent_ns >= rec->path_start_ns;
+    if (QUIC_LIKELY(counts)) {
         rec->delivered_bytes += packet->bytes;
     }
     if ((packet->flags & QUIC_SENT_ECT0) != 0) {
@@ -409,8 +411,7 @@ static void count_acked(quic_recovery_ack *ack, const quic_sent_packet *packet)
     ack->has_eliciting |= (packet->flags & QUIC_SENT_ACK_ELICITING) != 0;
     if (packet->state == QUIC_SENT_LOST) {
         note_spurious(ack, packet);
-    } else if ((packet->flags & QUIC_SENT_IN_FLIGHT) != 0 &&
-               packet->sent_ns >= rec->path_start_ns) {
+    } else if (QUIC_LIKELY(counts)) {
         out->acked_bytes += packet->bytes;
     }
     if (out->largest_acked_pn == QUIC_PN_NONE || packet->pn > out->largest_acked_pn) {

@@ -53,10 +53,11 @@ typedef struct quic_recovery {
     quic_rtt rtt;
     quic_recovery_facts facts;
     uint64_t in_flight_bytes; /* over all spaces */
-    uint64_t delivered_bytes; /* in-flight packets acknowledged ever */
-    quic_ns delivered_ns;     /* when that was reached */
-    quic_ns first_sent_ns;    /* when the newest of them left */
-    uint64_t lost_bytes;      /* declared lost ever, probes for the MTU left out */
+    uint64_t
+        delivered_bytes; /* acknowledged of what was in flight, of an earlier path while it was in use only */
+    quic_ns delivered_ns;  /* when that was reached */
+    quic_ns first_sent_ns; /* when the newest of them left */
+    uint64_t lost_bytes;   /* declared lost, the same; probes for the MTU left out */
     uint64_t
         app_limited_bytes; /* samples count as app-limited until so much is delivered; 0 = none */
     quic_ns max_ack_delay_ns; /* the peer's transport parameter; 25 ms before it is known */

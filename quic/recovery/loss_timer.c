@@ -193,6 +193,12 @@ void quic_recovery_on_new_path(quic_recovery *rec, quic_ns now)
     rec->path_start_pn = quic_sent_map_next_pn(&rec->spaces[QUIC_SPACE_APP].map);
     rec->pto_count = 0;
     rec->epoch_lost_count = 0;
+    rec->delivered_ns = now;
+    rec->first_sent_ns = now;
+    if (rec->app_limited_bytes !=
+        0) { /* the bubble is on the old path, and this one begins with one */
+        rec->app_limited_bytes = rec->delivered_bytes > 0 ? rec->delivered_bytes : 1;
+    }
     for (int i = 0; i < QUIC_SPACE_COUNT; i++) {
         rec->spaces[i].run_first_ns = QUIC_NS_NEVER;
     }

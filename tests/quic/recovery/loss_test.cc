@@ -412,6 +412,33 @@ TEST_F(Loss, OldPathTellsNothingAboutTheNew) /* RFC 9000 9.4 */
     EXPECT_EQ(rec.rtt.smoothed_ns, QUIC_INITIAL_RTT_NS);
 }
 
+/* Nor what it delivered late, nor what it lost, nor that the application sent little on it. */
+TEST_F(Loss, OldPathIsNoPartOfTheRateOfTheNew) /* RFC 9000 9.4 */
+{
+    Prime(0, 100 * kMs);
+    for (int i = 0; i < 9; i++) {
+        Send(1000 * kMs); /* 1..9 */
+    }
+    quic_recovery_on_app_limited(&rec);
+    quic_recovery_on_new_path(&rec, 1050 * kMs);
+    const uint64_t delivered = rec.delivered_bytes;
+    const uint64_t lost_bytes = rec.lost_bytes;
+    Send(1060 * kMs); /* 10 */
+    ASSERT_EQ(Ack({{4, 9}}, 1100 * kMs), QUIC_OK);
+    EXPECT_EQ(lost, (Pns{1, 2, 3}));
+    EXPECT_EQ(out.rate_bytes, 0u);
+    EXPECT_EQ(rec.delivered_bytes, delivered);
+    EXPECT_EQ(rec.lost_bytes, lost_bytes);
+    ASSERT_EQ(Ack({{10, 10}}, 1260 * kMs), QUIC_OK);
+    EXPECT_EQ(out.rate_bytes, 1000u);
+    EXPECT_EQ(out.rate_ns, 210 * kMs); /* since it is in use */
+    EXPECT_EQ(out.lost_since_bytes, 0u);
+    EXPECT_TRUE(out.app_limited); /* as every path begins */
+    Send(1300 * kMs);
+    ASSERT_EQ(Ack({{11, 11}}, 1500 * kMs), QUIC_OK);
+    EXPECT_FALSE(out.app_limited);
+}
+
 TEST_F(Loss, MeasuresTheDeliveryRate)
 {
     Prime(0, 100 * kMs);
