@@ -305,6 +305,15 @@ static bool waits_for_window(quic_conn *conn, uint64_t train)
     return false;
 }
 
+/* draft-ietf-ccwg-bbr 4.1.1.3.1: a receiver that gives too little credit limits the rate as a link does, and is
+ * measured like one: only who has nothing to send is limited by the application. */
+static inline void note_all_sent(quic_conn *conn, bool of_its_own)
+{
+    if (of_its_own) {
+        quic_recovery_on_app_limited(&conn->recovery);
+    }
+}
+
 /* After a packet that had room left: whether it took all there is, and more might have left had there been any. */
 static bool has_sent_all(quic_conn *conn, uint32_t size, quic_ns now)
 {
@@ -370,9 +379,6 @@ static bool send_app_train(quic_conn *conn, quic_tx_unit *unit, quic_ns now)
     quic_conn_grease_next(conn);
     bool held = QUIC_UNLIKELY(conn->window_used_up) && waits_for_window(conn, unit->cap);
     quic_blocked_by flow = waits_for_credit(conn, unit->cap);
-    if (QUIC_UNLIKELY(flow != QUIC_BLOCKED_BY_NOTHING)) {
-        quic_recovery_on_app_limited(&conn->recovery);
-    }
     while (count < seg_max && len + size <= unit->cap && len + size <= credit) {
         bool window = !held && conn->recovery.in_flight_bytes + size <= conn->cc.cwnd_bytes;
         conn->window_used_up = conn->window_used_up || !window;
@@ -392,10 +398,8 @@ static bool send_app_train(quic_conn *conn, quic_tx_unit *unit, quic_ns now)
             if (size < full) {
                 break; /* what waits needs more room */
             }
-            if (may_elicit) {
-                quic_recovery_on_app_limited(&conn->recovery);
-            }
             by = blocked_by(conn, may_elicit, window);
+            note_all_sent(conn, may_elicit && by == QUIC_BLOCKED_BY_NOTHING);
             last = true;
             break;
         }
@@ -412,8 +416,8 @@ static bool send_app_train(quic_conn *conn, quic_tx_unit *unit, quic_ns now)
         }
     }
     if (!last && len < (size_t)count * full && has_sent_all(conn, full, now)) {
-        quic_recovery_on_app_limited(&conn->recovery);
         by = blocked_by(conn, true, true);
+        note_all_sent(conn, by == QUIC_BLOCKED_BY_NOTHING);
         last = true;
     }
     note_blocked(conn, by, now);
