@@ -93,8 +93,8 @@ typedef struct quring_limits {
                                        each may still hold 16 KiB, or its share if that is less */
     uint32_t streams_bidi_max;    /* streams the peer may have open at once */
     uint32_t streams_uni_max;
-    uint32_t reassembly_gaps_max;      /* gaps one stream may have */
-    uint32_t reassembly_gaps_conn_max; /* gaps all streams of a connection may have */
+    uint32_t reassembly_gaps_max;      /* gaps of a stream; and one for every 2 KiB that wait */
+    uint32_t reassembly_gaps_conn_max; /* the same over all streams of a connection */
 
     uint32_t crypto_buf_bytes;          /* per encryption level, RFC 9000 7.5 */
     uint32_t undecryptable_packets_max; /* held until their keys arrive, RFC 9000 5.7 */

@@ -37,11 +37,11 @@ void quic_range_set_deinit(quic_range_set *set)
 /* Makes sure that one more range has a place. */
 static quic_rc reserve_one(quic_range_set *set)
 {
+    if (set->count >= set->max) {
+        return QUIC_E_LIMIT;
+    }
     if (set->count < set->cap) {
         return QUIC_OK;
-    }
-    if (set->cap >= set->max) {
-        return QUIC_E_LIMIT;
     }
     uint32_t cap = set->cap == 0 ? RANGE_SET_CAP_MIN : set->cap * 2;
     if (cap > set->max) {

@@ -31,6 +31,13 @@ static quic_rc find_stream(quic_conn *conn, quic_stream **out, uint64_t id, quic
     return rc;
 }
 
+/* Of all streams, as quic_recv_buf_init has it for one. */
+static bool has_too_many_gaps(const quic_conn *conn)
+{
+    const uint64_t unread = conn->flow_recv.received - conn->flow_recv.consumed;
+    return conn->gap_count > conn->limits.reassembly_gaps_conn_max + unread / QUIC_RECV_GAP_SPAN;
+}
+
 static quic_rc on_stream(quic_conn *conn, const quic_frame_stream *frame)
 {
     quic_stream *s = NULL;
@@ -55,8 +62,7 @@ static quic_rc on_stream(quic_conn *conn, const quic_frame_stream *frame)
         quic_glitch_note(&conn->glitch, 1);
     }
     quic_conn_apply_recv_facts(conn, s, &facts);
-    if (QUIC_UNLIKELY(s->recv.ahead.count != 0) &&
-        conn->gap_count > conn->limits.reassembly_gaps_conn_max) {
+    if (QUIC_UNLIKELY(s->recv.ahead.count != 0) && has_too_many_gaps(conn)) {
         return QUIC_E_LIMIT;
     }
     return QUIC_OK;
@@ -291,7 +297,8 @@ static quic_rc settle_glitches(quic_conn *conn, uint32_t frames, quic_ns now)
 {
     if (QUIC_UNLIKELY(!quic_glitch_is_clean(&conn->glitch)) &&
         !quic_glitch_settle(&conn->glitch, frames, conn->limits.glitch_burst,
-                            conn->limits.glitch_per_s, now)) {
+                            conn->limits.glitch_per_s,
+                            conn->flow_recv.received / QUIC_MIN_INITIAL_LEN, now)) {
         conn->env->counters->closed_excessive++;
         quic_conn_fail(conn, QUIC_V_PROTOCOL_VIOLATION, 0, "excessive useless frames", now);
         return QUIC_V_PROTOCOL_VIOLATION;

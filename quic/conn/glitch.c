@@ -18,7 +18,7 @@ static void pay_by_time(quic_glitch *g, uint32_t per_s, quic_ns now)
 }
 
 bool quic_glitch_settle(quic_glitch *g, uint32_t frames, uint32_t debt_max, uint32_t per_s,
-                        quic_ns now)
+                        uint64_t earned, quic_ns now)
 {
     bool useful = g->useless < frames;
     uint32_t points = g->useless / QUIC_GLITCH_FRAMES;
@@ -33,5 +33,5 @@ bool quic_glitch_settle(quic_glitch *g, uint32_t frames, uint32_t debt_max, uint
     pay_by_time(g, per_s, now);
     points += useful ? 0 : 1;
     g->debt = points > UINT32_MAX - g->debt ? UINT32_MAX : g->debt + points;
-    return debt_max == 0 || g->debt <= debt_max;
+    return debt_max == 0 || g->debt <= debt_max || g->debt - debt_max <= earned;
 }

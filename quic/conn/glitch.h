@@ -3,8 +3,9 @@
  * A packet is useful when at least one of its frames brought something: new stream or CRYPTO bytes,
  * an acknowledgement of something that was not acknowledged, a state that changed. Useless packets run
  * up a debt; time pays it off, and so does useful work: what an honest peer repeats or acknowledges
- * twice under loss and reordering is never more than what it brought. A debt above the limit is a peer
- * that keeps us busy on purpose.
+ * twice under loss and reordering is never more than what it brought. It may come all at once: where the path
+ * becomes shorter, new packets overtake a window of old ones, which is declared lost and sent again. A debt above
+ * the limit and what was ever brought is a peer that keeps us busy on purpose.
  *
  * Shape:  a leaky bucket per connection, in points; a useless packet is one point, and so are
  *         QUIC_GLITCH_FRAMES useless frames beyond the first few of any packet.
@@ -54,10 +55,11 @@ static inline void quic_glitch_pay(quic_glitch *g, uint64_t points)
  *
  *   debt_max   points; 0: there is no limit
  *   per_s      points that a second pays off
+ *   earned     points on top of debt_max: packets' worth of new bytes that the peer has brought, ever
  *
  * Returns false when the debt is above the limit now. */
 QUIC_NODISCARD bool quic_glitch_settle(quic_glitch *g, uint32_t frames, uint32_t debt_max,
-                                       uint32_t per_s, quic_ns now);
+                                       uint32_t per_s, uint64_t earned, quic_ns now);
 
 #ifdef __cplusplus
 }

@@ -8,6 +8,7 @@ void quic_recv_buf_init(quic_recv_buf *rb, quic_mem *mem, uint32_t gaps_max)
     memset(rb, 0, sizeof(*rb));
     rb->ring_again = QUIC_RECV_RING_MIN;
     rb->final_size = QUIC_FINAL_SIZE_UNKNOWN;
+    rb->gaps_max = gaps_max;
     quic_range_set_init(&rb->ahead, mem, gaps_max);
 }
 
@@ -115,6 +116,16 @@ static void absorb_ahead(quic_recv_buf *rb)
     }
 }
 
+/* How many ranges there may be, now that one of `len` bytes comes. Behind all others it costs nothing to put. */
+static uint32_t gaps_allowed(const quic_recv_buf *rb, uint64_t off, size_t len, uint64_t end_off)
+{
+    if (off < rb->end_off && len < QUIC_RECV_GAP_LEN) {
+        return rb->gaps_max;
+    }
+    uint64_t allowed = rb->gaps_max + (end_off - rb->read_off) / QUIC_RECV_GAP_SPAN;
+    return allowed < UINT32_MAX / 2 ? (uint32_t)allowed : UINT32_MAX / 2;
+}
+
 quic_rc quic_recv_buf_insert_slow(quic_recv_buf *rb, uint64_t *out_fresh, uint64_t off,
                                   const uint8_t *data, size_t len)
 {
@@ -131,6 +142,7 @@ quic_rc quic_recv_buf_insert_slow(quic_recv_buf *rb, uint64_t *out_fresh, uint64
         }
         ring_put_fresh(rb, off, end, data); /* into gaps only: no harm if the range is refused */
         if (off > rb->recv_off) {
+            rb->ahead.max = gaps_allowed(rb, off, len, end_off);
             rc = quic_range_set_add(&rb->ahead, off, end - 1);
         }
         if (rc != QUIC_OK) {

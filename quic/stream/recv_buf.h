@@ -21,6 +21,8 @@ extern "C" {
 #endif
 
 #define QUIC_RECV_RING_MIN      4096u
+#define QUIC_RECV_GAP_SPAN      2048u /* less than two packets of 1200 bytes carry, one of them lost */
+#define QUIC_RECV_GAP_LEN       512u
 #define QUIC_FINAL_SIZE_UNKNOWN UINT64_MAX
 
 typedef struct quic_recv_buf {
@@ -32,11 +34,14 @@ typedef struct quic_recv_buf {
     uint64_t ring_cap;    /* power of two, or 0 */
     uint64_t ring_base;   /* offset that sits at ring[0]; <= read_off */
     quic_range_set ahead; /* received beyond recv_off; knows the memory */
+    uint32_t gaps_max;    /* that `ahead` may have whatever they are: quic_recv_buf_init */
     uint32_t ring_again;  /* how large the ring was that was given away, or the first is to be */
 } quic_recv_buf;
 
-/* quic_recv_buf_init makes an empty buffer that holds at most `gaps_max` ranges out of order;
- * deinit gives all memory back. */
+/* quic_recv_buf_init makes an empty buffer that holds at most `gaps_max` ranges out of order, and one more for every
+ * QUIC_RECV_GAP_SPAN bytes from the first unread one to the last: who overruns a queue by a whole window loses every
+ * other packet of it. Of those, ranges of fewer than QUIC_RECV_GAP_LEN bytes in the middle, which cost time and are
+ * nothing that losses bring about, are not among them. deinit gives all memory back. */
 void quic_recv_buf_init(quic_recv_buf *rb, quic_mem *mem, uint32_t gaps_max);
 void quic_recv_buf_deinit(quic_recv_buf *rb);
 
@@ -84,7 +89,7 @@ static inline uint8_t *quic_recv_buf_landing(const quic_recv_buf *rb, size_t len
  *   off, len    bytes; off + len was checked with quic_recv_buf_check_end
  *   out_fresh   growth of end_off: what connection flow control charges (RFC 9000 4.1)
  *
- * Returns QUIC_OK (duplicates and overlaps too); QUIC_E_LIMIT (gaps_max ranges are held: do not
+ * Returns QUIC_OK (duplicates and overlaps too); QUIC_E_LIMIT (as many ranges are held as may be: do not
  * acknowledge the packet); QUIC_E_NOMEM. On failure `rb` and *out_fresh are untouched. */
 QUIC_NODISCARD static inline quic_rc quic_recv_buf_insert(quic_recv_buf *rb, uint64_t *out_fresh,
                                                           uint64_t off, const uint8_t *data,

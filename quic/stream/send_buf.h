@@ -23,7 +23,7 @@ extern "C" {
 
 #define QUIC_SEND_RING_MIN   4096u /* bytes of the first ring */
 #define QUIC_SEND_LENT_MAX   64u   /* lent spans held at once */
-#define QUIC_SEND_RANGES_MAX 1024u /* ranges of each kind; beyond it bytes are sent again instead */
+#define QUIC_SEND_RANGES_MAX 4096u /* ranges of each kind; beyond it bytes are sent again instead */
 
 typedef struct quic_send_lent {
     const uint8_t *data;

@@ -20,6 +20,9 @@ uint64_t Cell::bdp() const
 
 uint64_t Cell::queue_bytes() const
 {
+    if (buffer > 0) {
+        return static_cast<uint64_t>(static_cast<double>(bdp()) * buffer);
+    }
     return deep ? std::max<uint64_t>(4 * bdp(), 65536) : std::max<uint64_t>(bdp() / 4, 16384);
 }
 
@@ -29,18 +32,18 @@ quring_limits CcPath::limits() const
     uint64_t window = std::max<uint64_t>(8 * cell_.bdp() + (4u << 20), 8u << 20);
     l.worker_mem_max_bytes = 64ull << 30;
     l.conn_mem_max_bytes = 32ull << 30;
-    l.stream_recv_window_bytes = window;
-    l.stream_recv_window_max_bytes = window;
-    l.conn_recv_window_bytes = window;
-    l.conn_recv_window_max_bytes = window;
+    uint64_t recv_window = cell_.recv_window != 0 ? cell_.recv_window : window;
+    l.stream_recv_window_bytes = recv_window;
+    l.stream_recv_window_max_bytes = cell_.tunes_window ? window : recv_window;
+    l.conn_recv_window_bytes = recv_window;
+    l.conn_recv_window_max_bytes = l.stream_recv_window_max_bytes;
     l.stream_send_buf_bytes = window;
     l.conn_send_buf_bytes = window;
-    l.reassembly_gaps_max = 65536;
-    l.reassembly_gaps_conn_max = 65536;
     l.sent_packets_max = 1u << 20;
     l.ack_ranges_max = 64;
     l.udp_payload_bytes = kDatagram;
     l.cwnd_max_bytes = 1ull << 40;
+    l.ecn = cell_.mark > 0;
     l.idle_timeout_ns = 600 * kS;
     l.handshake_timeout_ns = 60 * kS;
     return l;
@@ -59,6 +62,9 @@ CcPath::CcPath(const Cell &cell, const std::vector<quring_cc> &flows)
     l.loss = cell.loss;
     l.bytes_per_s = cell.bytes_per_s();
     l.queue_bytes = cell.queue_bytes();
+    l.mark_bytes = static_cast<uint64_t>(static_cast<double>(cell.bdp()) * cell.mark);
+    l.police_bytes =
+        static_cast<uint64_t>(static_cast<double>(cell.bytes_per_s()) * cell.police_ms / 1000);
     links_.emplace_back(l, 2);
     rx_wait_ = std::min<quic_ns>(20000, l.delay_ns / 20); /* a busy loop takes what has gathered */
 }
@@ -211,6 +217,9 @@ void CcPath::transmit(uint32_t h, const quic_tx_unit &unit)
                 pool_free_.pop_back();
             }
             quic_ns at = a.arrive_ns;
+            if (h / 2 < cell_.more_rtt_ms.size()) {
+                at += static_cast<quic_ns>(cell_.more_rtt_ms[h / 2] * 1e6 / 2);
+            }
             pool_[slot] = std::move(a);
             push(at, kArrive, h ^ 1, slot);
         }
@@ -285,6 +294,12 @@ void CcPath::run(quic_ns span)
     advance(now_ + span);
 }
 
+void CcPath::set_rate(double mbit)
+{
+    cell_.mbit = mbit;
+    links_[kForth].options().bytes_per_s = cell_.bytes_per_s();
+}
+
 std::vector<FlowFigures> CcPath::measure(quic_ns span)
 {
     std::vector<FlowFigures> figures(flows_.size());
@@ -292,9 +307,20 @@ std::vector<FlowFigures> CcPath::measure(quic_ns span)
     for (const Flow &f : flows_) {
         before.push_back(f.received);
     }
-    run(span);
+    constexpr int kSamples = 200;
+    for (int k = 0; k < kSamples; k++) {
+        run(span / kSamples);
+        for (size_t i = 0; i < flows_.size(); i++) {
+            if (flows_[i].conn != nullptr) {
+                quring_conn_info info;
+                quic_conn_get_info(flows_[i].conn, &info);
+                figures[i].srtt_mean_ms += static_cast<double>(info.srtt_ns) / 1e6 / kSamples;
+            }
+        }
+    }
     double most = static_cast<double>(cell_.bytes_per_s()) * static_cast<double>(span) / 1e9;
     for (size_t i = 0; i < flows_.size(); i++) {
+        figures[i].received = flows_[i].received - before[i];
         figures[i].percent = 100.0 * static_cast<double>(flows_[i].received - before[i]) / most;
         if (flows_[i].conn != nullptr) {
             quring_conn_info info;

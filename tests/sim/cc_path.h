@@ -26,8 +26,14 @@ namespace sim
 struct Cell {
     double mbit = 100;
     double rtt_ms = 50;
-    double loss = 0;   /* 0..1 */
-    bool deep = false; /* 4 bandwidth-delay products of buffer, else a quarter */
+    double loss = 0;           /* 0..1 */
+    bool deep = false;         /* 4 bandwidth-delay products of buffer, else a quarter */
+    double buffer = 0;         /* bandwidth-delay products of buffer, if neither will do */
+    double mark = 0;           /* CE from so many bandwidth-delay products of queue on; 0: never */
+    double police_ms = 0;      /* no queue: a policer with a bucket of so long a time */
+    uint64_t recv_window = 0;  /* of the receiver; 0: more than is needed */
+    bool tunes_window = false; /* it grows with need */
+    std::vector<double> more_rtt_ms{}; /* of flow 0, 1, ..., on top of rtt_ms */
 
     uint64_t bytes_per_s() const
     {
@@ -38,9 +44,11 @@ struct Cell {
 };
 
 struct FlowFigures {
-    double percent = -1; /* of the line, of what the application read */
-    double srtt_ms = 0;
+    double percent = -1;     /* of the line, of what the application read */
+    double srtt_ms = 0;      /* in the end */
+    double srtt_mean_ms = 0; /* over the time measured */
     uint64_t cwnd = 0;
+    uint64_t received = 0; /* bytes */
 };
 
 class CcPath
@@ -54,6 +62,13 @@ class CcPath
     /* start opens a flow. */
     void start(size_t flow);
     void run(quic_ns span);
+    /* set_rate makes the line slower or faster. */
+    void set_rate(double mbit);
+    /* set_delay changes the way there: packets overtake others when it becomes shorter. */
+    void set_delay(double ms)
+    {
+        links_[kForth].options().delay_ns = static_cast<quic_ns>(ms * 1e6);
+    }
     /* measure lets `span` go by and tells what each flow made of it. */
     std::vector<FlowFigures> measure(quic_ns span);
     uint64_t packets() const

@@ -60,6 +60,50 @@ TEST(CcPath, EachFillsACleanLineWithoutStandingOnTheQueue)
     EXPECT_LE(path.measure(10 * kS)[0].srtt_ms, 100);
 }
 
+/* Of a window that overran the queue every other packet is lost: many gaps, of which the receiver knows what they
+ * are, with the limits of a server on the Internet. */
+TEST(CcPath, AnOverrunQueueEndsNoConnection)
+{
+    for (quring_cc cc : {QURING_CC_NEWRENO, QURING_CC_CUBIC, QURING_CC_BBR}) {
+        for (double mbit : {100.0, 1000.0}) {
+            sim::Cell cell{mbit, mbit == 100 ? 100.0 : 20.0};
+            cell.recv_window = 6u << 20;
+            sim::CcPath path(cell, {cc});
+            path.start(0);
+            path.run(3 * kS);
+            EXPECT_GT(path.lost(), 500u);
+            EXPECT_GT(path.measure(2 * kS)[0].percent, 20) << cc << " " << mbit;
+        }
+    }
+}
+
+/* Packets on a path that became shorter overtake those before: 1.7 thousand are declared lost, and come twice. */
+TEST(CcPath, AShorterPathEndsNoConnection)
+{
+    for (quring_cc cc : {QURING_CC_CUBIC, QURING_CC_BBR}) {
+        sim::Cell cell{1000, 60};
+        cell.buffer = 1;
+        sim::CcPath path(cell, {cc});
+        path.start(0);
+        path.run(4 * kS);
+        path.set_delay(10);
+        EXPECT_GT(path.measure(kS)[0].percent, 80) << cc;
+    }
+}
+
+/* The queue is no place for what a receiver's window allows beyond what the path holds. */
+TEST(CcPath, BbrKeepsTheQueueShortWhereTheReceiverLimitsIt)
+{
+    sim::Cell cell{100, 50, 0, true};
+    cell.recv_window = cell.bdp() * 18 / 10;
+    sim::CcPath path(cell, {QURING_CC_BBR});
+    path.start(0);
+    path.run(5 * kS);
+    sim::FlowFigures f = path.measure(10 * kS)[0];
+    EXPECT_GE(f.percent, 90);
+    EXPECT_LE(f.srtt_mean_ms, 60);
+}
+
 TEST(CcPath, TwoAlikeShare)
 {
     for (quring_cc cc : {QURING_CC_NEWRENO, QURING_CC_CUBIC, QURING_CC_BBR}) {

@@ -1,5 +1,7 @@
 #include "tests/sim/link.h"
 
+#include <algorithm>
+
 namespace sim
 {
 namespace
@@ -36,13 +38,37 @@ bool Link::queue_full(size_t len, quic_ns now)
     if (options_.bytes_per_s == 0) {
         return false;
     }
+    if (options_.police_bytes != 0) {
+        return policed(len, now);
+    }
     quic_ns from = busy_until_ > now ? busy_until_ : now;
-    uint64_t waiting = (from - now) * options_.bytes_per_s / QUIC_NS_PER_S;
-    if (waiting > options_.queue_bytes + 3000) {
+    if (waiting(now) > options_.queue_bytes + 3000) {
         return true;
     }
     busy_until_ = from + len * QUIC_NS_PER_S / options_.bytes_per_s;
     return false;
+}
+
+/* A token bucket that drops what it has nothing for, and delays nothing. */
+bool Link::policed(size_t len, quic_ns now)
+{
+    const double more =
+        static_cast<double>(now - tokens_ns_) * static_cast<double>(options_.bytes_per_s) / 1e9;
+    tokens_ = std::min(tokens_ + more, static_cast<double>(options_.police_bytes));
+    tokens_ns_ = now;
+    if (tokens_ < static_cast<double>(len)) {
+        return true;
+    }
+    tokens_ -= static_cast<double>(len);
+    return false;
+}
+
+/* An AQM with a step: RFC 3168. */
+void Link::mark(Datagram &d, quic_ns now) const
+{
+    if (options_.mark_bytes != 0 && d.ecn != 0 && waiting(now) >= options_.mark_bytes) {
+        d.ecn = 3;
+    }
 }
 
 void Link::damage(Datagram &d)
@@ -94,6 +120,7 @@ void Link::carry(Datagram d, quic_ns now, std::vector<Datagram> &out)
         lost_++;
         return;
     }
+    mark(d, now);
     if (options_.ecn_mark > 0 && rng_.chance(options_.ecn_mark)) {
         d.ecn = static_cast<uint8_t>(rng_.below(4));
     }

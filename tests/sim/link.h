@@ -48,10 +48,17 @@ class Link
     {
         return lost_;
     }
+    /* Bytes in the queue. */
+    uint64_t waiting(quic_ns now) const
+    {
+        return busy_until_ > now ? (busy_until_ - now) * options_.bytes_per_s / QUIC_NS_PER_S : 0;
+    }
 
   private:
     bool swallow(quic_ns now);
     bool queue_full(size_t len, quic_ns now);
+    bool policed(size_t len, quic_ns now);
+    void mark(Datagram &d, quic_ns now) const;
     void damage(Datagram &d);
     quic_ns arrival(quic_ns now);
     void remember(const Datagram &d);
@@ -61,6 +68,8 @@ class Link
     bool healed_ = false;
     bool burst_ = false;
     quic_ns busy_until_ = 0;
+    double tokens_ = 0;
+    quic_ns tokens_ns_ = 0;
     uint64_t sent_ = 0;
     uint64_t lost_ = 0;
     std::vector<Datagram> history_; /* for replays */

@@ -31,10 +31,12 @@ struct LinkOptions {
     double corrupt = 0;
     uint32_t corrupt_bits = 1;
     double truncate = 0;
-    double replay = 0;                                  /* an earlier datagram comes again */
-    double ecn_mark = 0;                                /* arrives with a random ECN codepoint */
-    uint64_t bytes_per_s = 0;                           /* 0: unlimited */
-    uint64_t queue_bytes = 0;                           /* drop-tail, with bytes_per_s */
+    double replay = 0;         /* an earlier datagram comes again */
+    double ecn_mark = 0;       /* arrives with a random ECN codepoint */
+    uint64_t bytes_per_s = 0;  /* 0: unlimited */
+    uint64_t queue_bytes = 0;  /* drop-tail, with bytes_per_s */
+    uint64_t mark_bytes = 0;   /* ECT that finds so much waiting: CE */
+    uint64_t police_bytes = 0; /* no queue: a bucket of so much, filled with bytes_per_s */
     std::vector<std::pair<quic_ns, quic_ns>> blackouts; /* from, to */
     uint32_t mtu_bytes = 0;                             /* larger ones vanish; 0: no limit */
     quic_ns mtu_from_ns = 0;                            /* from this moment on */

@@ -11,7 +11,7 @@ constexpr uint32_t kMax = 10;
 bool packet(quic_glitch *g, uint32_t frames, uint32_t useless, quic_ns now = 0, uint32_t per_s = 0)
 {
     quic_glitch_note(g, useless);
-    return quic_glitch_settle(g, frames, kMax, per_s, now);
+    return quic_glitch_settle(g, frames, kMax, per_s, 0, now);
 }
 
 TEST(Glitch, UselessPacketsAreAllowedUpToTheLimit)
@@ -85,12 +85,24 @@ TEST(Glitch, ManyUselessFramesCountEvenInAUsefulPacket)
     EXPECT_FALSE(packet(&g, 17, 16));
 }
 
+/* Who has brought much may repeat as much, all at once. */
+TEST(Glitch, WhatWasBroughtCountsAfterwards)
+{
+    quic_glitch g{};
+    for (uint32_t i = 0; i < kMax + 500; i++) {
+        quic_glitch_note(&g, 1);
+        EXPECT_TRUE(quic_glitch_settle(&g, 1, kMax, 0, 500, 0)) << i;
+    }
+    quic_glitch_note(&g, 1);
+    EXPECT_FALSE(quic_glitch_settle(&g, 1, kMax, 0, 500, 0));
+}
+
 TEST(Glitch, WithoutALimitNothingEnds)
 {
     quic_glitch g{};
     g.debt = UINT32_MAX - 1;
     quic_glitch_note(&g, 1000);
-    EXPECT_TRUE(quic_glitch_settle(&g, 1000, 0, 0, 1));
+    EXPECT_TRUE(quic_glitch_settle(&g, 1000, 0, 0, 0, 1));
     EXPECT_EQ(g.debt, UINT32_MAX);
 }
 

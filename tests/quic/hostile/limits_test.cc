@@ -148,7 +148,8 @@ TEST(HostileD, Row62GapsOfAllStreams)
         liar.say(Frames{0x0e}.v(4 * stream).v(gaps % 100 * 300 + 1).b({0x01, 'x'}));
         EXPECT_LE(liar.net.server.alloc.bytes(), bytes + 2 * window);
     }
-    EXPECT_EQ(gaps, 1025u);
+    EXPECT_GE(gaps, 1025u); /* and one for every 2 KiB of the window that they take */
+    EXPECT_LE(gaps, 1025u + 12 * 30000 / 2048);
     EXPECT_EQ(liar.close_on_wire(), static_cast<uint64_t>(QUIC_V_INTERNAL_ERROR));
     expect_sound(liar.net);
     expect_nothing_left(liar.net);

@@ -116,6 +116,28 @@ TEST_F(RecvBuf, RefusesTooManyGapsAndStaysAsItWas)
     EXPECT_EQ(0u, rb_.ahead.count);
 }
 
+/* A window of which every other packet was lost. */
+TEST_F(RecvBuf, HoldsTheGapsOfAWindowOfLostPackets)
+{
+    const std::string packet(1200, 'p');
+    uint64_t end = 0;
+    for (uint64_t i = 0; i < 50; i++) {
+        ASSERT_EQ(QUIC_OK, Put(1200 + 2400 * i, packet)) << i;
+        end = 2400 * (i + 1);
+    }
+    EXPECT_EQ(50u, rb_.ahead.count);
+    ASSERT_EQ(QUIC_OK, Put(end + 10, "x")); /* the end of a stream may be short */
+    EXPECT_EQ(QUIC_E_LIMIT, Put(600, "x")) << "nothing a loss brings about, and not cheap to put";
+    ASSERT_EQ(QUIC_OK, Put(0, std::string(end, 'q')));
+    EXPECT_EQ(end, quic_recv_buf_readable(&rb_));
+    EXPECT_EQ(1u, rb_.ahead.count);
+    Take(end);
+    for (uint64_t i = 0; i < 3; i++) { /* the one above, and then as many as ever */
+        ASSERT_EQ(QUIC_OK, Put(end + 20 + 10 * i, "x"));
+    }
+    EXPECT_EQ(QUIC_E_LIMIT, Put(end + 50, "x"));
+}
+
 TEST_F(RecvBuf, ReportsRefusedMemoryAndStaysAsItWas)
 {
     memory_.mem.limit_bytes = 10;
