@@ -156,6 +156,13 @@ class Tool(InAFolder):
             script.environment = {"WANTED": wanted}
             self.assertIsNone(script.run(mutant, self.path("scratch")))
 
+    def test_the_sockets_are_found(self):
+        self.write("", "bin", "compat", "libquic.so")
+        self.write("", "tests", "tools", "quicperf", "quicperf")
+        for _ in range(2):
+            tool.Tool.put_beside(self.path("tests", "tools", "quicperf", "quicperf"), self.path("bin", "compat"))
+            self.assertTrue(os.path.exists(self.path("tests", "compat", "libquic.so")))
+
     def test_all_but_main_is_in_the_library(self):
         objects = "bazel-out/k8-opt/bin/tools/quicperf/%s"
         self.assertTrue(programs.PRODUCT.match(objects % "_objs/hist/hist.pic.o"))

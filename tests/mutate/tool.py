@@ -40,6 +40,7 @@ class Tool(programs.Programs):
     def link(self, labels, actions, targets, here):
         tests = {program.label: program for program in super().link(labels, actions, targets, here)}
         program = tests.pop(QUICPERF)
+        self.put_beside(program.path, os.path.join(self.execroot, here, "compat"))
         for test in tests.values():
             test.wall = WALL
         wrapper = self.wrap(program.path)
@@ -49,6 +50,14 @@ class Tool(programs.Programs):
     def tops(_):
         """One library for all: what a test uses of a file may be less than the file needs of the engine."""
         return ("quicperf",)
+
+    @staticmethod
+    def put_beside(program, libraries):
+        """The folder of QUIC sockets where the program looks for it."""
+        place = os.path.join(os.path.dirname(program), "..", "..", os.path.basename(libraries))
+        if os.path.islink(place):
+            os.unlink(place)
+        os.symlink(libraries, place)
 
     @staticmethod
     def wrap(path):
