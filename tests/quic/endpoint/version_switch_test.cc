@@ -276,6 +276,28 @@ TEST(VersionSwitch, H58_ForgedSwitchDoesNotEndInTheForgedVersion)
     EXPECT_EQ(net.client.close_kind(), QURING_CLOSE_HANDSHAKE_TIMEOUT);
 }
 
+/* RFC 9368 2.3: to a version that the client offers, and to no other. */
+TEST(VersionSwitch, ToAVersionThatIsNotOfferedIsNone)
+{
+    Net net([](sim::Options &o) { o.clients[0].limits.versions = QURING_SPEAKS_V1; });
+    bool mute = true;
+    net.filter = [&](Packet &p) { return p.to_server || !mute; };
+    ASSERT_NE(net.connect(), nullptr);
+    net.run_for(kMs);
+    InitialSpec spec;
+    spec.version = QUIC_VERSION_2;
+    spec.from_server = true;
+    spec.key_dcid = dcid_of(net.sent[0].bytes);
+    spec.dcid = scid_of(net.sent[0].bytes);
+    spec.scid = make_cid(9);
+    spec.frames = {0x01};
+    net.inject(net.client, forge_initial(spec));
+    mute = false;
+    ASSERT_TRUE(net.run_until([&] { return net.client.conn != nullptr; }));
+    EXPECT_EQ(info_of(net.client.conn).version, QUIC_VERSION_1);
+    EXPECT_EQ(sent_in(net, true, QUIC_PACKET_INITIAL), Versions{QUIC_VERSION_1});
+}
+
 /* ---- tickets: RFC 9369 5 ------------------------------------------------------------------------------ */
 
 class VersionTickets : public testing::Test
