@@ -369,6 +369,21 @@ TEST_F(Run, OverTcp)
     EXPECT_GT(qp_tcp_server_cpu_s(tcp_), 0);
 }
 
+TEST_F(Run, WhatCannotBeIsSaidBeforeItBegins)
+{
+    Line line(Words({"-n", "1"}));
+    line.options.workers = QURING_WORKERS_MAX + 1;
+    qp_out out = {};
+    out.text = stdout;
+    EXPECT_EQ(qp_client_once(&r_, &line.options, &out, signals_[0]), QP_EXIT_USAGE);
+    EXPECT_NE(r_.error[0], '\0');
+    qp_result_deinit(&r_);
+    line.options.workers = 1;
+    line.options.qlog = "/no/such/folder";
+    EXPECT_EQ(qp_client_once(&r_, &line.options, &out, signals_[0]), QP_EXIT_FAILED);
+    EXPECT_NE(std::string(r_.error).find("/no/such/folder"), std::string::npos);
+}
+
 /* Both are served, where there are both. */
 TEST_F(Run, TheOtherLoopbackAddress)
 {
@@ -475,6 +490,8 @@ TEST_F(Files, AQlog)
     EXPECT_EQ(records.get(), 0x1e);
     ASSERT_TRUE(std::getline(records, record));
     EXPECT_EQ(Count(record, "\"application/qlog+json-seq\""), 1u);
+    EXPECT_EQ(Count(record, "\"vantage_point\": {\"name\": \"quicperf\",\"type\": \"client\"}"), 1u)
+        << record;
     while (records.get() == 0x1e && std::getline(records, record)) {
         char why[96] = "";
         qp_json_value *event = qp_json_read(record.data(), record.size(), why, sizeof(why));
