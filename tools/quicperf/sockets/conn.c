@@ -110,7 +110,6 @@ static bool qp_sock_setup(const qp_lib *lib, int fd, const qp_options *o, bool v
     p.max_streams_bidi = o->max_streams;
     p.max_streams_uni = o->max_streams;
     p.max_idle_timeout = o->idle_timeout_ns / 1000;
-    p.max_udp_payload_size = o->payload;
     p.congestion_control_alg = controls[o->cc < sizeof(controls) ? o->cc : 0];
     p.disable_1rtt_encryption = o->disable_encryption ? 1 : 0;
     p.validate_peer_address = o->retry ? 1 : 0;
