@@ -608,4 +608,49 @@ TEST_F(Files, AComparison)
     EXPECT_EQ(Count(text, "\"rounds\": 1"), 1u);
 }
 
+/* One that ends with its first connection; where it is it says on standard output. */
+TEST_F(Files, AServer)
+{
+    std::string json = Path(".json");
+    Line line({"server", "-p", "0", "-1", "--tcp", "-i", "1ms", "--json", json});
+    int said[2];
+    ASSERT_EQ(pipe(said), 0);
+    int before = dup(1);
+    (void)fflush(stdout);
+    ASSERT_EQ(dup2(said[1], 1), 1);
+    (void)close(said[1]);
+    int rc = -1;
+    std::thread server([&] {
+        rc = qp_run_server(&line.options);
+        (void)fflush(stdout);
+        (void)dup2(before, 1); /* nobody writes there any more: the text has an end */
+    });
+    std::string text;
+    auto more = [&] {
+        char some[512];
+        ssize_t len = read(said[0], some, sizeof(some));
+        text.append(some, len > 0 ? static_cast<size_t>(len) : 0);
+        return len > 0;
+    };
+    while (text.find('\n') == std::string::npos && more()) {
+    }
+    size_t at = text.find(" port ");
+    ASSERT_NE(at, std::string::npos) << text;
+    port_ = static_cast<uint16_t>(std::stoul(text.substr(at + 6)));
+    EXPECT_EQ(Measure({"rr", "-n", "5", "--req", "1M"}), QP_EXIT_OK) << r_.error;
+    while (more()) {
+    }
+    server.join();
+    (void)close(said[0]);
+    (void)close(before);
+    EXPECT_EQ(rc, QP_EXIT_OK);
+    EXPECT_NE(text.find("done: "), std::string::npos) << text;
+    EXPECT_NE(text.find("connections 1  requests 5  "), std::string::npos) << text;
+    text = Read(json);
+    EXPECT_EQ(Count(text, "\"requests\": 5,"), 1u) << text;
+    EXPECT_EQ(Count(text, "\"connections\": 1,"), 1u);
+    EXPECT_EQ(Count(text, "\"cpu_local_s\": 0,"), 0u);
+    EXPECT_EQ(Count(text, "\"cc\": \"cubic\""), 1u);
+}
+
 } // namespace

@@ -151,17 +151,18 @@ class SocketsConn : public testing::Test
         lib_.ioctl = Ioctl;
     }
 
-    void Parse(std::vector<std::string> words)
+    void Parse(const std::vector<std::string> &given)
     {
-        words.insert(words.begin(), "quicperf");
-        words.insert(words.begin() + 2, {"--api", "sockets"});
         std::vector<char *> argv;
-        for (std::string &word : words) {
+        words_ = given;
+        words_.insert(words_.begin(), "quicperf");
+        words_.insert(words_.begin() + 2, {"--api", "sockets"});
+        for (std::string &word : words_) {
             argv.push_back(word.data());
         }
         argv.push_back(nullptr);
         ASSERT_TRUE(
-            qp_options_parse(&o_, why_, sizeof(why_), static_cast<int>(words.size()), argv.data()))
+            qp_options_parse(&o_, why_, sizeof(why_), static_cast<int>(words_.size()), argv.data()))
             << why_;
     }
 
@@ -186,6 +187,7 @@ class SocketsConn : public testing::Test
 
     using Calls = std::vector<std::string>;
 
+    std::vector<std::string> words_; /* which the options point to */
     qp_lib lib_ = {};
     qp_options o_ = {};
     char why_[640] = "";
