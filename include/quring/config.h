@@ -76,8 +76,9 @@ typedef struct quring_limits {
     /* max_idle_timeout we advertise (RFC 9000 10.1): the smaller one of both sides counts; 0 = none. Without any,
      * nobody notices that the peer is gone */
     uint64_t idle_timeout_ns;
-    /* PING after this much silence; 0 = never. A client that only waits needs it where a NAT forgets its port:
-     * the server cannot send to the new one before it has heard from there */
+    /* PING after this much silence, or half of the idle timeout that both agreed on, if that is less; 0 = never. A
+     * client that only waits needs it where a NAT forgets its port: the server cannot send to the new one before it
+     * has heard from there */
     uint64_t keep_alive_ns;
 
     uint64_t stream_recv_window_bytes;     /* first MAX_STREAM_DATA we give, RFC 9000 4 */

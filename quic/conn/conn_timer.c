@@ -44,7 +44,10 @@ static quic_ns keep_alive_deadline(const quic_conn *conn)
         conn->sent_eliciting_since_recv || (conn->pending & QUIC_PEND_PING) != 0) {
         return QUIC_NS_NEVER;
     }
-    return conn->idle_base_ns + conn->limits.keep_alive_ns;
+    /* RFC 9000 10.1.2: a peer that bears less silence has to hear in time. */
+    quic_ns half = conn->idle_timeout_ns / 2;
+    return conn->idle_base_ns +
+           (half != 0 && half < conn->limits.keep_alive_ns ? half : conn->limits.keep_alive_ns);
 }
 
 /* Once per rest: when nothing waits for an acknowledgement, what only a burst needs can go. */

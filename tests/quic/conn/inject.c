@@ -138,6 +138,19 @@ void inject_set_next_pn(quic_conn *conn, uint64_t pn)
     conn->next_skip_pn = pn;
 }
 
+void inject_pass_streams(quic_conn *opener, quic_conn *other, bool uni, uint64_t count)
+{
+    unsigned type = (opener->role == QUIC_SERVER ? QUIC_STREAM_ID_SERVER : 0u) |
+                    (uni ? QUIC_STREAM_ID_UNI : 0u);
+    quic_stream_type_state *states[] = {&opener->streams.types[type], &other->streams.types[type]};
+    for (int i = 0; i < 2; i++) {
+        states[i]->opened += count;
+        states[i]->closed += count;
+        states[i]->max += count;
+        states[i]->max = states[i]->max < QUIC_STREAMS_MAX ? states[i]->max : QUIC_STREAMS_MAX;
+    }
+}
+
 void inject_snapshot(const quic_conn *conn, uint8_t *out)
 {
     quic_conn copy = *conn;

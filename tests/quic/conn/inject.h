@@ -38,6 +38,8 @@ size_t inject_make_kept(quic_conn *conn, inject_keys *keys, uint32_t flags, cons
 void inject_free_keys(inject_keys *keys);
 /* inject_set_next_pn goes on with packet number `pn`; what was sent is forgotten. */
 void inject_set_next_pn(quic_conn *conn, uint64_t pn);
+/* inject_pass_streams: as if `opener` had opened so many more streams of a kind, all of them over by now. */
+void inject_pass_streams(quic_conn *opener, quic_conn *other, bool uni, uint64_t count);
 /* inject_snapshot copies the connection's own state, but for the counts of bytes received and of
  * packets that failed to open; two of inject_snapshot_len() bytes can be compared. */
 void inject_snapshot(const quic_conn *conn, uint8_t *out);

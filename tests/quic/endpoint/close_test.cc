@@ -189,6 +189,26 @@ TEST(Close, KeepAliveKeepsItAlive)
     EXPECT_EQ(net.client.close_kind(), QURING_CLOSE_IDLE_TIMEOUT);
 }
 
+/* RFC 9000 10.1: the smaller timeout counts, and who keeps alive may know only the larger one when it says how often. */
+TEST(Close, KeepAliveIsInTimeForAPeerOfLessPatience)
+{
+    for (bool by_server : {false, true}) {
+        Net net([by_server](sim::Options &o) {
+            quring_limits &patient = by_server ? o.server.limits : o.clients[0].limits;
+            quring_limits &other = by_server ? o.clients[0].limits : o.server.limits;
+            patient.idle_timeout_ns = 30 * kS;
+            patient.keep_alive_ns = 15 * kS;
+            other.idle_timeout_ns = 5 * kS;
+        });
+        ASSERT_TRUE(net.handshake());
+        net.sent.clear();
+        net.run_for(60 * kS);
+        EXPECT_EQ(net.client.close_kind(), QURING_CLOSE_NONE);
+        EXPECT_EQ(net.server.close_kind(), QURING_CLOSE_NONE);
+        EXPECT_LT(net.sent.size(), 100u);
+    }
+}
+
 /* RFC 9000 10.3 */
 TEST(Close, StatelessResetOfARestartedServerEndsTheConnection)
 {

@@ -4,6 +4,7 @@
 #ifndef TESTS_QUIC_ENDPOINT_NET_H
 #define TESTS_QUIC_ENDPOINT_NET_H
 
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -170,7 +171,7 @@ class Net
 
     sim::Identity identity_;
     quic_addr preferred_[2] = {};
-    std::vector<Packet> line_; /* in order of arrival */
+    std::deque<Packet> line_; /* in order of arrival */
     std::vector<uint8_t> tx_buf_;
 };
 
