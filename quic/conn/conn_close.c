@@ -84,6 +84,13 @@ quic_rc quic_conn_close(quic_conn *conn, uint64_t app_error, const char *reason)
     return QUIC_OK;
 }
 
+/* Before it has the client's Finished a server reads nothing that a 1-RTT packet says (RFC 9001 5.7). */
+bool quic_conn_leaves_at_once(const quic_conn *conn)
+{
+    return conn->role == QUIC_CLIENT && conn->handshake_complete && !conn->handshake_confirmed &&
+           quic_conn_close_info(conn)->kind == QURING_CLOSE_LOCAL_APP;
+}
+
 /* RFC 9000 10.2.2: say nothing more. */
 void quic_conn_on_peer_close(quic_conn *conn, const quic_frame_connection_close *frame, quic_ns now)
 {

@@ -245,12 +245,14 @@ static void free_streams(quic_conn *conn)
     quic_recovery_deinit(&conn->recovery);
 }
 
-/* Not the keys that CONNECTION_CLOSE is sealed with. */
+/* Not the keys that CONNECTION_CLOSE is sealed with, nor what is to go with it. */
 static void free_spaces(quic_conn *conn)
 {
     for (int i = 0; i < QUIC_SPACE_COUNT; i++) {
         quic_conn_space *space = &conn->spaces[i];
-        quic_conn_free_crypto(conn, (quic_space)i);
+        if (i != QUIC_SPACE_HANDSHAKE || !quic_conn_leaves_at_once(conn)) {
+            quic_conn_free_crypto(conn, (quic_space)i);
+        }
         quic_ack_tracker_deinit(&space->acks);
         quic_keys_destroy(space->rx);
         space->rx = NULL;
@@ -310,6 +312,7 @@ void quic_conn_destroy(quic_conn *conn)
     quic_conn_env *env = conn->env;
     quic_conn_release(conn);
     for (int i = 0; i < QUIC_SPACE_COUNT; i++) {
+        quic_conn_free_crypto(conn, (quic_space)i);
         quic_keys_destroy(conn->spaces[i].tx);
     }
     quic_mem_free(env->mem, conn->close_info, sizeof(*conn->close_info));

@@ -492,7 +492,9 @@ static bool send_close(quic_conn *conn, quic_tx_unit *unit, quic_ns now)
         if (!quic_packet_begin_closing(conn, &b, (quic_space)i, unit->buf + len, size - len)) {
             continue;
         }
-        if (!quic_packet_add_close(conn, &b)) {
+        bool flight = i == QUIC_SPACE_HANDSHAKE && quic_conn_leaves_at_once(conn);
+        if (!(flight && quic_packet_add_last_flight(conn, &b)) &&
+            !quic_packet_add_close(conn, &b)) {
             continue;
         }
         /* a client's Initial fills its datagram, RFC 9000 14.1 */

@@ -6,6 +6,7 @@
 #define ACK_RANGES_SENT_MAX 32u
 #define HP_BATCH            128u
 #define TAIL_LEN_MIN        512u /* less is copied faster than sealed in two pieces */
+#define CLOSE_ROOM          256u /* for a 1-RTT packet with the longest CONNECTION_CLOSE of ours */
 #define STREAM_CTRL_LEN_MAX 33   /* RESET_STREAM_AT: a type and four integers */
 
 static inline quic_keys *tx_keys(const quic_conn *conn, const quic_packet_build *b)
@@ -284,6 +285,22 @@ bool quic_packet_add_crypto(quic_conn *conn, quic_packet_build *b)
         any = true;
     }
     return any;
+}
+
+/* Only a flight of which nothing has left, and as a whole: what was lost of one is not known any more. */
+bool quic_packet_add_last_flight(quic_conn *conn, quic_packet_build *b)
+{
+    quic_crypto_stream *cs = conn->spaces[b->space].crypto;
+    size_t room = (size_t)(b->end - b->p);
+    uint64_t off = 0;
+    size_t len = 0;
+    if (cs == NULL || room <= CLOSE_ROOM ||
+        !quic_crypto_stream_send_next(cs, room - CLOSE_ROOM, &off, &len) || off != 0 ||
+        len != quic_send_buf_unsent(&cs->send)) {
+        return false;
+    }
+    b->p += quic_crypto_stream_encode(cs, off, len, b->p);
+    return true;
 }
 
 bool quic_packet_add_ping(quic_packet_build *b)

@@ -62,6 +62,44 @@ TEST(Close, DuringTheHandshakeSaysOnlyApplicationError)
     EXPECT_EQ(net.server.find(QURING_EV_CLOSED)->close.frame_type, 0u);
 }
 
+/* RFC 9001 5.7: before it has the client's Finished a server reads nothing that a 1-RTT packet says. */
+TEST(Close, OfAClientThatLeavesAtOnceBringsItsFinished)
+{
+    for (bool lost : {false, true}) {
+        Net net;
+        quic_conn *conn = net.connect();
+        std::vector<Packet> flight; /* the server's, which the client takes in without a turn */
+        net.filter = [&](Packet &p) {
+            if (!p.to_server) {
+                flight.push_back(p);
+            }
+            return p.to_server;
+        };
+        net.run_for(11 * kMs);
+        net.filter = nullptr;
+        for (Packet &p : flight) {
+            net.deliver(p);
+        }
+        ASSERT_EQ(quic_conn_close(conn, 4711, "that was all"), QUIC_OK);
+        net.filter = [&](Packet &) { return !lost; };
+        net.run_for(kMs);
+        net.filter = nullptr;
+        if (lost) { /* the server asks again, and so it is said again */
+            net.deliver(flight[0]);
+        }
+        net.run_for(5 * kS);
+        EXPECT_EQ(net.client.count(QURING_EV_CONNECTED), 1u);
+        EXPECT_EQ(net.server.count(QURING_EV_CONNECTED), 1u);
+        EXPECT_EQ(net.server.close_kind(), QURING_CLOSE_PEER_APP);
+        EXPECT_EQ(net.server.close_code(), 4711u);
+        EXPECT_STREQ(net.server.find(QURING_EV_CLOSED)->close.reason, "that was all");
+        const quic_counters *c = quic_endpoint_counters(net.server.ep);
+        EXPECT_EQ(c->conns_established, 1u);
+        EXPECT_EQ(c->handshakes_failed, 0u);
+        EXPECT_EQ(quic_endpoint_conn_count(net.server.ep), 0u);
+    }
+}
+
 /* RFC 9000 10.2.1: fewer and fewer answers; 10.2.2: a draining end is silent */
 TEST(Close, ClosingAnswersNowAndThenDrainingNever)
 {
