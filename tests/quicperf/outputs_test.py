@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 SCHEMA_FILE = os.path.abspath(sys.argv.pop(2))
@@ -169,6 +170,27 @@ class Lines(unittest.TestCase):
             run = client(server.port, "-t", "300ms", "-i", "100ms", "--jsonl", "-")
             self.check(run.stdout.splitlines())
             self.assertIn("done:", run.stderr)
+
+    def test_a_server_writes_its_counters(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "lines")
+            with Server("--jsonl", path, "-i", "100ms") as server:
+                client(server.port, "crr", "-n", "20", "--resume")
+                time.sleep(0.3)  # lines come although nothing happens
+            with open(path) as file:
+                records = [json.loads(line) for line in file]
+        self.assertEqual([SCHEMA.wrong(record, "line") for record in records], [[] for _ in records])
+        self.assertEqual([r["type"] for r in records], ["counters"] * (len(records) - 1) + ["summary"])
+        self.assertGreaterEqual(len(records), 4)
+        self.assertEqual(server.process.returncode, 0)
+        for last, record in zip(records[:-2], records[1:-1]):
+            self.assertGreater(record["t"], last["t"])
+            self.assertEqual(set(record["counters"]), set(last["counters"]))
+        end = records[-2]
+        self.assertEqual((end["requests"], end["connections"]), (20, end["ended"]))
+        self.assertEqual(end["counters"]["conns_opened"], end["connections"])
+        self.assertEqual(end["counters"]["conns_closed"], end["connections"])
+        self.assertEqual(end["counters"]["handshakes_failed"], 0)
 
     def test_failures(self):
         with Server() as server:

@@ -165,6 +165,8 @@ const qp_rule qp_rules[] = {
      "write one JSON document to this file; - is stdout, text then goes to stderr"},
     {"--jsonl", NULL, QP_C | QP_SOCK_C | QP_TCP_C, QP_TEXT, QP_AT(jsonl), 0, 0, NULL,
      "a line of JSON for each interval, and one for the summary, to this file or -"},
+    {"--jsonl", NULL, QP_S, QP_TEXT, QP_AT(jsonl), 0, 0, NULL,
+     "a line of JSON with every counter for each interval (default 1s), and one for the summary"},
     {"--hdr", NULL, QP_C | QP_SOCK_C | QP_TCP_C, QP_TEXT, QP_AT(hdr), 0, 0, NULL,
      "rr, crr, hps, latency: percentiles as HdrHistogram's plotters read them (.hgrm)"},
     {"--qlog", NULL, QP_S | QP_C, QP_TEXT, QP_AT(qlog), 0, 0, NULL,
@@ -431,7 +433,7 @@ static void qp_options_finish(qp_options *o)
         o->keep_alive_ns = o->idle_timeout_ns / 2;
     }
     if (!o->interval_set) {
-        o->interval_ns = o->command == QP_CMD_SERVER ? 0 : QP_NS_PER_S;
+        o->interval_ns = o->command == QP_CMD_SERVER && o->jsonl == NULL ? 0 : QP_NS_PER_S;
     }
     if (o->workers == 0) {
         o->workers = o->cpu_count > 0 ? (uint32_t)o->cpu_count : 1;

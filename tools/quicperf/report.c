@@ -121,7 +121,7 @@ static void qp_out_flush(qp_out *out, FILE *file)
     out->gone = qp_flush(file) == EPIPE || out->gone;
 }
 
-static void qp_out_json_line(qp_out *out, qp_json *json)
+void qp_out_json_line(qp_out *out, qp_json *json)
 {
     if (qp_json_is_complete(json)) {
         out->gone = qp_write(out->jsonl, json->text, json->len) == EPIPE || out->gone;

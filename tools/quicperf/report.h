@@ -151,6 +151,7 @@ void qp_out_init(qp_out *out, const qp_options *options);
  * that not everything was written. */
 bool qp_out_open_jsonl(qp_out *out, const qp_options *options);
 void qp_out_jsonl_summary(qp_out *out, const qp_result *result);
+void qp_out_json_line(qp_out *out, qp_json *json); /* any other; frees the text */
 bool qp_out_close_jsonl(qp_out *out, const qp_options *options);
 
 /* qp_out_line ends a live line, then prints one line as printf does; not when quiet. */

@@ -11,6 +11,7 @@
 
 #include "tools/quicperf/close_text.h"
 #include "tools/quicperf/commands.h"
+#include "tools/quicperf/counters.h"
 #include "tools/quicperf/keylog.h"
 #include "tools/quicperf/qlog.h"
 #include "tools/quicperf/report.h"
@@ -25,14 +26,14 @@
 typedef struct qp_served {
     qp_server *quic;
     qp_tcp_server *tcp; /* NULL: none */
+    uint32_t workers;   /* of QUIC */
+    uint64_t began_ns;
 } qp_served;
 
 /* What both have done, or have done before an interval. */
 typedef struct qp_watch {
     uint64_t at_ns;
-    uint64_t bytes_recv; /* UDP */
-    uint64_t bytes_sent;
-    uint64_t lost;
+    quring_stats stats;
     qp_server_totals quic;
     qp_tcp_server_totals tcp;
 } qp_watch;
@@ -48,15 +49,11 @@ static double qp_server_cpu_s(const quring_runtime *rt, uint32_t workers)
 
 static bool qp_served_look(qp_watch *out, const qp_served *served)
 {
-    quring_stats stats;
     memset(out, 0, sizeof(*out));
     out->at_ns = quring_now_ns();
-    if (quring_stats_get(qp_server_runtime(served->quic), -1, &stats) != QURING_OK) {
+    if (quring_stats_get(qp_server_runtime(served->quic), -1, &out->stats) != QURING_OK) {
         return false;
     }
-    out->bytes_recv = stats.bytes_recv;
-    out->bytes_sent = stats.bytes_sent;
-    out->lost = stats.packets_lost;
     qp_server_totals_get(served->quic, &out->quic);
     if (served->tcp != NULL) {
         qp_tcp_server_totals_get(served->tcp, &out->tcp);
@@ -84,7 +81,14 @@ static const char *qp_watch_tcp(char *buf, size_t cap, const qp_watch *now, cons
     return buf;
 }
 
-/* One line about the interval that ends now; none when nothing happened in it. */
+static void qp_server_count(qp_out *out, const qp_watch *now, const qp_served *served)
+{
+    qp_counters_write(out, (double)(now->at_ns - served->began_ns) / 1e9,
+                      qp_server_cpu_s(qp_server_runtime(served->quic), served->workers), &now->quic,
+                      &now->stats);
+}
+
+/* One line about the interval that ends now; none for people when nothing happened in it. */
 static void qp_server_watch(qp_watch *last, qp_out *out, const qp_served *served)
 {
     char in[32];
@@ -94,19 +98,22 @@ static void qp_server_watch(qp_watch *last, qp_out *out, const qp_served *served
     if (!qp_served_look(&now, served)) {
         return;
     }
+    qp_server_count(out, &now, served);
     double seconds = (double)(now.at_ns - last->at_ns) / 1e9;
-    bool busy = now.bytes_recv != last->bytes_recv || now.bytes_sent != last->bytes_sent ||
+    bool busy = now.stats.bytes_recv != last->stats.bytes_recv ||
+                now.stats.bytes_sent != last->stats.bytes_sent ||
                 memcmp(&now.tcp, &last->tcp, sizeof(now.tcp)) != 0;
     uint64_t requests =
         now.quic.requests + now.tcp.requests - last->quic.requests - last->tcp.requests;
     if (busy && seconds > 0) {
-        qp_out_line(out,
-                    "connections %" PRIu64 "  UDP in %s  UDP out %s%s  %.0f req/s  lost %" PRIu64,
-                    now.quic.connections - now.quic.ended + now.tcp.connections - now.tcp.ended,
-                    qp_watch_rate(in, sizeof(in), now.bytes_recv, last->bytes_recv, seconds),
-                    qp_watch_rate(sent, sizeof(sent), now.bytes_sent, last->bytes_sent, seconds),
-                    served->tcp != NULL ? qp_watch_tcp(tcp, sizeof(tcp), &now, last, seconds) : "",
-                    (double)requests / seconds, now.lost - last->lost);
+        qp_out_line(
+            out, "connections %" PRIu64 "  UDP in %s  UDP out %s%s  %.0f req/s  lost %" PRIu64,
+            now.quic.connections - now.quic.ended + now.tcp.connections - now.tcp.ended,
+            qp_watch_rate(in, sizeof(in), now.stats.bytes_recv, last->stats.bytes_recv, seconds),
+            qp_watch_rate(sent, sizeof(sent), now.stats.bytes_sent, last->stats.bytes_sent,
+                          seconds),
+            served->tcp != NULL ? qp_watch_tcp(tcp, sizeof(tcp), &now, last, seconds) : "",
+            (double)requests / seconds, now.stats.packets_lost - last->stats.packets_lost);
     }
     *last = now;
 }
@@ -146,6 +153,14 @@ static void qp_server_hangup(const qp_served *served, const qp_options *o, qp_ou
     qp_out_line(out, "reloaded: new connections get the certificate in %s", o->cert);
 }
 
+/* Until the interval that began at `last_ns` is over; -1: there are none. */
+static int qp_server_wait_ms(uint64_t interval_ns, uint64_t last_ns)
+{
+    uint64_t gone_ns = quring_now_ns() - last_ns;
+    uint64_t left_ns = gone_ns < interval_ns ? interval_ns - gone_ns : 0;
+    return interval_ns == 0 ? -1 : (int)((left_ns + 999999) / 1000000);
+}
+
 /* Serves until a signal comes or, with -1, a connection has ended. */
 static void qp_server_loop(const qp_served *served, const qp_options *o, qp_out *out, int wake_fd,
                            int signal_fd)
@@ -156,7 +171,7 @@ static void qp_server_loop(const qp_served *served, const qp_options *o, qp_out 
         struct pollfd fds[2] = {{.fd = wake_fd, .events = POLLIN},
                                 {.fd = signal_fd, .events = POLLIN}};
         uint64_t count;
-        int wait_ms = o->interval_ns == 0 ? -1 : (int)((o->interval_ns + 999999) / 1000000);
+        int wait_ms = qp_server_wait_ms(o->interval_ns, last.at_ns);
         int ready = poll(fds, 2, wait_ms);
         int signal_number =
             ready > 0 && (fds[1].revents & POLLIN) != 0 ? qp_signals_take(signal_fd) : 0;
@@ -295,7 +310,7 @@ static int qp_server_session(const qp_options *options, const quring_config *con
                              qp_result *result)
 {
     char why[256];
-    qp_served served;
+    qp_served served = {.workers = config->workers};
     uint16_t port;
     if (!qp_keylog_open(options, why, sizeof(why)) || !qp_qlog_prepare(options, why, sizeof(why))) {
         return qp_fail("%s", why);
@@ -305,7 +320,7 @@ static int qp_server_session(const qp_options *options, const quring_config *con
     if (wake_fd < 0 || signal_fd < 0) {
         return qp_fail("cannot watch for signals: %s", strerror(errno));
     }
-    uint64_t began_ns = quring_now_ns();
+    served.began_ns = quring_now_ns();
     int rc = qp_server_start(&served, &port, options, config, wake_fd);
     if (rc != QP_EXIT_OK) {
         return rc;
@@ -313,11 +328,15 @@ static int qp_server_session(const qp_options *options, const quring_config *con
     qp_server_hello(out, served.quic, options, port);
     qp_server_loop(&served, options, out, wake_fd, signal_fd);
     qp_signals_exit_on_next();
-    uint64_t served_ns = quring_now_ns() - began_ns;
+    uint64_t served_ns = quring_now_ns() - served.began_ns;
     if (served.tcp != NULL) {
         qp_tcp_server_stop(served.tcp);
     }
     qp_server_stop(served.quic);
+    qp_watch last;
+    if (qp_served_look(&last, &served)) {
+        qp_server_count(out, &last, &served);
+    }
     qp_server_result(result, &served, config, served_ns);
     qp_tcp_server_close(served.tcp);
     qp_server_close(served.quic);
@@ -342,10 +361,14 @@ int qp_run_server(const qp_options *options)
         return QP_EXIT_FAILED;
     }
     qp_out_init(&out, options);
-    rc = qp_server_session(options, &config, &out, &result);
+    rc = !qp_out_open_jsonl(&out, options) ? QP_EXIT_FAILED
+                                           : qp_server_session(options, &config, &out, &result);
     if (rc != QP_EXIT_OK) {
+        (void)qp_out_close_jsonl(&out, options);
         qp_json_file_drop(&file);
         return rc;
     }
-    return qp_report_write(&file, &result) ? QP_EXIT_OK : QP_EXIT_FAILED;
+    qp_out_jsonl_summary(&out, &result);
+    bool lines = qp_out_close_jsonl(&out, options);
+    return qp_report_write(&file, &result) && lines ? QP_EXIT_OK : QP_EXIT_FAILED;
 }
