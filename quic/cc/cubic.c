@@ -85,7 +85,7 @@ static void begin_epoch(quic_cc *cc, quic_ns now)
         /* RFC 9438 4.8, 4.10: no reduction to climb back from. */
         ep->w_max = cc->cwnd_bytes;
         ep->k = 0;
-        if (st->k_is_zero) {
+        if (ep->cwnd_prior == 0) { /* after a timeout it is the window before, 4.3 */
             ep->cwnd_prior = cc->cwnd_bytes;
         }
     } else {

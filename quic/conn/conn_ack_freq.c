@@ -66,12 +66,16 @@ static uint64_t wanted_threshold(uint64_t packets)
     return threshold;
 }
 
+/* When the window has moved by a factor of two. Slow start grows by what is acknowledged (8.1.1): not fewer in it, but
+ * more when the window fell so far that it begins again: after persistent congestion, or on another path (8.4). BBR
+ * has no end of slow start that it tells, and wants its samples: never fewer. */
 void quic_conn_review_ack_freq(quic_conn *conn)
 {
     quic_conn_ack_freq *af = conn->ack_freq;
     uint64_t cwnd = conn->cc.cwnd_bytes;
-    if (!conn->handshake_confirmed || quic_cc_in_slow_start(&conn->cc) ||
-        (cwnd > af->window_bytes / 2 && cwnd / 2 < af->window_bytes)) {
+    const bool fell = cwnd <= af->window_bytes / 2;
+    const bool grew = cwnd / 2 >= af->window_bytes && !quic_cc_in_slow_start(&conn->cc);
+    if (!conn->handshake_confirmed || (!fell && !grew)) {
         return;
     }
     af->window_bytes = cwnd;

@@ -264,6 +264,25 @@ TEST(Cubic, SpuriousLossRestoresTheCurve) /* RFC 9438 4.9.2 */
     EXPECT_EQ(s.cc.u.cubic.epoch.start_ns, epoch.start_ns);
 }
 
+/* Up to the window before the loss, however slow start began again. */
+TEST(Cubic, AfterATimeoutItIsNoFasterThanReno) /* RFC 9438 4.3, 4.8 */
+{
+    Sim s(10 * kMs);
+    s.cc.cwnd_bytes = 1000 * kMss;
+    s.Lose();
+    quic_cc_on_persistent_congestion(&s.cc);
+    while (quic_cc_in_slow_start(&s.cc)) {
+        s.Round();
+    }
+    const uint64_t cwnd = s.cc.cwnd_bytes;
+    for (int i = 0; i < 40; i++) {
+        s.Round();
+    }
+    EXPECT_GT(s.cc.cwnd_bytes, cwnd + 18 * kMss); /* 9/17 per round trip */
+    EXPECT_LT(s.cc.cwnd_bytes, cwnd + 24 * kMss);
+    EXPECT_EQ(s.cc.u.cubic.epoch.cwnd_prior, 1000u * kMss);
+}
+
 TEST(Cubic, LargestWindowDoesNotOverflow)
 {
     Sim s(100 * kMs);

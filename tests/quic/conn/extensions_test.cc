@@ -271,6 +271,45 @@ TEST(AckFrequency, BulkAsksForFewer)
     }
 }
 
+/* The window is small again and slow start begins: the next wish is not to wait for dozens of packets. */
+TEST(AckFrequency, AWindowThatFellAsksForMore) /* 8.1.1 */
+{
+    Net net([&](sim::Options &o) {
+        o.clients[0].limits.ack_frequency = true;
+        o.clients[0].cc = QURING_CC_NEWRENO;
+        o.clients[0].limits.cwnd_max_bytes = 200000;
+    });
+    net.keep_sent = false;
+    ASSERT_TRUE(net.handshake());
+    int n = 0;
+    bool dark = false;
+    uint8_t seq = 0;
+    std::vector<uint8_t> thresholds;
+    net.filter = [&](Packet &p) {
+        const uint8_t type[] = {0x40, 0xaf};
+        const auto end = p.bytes.size() > 11 ? p.bytes.end() - 3 : p.bytes.begin();
+        const auto at = std::search(std::min(p.bytes.begin() + 9, end), end, type, type + 2);
+        n += p.to_server ? 1 : 0;
+        if (p.to_server && at != end && !dark && at[2] == seq) {
+            seq++;
+            thresholds.push_back(at[3]);
+        }
+        return !p.to_server || (n != 500 && !dark);
+    };
+    uint64_t id = net.write(net.client, std::string(20000000, 'x'));
+    ASSERT_TRUE(net.run_until([&] { return !thresholds.empty(); }, 300 * kS));
+    EXPECT_GT(thresholds.back(), 4);
+    net.run_for(kS / 10);
+    dark = true;
+    net.run_for(5 * kS);
+    dark = false;
+    const size_t before = thresholds.size();
+    ASSERT_TRUE(net.run_until([&] { return thresholds.size() > before; }, 300 * kS));
+    EXPECT_EQ(thresholds.back(), 1);
+    ASSERT_TRUE(
+        net.run_until([&] { return net.server.streams[id].bytes.size() == 20000000; }, 300 * kS));
+}
+
 /* draft-ietf-quic-ack-frequency 4: what was lost is said again, under a new number. */
 TEST(AckFrequency, ALostWishIsRepeated)
 {
