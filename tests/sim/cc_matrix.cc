@@ -2,11 +2,12 @@
  * congestion controller. Prints a markdown table: percent of the line that reached the application after
  * the first seconds, and in brackets the smoothed RTT in ms.
  *
- *   cc_matrix [--full] [--rate MBIT] [--cell MBIT RTT_MS LOSS_PERCENT shallow|deep] [--fairness]
+ *   cc_matrix [--full] [--rate MBIT] [--cell MBIT RTT_MS LOSS_PERCENT shallow|deep] [--fairness] [--paths]
  *
  * --full measures longer and leaves no cell out; without it, cells that would take more than
  * kPacketsMost datagrams are shown as "-". A figure a little above what headers leave (97.8) is a gap of
- * before that was filled while it was measured. --fairness prints how two flows share a line. */
+ * before that was filled while it was measured. --fairness prints how two flows share a line, --paths what becomes
+ * of lines of other kinds. */
 #include <algorithm>
 #include <cinttypes>
 #include <cstdio>
@@ -196,12 +197,143 @@ void print_fairness()
     }
 }
 
+/* ---- lines of other kinds --------------------------------------------------------------------------- */
+
+struct Path {
+    const char *name;
+    sim::Cell cell;
+    double slow_mbit; /* the line changes to that and back every two seconds; 0: it does not */
+};
+
+sim::Cell line(double mbit, double rtt_ms, double loss, double buffer)
+{
+    sim::Cell c{mbit, rtt_ms, loss};
+    c.buffer = buffer;
+    return c;
+}
+
+sim::Cell policer(double mbit, double rtt_ms, double ms)
+{
+    sim::Cell c{mbit, rtt_ms};
+    c.police_ms = ms;
+    return c;
+}
+
+sim::Cell marked(double mbit, double rtt_ms, double buffer, double mark)
+{
+    sim::Cell c = line(mbit, rtt_ms, 0, buffer);
+    c.mark = mark;
+    return c;
+}
+
+sim::Cell windowed(double mbit, double rtt_ms, double buffer, double window)
+{
+    sim::Cell c = line(mbit, rtt_ms, 0, buffer);
+    c.recv_window = static_cast<uint64_t>(static_cast<double>(c.bdp()) * window);
+    return c;
+}
+
+struct PathResult {
+    double percent = 0;
+    double srtt_ms = 0;
+    double lost = 0;         /* percent, while it was measured */
+    uint64_t start_lost = 0; /* before */
+};
+
+PathResult run_path(const Path &p, quring_cc cc)
+{
+    PathResult r;
+    sim::CcPath path(p.cell, {cc});
+    path.start(0);
+    path.run(std::max<quic_ns>(5 * kS, static_cast<quic_ns>(p.cell.rtt_ms * 20) * kMs));
+    r.start_lost = path.lost();
+    const uint64_t sent = path.packets();
+    constexpr int kParts = 16;
+    double most = 0;
+    double got = 0;
+    for (int i = 0; i < kParts; i++) {
+        const double mbit = p.slow_mbit != 0 && i % 2 == 0 ? p.slow_mbit : p.cell.mbit;
+        if (p.slow_mbit != 0) {
+            path.set_rate(mbit);
+        }
+        const sim::FlowFigures f = path.measure(2 * kS)[0];
+        most += mbit;
+        got += mbit * f.percent / 100;
+        r.srtt_ms += f.srtt_mean_ms / kParts;
+    }
+    r.percent = 100 * got / most;
+    r.lost = 100 * static_cast<double>(path.lost() - r.start_lost) /
+             static_cast<double>(path.packets() - sent);
+    return r;
+}
+
+void print_paths()
+{
+    const Path paths[] = {
+        {"10 Mbit/s, 40 ms, 1 BDP of buffer", line(10, 40, 0, 1), 0},
+        {"100 Mbit/s, 20 ms, 1 BDP", line(100, 20, 0, 1), 0},
+        {"1 Gbit/s, 20 ms, 1/4 BDP", line(1000, 20, 0, 0.25), 0},
+        {"10 Mbit/s, 600 ms, 1 BDP", line(10, 600, 0, 1), 0},
+        {"the same, 1 % loss", line(10, 600, 0.01, 1), 0},
+        {"policed to 20 Mbit/s, bucket of 10 ms, 40 ms", policer(20, 40, 10), 0},
+        {"the same, bucket of 100 ms", policer(20, 40, 100), 0},
+        {"10 and 40 Mbit/s by turns of 2 s, 40 ms, 1 BDP", line(40, 40, 0, 1), 10},
+        {"100 Mbit/s, 1 ms, CE from 1 BDP of queue on", marked(100, 1, 8, 1), 0},
+        {"1 Gbit/s, 1 ms, CE from 1/2 BDP on", marked(1000, 1, 4, 0.5), 0},
+        {"100 Mbit/s, 50 ms, 4 BDP, receiver's window 1.8 BDP", windowed(100, 50, 4, 1.8), 0},
+    };
+    constexpr size_t kPaths = sizeof(paths) / sizeof(paths[0]);
+    PathResult results[kPaths][3];
+    share_out(kPaths * 3, [&](size_t i) {
+        results[i / 3][i % 3] = run_path(paths[i / 3], kControllers[i % 3]);
+    });
+    printf("Percent of the line (mean smoothed RTT in ms), percent lost, and packets lost before: "
+           "5 s or "
+           "20 round trips.\n\n| line | reno | lost | cubic | lost | bbr | lost |\n"
+           "|---|---:|---:|---:|---:|---:|---:|\n");
+    for (size_t i = 0; i < kPaths; i++) {
+        printf("| %s |", paths[i].name);
+        for (const PathResult &r : results[i]) {
+            printf(" %.1f (%.4g) | %.2f, %" PRIu64 " |", r.percent, r.srtt_ms, r.lost,
+                   r.start_lost);
+        }
+        printf("\n");
+    }
+    sim::Cell far = line(20, 20, 0, 1);
+    far.more_rtt_ms = {0, 60};
+    const std::pair<const char *, sim::Cell> shared[] = {
+        {"20 Mbit/s, 1 BDP of buffer; the first flow's RTT is 20 ms, the second one's 80 ms", far},
+        {"100 Mbit/s, 1 ms, CE from 1 BDP of queue on", marked(100, 1, 8, 1)},
+    };
+    std::vector<sim::FlowFigures> pairs[2][kPairCount];
+    share_out(2 * kPairCount, [&](size_t i) {
+        pairs[i / kPairCount][i % kPairCount] =
+            run_pair(shared[i / kPairCount].second, kPairs[i % kPairCount]);
+    });
+    printf("\n| line |");
+    for (const Pair &pair : kPairs) {
+        printf(" %s |", pair.name);
+    }
+    printf("\n|---|---:|---:|---:|---:|---:|---:|\n");
+    for (size_t i = 0; i < 2; i++) {
+        printf("| %s |", shared[i].first);
+        for (const std::vector<sim::FlowFigures> &r : pairs[i]) {
+            printf(" %.0f, %.0f |", r[0].percent, r[1].percent);
+        }
+        printf("\n");
+    }
+}
+
 } // namespace
 
 int main(int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], "--fairness") == 0) {
         print_fairness();
+        return 0;
+    }
+    if (argc == 2 && strcmp(argv[1], "--paths") == 0) {
+        print_paths();
         return 0;
     }
     bool full = argc > 1 && strcmp(argv[1], "--full") == 0;
@@ -217,7 +349,7 @@ int main(int argc, char **argv)
                 true});
         }
     } else if (argc > 1 && !full && !rate) {
-        fprintf(stderr, "usage: cc_matrix [--full] [--fairness] [--rate MBIT] "
+        fprintf(stderr, "usage: cc_matrix [--full] [--fairness] [--paths] [--rate MBIT] "
                         "[--cell MBIT RTT_MS LOSS_PERCENT shallow|deep]\n");
         return 2;
     }

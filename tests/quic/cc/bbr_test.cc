@@ -164,6 +164,28 @@ TEST(Bbr, IdleTimeEndsTheProbeOfTheRtt) /* 5.4.1 */
     }
 }
 
+/* 5.3.4.2: at least 96 % of the time in ProbeBW; most of it neither probing nor draining. */
+TEST(Bbr, SpendsItsTimeCruising)
+{
+    Model m(DeepQueue());
+    Flow &f = m.add(&quic_bbr_vtable);
+    ASSERT_TRUE(RunUntil(m, f, QUIC_BBR_PROBE_CRUISE, 3 * QUIC_NS_PER_S));
+    const quic_ns start = m.now() - QUIC_NS_PER_S;
+    int ms[QUIC_BBR_MODE_NONE] = {};
+    constexpr int kAll = 60000;
+    for (int i = 0; i < kAll; i++) {
+        m.run(kMs);
+        ms[quic_bbr_mode_of(&f.cc)]++;
+    }
+    EXPECT_LT(start, QUIC_NS_PER_S); /* Startup and Drain */
+    EXPECT_EQ(ms[QUIC_BBR_STARTUP] + ms[QUIC_BBR_DRAIN], 0);
+    EXPECT_GE(ms[QUIC_BBR_PROBE_CRUISE], kAll * 60 / 100);
+    EXPECT_LE(ms[QUIC_BBR_PROBE_UP], kAll * 15 / 100);
+    EXPECT_LE(ms[QUIC_BBR_PROBE_RTT], kAll * 6 / 100);
+    EXPECT_GE(ms[QUIC_BBR_PROBE_RTT], kAll * 2 / 100);
+    EXPECT_EQ(f.lost_packets, 0u);
+}
+
 TEST(Bbr, RemembersALowerRtt)
 {
     Model m(DeepQueue());
