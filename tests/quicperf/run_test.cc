@@ -192,6 +192,21 @@ TEST_F(Run, TransfersOfAsMuchAsWasSaid)
     }
 }
 
+/* Streams that are open when their connection ends have had their bytes. */
+TEST_F(Run, ServersCountWhatOpenStreamsHad)
+{
+    ASSERT_EQ(Measure({"-s", "8", "-t", "200ms"}), QP_EXIT_OK) << r_.error;
+    qp_server_totals totals;
+    do {
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        qp_server_totals_get(server_, &totals);
+    } while (totals.ended == 0);
+    EXPECT_GT(totals.bytes_out, r_.bytes / 2); /* the last may not be acknowledged */
+    EXPECT_EQ(totals.connections, 1u);
+    EXPECT_EQ(totals.requests, 8u);
+    EXPECT_EQ(totals.bytes_in, 0u);
+}
+
 /* A worker without a connection is none that could have no time left. */
 TEST_F(Run, WorkersThatHaveSomethingToDo)
 {
