@@ -19,7 +19,7 @@
 extern "C" {
 #endif
 
-#define QS_OPS_VERSION 5u
+#define QS_OPS_VERSION 6u
 
 /* Protocol numbers, which name the layouts a socket speaks. */
 #define QS_PROTO_DRAFT  288 /* the draft's */
@@ -96,6 +96,16 @@ typedef struct qs_ops {
     void (*fix_all)(void);
     /* 0 when fix_all has nothing to do. Read without a call. */
     const uint32_t *fix_count;
+
+    /* For calls that are made in the name of another process (compat/front/lend.h). share: whether other processes
+     * may have copies of the descriptor; if so `gone` is told also when the connection has ended. settle: what is to be done at the
+     * program's end for it to tell the truth, where this process has none: so many bytes are to be taken from there,
+     * so many put in. impatient: calls of the calling thread that would wait give EAGAIN. last_stream: the number of the
+     * stream that its last sendmsg was for, UINT64_MAX for none. */
+    void (*share)(qs_sock *s, bool on);
+    void (*settle)(qs_sock *s, uint32_t *out_take, uint32_t *out_put);
+    void (*impatient)(void);
+    uint64_t (*last_stream)(void);
 
     /* Whether a descriptor is the engine's own: nobody closes it for the program. */
     bool (*owns_fd)(int fd);

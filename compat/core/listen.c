@@ -114,6 +114,7 @@ static void qs_listening_over(qs_sock *s)
     pthread_mutex_lock(&s->lock);
     s->state = QS_FRESH;
     s->is_server = false; /* it may connect */
+    s->unlistened = true;
     qs_wake(s, QS_WAIT_ALL);
     qs_unlock(s);
     qs_refuse_queued(s);
@@ -162,6 +163,7 @@ static int qs_listen(qs_sock *s, int backlog)
     s->backlog = max;
     s->state = QS_LISTENING;
     s->is_server = true;
+    s->unlistened = false;
     qs_unlock(s);
     int rc = qs_port_listen(s);
     if (rc != 0) {

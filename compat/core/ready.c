@@ -34,8 +34,14 @@ static uint32_t qs_fill_bytes; /* what it takes beside the first byte; 0: not tr
 
 static bool qs_is_readable(const qs_sock *s)
 {
-    return s->state == QS_LISTENING ? s->accept_count > 0
-                                    : s->rx.head != NULL || s->state == QS_CLOSED || s->shut_rd;
+    switch (s->state) {
+    case QS_LISTENING:
+        return s->accept_count > 0;
+    case QS_FRESH: /* other processes may wait in accept, which the descriptor alone can tell */
+        return s->unlistened && s->shared;
+    default:
+        return s->rx.head != NULL || s->state == QS_CLOSED || s->shut_rd;
+    }
 }
 
 static bool qs_is_writable(const qs_sock *s)
@@ -140,10 +146,15 @@ void qs_ready_update(qs_sock *s)
         s->hung_up = true; /* as after TCP's shutdown: POLLRDHUP */
         (void)shutdown(s->bell_fd, SHUT_WR);
     }
-    if (s->state == QS_CLOSED && s->app_fd < 0 && !s->app_closed) {
-        /* The program has no descriptor, but one is under way to it: our end tells when that is gone, too. */
-        s->hung_up = true;
-        (void)shutdown(s->bell_fd, SHUT_WR);
+    if (s->state == QS_CLOSED && (s->app_fd < 0 || s->shared) && !s->app_closed) {
+        /* There is a descriptor on its way to the program, or in another process: our end tells when that is gone, too.
+         * It hangs up now, so that this has to be seen in another way: the byte that waits there stays until then. */
+        if (!s->lingers) {
+            s->hung_up = true;
+            __atomic_store_n(&s->lingers, true, __ATOMIC_RELEASE);
+            (void)shutdown(s->bell_fd, SHUT_RDWR);
+            qs_watch_queue(s->bell_fd);
+        }
     } else if (s->state == QS_CLOSED) {
         int fd = s->bell_fd;
         s->bell_fd = -1;
@@ -328,6 +339,34 @@ bool qs_op_set_adrift(qs_sock *s)
     bool watched = s->bell_fd >= 0;
     qs_unlock(s);
     return watched;
+}
+
+void qs_op_share(qs_sock *s, bool on)
+{
+    pthread_mutex_lock(&s->lock);
+    s->shared = on;
+    qs_ready_update(s); /* an end that was kept open goes now */
+    qs_unlock(s);
+}
+
+void qs_op_settle(qs_sock *s, uint32_t *out_take, uint32_t *out_put)
+{
+    *out_take = 0;
+    *out_put = 0;
+    pthread_mutex_lock(&s->lock);
+    if (s->app_fd >= 0) {
+        qs_fix_now(s);
+    } else if (s->bell_fd >= 0) {
+        if (s->tokens > 0 && !qs_is_readable(s)) {
+            *out_take = s->tokens;
+            s->tokens = 0;
+        }
+        if (s->filled == 0 && !qs_is_writable(s)) {
+            *out_put = __atomic_load_n(&qs_fill_bytes, __ATOMIC_RELAXED);
+            s->filled = *out_put;
+        }
+    }
+    qs_unlock(s);
 }
 
 void qs_ready_forked(void)

@@ -278,6 +278,9 @@ struct qs_sock {
     uint32_t tokens; /* bytes that wait at the program's end: it is readable */
     uint32_t filled; /* bytes that wait at ours: the program's is not writable */
     bool hung_up;    /* ours sends no more */
+    bool lingers;    /* atomic: hung up, and our end open until the program's is gone */
+    bool shared;     /* other processes may have copies of the program's */
+    bool unlistened; /* it has listened, and does no more */
     bool edges;      /* watched edge-triggered: every arrival sends a byte */
     bool in_fix;     /* atomic */
     struct qs_sock *fix_next;
@@ -439,6 +442,7 @@ enum { QS_WAIT_RX = 1u << 0, QS_WAIT_TX = 1u << 1, QS_WAIT_ALL = QS_WAIT_RX | QS
 /* Waits until something of `what` changes, at most until `deadline_ns` (0: for ever); lock held, given up
  * while waiting. With `hold` it is a point of cancellation. 0; -EINTR; -EAGAIN when the time is over. */
 int qs_wait(qs_sock *s, uint32_t what, uint64_t deadline_ns, const qs_hold *hold);
+void qs_op_impatient(void);
 /* Who waits for `what` shall look again; lock held. */
 void qs_wake(qs_sock *s, uint32_t what);
 /* Gives up the lock. What it was held for is told to others only then: a thread that is woken or asked
@@ -503,6 +507,7 @@ qs_item *qs_rx_take_crypto(qs_sock *s, uint64_t deadline_ns, int *out_rc);
 
 /* ---- tx.c ------------------------------------------------------------------------------------------------- */
 ssize_t qs_op_sendmsg(qs_sock *s, const struct msghdr *msg, int flags);
+uint64_t qs_op_last_stream(void);
 /* The bytes of a message's parts; what the kernel finds wrong with them is wrong here: -EMSGSIZE, -EINVAL,
  * -EFAULT. */
 int qs_msg_total(const struct msghdr *msg, size_t *out);
@@ -626,6 +631,8 @@ short qs_poll_now(int fd, short events);
 bool qs_op_attach(qs_sock *s, int engine_fd, int app_fd, void *cookie);
 void qs_op_set_fd(qs_sock *s, int app_fd);
 bool qs_op_set_adrift(qs_sock *s);
+void qs_op_share(qs_sock *s, bool on);
+void qs_op_settle(qs_sock *s, uint32_t *out_take, uint32_t *out_put);
 void qs_op_watch_edges(qs_sock *s);
 void qs_op_fix(qs_sock *s);
 /* Something arrived; lock held. */
@@ -641,6 +648,8 @@ extern uint32_t qs_fix_count;
 
 /* ---- watch.c ---------------------------------------------------------------------------------------------------- */
 bool qs_watch_add(qs_sock *s, int fd);
+/* From now on the end of what waits at the program's end is told, too. */
+void qs_watch_queue(int fd);
 void qs_watch_close(int fd);
 bool qs_op_owns_fd(int fd);
 /* A thread that nobody waits for and that takes no signals; false: there is none. */

@@ -78,8 +78,19 @@ static int qs_sleep_cancellable(qs_sleep *sleep)
     return error;
 }
 
+static _Thread_local bool qs_is_impatient;
+
+void qs_op_impatient(void)
+{
+    qs_is_impatient = true;
+}
+
 int qs_wait(qs_sock *s, uint32_t what, uint64_t deadline_ns, const qs_hold *hold)
 {
+    if (hold != NULL &&
+        qs_is_impatient) { /* the others wait for threads of ours, or for no longer than they are told */
+        return -EAGAIN;
+    }
     qs_sleep sleep = {.s = s, .what = what, .hold = hold, .has_limit = deadline_ns != 0};
     if (deadline_ns != 0) {
         if (qs_now_ns() >= deadline_ns) {

@@ -4,11 +4,13 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -22,12 +24,21 @@ static pthread_mutex_t qs_watch_lock = PTHREAD_MUTEX_INITIALIZER;
 static qs_sock *qs_bell_owner[QS_BELLS_MAX]; /* by descriptor; written under the lock */
 static int qs_watch_fd = -1;
 
+/* Whether what we have sent is gone, read or with the program's end. */
+static bool qs_is_sent_gone(int fd)
+{
+    int bytes = 0;
+    return ioctl(fd, SIOCOUTQ, &bytes) != 0 || bytes == 0;
+}
+
 /* A reference to the socket whose program's end is gone; NULL when it is not so any more. */
 static qs_sock *qs_watch_take(int fd)
 {
     pthread_mutex_lock(&qs_watch_lock);
     qs_sock *s = qs_bell_owner[fd];
-    if (s != NULL && ((qs_poll_now(fd, 0) & POLLHUP) == 0 || !qs_ref_if_live(s))) {
+    bool gone = s != NULL && (qs_poll_now(fd, 0) & POLLHUP) != 0 &&
+                (!__atomic_load_n(&s->lingers, __ATOMIC_ACQUIRE) || qs_is_sent_gone(fd));
+    if (!gone || !qs_ref_if_live(s)) {
         s = NULL;
     }
     pthread_mutex_unlock(&qs_watch_lock);
@@ -107,6 +118,16 @@ bool qs_watch_add(qs_sock *s, int fd)
     }
     pthread_mutex_unlock(&qs_watch_lock);
     return watched;
+}
+
+void qs_watch_queue(int fd)
+{
+    struct epoll_event event = {.events = EPOLLET | EPOLLOUT, .data.fd = fd};
+    pthread_mutex_lock(&qs_watch_lock);
+    if (qs_watch_fd >= 0) {
+        (void)epoll_ctl(qs_watch_fd, EPOLL_CTL_MOD, fd, &event);
+    }
+    pthread_mutex_unlock(&qs_watch_lock);
 }
 
 void qs_watch_close(int fd)

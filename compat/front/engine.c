@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "compat/front/lend.h"
 #include "compat/front/libc.h"
 #include "compat/front/table.h"
 
@@ -38,6 +39,18 @@ void qf_engine_in_child(void)
         qf_forked();
         ops->forked();
     }
+}
+
+static void qf_before_fork(void)
+{
+    qf_copied();
+    qf_lend_before();
+}
+
+static void qf_after_fork(void)
+{
+    qf_engine_in_child();
+    qf_lend_in_child();
 }
 
 /* A sanitizer's runtime has taken the place of malloc in all of the program, and ends one that loads what keeps
@@ -135,7 +148,7 @@ const qs_ops *qf_engine_load(void)
             ops->start(&qf_host);
             atomic_store_explicit(&qf_ops, ops, memory_order_release);
             atomic_fetch_add(&qf_in_use, 1); /* from now on the engine has descriptors */
-            pthread_atfork(qf_copied, NULL, qf_engine_in_child);
+            pthread_atfork(qf_before_fork, qf_lend_in_parent, qf_after_fork);
             atexit(qf_at_exit);
         }
     }

@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 
 #include "compat/front/call.h"
+#include "compat/front/lend.h"
 
 #define QF_OWN_MAX 65536u /* the engine knows its descriptors up to here */
 
@@ -17,7 +18,7 @@
 static bool qf_is_internal(int fd)
 {
     const qs_ops *ops = qf_engine();
-    return ops != NULL && ops->owns_fd(fd);
+    return ops != NULL && (ops->owns_fd(fd) || qf_owns(fd));
 }
 
 static int qf_close_any(int fd)
@@ -205,7 +206,7 @@ static int qf_fcntl(int fd, int command, void *arg)
         bool dead = false;
         qf_entry *entry = qf_get(fd, &dead);
         if (entry != NULL) {
-            qf_engine()->set_nonblock(entry->sock, ((long)(intptr_t)arg & O_NONBLOCK) != 0);
+            entry->ops->set_nonblock(entry->sock, ((long)(intptr_t)arg & O_NONBLOCK) != 0);
             qf_put(entry);
         }
     }

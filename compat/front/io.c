@@ -20,7 +20,7 @@ ssize_t qf_send(const qf_entry *entry, const struct msghdr *msg, int flags)
     if (msg == NULL) {
         return (ssize_t)qf_result(-EFAULT);
     }
-    ssize_t rc = qf_engine()->sendmsg(entry->sock, msg, flags);
+    ssize_t rc = entry->ops->sendmsg(entry->sock, msg, flags);
     if (rc == -EPIPE && (flags & MSG_NOSIGNAL) == 0) {
         (void)raise(SIGPIPE);
     }
@@ -32,7 +32,7 @@ ssize_t qf_recv(const qf_entry *entry, struct msghdr *msg, int flags)
     if (msg == NULL) {
         return (ssize_t)qf_result(-EFAULT);
     }
-    return (ssize_t)qf_result(qf_engine()->recvmsg(entry->sock, msg, flags));
+    return (ssize_t)qf_result(entry->ops->recvmsg(entry->sock, msg, flags));
 }
 
 static struct msghdr qf_msg_of(const struct iovec *iov, int count)

@@ -151,7 +151,7 @@ static int qf_handshake(int sd, const qs_handshake_args *args)
         return -errno;
     }
     int state = qf_hold(); /* it has a time limit */
-    int result = qf_engine()->handshake(entry->sock, args);
+    int result = entry->ops->handshake(entry->sock, args);
     qf_let(state);
     qf_put(entry);
     if (result < 0) {

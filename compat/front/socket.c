@@ -1,4 +1,6 @@
 /* socket, bind, listen, accept, connect, shutdown, names, options, ioctl. */
+#include "compat/front/socket.h"
+
 #include <fcntl.h>
 #include <linux/sockios.h>
 #include <stdarg.h>
@@ -6,6 +8,7 @@
 #include <sys/ioctl.h>
 
 #include "compat/front/call.h"
+#include "compat/front/lend.h"
 
 #define QF_PAIR_BUF 1 /* the kernel makes it its smallest */
 
@@ -44,7 +47,7 @@ static int qf_publish(qs_sock *sock, int protocol, int flags)
     if (qf_make_pair(pair, flags) != 0) {
         return -1;
     }
-    qf_entry *entry = qf_new(pair[0], sock, protocol);
+    qf_entry *entry = qf_new(pair[0], sock, protocol, qf_engine());
     if (entry == NULL) {
         int error = errno;
         QF_REAL(close)(pair[0]);
@@ -117,7 +120,7 @@ static int qf_count(int *to, int count)
 
 static int qf_ioctl(qf_entry *entry, int fd, unsigned long request, void *arg)
 {
-    const qs_ops *ops = qf_engine();
+    const qs_ops *ops = entry->ops;
     switch (request) {
     case FIONBIO: {
         int rc = QF_REAL(ioctl)(fd, request, arg);
@@ -164,7 +167,7 @@ QF_EXPORT int ioctl(int fd, unsigned long request, ...)
         if (__builtin_expect(entry == NULL, 1)) {                                                  \
             return qf_rc != 0 ? -1 : (libc);                                                       \
         }                                                                                          \
-        const qs_ops *ops = qf_engine();                                                           \
+        const qs_ops *ops = entry->ops;                                                            \
         qs_sock *sock = entry->sock;                                                               \
         int qf_state = qf_hold();                                                                  \
         qf_rc = qf_result(engine);                                                                 \
@@ -214,7 +217,7 @@ QF_EXPORT int getsockopt(int fd, int level, int name, void *value, socklen_t *le
         return rc != 0 ? -1 : QF_REAL(getsockopt)(fd, level, name, value, len);
     }
     /* Not shielded: QUIC_SOCKOPT_STREAM_OPEN waits for the peer. */
-    rc = qf_result(qf_engine()->getsockopt(entry->sock, level, name, value, len));
+    rc = qf_result(entry->ops->getsockopt(entry->sock, level, name, value, len));
     qf_put(entry);
     return (int)rc;
 }
@@ -225,10 +228,13 @@ QF_EXPORT int setsockopt(int fd, int level, int name, const void *value, socklen
             QF_REAL(setsockopt)(fd, level, name, value, len));
 }
 
-static long qf_accept(const qf_entry *entry, struct sockaddr *addr, socklen_t *len, int flags)
+long qf_accept(const qf_entry *entry, struct sockaddr *addr, socklen_t *len, int flags)
 {
-    const qs_ops *ops = qf_engine();
+    const qs_ops *ops = entry->ops;
     qs_sock *conn = NULL;
+    if (ops == &qf_borrowed_ops) {
+        return qf_result(qf_borrowed_accept(entry, addr, len, flags));
+    }
     long rc = qf_result(ops->accept(entry->sock, &conn, addr, len));
     if (rc != 0) {
         return rc;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "compat/front/engine.h"
+#include "compat/front/lend.h"
 #include "compat/front/log.h"
 
 #define QF_SPINS 4096 /* turns while another thread is between our close and the kernel's */
@@ -43,7 +44,7 @@ static bool qf_is_sure(const qf_entry *entry)
 /* After each change of what it looks at; lock held. */
 static void qf_judge(qf_entry *entry)
 {
-    bool unsure = !entry->watched || entry->fds > 1 || entry->travels;
+    bool unsure = !entry->watched || entry->fds > 1 || entry->travels || entry->shared;
     atomic_store_explicit(&entry->unsure, unsure, memory_order_relaxed);
 }
 
@@ -70,12 +71,17 @@ static bool qf_ref(qf_entry *entry)
     return refs != 0;
 }
 
+void qf_hold_entry(qf_entry *entry)
+{
+    atomic_fetch_add_explicit(&entry->refs, 1, memory_order_relaxed);
+}
+
 void qf_put(qf_entry *entry)
 {
     if (atomic_fetch_sub_explicit(&entry->refs, 1, memory_order_acq_rel) != 1) {
         return;
     }
-    qf_engine()->release(entry->sock);
+    entry->ops->release(entry->sock);
     pthread_mutex_lock(&qf_lock);
     entry->sock = NULL;
     entry->free_next = qf_free_list;
@@ -105,11 +111,11 @@ static bool qf_less(qf_entry *entry, bool look_for_other)
     qf_judge(entry);
     if (entry->fds > 0) {
         if (look_for_other) {
-            qf_engine()->set_fd(entry->sock, qf_other_fd(entry));
+            entry->ops->set_fd(entry->sock, qf_other_fd(entry));
         }
         return false;
     }
-    if (entry->travels && !entry->gone && qf_engine()->set_adrift(entry->sock)) {
+    if ((entry->travels || entry->shared) && !entry->gone && entry->ops->set_adrift(entry->sock)) {
         return false; /* the kernel will say */
     }
     entry->closed = true;
@@ -127,7 +133,7 @@ static void qf_take_out(qf_entry *entry)
 
 static void qf_last(qf_entry *entry)
 {
-    qf_engine()->close(entry->sock);
+    entry->ops->close(entry->sock);
     qf_put(entry);
 }
 
@@ -172,6 +178,9 @@ qf_entry *qf_get(int fd, bool *out_dead)
                 qf_drop_stale(entry, fd);
                 continue;
             }
+            if (qf_borrow(entry, fd)) {
+                continue;
+            }
             *out_dead = true;
             qf_say_forked();
             errno = EBADF;
@@ -198,12 +207,12 @@ bool qf_is_parents(int fd)
                                 ? atomic_load_explicit(&qf_table[fd], memory_order_acquire)
                                 : NULL;
     return entry != NULL && entry != &qf_leaving && entry->generation != qf_generation &&
-           qf_is_its(entry, fd);
+           !qf_can_borrow(entry) && qf_is_its(entry, fd);
 }
 
 /* ---- making and copying --------------------------------------------------------------------------------- */
 
-qf_entry *qf_new(int fd, qs_sock *sock, int protocol)
+qf_entry *qf_new(int fd, qs_sock *sock, int protocol, const qs_ops *ops)
 {
     struct stat st;
     if ((uint32_t)fd >= QF_FDS_MAX || fstat(fd, &st) != 0) {
@@ -220,11 +229,13 @@ qf_entry *qf_new(int fd, qs_sock *sock, int protocol)
     }
     if (entry != NULL) {
         entry->sock = sock;
+        entry->ops = ops;
         atomic_store_explicit(&entry->protocol, protocol, memory_order_relaxed);
         entry->generation = qf_generation;
         entry->fds = 0;
         entry->leaving = 0;
         entry->travels = false;
+        entry->shared = false;
         entry->watched = false;
         atomic_store_explicit(&entry->blind, false, memory_order_relaxed);
         entry->gone = false;
@@ -288,7 +299,7 @@ void qf_copy_end(qf_entry *entry, int fd)
     bool fits = (uint32_t)fd < QF_FDS_MAX && !entry->closed && qf_is_its(entry, fd);
     if (fits) {
         old = qf_put_in(entry, fd, &old_last);
-        qf_engine()->set_fd(entry->sock, fd);
+        entry->ops->set_fd(entry->sock, fd);
     } else {
         last = qf_less(entry, true);
     }
@@ -307,14 +318,24 @@ void qf_copy_end(qf_entry *entry, int fd)
 
 /* ---- closing ---------------------------------------------------------------------------------------------- */
 
+/* Of the parent's nothing is touched, and nothing borrowed only to be closed. Whether it was one. */
+static bool qf_forget_parents(int fd)
+{
+    qf_entry *entry = qf_generation != 0 && (uint32_t)fd < QF_FDS_MAX
+                          ? atomic_load_explicit(&qf_table[fd], memory_order_acquire)
+                          : NULL;
+    return entry != NULL && entry != &qf_leaving && entry->generation != qf_generation &&
+           atomic_compare_exchange_strong(&qf_table[fd], &entry, NULL);
+}
+
 qf_entry *qf_hide(int fd)
 {
     bool dead = false;
-    qf_entry *entry = qf_is_quic(fd) ? qf_get(fd, &dead) : NULL;
+    if (qf_forget_parents(fd) || !qf_is_quic(fd)) {
+        return NULL;
+    }
+    qf_entry *entry = qf_get(fd, &dead);
     if (entry == NULL) {
-        if (dead && qf_is_quic(fd)) { /* the parent's: nothing of it is touched */
-            atomic_store_explicit(&qf_table[fd], NULL, memory_order_release);
-        }
         return NULL;
     }
     pthread_mutex_lock(&qf_lock);
@@ -322,7 +343,7 @@ qf_entry *qf_hide(int fd)
     bool mine = atomic_compare_exchange_strong(&qf_table[fd], &expected, &qf_leaving);
     if (mine) {
         entry->leaving++;
-        qf_engine()->set_fd(entry->sock, entry->fds > 1 ? qf_other_fd(entry) : -1);
+        entry->ops->set_fd(entry->sock, entry->fds > 1 ? qf_other_fd(entry) : -1);
     }
     pthread_mutex_unlock(&qf_lock);
     if (!mine) {
@@ -338,7 +359,7 @@ void qf_hidden(qf_entry *entry, int fd, bool closed)
     qf_entry *expected = &qf_leaving;
     (void)atomic_compare_exchange_strong(&qf_table[fd], &expected, closed ? NULL : entry);
     if (!closed) {
-        qf_engine()->set_fd(entry->sock, fd);
+        entry->ops->set_fd(entry->sock, fd);
     }
     entry->leaving--;
     bool gone = entry->gone && !entry->closed;
@@ -417,7 +438,7 @@ void qf_received(int fd)
             entry->fds++;
             qf_judge(entry);
             old = qf_put_in(entry, fd, &old_last);
-            qf_engine()->set_fd(entry->sock, fd);
+            entry->ops->set_fd(entry->sock, fd);
             break;
         }
     }
@@ -429,11 +450,92 @@ void qf_received(int fd)
 
 /* ---- fork ------------------------------------------------------------------------------------------------------ */
 
+bool qf_share_all(void)
+{
+    bool any = false;
+    (void)pthread_mutex_lock(&qf_lock);
+    for (qf_entry *entry = qf_all; entry != NULL; entry = entry->all_next) {
+        if (entry->sock != NULL && !entry->closed && entry->generation == qf_generation) {
+            entry->shared = true;
+            qf_judge(entry);
+            entry->ops->share(entry->sock, true);
+            any = any || entry->ops == qf_engine();
+        }
+    }
+    (void)pthread_mutex_unlock(&qf_lock);
+    return any;
+}
+
+/* One that only children had; its place in the count is the caller's then. Lock held. */
+static qf_entry *qf_unshare_next(void)
+{
+    for (qf_entry *entry = qf_all; entry != NULL; entry = entry->all_next) {
+        if (entry->sock == NULL || !entry->shared || entry->closed) {
+            continue;
+        }
+        entry->shared = false;
+        qf_judge(entry);
+        entry->ops->share(entry->sock, false);
+        if (entry->fds == 0 && !entry->travels && entry->leaving == 0) {
+            entry->closed = true;
+            return entry;
+        }
+    }
+    return NULL;
+}
+
+void qf_unshare_all(void)
+{
+    qf_entry *entry;
+    do {
+        (void)pthread_mutex_lock(&qf_lock);
+        entry = qf_unshare_next();
+        (void)pthread_mutex_unlock(&qf_lock);
+        if (entry != NULL) {
+            qf_last(entry);
+        }
+    } while (entry != NULL);
+}
+
+qf_entry *qf_find_shared(int fd)
+{
+    struct stat st;
+    qf_entry *found = NULL;
+    if (fstat(fd, &st) != 0 || !S_ISSOCK(st.st_mode)) {
+        return NULL;
+    }
+    (void)pthread_mutex_lock(&qf_lock);
+    for (qf_entry *entry = qf_all; entry != NULL && found == NULL; entry = entry->all_next) {
+        if (entry->sock != NULL && !entry->closed && entry->generation == qf_generation &&
+            entry->ops == qf_engine() && entry->ino == st.st_ino && entry->dev == st.st_dev &&
+            qf_ref(entry)) {
+            found = entry;
+        }
+    }
+    (void)pthread_mutex_unlock(&qf_lock);
+    return found;
+}
+
+void qf_take_over(const qf_entry *parents, qf_entry *entry)
+{
+    (void)pthread_mutex_lock(&qf_lock);
+    for (int fd = 0; fd <= qf_highest; fd++) {
+        qf_entry *expected = (qf_entry *)(uintptr_t)parents;
+        if (atomic_load_explicit(&qf_table[fd], memory_order_relaxed) == parents &&
+            qf_is_its(entry, fd) &&
+            atomic_compare_exchange_strong(&qf_table[fd], &expected, entry)) {
+            entry->fds++;
+        }
+    }
+    qf_judge(entry);
+    (void)pthread_mutex_unlock(&qf_lock);
+}
+
 void qf_say_forked(void)
 {
-    static const char line[] =
-        "libquic: a QUIC socket belongs to the process that made it: after fork "
-        "it is of no use to the child (EBADF)\n";
+    static const char line[] = "libquic: a QUIC socket belongs to the process that made it, and "
+                               "this child of fork has no way to "
+                               "that one (EBADF)\n";
     static _Atomic bool said;
     if (!atomic_exchange(&said, true)) {
         (void)!write(STDERR_FILENO, line, sizeof(line) - 1);

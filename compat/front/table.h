@@ -6,7 +6,8 @@
  *         knowledge. While an entry has one descriptor the kernel says when that is gone (`gone` of
  *         qs_host); with more of them, or copies in other processes, or once the connection has ended, it
  *         would not: then every look-up compares the inode, and what does not fit is taken off the table.
- * Fork:   entries belong to the process that made them; in a child they are dead: EBADF.
+ * Fork:   entries belong to the process that made them. In a child one is borrowed with the first call (lend.h), or,
+ *         where that cannot be, dead: EBADF.
  */
 #ifndef COMPAT_FRONT_TABLE_H
 #define COMPAT_FRONT_TABLE_H
@@ -25,6 +26,7 @@ typedef struct qf_entry {
     struct qf_entry *free_next;
     struct qf_entry *all_next;
     qs_sock *sock;
+    const qs_ops *ops;     /* the engine's, or those of a borrowed socket (lend.h) */
     _Atomic uint32_t refs; /* calls under way, and one while there are descriptors; 0: unused */
     uint32_t fds;          /* descriptors in the table, and copies under way; table lock */
     _Atomic uint32_t generation; /* of the process */
@@ -34,6 +36,7 @@ typedef struct qf_entry {
     bool watched;                /* it says when the last one is */
     uint32_t leaving;            /* closes under way */
     bool travels; /* a copy was sent over a UNIX socket: the kernel says when the last is gone */
+    bool shared;  /* a child of fork may hold a copy */
     bool gone;    /* so the kernel says; told during a close */
     bool closed;
     ino_t ino;
@@ -70,14 +73,16 @@ static inline bool qf_any(void)
 /* qf_get gives the entry of a descriptor and counts the call; NULL: not a QUIC socket. *out_dead: it was
  * the parent's, or is being closed at this moment. qf_put ends the call. */
 qf_entry *qf_get(int fd, bool *out_dead);
-/* qf_is_parents says whether it is a socket of the parent, in a child of fork. Takes neither lock nor reference: for
- * handlers of signals, too. */
+/* qf_is_parents says whether it is a socket of the parent that is lost to a child of fork. Takes neither lock nor
+ * reference: for handlers of signals, too. */
 bool qf_is_parents(int fd);
 void qf_put(qf_entry *entry);
+/* One more call, by who has one. */
+void qf_hold_entry(qf_entry *entry);
 
 /* qf_new makes an entry for a socket and the program's descriptor `fd`; NULL, with errno: without memory, or
  * fd too large. qf_show lets the program's calls find it. */
-qf_entry *qf_new(int fd, qs_sock *sock, int protocol);
+qf_entry *qf_new(int fd, qs_sock *sock, int protocol, const qs_ops *ops);
 void qf_show(qf_entry *entry, int fd);
 
 /* qf_watched: attach has said whether the kernel's word on the last descriptor will come. */
@@ -97,6 +102,15 @@ void qf_copy_end(qf_entry *entry, int fd);
 /* UNIX sockets carry descriptors: qf_sent notes one that is sent, qf_received looks at one that came. */
 void qf_sent(int fd);
 void qf_received(int fd);
+
+/* For lend.c. qf_share_all: a child of fork will have a copy of every descriptor; whether there is a socket of this
+ * process's own. qf_unshare_all: no child is left that could make a call; those that no descriptor of this process stands for
+ * are closed. qf_find_shared: the entry that a descriptor is a copy of, with a call counted; NULL: none of ours.
+ * qf_take_over: what stood for the parent's entry stands for `entry`. */
+bool qf_share_all(void);
+void qf_unshare_all(void);
+qf_entry *qf_find_shared(int fd);
+void qf_take_over(const qf_entry *parents, qf_entry *entry);
 
 /* What the engine tells. */
 extern const qs_host qf_host;

@@ -108,9 +108,9 @@ QF_EXPORT int epoll_ctl(int epoll, int op, int fd, struct epoll_event *event)
         qf_entry *entry = qf_get(fd, &dead);
         if (entry != NULL) {
             if (op != EPOLL_CTL_DEL && event != NULL && (event->events & EPOLLET) != 0) {
-                qf_engine()->watch_edges(entry->sock);
+                entry->ops->watch_edges(entry->sock);
             }
-            qf_engine()->fix(entry->sock);
+            entry->ops->fix(entry->sock);
             qf_put(entry);
         } else if (dead && op != EPOLL_CTL_DEL) {
             return -1; /* errno is set */

@@ -146,7 +146,7 @@ TEST(Poll, C214_WaitingTellsTheChildOfFork)
     ASSERT_EQ(0, pipe(pipes));
     ASSERT_EQ(1, write(pipes[1], "p", 1));
     fflush(stdout);
-    pid_t child = fork();
+    pid_t child = _Fork(); /* which leaves it no way to the parent */
     if (child == 0) {
         alarm(10);
         _exit(waits_in_child(pair, pipes[0]) & 0xff);

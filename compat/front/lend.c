@@ -1,0 +1,330 @@
+/* The lender's side: one thread makes the calls that children ask for. */
+#include "compat/front/lend.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "compat/front/call.h"
+#include "compat/front/lend_call.h"
+
+#define QF_LEND_LOW    512 /* our descriptors are above, out of the program's way */
+#define QF_LEND_FDS    65536u
+#define QF_LEND_EVENTS 32
+#define QF_LENT_MAX    QF_FDS_MAX
+
+/* ---- descriptors of ours ---------------------------------------------------------------------------------- */
+
+static _Atomic uint64_t qf_owned[QF_LEND_FDS / 64];
+
+int qf_own(int fd)
+{
+    int high = fd >= 0 ? QF_REAL(fcntl)(fd, F_DUPFD_CLOEXEC, QF_LEND_LOW) : -1;
+    if (fd >= 0) {
+        QF_REAL(close)(fd);
+    }
+    if (high >= (int)QF_LEND_FDS) {
+        QF_REAL(close)(high);
+        high = -1;
+    }
+    if (high >= 0) {
+        atomic_fetch_or(&qf_owned[high / 64], 1ull << (high % 64));
+    }
+    return high;
+}
+
+void qf_own_close(int fd)
+{
+    if (fd >= 0) {
+        atomic_fetch_and(&qf_owned[fd / 64], ~(1ull << (fd % 64)));
+        QF_REAL(close)(fd);
+    }
+}
+
+bool qf_owns(int fd)
+{
+    return (uint32_t)fd < QF_LEND_FDS &&
+           (atomic_load_explicit(&qf_owned[fd / 64], memory_order_relaxed) >> (fd % 64) & 1) != 0;
+}
+
+/* ---- who borrows ------------------------------------------------------------------------------------------ */
+
+/* A child, by the lender's end of its way here. */
+typedef struct qf_child {
+    int fd;
+    uint32_t count;
+    qf_entry **lent; /* by their number less 1; a reference each */
+} qf_child;
+
+static pthread_mutex_t qf_lend_lock = PTHREAD_MUTEX_INITIALIZER;
+static int qf_lend_epoll = -1;
+static uint32_t qf_child_count; /* atomic; those that are about to be among them */
+
+static uint32_t qf_lent_add(qf_child *child, qf_entry *entry)
+{
+    for (uint32_t i = 0; i < child->count; i++) {
+        if (child->lent[i] == NULL) {
+            child->lent[i] = entry;
+            return i + 1;
+        }
+    }
+    uint32_t more = child->count < 4 ? 4 : child->count;
+    qf_entry **grown = child->count >= QF_LENT_MAX
+                           ? NULL
+                           : realloc(child->lent, (child->count + more) * sizeof(qf_entry *));
+    if (grown == NULL) {
+        return 0;
+    }
+    memset(grown + child->count, 0, more * sizeof(qf_entry *));
+    child->lent = grown;
+    uint32_t at = child->count;
+    child->count += more;
+    grown[at] = entry;
+    return at + 1;
+}
+
+static void qf_lent_drop(qf_child *child, uint32_t id)
+{
+    if (id - 1 < child->count && child->lent[id - 1] != NULL) {
+        qf_put(child->lent[id - 1]);
+        child->lent[id - 1] = NULL;
+    }
+}
+
+static void qf_child_less(void)
+{
+    if (__atomic_sub_fetch(&qf_child_count, 1, __ATOMIC_ACQ_REL) == 0) {
+        qf_unshare_all();
+    }
+}
+
+static void qf_child_gone(qf_child *child)
+{
+    for (uint32_t id = 1; id <= child->count; id++) {
+        qf_lent_drop(child, id);
+    }
+    /* Another child may hold a copy still, for a moment. */
+    (void)QF_REAL(epoll_ctl)(qf_lend_epoll, EPOLL_CTL_DEL, child->fd, NULL);
+    qf_own_close(child->fd);
+    free(child->lent);
+    free(child);
+    qf_child_less();
+}
+
+/* ---- one call --------------------------------------------------------------------------------------------- */
+
+static void qf_lend_entry(qf_child *child, qf_entry *entry, qf_told *told)
+{
+    told->id = qf_lent_add(child, entry);
+    told->protocol = atomic_load_explicit(&entry->protocol, memory_order_relaxed);
+    told->result = told->id != 0 ? 0 : -ENOMEM;
+    if (told->id == 0) {
+        qf_put(entry);
+    }
+}
+
+static void qf_lend_borrow(qf_child *child, const qf_lend_call *call, qf_told *told)
+{
+    qf_entry *entry = call->fd_count == 1 ? qf_find_shared(call->fds[0]) : NULL;
+    if (entry == NULL) {
+        told->result = -EBADF;
+        return;
+    }
+    qf_lend_entry(child, entry, told);
+}
+
+/* What a child accepts it holds alone. */
+static int qf_lend_accept(qf_child *child, qf_lend_call *call, qf_told *told)
+{
+    int fd = (int)qf_lend_accepted(call, told);
+    qf_entry *entry = fd >= 0 ? qf_find_shared(fd) : NULL;
+    if (fd >= 0 && entry != NULL) {
+        qf_sent(fd);
+        qf_lend_entry(child, entry, told);
+    }
+    return fd;
+}
+
+/* For a child of the child. */
+static bool qf_lend_way(qf_lend_call *call)
+{
+    if (call->fd_count != 1) {
+        return false;
+    }
+    call->fd_count = 0; /* the new child's now */
+    __atomic_add_fetch(&qf_child_count, 1, __ATOMIC_ACQ_REL);
+    return qf_lend_to(call->fds[0]);
+}
+
+static void qf_lend_answer(qf_child *child, qf_lend_call *call)
+{
+    qf_told told;
+    int fd = -1;
+    const uint32_t id = call->ask.id;
+    memset(&told, 0, sizeof(told));
+    call->entry = id - 1 < child->count ? child->lent[id - 1] : NULL;
+    switch (call->ask.verb) {
+    case QF_VERB_BORROW:
+        qf_lend_borrow(child, call, &told);
+        break;
+    case QF_VERB_RETURN:
+        qf_lent_drop(child, id);
+        break;
+    case QF_VERB_WAY:
+        told.result = qf_lend_way(call) ? 0 : -ENOMEM;
+        break;
+    case QF_VERB_ACCEPT:
+        told.result = -EBADF;
+        fd = call->entry != NULL ? qf_lend_accept(child, call, &told) : -1;
+        break;
+    default:
+        told.result = -EBADF;
+        if (call->entry != NULL) {
+            qf_lend_make(call, &told);
+        }
+    }
+    if (call->entry != NULL && call->ask.verb != QF_VERB_RETURN) {
+        qf_engine()->settle(call->entry->sock, &told.take, &told.put);
+    }
+    (void)qf_wire_send(child->fd, &told, sizeof(told), &call->body, qf_lens_total(&told.len), &fd,
+                       fd >= 0 ? 1 : 0, true);
+    if (fd >= 0) {
+        (void)close(fd); /* the interposed one: the child's copy is what is left */
+    }
+}
+
+/* False: the child is gone, or is no child of ours. */
+static bool qf_lend_serve(qf_child *child)
+{
+    static qf_lend_call call; /* of the one thread */
+    int len = qf_wire_recv(child->fd, &call.ask, sizeof(call.ask), &call.body, call.fds,
+                           &call.fd_count, true);
+    if (len == -EAGAIN) {
+        return true;
+    }
+    bool fits = len >= 0 && qf_lens_fit(&call.ask.len) && qf_lens_fit(&call.ask.room) &&
+                qf_lens_total(&call.ask.len) == (uint32_t)len;
+    if (fits) {
+        qf_lend_answer(child, &call);
+    }
+    for (uint32_t i = 0; i < call.fd_count; i++) {
+        QF_REAL(close)(call.fds[i]);
+    }
+    return fits;
+}
+
+static void *qf_lend_main(void *arg)
+{
+    int epoll = *(int *)arg; /* static */
+    struct epoll_event events[QF_LEND_EVENTS];
+    (void)pthread_setname_np(pthread_self(), "quic-lend");
+    qf_engine()->impatient();
+    for (;;) {
+        int count = QF_REAL(epoll_wait)(epoll, events, QF_LEND_EVENTS, -1);
+        if (count < 0 && errno != EINTR) {
+            return NULL;
+        }
+        for (int i = 0; i < count; i++) {
+            qf_child *child = events[i].data.ptr;
+            if (!qf_lend_serve(child)) {
+                qf_child_gone(child);
+            }
+        }
+    }
+}
+
+/* Lock held. */
+static bool qf_lend_start(void)
+{
+    if (qf_lend_epoll >= 0) {
+        return true;
+    }
+    qf_lend_epoll = qf_own(epoll_create1(EPOLL_CLOEXEC));
+    if (qf_lend_epoll >= 0 && !qf_lend_thread(qf_lend_main, &qf_lend_epoll)) {
+        qf_own_close(qf_lend_epoll);
+        qf_lend_epoll = -1;
+    }
+    return qf_lend_epoll >= 0;
+}
+
+bool qf_lend_to(int fd)
+{
+    qf_child *child = calloc(1, sizeof(*child));
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = child};
+    fd = qf_owns(fd) ? fd : qf_own(fd);
+    (void)pthread_mutex_lock(&qf_lend_lock);
+    bool ok = child != NULL && fd >= 0 && qf_lend_start();
+    if (ok) {
+        child->fd = fd;
+        ok = QF_REAL(epoll_ctl)(qf_lend_epoll, EPOLL_CTL_ADD, fd, &event) == 0;
+    }
+    (void)pthread_mutex_unlock(&qf_lend_lock);
+    if (!ok) {
+        qf_own_close(fd);
+        free(child);
+        qf_child_less();
+    }
+    return ok;
+}
+
+/* ---- around fork ------------------------------------------------------------------------------------------ */
+
+/* What a thread that forks has made for the child: one way to each lender, the last to this process; the other end of
+ * that one. -1: none. */
+static _Thread_local int qf_ways[QF_LENDERS_MAX];
+static _Thread_local int qf_lenders_end;
+
+void qf_lend_before(void)
+{
+    int ends[2];
+    qf_lenders_end = -1;
+    for (int i = 0; i < QF_LENDERS_MAX; i++) {
+        qf_ways[i] = (uint32_t)i < qf_generation ? qf_borrow_ask_way(i) : -1;
+    }
+    if (qf_generation >= QF_LENDERS_MAX) {
+        return;
+    }
+    __atomic_add_fetch(&qf_child_count, 1, __ATOMIC_ACQ_REL); /* what is shared now stays so */
+    if (qf_share_all() &&
+        QF_REAL(socketpair)(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0) {
+        qf_ways[qf_generation] = qf_own(ends[0]);
+        qf_lenders_end = qf_own(ends[1]);
+    }
+    if (qf_lenders_end < 0) {
+        qf_child_less();
+    }
+}
+
+void qf_lend_in_parent(void)
+{
+    for (int i = 0; i < QF_LENDERS_MAX; i++) {
+        qf_own_close(qf_ways[i]);
+    }
+    if (qf_lenders_end >= 0) {
+        (void)qf_lend_to(qf_lenders_end);
+    }
+}
+
+/* All that the parent had, for other children too, is closed here. */
+void qf_lend_in_child(void)
+{
+    pthread_mutex_init(&qf_lend_lock, NULL);
+    qf_lend_epoll = -1;
+    qf_child_count = 0;
+    for (uint32_t i = 0; i < QF_LEND_FDS / 64; i++) {
+        uint64_t bits = atomic_load_explicit(&qf_owned[i], memory_order_relaxed);
+        for (; bits != 0; bits &= bits - 1) {
+            int fd = (int)(i * 64) + __builtin_ctzll(bits);
+            bool kept = false;
+            for (int way = 0; way < QF_LENDERS_MAX; way++) {
+                kept = kept || qf_ways[way] == fd;
+            }
+            if (!kept) {
+                qf_own_close(fd);
+            }
+        }
+    }
+    for (int i = 0; i < QF_LENDERS_MAX; i++) {
+        qf_borrow_set_way(i, qf_ways[i]);
+    }
+}

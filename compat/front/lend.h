@@ -1,0 +1,54 @@
+/* compat/front/lend.h: sockets that a child of fork has from its parent.
+ *
+ * Shape:  connections live in the process that made them. A child's calls on its copies of the descriptors go to that
+ *         process, the lender, through a pair of UNIX sockets made before the fork: a message there, a message back. A
+ *         thread of the lender makes the call, one that never waits; who has to wait does so in the child, on the
+ *         descriptor, which tells of readiness there as anywhere. What takes its time (handshakes) gets a thread.
+ * Trust:  a child gets at a socket by handing over a copy of its descriptor, as it might to any process.
+ * Close:  a socket is closed with its last descriptor, in whatever process, as others are; with the lender ends all it
+ *         has lent.
+ * Depth:  a child lends what is its own, and passes on to a child of its own the way to its lender; QF_LENDERS_MAX
+ *         processes above one can be lenders.
+ */
+#ifndef COMPAT_FRONT_LEND_H
+#define COMPAT_FRONT_LEND_H
+
+#include "compat/front/table.h"
+
+#define QF_LENDERS_MAX 4
+
+/* Around fork, in this order: before it, and then in the parent or in the child, where the table knows already that it
+ * is one. */
+void qf_lend_before(void);
+void qf_lend_in_parent(void);
+void qf_lend_in_child(void);
+
+/* ---- the child's side (borrow.c) ---------------------------------------------------------------------- */
+
+/* The calls of entries of borrowed sockets. */
+extern const qs_ops qf_borrowed_ops;
+
+/* Makes an entry of the child's own of one of the parent's, for all descriptors that stand for it. False: its lender
+ * is gone, or never was one. */
+bool qf_borrow(qf_entry *parents, int fd);
+/* Whether there is a lender. Takes no lock: for handlers of signals, too. */
+bool qf_can_borrow(const qf_entry *parents);
+/* accept4 on a borrowed entry: the new descriptor, or -errno. */
+int qf_borrowed_accept(const qf_entry *entry, struct sockaddr *addr, socklen_t *len, int flags);
+
+/* What borrow.c keeps for lend.c: the way to the lender `index`, -1 for none. qf_borrow_ask_way gives another one of
+ * it, for a child. qf_borrow_set_way is called once in the child. */
+int qf_borrow_ask_way(int index);
+void qf_borrow_set_way(int index, int fd);
+
+/* ---- the lender's side (lend.c) ------------------------------------------------------------------------- */
+
+/* Lends to whoever holds the other end of `fd`, who was counted before; false: it cannot, and has closed it. */
+bool qf_lend_to(int fd);
+
+/* A descriptor of ours is put out of the program's way; closed, and -1, when there is no room. qf_own_close closes it. */
+int qf_own(int fd);
+void qf_own_close(int fd);
+bool qf_owns(int fd);
+
+#endif /* COMPAT_FRONT_LEND_H */

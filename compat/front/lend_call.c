@@ -1,0 +1,147 @@
+#include "compat/front/lend_call.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "compat/front/call.h"
+#include "compat/front/lend_handshake.h"
+#include "compat/front/socket.h"
+
+#define QF_LEND_STACK (256u * 1024u)
+
+bool qf_lend_thread(void *(*run)(void *), void *arg)
+{
+    sigset_t all;
+    sigset_t old;
+    pthread_t thread;
+    pthread_attr_t attr;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old); /* no handler of the program's runs there */
+    pthread_attr_init(&attr);
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    pthread_attr_setstacksize(&attr, QF_LEND_STACK);
+    bool runs = pthread_create(&thread, &attr, run, arg) == 0;
+    pthread_attr_destroy(&attr);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    return runs;
+}
+
+static int64_t qf_lend_send(qf_lend_call *call)
+{
+    const qf_part_lens *len = &call->ask.len;
+    struct iovec iov = {qf_body_data(&call->body, len), len->data};
+    struct msghdr msg;
+    memset(&msg, 0, sizeof(msg));
+    msg.msg_iov = &iov;
+    msg.msg_iovlen = 1;
+    msg.msg_control = len->control > 0 ? qf_body_control(&call->body) : NULL;
+    msg.msg_controllen = len->control;
+    return qf_engine()->sendmsg(call->entry->sock, &msg, call->ask.arg[0]);
+}
+
+/* Each part lies where it would if all of them were full; then they are moved together. */
+static int64_t qf_lend_recv(qf_lend_call *call, qf_told *told)
+{
+    const qf_part_lens room = call->ask.room;
+    struct iovec iov = {qf_body_data(&call->body, &room), room.data};
+    struct msghdr msg;
+    memset(&msg, 0, sizeof(msg));
+    msg.msg_iov = &iov;
+    msg.msg_iovlen = 1;
+    msg.msg_control = room.control > 0 ? qf_body_control(&call->body) : NULL;
+    msg.msg_controllen = room.control;
+    int64_t got = qf_engine()->recvmsg(call->entry->sock, &msg, call->ask.arg[0]);
+    if (got < 0) {
+        return got;
+    }
+    told->flags = msg.msg_flags;
+    told->len.control = (uint32_t)msg.msg_controllen;
+    told->len.data = (uint32_t)got < room.data ? (uint32_t)got : room.data;
+    memmove(qf_body_data(&call->body, &told->len), iov.iov_base, told->len.data);
+    return got;
+}
+
+static int64_t qf_lend_name(qf_lend_call *call, qf_told *told)
+{
+    socklen_t room = call->ask.room.name;
+    int64_t rc = qf_engine()->getname(call->entry->sock, call->ask.arg[0] != 0,
+                                      (struct sockaddr *)call->body.bytes, &room);
+    told->len.name = rc == 0 ? room : 0; /* the whole's: it fits */
+    return rc;
+}
+
+static int64_t qf_lend_get(qf_lend_call *call, qf_told *told)
+{
+    socklen_t len = call->ask.len.data;
+    int64_t rc = qf_engine()->getsockopt(call->entry->sock, call->ask.arg[0], call->ask.arg[1],
+                                         call->body.bytes, &len);
+    told->len.data = rc == 0 && len <= call->ask.len.data ? len : 0;
+    return rc;
+}
+
+static int64_t qf_lend_count(const qf_lend_call *call)
+{
+    const qs_ops *ops = qf_engine();
+    qs_sock *sock = call->entry->sock;
+    return call->ask.arg[0] == 0 ? ops->inq(sock) : ops->outq(sock, call->ask.arg[0] > 1);
+}
+
+static int64_t qf_lend_do(qf_lend_call *call, qf_told *told)
+{
+    const qs_ops *ops = qf_engine();
+    const qf_ask *ask = &call->ask;
+    qs_sock *sock = call->entry->sock;
+    const struct sockaddr *name = (const struct sockaddr *)call->body.bytes;
+    switch (ask->verb) {
+    case QF_VERB_BIND:
+        return ops->bind(sock, name, ask->len.name);
+    case QF_VERB_CONNECT:
+        return ops->connect(sock, name, ask->len.name);
+    case QF_VERB_LISTEN:
+        return ops->listen(sock, ask->arg[0]);
+    case QF_VERB_SHUTDOWN:
+        return ops->shutdown(sock, ask->arg[0]);
+    case QF_VERB_NAME:
+        return qf_lend_name(call, told);
+    case QF_VERB_SEND:
+        return qf_lend_send(call);
+    case QF_VERB_RECV:
+        return qf_lend_recv(call, told);
+    case QF_VERB_SET:
+        return ops->setsockopt(sock, ask->arg[0], ask->arg[1], call->body.bytes, ask->len.data);
+    case QF_VERB_GET:
+        return qf_lend_get(call, told);
+    case QF_VERB_NONBLOCK:
+        ops->set_nonblock(sock, ask->arg[0] != 0);
+        return 0;
+    case QF_VERB_COUNT:
+        return qf_lend_count(call);
+    case QF_VERB_EDGES:
+        ops->watch_edges(sock);
+        return 0;
+    case QF_VERB_FIX:
+        return 0; /* as with every answer */
+    case QF_VERB_HANDSHAKE:
+        return qf_lend_handshake(call);
+    default:
+        return -ENOSYS;
+    }
+}
+
+void qf_lend_make(qf_lend_call *call, qf_told *told)
+{
+    told->result = qf_lend_do(call, told);
+    told->stream_id = call->ask.verb == QF_VERB_SEND ? qf_engine()->last_stream() : 0;
+}
+
+int qf_lend_accepted(qf_lend_call *call, qf_told *told)
+{
+    socklen_t len = call->ask.room.name;
+    struct sockaddr *name = len > 0 ? (struct sockaddr *)call->body.bytes : NULL;
+    long fd = qf_accept(call->entry, name, &len, call->ask.arg[0]);
+    told->result = fd < 0 ? -errno : 0;
+    told->len.name = fd >= 0 && name != NULL ? len : 0;
+    return (int)fd;
+}

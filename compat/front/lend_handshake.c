@@ -1,0 +1,98 @@
+#include "compat/front/lend_handshake.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "compat/front/call.h"
+
+#define QF_FILE_NAME 32
+
+typedef struct qf_lent_handshake {
+    qf_entry *entry; /* a reference */
+    qs_handshake_args args;
+    int fds[QF_WIRE_FDS]; /* the result's, the files' */
+    uint32_t fd_count;
+    char key[QF_FILE_NAME];
+    char cert[QF_FILE_NAME];
+    uint32_t text_len;
+    char text[];
+} qf_lent_handshake;
+
+static void qf_lent_free(qf_lent_handshake *h)
+{
+    for (uint32_t i = 0; i < h->fd_count; i++) {
+        QF_REAL(close)(h->fds[i]);
+    }
+    qf_put(h->entry);
+    free(h);
+}
+
+static void *qf_lent_main(void *arg)
+{
+    qf_lent_handshake *h = arg;
+    (void)pthread_setname_np(pthread_self(), "quic-lend-tls");
+    int64_t rc = qf_engine()->handshake(h->entry->sock, &h->args);
+    (void)QF_REAL(send)(h->fds[0], &rc, sizeof(rc), MSG_NOSIGNAL | MSG_DONTWAIT);
+    qf_lent_free(h);
+    return NULL;
+}
+
+/* The next string; *at behind it. NULL: there is none. */
+static const char *qf_lent_string(const qf_lent_handshake *h, uint32_t *at)
+{
+    const char *text = h->text + *at;
+    const char *end = memchr(text, '\0', h->text_len - *at);
+    if (end == NULL) {
+        return NULL;
+    }
+    *at += (uint32_t)(end - text) + 1;
+    return text;
+}
+
+static bool qf_lent_args(qf_lent_handshake *h, int says)
+{
+    uint32_t at = 0;
+    uint32_t file = 1;
+    if ((says & QF_SAYS_NAME) != 0 && (h->args.server_name = qf_lent_string(h, &at)) == NULL) {
+        return false;
+    }
+    if ((says & QF_SAYS_ALPN) != 0 && (h->args.alpn = qf_lent_string(h, &at)) == NULL) {
+        return false;
+    }
+    if ((says & QF_SAYS_KEY) != 0 && file < h->fd_count) {
+        snprintf(h->key, sizeof(h->key), "/proc/self/fd/%d", h->fds[file++]);
+        h->args.key_file = h->key;
+    }
+    if ((says & QF_SAYS_CERT) != 0 && file < h->fd_count) {
+        snprintf(h->cert, sizeof(h->cert), "/proc/self/fd/%d", h->fds[file++]);
+        h->args.cert_file = h->cert;
+    }
+    h->args.is_server = (says & QF_SAYS_SERVER) != 0;
+    return file == h->fd_count;
+}
+
+int64_t qf_lend_handshake(qf_lend_call *call)
+{
+    const uint32_t len = call->ask.len.data;
+    qf_lent_handshake *h = call->fd_count > 0 ? calloc(1, sizeof(*h) + len) : NULL;
+    if (h == NULL) {
+        return call->fd_count > 0 ? -ENOMEM : -EINVAL;
+    }
+    memcpy(h->fds, call->fds, sizeof(h->fds));
+    h->fd_count = call->fd_count;
+    call->fd_count = 0; /* the handshake's now */
+    h->entry = call->entry;
+    qf_hold_entry(h->entry);
+    h->text_len = len;
+    memcpy(h->text, call->body.bytes, len);
+    h->args.timeout_ms = (uint32_t)call->ask.arg[1];
+    int64_t rc = qf_lent_args(h, call->ask.arg[0]) ? 0 : -EINVAL;
+    if (rc == 0 && !qf_lend_thread(qf_lent_main, h)) {
+        rc = -EAGAIN;
+    }
+    if (rc != 0) {
+        qf_lent_free(h);
+    }
+    return rc;
+}

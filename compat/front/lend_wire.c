@@ -1,0 +1,88 @@
+/* One message of the lender and who borrows. */
+#include "compat/front/lend_wire.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "compat/front/libc.h"
+
+typedef union qf_wire_control {
+    struct cmsghdr align;
+    uint8_t bytes[CMSG_SPACE(QF_WIRE_FDS * sizeof(int))];
+} qf_wire_control;
+
+int qf_wire_send(int fd, const void *head, size_t head_len, const qf_body *body, size_t body_len,
+                 const int *fds, uint32_t fd_count, bool dontwait)
+{
+    struct iovec iov[2] = {{(void *)(uintptr_t)head, head_len},
+                           {body_len > 0 ? (void *)(uintptr_t)body->bytes : NULL, body_len}};
+    qf_wire_control control;
+    struct msghdr msg;
+    memset(&msg, 0, sizeof(msg));
+    msg.msg_iov = iov;
+    msg.msg_iovlen = body_len > 0 ? 2 : 1;
+    if (fd_count > 0) {
+        memset(&control, 0, sizeof(control));
+        msg.msg_control = control.bytes;
+        msg.msg_controllen = CMSG_SPACE(fd_count * sizeof(int));
+        struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
+        cmsg->cmsg_level = SOL_SOCKET;
+        cmsg->cmsg_type = SCM_RIGHTS;
+        cmsg->cmsg_len = CMSG_LEN(fd_count * sizeof(int));
+        memcpy(CMSG_DATA(cmsg), fds, fd_count * sizeof(int));
+    }
+    ssize_t sent;
+    do {
+        sent = QF_REAL(sendmsg)(fd, &msg, MSG_NOSIGNAL | (dontwait ? MSG_DONTWAIT : 0));
+    } while (sent < 0 && errno == EINTR);
+    return sent < 0 ? -errno : 0;
+}
+
+/* Of those that came more than are wanted are closed. */
+static uint32_t qf_wire_fds(struct msghdr *msg, int fds[QF_WIRE_FDS])
+{
+    uint32_t count = 0;
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c != NULL; c = CMSG_NXTHDR(msg, c)) {
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) {
+            continue;
+        }
+        size_t came = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        for (size_t i = 0; i < came; i++) {
+            int fd;
+            memcpy(&fd, CMSG_DATA(c) + i * sizeof(fd), sizeof(fd));
+            if (count < QF_WIRE_FDS) {
+                fds[count++] = fd;
+            } else {
+                QF_REAL(close)(fd);
+            }
+        }
+    }
+    return count;
+}
+
+int qf_wire_recv(int fd, void *head, size_t head_len, qf_body *body, int fds[QF_WIRE_FDS],
+                 uint32_t *out_fd_count, bool dontwait)
+{
+    struct iovec iov[2] = {{head, head_len}, {body->bytes, sizeof(body->bytes)}};
+    qf_wire_control control;
+    struct msghdr msg;
+    memset(&msg, 0, sizeof(msg));
+    msg.msg_iov = iov;
+    msg.msg_iovlen = 2;
+    msg.msg_control = control.bytes;
+    msg.msg_controllen = sizeof(control.bytes);
+    ssize_t got;
+    do {
+        got = QF_REAL(recvmsg)(fd, &msg, MSG_CMSG_CLOEXEC | (dontwait ? MSG_DONTWAIT : 0));
+    } while (got < 0 && errno == EINTR);
+    *out_fd_count = got >= 0 ? qf_wire_fds(&msg, fds) : 0;
+    if (got >= (ssize_t)head_len && (msg.msg_flags & MSG_TRUNC) == 0) {
+        return (int)((size_t)got - head_len);
+    }
+    int rc = got < 0 ? -errno : -EPIPE;
+    for (uint32_t i = 0; i < *out_fd_count; i++) {
+        QF_REAL(close)(fds[i]);
+    }
+    *out_fd_count = 0;
+    return rc;
+}
