@@ -247,12 +247,12 @@ void qs_op_close(qs_sock *s)
         if (s->close_deadline_ns != 0 && s->close_deadline_ns < deadline) {
             s->close_deadline_ns = deadline; /* shutdown has begun to close it */
         }
-        while (!s->conn_over && s->conn.handle != 0 &&
+        while (!s->conn_over && s->conn.handle != 0 && qs_may_wait() &&
                qs_wait(s, QS_WAIT_ALL, deadline, NULL) != -EAGAIN) {
         }
     }
     qs_unlock(s);
-    if (lingers) {
+    if (lingers && qs_may_wait()) {
         (void)qs_call(worker, qs_nothing, NULL); /* what was said last has left by then */
     }
 }

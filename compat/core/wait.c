@@ -85,6 +85,11 @@ void qs_op_impatient(void)
     qs_is_impatient = true;
 }
 
+bool qs_may_wait(void)
+{
+    return !qs_is_impatient;
+}
+
 int qs_wait(qs_sock *s, uint32_t what, uint64_t deadline_ns, const qs_hold *hold)
 {
     if (hold != NULL &&

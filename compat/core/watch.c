@@ -50,6 +50,7 @@ static void *qs_watch_main(void *arg)
     int epoll = *(int *)arg; /* static */
     struct epoll_event events[QS_BATCH];
     (void)pthread_setname_np(pthread_self(), "quic-watch");
+    qs_op_impatient(); /* who has closed behind our back does not wait for SO_LINGER */
     for (;;) {
         int count = (int)syscall(SYS_epoll_pwait, epoll, events, QS_BATCH, -1, NULL, 0);
         if (count < 0 && errno != EINTR) {

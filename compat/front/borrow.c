@@ -22,6 +22,8 @@ typedef struct qf_way {
 static qf_way
     qf_ways_up[QF_LENDERS_MAX]; /* zeros are a mutex that is free, and need no room in the file */
 
+static pthread_mutex_t qf_borrow_lock = PTHREAD_MUTEX_INITIALIZER; /* one entry at a time */
+
 static qf_borrowed *qf_borrowed_of(qs_sock *sock)
 {
     return (qf_borrowed *)(void *)sock;
@@ -101,6 +103,7 @@ int qf_borrow_ask_way(int index)
 
 void qf_borrow_set_way(int index, int fd)
 {
+    pthread_mutex_init(&qf_borrow_lock, NULL); /* a thread of the parent's may have held it */
     pthread_mutex_init(&qf_ways_up[index].lock, NULL);
     atomic_store(&qf_ways_up[index].fd, fd > 0 ? fd : 0);
 }
@@ -159,8 +162,6 @@ static void qf_give_back(uint32_t lender, uint32_t id)
 
 bool qf_borrow(qf_entry *parents, int fd)
 {
-    static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
-    static uint32_t of_generation;
     const uint32_t lender = qf_lender_of(parents);
     qf_asking asking;
     qf_told told;
@@ -172,11 +173,7 @@ bool qf_borrow(qf_entry *parents, int fd)
     asking.fds[0] = fd;
     asking.fd_count = 1;
     int state = qf_hold();
-    if (of_generation != qf_generation) { /* a thread of the parent's may have held it */
-        of_generation = qf_generation;
-        pthread_mutex_init(&one_at_a_time, NULL);
-    }
-    (void)pthread_mutex_lock(&one_at_a_time);
+    (void)pthread_mutex_lock(&qf_borrow_lock);
     bool ok = qf_table[fd] != parents; /* another thread was faster */
     if (!ok) {
         qf_way *way = &qf_ways_up[lender];
@@ -192,7 +189,7 @@ bool qf_borrow(qf_entry *parents, int fd)
             qf_take_over(parents, entry);
         }
     }
-    (void)pthread_mutex_unlock(&one_at_a_time);
+    (void)pthread_mutex_unlock(&qf_borrow_lock);
     qf_let(state);
     return ok;
 }

@@ -20,17 +20,18 @@ static _Atomic uint64_t qf_owned[QF_LEND_FDS / 64];
 int qf_own(int fd)
 {
     int high = fd >= 0 ? QF_REAL(fcntl)(fd, F_DUPFD_CLOEXEC, QF_LEND_LOW) : -1;
-    if (fd >= 0) {
+    if (high >= 0) { /* else where it is, as far as the limit allows */
         QF_REAL(close)(fd);
+        fd = high;
     }
-    if (high >= (int)QF_LEND_FDS) {
-        QF_REAL(close)(high);
-        high = -1;
+    if (fd >= (int)QF_LEND_FDS) {
+        QF_REAL(close)(fd);
+        fd = -1;
     }
-    if (high >= 0) {
-        atomic_fetch_or(&qf_owned[high / 64], 1ull << (high % 64));
+    if (fd >= 0) {
+        atomic_fetch_or(&qf_owned[fd / 64], 1ull << (fd % 64));
     }
-    return high;
+    return fd;
 }
 
 void qf_own_close(int fd)
@@ -274,12 +275,20 @@ bool qf_lend_to(int fd)
 static _Thread_local int qf_ways[QF_LENDERS_MAX];
 static _Thread_local int qf_lenders_end;
 
+void qf_lend_nothing(void)
+{
+    qf_lenders_end = -1;
+    for (int i = 0; i < QF_LENDERS_MAX; i++) {
+        qf_ways[i] = -1;
+    }
+}
+
 void qf_lend_before(void)
 {
     int ends[2];
-    qf_lenders_end = -1;
-    for (int i = 0; i < QF_LENDERS_MAX; i++) {
-        qf_ways[i] = (uint32_t)i < qf_generation ? qf_borrow_ask_way(i) : -1;
+    qf_lend_nothing();
+    for (uint32_t i = 0; i < QF_LENDERS_MAX && i < qf_generation; i++) {
+        qf_ways[i] = qf_borrow_ask_way((int)i);
     }
     if (qf_generation >= QF_LENDERS_MAX) {
         return;

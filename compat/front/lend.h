@@ -20,6 +20,7 @@
 /* Around fork, in this order: before it, and then in the parent or in the child, where the table knows already that it
  * is one. */
 void qf_lend_before(void);
+void qf_lend_nothing(void); /* in its place: the child gets no way here */
 void qf_lend_in_parent(void);
 void qf_lend_in_child(void);
 
@@ -46,7 +47,7 @@ void qf_borrow_set_way(int index, int fd);
 /* Lends to whoever holds the other end of `fd`, who was counted before; false: it cannot, and has closed it. */
 bool qf_lend_to(int fd);
 
-/* A descriptor of ours is put out of the program's way; closed, and -1, when there is no room. qf_own_close closes it. */
+/* A descriptor of ours is put out of the program's way, as far as its limit allows; -1: there is none. */
 int qf_own(int fd);
 void qf_own_close(int fd);
 bool qf_owns(int fd);

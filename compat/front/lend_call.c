@@ -68,7 +68,7 @@ static int64_t qf_lend_name(qf_lend_call *call, qf_told *told)
     socklen_t room = call->ask.room.name;
     int64_t rc = qf_engine()->getname(call->entry->sock, call->ask.arg[0] != 0,
                                       (struct sockaddr *)call->body.bytes, &room);
-    told->len.name = rc == 0 ? room : 0; /* the whole's: it fits */
+    told->len.name = rc == 0 && room <= call->ask.room.name ? room : 0;
     return rc;
 }
 
@@ -142,6 +142,6 @@ int qf_lend_accepted(qf_lend_call *call, qf_told *told)
     struct sockaddr *name = len > 0 ? (struct sockaddr *)call->body.bytes : NULL;
     long fd = qf_accept(call->entry, name, &len, call->ask.arg[0]);
     told->result = fd < 0 ? -errno : 0;
-    told->len.name = fd >= 0 && name != NULL ? len : 0;
+    told->len.name = fd >= 0 && len <= call->ask.room.name ? len : 0;
     return (int)fd;
 }

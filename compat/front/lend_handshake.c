@@ -6,7 +6,8 @@
 
 #include "compat/front/call.h"
 
-#define QF_FILE_NAME 32
+#define QF_FILE_NAME      32
+#define QF_HANDSHAKES_MAX 1024u /* threads at once */
 
 typedef struct qf_lent_handshake {
     qf_entry *entry; /* a reference */
@@ -19,8 +20,11 @@ typedef struct qf_lent_handshake {
     char text[];
 } qf_lent_handshake;
 
+static _Atomic uint32_t qf_handshake_count;
+
 static void qf_lent_free(qf_lent_handshake *h)
 {
+    atomic_fetch_sub(&qf_handshake_count, 1);
     for (uint32_t i = 0; i < h->fd_count; i++) {
         QF_REAL(close)(h->fds[i]);
     }
@@ -87,7 +91,8 @@ int64_t qf_lend_handshake(qf_lend_call *call)
     h->text_len = len;
     memcpy(h->text, call->body.bytes, len);
     h->args.timeout_ms = (uint32_t)call->ask.arg[1];
-    int64_t rc = qf_lent_args(h, call->ask.arg[0]) ? 0 : -EINVAL;
+    const bool room = atomic_fetch_add(&qf_handshake_count, 1) < QF_HANDSHAKES_MAX;
+    int64_t rc = !room ? -EAGAIN : qf_lent_args(h, call->ask.arg[0]) ? 0 : -EINVAL;
     if (rc == 0 && !qf_lend_thread(qf_lent_main, h)) {
         rc = -EAGAIN;
     }

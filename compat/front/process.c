@@ -2,14 +2,17 @@
 #include <stdlib.h>
 
 #include "compat/front/call.h"
+#include "compat/front/lend.h"
 
 /* No handlers run after _Fork: ours does. */
 QF_EXPORT pid_t _Fork(void)
 {
     qf_copied();
+    qf_lend_nothing(); /* it may be a handler of signals that forks */
     pid_t pid = QF_REAL(_Fork)();
     if (pid == 0) {
         qf_engine_in_child();
+        qf_lend_in_child();
     }
     return pid;
 }

@@ -116,6 +116,7 @@ static bool qf_less(qf_entry *entry, bool look_for_other)
         return false;
     }
     if ((entry->travels || entry->shared) && !entry->gone && entry->ops->set_adrift(entry->sock)) {
+        entry->adrift = true;
         return false; /* the kernel will say */
     }
     entry->closed = true;
@@ -235,6 +236,7 @@ qf_entry *qf_new(int fd, qs_sock *sock, int protocol, const qs_ops *ops)
         entry->fds = 0;
         entry->leaving = 0;
         entry->travels = false;
+        entry->adrift = false;
         entry->shared = false;
         entry->watched = false;
         atomic_store_explicit(&entry->blind, false, memory_order_relaxed);
@@ -435,6 +437,7 @@ void qf_received(int fd)
     for (qf_entry *entry = qf_all; entry != NULL; entry = entry->all_next) {
         if (entry->sock != NULL && !entry->closed && entry->generation == qf_generation &&
             entry->ino == st.st_ino && entry->dev == st.st_dev) {
+            entry->adrift = false;
             entry->fds++;
             qf_judge(entry);
             old = qf_put_in(entry, fd, &old_last);
@@ -476,7 +479,7 @@ static qf_entry *qf_unshare_next(void)
         entry->shared = false;
         qf_judge(entry);
         entry->ops->share(entry->sock, false);
-        if (entry->fds == 0 && !entry->travels && entry->leaving == 0) {
+        if (entry->adrift && !entry->travels) {
             entry->closed = true;
             return entry;
         }

@@ -36,6 +36,7 @@ typedef struct qf_entry {
     bool watched;                /* it says when the last one is */
     uint32_t leaving;            /* closes under way */
     bool travels; /* a copy was sent over a UNIX socket: the kernel says when the last is gone */
+    bool adrift;  /* other processes have the only copies */
     bool shared;  /* a child of fork may hold a copy */
     bool gone;    /* so the kernel says; told during a close */
     bool closed;

@@ -1,0 +1,398 @@
+/* One call after the other on a socket that a child of fork has from its parent. */
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <thread>
+#include <unistd.h>
+
+#include <gtest/gtest.h>
+
+#include "tests/compat/child.h"
+#include "tests/compat/fixture.h"
+#include "tests/compat/message.h"
+
+using namespace compat;
+
+namespace
+{
+
+/* A listener whose children serve, and a client that has done its handshake; `serve` gets the listener. */
+struct Visit {
+    Fd client = quic_socket();
+    int rc = -1;
+    std::thread thread;
+    explicit Visit(int listen_fd)
+    {
+        Address to = name_of(listen_fd);
+        thread = std::thread([this, to] {
+            rc = connect(client, to.ptr(), to.len) == 0
+                     ? quic_client_handshake(client, nullptr, nullptr)
+                     : -errno;
+        });
+    }
+    bool succeeds()
+    {
+        thread.join();
+        return rc == 0;
+    }
+};
+
+void on_signal(int)
+{
+}
+
+int set_handler(int flags)
+{
+    struct sigaction action {
+    };
+    action.sa_handler = on_signal;
+    action.sa_flags = flags;
+    return sigaction(SIGUSR1, &action, nullptr);
+}
+
+} // namespace
+
+/* More than one message to the lender holds, on one stream that ends where it should. */
+TEST(Borrow, LongMessages)
+{
+    Pair pair = make_pair();
+    const std::string data = pattern(5u << 20);
+    Child child([&] {
+        char head[] = "head";
+        iovec iov[2] = {{head, 4}, {const_cast<char *>(data.data()), data.size()}};
+        msghdr msg{};
+        msg.msg_iov = iov;
+        msg.msg_iovlen = 2;
+        CHECK_CHILD(sendmsg(pair.server, &msg, kNew) == static_cast<ssize_t>(data.size()) + 4);
+        /* By its number. */
+        CHECK_CHILD(quic_sendmsg(pair.server, data.data(), data.size(), 5, kNew) ==
+                    static_cast<ssize_t>(data.size()));
+        std::string in(data.size(), '\0');
+        CHECK_CHILD(read_bytes(pair.server, data.size()) == data);
+        return 0;
+    });
+    std::string got[2];
+    bool ended[2] = {false, false};
+    while (!ended[0] || !ended[1]) {
+        Message m = receive(pair.client);
+        ASSERT_GE(m.rc, 0);
+        ASSERT_TRUE(m.id == 1 || m.id == 5) << m.id;
+        ASSERT_FALSE(ended[m.id == 5]);
+        got[m.id == 5] += m.bytes;
+        ended[m.id == 5] = (m.flags & MSG_FIN) != 0;
+    }
+    EXPECT_TRUE(got[0] == "head" + data);
+    EXPECT_TRUE(got[1] == data);
+    ASSERT_EQ(static_cast<ssize_t>(data.size()), send(pair.client, data.data(), data.size(), kNew));
+    EXPECT_EQ(0, child.wait());
+    EXPECT_TRUE(alive(pair));
+}
+
+TEST(Borrow, OptionsNamesAndCounts)
+{
+    Pair pair = make_pair();
+    const Address name = name_of(pair.server);
+    const Address peer = peer_of(pair.server);
+    ASSERT_EQ(5, send(pair.client, "hello", 5, kNew));
+    ASSERT_TRUE(poll_for(pair.server, POLLIN));
+    Child child([&] {
+        CHECK_CHILD(name_of(pair.server).text() == name.text());
+        CHECK_CHILD(peer_of(pair.server).text() == peer.text());
+        sockaddr_storage small{};
+        socklen_t len = 2; /* cut off, as of any socket */
+        CHECK_CHILD(getsockname(pair.server, reinterpret_cast<sockaddr *>(&small), &len) == 0);
+        CHECK_CHILD(len == sizeof(sockaddr_in) && small.ss_family == AF_INET);
+        int count = 0;
+        CHECK_CHILD(ioctl(pair.server, FIONREAD, &count) == 0 && count == 5);
+        int value = 0;
+        len = sizeof(value);
+        CHECK_CHILD(getsockopt(pair.server, SOL_SOCKET, SO_TYPE, &value, &len) == 0 &&
+                    value == SOCK_DGRAM && len == sizeof(value));
+        value = 300000;
+        CHECK_CHILD(setsockopt(pair.server, SOL_SOCKET, SO_RCVBUF, &value, sizeof(value)) == 0);
+        CHECK_CHILD(params_of(pair.server, true).max_data > 0);
+        errno = 0;
+        CHECK_CHILD(setsockopt(pair.server, SOL_QUIC, 9999, &value, sizeof(value)) < 0 &&
+                    errno == ENOPROTOOPT);
+        errno = 0;
+        CHECK_CHILD(listen(pair.server, 1) < 0 && errno != EBADF);
+        return 0;
+    });
+    EXPECT_EQ(0, child.wait());
+    int value = 0;
+    socklen_t len = sizeof(value);
+    ASSERT_EQ(0, getsockopt(pair.server, SOL_SOCKET, SO_RCVBUF, &value, &len));
+    EXPECT_GE(value, 300000); /* one socket */
+}
+
+TEST(Borrow, EventsDatagramsAndStreams)
+{
+    PairOptions options;
+    options.listener = options.client = [](int fd) {
+        quic_transport_param param{};
+        param.max_datagram_frame_size = 1200;
+        ASSERT_EQ(0, set_option(fd, QUIC_SOCKOPT_TRANSPORT_PARAM, param));
+    };
+    Pair pair = make_pair(options);
+    Child child([&] {
+        CHECK_CHILD(quic_sendmsg(pair.server, "unreliable", 10, 0, MSG_DATAGRAM) == 10);
+        Message m = receive(pair.server);
+        CHECK_CHILD(m.rc == 3 && (m.flags & MSG_DATAGRAM) != 0);
+        enable(pair.server, QUIC_EVENT_STREAM_UPDATE);
+        CHECK_CHILD(send(pair.server, "x", 1, kNew) == 1);
+        CHECK_CHILD(next_event(pair.server, QUIC_EVENT_STREAM_UPDATE).is_event());
+        /* What fits nowhere. */
+        const std::string big(70000, 'd');
+        errno = 0;
+        CHECK_CHILD(quic_sendmsg(pair.server, big.data(), big.size(), 0, MSG_DATAGRAM) < 0 &&
+                    errno == EMSGSIZE);
+        quic_stream_info info{};
+        info.stream_id = UINT64_MAX;
+        socklen_t len = sizeof(info);
+        CHECK_CHILD(getsockopt(pair.server, SOL_QUIC, QUIC_SOCKOPT_STREAM_OPEN, &info, &len) == 0 &&
+                    info.stream_id == 5);
+        return 0;
+    });
+    Message m = receive(pair.client);
+    EXPECT_EQ("unreliable", m.bytes);
+    EXPECT_EQ(3, quic_sendmsg(pair.client, "dgm", 3, 0, MSG_DATAGRAM));
+    EXPECT_EQ("x", read_bytes(pair.client, 1));
+    EXPECT_EQ(0, child.wait());
+}
+
+/* Readiness is the kernel's to tell, and true: also where nobody but children has the descriptor. */
+TEST(Borrow, PollAndEpoll)
+{
+    Pair pair = make_pair();
+    Gate done;
+    Child child([&] {
+        const int fd = pair.server;
+        pair.client.reset();
+        CHECK_CHILD(fcntl(fd, F_SETFL, O_NONBLOCK) == 0);
+        Fd epoll(epoll_create1(EPOLL_CLOEXEC));
+        epoll_event event{};
+        event.events = EPOLLIN;
+        CHECK_CHILD(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) == 0);
+        for (int i = 0; i < 3; i++) {
+            CHECK_CHILD(poll_now(fd) == POLLOUT);
+            CHECK_CHILD(epoll_wait(epoll, &event, 1, 0) == 0);
+            char c[8];
+            errno = 0;
+            CHECK_CHILD(read(fd, c, sizeof(c)) < 0 && errno == EAGAIN);
+            done.open();
+            CHECK_CHILD(epoll_wait(epoll, &event, 1, 20000) == 1);
+            CHECK_CHILD(poll_now(fd) == (POLLIN | POLLOUT));
+            CHECK_CHILD(read(fd, c, 3) == 3);
+            CHECK_CHILD(poll_now(fd) == (POLLIN | POLLOUT)); /* two more */
+            CHECK_CHILD(read(fd, c, 2) == 2);
+        }
+        /* Until there is no room, and until there is again. */
+        const std::string data = pattern(1u << 20);
+        ssize_t n;
+        size_t total = 0;
+        while ((n = send(fd, data.data(), data.size(), total == 0 ? MSG_SYN : 0)) > 0) {
+            total += static_cast<size_t>(n);
+        }
+        CHECK_CHILD(errno == EAGAIN && total > 0);
+        CHECK_CHILD((poll_now(fd) & POLLOUT) == 0);
+        done.open();
+        CHECK_CHILD(poll_for(fd, POLLOUT, 20000));
+        done.open();
+        CHECK_CHILD(poll_for(fd, POLLIN | POLLHUP | POLLRDHUP, 20000));
+        return 0;
+    });
+    pair.server.reset();
+    for (int i = 0; i < 3; i++) {
+        done.pass();
+        ASSERT_EQ(5, send(pair.client, "hello", 5, kNew));
+    }
+    done.pass();
+    set_recv_timeout(pair.client, 300);
+    std::string sink(1u << 20, '\0');
+    while (recv(pair.client, &sink[0], sink.size(), 0) > 0) {
+    }
+    done.pass();
+    pair.client.reset();
+    EXPECT_EQ(0, child.wait());
+}
+
+TEST(Borrow, TimeLimitsAndSignals)
+{
+    Pair pair = make_pair();
+    Gate ended;
+    signal(SIGUSR1, SIG_IGN);
+    Child child([&] {
+        char c;
+        set_recv_timeout(pair.server, 50);
+        errno = 0;
+        CHECK_CHILD(read(pair.server, &c, 1) < 0 && errno == EAGAIN);
+        set_recv_timeout(pair.server, 0);
+        CHECK_CHILD(set_handler(0) == 0);
+        errno = 0;
+        CHECK_CHILD(read(pair.server, &c, 1) < 0 && errno == EINTR);
+        CHECK_CHILD(set_handler(SA_RESTART) == 0);
+        ended.open();
+        CHECK_CHILD(read(pair.server, &c, 1) == 1 && c == 'r');
+        return 0;
+    });
+    bool interrupted = false;
+    std::thread watcher([&] {
+        ended.pass();
+        __atomic_store_n(&interrupted, true, __ATOMIC_RELEASE);
+    });
+    while (!__atomic_load_n(&interrupted, __ATOMIC_ACQUIRE)) {
+        kill(child.pid(), SIGUSR1); /* ignored at first; one comes while it waits */
+        usleep(20000);
+    }
+    watcher.join();
+    for (int i = 0; i < 5; i++) {
+        kill(child.pid(), SIGUSR1);
+        usleep(5000);
+    }
+    ASSERT_EQ(1, send(pair.client, "r", 1, kNew));
+    EXPECT_EQ(0, child.wait());
+    signal(SIGUSR1, SIG_DFL);
+}
+
+TEST(Borrow, APeerThatIsGone)
+{
+    Pair pair = make_pair();
+    Child child([&] {
+        char c;
+        pair.client.reset();
+        CHECK_CHILD(read(pair.server, &c, 1) == 1);
+        CHECK_CHILD(read(pair.server, &c, 1) < 0 && errno == ENOTCONN);
+        errno = 0;
+        CHECK_CHILD(send(pair.server, "x", 1, MSG_NOSIGNAL) < 0 && errno == EPIPE);
+        signal(SIGPIPE, SIG_DFL);
+        (void)send(pair.server, "x", 1, 0);
+        return 1; /* not reached */
+    });
+    pair.server.reset();
+    ASSERT_EQ(1, send(pair.client, "x", 1, kNew));
+    pair.client.reset();
+    EXPECT_EQ(1000 + SIGPIPE, child.wait());
+}
+
+TEST(Borrow, ThreadsOfAChild)
+{
+    if (!kThreadsAfterFork) {
+        GTEST_SKIP() << "no threads after fork under this sanitizer";
+    }
+    Pair pair = make_pair();
+    const std::string data = pattern(2u << 20);
+    Child child([&] {
+        pair.client.reset();
+        std::thread writer([&] { (void)send(pair.server, data.data(), data.size(), kNew); });
+        bool same = read_bytes(pair.server, data.size()) == data;
+        writer.join();
+        CHECK_CHILD(same);
+        /* A thread that waits is cancelled: what it held is free again. */
+        pthread_t thread;
+        int fd = pair.server;
+        pthread_create(
+            &thread, nullptr,
+            [](void *arg) -> void * {
+                char c;
+                (void)!read(*static_cast<int *>(arg), &c, 1);
+                return nullptr;
+            },
+            &fd);
+        usleep(20000);
+        pthread_cancel(thread);
+        void *result = nullptr;
+        pthread_join(thread, &result);
+        CHECK_CHILD(result == PTHREAD_CANCELED);
+        CHECK_CHILD(send(pair.server, "!", 1, kNew) == 1);
+        close(pair.server.release());
+        return 0;
+    });
+    pair.server.reset();
+    std::thread writer([&] { (void)send(pair.client, data.data(), data.size(), kNew); });
+    EXPECT_TRUE(read_bytes(pair.client, data.size()) == data);
+    writer.join();
+    EXPECT_EQ("!", read_bytes(pair.client, 1));
+    EXPECT_TRUE(hears_close(pair));
+    EXPECT_EQ(0, child.wait());
+}
+
+TEST(Borrow, CopiesInAChild)
+{
+    Pair pair = make_pair();
+    Fd second(dup(pair.server));
+    Child child([&] {
+        Fd third(dup(pair.server));
+        CHECK_CHILD(third >= 0);
+        CHECK_CHILD(send(third, "3", 1, kNew) == 1);
+        close(pair.server.release());
+        third.reset();
+        CHECK_CHILD(send(second, "2", 1, kNew) == 1); /* one of the parent's */
+        int number = second;
+        int pipes[2];
+        CHECK_CHILD(pipe(pipes) == 0);
+        CHECK_CHILD(dup2(pipes[1], number) == number); /* another file's now */
+        CHECK_CHILD(write(number, "p", 1) == 1);
+        char c = 0;
+        CHECK_CHILD(read(pipes[0], &c, 1) == 1 && c == 'p');
+        return 0;
+    });
+    pair.server.reset();
+    second.reset();
+    EXPECT_EQ("32", read_bytes(pair.client, 2));
+    EXPECT_EQ(0, child.wait());
+    EXPECT_TRUE(hears_close(pair));
+}
+
+TEST(Borrow, AClientOfTheChild)
+{
+    Fd listen = listener();
+    Fd client = quic_socket();
+    Child child([&] {
+        Address to = name_of(listen);
+        CHECK_CHILD(connect(client, to.ptr(), to.len) == 0);
+        CHECK_CHILD(quic_client_handshake(client, nullptr, nullptr) == 0);
+        CHECK_CHILD(send(client, "c", 1, kNew) == 1);
+        CHECK_CHILD(read_bytes(client, 1) == "s");
+        CHECK_CHILD(shutdown(client, SHUT_RDWR) == 0);
+        return 0;
+    });
+    Fd server(accept(listen, nullptr, nullptr));
+    ASSERT_GE(server.get(), 0);
+    ASSERT_EQ(0, quic_server_handshake(server, key_file(), cert_file()));
+    EXPECT_EQ("c", read_bytes(server, 1));
+    ASSERT_EQ(1, send(server, "s", 1, kNew));
+    EXPECT_EQ(0, child.wait());
+}
+
+/* Files are the child's to open. */
+TEST(Borrow, AHandshakeThatFails)
+{
+    Fd listen = listener();
+    Visit visit(listen);
+    Fd server(accept(listen, nullptr, nullptr));
+    ASSERT_GE(server.get(), 0);
+    Child child([&] {
+        CHECK_CHILD(quic_server_handshake(server, "/nonexistent", cert_file()) == -ENOENT);
+        CHECK_CHILD(quic_server_handshake(server, cert_file(), cert_file()) < 0);
+        CHECK_CHILD(chdir("/") == 0);
+        CHECK_CHILD(quic_server_handshake(server, key_file(), cert_file()) == 0 || errno != EBADF);
+        return 0;
+    });
+    EXPECT_EQ(0, child.wait());
+    server.reset();
+    (void)visit.succeeds();
+}
+
+int main(int argc, char **argv)
+{
+    signal(SIGPIPE, SIG_IGN);
+    testing::InitGoogleTest(&argc, argv);
+    return RUN_ALL_TESTS();
+}
