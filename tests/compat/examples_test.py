@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs the example programs of examples/sockets against each other.
 
-    examples_test.py ECHO_TCP_STYLE EPOLL_SERVER STREAMS LIBQUIC_ENGINE.SO
+    examples_test.py ECHO_TCP_STYLE EPOLL_SERVER FORK_SERVER STREAMS LIBQUIC_ENGINE.SO
 """
 import os
 import subprocess
@@ -13,7 +13,7 @@ import unittest
 sys.dont_write_bytecode = True
 import programs
 
-ECHO, EPOLL, STREAMS, ENGINE = "", "", "", ""
+ECHO, EPOLL, FORK, STREAMS, ENGINE = "", "", "", "", ""
 LIMIT_S = 30
 
 
@@ -57,14 +57,20 @@ class Examples(unittest.TestCase):
         self.assertEqual(self.ask(STREAMS, "one", "two", "three"),
                          "stream 0: ONE\nstream 4: TWO\nstream 8: THREE\n")
 
-    def test_epoll_server(self):
-        self.serve(EPOLL)
+    def serves_eight(self, server):
+        self.serve(server)
         clients = [subprocess.Popen([ECHO, "client", "127.0.0.1", self.port, "client %d" % i],
                                     env=self.env, stdout=subprocess.PIPE, universal_newlines=True)
                    for i in range(8)]
         for i, client in enumerate(clients):
             out, _ = client.communicate(timeout=LIMIT_S)
             self.assertEqual(out, "client %d\n" % i)
+
+    def test_epoll_server(self):
+        self.serves_eight(EPOLL)
+
+    def test_fork_server(self):
+        self.serves_eight(FORK)
 
     def test_settings_that_are_none(self):
         self.env.update(QUIC_LOG="1", QUIC_IO="iocp", QUIC_WORKERS="4 or so")
@@ -82,5 +88,5 @@ class Examples(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    ECHO, EPOLL, STREAMS, ENGINE = (os.path.abspath(path) for path in sys.argv[1:5])
+    ECHO, EPOLL, FORK, STREAMS, ENGINE = (os.path.abspath(path) for path in sys.argv[1:6])
     unittest.main(argv=sys.argv[:1])

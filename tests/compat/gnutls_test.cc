@@ -62,6 +62,43 @@ std::string pattern_both_ways(Shaken *shaken)
 
 } // namespace
 
+/* The library knows sockets only: it does not see that another process has this one. */
+TEST(Gnutls, C214_InAChildOfFork)
+{
+    Trust trust({server_identity().cert});
+    Fd listen = listener();
+    Fd client = quic_socket();
+    Address to = name_of(listen);
+    ASSERT_EQ(0, connect(client, to.ptr(), to.len));
+    int client_rc = -1;
+    std::thread other([&] {
+        Parms parms;
+        parms->peername = const_cast<char *>("server.test");
+        client_rc = quic_client_handshake_parms(client, parms.get());
+    });
+    Fd server(accept(listen, nullptr, nullptr));
+    ASSERT_GE(server.get(), 0);
+    fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(30);
+        client.reset();
+        Parms parms(server_identity());
+        char c = 0;
+        bool works = quic_server_handshake_parms(server, parms.get()) == 0 &&
+                     read(server, &c, 1) == 1 && write(server, &c, 1) == 1;
+        _exit(works ? 0 : 1);
+    }
+    server.reset();
+    other.join();
+    EXPECT_EQ(0, client_rc);
+    EXPECT_EQ(1, send(client, "g", 1, MSG_SYN | MSG_FIN));
+    EXPECT_EQ("g", read_bytes(client, 1));
+    int status = -1;
+    waitpid(child, &status, 0);
+    EXPECT_EQ(0, status);
+}
+
 TEST(Gnutls, C176_TheNameIsChecked)
 {
     Trust trust({server_identity().cert});
