@@ -156,6 +156,13 @@ class Tool(InAFolder):
             script.environment = {"WANTED": wanted}
             self.assertIsNone(script.run(mutant, self.path("scratch")))
 
+    def test_tests_alone_need_no_program(self):
+        made = tool.Tool.__new__(tool.Tool)
+        one = programs.Program("//tests/quicperf:b_test", "b_test", ".", "key")
+        with mock.patch.object(programs.Programs, "link", return_value=[one]):
+            self.assertEqual(made.link([one.label], [], {}, "bin/"), [one])
+        self.assertEqual(one.wall, tool.WALL)
+
     def test_the_sockets_are_found(self):
         self.write("", "bin", "compat", "libquic.so")
         self.write("", "tests", "tools", "quicperf", "quicperf")

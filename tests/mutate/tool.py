@@ -39,10 +39,12 @@ class Tool(programs.Programs):
 
     def link(self, labels, actions, targets, here):
         tests = {program.label: program for program in super().link(labels, actions, targets, here)}
-        program = tests.pop(QUICPERF)
-        self.put_beside(program.path, os.path.join(self.execroot, here, "compat"))
+        program = tests.pop(QUICPERF, None)
         for test in tests.values():
             test.wall = WALL
+        if program is None:  # no script is asked for
+            return list(tests.values())
+        self.put_beside(program.path, os.path.join(self.execroot, here, "compat"))
         wrapper = self.wrap(program.path)
         return [*tests.values(), *(self.script(rule, program.key, wrapper, here) for rule in self.scripts(labels))]
 
