@@ -365,19 +365,22 @@ TEST_F(Run, OverTcp)
         EXPECT_STREQ(r_.api, "tcp");
         EXPECT_NE(r_.cc[0], '\0');
     }
-    ASSERT_EQ(Measure({"--tcp", "rr", "-t", "200ms", "-c", "3", "-w", "2", "--req", "300K"}),
-              QP_EXIT_OK)
-        << r_.error;
-    EXPECT_GT(r_.requests, 0u);
-    EXPECT_GE(r_.bytes, 1024 * r_.requests);
-    ASSERT_NE(r_.latency, nullptr);
-    EXPECT_GE(r_.latency->count, r_.requests);
+    for (int again = 0; again < 2; again++) { /* none has anything of one before */
+        ASSERT_EQ(Measure({"--tcp", "rr", "-t", "200ms", "-c", "3", "-w", "2", "--req", "300K"}),
+                  QP_EXIT_OK)
+            << r_.error;
+        EXPECT_GT(r_.requests, 0u);
+        EXPECT_GE(r_.bytes, 1024 * r_.requests);
+        ASSERT_NE(r_.latency, nullptr);
+        EXPECT_GE(r_.latency->count, r_.requests);
+        EXPECT_LE(r_.latency->count, r_.requests + r_.requests / 8 + 64); /* some while it ends */
+    }
     EXPECT_LE(r_.latency->min, r_.latency->max);
     EXPECT_GT(r_.latency->min, 0u);
     EXPECT_NE(std::string(r_.cipher).find("TLS_"), std::string::npos);
     qp_tcp_server_totals totals;
     qp_tcp_server_totals_get(tcp_, &totals);
-    EXPECT_EQ(totals.connections, 9u);
+    EXPECT_EQ(totals.connections, 12u);
     EXPECT_GE(totals.requests, r_.requests);
     EXPECT_GT(totals.bytes_in, 0u);
     EXPECT_GT(totals.bytes_out, 0u);
