@@ -195,6 +195,7 @@ static void qs_on_reset(qs_sock *s, qs_stream *st, uint64_t code, uint64_t final
     st->rx_blocked = false;
     st->recv_state = QS_RECV_RESET_RECVD;
     qs_stream_update(s, st, QS_RECV_RESET_RECVD, (uint32_t)code, final_size);
+    qs_wake(s, QS_WAIT_RX); /* who waits for more of it */
 }
 
 static void qs_on_stopped(qs_sock *s, qs_stream *st, uint64_t code)

@@ -332,11 +332,22 @@ static size_t qs_copy_out(qs_copy *c, const uint8_t *data, size_t len)
     return copied;
 }
 
-/* Waits for an item; lock held. */
-static int qs_rx_await(qs_sock *s, bool dontwait)
+static uint64_t qs_rx_deadline(const qs_sock *s)
+{
+    return s->rcvtimeo_ns != 0 ? qs_now_ns() + s->rcvtimeo_ns : 0;
+}
+
+/* Whether the peer may send more of it. */
+static bool qs_rx_goes_on(qs_sock *s, uint64_t stream_id)
+{
+    const qs_stream *st = qs_stream_find(s, stream_id);
+    return st != NULL && st->recv_state < QS_RECV_RESET_RECVD;
+}
+
+/* Waits for an item; lock held. -ENODATA: there is none, and none of that stream will come. */
+static int qs_rx_await(qs_sock *s, bool dontwait, uint64_t deadline, uint64_t of_stream)
 {
     const qs_hold hold = {NULL, false};
-    uint64_t deadline = s->rcvtimeo_ns != 0 ? qs_now_ns() + s->rcvtimeo_ns : 0;
     for (;;) {
         if (s->state == QS_LISTENING || s->state == QS_FRESH || s->shut_rd) {
             return -ENOTCONN;
@@ -349,6 +360,9 @@ static int qs_rx_await(qs_sock *s, bool dontwait)
         }
         if (s->rx.head == NULL && s->state == QS_CLOSED) {
             return -ENOTCONN;
+        }
+        if (s->rx.head == NULL && of_stream != QS_STREAM_ANY && !qs_rx_goes_on(s, of_stream)) {
+            return -ENODATA;
         }
         int rc = dontwait || s->nonblock ? -EAGAIN : qs_wait(s, QS_WAIT_RX, deadline, &hold);
         if (rc == -EAGAIN) {
@@ -484,25 +498,41 @@ static void qs_rx_tell(const qs_sock *s, struct msghdr *msg, uint8_t kind, uint3
     msg->msg_flags |= kind != QS_ITEM_STREAM || s->protocol == QS_PROTO_DRAFT ? MSG_EOR : 0;
 }
 
-static ssize_t qs_rx_deliver(qs_sock *s, struct msghdr *msg, int flags)
+/* What there is; the flags of the last item. Lock held. */
+static uint32_t qs_rx_deliver(qs_sock *s, struct msghdr *msg, int flags, qs_copy *copy)
 {
-    const uint8_t kind = s->rx.head->kind;
-    /* tcp(7): MSG_TRUNC throws the bytes of a stream away. */
-    const bool discard = (flags & MSG_TRUNC) != 0 && kind == QS_ITEM_STREAM;
-    qs_copy copy = {msg->msg_iov, msg->msg_iovlen, 0, 0, discard};
     uint32_t out_flags = 0;
     if ((flags & MSG_PEEK) != 0) {
-        out_flags = qs_rx_peek(s, msg, &copy);
+        out_flags = qs_rx_peek(s, msg, copy);
     } else {
-        while (qs_rx_read_head(s, msg, &copy, &out_flags)) {
+        while (qs_rx_read_head(s, msg, copy, &out_flags)) {
         }
     }
     if (s->rx.drop) {
         qs_rx_drop_all(s);
     }
-    qs_rx_tell(s, msg, kind, out_flags);
     qs_rx_after(s);
     qs_wake(s, QS_WAIT_RX); /* another reader may have waited for this one */
+    return out_flags;
+}
+
+/* With MSG_WAITALL until all the room is filled; before that it ends with the stream, the time, a signal, and where
+ * something else has come (recv(2)). Lock held. */
+static ssize_t qs_rx_fill(qs_sock *s, struct msghdr *msg, size_t room, int flags, uint64_t deadline)
+{
+    const uint8_t kind = s->rx.head->kind;
+    const uint64_t stream_id = s->rx.head->stream_id;
+    /* tcp(7): MSG_TRUNC throws the bytes of a stream away. */
+    const bool discard = (flags & MSG_TRUNC) != 0 && kind == QS_ITEM_STREAM;
+    const bool all = (flags & (MSG_WAITALL | MSG_PEEK)) == MSG_WAITALL && kind == QS_ITEM_STREAM;
+    qs_copy copy = {msg->msg_iov, msg->msg_iovlen, 0, 0, discard};
+    uint32_t out_flags = qs_rx_deliver(s, msg, flags, &copy);
+    while (all && copy.done < room && (out_flags & QS_MSG_FIN) == 0 &&
+           qs_rx_await(s, (flags & MSG_DONTWAIT) != 0, deadline, stream_id) == 0 &&
+           s->rx.head->kind == QS_ITEM_STREAM && s->rx.head->stream_id == stream_id) {
+        out_flags = qs_rx_deliver(s, msg, flags, &copy);
+    }
+    qs_rx_tell(s, msg, kind, out_flags);
     return (ssize_t)copy.done;
 }
 
@@ -525,7 +555,8 @@ ssize_t qs_op_recvmsg(qs_sock *s, struct msghdr *msg, int flags)
     msg->msg_namelen = 0;
     pthread_mutex_lock(&s->lock);
     const bool dontwait = (flags & MSG_DONTWAIT) != 0 || s->nonblock;
-    int rc = qs_rx_await(s, dontwait);
+    const uint64_t deadline = qs_rx_deadline(s);
+    int rc = qs_rx_await(s, dontwait, deadline, QS_STREAM_ANY);
     /* As TCP: who wants nothing has it when the time is over. */
     ssize_t result = rc == -EAGAIN && room == 0 && !dontwait ? 0 : rc;
     if (rc == 0 && s->rx.head->kind == QS_ITEM_CRYPTO && msg->msg_controllen == 0) {
@@ -533,7 +564,7 @@ ssize_t qs_op_recvmsg(qs_sock *s, struct msghdr *msg, int flags)
     } else if (rc == 0 && wrong != 0 && s->rx.head->kind != QS_ITEM_STREAM) {
         result = wrong; /* only a stream's bytes are thrown away */
     } else if (rc == 0) {
-        result = qs_rx_deliver(s, msg, flags);
+        result = qs_rx_fill(s, msg, room, flags, deadline);
     }
     qs_unlock(s);
     return result;

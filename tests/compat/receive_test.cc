@@ -300,6 +300,56 @@ TEST(Receive, C106_NothingThere)
     writer.join();
 }
 
+/* recv(2): a record that comes in pieces, up to where the stream ends, or something else comes. */
+TEST(Receive, C113_WaitingForAllOfIt)
+{
+    Pair pair = make_pair();
+    char buf[16] = "";
+    iovec iov[3] = {{buf, 3}, {buf + 3, 2}, {buf + 5, 0}};
+    msghdr msg{};
+    msg.msg_iov = iov;
+    msg.msg_iovlen = 3;
+    std::thread sender([&] {
+        EXPECT_EQ(2, send_on(pair.client, 0, kNew, "ab"));
+        usleep(30000);
+        EXPECT_EQ(2, send_on(pair.client, 0, 0, "cd"));
+        usleep(30000);
+        EXPECT_EQ(4, send_on(pair.client, 0, 0, "efgh"));
+    });
+    EXPECT_EQ(5, recvmsg(pair.server, &msg, MSG_WAITALL));
+    EXPECT_STREQ("abcde", buf);
+    EXPECT_EQ(1, recv(pair.server, buf, 1, MSG_WAITALL)); /* there already */
+    sender.join();
+    EXPECT_EQ(2, recv(pair.server, buf, 9, MSG_WAITALL | MSG_DONTWAIT));
+
+    set_recv_timeout(pair.server, 50);
+    ASSERT_EQ(1, send_on(pair.client, 0, 0, "i"));
+    EXPECT_EQ(1, recv(pair.server, buf, 9, MSG_WAITALL)); /* the time is over */
+    set_recv_timeout(pair.server, 0);
+
+    std::thread other([&] {
+        EXPECT_EQ(1, send_on(pair.client, 0, 0, "j"));
+        usleep(30000);
+        EXPECT_EQ(1, send_on(pair.client, 4, kNew | QUIC_STREAM_FLAG_FIN, "k"));
+    });
+    EXPECT_EQ(1, recv(pair.server, buf, 9, MSG_WAITALL)); /* of one stream */
+    EXPECT_EQ('j', buf[0]);
+    EXPECT_EQ(1, recv(pair.server, buf, 9, MSG_WAITALL)); /* which ends */
+    EXPECT_EQ('k', buf[0]);
+    other.join();
+
+    std::thread last([&] {
+        EXPECT_EQ(1, send_on(pair.client, 0, 0, "l"));
+        usleep(30000);
+        quic_errinfo info{};
+        ASSERT_EQ(
+            0, setsockopt(pair.client, SOL_QUIC, QUIC_SOCKOPT_STREAM_RESET, &info, sizeof(info)));
+    });
+    EXPECT_EQ(1, recv(pair.server, buf, 9, MSG_WAITALL)); /* is reset */
+    EXPECT_EQ('l', buf[0]);
+    last.join();
+}
+
 TEST(Receive, C107_AfterThePeersClose)
 {
     Pair pair = make_pair();
