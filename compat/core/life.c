@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "compat/core/behalf.h"
+
 #define QS_EXIT_WAIT_NS (2 * QS_NS_PER_S)
 
 static pthread_mutex_t qs_all_lock = PTHREAD_MUTEX_INITIALIZER;

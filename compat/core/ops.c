@@ -1,6 +1,7 @@
 /* The one name this object exports. */
 #include <errno.h>
 
+#include "compat/core/behalf.h"
 #include "compat/core/sock.h"
 
 static void qs_op_set_nonblock(qs_sock *s, bool on)
@@ -70,6 +71,7 @@ static const qs_ops qs_the_ops = {
     .share = qs_op_share,
     .settle = qs_op_settle,
     .impatient = qs_op_impatient,
+    .only_stream = qs_op_only_stream,
     .last_stream = qs_op_last_stream,
     .owns_fd = qs_op_owns_fd,
     .exit = qs_op_exit,

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/uio.h>
 
+#include "compat/core/behalf.h"
 #include "compat/core/layout.h"
 #include "compat/core/sock.h"
 
@@ -524,7 +525,8 @@ static ssize_t qs_rx_fill(qs_sock *s, struct msghdr *msg, size_t room, int flags
     const uint64_t stream_id = s->rx.head->stream_id;
     /* tcp(7): MSG_TRUNC throws the bytes of a stream away. */
     const bool discard = (flags & MSG_TRUNC) != 0 && kind == QS_ITEM_STREAM;
-    const bool all = (flags & (MSG_WAITALL | MSG_PEEK)) == MSG_WAITALL && kind == QS_ITEM_STREAM;
+    const bool all = (flags & (MSG_WAITALL | MSG_PEEK)) == MSG_WAITALL && kind == QS_ITEM_STREAM &&
+                     s->protocol == QS_PROTO_DRAFT; /* the kernel has no use for it */
     qs_copy copy = {msg->msg_iov, msg->msg_iovlen, 0, 0, discard};
     uint32_t out_flags = qs_rx_deliver(s, msg, flags, &copy);
     while (all && copy.done < room && (out_flags & QS_MSG_FIN) == 0 &&
@@ -533,6 +535,7 @@ static ssize_t qs_rx_fill(qs_sock *s, struct msghdr *msg, size_t room, int flags
         out_flags = qs_rx_deliver(s, msg, flags, &copy);
     }
     qs_rx_tell(s, msg, kind, out_flags);
+    qs_set_last_stream(kind == QS_ITEM_STREAM ? stream_id : QS_STREAM_ANY);
     return (ssize_t)copy.done;
 }
 
@@ -556,7 +559,12 @@ ssize_t qs_op_recvmsg(qs_sock *s, struct msghdr *msg, int flags)
     pthread_mutex_lock(&s->lock);
     const bool dontwait = (flags & MSG_DONTWAIT) != 0 || s->nonblock;
     const uint64_t deadline = qs_rx_deadline(s);
-    int rc = qs_rx_await(s, dontwait, deadline, QS_STREAM_ANY);
+    const uint64_t only = qs_take_only_stream();
+    int rc = qs_rx_await(s, dontwait, deadline, only);
+    if (rc == 0 && only != QS_STREAM_ANY &&
+        (s->rx.head->kind != QS_ITEM_STREAM || s->rx.head->stream_id != only)) {
+        rc = -ENODATA;
+    }
     /* As TCP: who wants nothing has it when the time is over. */
     ssize_t result = rc == -EAGAIN && room == 0 && !dontwait ? 0 : rc;
     if (rc == 0 && s->rx.head->kind == QS_ITEM_CRYPTO && msg->msg_controllen == 0) {

@@ -442,9 +442,6 @@ enum { QS_WAIT_RX = 1u << 0, QS_WAIT_TX = 1u << 1, QS_WAIT_ALL = QS_WAIT_RX | QS
 /* Waits until something of `what` changes, at most until `deadline_ns` (0: for ever); lock held, given up
  * while waiting. With `hold` it is a point of cancellation. 0; -EINTR; -EAGAIN when the time is over. */
 int qs_wait(qs_sock *s, uint32_t what, uint64_t deadline_ns, const qs_hold *hold);
-void qs_op_impatient(void);
-/* Whether the calling thread waits for peers: not one that calls in the name of others. */
-bool qs_may_wait(void);
 /* Who waits for `what` shall look again; lock held. */
 void qs_wake(qs_sock *s, uint32_t what);
 /* Gives up the lock. What it was held for is told to others only then: a thread that is woken or asked
@@ -509,7 +506,6 @@ qs_item *qs_rx_take_crypto(qs_sock *s, uint64_t deadline_ns, int *out_rc);
 
 /* ---- tx.c ------------------------------------------------------------------------------------------------- */
 ssize_t qs_op_sendmsg(qs_sock *s, const struct msghdr *msg, int flags);
-uint64_t qs_op_last_stream(void);
 /* The bytes of a message's parts; what the kernel finds wrong with them is wrong here: -EMSGSIZE, -EINVAL,
  * -EFAULT. */
 int qs_msg_total(const struct msghdr *msg, size_t *out);

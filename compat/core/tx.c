@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/uio.h>
 
+#include "compat/core/behalf.h"
 #include "compat/core/layout.h"
 #include "compat/core/sock.h"
 
@@ -536,13 +537,6 @@ static ssize_t qs_send_bytes(qs_sock *s, qs_stream *st, const struct msghdr *msg
     return done > 0 || total == 0 ? (ssize_t)done : rc;
 }
 
-static _Thread_local uint64_t qs_last_id = QS_STREAM_ANY;
-
-uint64_t qs_op_last_stream(void)
-{
-    return qs_last_id;
-}
-
 static ssize_t qs_send_stream(qs_sock *s, const struct msghdr *msg, size_t total,
                               const qs_send_args *args)
 {
@@ -562,7 +556,7 @@ static ssize_t qs_send_stream(qs_sock *s, const struct msghdr *msg, size_t total
         result = qs_pick_stream(s, args, deadline, &st);
         if (result == 0) {
             st->users++;
-            qs_last_id = st->id;
+            qs_set_last_stream(st->id);
             result = qs_send_bytes(s, st, msg, total, args, deadline);
             qs_stream_leave(s, st);
         }
@@ -620,7 +614,7 @@ int qs_msg_total(const struct msghdr *msg, size_t *out)
 ssize_t qs_op_sendmsg(qs_sock *s, const struct msghdr *msg, int flags)
 {
     qs_send_args args;
-    qs_last_id = QS_STREAM_ANY;
+    qs_set_last_stream(QS_STREAM_ANY);
     int rc = qs_parse_send(s, msg, flags, &args);
     if (rc != 0) {
         return rc;

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "compat/core/attend.h"
+#include "compat/core/behalf.h"
 
 typedef struct qs_sleep {
     qs_sock *s;
@@ -78,22 +79,9 @@ static int qs_sleep_cancellable(qs_sleep *sleep)
     return error;
 }
 
-static _Thread_local bool qs_is_impatient;
-
-void qs_op_impatient(void)
-{
-    qs_is_impatient = true;
-}
-
-bool qs_may_wait(void)
-{
-    return !qs_is_impatient;
-}
-
 int qs_wait(qs_sock *s, uint32_t what, uint64_t deadline_ns, const qs_hold *hold)
 {
-    if (hold != NULL &&
-        qs_is_impatient) { /* the others wait for threads of ours, or for no longer than they are told */
+    if (hold != NULL && !qs_may_wait()) { /* other waits are for threads of ours, or have a limit */
         return -EAGAIN;
     }
     qs_sleep sleep = {.s = s, .what = what, .hold = hold, .has_limit = deadline_ns != 0};

@@ -14,6 +14,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "compat/core/behalf.h"
 #include "compat/core/sock.h"
 
 #define QS_BELLS_MAX   65536 /* higher descriptors are not watched */

@@ -221,6 +221,7 @@ qf_body *qf_ask_begin(qf_borrowed *b, qf_asking *asking, qf_verb verb)
     memset(asking, 0, sizeof(*asking));
     asking->ask.verb = verb;
     asking->ask.id = b->id;
+    asking->ask.stream_id = UINT64_MAX;
     asking->cancel = qf_hold();
     (void)pthread_mutex_lock(&qf_ways_up[b->lender].lock);
     return &qf_ways_up[b->lender].body;

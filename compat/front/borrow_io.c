@@ -272,47 +272,73 @@ ssize_t qf_borrowed_sendmsg(qs_sock *sock, const struct msghdr *msg, int flags)
 
 /* ---- receiving -------------------------------------------------------------------------------------------- */
 
-static int64_t qf_recv_piece(qs_sock *sock, struct msghdr *msg, size_t room, int flags)
+typedef struct qf_receiving {
+    struct msghdr *msg;
+    size_t room;
+    size_t control; /* room */
+    size_t done;
+    uint64_t stream_id; /* with MSG_WAITALL, once it has begun */
+    int flags;
+} qf_receiving;
+
+static int64_t qf_recv_piece(qs_sock *sock, qf_receiving *r)
 {
     qf_borrowed *b = (qf_borrowed *)(void *)sock;
     qf_asking asking;
     qf_told told;
-    size_t control = msg->msg_control != NULL ? msg->msg_controllen : 0;
+    struct msghdr *msg = r->msg;
+    const size_t room = r->room - r->done;
     qf_body *body = qf_ask_begin(b, &asking, QF_VERB_RECV);
-    asking.ask.arg[0] = flags;
-    asking.ask.room.control = (uint32_t)(control < QF_WIRE_CONTROL ? control : QF_WIRE_CONTROL);
+    asking.ask.arg[0] = r->flags & ~MSG_WAITALL;
+    asking.ask.stream_id = r->stream_id;
+    asking.ask.room.control =
+        (uint32_t)(r->control < QF_WIRE_CONTROL ? r->control : QF_WIRE_CONTROL);
     asking.ask.room.data = (uint32_t)(room < QF_WIRE_DATA ? room : QF_WIRE_DATA);
     int64_t rc = qf_ask_now(b, &asking, &told, NULL);
     if (rc >= 0) {
-        if (told.len.control > 0 && told.len.control <= control) {
+        if (told.len.control > 0 && told.len.control <= r->control) {
             memcpy(msg->msg_control, body->bytes, told.len.control);
         }
-        qf_parts(msg, 0, qf_body_data(body, &told.len), told.len.data, true);
+        qf_parts(msg, r->done, qf_body_data(body, &told.len), told.len.data, true);
         msg->msg_controllen = told.len.control;
         msg->msg_namelen = 0;
         msg->msg_flags = told.flags;
+        r->stream_id = told.stream_id;
     }
     qf_ask_end(b, &asking);
     return rc;
+}
+
+/* Whether a piece of that many bytes is not all that was asked for. */
+static bool qf_wants_more(const qf_receiving *r, int64_t rc)
+{
+    return rc > 0 && (r->flags & (MSG_WAITALL | MSG_PEEK)) == MSG_WAITALL && r->done < r->room &&
+           r->stream_id != UINT64_MAX && (r->msg->msg_flags & (int)QF_STREAM_FIN) == 0;
 }
 
 ssize_t qf_borrowed_recvmsg(qs_sock *sock, struct msghdr *msg, int flags)
 {
     qf_patience patience = {0, false};
     ssize_t room = qf_total(msg);
+    size_t control = msg->msg_control != NULL ? msg->msg_controllen : 0;
+    qf_receiving r = {msg, (size_t)room, control, 0, UINT64_MAX, flags};
     if (room < 0) {
         return room;
     }
-    for (;;) {
-        int64_t rc = qf_recv_piece(sock, msg, (size_t)room, flags);
-        if (rc != -EAGAIN || (flags & MSG_DONTWAIT) != 0) {
-            return (ssize_t)rc;
-        }
-        rc = qf_be_patient(&patience, sock, POLLIN);
-        if (rc != 0) {
-            return (ssize_t)rc;
+    if (atomic_load(&((qf_borrowed *)(void *)sock)->entry->protocol) == QS_PROTO_KERNEL) {
+        r.flags &= ~MSG_WAITALL; /* which the kernel has no use for */
+    }
+    int64_t rc = 0;
+    for (bool again = true; again;) {
+        rc = qf_recv_piece(sock, &r);
+        r.done += rc > 0 ? (size_t)rc : 0;
+        again = qf_wants_more(&r, rc);
+        if (rc == -EAGAIN && (flags & MSG_DONTWAIT) == 0) {
+            rc = qf_be_patient(&patience, sock, POLLIN);
+            again = rc == 0;
         }
     }
+    return r.done > 0 ? (ssize_t)r.done : (ssize_t)rc;
 }
 
 /* ---- handshakes ------------------------------------------------------------------------------------------- */

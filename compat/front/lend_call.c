@@ -52,6 +52,7 @@ static int64_t qf_lend_recv(qf_lend_call *call, qf_told *told)
     msg.msg_iovlen = 1;
     msg.msg_control = room.control > 0 ? qf_body_control(&call->body) : NULL;
     msg.msg_controllen = room.control;
+    qf_engine()->only_stream(call->ask.stream_id);
     int64_t got = qf_engine()->recvmsg(call->entry->sock, &msg, call->ask.arg[0]);
     if (got < 0) {
         return got;
@@ -133,7 +134,7 @@ static int64_t qf_lend_do(qf_lend_call *call, qf_told *told)
 void qf_lend_make(qf_lend_call *call, qf_told *told)
 {
     told->result = qf_lend_do(call, told);
-    told->stream_id = call->ask.verb == QF_VERB_SEND ? qf_engine()->last_stream() : 0;
+    told->stream_id = qf_engine()->last_stream();
 }
 
 int qf_lend_accepted(qf_lend_call *call, qf_told *told)

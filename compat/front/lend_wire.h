@@ -47,6 +47,7 @@ typedef struct qf_ask {
     uint32_t verb;
     uint32_t id;
     int32_t arg[2];
+    uint64_t stream_id; /* RECV: the only one to be read, UINT64_MAX for any */
     qf_part_lens len;
     qf_part_lens room; /* for what comes back */
 } qf_ask;

@@ -261,6 +261,31 @@ TEST(Borrow, TimeLimitsAndSignals)
     signal(SIGUSR1, SIG_DFL);
 }
 
+TEST(Borrow, WaitingForAllOfIt)
+{
+    Pair pair = make_pair();
+    const std::string data = pattern(200000);
+    Child child([&] {
+        std::string got(data.size(), 0);
+        CHECK_CHILD(recv(pair.server, &got[0], got.size(), MSG_WAITALL) ==
+                    static_cast<ssize_t>(got.size()));
+        CHECK_CHILD(got == data);
+        CHECK_CHILD(recv(pair.server, &got[0], 10, MSG_WAITALL) == 3); /* and its end */
+        CHECK_CHILD(recv(pair.server, &got[0], 10, MSG_WAITALL) == 1); /* another has begun */
+        CHECK_CHILD(recv(pair.server, &got[0], 10, 0) == 1);
+        return 0;
+    });
+    for (size_t at = 0; at < data.size(); at += 50000) {
+        ASSERT_EQ(50000, quic_sendmsg(pair.client, &data[at], 50000, 0, at == 0 ? MSG_SYN : 0));
+        usleep(10000);
+    }
+    ASSERT_EQ(3, quic_sendmsg(pair.client, "end", 3, 0, MSG_FIN));
+    ASSERT_EQ(1, quic_sendmsg(pair.client, "4", 1, 4, MSG_SYN));
+    usleep(30000);
+    ASSERT_EQ(1, quic_sendmsg(pair.client, "8", 1, 8, MSG_SYN));
+    EXPECT_EQ(0, child.wait());
+}
+
 TEST(Borrow, APeerThatIsGone)
 {
     Pair pair = make_pair();

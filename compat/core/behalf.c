@@ -1,0 +1,44 @@
+/* What a thread that calls in the name of other processes has beside the arguments (compat/front/lend.h). */
+#include "compat/core/behalf.h"
+
+static _Thread_local struct {
+    bool is_impatient;
+    bool has_only;
+    uint64_t only;
+    bool has_last;
+    uint64_t last;
+} qs_behalf;
+
+void qs_op_impatient(void)
+{
+    qs_behalf.is_impatient = true;
+}
+
+bool qs_may_wait(void)
+{
+    return !qs_behalf.is_impatient;
+}
+
+void qs_op_only_stream(uint64_t stream_id)
+{
+    qs_behalf.only = stream_id;
+    qs_behalf.has_only = stream_id != QS_STREAM_ANY;
+}
+
+uint64_t qs_take_only_stream(void)
+{
+    uint64_t only = qs_behalf.has_only ? qs_behalf.only : QS_STREAM_ANY;
+    qs_behalf.has_only = false;
+    return only;
+}
+
+void qs_set_last_stream(uint64_t stream_id)
+{
+    qs_behalf.last = stream_id;
+    qs_behalf.has_last = stream_id != QS_STREAM_ANY;
+}
+
+uint64_t qs_op_last_stream(void)
+{
+    return qs_behalf.has_last ? qs_behalf.last : QS_STREAM_ANY;
+}
