@@ -97,6 +97,55 @@ maps = open("/proc/self/maps").read()
 show("engine", "libquic_engine" in maps)
 """
 
+# Python's own server with a process for each connection, over QUIC sockets: the handshake is all that it is told.
+FORKING = r"""
+import ctypes, socket, socketserver, sys, threading
+key, cert = (name.encode() for name in sys.argv[1:3])
+quic = ctypes.CDLL(None)
+
+class Handler(socketserver.StreamRequestHandler):
+    def setup(self):
+        if quic.quic_server_handshake(self.request.fileno(), key, cert) != 0:
+            sys.exit("no handshake")
+        super().setup()
+
+    def handle(self):
+        for line in self.rfile:
+            self.wfile.write(line.upper())
+
+class Server(socketserver.ForkingTCPServer):
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Handler, bind_and_activate=False)
+        self.socket.close()
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 288)
+        self.server_bind()
+        self.server_activate()
+
+def ask(number, results):
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, 288) as s:
+        s.connect(server.server_address)
+        if quic.quic_client_handshake(s.fileno(), None, None) != 0:
+            results.append("no handshake")
+            return
+        for i in range(20):
+            s.sendall(b"line %d of %d\n" % (i, number))
+            line = b""
+            while not line.endswith(b"\n"):
+                line += s.recv(100)
+            results.append(line == b"LINE %d OF %d\n" % (i, number))
+
+server = Server()
+threading.Thread(target=server.serve_forever, daemon=True).start()
+results = []
+clients = [threading.Thread(target=ask, args=(i, results)) for i in range(6)]
+for client in clients:
+    client.start()
+for client in clients:
+    client.join()
+server.shutdown()
+print(len(results), results.count(True), flush=True)
+"""
+
 # A server on epoll, edge-triggered, and its clients.
 EPOLL = r"""
 import select, socket, threading
@@ -254,6 +303,13 @@ class Preload(unittest.TestCase):
                    " 'libquic_engine' in open('/proc/self/maps').read())\n")
         out = self.same([sys.executable, "-c", program, self.url(), self.cert])
         self.assertEqual(out, b"%d True False\n" % len(HttpsServer.BODY))
+
+    def test_python_server_that_forks(self):
+        env = dict(os.environ, LD_PRELOAD=LIBRARY, QUIC_ENGINE=ENGINE, SSL_CERT_FILE=self.cert)
+        done = subprocess.run([sys.executable, "-c", FORKING, self.key, self.cert], env=env,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False,
+                              universal_newlines=True, timeout=LIMIT_S)
+        self.assertEqual((done.stdout, done.returncode), ("120 120\n", 0), done.stderr)
 
     def test_epoll_server(self):
         self.assertEqual(self.same([sys.executable, "-c", EPOLL]), b"1000 1000 False\n")
