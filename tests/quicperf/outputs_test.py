@@ -174,8 +174,9 @@ class Lines(unittest.TestCase):
     def test_a_server_writes_its_counters(self):
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "lines")
-            with Server("--jsonl", path, "-i", "100ms") as server:
-                client(server.port, "crr", "-n", "20", "--resume")
+            with Server("--0rtt", "--jsonl", path, "-i", "100ms") as server:
+                run = client(server.port, "crr", "-n", "20", "-c", "2", "--0rtt", "--json", "-")
+                self.assertEqual(json.loads(run.stdout)["summary"]["zero_rtt_connections"], 20)
                 time.sleep(0.3)  # lines come although nothing happens
             with open(path) as file:
                 records = [json.loads(line) for line in file]
@@ -190,7 +191,8 @@ class Lines(unittest.TestCase):
         self.assertEqual((end["requests"], end["connections"]), (20, end["ended"]))
         self.assertEqual(end["counters"]["conns_opened"], end["connections"])
         self.assertEqual(end["counters"]["conns_closed"], end["connections"])
-        self.assertEqual(end["counters"]["handshakes_failed"], 0)
+        for name in "handshakes_failed", "early_rejected":
+            self.assertEqual(end["counters"][name], 0, name)
 
     def test_failures(self):
         with Server() as server:

@@ -37,8 +37,9 @@ void qp_cworker_warm(void *ctx)
 {
     qp_cworker *w = ctx;
     w->warming = true;
-    w->to_open = w->conns;
-    w->warm_left = w->conns;
+    /* One in reserve: the next connection begins with the answer, and the ticket comes after that. */
+    w->to_open = w->conns + (w->conns > 0 && qp_is_short_lived(w) ? 1 : 0);
+    w->warm_left = w->to_open;
     if (w->conns == 0) {
         atomic_store(&w->warm, 1);
         qp_cworker_wake(w);
