@@ -134,6 +134,13 @@ class Json(unittest.TestCase):
             text = client(server.port, "-d", "up", "-n", "8M").stdout
             self.assertRegex(text, r"sent in trains of .*syscalls [0-9.]+/packet")
 
+    def test_a_slow_rate_of_datagrams_wakes_nobody_in_between(self):
+        with Server() as server:
+            run = self.judge(client(server.port, "dgram", "-d", "up", "--dgram-rate", "50", "-t", "1s",
+                                    "--json", "-").stdout)
+            self.assertLess(run["summary"]["io_syscalls"], 500)  # a millisecond's tick would make a thousand
+            self.assertGreater(run["summary"]["datagrams"], 25)
+
     def test_a_client_without_time_left_says_so(self):
         with Server("-w", "2") as server:
             run = self.judge(client(server.port, "rr", "-t", "300ms", "-s", "100", "--spin", "100000",

@@ -42,8 +42,11 @@ static void qp_dgram_arm(qp_dgram *d)
     uint64_t tick_ns = QP_DGRAM_BURST / 2 * QP_DGRAM_SECOND / d->rate;
     tick_ns = tick_ns > QP_DGRAM_TICK_MIN ? tick_ns : QP_DGRAM_TICK_MIN;
     tick_ns = tick_ns < QP_DGRAM_TICK_MAX ? tick_ns : QP_DGRAM_TICK_MAX;
-    d->has_timer =
-        quring_timer(&d->timer, quring_now_ns() + tick_ns, qp_dgram_tick, d) == QURING_OK;
+    uint64_t at_ns = quring_now_ns() + tick_ns;
+    uint64_t due_ns =
+        d->began_ns + 1 + (uint64_t)((double)d->next_number * (double)QP_DGRAM_SECOND / d->rate);
+    at_ns = at_ns > due_ns ? at_ns : due_ns; /* a slow rate: nothing is to be done before */
+    d->has_timer = quring_timer(&d->timer, at_ns, qp_dgram_tick, d) == QURING_OK;
 }
 
 /* With a rate: those due by now; the rest of a long pause is left out. */
