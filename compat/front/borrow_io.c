@@ -240,7 +240,7 @@ static int64_t qf_send_piece(qs_sock *sock, qf_sending *sending)
     qf_parts(msg, sending->done, qf_body_data(body, &ask->len), ask->len.data, false);
     int64_t rc = qf_ask_now(b, &asking, &told, NULL);
     qf_ask_end(b, &asking);
-    sending->stream_id = told.stream_id;
+    sending->stream_id = rc > 0 ? told.stream_id : sending->stream_id;
     return rc;
 }
 

@@ -1,4 +1,5 @@
 /* One call after the other on a socket that a child of fork has from its parent. */
+#include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
@@ -197,11 +198,13 @@ TEST(Borrow, PollAndEpoll)
         const std::string data = pattern(1u << 20);
         ssize_t n;
         size_t total = 0;
-        while ((n = send(fd, data.data(), data.size(), total == 0 ? MSG_SYN : 0)) > 0) {
-            total += static_cast<size_t>(n);
-        }
-        CHECK_CHILD(errno == EAGAIN && total > 0);
-        CHECK_CHILD((poll_now(fd) & POLLOUT) == 0);
+        do { /* what the peer holds unread is room again */
+            while ((n = send(fd, data.data(), data.size(), total == 0 ? MSG_SYN : 0)) > 0) {
+                total += static_cast<size_t>(n);
+            }
+            CHECK_CHILD(errno == EAGAIN && total > 0);
+            usleep(50000);
+        } while ((poll_now(fd) & POLLOUT) != 0);
         done.open();
         CHECK_CHILD(poll_for(fd, POLLOUT, 20000));
         done.open();
@@ -413,6 +416,50 @@ TEST(Borrow, AHandshakeThatFails)
     EXPECT_EQ(0, child.wait());
     server.reset();
     (void)visit.succeeds();
+}
+
+/* A descriptor is filled while there is no room, and emptied as soon as there is some, which may be at that very moment:
+ * who waits for it must not be left waiting. */
+TEST(Borrow, WhoSendsMuchIsNotLeftWaiting)
+{
+    Pair pair = make_pair();
+    const int rounds = 2000;
+    int room = 4096;
+    socklen_t len = sizeof(room);
+    ASSERT_EQ(0, setsockopt(pair.server, SOL_SOCKET, SO_SNDBUF, &room, len));
+    ASSERT_EQ(0, getsockopt(pair.server, SOL_SOCKET, SO_SNDBUF, &room, &len));
+    const std::string data = pattern(static_cast<size_t>(room)); /* each leaves none */
+    Child child([&] {
+        pair.client.reset();
+        for (int i = 0; i < rounds; i++) {
+            CHECK_CHILD(poll_for(pair.server, POLLOUT, 8000));
+            CHECK_CHILD(send(pair.server, data.data(), data.size(), i == 0 ? MSG_SYN : 0) ==
+                        static_cast<ssize_t>(data.size()));
+        }
+        return 0;
+    });
+    pair.server.reset();
+    set_recv_timeout(pair.client, 8000);
+    std::atomic<bool> over{false};
+    std::thread stopper([&] { /* in the middle of whatever it does */
+        while (!over) {
+            kill(child.pid(), SIGSTOP);
+            usleep(300);
+            kill(child.pid(), SIGCONT);
+            usleep(300);
+        }
+    });
+    std::string sink(1u << 20, '\0');
+    size_t left = data.size() * rounds;
+    ssize_t got = 1;
+    while (left > 0 && got > 0) {
+        got = recv(pair.client, &sink[0], sink.size(), 0);
+        left -= got > 0 ? static_cast<size_t>(got) : 0;
+    }
+    over = true;
+    stopper.join();
+    ASSERT_EQ(0u, left);
+    EXPECT_EQ(0, child.wait());
 }
 
 int main(int argc, char **argv)
