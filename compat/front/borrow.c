@@ -13,6 +13,10 @@
 
 #define QF_SINK_BYTES 128u
 
+/* How long a lender without a descriptor to spare is waited for: some seconds. */
+#define QF_BORROW_NAPS   500
+#define QF_BORROW_NAP_NS 10000000
+
 typedef struct qf_way {
     pthread_mutex_t lock;
     _Atomic int fd; /* none: 0, which is never one of ours */
@@ -160,9 +164,18 @@ static void qf_give_back(uint32_t lender, uint32_t id)
     (void)pthread_mutex_unlock(&way->lock);
 }
 
+static bool qf_borrow_once(qf_way *way, const qf_asking *asking, qf_told *told)
+{
+    (void)pthread_mutex_lock(&way->lock);
+    bool ok = qf_way_ask(way, asking, told, NULL);
+    (void)pthread_mutex_unlock(&way->lock);
+    return ok;
+}
+
 bool qf_borrow(qf_entry *parents, int fd)
 {
     const uint32_t lender = qf_lender_of(parents);
+    const struct timespec nap = {0, QF_BORROW_NAP_NS};
     qf_asking asking;
     qf_told told;
     if (!qf_can_borrow(parents)) {
@@ -177,9 +190,12 @@ bool qf_borrow(qf_entry *parents, int fd)
     bool ok = qf_table[fd] != parents; /* another thread was faster */
     if (!ok) {
         qf_way *way = &qf_ways_up[lender];
-        (void)pthread_mutex_lock(&way->lock);
-        ok = qf_way_ask(way, &asking, &told, NULL) && told.result == 0;
-        (void)pthread_mutex_unlock(&way->lock);
+        for (int naps = 0; (ok = qf_borrow_once(way, &asking, &told)) && told.result == -EMFILE &&
+                           naps < QF_BORROW_NAPS;
+             naps++) {
+            (void)nanosleep(&nap, NULL);
+        }
+        ok = ok && told.result == 0;
         qf_entry *entry = ok ? qf_borrowed_entry(lender, &told, fd) : NULL;
         if (ok && entry == NULL) {
             qf_give_back(lender, told.id);

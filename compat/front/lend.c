@@ -55,8 +55,12 @@ typedef struct qf_child {
     int fd;
     uint32_t count;
     qf_entry **lent; /* by their number less 1; a reference each */
+    qf_kept kept;
 } qf_child;
 
+/* Who forks has it from the first to the last, and who lends while it has descriptors of others: no child gets a copy
+ * of them, or of half a way. */
+static pthread_mutex_t qf_fork_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_mutex_t qf_lend_lock = PTHREAD_MUTEX_INITIALIZER;
 static int qf_lend_epoll = -1;
 static uint32_t qf_child_count; /* atomic; those that are about to be among them */
@@ -87,6 +91,7 @@ static uint32_t qf_lent_add(qf_child *child, qf_entry *entry)
 static void qf_lent_drop(qf_child *child, uint32_t id)
 {
     if (id - 1 < child->count && child->lent[id - 1] != NULL) {
+        qf_kept_drop(&child->kept, child->lent[id - 1]);
         qf_put(child->lent[id - 1]);
         child->lent[id - 1] = NULL;
     }
@@ -95,7 +100,7 @@ static void qf_lent_drop(qf_child *child, uint32_t id)
 static void qf_child_less(void)
 {
     if (__atomic_sub_fetch(&qf_child_count, 1, __ATOMIC_ACQ_REL) == 0) {
-        qf_unshare_all();
+        qf_unshare_all(&qf_child_count);
     }
 }
 
@@ -104,6 +109,7 @@ static void qf_child_gone(qf_child *child)
     for (uint32_t id = 1; id <= child->count; id++) {
         qf_lent_drop(child, id);
     }
+    qf_kept_end(&child->kept);
     /* Another child may hold a copy still, for a moment. */
     (void)QF_REAL(epoll_ctl)(qf_lend_epoll, EPOLL_CTL_DEL, child->fd, NULL);
     qf_own_close(child->fd);
@@ -127,8 +133,8 @@ static void qf_lend_entry(qf_child *child, qf_entry *entry, qf_told *told)
 static void qf_lend_borrow(qf_child *child, const qf_lend_call *call, qf_told *told)
 {
     qf_entry *entry = call->fd_count == 1 ? qf_find_shared(call->fds[0]) : NULL;
-    if (entry == NULL) {
-        told->result = -EBADF;
+    if (entry == NULL) { /* one that did not come: there is no room for it here */
+        told->result = call->fd_count == 0 ? -EMFILE : -EBADF;
         return;
     }
     qf_lend_entry(child, entry, told);
@@ -146,18 +152,36 @@ static int qf_lend_accept(qf_child *child, qf_lend_call *call, qf_told *told)
     return fd;
 }
 
-/* For a child of the child. */
-static bool qf_lend_way(qf_lend_call *call)
+/* Who holds the other end of `fd` is counted. `kept` is what it keeps, or NULL. */
+static bool qf_lend_to(int fd, qf_kept *kept);
+
+/* For a child of the child, which has what that one has. */
+static bool qf_lend_way(const qf_child *child, qf_lend_call *call)
 {
+    qf_kept kept = {0, 0, NULL};
     if (call->fd_count != 1) {
         return false;
     }
     call->fd_count = 0; /* the new child's now */
     __atomic_add_fetch(&qf_child_count, 1, __ATOMIC_ACQ_REL);
-    return qf_lend_to(call->fds[0]);
+    qf_kept_copy(&kept, &child->kept);
+    return qf_lend_to(call->fds[0], &kept);
 }
 
-static void qf_lend_answer(qf_child *child, qf_lend_call *call)
+/* One that cannot be sent would be waited for. */
+static bool qf_lend_tell(const qf_child *child, const qf_lend_call *call, qf_told *told, int fd)
+{
+    int rc = qf_wire_send(child->fd, told, sizeof(*told), &call->body, qf_lens_total(&told->len),
+                          &fd, fd >= 0 ? 1 : 0, true);
+    if (rc != 0 && fd >= 0) { /* too many are on their way */
+        memset(&told->len, 0, sizeof(told->len));
+        told->result = rc;
+        rc = qf_wire_send(child->fd, told, sizeof(*told), &call->body, 0, NULL, 0, true);
+    }
+    return rc == 0;
+}
+
+static bool qf_lend_answer(qf_child *child, qf_lend_call *call)
 {
     qf_told told;
     int fd = -1;
@@ -172,7 +196,7 @@ static void qf_lend_answer(qf_child *child, qf_lend_call *call)
         qf_lent_drop(child, id);
         break;
     case QF_VERB_WAY:
-        told.result = qf_lend_way(call) ? 0 : -ENOMEM;
+        told.result = qf_lend_way(child, call) ? 0 : -ENOMEM;
         break;
     case QF_VERB_ACCEPT:
         told.result = -EBADF;
@@ -187,14 +211,22 @@ static void qf_lend_answer(qf_child *child, qf_lend_call *call)
     if (call->entry != NULL && call->ask.verb != QF_VERB_RETURN) {
         qf_engine()->settle(call->entry->sock, &told.take, &told.put);
     }
-    (void)qf_wire_send(child->fd, &told, sizeof(told), &call->body, qf_lens_total(&told.len), &fd,
-                       fd >= 0 ? 1 : 0, true);
+    const bool heard = qf_lend_tell(child, call, &told, fd);
     if (fd >= 0) {
         (void)close(fd); /* the interposed one: the child's copy is what is left */
     }
+    return heard;
 }
 
-/* False: the child is gone, or is no child of ours. */
+/* What a child has passed is closed without waiting for what was sent there. */
+static void qf_close_passed(int fd)
+{
+    const struct linger none = {0, 0};
+    (void)QF_REAL(setsockopt)(fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
+    QF_REAL(close)(fd);
+}
+
+/* False: the child is gone, or is no child of ours. Fork lock held. */
 static bool qf_lend_serve(qf_child *child)
 {
     static qf_lend_call call; /* of the one thread */
@@ -205,11 +237,9 @@ static bool qf_lend_serve(qf_child *child)
     }
     bool fits = len >= 0 && qf_lens_fit(&call.ask.len) && qf_lens_fit(&call.ask.room) &&
                 qf_lens_total(&call.ask.len) == (uint32_t)len;
-    if (fits) {
-        qf_lend_answer(child, &call);
-    }
+    fits = fits && qf_lend_answer(child, &call);
     for (uint32_t i = 0; i < call.fd_count; i++) {
-        QF_REAL(close)(call.fds[i]);
+        qf_close_passed(call.fds[i]);
     }
     return fits;
 }
@@ -227,7 +257,10 @@ static void *qf_lend_main(void *arg)
         }
         for (int i = 0; i < count; i++) {
             qf_child *child = events[i].data.ptr;
-            if (!qf_lend_serve(child)) {
+            (void)pthread_mutex_lock(&qf_fork_lock);
+            const bool there = qf_lend_serve(child);
+            (void)pthread_mutex_unlock(&qf_fork_lock);
+            if (!there) {
                 qf_child_gone(child);
             }
         }
@@ -248,7 +281,7 @@ static bool qf_lend_start(void)
     return qf_lend_epoll >= 0;
 }
 
-bool qf_lend_to(int fd)
+static bool qf_lend_to(int fd, qf_kept *kept)
 {
     qf_child *child = calloc(1, sizeof(*child));
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = child};
@@ -257,12 +290,14 @@ bool qf_lend_to(int fd)
     bool ok = child != NULL && fd >= 0 && qf_lend_start();
     if (ok) {
         child->fd = fd;
+        child->kept = *kept;
         ok = QF_REAL(epoll_ctl)(qf_lend_epoll, EPOLL_CTL_ADD, fd, &event) == 0;
     }
     (void)pthread_mutex_unlock(&qf_lend_lock);
     if (!ok) {
         qf_own_close(fd);
         free(child);
+        qf_kept_end(kept);
         qf_child_less();
     }
     return ok;
@@ -274,10 +309,12 @@ bool qf_lend_to(int fd)
  * that one. -1: none. */
 static _Thread_local int qf_ways[QF_LENDERS_MAX];
 static _Thread_local int qf_lenders_end;
+static _Thread_local qf_kept qf_childs;
 
 void qf_lend_nothing(void)
 {
     qf_lenders_end = -1;
+    memset(&qf_childs, 0, sizeof(qf_childs));
     for (int i = 0; i < QF_LENDERS_MAX; i++) {
         qf_ways[i] = -1;
     }
@@ -286,6 +323,7 @@ void qf_lend_nothing(void)
 void qf_lend_before(void)
 {
     int ends[2];
+    (void)pthread_mutex_lock(&qf_fork_lock);
     qf_lend_nothing();
     for (uint32_t i = 0; i < QF_LENDERS_MAX && i < qf_generation; i++) {
         qf_ways[i] = qf_borrow_ask_way((int)i);
@@ -294,12 +332,13 @@ void qf_lend_before(void)
         return;
     }
     __atomic_add_fetch(&qf_child_count, 1, __ATOMIC_ACQ_REL); /* what is shared now stays so */
-    if (qf_share_all() &&
+    if (qf_share_all(&qf_childs) &&
         QF_REAL(socketpair)(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0) {
         qf_ways[qf_generation] = qf_own(ends[0]);
         qf_lenders_end = qf_own(ends[1]);
     }
     if (qf_lenders_end < 0) {
+        qf_kept_end(&qf_childs);
         qf_child_less();
     }
 }
@@ -310,13 +349,16 @@ void qf_lend_in_parent(void)
         qf_own_close(qf_ways[i]);
     }
     if (qf_lenders_end >= 0) {
-        (void)qf_lend_to(qf_lenders_end);
+        (void)qf_share_all(NULL); /* those that other threads have made meanwhile */
+        (void)qf_lend_to(qf_lenders_end, &qf_childs);
     }
+    (void)pthread_mutex_unlock(&qf_fork_lock);
 }
 
 /* All that the parent had, for other children too, is closed here. */
 void qf_lend_in_child(void)
 {
+    pthread_mutex_init(&qf_fork_lock, NULL);
     pthread_mutex_init(&qf_lend_lock, NULL);
     qf_lend_epoll = -1;
     qf_child_count = 0;

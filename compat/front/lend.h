@@ -44,9 +44,6 @@ void qf_borrow_set_way(int index, int fd);
 
 /* ---- the lender's side (lend.c) ------------------------------------------------------------------------- */
 
-/* Lends to whoever holds the other end of `fd`, who was counted before; false: it cannot, and has closed it. */
-bool qf_lend_to(int fd);
-
 /* A descriptor of ours is put out of the program's way, as far as its limit allows; -1: there is none. */
 int qf_own(int fd);
 void qf_own_close(int fd);

@@ -141,7 +141,8 @@ int qf_lend_accepted(qf_lend_call *call, qf_told *told)
 {
     socklen_t len = call->ask.room.name;
     struct sockaddr *name = len > 0 ? (struct sockaddr *)call->body.bytes : NULL;
-    long fd = qf_accept(call->entry, name, &len, call->ask.arg[0]);
+    /* In this process none that is executed meanwhile gets it. */
+    long fd = qf_accept(call->entry, name, &len, call->ask.arg[0] | SOCK_CLOEXEC);
     told->result = fd < 0 ? -errno : 0;
     told->len.name = fd >= 0 && len <= call->ask.room.name ? len : 0;
     return (int)fd;

@@ -1,5 +1,6 @@
 #include "compat/front/lend_handshake.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,6 +55,13 @@ static const char *qf_lent_string(const qf_lent_handshake *h, uint32_t *at)
     return text;
 }
 
+/* It is opened anew with this process's rights: the child has to have had them. */
+static bool qf_lent_readable(int fd)
+{
+    const int mode = QF_REAL(fcntl)(fd, F_GETFL);
+    return mode >= 0 && (mode & O_PATH) == 0 && (mode & O_ACCMODE) != O_WRONLY;
+}
+
 static bool qf_lent_args(qf_lent_handshake *h, int says)
 {
     uint32_t at = 0;
@@ -63,6 +71,11 @@ static bool qf_lent_args(qf_lent_handshake *h, int says)
     }
     if ((says & QF_SAYS_ALPN) != 0 && (h->args.alpn = qf_lent_string(h, &at)) == NULL) {
         return false;
+    }
+    for (uint32_t i = 1; i < h->fd_count; i++) {
+        if (!qf_lent_readable(h->fds[i])) {
+            return false;
+        }
     }
     if ((says & QF_SAYS_KEY) != 0 && file < h->fd_count) {
         snprintf(h->key, sizeof(h->key), "/proc/self/fd/%d", h->fds[file++]);

@@ -115,9 +115,10 @@ static bool qf_less(qf_entry *entry, bool look_for_other)
         }
         return false;
     }
-    if ((entry->travels || entry->shared) && !entry->gone && entry->ops->set_adrift(entry->sock)) {
+    bool elsewhere = (entry->travels || entry->shared) && !entry->gone;
+    if ((elsewhere && entry->ops->set_adrift(entry->sock)) || entry->kept > 0) {
         entry->adrift = true;
-        return false; /* the kernel will say */
+        return false; /* the kernel will say, or a child's end */
     }
     entry->closed = true;
     return true;
@@ -238,6 +239,7 @@ qf_entry *qf_new(int fd, qs_sock *sock, int protocol, const qs_ops *ops)
         entry->travels = false;
         entry->adrift = false;
         entry->shared = false;
+        entry->kept = 0;
         entry->watched = false;
         atomic_store_explicit(&entry->blind, false, memory_order_relaxed);
         entry->gone = false;
@@ -453,7 +455,24 @@ void qf_received(int fd)
 
 /* ---- fork ------------------------------------------------------------------------------------------------------ */
 
-bool qf_share_all(void)
+/* Lock held. Without memory the child has it as long as the parent. */
+static void qf_kept_add(qf_kept *kept, qf_entry *entry)
+{
+    if (kept->count == kept->room) {
+        const uint32_t room = kept->room == 0 ? 4 : 2 * kept->room;
+        qf_entry **grown = realloc(kept->entries, room * sizeof(qf_entry *));
+        if (grown == NULL) {
+            return;
+        }
+        kept->entries = grown;
+        kept->room = room;
+    }
+    kept->entries[kept->count++] = entry;
+    entry->kept++;
+    qf_hold_entry(entry);
+}
+
+bool qf_share_all(qf_kept *kept)
 {
     bool any = false;
     (void)pthread_mutex_lock(&qf_lock);
@@ -463,16 +482,65 @@ bool qf_share_all(void)
             qf_judge(entry);
             entry->ops->share(entry->sock, true);
             any = any || entry->ops == qf_engine();
+            if (kept != NULL && atomic_load_explicit(&entry->blind, memory_order_relaxed)) {
+                qf_kept_add(kept, entry);
+            }
         }
     }
     (void)pthread_mutex_unlock(&qf_lock);
     return any;
 }
 
-/* One that only children had; its place in the count is the caller's then. Lock held. */
-static qf_entry *qf_unshare_next(void)
+void qf_kept_copy(qf_kept *to, const qf_kept *from)
 {
-    for (qf_entry *entry = qf_all; entry != NULL; entry = entry->all_next) {
+    (void)pthread_mutex_lock(&qf_lock);
+    for (uint32_t i = 0; i < from->count; i++) {
+        qf_kept_add(to, from->entries[i]);
+    }
+    (void)pthread_mutex_unlock(&qf_lock);
+}
+
+static void qf_kept_take(qf_kept *kept, uint32_t at)
+{
+    qf_entry *entry = kept->entries[at];
+    (void)pthread_mutex_lock(&qf_lock);
+    kept->entries[at] = kept->entries[--kept->count];
+    entry->kept--;
+    bool last = entry->kept == 0 && entry->adrift && !entry->closed;
+    entry->closed = entry->closed || last;
+    (void)pthread_mutex_unlock(&qf_lock);
+    if (last) {
+        qf_last(entry);
+    }
+    qf_put(entry);
+}
+
+void qf_kept_drop(qf_kept *kept, const qf_entry *entry)
+{
+    for (uint32_t i = 0; i < kept->count; i++) {
+        if (kept->entries[i] == entry) {
+            qf_kept_take(kept, i);
+            return;
+        }
+    }
+}
+
+void qf_kept_end(qf_kept *kept)
+{
+    while (kept->count > 0) {
+        qf_kept_take(kept, kept->count - 1);
+    }
+    free(kept->entries);
+    kept->entries = NULL;
+    kept->room = 0;
+}
+
+/* One that only children had; its place in the count is the caller's then. Lock held. Who forks counts its child before
+ * it shares, so that none is missed here. */
+static qf_entry *qf_unshare_next(const uint32_t *children)
+{
+    const bool none = __atomic_load_n(children, __ATOMIC_ACQUIRE) == 0;
+    for (qf_entry *entry = qf_all; none && entry != NULL; entry = entry->all_next) {
         if (entry->sock == NULL || !entry->shared || entry->closed) {
             continue;
         }
@@ -487,12 +555,12 @@ static qf_entry *qf_unshare_next(void)
     return NULL;
 }
 
-void qf_unshare_all(void)
+void qf_unshare_all(const uint32_t *children)
 {
     qf_entry *entry;
     do {
         (void)pthread_mutex_lock(&qf_lock);
-        entry = qf_unshare_next();
+        entry = qf_unshare_next(children);
         (void)pthread_mutex_unlock(&qf_lock);
         if (entry != NULL) {
             qf_last(entry);

@@ -40,6 +40,7 @@ typedef struct qf_entry {
     bool shared;  /* a child of fork may hold a copy */
     bool gone;    /* so the kernel says; told during a close */
     bool closed;
+    uint32_t kept; /* children that may have copies of which the kernel tells nothing (qf_kept); table lock */
     ino_t ino;
     dev_t dev;
 } qf_entry;
@@ -104,12 +105,24 @@ void qf_copy_end(qf_entry *entry, int fd);
 void qf_sent(int fd);
 void qf_received(int fd);
 
+/* Sockets whose connection had ended when a child was made: they are the child's, too, until it ends or gives them back. A
+ * reference each. */
+typedef struct qf_kept {
+    uint32_t count;
+    uint32_t room;
+    qf_entry **entries;
+} qf_kept;
+
 /* For lend.c. qf_share_all: a child of fork will have a copy of every descriptor; whether there is a socket of this
- * process's own. qf_unshare_all: no child is left that could make a call; those that no descriptor of this process stands for
- * are closed. qf_find_shared: the entry that a descriptor is a copy of, with a call counted; NULL: none of ours.
+ * process's own; with `kept` (or NULL) filled for the child. qf_unshare_all: no child is left that could make a call, as
+ * long as *children is 0; those that no descriptor of this process stands for are closed. qf_find_shared: the entry that a descriptor is a copy of, with a call counted; NULL: none of ours.
  * qf_take_over: what stood for the parent's entry stands for `entry`. */
-bool qf_share_all(void);
-void qf_unshare_all(void);
+bool qf_share_all(qf_kept *kept);
+void qf_unshare_all(const uint32_t *children);
+/* One more child has them; it has `entry` no more; it has none. */
+void qf_kept_copy(qf_kept *to, const qf_kept *from);
+void qf_kept_drop(qf_kept *kept, const qf_entry *entry);
+void qf_kept_end(qf_kept *kept);
 qf_entry *qf_find_shared(int fd);
 void qf_take_over(const qf_entry *parents, qf_entry *entry);
 

@@ -1,13 +1,16 @@
 /* Sockets in children of fork: servers that fork for each connection, servers whose children accept, and what happens to
  * a socket as the processes that have it come and go. */
+#include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <thread>
@@ -356,6 +359,149 @@ TEST(Fork, NothingIsLeftOfChildren)
     }
     EXPECT_TRUE(comes_true([&] { return open_fds().size() <= before.size(); }));
     EXPECT_TRUE(alive(pair));
+}
+
+/* What had come before the fork, and the end: the child's to read, whoever closes. */
+TEST(Fork, AnEndBeforeTheFork)
+{
+    Pair pair = make_pair();
+    Gate go;
+    ASSERT_EQ(5, send(pair.client, "hello", 5, kNew));
+    pair.client.reset();
+    ASSERT_TRUE(poll_for(pair.server, POLLHUP));
+    Child other([&] { /* has a copy, too, and is gone before */
+        pair.server.reset();
+        return 0;
+    });
+    Child child([&] {
+        go.pass();
+        Child last([&] {
+            go.pass();
+            CHECK_CHILD(read_bytes(pair.server, 5) == "hello");
+            char c;
+            CHECK_CHILD(read(pair.server, &c, 1) < 0 && errno == ENOTCONN);
+            return 0;
+        });
+        pair.server.reset();
+        go.open();
+        return last.wait();
+    });
+    EXPECT_EQ(0, other.wait());
+    pair.server.reset();
+    go.open();
+    EXPECT_EQ(0, child.wait());
+}
+
+/* A lender that has no descriptor to spare has one in a moment. */
+TEST(Fork, TheLenderIsOutOfDescriptors)
+{
+    Pair pair = make_pair();
+    ASSERT_EQ(1, send(pair.client, "x", 1, kNew));
+    Gate go;
+    Child child([&] {
+        go.pass();
+        return read_bytes(pair.server, 1) == "x" ? 0 : errno;
+    });
+    rlimit old{};
+    ASSERT_EQ(0, getrlimit(RLIMIT_NOFILE, &old));
+    rlimit none = old;
+    none.rlim_cur = 3;
+    ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &none));
+    go.open();
+    usleep(300000);
+    EXPECT_EQ(0, setrlimit(RLIMIT_NOFILE, &old));
+    EXPECT_EQ(0, child.wait());
+}
+
+/* A child is one of those that have the socket from the moment of its fork, also when another ends at that very moment. */
+TEST(Fork, ForksInThreads)
+{
+    Pair pair = make_pair();
+    std::atomic<bool> over{false};
+    std::thread forks([&] {
+        while (!over) {
+            pid_t pid = fork();
+            if (pid == 0) {
+                _exit(0);
+            }
+            waitpid(pid, nullptr, 0);
+        }
+    });
+    for (int i = 0; i < 100; i++) {
+        Fd copy = quic_socket();
+        Gate go;
+        Child child([&] {
+            go.pass();
+            int value = 0;
+            socklen_t len = sizeof(value);
+            CHECK_CHILD(getsockopt(copy, SOL_SOCKET, SO_TYPE, &value, &len) == 0);
+            return 0;
+        });
+        copy.reset();
+        usleep(500);
+        go.open();
+        EXPECT_EQ(0, child.wait());
+    }
+    over = true;
+    forks.join();
+    EXPECT_TRUE(alive(pair));
+}
+
+/* What it passes there is none of the lender's concern, however long its close would take. */
+TEST(Fork, WhatIsPassedToTheLenderStallsNobody)
+{
+    Pair pair = make_pair();
+    Child steady([&] {
+        pair.client.reset();
+        return echo(pair.server);
+    });
+    Fd listen(::socket(AF_INET, SOCK_STREAM, 0)); /* which takes nothing */
+    Child child([&] {
+        Fd slow(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
+        sockaddr_in to{};
+        socklen_t len = sizeof(to);
+        to.sin_family = AF_INET;
+        to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        CHECK_CHILD(bind(listen, reinterpret_cast<sockaddr *>(&to), len) == 0);
+        CHECK_CHILD(::listen(listen, 1) == 0);
+        CHECK_CHILD(getsockname(listen, reinterpret_cast<sockaddr *>(&to), &len) == 0);
+        (void)connect(slow, reinterpret_cast<sockaddr *>(&to), len);
+        CHECK_CHILD(poll_for(slow, POLLOUT));
+        const std::string data(1u << 20, 'x');
+        while (send(slow, data.data(), data.size(), 0) > 0) {
+        }
+        const linger patient = {1, 30};
+        CHECK_CHILD(setsockopt(slow, SOL_SOCKET, SO_LINGER, &patient, sizeof(patient)) == 0);
+        for (int fd : open_fds()) {
+            int type = 0;
+            socklen_t size = sizeof(type);
+            if (fd < 512 || getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) != 0 ||
+                type != SOCK_SEQPACKET) {
+                continue;
+            }
+            uint32_t borrow[10] = {1};
+            iovec iov = {borrow, sizeof(borrow)};
+            alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+            msghdr msg{};
+            msg.msg_iov = &iov;
+            msg.msg_iovlen = 1;
+            msg.msg_control = control;
+            msg.msg_controllen = sizeof(control);
+            cmsghdr *c = CMSG_FIRSTHDR(&msg);
+            c->cmsg_level = SOL_SOCKET;
+            c->cmsg_type = SCM_RIGHTS;
+            c->cmsg_len = CMSG_LEN(sizeof(int));
+            const int number = slow;
+            memcpy(CMSG_DATA(c), &number, sizeof(number));
+            CHECK_CHILD(sendmsg(fd, &msg, 0) == sizeof(borrow));
+        }
+        _exit(0); /* who ends does not linger: the lender has the last one */
+    });
+    EXPECT_EQ(0, child.wait());
+    set_recv_timeout(pair.client, 5000);
+    EXPECT_TRUE(echoes(pair.client, 1000));
+    pair.client.reset();
+    EXPECT_EQ(0, steady.wait());
 }
 
 int main(int argc, char **argv)
