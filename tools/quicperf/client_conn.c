@@ -206,8 +206,9 @@ static void qp_cworker_arm_shaken(qp_cworker *w)
     }
 }
 
-/* A handshake is over when the server has the client's Finished: a connection that is closed before that has
- * left is half a handshake, and to the server a failed one. What is in flight now can be nothing else. */
+/* A handshake is over when the server has the client's Finished. A connection that is closed before that has left sends
+ * both in one datagram, which is not what a handshake costs; one with a long flight (a certificate) leaves it out, and
+ * has failed to the server. What is in flight now can be nothing else. */
 static void qp_cworker_close_shaken(void *ctx)
 {
     qp_cworker *w = ctx;
