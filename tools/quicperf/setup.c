@@ -119,9 +119,9 @@ static void qp_sockets_for(quring_config *out, const qp_options *o)
 
 void qp_config_from(quring_config *out, const qp_options *options)
 {
-    /* The client's choices (not to verify on loopback, say) need no warning. One per process. */
-    static int level_max;
-    level_max = options->command == QP_CMD_SERVER && !options->quiet ? 1 : 0;
+    /* The client's choices (not to verify on loopback, say) need no warning. */
+    static int errors = 0, warnings = 1;
+    bool warns = options->command == QP_CMD_SERVER && !options->quiet;
     quring_config_init(out);
     out->workers = options->workers;
     for (uint32_t i = 0; i < out->workers && options->cpu_count > 0; i++) {
@@ -135,7 +135,7 @@ void qp_config_from(quring_config *out, const qp_options *options)
     out->pacing = !options->no_pacing;
     out->spin_ns = options->spin_us == QP_SPIN_AUTO ? QURING_SPIN_AUTO : options->spin_us * 1000u;
     out->log = qp_log;
-    out->log_ctx = &level_max;
+    out->log_ctx = warns ? &warnings : &errors;
     out->lb = options->lb;
     qp_limits_from(&out->limits, options);
     if (options->command == QP_CMD_SERVER) {
