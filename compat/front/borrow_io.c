@@ -17,6 +17,7 @@
 #define QF_NS_PER_S  1000000000ull
 #define QF_NS_PER_US 1000ull
 #define QF_NAP_NS    2000000
+#define QF_TURNS     16 /* for nothing, until it rests */
 
 /* Both sets of names have these. */
 #define QF_STREAM_NEW 0x400u
@@ -102,7 +103,22 @@ static uint64_t qf_time_limit(qs_sock *sock, int name)
 typedef struct qf_patience {
     uint64_t deadline_ns;
     bool known;
+    uint32_t turns;
 } qf_patience;
+
+/* A process that ended in the middle of a call has left a sign at the descriptor that is not true: it shall cost no more
+ * than a look now and then. */
+static int qf_rest(uint32_t *turns)
+{
+    const struct timespec nap = {0, QF_NAP_NS};
+    if (++*turns < QF_TURNS) {
+        return 0;
+    }
+    int state = qf_hold(); /* the wait that follows is the point of cancellation */
+    int rc = nanosleep(&nap, NULL);
+    qf_let(state);
+    return rc == 0 ? 0 : -EINTR;
+}
 
 static int qf_be_patient(qf_patience *p, qs_sock *sock, short events)
 {
@@ -110,7 +126,8 @@ static int qf_be_patient(qf_patience *p, qs_sock *sock, short events)
         p->known = true;
         p->deadline_ns = qf_time_limit(sock, events == POLLIN ? SO_RCVTIMEO : SO_SNDTIMEO);
     }
-    return qf_borrowed_wait((qf_borrowed *)(void *)sock, events, p->deadline_ns);
+    int rc = qf_rest(&p->turns);
+    return rc == 0 ? qf_borrowed_wait((qf_borrowed *)(void *)sock, events, p->deadline_ns) : rc;
 }
 
 /* ---- the parts of a message ------------------------------------------------------------------------------- */
@@ -248,7 +265,7 @@ ssize_t qf_borrowed_sendmsg(qs_sock *sock, const struct msghdr *msg, int flags)
 {
     ssize_t total = qf_total(msg);
     qf_sending sending = {msg, (size_t)total, 0, 0, flags};
-    qf_patience patience = {0, false};
+    qf_patience patience = {0, false, 0};
     if (total < 0) {
         return total;
     }
@@ -261,6 +278,7 @@ ssize_t qf_borrowed_sendmsg(qs_sock *sock, const struct msghdr *msg, int flags)
     while (again) {
         rc = qf_send_piece(sock, &sending);
         sending.done += rc > 0 ? (size_t)rc : 0;
+        patience.turns = rc > 0 ? 0 : patience.turns;
         again = rc > 0 && sending.done < sending.total;
         if (rc == -EAGAIN && (flags & MSG_DONTWAIT) == 0) {
             rc = qf_be_patient(&patience, sock, POLLOUT);
@@ -318,7 +336,7 @@ static bool qf_wants_more(const qf_receiving *r, int64_t rc)
 
 ssize_t qf_borrowed_recvmsg(qs_sock *sock, struct msghdr *msg, int flags)
 {
-    qf_patience patience = {0, false};
+    qf_patience patience = {0, false, 0};
     ssize_t room = qf_total(msg);
     size_t control = msg->msg_control != NULL ? msg->msg_controllen : 0;
     qf_receiving r = {msg, (size_t)room, control, 0, UINT64_MAX, flags};
@@ -332,6 +350,7 @@ ssize_t qf_borrowed_recvmsg(qs_sock *sock, struct msghdr *msg, int flags)
     for (bool again = true; again;) {
         rc = qf_recv_piece(sock, &r);
         r.done += rc > 0 ? (size_t)rc : 0;
+        patience.turns = rc > 0 ? 0 : patience.turns;
         again = qf_wants_more(&r, rc);
         if (rc == -EAGAIN && (flags & MSG_DONTWAIT) == 0) {
             rc = qf_be_patient(&patience, sock, POLLIN);

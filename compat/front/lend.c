@@ -11,6 +11,7 @@
 #define QF_LEND_LOW    512 /* our descriptors are above, out of the program's way */
 #define QF_LEND_FDS    65536u
 #define QF_LEND_EVENTS 32
+#define QF_LEND_HEARD  1024 /* messages that one has left: more than the kernel lets wait */
 #define QF_LENT_MAX    QF_FDS_MAX
 
 /* ---- descriptors of ours ---------------------------------------------------------------------------------- */
@@ -65,13 +66,21 @@ static pthread_mutex_t qf_lend_lock = PTHREAD_MUTEX_INITIALIZER;
 static int qf_lend_epoll = -1;
 static uint32_t qf_child_count; /* atomic; those that are about to be among them */
 
+/* Its reference is the child's. One that the child has already it has once: what a child holds is bounded by what there
+ * is. */
 static uint32_t qf_lent_add(qf_child *child, qf_entry *entry)
 {
+    uint32_t free_id = 0;
     for (uint32_t i = 0; i < child->count; i++) {
-        if (child->lent[i] == NULL) {
-            child->lent[i] = entry;
+        if (child->lent[i] == entry) {
+            qf_put(entry);
             return i + 1;
         }
+        free_id = child->lent[i] == NULL && free_id == 0 ? i + 1 : free_id;
+    }
+    if (free_id != 0) {
+        child->lent[free_id - 1] = entry;
+        return free_id;
     }
     uint32_t more = child->count < 4 ? 4 : child->count;
     qf_entry **grown = child->count >= QF_LENT_MAX
@@ -218,28 +227,40 @@ static bool qf_lend_answer(qf_child *child, qf_lend_call *call)
     return heard;
 }
 
-/* What a child has passed is closed without waiting for what was sent there. */
-static void qf_close_passed(int fd)
+static qf_lend_call qf_call; /* of the one thread */
+
+/* What it has said and nobody has heard. Descriptors that wait there the kernel would close as programs do. */
+static void qf_child_drain(const qf_child *child)
 {
-    const struct linger none = {0, 0};
-    (void)QF_REAL(setsockopt)(fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
-    QF_REAL(close)(fd);
+    qf_lend_call *call = &qf_call;
+    int len = 0;
+    for (int i = 0; i < QF_LEND_HEARD && len >= 0; i++) {
+        len = qf_wire_recv(child->fd, &call->ask, sizeof(call->ask), &call->body, call->fds,
+                           &call->fd_count, true);
+        len = len == -EBADMSG ? 0 : len;
+        for (uint32_t j = 0; j < call->fd_count; j++) {
+            qf_wire_close(call->fds[j]);
+        }
+    }
 }
 
 /* False: the child is gone, or is no child of ours. Fork lock held. */
 static bool qf_lend_serve(qf_child *child)
 {
-    static qf_lend_call call; /* of the one thread */
-    int len = qf_wire_recv(child->fd, &call.ask, sizeof(call.ask), &call.body, call.fds,
-                           &call.fd_count, true);
+    qf_lend_call *call = &qf_call;
+    int len = qf_wire_recv(child->fd, &call->ask, sizeof(call->ask), &call->body, call->fds,
+                           &call->fd_count, true);
     if (len == -EAGAIN) {
         return true;
     }
-    bool fits = len >= 0 && qf_lens_fit(&call.ask.len) && qf_lens_fit(&call.ask.room) &&
-                qf_lens_total(&call.ask.len) == (uint32_t)len;
-    fits = fits && qf_lend_answer(child, &call);
-    for (uint32_t i = 0; i < call.fd_count; i++) {
-        qf_close_passed(call.fds[i]);
+    bool fits = len >= 0 && qf_lens_fit(&call->ask.len) && qf_lens_fit(&call->ask.room) &&
+                qf_lens_total(&call->ask.len) == (uint32_t)len;
+    fits = fits && qf_lend_answer(child, call);
+    for (uint32_t i = 0; i < call->fd_count; i++) {
+        qf_wire_close(call->fds[i]);
+    }
+    if (!fits) {
+        qf_child_drain(child);
     }
     return fits;
 }

@@ -6,9 +6,11 @@
 
 #include "compat/front/libc.h"
 
+#define QF_WIRE_FDS_CAME 253 /* in one message, at most; what there is no room for the kernel would close */
+
 typedef union qf_wire_control {
     struct cmsghdr align;
-    uint8_t bytes[CMSG_SPACE(QF_WIRE_FDS * sizeof(int))];
+    uint8_t bytes[CMSG_SPACE(QF_WIRE_FDS_CAME * sizeof(int))];
 } qf_wire_control;
 
 int qf_wire_send(int fd, const void *head, size_t head_len, const qf_body *body, size_t body_len,
@@ -22,7 +24,7 @@ int qf_wire_send(int fd, const void *head, size_t head_len, const qf_body *body,
     msg.msg_iov = iov;
     msg.msg_iovlen = body_len > 0 ? 2 : 1;
     if (fd_count > 0) {
-        memset(&control, 0, sizeof(control));
+        memset(&control, 0, CMSG_SPACE(fd_count * sizeof(int)));
         msg.msg_control = control.bytes;
         msg.msg_controllen = CMSG_SPACE(fd_count * sizeof(int));
         struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
@@ -36,6 +38,13 @@ int qf_wire_send(int fd, const void *head, size_t head_len, const qf_body *body,
         sent = QF_REAL(sendmsg)(fd, &msg, MSG_NOSIGNAL | (dontwait ? MSG_DONTWAIT : 0));
     } while (sent < 0 && errno == EINTR);
     return sent < 0 ? -errno : 0;
+}
+
+void qf_wire_close(int fd)
+{
+    const struct linger none = {0, 0};
+    (void)QF_REAL(setsockopt)(fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
+    QF_REAL(close)(fd);
 }
 
 /* Of those that came more than are wanted are closed. */
@@ -53,7 +62,7 @@ static uint32_t qf_wire_fds(struct msghdr *msg, int fds[QF_WIRE_FDS])
             if (count < QF_WIRE_FDS) {
                 fds[count++] = fd;
             } else {
-                QF_REAL(close)(fd);
+                qf_wire_close(fd);
             }
         }
     }
@@ -79,9 +88,9 @@ int qf_wire_recv(int fd, void *head, size_t head_len, qf_body *body, int fds[QF_
     if (got >= (ssize_t)head_len && (msg.msg_flags & MSG_TRUNC) == 0) {
         return (int)((size_t)got - head_len);
     }
-    int rc = got < 0 ? -errno : -EPIPE;
+    int rc = got < 0 ? -errno : got == 0 ? -EPIPE : -EBADMSG;
     for (uint32_t i = 0; i < *out_fd_count; i++) {
-        QF_REAL(close)(fds[i]);
+        qf_wire_close(fds[i]);
     }
     *out_fd_count = 0;
     return rc;

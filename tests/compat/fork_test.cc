@@ -1,5 +1,6 @@
 /* Sockets in children of fork: servers that fork for each connection, servers whose children accept, and what happens to
  * a socket as the processes that have it come and go. */
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <csignal>
@@ -47,6 +48,40 @@ struct Visit {
         return rc == 0;
     }
 };
+
+/* A child's way to its lender. */
+int way_to_lender()
+{
+    for (int fd : open_fds()) {
+        int type = 0;
+        socklen_t size = sizeof(type);
+        if (fd >= 512 && getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 &&
+            type == SOCK_SEQPACKET) {
+            return fd;
+        }
+    }
+    return -1;
+}
+
+/* So many words of a message there, and a descriptor. */
+void say_to_lender(const std::array<uint32_t, 12> &words, size_t count, int passed)
+{
+    iovec iov = {const_cast<uint32_t *>(words.data()), count * sizeof(words[0])};
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+    msghdr msg{};
+    msg.msg_iov = &iov;
+    msg.msg_iovlen = 1;
+    if (passed >= 0) {
+        msg.msg_control = control;
+        msg.msg_controllen = sizeof(control);
+        cmsghdr *c = CMSG_FIRSTHDR(&msg);
+        c->cmsg_level = SOL_SOCKET;
+        c->cmsg_type = SCM_RIGHTS;
+        c->cmsg_len = CMSG_LEN(sizeof(int));
+        memcpy(CMSG_DATA(c), &passed, sizeof(passed));
+    }
+    (void)!sendmsg(way_to_lender(), &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
 
 } // namespace
 
@@ -456,14 +491,11 @@ TEST(Fork, WhatIsPassedToTheLenderStallsNobody)
         return echo(pair.server);
     });
     Fd listen(::socket(AF_INET, SOCK_STREAM, 0)); /* which takes nothing */
-    Child child([&] {
+    ASSERT_EQ(0, ::listen(listen, 4)); /* at a port of the kernel's */
+    auto pass = [&](bool whole) {
         Fd slow(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
         sockaddr_in to{};
         socklen_t len = sizeof(to);
-        to.sin_family = AF_INET;
-        to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-        CHECK_CHILD(bind(listen, reinterpret_cast<sockaddr *>(&to), len) == 0);
-        CHECK_CHILD(::listen(listen, 1) == 0);
         CHECK_CHILD(getsockname(listen, reinterpret_cast<sockaddr *>(&to), &len) == 0);
         (void)connect(slow, reinterpret_cast<sockaddr *>(&to), len);
         CHECK_CHILD(poll_for(slow, POLLOUT));
@@ -472,36 +504,55 @@ TEST(Fork, WhatIsPassedToTheLenderStallsNobody)
         }
         const linger patient = {1, 30};
         CHECK_CHILD(setsockopt(slow, SOL_SOCKET, SO_LINGER, &patient, sizeof(patient)) == 0);
-        for (int fd : open_fds()) {
-            int type = 0;
-            socklen_t size = sizeof(type);
-            if (fd < 512 || getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) != 0 ||
-                type != SOCK_SEQPACKET) {
-                continue;
-            }
-            uint32_t borrow[10] = {1};
-            iovec iov = {borrow, sizeof(borrow)};
-            alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-            msghdr msg{};
-            msg.msg_iov = &iov;
-            msg.msg_iovlen = 1;
-            msg.msg_control = control;
-            msg.msg_controllen = sizeof(control);
-            cmsghdr *c = CMSG_FIRSTHDR(&msg);
-            c->cmsg_level = SOL_SOCKET;
-            c->cmsg_type = SCM_RIGHTS;
-            c->cmsg_len = CMSG_LEN(sizeof(int));
-            const int number = slow;
-            memcpy(CMSG_DATA(c), &number, sizeof(number));
-            CHECK_CHILD(sendmsg(fd, &msg, 0) == sizeof(borrow));
-        }
+        say_to_lender({1, 0}, whole ? 12 : 1, slow);
         _exit(0); /* who ends does not linger: the lender has the last one */
-    });
-    EXPECT_EQ(0, child.wait());
+        return 0;
+    };
+    EXPECT_EQ(0, Child([&] { return pass(true); }).wait());
+    EXPECT_EQ(0, Child([&] { return pass(false); }).wait());
     set_recv_timeout(pair.client, 5000);
     EXPECT_TRUE(echoes(pair.client, 1000));
     pair.client.reset();
     EXPECT_EQ(0, steady.wait());
+}
+
+/* Who ends between the lender's answer and what it has to do then leaves the descriptor readable for nothing. Others wait
+ * all the same, and do not burn a processor. */
+TEST(Fork, ASignThatIsNotTrue)
+{
+    Pair pair = make_pair();
+    Gate go;
+    Child child([&] {
+        pair.client.reset();
+        go.pass();
+        const std::string got = read_bytes(pair.server, 1);
+        rusage used{};
+        getrusage(RUSAGE_SELF, &used);
+        CHECK_CHILD(got == "y");
+        CHECK_CHILD(used.ru_utime.tv_sec + used.ru_stime.tv_sec == 0 &&
+                    used.ru_utime.tv_usec + used.ru_stime.tv_usec < 200000);
+        return 0;
+    });
+    ASSERT_EQ(1, send(pair.client, "x", 1, kNew));
+    Gate closed;
+    Child hasty([&] {
+        closed.pass();
+        uint32_t told[64] = {0};
+        say_to_lender({1}, 12, pair.server); /* borrows it, */
+        CHECK_CHILD(recv(way_to_lender(), told, sizeof(told), 0) > 0);
+        /* and reads at most 16 bytes of any stream */
+        say_to_lender({11, told[4], 0, 0, ~0u, ~0u, 0, 0, 0, 0, 0, 16}, 12, -1);
+        CHECK_CHILD(recv(way_to_lender(), told, sizeof(told), 0) > 0);
+        CHECK_CHILD(told[0] == 1);
+        return 0;
+    });
+    pair.server.reset();
+    closed.open();
+    EXPECT_EQ(0, hasty.wait());
+    go.open();
+    usleep(1000000);
+    ASSERT_EQ(1, send(pair.client, "y", 1, kNew));
+    EXPECT_EQ(0, child.wait());
 }
 
 int main(int argc, char **argv)
