@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "compat/front/call.h"
+#include "compat/front/lend.h"
 
 #define QF_FILE_NAME      32
 #define QF_HANDSHAKES_MAX 1024u /* threads at once */
@@ -27,7 +28,8 @@ static void qf_lent_free(qf_lent_handshake *h)
 {
     atomic_fetch_sub(&qf_handshake_count, 1);
     for (uint32_t i = 0; i < h->fd_count; i++) {
-        QF_REAL(close)(h->fds[i]);
+        qf_wire_hasten(h->fds[i]);
+        qf_own_close(h->fds[i]);
     }
     qf_put(h->entry);
     free(h);
@@ -96,7 +98,9 @@ int64_t qf_lend_handshake(qf_lend_call *call)
     if (h == NULL) {
         return call->fd_count > 0 ? -ENOMEM : -EINVAL;
     }
-    memcpy(h->fds, call->fds, sizeof(h->fds));
+    for (uint32_t i = 0; i < call->fd_count; i++) {
+        h->fds[i] = qf_own(call->fds[i]); /* the program has nothing to do with them, nor has a child of fork */
+    }
     h->fd_count = call->fd_count;
     call->fd_count = 0; /* the handshake's now */
     h->entry = call->entry;

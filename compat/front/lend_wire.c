@@ -40,10 +40,15 @@ int qf_wire_send(int fd, const void *head, size_t head_len, const qf_body *body,
     return sent < 0 ? -errno : 0;
 }
 
-void qf_wire_close(int fd)
+void qf_wire_hasten(int fd)
 {
     const struct linger none = {0, 0};
     (void)QF_REAL(setsockopt)(fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
+}
+
+void qf_wire_close(int fd)
+{
+    qf_wire_hasten(fd);
     QF_REAL(close)(fd);
 }
 

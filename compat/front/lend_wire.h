@@ -99,7 +99,9 @@ int qf_wire_send(int fd, const void *head, size_t head_len, const qf_body *body,
                  const int *fds, uint32_t fd_count, bool dontwait);
 int qf_wire_recv(int fd, void *head, size_t head_len, qf_body *body, int fds[QF_WIRE_FDS],
                  uint32_t *out_fd_count, bool dontwait);
-/* Closes what came, without waiting for what was sent there (SO_LINGER): who passed it may have wanted that. */
+/* The close of what came shall not wait for what was sent there (SO_LINGER): who passed it may have wanted that.
+ * qf_wire_close closes it, too. */
+void qf_wire_hasten(int fd);
 void qf_wire_close(int fd);
 
 #endif /* COMPAT_FRONT_LEND_WIRE_H */

@@ -63,22 +63,24 @@ int way_to_lender()
     return -1;
 }
 
-/* So many words of a message there, and a descriptor. */
-void say_to_lender(const std::array<uint32_t, 12> &words, size_t count, int passed)
+/* So many words of a message there, and descriptors. */
+void say_to_lender(const std::array<uint32_t, 12> &words, size_t count,
+                   const std::vector<int> &passed)
 {
     iovec iov = {const_cast<uint32_t *>(words.data()), count * sizeof(words[0])};
-    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+    alignas(cmsghdr) char control[CMSG_SPACE(4 * sizeof(int))] = {};
     msghdr msg{};
     msg.msg_iov = &iov;
     msg.msg_iovlen = 1;
-    if (passed >= 0) {
+    if (!passed.empty()) {
+        const size_t len = passed.size() * sizeof(int);
         msg.msg_control = control;
-        msg.msg_controllen = sizeof(control);
+        msg.msg_controllen = CMSG_SPACE(len);
         cmsghdr *c = CMSG_FIRSTHDR(&msg);
         c->cmsg_level = SOL_SOCKET;
         c->cmsg_type = SCM_RIGHTS;
-        c->cmsg_len = CMSG_LEN(sizeof(int));
-        memcpy(CMSG_DATA(c), &passed, sizeof(passed));
+        c->cmsg_len = CMSG_LEN(len);
+        memcpy(CMSG_DATA(c), passed.data(), len);
     }
     (void)!sendmsg(way_to_lender(), &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
@@ -504,7 +506,7 @@ TEST(Fork, WhatIsPassedToTheLenderStallsNobody)
         }
         const linger patient = {1, 30};
         CHECK_CHILD(setsockopt(slow, SOL_SOCKET, SO_LINGER, &patient, sizeof(patient)) == 0);
-        say_to_lender({1, 0}, whole ? 12 : 1, slow);
+        say_to_lender({1, 0}, whole ? 12 : 1, {slow});
         _exit(0); /* who ends does not linger: the lender has the last one */
         return 0;
     };
@@ -538,10 +540,10 @@ TEST(Fork, ASignThatIsNotTrue)
     Child hasty([&] {
         closed.pass();
         uint32_t told[64] = {0};
-        say_to_lender({1}, 12, pair.server); /* borrows it, */
+        say_to_lender({1}, 12, {pair.server}); /* borrows it, */
         CHECK_CHILD(recv(way_to_lender(), told, sizeof(told), 0) > 0);
         /* and reads at most 16 bytes of any stream */
-        say_to_lender({11, told[4], 0, 0, ~0u, ~0u, 0, 0, 0, 0, 0, 16}, 12, -1);
+        say_to_lender({11, told[4], 0, 0, ~0u, ~0u, 0, 0, 0, 0, 0, 16}, 12, {});
         CHECK_CHILD(recv(way_to_lender(), told, sizeof(told), 0) > 0);
         CHECK_CHILD(told[0] == 1);
         return 0;
@@ -553,6 +555,32 @@ TEST(Fork, ASignThatIsNotTrue)
     usleep(1000000);
     ASSERT_EQ(1, send(pair.client, "y", 1, kNew));
     EXPECT_EQ(0, child.wait());
+}
+
+/* A key that the child cannot read is none, whatever its lender could. */
+TEST(Fork, AKeyThatTheChildCannotRead)
+{
+    Fd listen = listener();
+    Visit visit(listen);
+    Fd server(accept(listen, nullptr, nullptr));
+    ASSERT_GE(server.get(), 0);
+    EXPECT_EQ(0, Child([&] {
+                     uint32_t told[64] = {0};
+                     int ends[2];
+                     CHECK_CHILD(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0);
+                     const int way = way_to_lender();
+                     Fd key(open(key_file(), O_PATH | O_CLOEXEC)); /* takes no right to read */
+                     Fd cert(open(cert_file(), O_RDONLY | O_CLOEXEC));
+                     CHECK_CHILD(way >= 0 && key >= 0 && cert >= 0);
+                     say_to_lender({1}, 12, {server});
+                     CHECK_CHILD(recv(way, told, sizeof(told), 0) > 0);
+                     say_to_lender({18, told[4], 4 | 8 | 16, 1000}, 12, {ends[1], key, cert});
+                     CHECK_CHILD(recv(way, told, sizeof(told), 0) > 0);
+                     CHECK_CHILD(static_cast<int>(told[0]) == -EINVAL);
+                     return 0;
+                 }).wait());
+    server.reset();
+    (void)visit.succeeds();
 }
 
 int main(int argc, char **argv)
