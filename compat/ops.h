@@ -31,6 +31,10 @@ typedef struct qs_handshake_args {
     bool is_server;
     const char *key_file;
     const char *cert_file;
+    const char *key_pem; /* what would be in the files, in their place */
+    size_t key_len;
+    const char *cert_pem;
+    size_t cert_len;
     const char *server_name; /* client: asked for and verified; NULL: the chain only */
     const char *alpn;        /* comma separated; NULL: what the option says */
     uint32_t timeout_ms;     /* 0: none */

@@ -108,6 +108,8 @@ static int qs_make_tls(qs_sock *s, quring_tls **out, const qs_handshake_args *ar
     options.any_alpn = options.alpn_count == 0;
     options.cert_file = args->cert_file;
     options.key_file = args->key_file;
+    options.cert_pem = (quring_bytes){(const uint8_t *)args->cert_pem, args->cert_len};
+    options.key_pem = (quring_bytes){(const uint8_t *)args->key_pem, args->key_len};
     quring_status status;
     if (args->is_server) {
         qs_ask_clients(&options, request);

@@ -373,41 +373,49 @@ static bool qf_say_string(qf_body *body, uint32_t *len, const char *text)
     return true;
 }
 
-/* The file goes along, opened with the rights and in the folder of this process. */
-static int qf_say_file(qf_asking *asking, const char *name)
+/* A file's bytes, read with the rights and in the folder of this process; -errno. */
+static int qf_say_file(qf_body *body, uint32_t *len, const char *name)
 {
+    const uint32_t start = *len;
     int fd = open(name, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        return -errno;
+    ssize_t got = fd < 0 ? -1 : 1;
+    while (got > 0 && *len < QF_WIRE_DATA) {
+        got = QF_REAL(read)(fd, body->bytes + *len, QF_WIRE_DATA - *len);
+        *len += got > 0 ? (uint32_t)got : 0;
     }
-    asking->fds[asking->fd_count++] = fd;
-    return 0;
+    int rc = got < 0 ? -errno : got > 0 ? -EFBIG : (int)(*len - start);
+    if (fd >= 0) {
+        QF_REAL(close)(fd);
+    }
+    return rc;
 }
 
 static int qf_say_handshake(qf_asking *asking, qf_body *body, const qs_handshake_args *args)
 {
-    int32_t says = args->is_server ? QF_SAYS_SERVER : 0;
+    qf_handshake_head head = {args->is_server ? QF_SAYS_SERVER : 0, args->timeout_ms, 0, 0};
     uint32_t *len = &asking->ask.len.data;
     int rc = 0;
+    *len = (uint32_t)sizeof(head);
     if (args->server_name != NULL) {
-        says |= QF_SAYS_NAME;
+        head.says |= QF_SAYS_NAME;
         rc = qf_say_string(body, len, args->server_name) ? rc : -EINVAL;
     }
     if (args->alpn != NULL) {
-        says |= QF_SAYS_ALPN;
+        head.says |= QF_SAYS_ALPN;
         rc = qf_say_string(body, len, args->alpn) ? rc : -EINVAL;
     }
     if (rc == 0 && args->key_file != NULL) {
-        says |= QF_SAYS_KEY;
-        rc = qf_say_file(asking, args->key_file);
+        head.says |= QF_SAYS_KEY;
+        rc = qf_say_file(body, len, args->key_file);
+        head.key_len = (uint32_t)rc;
     }
-    if (rc == 0 && args->cert_file != NULL) {
-        says |= QF_SAYS_CERT;
-        rc = qf_say_file(asking, args->cert_file);
+    if (rc >= 0 && args->cert_file != NULL) {
+        head.says |= QF_SAYS_CERT;
+        rc = qf_say_file(body, len, args->cert_file);
+        head.cert_len = (uint32_t)rc;
     }
-    asking->ask.arg[0] = says;
-    asking->ask.arg[1] = (int32_t)args->timeout_ms;
-    return rc;
+    memcpy(body->bytes, &head, sizeof(head));
+    return rc < 0 ? rc : 0;
 }
 
 /* The lender's word, or the end of it. */
@@ -434,10 +442,9 @@ int qf_borrowed_handshake(qs_sock *sock, const qs_handshake_args *args)
     asking.fds[asking.fd_count++] = ends[1];
     int rc = qf_say_handshake(&asking, body, args);
     rc = rc == 0 ? (int)qf_ask_now(b, &asking, &told, NULL) : rc;
+    explicit_bzero(body->bytes, asking.ask.len.data); /* the key */
     qf_ask_end(b, &asking);
-    for (uint32_t i = 0; i < asking.fd_count; i++) {
-        QF_REAL(close)(asking.fds[i]);
-    }
+    QF_REAL(close)(ends[1]);
     rc = rc == 0 ? qf_hear_result(ends[0]) : rc;
     QF_REAL(close)(ends[0]);
     return rc;

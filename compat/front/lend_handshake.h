@@ -1,8 +1,9 @@
 /* compat/front/lend_handshake.h: handshakes that a child asks for, each in a thread of its lender.
  *
- * Shape:  what was said (QF_SAYS_*) as strings in the order of the bits, each with its zero. Files are the child's to
- *         open, with its rights, and come as descriptors: the key's, then the certificate's.
- * Result: 0 or -errno, as an int64_t over the first descriptor.
+ * Shape:  the data is a head, then the name and the protocols as strings, each with its zero, where there are any, then
+ *         what is in the files of the key and of the certificate: those are the child's to read, with its rights.
+ * Result: 0 or -errno, as an int64_t over the descriptor that came with the question.
+ * Secret: the key is wiped wherever it was.
  */
 #ifndef COMPAT_FRONT_LEND_HANDSHAKE_H
 #define COMPAT_FRONT_LEND_HANDSHAKE_H
@@ -16,6 +17,13 @@ enum {
     QF_SAYS_CERT = 1 << 3,
     QF_SAYS_SERVER = 1 << 4,
 };
+
+typedef struct qf_handshake_head {
+    uint32_t says; /* QF_SAYS_* */
+    uint32_t timeout_ms;
+    uint32_t key_len;
+    uint32_t cert_len;
+} qf_handshake_head;
 
 /* 0: its result will come; -errno. */
 int64_t qf_lend_handshake(qf_lend_call *call);

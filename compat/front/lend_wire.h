@@ -14,7 +14,7 @@
 #define QF_WIRE_DATA    65536u
 #define QF_WIRE_CONTROL 4096u
 #define QF_WIRE_NAME    128u
-#define QF_WIRE_FDS     3u
+#define QF_WIRE_FDS     1u
 
 typedef enum qf_verb {
     QF_VERB_BORROW = 1, /* fds: the program's descriptor; told: id, protocol */
@@ -34,7 +34,7 @@ typedef enum qf_verb {
     QF_VERB_COUNT,
     QF_VERB_EDGES,
     QF_VERB_FIX,
-    QF_VERB_HANDSHAKE, /* fds: where its result goes to, then the key's file and the certificate's, where there are */
+    QF_VERB_HANDSHAKE, /* fds: where its result goes to; lend_handshake.h */
 } qf_verb;
 
 typedef struct qf_part_lens {

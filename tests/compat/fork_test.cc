@@ -64,7 +64,7 @@ int way_to_lender()
 }
 
 /* So many words of a message there, and descriptors. */
-void say_to_lender(const std::array<uint32_t, 12> &words, size_t count,
+void say_to_lender(const std::array<uint32_t, 16> &words, size_t count,
                    const std::vector<int> &passed)
 {
     iovec iov = {const_cast<uint32_t *>(words.data()), count * sizeof(words[0])};
@@ -407,8 +407,8 @@ TEST(Fork, AnEndBeforeTheFork)
     pair.client.reset();
     ASSERT_TRUE(poll_for(pair.server, POLLHUP));
     Child other([&] { /* has a copy, too, and is gone before */
-        pair.server.reset();
-        return 0;
+                      pair.server.reset();
+                      return 0;
     });
     Child child([&] {
         go.pass();
@@ -493,7 +493,7 @@ TEST(Fork, WhatIsPassedToTheLenderStallsNobody)
         return echo(pair.server);
     });
     Fd listen(::socket(AF_INET, SOCK_STREAM, 0)); /* which takes nothing */
-    ASSERT_EQ(0, ::listen(listen, 4)); /* at a port of the kernel's */
+    ASSERT_EQ(0, ::listen(listen, 4));            /* at a port of the kernel's */
     auto pass = [&](bool whole) {
         Fd slow(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
         sockaddr_in to{};
@@ -557,28 +557,39 @@ TEST(Fork, ASignThatIsNotTrue)
     EXPECT_EQ(0, child.wait());
 }
 
-/* A key that the child cannot read is none, whatever its lender could. */
-TEST(Fork, AKeyThatTheChildCannotRead)
+/* Lengths and parts of a handshake that are not there. */
+TEST(Fork, AHandshakeThatIsNone)
 {
     Fd listen = listener();
     Visit visit(listen);
     Fd server(accept(listen, nullptr, nullptr));
     ASSERT_GE(server.get(), 0);
-    EXPECT_EQ(0, Child([&] {
-                     uint32_t told[64] = {0};
-                     int ends[2];
-                     CHECK_CHILD(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0);
-                     const int way = way_to_lender();
-                     Fd key(open(key_file(), O_PATH | O_CLOEXEC)); /* takes no right to read */
-                     Fd cert(open(cert_file(), O_RDONLY | O_CLOEXEC));
-                     CHECK_CHILD(way >= 0 && key >= 0 && cert >= 0);
-                     say_to_lender({1}, 12, {server});
-                     CHECK_CHILD(recv(way, told, sizeof(told), 0) > 0);
-                     say_to_lender({18, told[4], 4 | 8 | 16, 1000}, 12, {ends[1], key, cert});
-                     CHECK_CHILD(recv(way, told, sizeof(told), 0) > 0);
-                     CHECK_CHILD(static_cast<int>(told[0]) == -EINVAL);
-                     return 0;
-                 }).wait());
+    struct Row {
+        uint32_t len; /* of the data: a head of 16 bytes, and what follows */
+        uint32_t says;
+        uint32_t key_len;
+        uint32_t cert_len;
+    };
+    for (const Row &row : {Row{8, 0, 0, 0}, Row{16, 1, 0, 0}, Row{16, 2, 0, 0}, Row{16, 28, 5, 0},
+                           Row{16, 28, 0, 5}, Row{16, 28, ~0u, 1}, Row{16, 28, 1, ~0u}}) {
+        EXPECT_EQ(0,
+                  Child([&] {
+                      uint32_t told[64] = {0};
+                      int ends[2];
+                      CHECK_CHILD(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0);
+                      const int way = way_to_lender();
+                      CHECK_CHILD(way >= 0);
+                      say_to_lender({1}, 12, {server});
+                      CHECK_CHILD(recv(way, told, sizeof(told), 0) > 0);
+                      say_to_lender({18, told[4], 0, 0, 0, 0, 0, 0, row.len, 0, 0, 0, row.says,
+                                     1000, row.key_len, row.cert_len},
+                                    12 + row.len / 4, {ends[1]});
+                      CHECK_CHILD(recv(way, told, sizeof(told), 0) > 0);
+                      CHECK_CHILD(static_cast<int>(told[0]) == -EINVAL);
+                      return 0;
+                  }).wait())
+            << row.len << ' ' << row.says << ' ' << row.key_len << ' ' << row.cert_len;
+    }
     server.reset();
     (void)visit.succeeds();
 }
