@@ -105,13 +105,14 @@ typedef struct qs_ops {
      * may have copies of the descriptor; if so `gone` is told also when the connection has ended. settle: what is to be done at the
      * program's end for it to tell the truth, where this process has none: so many bytes are to be taken from there,
      * so many put in. impatient: calls of the calling thread that would wait
-     * give EAGAIN. only_stream: its next recvmsg is to be of that stream; ENODATA: something else has come, or that
+     * give EAGAIN. would_wait: whether one has, since it was asked last. only_stream: its next recvmsg is to be of that stream; ENODATA: something else has come, or that
      * stream is over. last_stream: the number of the stream that its last message was of, UINT64_MAX for none. */
     void (*share)(qs_sock *s, bool on);
     void (*settle)(qs_sock *s, uint32_t *out_take, uint32_t *out_put);
     void (*impatient)(void);
     void (*only_stream)(uint64_t stream_id);
     uint64_t (*last_stream)(void);
+    bool (*would_wait)(void);
 
     /* Whether a descriptor is the engine's own: nobody closes it for the program. */
     bool (*owns_fd)(int fd);

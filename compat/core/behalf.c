@@ -3,6 +3,7 @@
 
 static _Thread_local struct {
     bool is_impatient;
+    bool would_wait;
     bool has_only;
     uint64_t only;
     bool has_last;
@@ -17,6 +18,18 @@ void qs_op_impatient(void)
 bool qs_may_wait(void)
 {
     return !qs_behalf.is_impatient;
+}
+
+void qs_would_wait(void)
+{
+    qs_behalf.would_wait = true;
+}
+
+bool qs_op_would_wait(void)
+{
+    bool would = qs_behalf.would_wait;
+    qs_behalf.would_wait = false;
+    return would;
 }
 
 void qs_op_only_stream(uint64_t stream_id)

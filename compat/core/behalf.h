@@ -7,9 +7,11 @@
 void qs_op_impatient(void);
 void qs_op_only_stream(uint64_t stream_id);
 uint64_t qs_op_last_stream(void);
+bool qs_op_would_wait(void);
 
-/* Whether the calling thread waits for peers. */
+/* Whether the calling thread waits for peers. qs_would_wait: it would have. */
 bool qs_may_wait(void);
+void qs_would_wait(void);
 /* The stream that its recvmsg is to be of, asked once; QS_STREAM_ANY: any. */
 uint64_t qs_take_only_stream(void);
 /* The stream that its message is of, QS_STREAM_ANY for none. */

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -364,6 +365,11 @@ void qs_op_settle(qs_sock *s, uint32_t *out_take, uint32_t *out_put)
         if (s->filled == 0 && !qs_is_writable(s)) {
             *out_put = __atomic_load_n(&qs_fill_bytes, __ATOMIC_RELAXED);
             s->filled = *out_put;
+        }
+        int waiting = 0;
+        if (s->filled == 0 && ioctl(s->bell_fd, FIONREAD, &waiting) == 0 && waiting > 1) {
+            qs_take_bytes(s->bell_fd,
+                          (size_t)waiting - 1); /* of one who was late to put them there */
         }
     }
     qs_unlock(s);

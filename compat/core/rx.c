@@ -566,7 +566,7 @@ ssize_t qs_op_recvmsg(qs_sock *s, struct msghdr *msg, int flags)
         rc = -ENODATA;
     }
     /* As TCP: who wants nothing has it when the time is over. */
-    ssize_t result = rc == -EAGAIN && room == 0 && !dontwait ? 0 : rc;
+    ssize_t result = rc == -EAGAIN && room == 0 && !dontwait && qs_may_wait() ? 0 : rc;
     if (rc == 0 && s->rx.head->kind == QS_ITEM_CRYPTO && msg->msg_controllen == 0) {
         result = -EINVAL; /* without ancillary data its level would be lost: it stays */
     } else if (rc == 0 && wrong != 0 && s->rx.head->kind != QS_ITEM_STREAM) {

@@ -82,6 +82,7 @@ static int qs_sleep_cancellable(qs_sleep *sleep)
 int qs_wait(qs_sock *s, uint32_t what, uint64_t deadline_ns, const qs_hold *hold)
 {
     if (hold != NULL && !qs_may_wait()) { /* other waits are for threads of ours, or have a limit */
+        qs_would_wait();
         return -EAGAIN;
     }
     qs_sleep sleep = {.s = s, .what = what, .hold = hold, .has_limit = deadline_ns != 0};

@@ -2,7 +2,6 @@
 #include "compat/front/borrow.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -37,13 +36,9 @@ static qf_borrowed *qf_borrowed_of(qs_sock *sock)
 
 static void qf_say_lender_gone(void)
 {
-    static const char line[] = "libquic: the process that made a QUIC socket has ended, and the "
-                               "socket with it (EBADF): a daemon opens its "
-                               "sockets when it has become one\n";
-    static _Atomic bool said;
-    if (!atomic_exchange(&said, true)) {
-        (void)!QF_REAL(write)(STDERR_FILENO, line, sizeof(line) - 1);
-    }
+    qf_say_once("libquic: the process that made a QUIC socket has ended, and the socket with it "
+                "(EBADF): a daemon opens "
+                "its sockets when it has become one\n");
 }
 
 static void qf_way_lost(qf_way *way)
@@ -65,6 +60,11 @@ static bool qf_way_ask(qf_way *way, const qf_asking *asking, qf_told *told, int 
     int len = fd == 0 ? -EPIPE
                       : qf_wire_send(fd, ask, sizeof(*ask), &way->body, qf_lens_total(&ask->len),
                                      asking->fds, asking->fd_count, false);
+    if (len < 0 && len != -EPIPE && len != -ECONNRESET) { /* nothing has left */
+        memset(told, 0, sizeof(*told));
+        told->result = len;
+        return true;
+    }
     len = len == 0 ? qf_wire_recv(fd, told, sizeof(*told), &way->body, fds, &count, false) : len;
     bool fits = len >= 0 && qf_lens_fit(&told->len) && qf_lens_total(&told->len) == (uint32_t)len;
     for (uint32_t i = 0; i < count; i++) {
@@ -86,8 +86,7 @@ int qf_borrow_ask_way(int index)
     qf_asking asking;
     qf_told told;
     int ends[2];
-    if (atomic_load(&way->fd) == 0 ||
-        QF_REAL(socketpair)(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
+    if (atomic_load(&way->fd) == 0 || qf_wire_pair(ends) != 0) {
         return -1;
     }
     memset(&asking, 0, sizeof(asking));
@@ -127,8 +126,7 @@ bool qf_can_borrow(const qf_entry *parents)
     return lender < QF_LENDERS_MAX && atomic_load(&qf_ways_up[lender].fd) != 0;
 }
 
-/* An entry for what was lent; NULL: no memory. */
-static qf_entry *qf_borrowed_entry(uint32_t lender, const qf_told *told, int fd)
+qf_entry *qf_borrowed_entry(uint32_t lender, const qf_told *told, int fd)
 {
     qf_borrowed *b = calloc(1, sizeof(*b));
     struct stat st;
@@ -172,42 +170,58 @@ static bool qf_borrow_once(qf_way *way, const qf_asking *asking, qf_told *told)
     return ok;
 }
 
-bool qf_borrow(qf_entry *parents, int fd)
+/* A lender without a descriptor to spare is waited for. */
+static int qf_borrow_told(uint32_t lender, int fd, qf_told *told)
 {
-    const uint32_t lender = qf_lender_of(parents);
     const struct timespec nap = {0, QF_BORROW_NAP_NS};
     qf_asking asking;
-    qf_told told;
-    if (!qf_can_borrow(parents)) {
-        return false;
-    }
     memset(&asking, 0, sizeof(asking));
     asking.ask.verb = QF_VERB_BORROW;
     asking.fds[0] = fd;
     asking.fd_count = 1;
+    for (int naps = 0; naps <= QF_BORROW_NAPS; naps++) {
+        if (!qf_borrow_once(&qf_ways_up[lender], &asking, told)) {
+            return -EBADF;
+        }
+        if (told->result != -EMFILE) {
+            break;
+        }
+        (void)nanosleep(&nap, NULL);
+    }
+    return (int)told->result;
+}
+
+static int qf_borrow_locked(qf_entry *parents, uint32_t lender, int fd)
+{
+    qf_told told;
+    if (atomic_load(&qf_table[fd]) != parents) {
+        return 0; /* another thread was faster */
+    }
+    int rc = qf_borrow_told(lender, fd, &told);
+    if (rc != 0) {
+        return rc;
+    }
+    qf_entry *entry = qf_borrowed_entry(lender, &told, fd);
+    if (entry == NULL) {
+        qf_give_back(lender, told.id);
+        return -ENOMEM;
+    }
+    qf_take_over(parents, entry);
+    return 0;
+}
+
+int qf_borrow(qf_entry *parents, int fd)
+{
+    const uint32_t lender = qf_lender_of(parents);
+    if (!qf_can_borrow(parents)) {
+        return -EBADF;
+    }
     int state = qf_hold();
     (void)pthread_mutex_lock(&qf_borrow_lock);
-    bool ok = qf_table[fd] != parents; /* another thread was faster */
-    if (!ok) {
-        qf_way *way = &qf_ways_up[lender];
-        for (int naps = 0; (ok = qf_borrow_once(way, &asking, &told)) && told.result == -EMFILE &&
-                           naps < QF_BORROW_NAPS;
-             naps++) {
-            (void)nanosleep(&nap, NULL);
-        }
-        ok = ok && told.result == 0;
-        qf_entry *entry = ok ? qf_borrowed_entry(lender, &told, fd) : NULL;
-        if (ok && entry == NULL) {
-            qf_give_back(lender, told.id);
-        }
-        ok = entry != NULL;
-        if (ok) {
-            qf_take_over(parents, entry);
-        }
-    }
+    int rc = qf_borrow_locked(parents, lender, fd);
     (void)pthread_mutex_unlock(&qf_borrow_lock);
     qf_let(state);
-    return ok;
+    return rc;
 }
 
 /* ---- a call ----------------------------------------------------------------------------------------------- */
@@ -313,7 +327,9 @@ static int qf_ask_name(qs_sock *sock, qf_verb verb, const struct sockaddr *addr,
     }
     qf_body *body = qf_ask_begin(b, &asking, verb);
     asking.ask.len.name = len < QF_WIRE_NAME ? len : QF_WIRE_NAME;
-    memcpy(qf_body_name(body, &asking.ask.len), addr, asking.ask.len.name);
+    if (asking.ask.len.name > 0) {
+        memcpy(qf_body_name(body, &asking.ask.len), addr, asking.ask.len.name);
+    }
     int64_t rc = qf_ask_now(b, &asking, &told, NULL);
     qf_ask_end(b, &asking);
     return (int)rc;
@@ -370,13 +386,12 @@ static void qf_b_share(qs_sock *sock, bool on)
     (void)on;
 }
 
-/* Whether a name can be written there, and writing it: at most *len bytes, of which there are more then. */
-static int qf_name_room(const struct sockaddr *addr, const socklen_t *len)
+int qf_name_room(const struct sockaddr *addr, const socklen_t *len)
 {
     return addr != NULL && len == NULL ? -EFAULT : len != NULL && (int)*len < 0 ? -EINVAL : 0;
 }
 
-static void qf_name_out(struct sockaddr *addr, socklen_t *len, qf_body *body, const qf_told *told)
+void qf_name_out(struct sockaddr *addr, socklen_t *len, qf_body *body, const qf_told *told)
 {
     const socklen_t whole = told->len.name;
     if (addr != NULL && told->result >= 0) {
@@ -423,7 +438,8 @@ static int qf_b_setsockopt(qs_sock *sock, int level, int name, const void *value
     return (int)rc;
 }
 
-static int qf_getsockopt_once(qf_borrowed *b, int level, int name, void *value, socklen_t *len)
+static int qf_getsockopt_once(qf_borrowed *b, int level, int name, void *value, socklen_t *len,
+                              bool *out_waits)
 {
     qf_asking asking;
     qf_told told;
@@ -439,11 +455,13 @@ static int qf_getsockopt_once(qf_borrowed *b, int level, int name, void *value, 
         memcpy(value, body->bytes, told.len.data < *len ? told.len.data : *len);
         *len = told.len.data;
     }
+    *out_waits = rc == -EAGAIN && told.waits != 0;
     qf_ask_end(b, &asking);
     return (int)rc;
 }
 
-static int qf_b_getsockopt(qs_sock *sock, int level, int name, void *value, socklen_t *len)
+/* Opening a stream waits for the peer. */
+int qf_borrowed_getsockopt(qs_sock *sock, int level, int name, void *value, socklen_t *len)
 {
     qf_borrowed *b = qf_borrowed_of(sock);
     if (len == NULL || (value == NULL && *len > 0)) {
@@ -453,11 +471,16 @@ static int qf_b_getsockopt(qs_sock *sock, int level, int name, void *value, sock
         return -EINVAL;
     }
     const socklen_t room = *len;
-    int rc;
-    do {
+    qf_patience patience = {0, false, 0};
+    bool waits = true;
+    int rc = 0;
+    while (rc == 0 && waits) {
         *len = room;
-        rc = qf_getsockopt_once(b, level, name, value, len);
-    } while (rc == -EAGAIN && (rc = qf_borrowed_nap(b, level, name)) == 0);
+        rc = qf_getsockopt_once(b, level, name, value, len, &waits);
+        if (waits) {
+            rc = qf_be_patient(&patience, b, 0);
+        }
+    }
     return rc;
 }
 
@@ -474,7 +497,7 @@ const qs_ops qf_borrowed_ops = {
     .sendmsg = qf_borrowed_sendmsg,
     .recvmsg = qf_borrowed_recvmsg,
     .setsockopt = qf_b_setsockopt,
-    .getsockopt = qf_b_getsockopt,
+    .getsockopt = qf_borrowed_getsockopt,
     .set_nonblock = qf_b_set_nonblock,
     .inq = qf_b_inq,
     .outq = qf_b_outq,
@@ -483,41 +506,3 @@ const qs_ops qf_borrowed_ops = {
     .fix = qf_b_fix,
     .share = qf_b_share,
 };
-
-int qf_borrowed_accept(const qf_entry *entry, struct sockaddr *addr, socklen_t *len, int flags)
-{
-    qf_borrowed *b = qf_borrowed_of(entry->sock);
-    int64_t rc = qf_name_room(addr, len);
-    int fd = -1;
-    qf_told told;
-    memset(&told, 0, sizeof(told));
-    while (rc == 0 && fd < 0) {
-        qf_asking asking;
-        qf_body *body = qf_ask_begin(b, &asking, QF_VERB_ACCEPT);
-        asking.ask.arg[0] = flags;
-        asking.ask.room.name = addr != NULL ? QF_WIRE_NAME : 0;
-        rc = qf_ask_now(b, &asking, &told, &fd);
-        if (fd >= 0) {
-            qf_name_out(addr, len, body, &told);
-        }
-        qf_ask_end(b, &asking);
-        if (rc == -EAGAIN) {
-            rc = qf_borrowed_wait(b, POLLIN, 0);
-        } else if (rc == 0 && fd < 0) {
-            rc = -EMFILE; /* it was lost on the way */
-        }
-    }
-    if (fd < 0) {
-        return (int)rc;
-    }
-    if ((flags & SOCK_CLOEXEC) == 0) {
-        (void)QF_REAL(fcntl)(fd, F_SETFD, 0);
-    }
-    qf_entry *got = rc == 0 ? qf_borrowed_entry(b->lender, &told, fd) : NULL;
-    if (got == NULL) {
-        QF_REAL(close)(fd);
-        return rc != 0 ? (int)rc : -ENOMEM;
-    }
-    qf_show(got, fd);
-    return fd;
-}

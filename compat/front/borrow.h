@@ -1,7 +1,8 @@
 /* compat/front/borrow.h: what the calls on a borrowed socket share (lend.h says what that is).
  *
- * Files:  borrow       borrowing, and the calls that ask once
- *         borrow_io    sending, receiving, handshakes: those that wait
+ * Files:  borrow            borrowing, and the calls that ask once
+ *         borrow_io         sending, receiving, accepting: those that wait for the descriptor
+ *         borrow_handshake  handshakes
  */
 #ifndef COMPAT_FRONT_BORROW_H
 #define COMPAT_FRONT_BORROW_H
@@ -32,12 +33,25 @@ qf_body *qf_ask_begin(qf_borrowed *b, qf_asking *asking, qf_verb verb);
 int64_t qf_ask_now(qf_borrowed *b, const qf_asking *asking, qf_told *told, int *out_fd);
 void qf_ask_end(qf_borrowed *b, const qf_asking *asking);
 
-/* After EAGAIN: waits for POLLIN or POLLOUT, at most until `deadline_ns` of the monotonic clock (0: for ever). 0: ask
- * again; -EAGAIN: the socket does not block, or the time is over; -EINTR. A point of cancellation. */
-int qf_borrowed_wait(const qf_borrowed *b, short events, uint64_t deadline_ns);
-/* The same for an option that waits for the peer, which no descriptor tells. */
-int qf_borrowed_nap(const qf_borrowed *b, int level, int name);
+/* The entry for what was lent; NULL: no memory. */
+qf_entry *qf_borrowed_entry(uint32_t lender, const qf_told *told, int fd);
 
+/* Whether a name can be written there, and writing it: at most *len bytes, of which there are more then. */
+int qf_name_room(const struct sockaddr *addr, const socklen_t *len);
+void qf_name_out(struct sockaddr *addr, socklen_t *len, qf_body *body, const qf_told *told);
+
+/* Of one call that has to wait; zeros. */
+typedef struct qf_patience {
+    uint64_t deadline_ns; /* by SO_RCVTIMEO or SO_SNDTIMEO; 0: none */
+    bool known;
+    uint32_t turns;
+} qf_patience;
+
+/* Waits for POLLIN or POLLOUT, or with 0 for what no descriptor tells. 0: ask again; -EAGAIN: the time is over; -EINTR;
+ * -EBADF. A point of cancellation. */
+int qf_be_patient(qf_patience *p, qf_borrowed *b, short events);
+
+int qf_borrowed_getsockopt(qs_sock *sock, int level, int name, void *value, socklen_t *len);
 ssize_t qf_borrowed_sendmsg(qs_sock *sock, const struct msghdr *msg, int flags);
 ssize_t qf_borrowed_recvmsg(qs_sock *sock, struct msghdr *msg, int flags);
 int qf_borrowed_handshake(qs_sock *sock, const qs_handshake_args *args);

@@ -1,5 +1,5 @@
-/* Sending and receiving on a borrowed socket: the lender takes and gives what it can at once, and who wants more waits
- * here, for the descriptor. */
+/* Sending, receiving and accepting on a borrowed socket: the lender takes and gives what it can at once, and who wants more
+ * waits here, for the descriptor. */
 #define QUIC_NO_GNUTLS
 #include <fcntl.h>
 #include <limits.h>
@@ -12,12 +12,14 @@
 
 #include "compat/front/borrow.h"
 #include "compat/front/call.h"
-#include "compat/front/lend_handshake.h"
+#include "compat/front/lend.h"
 
 #define QF_NS_PER_S  1000000000ull
 #define QF_NS_PER_US 1000ull
 #define QF_NAP_NS    2000000
-#define QF_TURNS     16 /* for nothing, until it rests */
+#define QF_LOOK_NS                                                                                 \
+    QF_NS_PER_S     /* one who polls looks again so often, whatever the descriptor says */
+#define QF_TURNS 16 /* for nothing, until it rests */
 
 /* Both sets of names have these. */
 #define QF_STREAM_NEW 0x400u
@@ -37,103 +39,86 @@ static void qf_wait_cancelled(void *arg)
     qf_put(arg); /* the call ends here */
 }
 
+/* 0: look again; -EAGAIN: the time is over; -EINTR. */
+static int qf_wait_poll(int fd, short events, uint64_t deadline_ns)
+{
+    struct pollfd p = {fd, events, 0};
+    const uint64_t now = qf_now_ns();
+    uint64_t ns =
+        deadline_ns == 0 || deadline_ns - now > QF_LOOK_NS ? QF_LOOK_NS : deadline_ns - now;
+    if (deadline_ns != 0 && now >= deadline_ns) {
+        return -EAGAIN;
+    }
+    const struct timespec left = {(time_t)(ns / QF_NS_PER_S), (long)(ns % QF_NS_PER_S)};
+    return QF_REAL(ppoll)(&p, 1, &left, NULL) < 0 ? -errno : 0;
+}
+
 /* Without a limit the kernel restarts it after a handler with SA_RESTART, as it does a socket's calls: poll it never
  * restarts. */
 static int qf_wait_byte(int fd)
 {
     char c;
-    return QF_REAL(recv)(fd, &c, 1, MSG_PEEK) < 0 ? -errno : 0;
-}
-
-static int qf_wait_poll(int fd, short events, uint64_t deadline_ns)
-{
-    struct pollfd p = {fd, events, 0};
-    struct timespec left = {0, 0};
-    if (deadline_ns != 0) {
-        uint64_t now = qf_now_ns();
-        uint64_t ns = now < deadline_ns ? deadline_ns - now : 0;
-        left.tv_sec = (time_t)(ns / QF_NS_PER_S);
-        left.tv_nsec = (long)(ns % QF_NS_PER_S);
+    if (QF_REAL(recv)(fd, &c, 1, MSG_PEEK) >= 0) {
+        return 0;
     }
-    int rc = QF_REAL(ppoll)(&p, 1, deadline_ns != 0 ? &left : NULL, NULL);
-    return rc < 0 ? -errno : rc == 0 ? -EAGAIN : 0;
-}
-
-int qf_borrowed_wait(const qf_borrowed *b, short events, uint64_t deadline_ns)
-{
-    const int fd = b->fd;
-    int rc = -EBADF;
-    int mode = fd >= 0 ? QF_REAL(fcntl)(fd, F_GETFL) : -1;
-    if (mode < 0 || (mode & O_NONBLOCK) != 0) {
-        return mode < 0 ? -EBADF : -EAGAIN;
-    }
-    pthread_cleanup_push(qf_wait_cancelled, b->entry);
-    rc = events == POLLIN && deadline_ns == 0 ? qf_wait_byte(fd)
-                                              : qf_wait_poll(fd, events, deadline_ns);
-    pthread_cleanup_pop(0);
-    return rc == -EINTR || (rc == -EAGAIN && deadline_ns != 0) ? rc : 0;
-}
-
-int qf_borrowed_nap(const qf_borrowed *b, int level, int name)
-{
-    const struct timespec nap = {0, QF_NAP_NS};
-    int mode = QF_REAL(fcntl)(b->fd, F_GETFL);
-    if ((level != SOL_QUIC && level != QS_PROTO_KERNEL) || name != QUIC_SOCKOPT_STREAM_OPEN ||
-        mode < 0 || (mode & O_NONBLOCK) != 0) {
-        return -EAGAIN;
-    }
-    return nanosleep(&nap, NULL) == 0 ? 0 : -EINTR;
+    return errno == EAGAIN ? qf_wait_poll(fd, POLLIN, 0) : -errno;
 }
 
 /* SO_RCVTIMEO or SO_SNDTIMEO as a time; 0: none. */
-static uint64_t qf_time_limit(qs_sock *sock, int name)
+static uint64_t qf_time_limit(qf_borrowed *b, int name)
 {
     struct timeval tv;
     socklen_t len = sizeof(tv);
     memset(&tv, 0, sizeof(tv));
-    if (((qf_borrowed *)(void *)sock)->entry->ops->getsockopt(sock, SOL_SOCKET, name, &tv, &len) !=
-        0) {
+    if (qf_borrowed_getsockopt((qs_sock *)(void *)b, SOL_SOCKET, name, &tv, &len) != 0) {
         return 0;
     }
     uint64_t ns = (uint64_t)tv.tv_sec * QF_NS_PER_S + (uint64_t)tv.tv_usec * QF_NS_PER_US;
     return ns != 0 ? qf_now_ns() + ns : 0;
 }
 
-/* Of one call: asked for when it has to wait. */
-typedef struct qf_patience {
-    uint64_t deadline_ns;
-    bool known;
-    uint32_t turns;
-} qf_patience;
-
-/* A process that ended in the middle of a call has left a sign at the descriptor that is not true: it shall cost no more
- * than a look now and then. */
-static int qf_rest(uint32_t *turns)
+static int qf_nap(void)
 {
     const struct timespec nap = {0, QF_NAP_NS};
-    if (++*turns < QF_TURNS) {
-        return 0;
-    }
-    int state = qf_hold(); /* the wait that follows is the point of cancellation */
-    int rc = nanosleep(&nap, NULL);
-    qf_let(state);
-    return rc == 0 ? 0 : -EINTR;
+    return nanosleep(&nap, NULL) == 0 ? 0 : -errno;
 }
 
-static int qf_be_patient(qf_patience *p, qs_sock *sock, short events)
+/* Without events: what it waits for no descriptor tells. A sign that is not true (a process ended in the middle of a
+ * call) shall cost no more than a look now and then. */
+static int qf_wait_once(qf_patience *p, const qf_borrowed *b, short events)
 {
+    const int fd = b->fd;
+    int rc = p->deadline_ns != 0 && qf_now_ns() >= p->deadline_ns ? -EAGAIN : 0;
+    if (rc == 0 && (events == 0 || ++p->turns >= QF_TURNS)) {
+        rc = qf_nap();
+    }
+    if (rc != 0 || events == 0) {
+        return rc;
+    }
+    return events == POLLIN && p->deadline_ns == 0 ? qf_wait_byte(fd)
+                                                   : qf_wait_poll(fd, events, p->deadline_ns);
+}
+
+int qf_be_patient(qf_patience *p, qf_borrowed *b, short events)
+{
+    int rc = -EBADF;
     if (!p->known) {
         p->known = true;
-        p->deadline_ns = qf_time_limit(sock, events == POLLIN ? SO_RCVTIMEO : SO_SNDTIMEO);
+        p->deadline_ns = qf_time_limit(b, events == POLLIN ? SO_RCVTIMEO : SO_SNDTIMEO);
     }
-    int rc = qf_rest(&p->turns);
-    return rc == 0 ? qf_borrowed_wait((qf_borrowed *)(void *)sock, events, p->deadline_ns) : rc;
+    if (b->fd < 0) {
+        return rc;
+    }
+    pthread_cleanup_push(qf_wait_cancelled, b->entry);
+    rc = qf_wait_once(p, b, events);
+    pthread_cleanup_pop(0);
+    return rc == -EAGAIN || rc == -EINTR ? rc : 0;
 }
 
 /* ---- the parts of a message ------------------------------------------------------------------------------- */
 
-/* -EMSGSIZE, -EINVAL, -EFAULT as of sendmsg(2). */
-static ssize_t qf_total(const struct msghdr *msg)
+/* -EMSGSIZE, -EINVAL, -EFAULT as of sendmsg(2). Nothing is written where bytes are thrown away. */
+static ssize_t qf_total(const struct msghdr *msg, bool thrown_away)
 {
     size_t total = 0;
     if (msg->msg_iovlen > 1024) {
@@ -147,7 +132,7 @@ static ssize_t qf_total(const struct msghdr *msg)
         if (iov->iov_len > (size_t)SSIZE_MAX - total) {
             return -EINVAL;
         }
-        if (iov->iov_base == NULL && iov->iov_len > 0) {
+        if (iov->iov_base == NULL && iov->iov_len > 0 && !thrown_away) {
             return -EFAULT;
         }
         total += iov->iov_len;
@@ -181,6 +166,7 @@ typedef struct qf_sending {
     size_t done;
     uint64_t stream_id; /* once it has begun */
     int flags;
+    bool waits; /* what was told is for who does not wait */
 } qf_sending;
 
 /* The stream's number and flags in the ancillary data; NULL: there are none. */
@@ -209,7 +195,7 @@ static void qf_say_rest(const qf_sending *sending, qf_ask *ask, uint8_t *control
     memset(&info, 0, sizeof(info));
     memset(&m, 0, sizeof(m));
     info.stream_id = sending->stream_id;
-    info.stream_flag = flags & QF_STREAM_FIN;
+    info.stream_flag = flags & (QF_STREAM_FIN | MSG_DONTWAIT);
     m.msg_control = control;
     m.msg_controllen = CMSG_SPACE(sizeof(info));
     memset(control, 0, m.msg_controllen);
@@ -233,9 +219,8 @@ static void qf_say_more(qf_ask *ask, uint8_t *control)
 }
 
 /* One piece. */
-static int64_t qf_send_piece(qs_sock *sock, qf_sending *sending)
+static int64_t qf_send_piece(qf_borrowed *b, qf_sending *sending)
 {
-    qf_borrowed *b = (qf_borrowed *)(void *)sock;
     const struct msghdr *msg = sending->msg;
     const size_t left = sending->total - sending->done;
     qf_asking asking;
@@ -257,14 +242,17 @@ static int64_t qf_send_piece(qs_sock *sock, qf_sending *sending)
     qf_parts(msg, sending->done, qf_body_data(body, &ask->len), ask->len.data, false);
     int64_t rc = qf_ask_now(b, &asking, &told, NULL);
     qf_ask_end(b, &asking);
+    sending->waits = told.waits != 0;
+    sending->waits = rc == -EAGAIN && told.waits != 0;
     sending->stream_id = rc > 0 ? told.stream_id : sending->stream_id;
     return rc;
 }
 
 ssize_t qf_borrowed_sendmsg(qs_sock *sock, const struct msghdr *msg, int flags)
 {
-    ssize_t total = qf_total(msg);
-    qf_sending sending = {msg, (size_t)total, 0, 0, flags};
+    qf_borrowed *b = (qf_borrowed *)(void *)sock;
+    ssize_t total = qf_total(msg, false);
+    qf_sending sending = {msg, (size_t)total, 0, 0, flags, false};
     qf_patience patience = {0, false, 0};
     if (total < 0) {
         return total;
@@ -276,12 +264,12 @@ ssize_t qf_borrowed_sendmsg(qs_sock *sock, const struct msghdr *msg, int flags)
     int64_t rc = 0;
     bool again = true;
     while (again) {
-        rc = qf_send_piece(sock, &sending);
+        rc = qf_send_piece(b, &sending);
         sending.done += rc > 0 ? (size_t)rc : 0;
         patience.turns = rc > 0 ? 0 : patience.turns;
         again = rc > 0 && sending.done < sending.total;
-        if (rc == -EAGAIN && (flags & MSG_DONTWAIT) == 0) {
-            rc = qf_be_patient(&patience, sock, POLLOUT);
+        if (sending.waits) {
+            rc = qf_be_patient(&patience, b, POLLOUT);
             again = rc == 0;
         }
     }
@@ -297,11 +285,11 @@ typedef struct qf_receiving {
     size_t done;
     uint64_t stream_id; /* with MSG_WAITALL, once it has begun */
     int flags;
+    bool waits;
 } qf_receiving;
 
-static int64_t qf_recv_piece(qs_sock *sock, qf_receiving *r)
+static int64_t qf_recv_piece(qf_borrowed *b, qf_receiving *r)
 {
-    qf_borrowed *b = (qf_borrowed *)(void *)sock;
     qf_asking asking;
     qf_told told;
     struct msghdr *msg = r->msg;
@@ -323,6 +311,7 @@ static int64_t qf_recv_piece(qs_sock *sock, qf_receiving *r)
         msg->msg_flags = told.flags;
         r->stream_id = told.stream_id;
     }
+    r->waits = rc == -EAGAIN && told.waits != 0;
     qf_ask_end(b, &asking);
     return rc;
 }
@@ -337,115 +326,89 @@ static bool qf_wants_more(const qf_receiving *r, int64_t rc)
 ssize_t qf_borrowed_recvmsg(qs_sock *sock, struct msghdr *msg, int flags)
 {
     qf_patience patience = {0, false, 0};
-    ssize_t room = qf_total(msg);
+    qf_borrowed *b = (qf_borrowed *)(void *)sock;
+    ssize_t room = qf_total(msg, (flags & MSG_TRUNC) != 0);
     size_t control = msg->msg_control != NULL ? msg->msg_controllen : 0;
-    qf_receiving r = {msg, (size_t)room, control, 0, UINT64_MAX, flags};
+    qf_receiving r = {msg, (size_t)room, control, 0, UINT64_MAX, flags, false};
     if (room < 0) {
         return room;
     }
-    if (atomic_load(&((qf_borrowed *)(void *)sock)->entry->protocol) == QS_PROTO_KERNEL) {
+    if (atomic_load(&b->entry->protocol) == QS_PROTO_KERNEL) {
         r.flags &= ~MSG_WAITALL; /* which the kernel has no use for */
     }
     int64_t rc = 0;
     for (bool again = true; again;) {
-        rc = qf_recv_piece(sock, &r);
+        rc = qf_recv_piece(b, &r);
         r.done += rc > 0 ? (size_t)rc : 0;
         patience.turns = rc > 0 ? 0 : patience.turns;
         again = qf_wants_more(&r, rc);
-        if (rc == -EAGAIN && (flags & MSG_DONTWAIT) == 0) {
-            rc = qf_be_patient(&patience, sock, POLLIN);
+        if (r.waits) {
+            rc = qf_be_patient(&patience, b, POLLIN);
             again = rc == 0;
         }
     }
     return r.done > 0 ? (ssize_t)r.done : (ssize_t)rc;
 }
 
-/* ---- handshakes ------------------------------------------------------------------------------------------- */
+/* ---- accepting -------------------------------------------------------------------------------------------- */
 
-static bool qf_say_string(qf_body *body, uint32_t *len, const char *text)
+/* With none to spare here the lender would have accepted for nothing: it stays in the queue. */
+static int qf_has_spare(const qf_borrowed *b)
 {
-    size_t more = strlen(text) + 1;
-    if (more > QF_WIRE_DATA - *len) {
-        return false;
+    int spare = QF_REAL(fcntl)(b->fd, F_DUPFD_CLOEXEC, 0);
+    if (spare < 0) {
+        return -EMFILE;
     }
-    memcpy(body->bytes + *len, text, more);
-    *len += (uint32_t)more;
-    return true;
+    QF_REAL(close)(spare);
+    return 0;
 }
 
-/* A file's bytes, read with the rights and in the folder of this process; -errno. */
-static int qf_say_file(qf_body *body, uint32_t *len, const char *name)
+static int64_t qf_accept_once(qf_borrowed *b, qf_told *told, int *out_fd, struct sockaddr *addr,
+                              socklen_t *len, int flags)
 {
-    const uint32_t start = *len;
-    int fd = open(name, O_RDONLY | O_CLOEXEC);
-    ssize_t got = fd < 0 ? -1 : 1;
-    while (got > 0 && *len < QF_WIRE_DATA) {
-        got = QF_REAL(read)(fd, body->bytes + *len, QF_WIRE_DATA - *len);
-        *len += got > 0 ? (uint32_t)got : 0;
-    }
-    int rc = got < 0 ? -errno : got > 0 ? -EFBIG : (int)(*len - start);
-    if (fd >= 0) {
-        QF_REAL(close)(fd);
-    }
-    return rc;
-}
-
-static int qf_say_handshake(qf_asking *asking, qf_body *body, const qs_handshake_args *args)
-{
-    qf_handshake_head head = {args->is_server ? QF_SAYS_SERVER : 0, args->timeout_ms, 0, 0};
-    uint32_t *len = &asking->ask.len.data;
-    int rc = 0;
-    *len = (uint32_t)sizeof(head);
-    if (args->server_name != NULL) {
-        head.says |= QF_SAYS_NAME;
-        rc = qf_say_string(body, len, args->server_name) ? rc : -EINVAL;
-    }
-    if (args->alpn != NULL) {
-        head.says |= QF_SAYS_ALPN;
-        rc = qf_say_string(body, len, args->alpn) ? rc : -EINVAL;
-    }
-    if (rc == 0 && args->key_file != NULL) {
-        head.says |= QF_SAYS_KEY;
-        rc = qf_say_file(body, len, args->key_file);
-        head.key_len = (uint32_t)rc;
-    }
-    if (rc >= 0 && args->cert_file != NULL) {
-        head.says |= QF_SAYS_CERT;
-        rc = qf_say_file(body, len, args->cert_file);
-        head.cert_len = (uint32_t)rc;
-    }
-    memcpy(body->bytes, &head, sizeof(head));
-    return rc < 0 ? rc : 0;
-}
-
-/* The lender's word, or the end of it. */
-static int qf_hear_result(int fd)
-{
-    int64_t result = 0;
-    ssize_t got;
-    do {
-        got = QF_REAL(recv)(fd, &result, sizeof(result), 0);
-    } while (got < 0 && errno == EINTR);
-    return got == (ssize_t)sizeof(result) ? (int)result : -EBADF;
-}
-
-int qf_borrowed_handshake(qs_sock *sock, const qs_handshake_args *args)
-{
-    qf_borrowed *b = (qf_borrowed *)(void *)sock;
     qf_asking asking;
-    qf_told told;
-    int ends[2];
-    if (QF_REAL(socketpair)(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
-        return -errno;
+    int64_t rc = qf_has_spare(b);
+    if (rc != 0) {
+        return rc;
     }
-    qf_body *body = qf_ask_begin(b, &asking, QF_VERB_HANDSHAKE);
-    asking.fds[asking.fd_count++] = ends[1];
-    int rc = qf_say_handshake(&asking, body, args);
-    rc = rc == 0 ? (int)qf_ask_now(b, &asking, &told, NULL) : rc;
-    explicit_bzero(body->bytes, asking.ask.len.data); /* the key */
+    qf_body *body = qf_ask_begin(b, &asking, QF_VERB_ACCEPT);
+    asking.ask.arg[0] = flags;
+    asking.ask.room.name = addr != NULL ? QF_WIRE_NAME : 0;
+    rc = qf_ask_now(b, &asking, told, out_fd);
+    if (*out_fd >= 0) {
+        qf_name_out(addr, len, body, told);
+    }
     qf_ask_end(b, &asking);
-    QF_REAL(close)(ends[1]);
-    rc = rc == 0 ? qf_hear_result(ends[0]) : rc;
-    QF_REAL(close)(ends[0]);
-    return rc;
+    return rc == 0 && *out_fd < 0 ? -EMFILE : rc; /* another thread was faster */
+}
+
+int qf_borrowed_accept(const qf_entry *entry, struct sockaddr *addr, socklen_t *len, int flags)
+{
+    qf_borrowed *b = (qf_borrowed *)(void *)entry->sock;
+    qf_patience patience = {0, false, 0};
+    qf_told told;
+    int fd = -1;
+    int64_t rc = qf_name_room(addr, len);
+    for (bool again = rc == 0; again;) {
+        memset(&told, 0, sizeof(told));
+        rc = qf_accept_once(b, &told, &fd, addr, len, flags);
+        again = rc == -EAGAIN && told.waits != 0;
+        if (again) {
+            rc = qf_be_patient(&patience, b, POLLIN);
+            again = rc == 0;
+        }
+    }
+    if (fd < 0) {
+        return (int)rc;
+    }
+    if ((flags & SOCK_CLOEXEC) == 0) {
+        (void)QF_REAL(fcntl)(fd, F_SETFD, 0);
+    }
+    qf_entry *got = rc == 0 ? qf_borrowed_entry(b->lender, &told, fd) : NULL;
+    if (got == NULL) {
+        QF_REAL(close)(fd);
+        return rc != 0 ? (int)rc : -ENOMEM;
+    }
+    qf_show(got, fd);
+    return fd;
 }

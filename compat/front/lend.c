@@ -8,11 +8,12 @@
 #include "compat/front/call.h"
 #include "compat/front/lend_call.h"
 
-#define QF_LEND_LOW    512 /* our descriptors are above, out of the program's way */
-#define QF_LEND_FDS    65536u
-#define QF_LEND_EVENTS 32
-#define QF_LEND_HEARD  1024 /* messages that one has left: more than the kernel lets wait */
-#define QF_LENT_MAX    QF_FDS_MAX
+#define QF_LEND_LOW     512 /* our descriptors are above, out of the program's way */
+#define QF_LEND_FDS     65536u
+#define QF_LEND_EVENTS  32
+#define QF_LEND_HEARD   1024   /* messages that one has left: more than the kernel lets wait */
+#define QF_CHILDREN_MAX 16384u /* of children; what this process forks it may have */
+#define QF_LENT_MAX     QF_FDS_MAX
 
 /* ---- descriptors of ours ---------------------------------------------------------------------------------- */
 
@@ -165,16 +166,19 @@ static int qf_lend_accept(qf_child *child, qf_lend_call *call, qf_told *told)
 static bool qf_lend_to(int fd, qf_kept *kept);
 
 /* For a child of the child, which has what that one has. */
-static bool qf_lend_way(const qf_child *child, qf_lend_call *call)
+static int qf_lend_way(const qf_child *child, qf_lend_call *call)
 {
     qf_kept kept = {0, 0, NULL};
     if (call->fd_count != 1) {
-        return false;
+        return -EMFILE;
+    }
+    if (__atomic_load_n(&qf_child_count, __ATOMIC_RELAXED) >= QF_CHILDREN_MAX) {
+        return -EAGAIN;
     }
     call->fd_count = 0; /* the new child's now */
     __atomic_add_fetch(&qf_child_count, 1, __ATOMIC_ACQ_REL);
     qf_kept_copy(&kept, &child->kept);
-    return qf_lend_to(call->fds[0], &kept);
+    return qf_lend_to(call->fds[0], &kept) ? 0 : -ENOMEM;
 }
 
 /* One that cannot be sent would be waited for. */
@@ -205,7 +209,7 @@ static bool qf_lend_answer(qf_child *child, qf_lend_call *call)
         qf_lent_drop(child, id);
         break;
     case QF_VERB_WAY:
-        told.result = qf_lend_way(child, call) ? 0 : -ENOMEM;
+        told.result = qf_lend_way(child, call);
         break;
     case QF_VERB_ACCEPT:
         told.result = -EBADF;
@@ -353,8 +357,7 @@ void qf_lend_before(void)
         return;
     }
     __atomic_add_fetch(&qf_child_count, 1, __ATOMIC_ACQ_REL); /* what is shared now stays so */
-    if (qf_share_all(&qf_childs) &&
-        QF_REAL(socketpair)(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0) {
+    if (qf_share_all(&qf_childs) && qf_wire_pair(ends) == 0) {
         qf_ways[qf_generation] = qf_own(ends[0]);
         qf_lenders_end = qf_own(ends[1]);
     }

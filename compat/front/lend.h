@@ -2,13 +2,13 @@
  *
  * Shape:  connections live in the process that made them. A child's calls on its copies of the descriptors go to that
  *         process, the lender, through a pair of UNIX sockets made before the fork: a message there, a message back. A
- *         thread of the lender makes the call, one that never waits; who has to wait does so in the child, on the
+ *         thread of the lender makes the call, one that does not wait for peers; who has to wait does so in the child, on the
  *         descriptor, which tells of readiness there as anywhere. What takes its time (handshakes) gets a thread.
  * Trust:  a child gets at a socket by handing over a copy of its descriptor, as it might to any process.
  * Close:  a socket is closed with its last descriptor, in whatever process, as others are; with the lender ends all it
  *         has lent.
- * Depth:  a child lends what is its own, and passes on to a child of its own the way to its lender; QF_LENDERS_MAX
- *         processes above one can be lenders.
+ * Depth:  a child lends what is its own, and passes on to a child of its own the way to its lender, as deep as it goes;
+ *         a process with QF_LENDERS_MAX above it lends nothing of its own.
  */
 #ifndef COMPAT_FRONT_LEND_H
 #define COMPAT_FRONT_LEND_H
@@ -20,7 +20,8 @@
 /* Around fork, in this order: before it, and then in the parent or in the child, where the table knows already that it
  * is one. */
 void qf_lend_before(void);
-void qf_lend_nothing(void); /* in its place: the child gets no way here */
+/* In a child that nobody has made a way for, before qf_lend_in_child. */
+void qf_lend_nothing(void);
 void qf_lend_in_parent(void);
 void qf_lend_in_child(void);
 
@@ -29,9 +30,9 @@ void qf_lend_in_child(void);
 /* The calls of entries of borrowed sockets. */
 extern const qs_ops qf_borrowed_ops;
 
-/* Makes an entry of the child's own of one of the parent's, for all descriptors that stand for it. False: its lender
- * is gone, or never was one. */
-bool qf_borrow(qf_entry *parents, int fd);
+/* Makes an entry of the child's own of one of the parent's, for all descriptors that stand for it. 0; -EBADF: its
+ * lender is gone, or never was one; -EMFILE, -ENOMEM and what sendmsg has: it cannot now. */
+int qf_borrow(qf_entry *parents, int fd);
 /* Whether there is a lender. Takes no lock: for handlers of signals, too. */
 bool qf_can_borrow(const qf_entry *parents);
 /* accept4 on a borrowed entry: the new descriptor, or -errno. */

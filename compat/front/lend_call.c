@@ -1,8 +1,5 @@
 #include "compat/front/lend_call.h"
 
-#include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "compat/front/call.h"
@@ -53,13 +50,17 @@ static int64_t qf_lend_recv(qf_lend_call *call, qf_told *told)
     msg.msg_control = room.control > 0 ? qf_body_control(&call->body) : NULL;
     msg.msg_controllen = room.control;
     qf_engine()->only_stream(call->ask.stream_id);
+    /* What others have said and been told lies here: nothing of it leaves but what is written over it. */
+    memset(qf_body_control(&call->body), 0, room.control);
     int64_t got = qf_engine()->recvmsg(call->entry->sock, &msg, call->ask.arg[0]);
     if (got < 0) {
         return got;
     }
     told->flags = msg.msg_flags;
     told->len.control = (uint32_t)msg.msg_controllen;
-    told->len.data = (uint32_t)got < room.data ? (uint32_t)got : room.data;
+    const bool thrown =
+        (call->ask.arg[0] & MSG_TRUNC) != 0 && qf_engine()->last_stream() != UINT64_MAX;
+    told->len.data = thrown ? 0 : (uint32_t)got < room.data ? (uint32_t)got : room.data;
     memmove(qf_body_data(&call->body, &told->len), iov.iov_base, told->len.data);
     return got;
 }
@@ -135,6 +136,7 @@ void qf_lend_make(qf_lend_call *call, qf_told *told)
 {
     told->result = qf_lend_do(call, told);
     told->stream_id = qf_engine()->last_stream();
+    told->waits = qf_engine()->would_wait();
 }
 
 int qf_lend_accepted(qf_lend_call *call, qf_told *told)
@@ -144,6 +146,7 @@ int qf_lend_accepted(qf_lend_call *call, qf_told *told)
     /* In this process none that is executed meanwhile gets it. */
     long fd = qf_accept(call->entry, name, &len, call->ask.arg[0] | SOCK_CLOEXEC);
     told->result = fd < 0 ? -errno : 0;
+    told->waits = qf_engine()->would_wait();
     told->len.name = fd >= 0 && len <= call->ask.room.name ? len : 0;
     return (int)fd;
 }

@@ -6,12 +6,28 @@
 
 #include "compat/front/libc.h"
 
-#define QF_WIRE_FDS_CAME 253 /* in one message, at most; what there is no room for the kernel would close */
+#define QF_WIRE_FDS_CAME                                                                           \
+    253 /* in one message, at most; what there is no room for the kernel would close */
 
 typedef union qf_wire_control {
     struct cmsghdr align;
     uint8_t bytes[CMSG_SPACE(QF_WIRE_FDS_CAME * sizeof(int))];
 } qf_wire_control;
+
+int qf_wire_pair(int ends[2])
+{
+    const int bytes =
+        2 * (int)sizeof(qf_body); /* as far as the system lets it; the default is more, mostly */
+    int rc = QF_REAL(socketpair)(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends);
+    for (int i = 0; rc == 0 && i < 2; i++) {
+        int has = 0;
+        socklen_t len = sizeof(has);
+        if (QF_REAL(getsockopt)(ends[i], SOL_SOCKET, SO_SNDBUF, &has, &len) == 0 && has < bytes) {
+            (void)QF_REAL(setsockopt)(ends[i], SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
+        }
+    }
+    return rc;
+}
 
 int qf_wire_send(int fd, const void *head, size_t head_len, const qf_body *body, size_t body_len,
                  const int *fds, uint32_t fd_count, bool dontwait)

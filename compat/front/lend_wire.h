@@ -57,9 +57,10 @@ typedef struct qf_told {
     uint64_t stream_id;
     uint32_t id;
     int32_t protocol;
-    int32_t flags; /* of the message received */
-    uint32_t take; /* bytes that the asker takes from the descriptor, ... */
-    uint32_t put;  /* ... and puts there, for it to tell the truth */
+    int32_t flags;  /* of the message received */
+    uint32_t take;  /* bytes that the asker takes from the descriptor, ... */
+    uint32_t put;   /* ... and puts there, for it to tell the truth */
+    uint32_t waits; /* EAGAIN is what who does not wait is told */
     qf_part_lens len;
 } qf_told;
 
@@ -92,6 +93,9 @@ static inline uint32_t qf_lens_total(const qf_part_lens *len)
 {
     return len->control + len->name + len->data;
 }
+
+/* Both ends of a way, whose buffers hold the longest message; as socketpair. */
+int qf_wire_pair(int ends[2]);
 
 /* Both take `head_len` bytes of head. qf_wire_send: 0, or -errno; never waits with `dontwait`. qf_wire_recv: the body's
  * length; 0 descriptors or more in fds[], which are the caller's then; -errno; -EPIPE when nobody is there any more, -EBADMSG when it is no message of this kind. */

@@ -8,10 +8,10 @@
 QF_EXPORT pid_t _Fork(void)
 {
     qf_copied();
-    qf_lend_nothing(); /* it may be a handler of signals that forks */
     pid_t pid = QF_REAL(_Fork)();
     if (pid == 0) {
         qf_engine_in_child();
+        qf_lend_nothing();
         qf_lend_in_child();
     }
     return pid;

@@ -4,11 +4,13 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "compat/front/engine.h"
 #include "compat/front/lend.h"
+#include "compat/front/libc.h"
 #include "compat/front/log.h"
 
 #define QF_SPINS 4096 /* turns while another thread is between our close and the kernel's */
@@ -180,12 +182,15 @@ qf_entry *qf_get(int fd, bool *out_dead)
                 qf_drop_stale(entry, fd);
                 continue;
             }
-            if (qf_borrow(entry, fd)) {
+            const int rc = qf_borrow(entry, fd);
+            if (rc == 0) {
                 continue;
             }
             *out_dead = true;
-            qf_say_forked();
-            errno = EBADF;
+            if (rc == -EBADF) {
+                qf_say_forked();
+            }
+            errno = -rc;
             return NULL;
         }
         if (!qf_ref(entry)) {
@@ -322,20 +327,20 @@ void qf_copy_end(qf_entry *entry, int fd)
 
 /* ---- closing ---------------------------------------------------------------------------------------------- */
 
-/* Of the parent's nothing is touched, and nothing borrowed only to be closed. Whether it was one. */
-static bool qf_forget_parents(int fd)
+/* Of the parent's nothing is touched, and nothing borrowed only to be closed: who looks for it then sees by the inode
+ * that it is gone. */
+static bool qf_is_of_parents(int fd)
 {
-    qf_entry *entry = qf_generation != 0 && (uint32_t)fd < QF_FDS_MAX
-                          ? atomic_load_explicit(&qf_table[fd], memory_order_acquire)
-                          : NULL;
-    return entry != NULL && entry != &qf_leaving && entry->generation != qf_generation &&
-           atomic_compare_exchange_strong(&qf_table[fd], &entry, NULL);
+    const qf_entry *entry = qf_generation != 0 && (uint32_t)fd < QF_FDS_MAX
+                                ? atomic_load_explicit(&qf_table[fd], memory_order_acquire)
+                                : NULL;
+    return entry != NULL && entry != &qf_leaving && entry->generation != qf_generation;
 }
 
 qf_entry *qf_hide(int fd)
 {
     bool dead = false;
-    if (qf_forget_parents(fd) || !qf_is_quic(fd)) {
+    if (qf_is_of_parents(fd) || !qf_is_quic(fd)) {
         return NULL;
     }
     qf_entry *entry = qf_get(fd, &dead);
@@ -599,18 +604,27 @@ void qf_take_over(const qf_entry *parents, qf_entry *entry)
         }
     }
     qf_judge(entry);
+    const bool none = entry->fds == 0; /* another thread has closed it meanwhile */
+    entry->closed = entry->closed || none;
     (void)pthread_mutex_unlock(&qf_lock);
+    if (none) {
+        qf_last(entry);
+    }
+}
+
+void qf_say_once(const char *line)
+{
+    static _Atomic bool said;
+    if (!atomic_exchange(&said, true)) {
+        (void)!QF_REAL(write)(STDERR_FILENO, line, strlen(line));
+    }
 }
 
 void qf_say_forked(void)
 {
-    static const char line[] = "libquic: a QUIC socket belongs to the process that made it, and "
-                               "this child of fork has no way to "
-                               "that one (EBADF)\n";
-    static _Atomic bool said;
-    if (!atomic_exchange(&said, true)) {
-        (void)!write(STDERR_FILENO, line, sizeof(line) - 1);
-    }
+    qf_say_once("libquic: a QUIC socket belongs to the process that made it, and this child of "
+                "fork has no way to that "
+                "one (EBADF)\n");
 }
 
 void qf_forked(void)

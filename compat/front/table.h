@@ -40,7 +40,8 @@ typedef struct qf_entry {
     bool shared;  /* a child of fork may hold a copy */
     bool gone;    /* so the kernel says; told during a close */
     bool closed;
-    uint32_t kept; /* children that may have copies of which the kernel tells nothing (qf_kept); table lock */
+    uint32_t
+        kept; /* children that may have copies of which the kernel tells nothing (qf_kept); table lock */
     ino_t ino;
     dev_t dev;
 } qf_entry;
@@ -72,8 +73,8 @@ static inline bool qf_any(void)
     return __builtin_expect(atomic_load_explicit(&qf_in_use, memory_order_relaxed) != 0, 0);
 }
 
-/* qf_get gives the entry of a descriptor and counts the call; NULL: not a QUIC socket. *out_dead: it was
- * the parent's, or is being closed at this moment. qf_put ends the call. */
+/* qf_get gives the entry of a descriptor and counts the call; NULL: not a QUIC socket. *out_dead: it is
+ * the parent's and cannot be borrowed, or is being closed at this moment; errno says which. qf_put ends the call. */
 qf_entry *qf_get(int fd, bool *out_dead);
 /* qf_is_parents says whether it is a socket of the parent that is lost to a child of fork. Takes neither lock nor
  * reference: for handlers of signals, too. */
@@ -130,9 +131,10 @@ void qf_take_over(const qf_entry *parents, qf_entry *entry);
 extern const qs_host qf_host;
 
 /* qf_copied: another process may have a copy of every descriptor now. qf_forked: in a child after fork.
- * qf_say_forked tells once why the parent's sockets do not work there. */
+ * qf_say_forked tells why the parent's sockets do not work there; of all that qf_say_once is to tell it tells one. */
 void qf_copied(void);
 void qf_forked(void);
 void qf_say_forked(void);
+void qf_say_once(const char *line);
 
 #endif /* COMPAT_FRONT_TABLE_H */

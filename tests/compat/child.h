@@ -107,6 +107,27 @@ class Gate
     int ends_[2];
 };
 
+/* A client that connects to a listener, whose handshake is under way. */
+struct Visit {
+    Fd client = quic_socket();
+    int rc = -1;
+    std::thread thread;
+    explicit Visit(int listen_fd)
+    {
+        Address to = name_of(listen_fd);
+        thread = std::thread([this, to] {
+            rc = connect(client, to.ptr(), to.len) == 0
+                     ? quic_client_handshake(client, nullptr, nullptr)
+                     : -errno;
+        });
+    }
+    bool succeeds()
+    {
+        thread.join();
+        return rc == 0;
+    }
+};
+
 /* Answers each stream with what came on it, until the peer is gone. Its result is 0, or a line, or an errno. */
 int echo(int fd);
 /* Whether bytes that a client sends come back. */

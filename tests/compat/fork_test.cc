@@ -1,5 +1,6 @@
 /* Sockets in children of fork: servers that fork for each connection, servers whose children accept, and what happens to
  * a socket as the processes that have it come and go. */
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
@@ -27,27 +28,6 @@ using namespace compat;
 
 namespace
 {
-
-/* A listener whose children serve, and a client that has done its handshake; `serve` gets the listener. */
-struct Visit {
-    Fd client = quic_socket();
-    int rc = -1;
-    std::thread thread;
-    explicit Visit(int listen_fd)
-    {
-        Address to = name_of(listen_fd);
-        thread = std::thread([this, to] {
-            rc = connect(client, to.ptr(), to.len) == 0
-                     ? quic_client_handshake(client, nullptr, nullptr)
-                     : -errno;
-        });
-    }
-    bool succeeds()
-    {
-        thread.join();
-        return rc == 0;
-    }
-};
 
 /* A child's way to its lender. */
 int way_to_lender()
@@ -253,6 +233,7 @@ TEST(Fork, TheLenderEnds)
         Pair pair = make_pair();
         fflush(stderr);
         if (fork() == 0) {
+            alarm(60);
             dup2(report[1], STDERR_FILENO);
             made.open();
             char c;
@@ -287,7 +268,6 @@ TEST(Fork, TheLenderEnds)
 TEST(Fork, ChildrenOfChildren)
 {
     Pair pair = make_pair();
-    Gate done;
     Child child([&] {
         char c;
         CHECK_CHILD(read(pair.server, &c, 1) == 1);
@@ -388,9 +368,10 @@ TEST(Fork, NothingIsLeftOfChildren)
                          if (i % 2 == 0) {
                              CHECK_CHILD(name_of(pair.server).port() != 0);
                          }
-                         for (int fd : open_fds()) { /* one way, and nothing of the engine */
-                             CHECK_CHILD(fd < 512 || fcntl(fd, F_GETFL) >= 0);
-                         }
+                         const std::set<int> fds =
+                             open_fds(); /* one way, and nothing of the engine */
+                         CHECK_CHILD(std::count_if(fds.begin(), fds.end(),
+                                                   [](int fd) { return fd >= 512; }) == 1);
                          return 0;
                      }).wait());
     }
@@ -532,7 +513,7 @@ TEST(Fork, ASignThatIsNotTrue)
         getrusage(RUSAGE_SELF, &used);
         CHECK_CHILD(got == "y");
         CHECK_CHILD(used.ru_utime.tv_sec + used.ru_stime.tv_sec == 0 &&
-                    used.ru_utime.tv_usec + used.ru_stime.tv_usec < 200000);
+                    used.ru_utime.tv_usec + used.ru_stime.tv_usec < 600000);
         return 0;
     });
     ASSERT_EQ(1, send(pair.client, "x", 1, kNew));
@@ -552,7 +533,7 @@ TEST(Fork, ASignThatIsNotTrue)
     closed.open();
     EXPECT_EQ(0, hasty.wait());
     go.open();
-    usleep(1000000);
+    usleep(1500000);
     ASSERT_EQ(1, send(pair.client, "y", 1, kNew));
     EXPECT_EQ(0, child.wait());
 }

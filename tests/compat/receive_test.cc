@@ -324,6 +324,7 @@ TEST(Receive, C113_WaitingForAllOfIt)
 
     set_recv_timeout(pair.server, 50);
     ASSERT_EQ(1, send_on(pair.client, 0, 0, "i"));
+    ASSERT_TRUE(poll_for(pair.server, POLLIN));
     EXPECT_EQ(1, recv(pair.server, buf, 9, MSG_WAITALL)); /* the time is over */
     set_recv_timeout(pair.server, 0);
 
