@@ -9,6 +9,7 @@
 
 #include "compat/front/call.h"
 #include "compat/front/lend.h"
+#include "compat/front/share.h"
 
 #define QF_SINK_BYTES 128u
 

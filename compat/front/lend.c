@@ -7,6 +7,7 @@
 
 #include "compat/front/call.h"
 #include "compat/front/lend_call.h"
+#include "compat/front/share.h"
 
 #define QF_LEND_LOW     512 /* our descriptors are above, out of the program's way */
 #define QF_LEND_FDS     65536u

@@ -1,5 +1,3 @@
-#include "compat/front/table.h"
-
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
@@ -12,6 +10,7 @@
 #include "compat/front/lend.h"
 #include "compat/front/libc.h"
 #include "compat/front/log.h"
+#include "compat/front/table_internal.h"
 
 #define QF_SPINS 4096 /* turns while another thread is between our close and the kernel's */
 
@@ -19,18 +18,18 @@ _Atomic(qf_entry *) qf_table[QF_FDS_MAX];
 _Atomic uint32_t qf_in_use;
 uint32_t qf_generation;
 
-static pthread_mutex_t qf_lock = PTHREAD_MUTEX_INITIALIZER;
+pthread_mutex_t qf_lock = PTHREAD_MUTEX_INITIALIZER;
 static qf_entry *qf_free_list;
-static qf_entry *qf_all;           /* ever made; for those that come over UNIX sockets */
+qf_entry *qf_all;
 static _Atomic bool qf_has_copies; /* this process has forked */
-static int qf_highest;             /* descriptor in the table so far */
+int qf_highest;
 
 /* Stands in the table for a descriptor that is being closed. */
 static qf_entry qf_leaving;
 
 /* ---- look-up ------------------------------------------------------------------------------------------ */
 
-static bool qf_is_its(const qf_entry *entry, int fd)
+bool qf_is_its(const qf_entry *entry, int fd)
 {
     struct stat st;
     return fstat(fd, &st) == 0 && st.st_ino == entry->ino && st.st_dev == entry->dev;
@@ -43,8 +42,7 @@ static bool qf_is_sure(const qf_entry *entry)
            !atomic_load_explicit(&qf_has_copies, memory_order_relaxed);
 }
 
-/* After each change of what it looks at; lock held. */
-static void qf_judge(qf_entry *entry)
+void qf_judge(qf_entry *entry)
 {
     bool unsure = !entry->watched || entry->fds > 1 || entry->travels || entry->shared;
     atomic_store_explicit(&entry->unsure, unsure, memory_order_relaxed);
@@ -63,7 +61,7 @@ void qf_copied(void)
     atomic_store_explicit(&qf_has_copies, true, memory_order_relaxed);
 }
 
-static bool qf_ref(qf_entry *entry)
+bool qf_ref(qf_entry *entry)
 {
     uint32_t refs = atomic_load_explicit(&entry->refs, memory_order_relaxed);
     while (refs != 0 &&
@@ -135,7 +133,7 @@ static void qf_take_out(qf_entry *entry)
     }
 }
 
-static void qf_last(qf_entry *entry)
+void qf_last(qf_entry *entry)
 {
     entry->ops->close(entry->sock);
     qf_put(entry);
@@ -459,158 +457,6 @@ void qf_received(int fd)
 }
 
 /* ---- fork ------------------------------------------------------------------------------------------------------ */
-
-/* Lock held. Without memory the child has it as long as the parent. */
-static void qf_kept_add(qf_kept *kept, qf_entry *entry)
-{
-    if (kept->count == kept->room) {
-        const uint32_t room = kept->room == 0 ? 4 : 2 * kept->room;
-        qf_entry **grown = realloc(kept->entries, room * sizeof(qf_entry *));
-        if (grown == NULL) {
-            return;
-        }
-        kept->entries = grown;
-        kept->room = room;
-    }
-    kept->entries[kept->count++] = entry;
-    entry->kept++;
-    qf_hold_entry(entry);
-}
-
-bool qf_share_all(qf_kept *kept)
-{
-    bool any = false;
-    (void)pthread_mutex_lock(&qf_lock);
-    for (qf_entry *entry = qf_all; entry != NULL; entry = entry->all_next) {
-        if (entry->sock != NULL && !entry->closed && entry->generation == qf_generation) {
-            entry->shared = true;
-            qf_judge(entry);
-            entry->ops->share(entry->sock, true);
-            any = any || entry->ops == qf_engine();
-            if (kept != NULL && atomic_load_explicit(&entry->blind, memory_order_relaxed)) {
-                qf_kept_add(kept, entry);
-            }
-        }
-    }
-    (void)pthread_mutex_unlock(&qf_lock);
-    return any;
-}
-
-void qf_kept_copy(qf_kept *to, const qf_kept *from)
-{
-    (void)pthread_mutex_lock(&qf_lock);
-    for (uint32_t i = 0; i < from->count; i++) {
-        qf_kept_add(to, from->entries[i]);
-    }
-    (void)pthread_mutex_unlock(&qf_lock);
-}
-
-static void qf_kept_take(qf_kept *kept, uint32_t at)
-{
-    qf_entry *entry = kept->entries[at];
-    (void)pthread_mutex_lock(&qf_lock);
-    kept->entries[at] = kept->entries[--kept->count];
-    entry->kept--;
-    bool last = entry->kept == 0 && entry->adrift && !entry->closed;
-    entry->closed = entry->closed || last;
-    (void)pthread_mutex_unlock(&qf_lock);
-    if (last) {
-        qf_last(entry);
-    }
-    qf_put(entry);
-}
-
-void qf_kept_drop(qf_kept *kept, const qf_entry *entry)
-{
-    for (uint32_t i = 0; i < kept->count; i++) {
-        if (kept->entries[i] == entry) {
-            qf_kept_take(kept, i);
-            return;
-        }
-    }
-}
-
-void qf_kept_end(qf_kept *kept)
-{
-    while (kept->count > 0) {
-        qf_kept_take(kept, kept->count - 1);
-    }
-    free(kept->entries);
-    kept->entries = NULL;
-    kept->room = 0;
-}
-
-/* One that only children had; its place in the count is the caller's then. Lock held. Who forks counts its child before
- * it shares, so that none is missed here. */
-static qf_entry *qf_unshare_next(const uint32_t *children)
-{
-    const bool none = __atomic_load_n(children, __ATOMIC_ACQUIRE) == 0;
-    for (qf_entry *entry = qf_all; none && entry != NULL; entry = entry->all_next) {
-        if (entry->sock == NULL || !entry->shared || entry->closed) {
-            continue;
-        }
-        entry->shared = false;
-        qf_judge(entry);
-        entry->ops->share(entry->sock, false);
-        if (entry->adrift && !entry->travels) {
-            entry->closed = true;
-            return entry;
-        }
-    }
-    return NULL;
-}
-
-void qf_unshare_all(const uint32_t *children)
-{
-    qf_entry *entry;
-    do {
-        (void)pthread_mutex_lock(&qf_lock);
-        entry = qf_unshare_next(children);
-        (void)pthread_mutex_unlock(&qf_lock);
-        if (entry != NULL) {
-            qf_last(entry);
-        }
-    } while (entry != NULL);
-}
-
-qf_entry *qf_find_shared(int fd)
-{
-    struct stat st;
-    qf_entry *found = NULL;
-    if (fstat(fd, &st) != 0 || !S_ISSOCK(st.st_mode)) {
-        return NULL;
-    }
-    (void)pthread_mutex_lock(&qf_lock);
-    for (qf_entry *entry = qf_all; entry != NULL && found == NULL; entry = entry->all_next) {
-        if (entry->sock != NULL && !entry->closed && entry->generation == qf_generation &&
-            entry->ops == qf_engine() && entry->ino == st.st_ino && entry->dev == st.st_dev &&
-            qf_ref(entry)) {
-            found = entry;
-        }
-    }
-    (void)pthread_mutex_unlock(&qf_lock);
-    return found;
-}
-
-void qf_take_over(const qf_entry *parents, qf_entry *entry)
-{
-    (void)pthread_mutex_lock(&qf_lock);
-    for (int fd = 0; fd <= qf_highest; fd++) {
-        qf_entry *expected = (qf_entry *)(uintptr_t)parents;
-        if (atomic_load_explicit(&qf_table[fd], memory_order_relaxed) == parents &&
-            qf_is_its(entry, fd) &&
-            atomic_compare_exchange_strong(&qf_table[fd], &expected, entry)) {
-            entry->fds++;
-        }
-    }
-    qf_judge(entry);
-    const bool none = entry->fds == 0; /* another thread has closed it meanwhile */
-    entry->closed = entry->closed || none;
-    (void)pthread_mutex_unlock(&qf_lock);
-    if (none) {
-        qf_last(entry);
-    }
-}
 
 void qf_say_once(const char *line)
 {

@@ -41,7 +41,7 @@ typedef struct qf_entry {
     bool gone;    /* so the kernel says; told during a close */
     bool closed;
     uint32_t
-        kept; /* children that may have copies of which the kernel tells nothing (qf_kept); table lock */
+        kept; /* children that may have copies of which the kernel tells nothing (share.h); table lock */
     ino_t ino;
     dev_t dev;
 } qf_entry;
@@ -105,27 +105,6 @@ void qf_copy_end(qf_entry *entry, int fd);
 /* UNIX sockets carry descriptors: qf_sent notes one that is sent, qf_received looks at one that came. */
 void qf_sent(int fd);
 void qf_received(int fd);
-
-/* Sockets whose connection had ended when a child was made: they are the child's, too, until it ends or gives them back. A
- * reference each. */
-typedef struct qf_kept {
-    uint32_t count;
-    uint32_t room;
-    qf_entry **entries;
-} qf_kept;
-
-/* For lend.c. qf_share_all: a child of fork will have a copy of every descriptor; whether there is a socket of this
- * process's own; with `kept` (or NULL) filled for the child. qf_unshare_all: no child is left that could make a call, as
- * long as *children is 0; those that no descriptor of this process stands for are closed. qf_find_shared: the entry that a descriptor is a copy of, with a call counted; NULL: none of ours.
- * qf_take_over: what stood for the parent's entry stands for `entry`. */
-bool qf_share_all(qf_kept *kept);
-void qf_unshare_all(const uint32_t *children);
-/* One more child has them; it has `entry` no more; it has none. */
-void qf_kept_copy(qf_kept *to, const qf_kept *from);
-void qf_kept_drop(qf_kept *kept, const qf_entry *entry);
-void qf_kept_end(qf_kept *kept);
-qf_entry *qf_find_shared(int fd);
-void qf_take_over(const qf_entry *parents, qf_entry *entry);
 
 /* What the engine tells. */
 extern const qs_host qf_host;
