@@ -45,7 +45,9 @@ static quic_rc reserve_one(quic_range_set *set)
     }
     uint32_t cap = set->cap == 0 ? RANGE_SET_CAP_MIN : set->cap * 2;
     if (cap > set->max) {
-        cap = set->max;
+        /* A max that is raised for each range must not have all of them copied for each. */
+        const uint32_t some = set->cap + set->cap / 8;
+        cap = set->max > some ? set->max : some;
     }
     quic_range *ranges = quic_mem_alloc(set->mem, (size_t)cap * sizeof(*ranges));
     if (ranges == NULL) {

@@ -1,7 +1,8 @@
 /* quic/base/range_set.h: a set of uint64 values kept as sorted, disjoint, inclusive ranges.
  *
  * Shape:  one array in ascending order, neighbours never touch (they are merged). Memory comes from
- *         quic_mem and doubles up to `max` ranges, or is lent once and never grows.
+ *         quic_mem and doubles up to `max` ranges, which may be raised later (then it grows by an eighth at
+ *         least), or is lent once and never grows.
  * Owner:  whoever embeds it: packet numbers to acknowledge, bytes received out of order.
  * Cost:   extending the last range is inline and O(1); anything else O(log n) to find, O(n) to move.
  */

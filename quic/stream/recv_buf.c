@@ -3,10 +3,12 @@
 #include "quic/base/check.h"
 #include "quic/base/spares.h"
 
+#define RING_AGAIN_MAX (1u << 15)
+
 void quic_recv_buf_init(quic_recv_buf *rb, quic_mem *mem, uint32_t gaps_max)
 {
     memset(rb, 0, sizeof(*rb));
-    rb->ring_again = QUIC_RECV_RING_MIN;
+    rb->ring_again = 1;
     rb->final_size = QUIC_FINAL_SIZE_UNKNOWN;
     rb->gaps_max = gaps_max;
     quic_range_set_init(&rb->ahead, mem, gaps_max);
@@ -53,7 +55,7 @@ static quic_rc ring_reserve(quic_recv_buf *rb, uint64_t end)
     if (end - rb->read_off <= rb->ring_cap) {
         return QUIC_OK;
     }
-    uint64_t cap = rb->ring_cap != 0 ? rb->ring_cap : rb->ring_again;
+    uint64_t cap = rb->ring_cap != 0 ? rb->ring_cap : rb->ring_again * (uint64_t)QUIC_RECV_RING_MIN;
     while (cap < end - rb->read_off) {
         cap *= 2;
     }
@@ -116,14 +118,31 @@ static void absorb_ahead(quic_recv_buf *rb)
     }
 }
 
-/* How many ranges there may be, now that one of `len` bytes comes. Behind all others it costs nothing to put. */
-static uint32_t gaps_allowed(const quic_recv_buf *rb, uint64_t off, size_t len, uint64_t end_off)
+/* How many ranges there may be. */
+static uint32_t gaps_allowed(const quic_recv_buf *rb, uint64_t end_off)
 {
-    if (off < rb->end_off && len < QUIC_RECV_GAP_LEN) {
-        return rb->gaps_max;
-    }
     uint64_t allowed = rb->gaps_max + (end_off - rb->read_off) / QUIC_RECV_GAP_SPAN;
     return allowed < UINT32_MAX / 2 ? (uint32_t)allowed : UINT32_MAX / 2;
+}
+
+/* [off, off + len), beyond recv_off; end_off is what it makes of rb->end_off. Behind all others a range costs nothing
+ * to put; for a short one between many, all behind it have to move. */
+static quic_rc put_ahead(quic_recv_buf *rb, uint64_t off, size_t len, uint64_t end_off)
+{
+    const uint32_t count = rb->ahead.count;
+    const uint32_t shorts_max = rb->gaps_max < UINT16_MAX ? rb->gaps_max : UINT16_MAX;
+    bool is_short = false;
+    if (count < rb->gaps_max) {
+        rb->shorts = 0;
+    } else {
+        is_short = off < rb->end_off && len < QUIC_RECV_GAP_LEN;
+    }
+    rb->ahead.max = is_short && rb->shorts >= shorts_max ? rb->gaps_max : gaps_allowed(rb, end_off);
+    quic_rc rc = quic_range_set_add(&rb->ahead, off, off + len - 1);
+    if (is_short && rb->ahead.count > count) {
+        rb->shorts++;
+    }
+    return rc;
 }
 
 quic_rc quic_recv_buf_insert_slow(quic_recv_buf *rb, uint64_t *out_fresh, uint64_t off,
@@ -142,8 +161,7 @@ quic_rc quic_recv_buf_insert_slow(quic_recv_buf *rb, uint64_t *out_fresh, uint64
         }
         ring_put_fresh(rb, off, end, data); /* into gaps only: no harm if the range is refused */
         if (off > rb->recv_off) {
-            rb->ahead.max = gaps_allowed(rb, off, len, end_off);
-            rc = quic_range_set_add(&rb->ahead, off, end - 1);
+            rc = put_ahead(rb, off, (size_t)(end - off), end_off);
         }
         if (rc != QUIC_OK) {
             return rc;
@@ -191,7 +209,8 @@ void quic_recv_buf_consume(quic_recv_buf *rb, uint64_t len)
         rb->ring_base = rb->read_off; /* empty: begin at the ring's start, which is warm */
         if (rb->ring_cap > QUIC_RECV_RING_MIN &&
             quic_spares_put(rb->ahead.mem, rb->ring, rb->ring_cap)) {
-            rb->ring_again = (uint32_t)rb->ring_cap;
+            const uint64_t again = rb->ring_cap / QUIC_RECV_RING_MIN;
+            rb->ring_again = (uint16_t)(again < RING_AGAIN_MAX ? again : RING_AGAIN_MAX);
             rb->ring = NULL;
             rb->ring_cap = 0;
         }

@@ -127,7 +127,8 @@ TEST_F(RecvBuf, HoldsTheGapsOfAWindowOfLostPackets)
     }
     EXPECT_EQ(50u, rb_.ahead.count);
     ASSERT_EQ(QUIC_OK, Put(end + 10, "x")); /* the end of a stream may be short */
-    EXPECT_EQ(QUIC_E_LIMIT, Put(600, "x")) << "nothing a loss brings about, and not cheap to put";
+    EXPECT_EQ(51u, rb_.ahead.count);
+    EXPECT_LE(memory_.mem.alloc_count, 30u);
     ASSERT_EQ(QUIC_OK, Put(0, std::string(end, 'q')));
     EXPECT_EQ(end, quic_recv_buf_readable(&rb_));
     EXPECT_EQ(1u, rb_.ahead.count);
@@ -136,6 +137,46 @@ TEST_F(RecvBuf, HoldsTheGapsOfAWindowOfLostPackets)
         ASSERT_EQ(QUIC_OK, Put(end + 20 + 10 * i, "x"));
     }
     EXPECT_EQ(QUIC_E_LIMIT, Put(end + 50, "x"));
+}
+
+/* Two of three packets were lost. Where the first comes again in a packet with less room for it, its rest is in the
+ * next one; if the first is lost once more, that rest lies alone. */
+TEST_F(RecvBuf, HoldsAFewRestsOfPacketsThatWereCutUp)
+{
+    const std::string packet(1200, 'p');
+    for (uint64_t i = 0; i < 50; i++) {
+        ASSERT_EQ(QUIC_OK, Put(2400 + 3600 * i, packet)) << i;
+    }
+    for (uint64_t i = 0; i < 4; i++) {
+        ASSERT_EQ(QUIC_OK, Put(3600 * i + 1140, std::string(40, 'r'))) << i;
+    }
+    EXPECT_EQ(54u, rb_.ahead.count);
+    EXPECT_EQ(QUIC_E_LIMIT, Put(3600 * 4 + 1140, std::string(40, 'r'))) << "not cheap to put";
+    EXPECT_EQ(99999u, fresh_);
+    ASSERT_EQ(QUIC_OK, Put(3600 * 4 + 300, std::string(600, 'r'))) << "long enough";
+    ASSERT_EQ(QUIC_OK, Put(3600 * 4 + 900, "x")) << "touches another";
+    ASSERT_EQ(QUIC_OK, Put(3600 * 50 + 10, "x")) << "behind all others";
+    EXPECT_EQ(56u, rb_.ahead.count);
+    ASSERT_EQ(QUIC_OK, Put(0, std::string(3600 * 48, 'q')));
+    EXPECT_EQ(3u, rb_.ahead.count); /* fewer than four: one more, and then as at the beginning */
+    for (uint64_t i = 0; i < 5; i++) {
+        ASSERT_EQ(QUIC_OK, Put(3600 * 48 + 100 * i + 10, "x")) << i;
+    }
+    EXPECT_EQ(QUIC_E_LIMIT, Put(3600 * 48 + 1000, "x"));
+}
+
+/* Each range raises what is allowed by one: not all of them are copied for each. */
+TEST_F(RecvBuf, GrowsInStepsWhereEachRangeAllowsOneMore)
+{
+    for (uint64_t i = 1; i <= 4; i++) {
+        ASSERT_EQ(QUIC_OK, Put(2 * i, "x"));
+    }
+    for (uint64_t i = 1; i <= 2000; i++) {
+        ASSERT_EQ(QUIC_OK, Put(QUIC_RECV_GAP_SPAN * i, "x")) << i;
+        ASSERT_EQ(QUIC_E_LIMIT, Put(QUIC_RECV_GAP_SPAN * i + 2, "x")) << i;
+    }
+    EXPECT_EQ(2004u, rb_.ahead.count);
+    EXPECT_LE(memory_.mem.alloc_count, 100u);
 }
 
 TEST_F(RecvBuf, ReportsRefusedMemoryAndStaysAsItWas)
