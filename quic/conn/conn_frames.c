@@ -297,8 +297,7 @@ static quic_rc settle_glitches(quic_conn *conn, uint32_t frames, quic_ns now)
 {
     if (QUIC_UNLIKELY(!quic_glitch_is_clean(&conn->glitch)) &&
         !quic_glitch_settle(&conn->glitch, frames, conn->limits.glitch_burst,
-                            conn->limits.glitch_per_s,
-                            conn->flow_recv.received / QUIC_MIN_INITIAL_LEN, now)) {
+                            conn->limits.glitch_per_s, conn->packets_recv, now)) {
         conn->env->counters->closed_excessive++;
         quic_conn_fail(conn, QUIC_V_PROTOCOL_VIOLATION, 0, "excessive useless frames", now);
         return QUIC_V_PROTOCOL_VIOLATION;

@@ -284,11 +284,11 @@ struct quic_conn {
     bool hs_accepted;
     bool params_shown;     /* external: our parameters were given out */
     uint8_t hs_data_level; /* level whose bytes the last HANDSHAKE_DATA showed */
-    size_t hs_data_len;    /* to be consumed at the next poll */
-    char *server_name; /* client: asked for; server: seen; 0-terminated, server_name_size bytes */
+    uint8_t alpn_len;
+    size_t hs_data_len; /* to be consumed at the next poll */
+    char *server_name;  /* client: asked for; server: seen; 0-terminated, server_name_size bytes */
     size_t server_name_size;
     uint8_t *alpn;
-    size_t alpn_len;
     quic_conn_peer_cert *peer_cert; /* server; NULL: the client showed none */
     /* what stays of the peer's transport parameters (RFC 9000 18.2) */
     uint64_t peer_udp_payload_max;

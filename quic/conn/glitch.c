@@ -18,7 +18,7 @@ static void pay_by_time(quic_glitch *g, uint32_t per_s, quic_ns now)
 }
 
 bool quic_glitch_settle(quic_glitch *g, uint32_t frames, uint32_t debt_max, uint32_t per_s,
-                        uint64_t earned, quic_ns now)
+                        uint64_t packets, quic_ns now)
 {
     bool useful = g->useless < frames;
     uint32_t points = g->useless / QUIC_GLITCH_FRAMES;
@@ -32,6 +32,8 @@ bool quic_glitch_settle(quic_glitch *g, uint32_t frames, uint32_t debt_max, uint
     }
     pay_by_time(g, per_s, now);
     points += useful ? 0 : 1;
+    g->points += points;
     g->debt = points > UINT32_MAX - g->debt ? UINT32_MAX : g->debt + points;
-    return debt_max == 0 || g->debt <= debt_max || g->debt - debt_max <= earned;
+    const uint64_t were_useful = packets > g->points ? packets - g->points : 0;
+    return debt_max == 0 || g->debt <= debt_max || g->debt - debt_max <= were_useful;
 }

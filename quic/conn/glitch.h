@@ -5,7 +5,8 @@
  * up a debt; time pays it off, and so does useful work: what an honest peer repeats or acknowledges
  * twice under loss and reordering is never more than what it brought. It may come all at once: where the path
  * becomes shorter, new packets overtake a window of old ones, which is declared lost and sent again. A debt above
- * the limit and what was ever brought is a peer that keeps us busy on purpose.
+ * the limit and as many packets as were ever useful is a peer that keeps us busy on purpose. Packets, not bytes: a
+ * few bytes at a high offset, or the final size of a stream that is reset, count as many for flow control.
  *
  * Shape:  a leaky bucket per connection, in points; a useless packet is one point, and so are
  *         QUIC_GLITCH_FRAMES useless frames beyond the first few of any packet.
@@ -31,6 +32,7 @@ typedef struct quic_glitch {
     uint32_t debt;    /* points */
     uint32_t useless; /* frames of the packet at hand that brought nothing */
     quic_ns last_ns;  /* the debt is that of this moment */
+    uint64_t points;  /* ever, whatever was paid */
 } quic_glitch;
 
 /* quic_glitch_is_clean: nothing to settle: the packet path's one question. */
@@ -55,11 +57,11 @@ static inline void quic_glitch_pay(quic_glitch *g, uint64_t points)
  *
  *   debt_max   points; 0: there is no limit
  *   per_s      points that a second pays off
- *   earned     points on top of debt_max: packets' worth of new bytes that the peer has brought, ever
+ *   packets    that came, ever, this one among them: as many as were useful are allowed on top of debt_max
  *
  * Returns false when the debt is above the limit now. */
 QUIC_NODISCARD bool quic_glitch_settle(quic_glitch *g, uint32_t frames, uint32_t debt_max,
-                                       uint32_t per_s, uint64_t earned, quic_ns now);
+                                       uint32_t per_s, uint64_t packets, quic_ns now);
 
 #ifdef __cplusplus
 }

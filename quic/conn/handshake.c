@@ -191,7 +191,7 @@ bool quic_conn_set_text(quic_conn *conn, const uint8_t *alpn, size_t alpn_len, c
             return false;
         }
         memcpy(conn->alpn, alpn, alpn_len);
-        conn->alpn_len = alpn_len;
+        conn->alpn_len = (uint8_t)alpn_len;
     }
     size_t len = name == NULL ? 0 : strlen(name);
     if (len > 0 && len <= 255 && conn->server_name == NULL) {

@@ -85,16 +85,45 @@ TEST(Glitch, ManyUselessFramesCountEvenInAUsefulPacket)
     EXPECT_FALSE(packet(&g, 17, 16));
 }
 
+/* What a connection does with its packets: those that leave nothing to settle are counted alone. */
+struct Packets {
+    quic_glitch g{};
+    uint64_t count = 0;
+
+    bool take(uint32_t frames, uint32_t useless)
+    {
+        count++;
+        quic_glitch_note(&g, useless);
+        return quic_glitch_is_clean(&g) || quic_glitch_settle(&g, frames, kMax, 0, count, 0);
+    }
+};
+
 /* Who has brought much may repeat as much, all at once. */
 TEST(Glitch, WhatWasBroughtCountsAfterwards)
 {
-    quic_glitch g{};
-    for (uint32_t i = 0; i < kMax + 500; i++) {
-        quic_glitch_note(&g, 1);
-        EXPECT_TRUE(quic_glitch_settle(&g, 1, kMax, 0, 500, 0)) << i;
+    Packets p;
+    for (uint32_t i = 0; i < 500; i++) {
+        EXPECT_TRUE(p.take(1, 0));
     }
-    quic_glitch_note(&g, 1);
-    EXPECT_FALSE(quic_glitch_settle(&g, 1, kMax, 0, 500, 0));
+    for (uint32_t i = 0; i < kMax + 500; i++) {
+        EXPECT_TRUE(p.take(1, 1)) << i;
+    }
+    EXPECT_FALSE(p.take(1, 1));
+}
+
+/* ... and that is counted in packets: one of many useless frames takes back what others have earned. */
+TEST(Glitch, AUsefulPacketIsOne)
+{
+    Packets p;
+    for (uint32_t i = 0; i < 10; i++) {
+        EXPECT_TRUE(p.take(1, 0));
+    }
+    EXPECT_TRUE(p.take(161, 160)); /* ten points */
+    EXPECT_TRUE(p.take(1, 1));     /* twelve packets, eleven points: one was useful */
+    EXPECT_FALSE(p.take(17, 16));
+    Packets none;
+    EXPECT_TRUE(none.take(161, 160));
+    EXPECT_FALSE(none.take(17, 16));
 }
 
 TEST(Glitch, WithoutALimitNothingEnds)

@@ -282,6 +282,21 @@ class FloodTest : public testing::TestWithParam<Flood>
 {
 };
 
+/* Streams that nobody sent a byte of end at their whole window, a frame each: a megabyte for flow control. */
+void final_sizes_for_nothing(Liar &liar)
+{
+    for (uint64_t id : {6u, 10u, 14u, 18u}) {
+        liar.say(Frames{0x04}.v(id).b({0x00}).v(262144));
+    }
+}
+
+uint64_t packets_taken(const Liar &liar)
+{
+    quring_conn_info info;
+    quic_conn_get_info(liar.net.server.conn, &info);
+    return info.packets_recv;
+}
+
 /* RFC 9000 21.9 */
 TEST_P(FloodTest, Row65EndsTheConnection)
 {
@@ -289,6 +304,9 @@ TEST_P(FloodTest, Row65EndsTheConnection)
     Liar liar;
     liar.establish();
     liar.say(Frames{0x0a, 0x00, 0x01, 'x'});
+    final_sizes_for_nothing(liar);
+    const uint64_t useful = packets_taken(liar);
+    EXPECT_LE(useful, 20u);
     uint64_t bytes = liar.net.server.alloc.bytes();
     uint64_t taken = 0;
     for (; taken < 3000 && liar.closes().empty(); taken++) {
@@ -296,7 +314,7 @@ TEST_P(FloodTest, Row65EndsTheConnection)
         liar.net.now += 10 * QUIC_NS_PER_US;
     }
     EXPECT_GE(taken, 14u); /* those of a thousand frames weigh more */
-    EXPECT_LE(taken, 1010u);
+    EXPECT_LE(taken, 1010u + useful);
     EXPECT_EQ(liar.close_on_wire(), static_cast<uint64_t>(QUIC_V_PROTOCOL_VIOLATION));
     EXPECT_STREQ(liar.net.server.find(QURING_EV_CLOSED)->close.reason, "excessive useless frames");
     EXPECT_LE(liar.net.server.alloc.bytes(), bytes + 65536);
@@ -305,6 +323,31 @@ TEST_P(FloodTest, Row65EndsTheConnection)
 }
 
 INSTANTIATE_TEST_SUITE_P(HostileD, FloodTest, testing::ValuesIn(kFloods), flood_name);
+
+/* A final size is no work: ten packets that bring nothing for each one that ends a stream are too many. */
+TEST(HostileD, Row65FinalSizesEarnNothing)
+{
+    Row row("D", 65);
+    Liar liar;
+    liar.establish();
+    nothing_reaches_the_client(liar);
+    const uint64_t before = packets_taken(liar);
+    uint64_t taken = 0;
+    for (uint64_t id = 2; taken < 3000 && liar.closes().empty(); id += 4) {
+        liar.say(Frames{0x04}.v(id).b({0x00}).v(262144));
+        taken++;
+        for (int i = 0; i < 10 && liar.closes().empty(); i++, taken++) {
+            liar.say(Frames{0x01});
+        }
+    }
+    /* after r times 11: 9 r are owed, 1000 and r allowed */
+    EXPECT_GE(taken, 1000u);
+    EXPECT_LE(taken, 1000 / 8 * 11 + 2 * before + 22);
+    ASSERT_FALSE(liar.closes().empty());
+    EXPECT_STREQ(liar.net.server.find(QURING_EV_CLOSED)->close.reason, "excessive useless frames");
+    expect_sound(liar.net);
+    expect_nothing_left(liar.net);
+}
 
 /* Answers to nothing, while there is something that is asked. */
 TEST(HostileD, Row65AnswersWhileAPathIsTried)
@@ -331,6 +374,7 @@ TEST(HostileD, Row65KeyUpdatesWithoutAPause)
     Liar liar;
     liar.establish();
     nothing_reaches_the_client(liar);
+    final_sizes_for_nothing(liar);
     uint64_t updates = 0;
     for (uint64_t off = 0; updates < 500 && liar.closes().empty(); updates++) {
         inject_rotate(liar.liar_conn());
