@@ -134,7 +134,7 @@ static void note_run(quic_recovery *rec, quic_recovery_space *sp, const quic_sen
                      quic_loss_result *out)
 {
     if ((packet->flags & QUIC_SENT_ACK_ELICITING) == 0 || !quic_rtt_has_sample(&rec->rtt) ||
-        packet->sent_ns <= rec->rtt.first_sample_ns || packet->sent_ns < rec->path_start_ns) {
+        packet->sent_ns <= rec->rtt.first_sample_ns) {
         return;
     }
     if (sp->run_first_ns == QUIC_NS_NEVER || sp->map.jumped) {
