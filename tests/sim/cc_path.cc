@@ -37,11 +37,11 @@ quring_limits CcPath::limits() const
     l.stream_recv_window_max_bytes = cell_.tunes_window ? window : recv_window;
     l.conn_recv_window_bytes = recv_window;
     l.conn_recv_window_max_bytes = l.stream_recv_window_max_bytes;
-    l.stream_send_buf_bytes = window;
+    l.stream_send_buf_bytes = window / cell_.streams;
     l.conn_send_buf_bytes = window;
     l.sent_packets_max = 1u << 20;
     l.ack_ranges_max = 64;
-    l.udp_payload_bytes = kDatagram;
+    l.udp_payload_bytes = cell_.datagram;
     l.cwnd_max_bytes = 1ull << 40;
     l.ecn = cell_.mark > 0;
     l.idle_timeout_ns = 600 * kS;
@@ -226,11 +226,25 @@ void CcPath::transmit(uint32_t h, const quic_tx_unit &unit)
     }
 }
 
-void CcPath::write(Flow &f)
+void CcPath::open(Flow &f)
+{
+    for (size_t i = 0; i < cell_.streams; i++) {
+        quic_stream *stream = nullptr;
+        if (quic_conn_stream_open(f.conn, true, &stream) == QUIC_OK) {
+            (void)quic_conn_stream_set_priority(f.conn, stream, 3, cell_.streams > 1);
+            f.streams.push_back(stream);
+        }
+    }
+    for (quic_stream *stream : f.streams) {
+        write(f, stream);
+    }
+}
+
+void CcPath::write(Flow &f, quic_stream *stream)
 {
     size_t accepted = 0;
-    while (f.stream != nullptr &&
-           quic_conn_stream_write(f.conn, f.stream, chunk_.data(), chunk_.size(), 0, &accepted) ==
+    while (!f.streams.empty() &&
+           quic_conn_stream_write(f.conn, stream, chunk_.data(), chunk_.size(), 0, &accepted) ==
                QUIC_OK &&
            accepted == chunk_.size()) {
     }
@@ -253,12 +267,12 @@ void CcPath::on_event(Flow &f, const quic_event &ev)
 {
     switch (ev.type) {
     case QURING_EV_CONNECTED:
-        if (ev.conn == f.conn && quic_conn_stream_open(f.conn, true, &f.stream) == QUIC_OK) {
-            write(f);
+        if (ev.conn == f.conn) {
+            open(f);
         }
         break;
     case QURING_EV_STREAM_WRITABLE:
-        write(f);
+        write(f, ev.stream);
         break;
     case QURING_EV_STREAM_OPENED:
     case QURING_EV_STREAM_READABLE:
@@ -266,7 +280,9 @@ void CcPath::on_event(Flow &f, const quic_event &ev)
         break;
     case QURING_EV_CLOSED:
         f.conn = ev.conn == f.conn ? nullptr : f.conn;
-        f.stream = f.conn == nullptr ? nullptr : f.stream;
+        if (f.conn == nullptr) {
+            f.streams.clear();
+        }
         break;
     default:
         break;

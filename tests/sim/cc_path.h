@@ -34,6 +34,8 @@ struct Cell {
     uint64_t recv_window = 0;  /* of the receiver; 0: more than is needed */
     bool tunes_window = false; /* it grows with need */
     std::vector<double> more_rtt_ms{}; /* of flow 0, 1, ..., on top of rtt_ms */
+    uint32_t datagram = 1452;
+    size_t streams = 1; /* of each flow, in turns */
 
     uint64_t bytes_per_s() const
     {
@@ -105,7 +107,7 @@ class CcPath
     };
     struct Flow {
         quic_conn *conn = nullptr;
-        quic_stream *stream = nullptr;
+        std::vector<quic_stream *> streams;
         uint64_t received = 0;
     };
 
@@ -116,7 +118,8 @@ class CcPath
     void receive(uint32_t h);
     void turn(uint32_t h);
     void on_event(Flow &f, const quic_event &ev);
-    void write(Flow &f);
+    void open(Flow &f);
+    void write(Flow &f, quic_stream *stream);
     void read(Flow &f, quic_conn *conn, quic_stream *stream);
     void transmit(uint32_t h, const quic_tx_unit &unit);
 

@@ -77,6 +77,20 @@ TEST(CcPath, AnOverrunQueueEndsNoConnection)
     }
 }
 
+/* ... nor of many streams in turns, with pieces of two in a packet, whose ends are where they may be. */
+TEST(CcPath, AnOverrunQueueOfManyStreamsEndsNoConnection)
+{
+    sim::Cell cell{1000, 20};
+    cell.recv_window = 6u << 20;
+    cell.datagram = 1200;
+    cell.streams = 20;
+    sim::CcPath path(cell, {QURING_CC_CUBIC});
+    path.start(0);
+    path.run(3 * kS);
+    EXPECT_GT(path.lost(), 500u);
+    EXPECT_GT(path.measure(2 * kS)[0].percent, 20);
+}
+
 /* Packets on a path that became shorter overtake those before: 1.7 thousand are declared lost, and come twice. */
 TEST(CcPath, AShorterPathEndsNoConnection)
 {
