@@ -125,8 +125,8 @@ static uint32_t gaps_allowed(const quic_recv_buf *rb, uint64_t end_off)
     return allowed < UINT32_MAX / 2 ? (uint32_t)allowed : UINT32_MAX / 2;
 }
 
-/* [off, off + len), beyond recv_off; end_off is what it makes of rb->end_off. Behind all others a range costs nothing
- * to put; for a short one between many, all behind it have to move. */
+/* [off, off + len), beyond recv_off; end_off is what it makes of rb->end_off. Where many lie, all behind one move when
+ * it comes, or is joined to the next: many that cost their sender a few bytes each would be dear. */
 static quic_rc put_ahead(quic_recv_buf *rb, uint64_t off, size_t len, uint64_t end_off)
 {
     const uint32_t count = rb->ahead.count;
@@ -135,7 +135,7 @@ static quic_rc put_ahead(quic_recv_buf *rb, uint64_t off, size_t len, uint64_t e
     if (count < rb->gaps_max) {
         rb->shorts = 0;
     } else {
-        is_short = off < rb->end_off && len < QUIC_RECV_GAP_LEN;
+        is_short = len < QUIC_RECV_GAP_LEN;
     }
     rb->ahead.max = is_short && rb->shorts >= shorts_max ? rb->gaps_max : gaps_allowed(rb, end_off);
     quic_rc rc = quic_range_set_add(&rb->ahead, off, off + len - 1);

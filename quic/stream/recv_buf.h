@@ -35,15 +35,14 @@ typedef struct quic_recv_buf {
     uint64_t ring_base;   /* offset that sits at ring[0]; <= read_off */
     quic_range_set ahead; /* received beyond recv_off; knows the memory */
     uint32_t gaps_max;    /* that `ahead` may have whatever they are: quic_recv_buf_init */
-    uint16_t shorts;      /* put between others since there were fewer than gaps_max */
+    uint16_t shorts;      /* short ones that came since there were fewer than gaps_max */
     uint16_t ring_again;  /* QUIC_RECV_RING_MIN, so many times: the ring given away, or the first */
 } quic_recv_buf;
 
 /* quic_recv_buf_init makes an empty buffer that holds at most `gaps_max` ranges out of order, and one more for every
  * QUIC_RECV_GAP_SPAN bytes from the first unread one to the last: who overruns a queue by a whole window loses every
- * other packet of it. Among those more, `gaps_max` (65535 at most) may be of fewer than QUIC_RECV_GAP_LEN bytes and
- * come to lie between others: senders that cut up what they repeat, and lose some of it again, make a few, and each
- * costs the time to make room for it. deinit gives all memory back. */
+ * other packet of it. Among those more, `gaps_max` (65535 at most) may be of fewer than QUIC_RECV_GAP_LEN bytes:
+ * senders that cut up what they repeat, and lose some of it again, make a few. deinit gives all memory back. */
 void quic_recv_buf_init(quic_recv_buf *rb, quic_mem *mem, uint32_t gaps_max);
 void quic_recv_buf_deinit(quic_recv_buf *rb);
 

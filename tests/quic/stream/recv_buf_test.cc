@@ -151,11 +151,12 @@ TEST_F(RecvBuf, HoldsAFewRestsOfPacketsThatWereCutUp)
         ASSERT_EQ(QUIC_OK, Put(3600 * i + 1140, std::string(40, 'r'))) << i;
     }
     EXPECT_EQ(54u, rb_.ahead.count);
-    EXPECT_EQ(QUIC_E_LIMIT, Put(3600 * 4 + 1140, std::string(40, 'r'))) << "not cheap to put";
+    EXPECT_EQ(QUIC_E_LIMIT, Put(3600 * 4 + 1140, std::string(40, 'r')));
     EXPECT_EQ(99999u, fresh_);
     ASSERT_EQ(QUIC_OK, Put(3600 * 4 + 300, std::string(600, 'r'))) << "long enough";
     ASSERT_EQ(QUIC_OK, Put(3600 * 4 + 900, "x")) << "touches another";
-    ASSERT_EQ(QUIC_OK, Put(3600 * 50 + 10, "x")) << "behind all others";
+    EXPECT_EQ(QUIC_E_LIMIT, Put(3600 * 50 + 10, "x")) << "behind all others";
+    ASSERT_EQ(QUIC_OK, Put(3600 * 50 + 10, packet));
     EXPECT_EQ(56u, rb_.ahead.count);
     ASSERT_EQ(QUIC_OK, Put(0, std::string(3600 * 48, 'q')));
     EXPECT_EQ(3u, rb_.ahead.count); /* fewer than four: one more, and then as at the beginning */
@@ -168,15 +169,26 @@ TEST_F(RecvBuf, HoldsAFewRestsOfPacketsThatWereCutUp)
 /* Each range raises what is allowed by one: not all of them are copied for each. */
 TEST_F(RecvBuf, GrowsInStepsWhereEachRangeAllowsOneMore)
 {
+    const std::string some(QUIC_RECV_GAP_LEN, 's');
     for (uint64_t i = 1; i <= 4; i++) {
         ASSERT_EQ(QUIC_OK, Put(2 * i, "x"));
     }
     for (uint64_t i = 1; i <= 2000; i++) {
-        ASSERT_EQ(QUIC_OK, Put(QUIC_RECV_GAP_SPAN * i, "x")) << i;
-        ASSERT_EQ(QUIC_E_LIMIT, Put(QUIC_RECV_GAP_SPAN * i + 2, "x")) << i;
+        ASSERT_EQ(QUIC_OK, Put(QUIC_RECV_GAP_SPAN * i, some)) << i;
+        ASSERT_EQ(QUIC_E_LIMIT, Put(QUIC_RECV_GAP_SPAN * i + 600, some)) << i;
     }
     EXPECT_EQ(2004u, rb_.ahead.count);
     EXPECT_LE(memory_.mem.alloc_count, 100u);
+}
+
+/* Single bytes at the end of a large window, to be joined from below: each moves all behind it. */
+TEST_F(RecvBuf, RefusesManyShortRangesHoweverFarOff)
+{
+    const uint64_t far = 1u << 20;
+    for (uint64_t i = 0; i < 8; i++) { /* four, and as many more */
+        ASSERT_EQ(QUIC_OK, Put(far + 2 * i, "x")) << i;
+    }
+    EXPECT_EQ(QUIC_E_LIMIT, Put(far + 16, "x"));
 }
 
 TEST_F(RecvBuf, ReportsRefusedMemoryAndStaysAsItWas)
