@@ -25,8 +25,8 @@ typedef enum quic_blocked_by {
 
 typedef struct quic_conn_blocked {
     quic_ns since;
-    uint8_t by;       /* quic_blocked_by */
-    bool stream_flow; /* a stream waits for credit of its own */
+    uint32_t stream_ms; /* when a stream's own credit was used up last, modulo 2^32 */
+    uint8_t by;         /* quic_blocked_by */
 } quic_conn_blocked;
 
 void quic_conn_blocked_account(quic_conn_blocked *b, quic_counters *counters, quic_ns now);

@@ -116,6 +116,7 @@ static quic_rc on_stop_sending(quic_conn *conn, const quic_frame_stop_sending *f
     quic_stream_send_facts facts;
     memset(&facts, 0, sizeof(facts));
     bool news = quic_stream_on_stop_sending(s, frame->error, &facts);
+    quic_conn_note_credit(conn, s);
     quic_glitch_note(&conn->glitch, news ? 0 : 1);
     quic_conn_apply_send_facts(conn, s, &facts);
     quic_conn_note_ctrl(conn, s);
@@ -131,7 +132,7 @@ static quic_rc on_max_stream_data(quic_conn *conn, const quic_frame_max_stream_d
     quic_stream *s = NULL;
     quic_rc rc = find_stream(conn, &s, frame->id, QUIC_STREAM_SIDE_SEND);
     if (rc == QUIC_OK && s != NULL && quic_stream_on_max_data(s, frame->max)) {
-        conn->blocked.stream_flow = false; /* should another one wait, it says so again */
+        quic_conn_note_credit(conn, s);
         quic_conn_schedule(conn, s);
     }
     return rc;

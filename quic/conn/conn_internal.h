@@ -269,6 +269,8 @@ struct quic_conn {
     /* frames to send */
     uint32_t pending;
     uint32_t ack_only_run;
+    uint32_t lacking_count;     /* streams with bytes to send and no credit of their own */
+    uint32_t peer_datagram_max; /* max_datagram_frame_size, as far as 32 bits go */
     uint64_t tx_grease;    /* 1 bit per packet number, modulo 64: clear the fixed bit (RFC 9287) */
     uint64_t next_skip_pn; /* RFC 9000 21.4 */
     uint64_t ack_freq_next_seq;     /* ACK_FREQUENCY frames below are obsolete */
@@ -285,19 +287,17 @@ struct quic_conn {
     bool params_shown;     /* external: our parameters were given out */
     uint8_t hs_data_level; /* level whose bytes the last HANDSHAKE_DATA showed */
     uint8_t alpn_len;
-    size_t hs_data_len; /* to be consumed at the next poll */
-    char *server_name;  /* client: asked for; server: seen; 0-terminated, server_name_size bytes */
+    uint8_t peer_ack_delay_exponent;
+    bool peer_reset_stream_at; /* takes RESET_STREAM_AT */
+    size_t hs_data_len;        /* to be consumed at the next poll */
+    char *server_name; /* client: asked for; server: seen; 0-terminated, server_name_size bytes */
     size_t server_name_size;
     uint8_t *alpn;
     quic_conn_peer_cert *peer_cert; /* server; NULL: the client showed none */
     /* what stays of the peer's transport parameters (RFC 9000 18.2) */
     uint64_t peer_udp_payload_max;
     uint64_t peer_cids_max; /* active_connection_id_limit */
-    uint8_t peer_ack_delay_exponent;
-    bool peer_reset_stream_at;  /* takes RESET_STREAM_AT */
-    uint8_t extensions;         /* QUIC_EXT_*: those we offered, whose frames may come */
-    uint32_t peer_datagram_max; /* max_datagram_frame_size, as far as 32 bits go */
-    uint8_t *token; /* client: for its Initials: of an earlier connection, or of a Retry */
+    uint8_t *token;         /* client: for its Initials: of an earlier connection, or of a Retry */
     size_t token_len;
     quic_held_packet *held;   /* oldest first */
     quic_ns replayed_recv_ns; /* when the one that is being tried again arrived; 0: none is */
@@ -329,6 +329,7 @@ struct quic_conn {
     quic_cid peer_scid; /* the peer's first SCID */
     bool initial_dcid_registered;
     bool peer_scid_known;
+    uint8_t extensions; /* QUIC_EXT_*: those we offered, whose frames may come */
     bool sent_eliciting_since_recv;
     bool trimmed; /* fell idle and gave back its spare memory */
     bool close_to_send;
@@ -587,6 +588,8 @@ void quic_conn_schedule(quic_conn *conn, quic_stream *s);
 /* The same for one that may not send any more what it has. */
 void quic_conn_reschedule(quic_conn *conn, quic_stream *s);
 void quic_conn_unschedule(quic_conn *conn, quic_stream *s);
+/* What a stream may send has changed, or what it has to send: whether it waits for credit of its own. */
+void quic_conn_note_credit(quic_conn *conn, quic_stream *s);
 /* Streams that wait for the connection's credit get a turn, as many as can use it: who raises MAX_DATA by a byte
  * wakes one, however many wait. */
 void quic_conn_wake_streams(quic_conn *conn);

@@ -271,9 +271,9 @@ static quic_blocked_by blocked_by(const quic_conn *conn, bool may_elicit, bool w
                : !window                     ? QUIC_BLOCKED_BY_WINDOW
                                              : QUIC_BLOCKED_BY_PACING;
     }
-    return conn->flow_blocked          ? QUIC_BLOCKED_BY_CONN_FLOW
-           : conn->blocked.stream_flow ? QUIC_BLOCKED_BY_STREAM_FLOW
-                                       : QUIC_BLOCKED_BY_NOTHING;
+    return conn->flow_blocked        ? QUIC_BLOCKED_BY_CONN_FLOW
+           : conn->lacking_count > 0 ? QUIC_BLOCKED_BY_STREAM_FLOW
+                                     : QUIC_BLOCKED_BY_NOTHING;
 }
 
 /* Where a path is near, or known to absorb a train (RFC 9002 7.7), what may leave is held back for longer trains:
@@ -305,11 +305,20 @@ static bool waits_for_window(quic_conn *conn, uint64_t train)
     return false;
 }
 
-/* draft-ietf-ccwg-bbr 4.1.1.3.1: a receiver that gives too little credit limits the rate as a link does, and is
- * measured like one: only who has nothing to send is limited by the application. */
-static inline void note_all_sent(quic_conn *conn, bool of_its_own)
+/* New credit comes a round trip after the old was used up, if the receiver reads. */
+static bool reads_no_more(const quic_conn *conn, quic_ns now)
 {
-    if (of_its_own) {
+    uint32_t ms = (uint32_t)(now / QUIC_NS_PER_MS) - conn->blocked.stream_ms;
+    return ms > 2 * quic_recovery_pto_ns(&conn->recovery, QUIC_SPACE_APP) / QUIC_NS_PER_MS;
+}
+
+/* draft-ietf-ccwg-bbr 4.1.1.3.1: a receiver that gives too little credit limits the rate as a link does, and is
+ * measured like one: only who has nothing to send is limited by the application. A stream that nobody reads any more
+ * limits nothing: what leaves beside it does so at a pace of its own. */
+static inline void note_all_sent(quic_conn *conn, quic_blocked_by by, quic_ns now)
+{
+    if (by == QUIC_BLOCKED_BY_NOTHING ||
+        (by == QUIC_BLOCKED_BY_STREAM_FLOW && reads_no_more(conn, now))) {
         quic_recovery_on_app_limited(&conn->recovery);
     }
 }
@@ -399,7 +408,9 @@ static bool send_app_train(quic_conn *conn, quic_tx_unit *unit, quic_ns now)
                 break; /* what waits needs more room */
             }
             by = blocked_by(conn, may_elicit, window);
-            note_all_sent(conn, may_elicit && by == QUIC_BLOCKED_BY_NOTHING);
+            if (may_elicit) {
+                note_all_sent(conn, by, now);
+            }
             last = true;
             break;
         }
@@ -417,7 +428,7 @@ static bool send_app_train(quic_conn *conn, quic_tx_unit *unit, quic_ns now)
     }
     if (!last && len < (size_t)count * full && has_sent_all(conn, full, now)) {
         by = blocked_by(conn, true, true);
-        note_all_sent(conn, by == QUIC_BLOCKED_BY_NOTHING);
+        note_all_sent(conn, by, now);
         last = true;
     }
     note_blocked(conn, by, now);

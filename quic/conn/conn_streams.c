@@ -98,6 +98,7 @@ void quic_conn_free_stream(quic_conn *conn, quic_stream *s)
     conn->gap_count -= s->gaps_counted;
     uint64_t held = quic_send_buf_held(&s->send);
     conn->send_held_bytes -= held < conn->send_held_bytes ? held : conn->send_held_bytes;
+    conn->lacking_count -= s->lacks_credit ? 1 : 0;
     bool too_fast = theirs && !may_replace(conn, conn->env->now);
     bool due = quic_stream_table_close(&conn->streams, s);
     if (QUIC_UNLIKELY(too_fast)) {
@@ -133,6 +134,22 @@ static void let_wait(quic_conn *conn, quic_stream *s, bool has_turn)
     quic_conn_mark_dirty(conn);
 }
 
+void quic_conn_note_credit(quic_conn *conn, quic_stream *s)
+{
+    const bool lacks = s->send_state <= QUIC_SEND_SEND && quic_stream_unsent(s) != 0 &&
+                       quic_flow_send_credit(&s->send_flow) == 0;
+    if (lacks == s->lacks_credit) {
+        return;
+    }
+    s->lacks_credit = lacks;
+    if (lacks) {
+        conn->lacking_count++;
+        conn->blocked.stream_ms = (uint32_t)(conn->env->now / QUIC_NS_PER_MS);
+    } else {
+        conn->lacking_count--;
+    }
+}
+
 static void schedule(quic_conn *conn, quic_stream *s, bool has_turn)
 {
     if (quic_stream_can_send(s, quic_flow_send_credit(&conn->flow_send))) {
@@ -141,8 +158,11 @@ static void schedule(quic_conn *conn, quic_stream *s, bool has_turn)
         quic_conn_mark_dirty(conn);
         return;
     }
+    if (quic_stream_unsent(s) == 0) {
+        return;
+    }
+    quic_conn_note_credit(conn, s);
     if (quic_stream_note_blocked(s)) {
-        conn->blocked.stream_flow = true;
         quic_conn_note_ctrl(conn, s);
     }
     if (!s->scheduled && quic_stream_can_send(s, UINT64_MAX)) {
@@ -404,6 +424,7 @@ quic_rc quic_conn_stream_reset(quic_conn *conn, quic_stream *s, uint64_t app_err
     quic_rc rc = quic_stream_reset(s, app_error, &facts);
     if (rc == QUIC_OK) {
         s->events &= ~(uint32_t)QUIC_STREAM_EV_WRITABLE; /* no longer true */
+        quic_conn_note_credit(conn, s);
         quic_conn_apply_send_facts(conn, s, &facts);
         quic_conn_unschedule(conn, s);
         quic_conn_note_ctrl(conn, s);
@@ -430,6 +451,7 @@ quic_rc quic_conn_stream_reset_at(quic_conn *conn, quic_stream *s, uint64_t app_
     quic_rc rc = quic_stream_reset_at(s, app_error, reliable_size, &facts);
     if (rc == QUIC_OK) {
         s->events &= ~(uint32_t)QUIC_STREAM_EV_WRITABLE;
+        quic_conn_note_credit(conn, s);
         quic_conn_apply_send_facts(conn, s, &facts);
         quic_conn_unschedule(conn, s);
         quic_conn_schedule(conn, s); /* what is to arrive may be unsent, or lost */

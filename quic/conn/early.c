@@ -364,13 +364,13 @@ quic_rc quic_conn_early_restart_streams(quic_conn *conn)
     if (conn->role != QUIC_CLIENT || conn->early_status == QUIC_EARLY_NONE) {
         return QUIC_OK;
     }
-    conn->blocked.stream_flow = false;
     for (quic_stream *s = quic_stream_table_first(&conn->streams); s != NULL;
          s = quic_stream_table_next(&conn->streams, s)) {
         uint64_t max = quic_stream_table_local_max(&conn->streams, quic_stream_id_is_uni(s->id));
         if (conn->early_status == QUIC_EARLY_REJECTED && s->id >> 2 >= max) {
             return QUIC_E_LIMIT; /* what is open already is more than the server allows now */
         }
+        quic_conn_note_credit(conn, s);
         quic_conn_schedule(conn, s);
     }
     return QUIC_OK;

@@ -89,6 +89,7 @@ struct quic_stream {
     bool stop_asked;               /* quic_stream_stop_sending: what arrives is discarded */
     bool reset_recv_err_valid : 1; /* peer_reset_error holds a code */
     bool stopped_by_peer : 1;      /* peer_stop_error holds a code */
+    bool lacks_credit : 1;         /* the connection's: counted in lacking_count */
     bool waits;          /* the connection's: scheduled, among those that lack its credit */
     bool reset_at;       /* sending ends behind reliable_size with RESET_STREAM_AT */
     bool reset_at_acked; /* the frame with the present reliable_size arrived */

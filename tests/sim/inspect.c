@@ -15,12 +15,20 @@ static const char *check_streams(const quic_conn *conn)
     /* Refused 0-RTT is sent again when the handshake is complete. */
     const bool starts_over = conn->early_status == QUIC_EARLY_REJECTED && !conn->handshake_complete;
     uint32_t waiting = 0;
+    uint32_t lacking = 0;
     quic_scheduler_check_invariants(&conn->scheduler);
     quic_scheduler_check_invariants(&conn->waiting);
     for (const quic_stream *s = quic_stream_table_first(&conn->streams); s != NULL;
          s = quic_stream_table_next(&conn->streams, s)) {
         quic_stream_check_invariants(s);
         waiting += s->waits ? 1 : 0;
+        lacking += s->lacks_credit ? 1 : 0;
+        const bool lacks = s->send_state <= QUIC_SEND_SEND && quic_stream_unsent(s) != 0 &&
+                           quic_flow_send_credit(&s->send_flow) == 0;
+        if (s->lacks_credit ? !lacks : lacks && !s->scheduled && !starts_over) {
+            return "a stream that waits for credit of its own does not count as one, or one that "
+                   "does not";
+        }
         if (s->waits && (!s->scheduled || quic_stream_can_send(s, 0))) {
             return "a stream waits for credit that it does not need";
         }
@@ -30,6 +38,9 @@ static const char *check_streams(const quic_conn *conn)
         if (quic_send_buf_held(&s->send) > conn->send_held_bytes) {
             return "a stream holds more than its connection accounts for";
         }
+    }
+    if (lacking != conn->lacking_count) {
+        return "streams that wait for credit of their own are miscounted";
     }
     if (waiting != conn->waiting.count || conn->flow_blocked != (waiting != 0)) {
         return "streams that wait for the connection's credit are not all in its queue";
@@ -283,6 +294,11 @@ const char *sim_inspect_pair(const quic_conn *from, const quic_conn *to)
 bool sim_inspect_validated(const quic_conn *conn)
 {
     return conn->path.validated;
+}
+
+bool sim_inspect_app_limited(const quic_conn *conn)
+{
+    return conn->recovery.app_limited_bytes != 0;
 }
 
 bool sim_inspect_confirmed(const quic_conn *conn)

@@ -181,6 +181,73 @@ TEST(Transfer, TellsWhatItWaitedFor)
     }
 }
 
+/* A stream waited for credit, and now sends nothing any more, or waits for a reader that is gone: what else is sent
+ * is all there is, and no measure of the path (draft-ietf-ccwg-bbr 4.1.1.3.1). */
+TEST(Transfer, AStreamThatNobodyReadsMakesNoBottleneck)
+{
+    enum How { kIsReset, kIsResetAt, kIsStopped, kStays };
+    for (How how : {kIsReset, kIsResetAt, kIsStopped, kStays}) {
+        Net net([](sim::Options &o) {
+            o.clients[0].cc = QURING_CC_BBR;
+            o.clients[0].pacing = true;
+            o.server.limits.stream_recv_window_bytes = 65536;
+            o.server.limits.stream_recv_window_max_bytes = 65536;
+        });
+        net.keep_sent = false;
+        ASSERT_TRUE(net.handshake());
+        net.server.read_streams = false;
+        const uint64_t id = net.write(net.client, pattern(1 << 20, 6));
+        net.run_for(100 * kMs);
+        quic_stream *s = net.client.open.at(id);
+        quic_stream_info info{};
+        quic_conn_stream_get_info(net.client.conn, s, &info);
+        ASSERT_EQ(info.bytes_sent, 65536u);
+        EXPECT_FALSE(sim_inspect_app_limited(net.client.conn)) << how;
+        if (how == kIsReset) {
+            ASSERT_EQ(quic_conn_stream_reset(net.client.conn, s, 7), QUIC_OK);
+        } else if (how == kIsResetAt) {
+            ASSERT_EQ(quic_conn_stream_reset_at(net.client.conn, s, 7, 1000), QUIC_OK);
+        } else if (how == kIsStopped) {
+            ASSERT_EQ(quic_conn_stream_stop_sending(net.server.conn, net.server.unread.at(id), 7),
+                      QUIC_OK);
+        }
+        net.server.read_streams = true;
+        for (int i = 0; i < 50; i++) {
+            ASSERT_NE(net.write(net.client, std::string(100, 'q')), UINT64_MAX);
+            net.run_for(10 * kMs);
+            EXPECT_TRUE(i < (how == kStays ? 30 : 4) || sim_inspect_app_limited(net.client.conn))
+                << how << " " << i;
+        }
+    }
+}
+
+/* One stream's new credit is not that of another. */
+TEST(Transfer, EachStreamWaitsForItsOwnCredit)
+{
+    Net net([](sim::Options &o) {
+        o.server.limits.stream_recv_window_bytes = 65536;
+        o.server.limits.stream_recv_window_max_bytes = 65536;
+    });
+    net.keep_sent = false;
+    ASSERT_TRUE(net.handshake());
+    net.server.read_streams = false;
+    const uint64_t waits = net.write(net.client, pattern(100000, 6));
+    const uint64_t other = net.write(net.client, pattern(100000, 6));
+    net.run_for(kS);
+    const auto kept = net.server.unread.extract(waits);
+    ASSERT_FALSE(kept.empty());
+    net.server.read_streams = true;
+    net.read_unread(net.server);
+    ASSERT_TRUE(net.run_until([&] { return net.server.streams[other].fin; }, kS));
+    net.run_for(100 * kMs);
+    const uint64_t before = quic_endpoint_counters(net.client.ep)->blocked_stream_flow_ns;
+    for (int i = 0; i < 100; i++) {
+        ASSERT_NE(net.write(net.client, "q", true), UINT64_MAX);
+        net.run_for(10 * kMs);
+    }
+    EXPECT_GT(quic_endpoint_counters(net.client.ep)->blocked_stream_flow_ns - before, 900 * kMs);
+}
+
 /* A clean path of 20 ms: from 12 kB per round trip, doubling, a megabyte takes seven of them. */
 TEST(Transfer, IsAsFastAsSlowStartAllowsWithAndWithoutPacing)
 {
