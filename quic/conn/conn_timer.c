@@ -27,14 +27,20 @@ void quic_conn_on_activity(quic_conn *conn, quic_ns now)
     conn->trimmed = false;
 }
 
-/* RFC 9000 10.1: never shorter than three probe timeouts. */
-static quic_ns idle_deadline(const quic_conn *conn)
+/* RFC 9000 10.1: never shorter than three probe timeouts, whatever was announced. 0: none. */
+static quic_ns idle_ns(const quic_conn *conn)
 {
     if (conn->idle_timeout_ns == 0) {
-        return QUIC_NS_NEVER;
+        return 0;
     }
     quic_ns floor = 3 * quic_recovery_pto_ns(&conn->recovery, QUIC_SPACE_APP);
-    return conn->idle_base_ns + (conn->idle_timeout_ns > floor ? conn->idle_timeout_ns : floor);
+    return conn->idle_timeout_ns > floor ? conn->idle_timeout_ns : floor;
+}
+
+static quic_ns idle_deadline(const quic_conn *conn)
+{
+    quic_ns idle = idle_ns(conn);
+    return idle != 0 ? conn->idle_base_ns + idle : QUIC_NS_NEVER;
 }
 
 static quic_ns keep_alive_deadline(const quic_conn *conn)
@@ -45,7 +51,7 @@ static quic_ns keep_alive_deadline(const quic_conn *conn)
         return QUIC_NS_NEVER;
     }
     /* RFC 9000 10.1.2: a peer that bears less silence has to hear in time. */
-    quic_ns half = conn->idle_timeout_ns / 2;
+    quic_ns half = idle_ns(conn) / 2;
     return conn->idle_base_ns +
            (half != 0 && half < conn->limits.keep_alive_ns ? half : conn->limits.keep_alive_ns);
 }
