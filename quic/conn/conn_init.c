@@ -250,7 +250,10 @@ static void free_spaces(quic_conn *conn)
 {
     for (int i = 0; i < QUIC_SPACE_COUNT; i++) {
         quic_conn_space *space = &conn->spaces[i];
-        if (i != QUIC_SPACE_HANDSHAKE || !quic_conn_leaves_at_once(conn)) {
+        if (i == QUIC_SPACE_HANDSHAKE && quic_conn_leaves_at_once(conn) && space->crypto != NULL &&
+            quic_send_buf_held(&space->crypto->send) > 0) {
+            quic_crypto_stream_trim(space->crypto);
+        } else {
             quic_conn_free_crypto(conn, (quic_space)i);
         }
         quic_ack_tracker_deinit(&space->acks);

@@ -624,7 +624,8 @@ void quic_conn_on_peer_close(quic_conn *conn, const quic_frame_connection_close 
                              quic_ns now);
 /* Ends without a word on the wire (timeouts, resets). */
 void quic_conn_end_silently(quic_conn *conn, quring_close_kind kind, quic_ns now);
-/* A client that goes before its Finished: that leaves with the CONNECTION_CLOSE, or to the server the handshake failed. */
+/* A client that goes, and whose Finished is not known to have arrived: that leaves with the CONNECTION_CLOSE (once
+ * more), or to the server the handshake may have failed. */
 bool quic_conn_leaves_at_once(const quic_conn *conn);
 /* A packet arrived while closing: RFC 9000 10.2.1 asks for an answer now and then. */
 void quic_conn_on_recv_closing(quic_conn *conn);

@@ -287,16 +287,20 @@ bool quic_packet_add_crypto(quic_conn *conn, quic_packet_build *b)
     return any;
 }
 
-/* Only a flight of which nothing has left, and as a whole: what was lost of one is not known any more. */
+/* In place of a CONNECTION_CLOSE at this level, which RFC 9000 10.2.3 asks for beside the one in a 1-RTT packet (SHOULD):
+ * a server that takes one in has a failed handshake, and reads nothing that the other says. With what it lacks of the
+ * flight it reads that, in the same datagram. All that is not acknowledged goes, as what of it was lost is not
+ * known any more; and either all or nothing. */
 bool quic_packet_add_last_flight(quic_conn *conn, quic_packet_build *b)
 {
     quic_crypto_stream *cs = conn->spaces[b->space].crypto;
     size_t room = (size_t)(b->end - b->p);
-    uint64_t off = 0;
-    size_t len = 0;
-    if (cs == NULL || room <= CLOSE_ROOM ||
-        !quic_crypto_stream_send_next(cs, room - CLOSE_ROOM, &off, &len) || off != 0 ||
-        len != quic_send_buf_unsent(&cs->send)) {
+    if (cs == NULL || quic_send_buf_held(&cs->send) == 0 || room <= CLOSE_ROOM) {
+        return false;
+    }
+    const uint64_t off = cs->send.acked_off;
+    const size_t len = (size_t)quic_send_buf_held(&cs->send);
+    if (quic_frame_crypto_room(room - CLOSE_ROOM, off) < len) {
         return false;
     }
     b->p += quic_crypto_stream_encode(cs, off, len, b->p);

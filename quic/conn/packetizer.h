@@ -67,8 +67,8 @@ bool quic_packet_add_new_tokens(quic_conn *conn, quic_packet_build *b);
 bool quic_packet_add_stream_ctrl(quic_conn *conn, quic_packet_build *b);
 void quic_packet_add_streams(quic_conn *conn, quic_packet_build *b);
 bool quic_packet_add_close(quic_conn *conn, quic_packet_build *b);
-/* While closing: all that this level's TLS has to say, when none of it has left; false: there is no such, or it is too
- * much for one datagram. */
+/* While closing: all of this level's flight that is not acknowledged; false: there is no such, or it is too much for
+ * one datagram. */
 bool quic_packet_add_last_flight(quic_conn *conn, quic_packet_build *b);
 /* The same without a record of what was sent, for packets with CONNECTION_CLOSE. */
 bool quic_packet_begin_closing(quic_conn *conn, quic_packet_build *b, quic_space space,

@@ -102,6 +102,58 @@ TEST(Close, OfAClientThatLeavesAtOnceBringsItsFinished)
     }
 }
 
+/* It may have left and be lost, which nobody knows. */
+TEST(Close, OfAClientBringsTheFinishedThatWasLost)
+{
+    for (bool lost_again : {false, true}) {
+        Net net;
+        quic_conn *conn = net.connect();
+        unsigned n = 0;
+        Packet flight; /* of the server's */
+        net.filter = [&](Packet &p) {
+            flight = p.to_server ? flight : p;
+            return !p.to_server || n++ == 0;
+        };
+        net.run_for(25 * kMs);
+        ASSERT_EQ(net.client.count(QURING_EV_CONNECTED), 1u);
+        ASSERT_GT(n, 1u);
+        net.filter = [&](Packet &p) { return !lost_again || !p.to_server; };
+        ASSERT_EQ(quic_conn_close(conn, 4711, "that was all"), QUIC_OK);
+        net.run_for(kMs);
+        net.filter = nullptr;
+        if (lost_again) { /* the server asks again, and so it is said again */
+            net.deliver(flight);
+        }
+        net.run_for(5 * kS);
+        EXPECT_EQ(net.server.count(QURING_EV_CONNECTED), 1u);
+        EXPECT_EQ(net.server.close_kind(), QURING_CLOSE_PEER_APP);
+        EXPECT_EQ(net.server.close_code(), 4711u);
+        EXPECT_EQ(quic_endpoint_counters(net.server.ep)->handshakes_failed, 0u);
+        for (Side *s : {&net.client, &net.server}) {
+            EXPECT_EQ(quic_endpoint_conn_count(s->ep), 0u);
+            EXPECT_EQ(quic_endpoint_mem(s->ep)->used_bytes, sim_inspect_idle_bytes(s->ep));
+        }
+    }
+}
+
+/* For the closing period it keeps its flight, and nothing of the server's. */
+TEST(Close, OfAClientKeepsItsFlightAlone)
+{
+    constexpr uint64_t kConn = 5120; /* at most */
+    constexpr uint64_t kRing = 4096;
+    Net net;
+    quic_conn *conn = net.connect();
+    unsigned n = 0;
+    net.filter = [&](Packet &p) { return !p.to_server || n++ == 0; };
+    net.run_for(25 * kMs);
+    ASSERT_EQ(net.client.count(QURING_EV_CONNECTED), 1u);
+    ASSERT_EQ(quic_conn_close(conn, 4711, nullptr), QUIC_OK);
+    net.run_for(kMs);
+    ASSERT_EQ(quic_endpoint_conn_count(net.client.ep), 1u);
+    EXPECT_LT(quic_endpoint_mem(net.client.ep)->used_bytes,
+              sim_inspect_idle_bytes(net.client.ep) + kConn + 2 * kRing);
+}
+
 /* RFC 9000 10.2.1: fewer and fewer answers; 10.2.2: a draining end is silent */
 TEST(Close, ClosingAnswersNowAndThenDrainingNever)
 {

@@ -114,6 +114,28 @@ class Early : public testing::Test
     quic_early_gate gate_{};
 };
 
+/* With the answer to its 0-RTT request it leaves, and what of its Finished was lost goes with the CONNECTION_CLOSE. */
+TEST_F(Early, AClientThatLeavesBringsTheFinishedThatWasLost)
+{
+    Net net;
+    ASSERT_TRUE(net.take_ticket(&gate_));
+    const uint64_t failed = quic_endpoint_counters(net.server.ep)->handshakes_failed;
+    const uint64_t id = Connect(net, "hello");
+    const quic_ns began = net.now;
+    net.filter = [&](Packet &p) { return !p.to_server || net.now < began + net.delay; };
+    net.run_for(25 * kMs);
+    ASSERT_TRUE(Arrived(net, id, "hello"));
+    ASSERT_EQ(net.client.count(QURING_EV_CONNECTED), 1u);
+    ASSERT_EQ(net.server.count(QURING_EV_CONNECTED), 0u);
+    net.filter = nullptr;
+    ASSERT_EQ(quic_conn_close(net.client.conn, 4711, "that was all"), QUIC_OK);
+    net.run_for(5 * kS);
+    EXPECT_EQ(net.server.count(QURING_EV_CONNECTED), 1u);
+    EXPECT_EQ(net.server.close_kind(), QURING_CLOSE_PEER_APP);
+    EXPECT_EQ(net.server.close_code(), 4711u);
+    EXPECT_EQ(quic_endpoint_counters(net.server.ep)->handshakes_failed, failed);
+}
+
 TEST_F(Early, BytesArriveWithTheFirstFlight)
 {
     Net net;

@@ -222,6 +222,50 @@ TEST_F(RealTls, H52_AClientsChainOf64KiBComesInUnlessItIsLimited)
     EXPECT_EQ(net.server.count(QURING_EV_CONNECTED), 0u);
 }
 
+/* A client that leaves as soon as it is connected, and of whose datagrams only the first `arrive` did until then: what is
+ * missing of its flight goes with the CONNECTION_CLOSE, if there is room for it. */
+TEST_F(RealTls, AClientThatLeavesBringsTheRestOfItsFlight)
+{
+    struct Case {
+        size_t names;     /* in the certificate, of 250 bytes */
+        unsigned arrive;  /* the first is the ClientHello */
+        bool established; /* at the server */
+    };
+    const Case cases[] = {
+        {1, 1, true}, {5, 1, false}, {5, 2, true}, {40, 1, false}, {40, 4, false}};
+    for (const Case &c : cases) {
+        pki::Wish wish;
+        wish.client = true;
+        wish.names = LongNames(c.names, 250);
+        const pki::Identity identity = clients_.Issue(wish);
+        Policy sp, cp;
+        sp.identity = &server_id_;
+        sp.trust = &clients_;
+        sp.client_cert = QUIC_CLIENT_CERT_REQUIRE;
+        cp.identity = &identity;
+        cp.trust = &servers_;
+        const Config client = Make(QUIC_CLIENT, cp);
+        const Config server = Make(QUIC_SERVER, sp);
+        Net net(With(server, client));
+        quic_conn *conn = net.connect();
+        unsigned n = 0;
+        net.filter = [&](Packet &p) { return !p.to_server || n++ < c.arrive; };
+        ASSERT_TRUE(net.run_until([&] { return net.client.count(QURING_EV_CONNECTED) == 1; }, kS));
+        net.run_for(25 * kMs); /* what arrived is acknowledged */
+        ASSERT_GT(n, c.arrive);
+        net.filter = nullptr;
+        ASSERT_EQ(quic_conn_close(conn, 4711, "that was all"), QUIC_OK);
+        net.run_for(5 * kS);
+        const quic_counters *counters = quic_endpoint_counters(net.server.ep);
+        EXPECT_EQ(counters->conns_established, c.established ? 1u : 0u) << c.names << c.arrive;
+        EXPECT_EQ(counters->handshakes_failed, c.established ? 0u : 1u);
+        EXPECT_EQ(net.server.close_kind(),
+                  c.established ? QURING_CLOSE_PEER_APP : QURING_CLOSE_PEER_TRANSPORT);
+        EXPECT_EQ(quic_endpoint_conn_count(net.server.ep), 0u);
+        EXPECT_EQ(quic_endpoint_conn_count(net.client.ep), 0u);
+    }
+}
+
 /* RFC 9001 4.7, RFC 8446 4.2.10: a HelloRetryRequest costs a round trip, and the 0-RTT. */
 TEST_F(RealTls, H47_HelloRetryRequestRefusesZeroRtt)
 {
