@@ -66,27 +66,35 @@ static uint64_t wanted_threshold(uint64_t packets)
     return threshold;
 }
 
-/* When the window has moved by a factor of two. Slow start grows by what is acknowledged (8.1.1): not fewer in it, but
- * more when the window fell so far that it begins again: after persistent congestion, or on another path (8.4). BBR
- * has no end of slow start that it tells, and wants its samples: never fewer. */
+/* Whether another delay is worth a frame. Nothing was asked for yet: only another threshold is. */
+static bool is_another_delay(const quic_conn_ack_freq *af, uint64_t delay_us)
+{
+    return af->delay_us != 0 && (delay_us <= af->delay_us / 2 || delay_us / 2 >= af->delay_us);
+}
+
+/* When the window has moved by a factor of two, or the path is another one (8.4). Slow start grows by what is
+ * acknowledged (8.1.1): not fewer in it, but more when the window fell so far that it begins again, after persistent
+ * congestion. BBR has no end of slow start that it tells, and wants its samples: never fewer. */
 void quic_conn_review_ack_freq(quic_conn *conn)
 {
     quic_conn_ack_freq *af = conn->ack_freq;
     uint64_t cwnd = conn->cc.cwnd_bytes;
     const bool fell = cwnd <= af->window_bytes / 2;
     const bool grew = cwnd / 2 >= af->window_bytes && !quic_cc_in_slow_start(&conn->cc);
-    if (!conn->handshake_confirmed || (!fell && !grew)) {
+    if (!conn->handshake_confirmed || (!fell && !grew) ||
+        !quic_rtt_has_sample(&conn->recovery.rtt)) {
         return;
     }
     af->window_bytes = cwnd;
     uint64_t threshold = wanted_threshold(cwnd / conn->path.udp_payload_bytes);
-    if (threshold == af->threshold) {
-        return;
-    }
     uint64_t delay_us = conn->recovery.rtt.smoothed_ns / 4 / QUIC_NS_PER_US;
     delay_us = delay_us < af->max_delay_us ? delay_us : af->max_delay_us;
+    delay_us = delay_us > af->min_delay_us ? delay_us : af->min_delay_us;
+    if (threshold == af->threshold && !is_another_delay(af, delay_us)) {
+        return;
+    }
     af->threshold = threshold;
-    af->delay_us = delay_us > af->min_delay_us ? delay_us : af->min_delay_us;
+    af->delay_us = delay_us;
     conn->pending |= QUIC_PEND_ACK_FREQUENCY;
     quic_conn_mark_dirty(conn);
 }

@@ -5,7 +5,7 @@
  * acknowledged, as without the extension. Later an eighth of the window may pass between two ACK frames,
  * a power of two of packets and at most 64; they come after a quarter of the RTT at the latest, and at once
  * when three packets behind a gap have arrived, which is when loss detection acts (RFC 9002 6.1.1).
- * The wish is renewed when the window has doubled or halved. A probe asks for its ACK at once.
+ * The wish is renewed when the window has doubled or halved, and on another path. A probe asks for its ACK at once.
  */
 #ifndef QUIC_CONN_CONN_ACK_FREQ_H
 #define QUIC_CONN_CONN_ACK_FREQ_H
@@ -21,7 +21,7 @@ typedef struct quic_conn_ack_freq {
     uint64_t next_seq;
     uint64_t min_delay_us; /* the peer's min_ack_delay and ... */
     uint64_t max_delay_us; /* ... max_ack_delay */
-    uint64_t window_bytes; /* when `wanted` was decided */
+    uint64_t window_bytes; /* when `wanted` was decided; UINT64_MAX: on another path */
     uint64_t threshold;    /* wanted: packets that may come without an ACK */
     uint64_t delay_us;     /* wanted */
 } quic_conn_ack_freq;

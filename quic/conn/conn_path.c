@@ -334,8 +334,17 @@ bool quic_conn_same_host(const quic_path *a, const quic_path *b)
     return same_ip(&a->addr.remote, &b->addr.remote) && same_ip(&a->addr.local, &b->addr.local);
 }
 
+/* Ours were for the path that was (draft-ietf-quic-ack-frequency 8.4). */
+static void ask_anew(quic_conn *conn)
+{
+    if (conn->ack_freq != NULL) {
+        conn->ack_freq->window_bytes = UINT64_MAX;
+    }
+}
+
 void quic_conn_measures_reset(quic_conn *conn, quic_ns now)
 {
+    ask_anew(conn);
     quic_recovery_on_new_path(&conn->recovery, now);
     quic_cc_reset(&conn->cc);
     quic_pacer_init(&conn->pacer, conn->env->pacing, QUIC_MIN_INITIAL_LEN, now);
@@ -355,6 +364,7 @@ void quic_conn_measures_restore(quic_conn *conn, quic_ns now)
 {
     const quic_path_measures *saved = &conn->move->saved;
     conn->move->has_saved = false;
+    ask_anew(conn);
     quic_recovery_on_old_path(&conn->recovery, &saved->rtt, now);
     conn->cc = saved->cc;
     conn->pacer = saved->pacer;

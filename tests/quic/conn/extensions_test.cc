@@ -310,6 +310,40 @@ TEST(AckFrequency, AWindowThatFellAsksForMore) /* 8.1.1 */
         net.run_until([&] { return net.server.streams[id].bytes.size() == 20000000; }, 300 * kS));
 }
 
+/* As often as before does, but five times the delay. */
+TEST(AckFrequency, AnotherPathIsAskedAnew) /* 8.4 */
+{
+    Net net([&](sim::Options &o) {
+        o.clients[0].limits.ack_frequency = true;
+        o.clients[0].cc = QURING_CC_NEWRENO;
+        o.clients[0].limits.cwnd_max_bytes = 200000;
+    });
+    net.keep_sent = false;
+    ASSERT_TRUE(net.handshake());
+    int n = 0;
+    bool dark = false;
+    net.filter = [&](Packet &p) {
+        n += p.to_server ? 1 : 0;
+        return !p.to_server || (n != 500 && !dark);
+    };
+    const quic_counters *c = quic_endpoint_counters(net.client.ep);
+    ASSERT_NE(net.write(net.client, std::string(20000000, 'x')), UINT64_MAX);
+    ASSERT_TRUE(net.run_until([&] { return c->ack_frequency_sent > 0; }, 300 * kS));
+    net.run_for(kS / 10);
+    dark = true; /* the window falls, and every other packet is wanted again */
+    net.run_for(5 * kS);
+    dark = false;
+    uint64_t before = c->ack_frequency_sent;
+    ASSERT_TRUE(net.run_until([&] { return c->ack_frequency_sent > before; }, 300 * kS));
+    net.delay *= 5;
+    ASSERT_EQ(net.migrate(6000, 3), QUIC_OK);
+    /* Nothing is known of the new one. */
+    ASSERT_TRUE(net.run_until([&] { return info_of(net.client).srtt_ns > 200 * kMs; }, kS));
+    before = c->ack_frequency_sent;
+    net.run_for(kS);
+    EXPECT_EQ(c->ack_frequency_sent, before + 1);
+}
+
 /* draft-ietf-quic-ack-frequency 4: what was lost is said again, under a new number. */
 TEST(AckFrequency, ALostWishIsRepeated)
 {
