@@ -433,9 +433,13 @@ TEST_F(Loss, OldPathIsNoPartOfTheRateOfTheNew) /* RFC 9000 9.4 */
     EXPECT_EQ(out.rate_bytes, 1000u);
     EXPECT_EQ(out.rate_ns, 210 * kMs); /* since it is in use */
     EXPECT_EQ(out.lost_since_bytes, 0u);
-    EXPECT_TRUE(out.app_limited); /* as every path begins */
+    EXPECT_TRUE(out.app_limited); /* the application had no more when the path changed */
     Send(1300 * kMs);
     ASSERT_EQ(Ack({{11, 11}}, 1500 * kMs), QUIC_OK);
+    EXPECT_FALSE(out.app_limited);
+    quic_recovery_on_new_path(&rec, 1600 * kMs); /* a path by itself limits nobody */
+    Send(1610 * kMs);
+    ASSERT_EQ(Ack({{12, 12}}, 1700 * kMs), QUIC_OK);
     EXPECT_FALSE(out.app_limited);
 }
 
