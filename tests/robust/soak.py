@@ -104,7 +104,7 @@ JOBS = [
     Job("killed, down", "tput -t 20s --rate 20M -s 4", (-9,), killed, weight=3),
     Job("killed, up", "tput -d up -t 20s --rate 20M -s 4", (-9,), killed, weight=3),
     Job("killed, crr", "crr -t 20s -c 2 --rate 2M", (-9,), killed),
-    Job("interrupted", "rr -t 20s -c 2 --rate 2M", (130,), interrupted),
+    Job("interrupted", "rr -t 20s -c 2 --rate 2M", (130, -2), interrupted),  # -2: before it listens to signals
     Job("stopped", "latency -R 50 -t 20s", DEAD, stopped),
     Job("stopped, bulk", "tput -t 20s --rate 5M", DEAD, stopped),
     Job("slow reader", "tput -n 6M -s 2", DEAD, slow, weight=3),
