@@ -116,13 +116,19 @@ static void qp_plot_axes(const qp_panel *p)
                   QP_PLOT_LEFT, p->y0 + 18, p->is_rate ? "per second" : "Gbit/s");
 }
 
-/* Text of others: what means something in XML is written otherwise, and what is no UTF-8 as U+FFFD. */
+/* U+FFFE and U+FFFF are UTF-8 and no characters (XML 1.0, 2.2). */
+static bool qp_plot_is_no_char(const unsigned char *s, size_t len)
+{
+    return len == 3 && s[0] == 0xef && s[1] == 0xbf && s[2] >= 0xbe;
+}
+
+/* Text of others: what means something in XML is written otherwise, and what is no character as U+FFFD. */
 static void qp_plot_text(FILE *to, const char *text)
 {
     const unsigned char *s = (const unsigned char *)text;
     while (*s != 0) {
         size_t len = qp_utf8_len(s);
-        if (len == 0) {
+        if (len == 0 || qp_plot_is_no_char(s, len)) {
             (void)fputs("&#65533;", to);
         } else if (*s == '<' || *s == '>' || *s == '&' || *s == '"' || *s < 0x20) {
             (void)fprintf(to, "&#%u;", *s < 0x20 ? 0x20u : *s);
