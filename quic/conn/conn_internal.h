@@ -218,9 +218,8 @@ struct quic_conn {
     bool rx_other_path;                /* they came on another path than `path` */
     bool rx_immediate_ack;             /* an IMMEDIATE_ACK frame was seen */
     bool rx_non_probing; /* a frame was seen that only a moved peer sends (RFC 9000 9.1) */
-    uint8_t
-        rx_head_len; /* the last packet was a STREAM frame with such a head, for the stream of the
-                            one before; 0: it was not */
+    /* The last packet was a STREAM frame with such a head, for the stream of the one before; 0: it was not. */
+    uint8_t rx_head_len;
     bool peer_forbids_moves; /* disable_active_migration, for the address of the handshake */
     bool gave_preferred;     /* server: a preferred address */
     bool at_preferred;       /* `path` leads to the server's preferred address */
@@ -327,11 +326,9 @@ struct quic_conn {
     quic_cid initial_scid;  /* ours, in the first packet */
     quic_cid retry_scid;
     quic_cid peer_scid; /* the peer's first SCID */
-    bool initial_dcid_registered;
-    bool peer_scid_known;
+    bool initial_dcid_registered, peer_scid_known, sent_eliciting_since_recv;
     uint8_t extensions; /* QUIC_EXT_*: those we offered, whose frames may come */
-    bool sent_eliciting_since_recv;
-    bool trimmed; /* fell idle and gave back its spare memory */
+    bool trimmed;       /* fell idle and gave back its spare memory */
     bool close_to_send;
 
     /* time */
@@ -624,8 +621,7 @@ void quic_conn_on_peer_close(quic_conn *conn, const quic_frame_connection_close 
                              quic_ns now);
 /* Ends without a word on the wire (timeouts, resets). */
 void quic_conn_end_silently(quic_conn *conn, quring_close_kind kind, quic_ns now);
-/* A client that goes, and whose Finished is not known to have arrived: that leaves with the CONNECTION_CLOSE (once
- * more), or to the server the handshake may have failed. */
+/* A client that goes, and whose Finished may not have arrived: that leaves (again) with the CONNECTION_CLOSE. */
 bool quic_conn_leaves_at_once(const quic_conn *conn);
 /* A packet arrived while closing: RFC 9000 10.2.1 asks for an answer now and then. */
 void quic_conn_on_recv_closing(quic_conn *conn);
