@@ -76,8 +76,8 @@ typedef struct quring_limits {
     /* max_idle_timeout we advertise (RFC 9000 10.1): the smaller one of both sides counts; 0 = none. Without any,
      * nobody notices that the peer is gone */
     uint64_t idle_timeout_ns;
-    /* PING after this much silence, or half of the idle timeout that both agreed on, if that is less; 0 = never. A
-     * client that only waits needs it where a NAT forgets its port: the server cannot send to the new one before it
+    /* PING after this much silence, or half of the idle timeout that both agreed on (three probe timeouts at least,
+     * RFC 9000 10.1), if that is less; 0 = never. A client that only waits needs it where a NAT forgets its port: the server cannot send to the new one before it
      * has heard from there */
     uint64_t keep_alive_ns;
 
