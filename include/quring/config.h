@@ -77,8 +77,8 @@ typedef struct quring_limits {
      * nobody notices that the peer is gone */
     uint64_t idle_timeout_ns;
     /* PING after this much silence, or half of the idle timeout that both agreed on (three probe timeouts at least,
-     * RFC 9000 10.1), if that is less; 0 = never. A client that only waits needs it where a NAT forgets its port: the server cannot send to the new one before it
-     * has heard from there */
+     * RFC 9000 10.1), if that is less; 0 = never. A client that only waits needs it where a NAT forgets its port: the
+     * server cannot send to the new one before it has heard from there */
     uint64_t keep_alive_ns;
 
     uint64_t stream_recv_window_bytes;     /* first MAX_STREAM_DATA we give, RFC 9000 4 */
