@@ -163,6 +163,15 @@ static void qf_give_back(uint32_t lender, uint32_t id)
     (void)pthread_mutex_unlock(&way->lock);
 }
 
+void qf_give_back_lost(uint32_t lender, const qf_told *told)
+{
+    if (told->id != 0) {
+        int state = qf_hold();
+        qf_give_back(lender, told->id);
+        qf_let(state);
+    }
+}
+
 static bool qf_borrow_once(qf_way *way, const qf_asking *asking, qf_told *told)
 {
     (void)pthread_mutex_lock(&way->lock);
@@ -258,18 +267,30 @@ qf_body *qf_ask_begin(qf_borrowed *b, qf_asking *asking, qf_verb verb)
     return &qf_ways_up[b->lender].body;
 }
 
-int64_t qf_ask_now(qf_borrowed *b, const qf_asking *asking, qf_told *told, int *out_fd)
+int64_t qf_ask_now(qf_borrowed *b, qf_asking *asking, qf_told *told, int *out_fd)
 {
     if (!qf_way_ask(&qf_ways_up[b->lender], asking, told, out_fd)) {
         memset(told, 0, sizeof(*told));
         return told->result = -EBADF;
     }
     qf_settle(b, told);
+    asking->late = told->put > 0;
     return told->result;
 }
 
 void qf_ask_end(qf_borrowed *b, const qf_asking *asking)
 {
+    if (asking
+            ->late) { /* there may be room since: then the bytes that were put there are too many */
+        qf_asking again;
+        qf_told told;
+        memset(&again, 0, sizeof(again));
+        again.ask.verb = QF_VERB_FIX;
+        again.ask.id = b->id;
+        if (qf_way_ask(&qf_ways_up[b->lender], &again, &told, NULL)) {
+            qf_settle(b, &told);
+        }
+    }
     (void)pthread_mutex_unlock(&qf_ways_up[b->lender].lock);
     qf_let(asking->cancel);
 }
@@ -389,7 +410,7 @@ static void qf_b_share(qs_sock *sock, bool on)
 
 int qf_name_room(const struct sockaddr *addr, const socklen_t *len)
 {
-    return addr != NULL && len == NULL ? -EFAULT : len != NULL && (int)*len < 0 ? -EINVAL : 0;
+    return addr == NULL ? 0 : len == NULL ? -EFAULT : (int)*len < 0 ? -EINVAL : 0;
 }
 
 void qf_name_out(struct sockaddr *addr, socklen_t *len, qf_body *body, const qf_told *told)

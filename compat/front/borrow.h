@@ -25,16 +25,20 @@ typedef struct qf_asking {
     int fds[QF_WIRE_FDS];
     uint32_t fd_count;
     int cancel;
+    bool late; /* bytes were put at the descriptor, after what called for them */
 } qf_asking;
 
 /* A call: begin gives the body to fill in, with a lock that end gives back; now asks, and the body is what was told.
  * In between the thread is not cancelled. */
 qf_body *qf_ask_begin(qf_borrowed *b, qf_asking *asking, qf_verb verb);
-int64_t qf_ask_now(qf_borrowed *b, const qf_asking *asking, qf_told *told, int *out_fd);
+int64_t qf_ask_now(qf_borrowed *b, qf_asking *asking, qf_told *told, int *out_fd);
 void qf_ask_end(qf_borrowed *b, const qf_asking *asking);
 
 /* The entry for what was lent; NULL: no memory. */
 qf_entry *qf_borrowed_entry(uint32_t lender, const qf_told *told, int fd);
+
+/* One that was lent and cannot be taken. */
+void qf_give_back_lost(uint32_t lender, const qf_told *told);
 
 /* Whether a name can be written there, and writing it: at most *len bytes, of which there are more then. */
 int qf_name_room(const struct sockaddr *addr, const socklen_t *len);

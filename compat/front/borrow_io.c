@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/time.h>
 #include <time.h>
 
@@ -91,6 +92,7 @@ static int qf_wait_once(qf_patience *p, const qf_borrowed *b, short events)
     int rc = p->deadline_ns != 0 && qf_now_ns() >= p->deadline_ns ? -EAGAIN : 0;
     if (rc == 0 && (events == 0 || ++p->turns >= QF_TURNS)) {
         rc = qf_nap();
+        rc = rc == -EINTR && p->deadline_ns == 0 && events != 0 ? 0 : rc; /* the wait decides */
     }
     if (rc != 0 || events == 0) {
         return rc;
@@ -296,6 +298,7 @@ static int64_t qf_recv_piece(qf_borrowed *b, qf_receiving *r)
     const size_t room = r->room - r->done;
     qf_body *body = qf_ask_begin(b, &asking, QF_VERB_RECV);
     asking.ask.arg[0] = r->flags & ~MSG_WAITALL;
+    asking.ask.arg[1] = qf_total(msg, false) < 0; /* nowhere to write: for what is thrown away */
     asking.ask.stream_id = r->stream_id;
     asking.ask.room.control =
         (uint32_t)(r->control < QF_WIRE_CONTROL ? r->control : QF_WIRE_CONTROL);
@@ -347,17 +350,20 @@ ssize_t qf_borrowed_recvmsg(qs_sock *sock, struct msghdr *msg, int flags)
             again = rc == 0;
         }
     }
+    if (rc == -EAGAIN && r.waits && room == 0) {
+        return 0; /* as TCP: who wants nothing has it when the time is over */
+    }
     return r.done > 0 ? (ssize_t)r.done : (ssize_t)rc;
 }
 
 /* ---- accepting -------------------------------------------------------------------------------------------- */
 
 /* With none to spare here the lender would have accepted for nothing: it stays in the queue. */
-static int qf_has_spare(const qf_borrowed *b)
+static int qf_has_spare(void)
 {
-    int spare = QF_REAL(fcntl)(b->fd, F_DUPFD_CLOEXEC, 0);
+    int spare = eventfd(0, EFD_CLOEXEC);
     if (spare < 0) {
-        return -EMFILE;
+        return -errno;
     }
     QF_REAL(close)(spare);
     return 0;
@@ -367,7 +373,7 @@ static int64_t qf_accept_once(qf_borrowed *b, qf_told *told, int *out_fd, struct
                               socklen_t *len, int flags)
 {
     qf_asking asking;
-    int64_t rc = qf_has_spare(b);
+    int64_t rc = qf_has_spare();
     if (rc != 0) {
         return rc;
     }
@@ -399,6 +405,7 @@ int qf_borrowed_accept(const qf_entry *entry, struct sockaddr *addr, socklen_t *
         }
     }
     if (fd < 0) {
+        qf_give_back_lost(b->lender, &told);
         return (int)rc;
     }
     if ((flags & SOCK_CLOEXEC) == 0) {
@@ -406,6 +413,7 @@ int qf_borrowed_accept(const qf_entry *entry, struct sockaddr *addr, socklen_t *
     }
     qf_entry *got = rc == 0 ? qf_borrowed_entry(b->lender, &told, fd) : NULL;
     if (got == NULL) {
+        qf_give_back_lost(b->lender, &told);
         QF_REAL(close)(fd);
         return rc != 0 ? (int)rc : -ENOMEM;
     }

@@ -183,13 +183,15 @@ static int qf_lend_way(const qf_child *child, qf_lend_call *call)
 }
 
 /* One that cannot be sent would be waited for. */
-static bool qf_lend_tell(const qf_child *child, const qf_lend_call *call, qf_told *told, int fd)
+static bool qf_lend_tell(qf_child *child, const qf_lend_call *call, qf_told *told, int fd)
 {
     int rc = qf_wire_send(child->fd, told, sizeof(*told), &call->body, qf_lens_total(&told->len),
                           &fd, fd >= 0 ? 1 : 0, true);
     if (rc != 0 && fd >= 0) { /* too many are on their way */
         memset(&told->len, 0, sizeof(told->len));
         told->result = rc;
+        qf_lent_drop(child, told->id);
+        told->id = 0;
         rc = qf_wire_send(child->fd, told, sizeof(*told), &call->body, 0, NULL, 0, true);
     }
     return rc == 0;

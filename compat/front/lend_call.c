@@ -42,7 +42,7 @@ static int64_t qf_lend_send(qf_lend_call *call)
 static int64_t qf_lend_recv(qf_lend_call *call, qf_told *told)
 {
     const qf_part_lens room = call->ask.room;
-    struct iovec iov = {qf_body_data(&call->body, &room), room.data};
+    struct iovec iov = {call->ask.arg[1] != 0 ? NULL : qf_body_data(&call->body, &room), room.data};
     struct msghdr msg;
     memset(&msg, 0, sizeof(msg));
     msg.msg_iov = &iov;
@@ -61,7 +61,9 @@ static int64_t qf_lend_recv(qf_lend_call *call, qf_told *told)
     const bool thrown =
         (call->ask.arg[0] & MSG_TRUNC) != 0 && qf_engine()->last_stream() != UINT64_MAX;
     told->len.data = thrown ? 0 : (uint32_t)got < room.data ? (uint32_t)got : room.data;
-    memmove(qf_body_data(&call->body, &told->len), iov.iov_base, told->len.data);
+    if (told->len.data > 0) {
+        memmove(qf_body_data(&call->body, &told->len), iov.iov_base, told->len.data);
+    }
     return got;
 }
 
@@ -88,6 +90,14 @@ static int64_t qf_lend_count(const qf_lend_call *call)
     const qs_ops *ops = qf_engine();
     qs_sock *sock = call->entry->sock;
     return call->ask.arg[0] == 0 ? ops->inq(sock) : ops->outq(sock, call->ask.arg[0] > 1);
+}
+
+/* The key does not stay. */
+static int64_t qf_lend_keys(qf_lend_call *call)
+{
+    int64_t rc = qf_lend_handshake(call);
+    explicit_bzero(call->body.bytes, call->ask.len.data);
+    return rc;
 }
 
 static int64_t qf_lend_do(qf_lend_call *call, qf_told *told)
@@ -126,7 +136,7 @@ static int64_t qf_lend_do(qf_lend_call *call, qf_told *told)
     case QF_VERB_FIX:
         return 0; /* as with every answer */
     case QF_VERB_HANDSHAKE:
-        return qf_lend_handshake(call);
+        return qf_lend_keys(call);
     default:
         return -ENOSYS;
     }

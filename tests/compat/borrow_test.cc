@@ -438,21 +438,40 @@ TEST(Borrow, NoLongerThanAsked)
 /* A record that is thrown away is written nowhere, and brings nobody else's bytes along. */
 TEST(Borrow, BytesThrownAway)
 {
-    Pair pair = make_pair();
+    PairOptions options;
+    options.listener = options.client = [](int fd) {
+        quic_transport_param param{};
+        param.max_datagram_frame_size = 1200;
+        ASSERT_EQ(0, set_option(fd, QUIC_SOCKOPT_TRANSPORT_PARAM, param));
+    };
+    Pair pair = make_pair(options);
     Child teller([&] {
         CHECK_CHILD(send(pair.server, std::string(5000, 's').data(), 5000, kNew) == 5000);
         return 0;
     });
     EXPECT_EQ(0, teller.wait());
     ASSERT_EQ(6, send(pair.client, "abcdef", 6, kNew));
+    Gate told;
     Child child([&] {
         char buf[8] = "1234567";
         CHECK_CHILD(recv(pair.server, buf, 2, MSG_TRUNC) == 2);
         CHECK_CHILD(strcmp(buf, "1234567") == 0);
         CHECK_CHILD(recv(pair.server, nullptr, 2, MSG_TRUNC) == 2);
         CHECK_CHILD(recv(pair.server, buf, 2, 0) == 2 && memcmp(buf, "ef34567", 7) == 0);
+        told.pass();
+        CHECK_CHILD(poll_for(pair.server, POLLIN));
+        errno = 0; /* datagrams are not */
+        CHECK_CHILD(recv(pair.server, nullptr, 2, MSG_TRUNC) < 0 && errno == EFAULT);
+        CHECK_CHILD(recv(pair.server, buf, 2, 0) == 2 && memcmp(buf, "dg", 2) == 0);
+        socklen_t wild = static_cast<socklen_t>(-1);
+        CHECK_CHILD(fcntl(pair.listen, F_SETFL, O_NONBLOCK) == 0);
+        errno = 0;
+        CHECK_CHILD(accept(pair.listen, nullptr, &wild) < 0 && errno == EAGAIN);
         return 0;
     });
+    usleep(20000);
+    ASSERT_EQ(2, quic_sendmsg(pair.client, "dg", 2, 0, MSG_DATAGRAM));
+    told.open();
     EXPECT_EQ(0, child.wait());
 }
 
