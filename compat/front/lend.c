@@ -68,6 +68,14 @@ static pthread_mutex_t qf_lend_lock = PTHREAD_MUTEX_INITIALIZER;
 static int qf_lend_epoll = -1;
 static uint32_t qf_child_count; /* atomic; those that are about to be among them */
 
+/* Between forgetting and closing it nobody forks: the child would not know that it has it. */
+void qf_own_close_apart(int fd)
+{
+    (void)pthread_mutex_lock(&qf_fork_lock);
+    qf_own_close(fd);
+    (void)pthread_mutex_unlock(&qf_fork_lock);
+}
+
 /* Its reference is the child's. One that the child has already it has once: what a child holds is bounded by what there
  * is. */
 static uint32_t qf_lent_add(qf_child *child, qf_entry *entry)
@@ -123,7 +131,7 @@ static void qf_child_gone(qf_child *child)
     qf_kept_end(&child->kept);
     /* Another child may hold a copy still, for a moment. */
     (void)QF_REAL(epoll_ctl)(qf_lend_epoll, EPOLL_CTL_DEL, child->fd, NULL);
-    qf_own_close(child->fd);
+    qf_own_close_apart(child->fd);
     free(child->lent);
     free(child);
     qf_child_less();

@@ -48,6 +48,7 @@ void qf_borrow_set_way(int index, int fd);
 /* A descriptor of ours is put out of the program's way, as far as its limit allows; -1: there is none. */
 int qf_own(int fd);
 void qf_own_close(int fd);
+void qf_own_close_apart(int fd); /* by a thread that does not hold what fork holds */
 bool qf_owns(int fd);
 
 #endif /* COMPAT_FRONT_LEND_H */

@@ -21,8 +21,6 @@ static _Atomic uint32_t qf_handshake_count;
 static void qf_lent_free(qf_lent_handshake *h)
 {
     atomic_fetch_sub(&qf_handshake_count, 1);
-    qf_wire_hasten(h->fd);
-    qf_own_close(h->fd);
     qf_put(h->entry);
     explicit_bzero(h->data, h->len);
     free(h);
@@ -34,6 +32,8 @@ static void *qf_lent_main(void *arg)
     (void)pthread_setname_np(pthread_self(), "quic-lend-tls");
     int64_t rc = qf_engine()->handshake(h->entry->sock, &h->args);
     (void)QF_REAL(send)(h->fd, &rc, sizeof(rc), MSG_NOSIGNAL | MSG_DONTWAIT);
+    qf_wire_hasten(h->fd);
+    qf_own_close_apart(h->fd);
     qf_lent_free(h);
     return NULL;
 }
@@ -99,6 +99,8 @@ int64_t qf_lend_handshake(qf_lend_call *call)
         rc = -EAGAIN;
     }
     if (rc != 0) {
+        qf_wire_hasten(h->fd);
+        qf_own_close(h->fd);
         qf_lent_free(h);
     }
     return rc;
