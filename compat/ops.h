@@ -101,18 +101,20 @@ typedef struct qs_ops {
     /* 0 when fix_all has nothing to do. Read without a call. */
     const uint32_t *fix_count;
 
-    /* For calls that are made in the name of another process (compat/front/lend.h). share: whether other processes
-     * may have copies of the descriptor; if so `gone` is told also when the connection has ended. settle: what is to be done at the
-     * program's end for it to tell the truth, where this process has none: so many bytes are to be taken from there,
-     * so many put in. impatient: calls of the calling thread that would wait
-     * give EAGAIN. would_wait: whether one has, since it was asked last. only_stream: its next recvmsg is to be of that stream; ENODATA: something else has come, or that
-     * stream is over. last_stream: the number of the stream that its last message was of, UINT64_MAX for none. */
+    /* For calls that are made in the name of other processes (compat/front/lend.h).
+     * share: whether others may have copies of the descriptor; if so `gone` is told also when the connection has ended.
+     * settle: how many bytes are to be taken from the program's end, and put in there, for it to tell the truth, where
+     * this process has none. impatient: calls of the calling thread that would wait give EAGAIN; would_wait: whether
+     * one has, since it was asked last. only_stream: its next recvmsg is to be of that stream; ENODATA: something else
+     * has come, or that stream is over. last_stream: the stream that its last message was of, UINT64_MAX for none.
+     * thread: one that nobody waits for and that takes no signals; false: there is none. */
     void (*share)(qs_sock *s, bool on);
     void (*settle)(qs_sock *s, uint32_t *out_take, uint32_t *out_put);
     void (*impatient)(void);
     void (*only_stream)(uint64_t stream_id);
     uint64_t (*last_stream)(void);
     bool (*would_wait)(void);
+    bool (*thread)(void *(*run)(void *), void *arg);
 
     /* Whether a descriptor is the engine's own: nobody closes it for the program. */
     bool (*owns_fd)(int fd);

@@ -74,6 +74,7 @@ static const qs_ops qs_the_ops = {
     .only_stream = qs_op_only_stream,
     .last_stream = qs_op_last_stream,
     .would_wait = qs_op_would_wait,
+    .thread = qs_thread_start,
     .owns_fd = qs_op_owns_fd,
     .exit = qs_op_exit,
     .forked = qs_op_forked,

@@ -7,6 +7,7 @@
 #include "compat/core/behalf.h"
 #include "compat/core/layout.h"
 #include "compat/core/sock.h"
+#include "compat/parts.h"
 
 bool qs_rx_is_empty(const qs_sock *s)
 {
@@ -549,7 +550,7 @@ ssize_t qs_op_recvmsg(qs_sock *s, struct msghdr *msg, int flags)
         return -EAGAIN;
     }
     size_t room = 0;
-    int wrong = qs_msg_total(msg, &room);
+    int wrong = qs_parts_total(msg, &room);
     if (wrong != 0 && !(wrong == -EFAULT && (flags & MSG_TRUNC) != 0 && msg->msg_iov != NULL)) {
         return wrong;
     }

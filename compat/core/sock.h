@@ -46,7 +46,6 @@ extern "C" {
 #define QS_TICKET_LEN_MAX 4096u
 #define QS_PHRASE_LEN_MAX 80u
 #define QS_STREAM_ANY     UINT64_MAX
-#define QS_IOV_MAX        1024u
 #define QS_STREAM_HASH    64u    /* buckets, a power of two */
 #define QS_OPEN_AT_ONCE   65536u /* streams that one call opens, with those below */
 #define QS_VISIT_BYTES    4096u  /* a message that the calling thread may send itself */
@@ -506,9 +505,6 @@ qs_item *qs_rx_take_crypto(qs_sock *s, uint64_t deadline_ns, int *out_rc);
 
 /* ---- tx.c ------------------------------------------------------------------------------------------------- */
 ssize_t qs_op_sendmsg(qs_sock *s, const struct msghdr *msg, int flags);
-/* The bytes of a message's parts; what the kernel finds wrong with them is wrong here: -EMSGSIZE, -EINVAL,
- * -EFAULT. */
-int qs_msg_total(const struct msghdr *msg, size_t *out);
 /* On the worker, lock held: lends what a stream has. */
 void qs_tx_push(qs_stream *st);
 void qs_tx_released(qs_sock *s, qs_stream *st, uint64_t offset);

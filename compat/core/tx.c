@@ -9,6 +9,7 @@
 #include "compat/core/behalf.h"
 #include "compat/core/layout.h"
 #include "compat/core/sock.h"
+#include "compat/parts.h"
 
 #define QS_CRYPTO_SEND_MAX (64u * 1024u)
 #define QS_CALL_MAX        0x7ffff000u
@@ -588,29 +589,6 @@ static ssize_t qs_send_handshake(qs_sock *s, const struct msghdr *msg, size_t to
     return rc == 0 ? (ssize_t)total : rc;
 }
 
-int qs_msg_total(const struct msghdr *msg, size_t *out)
-{
-    size_t total = 0;
-    if (msg->msg_iovlen > QS_IOV_MAX) {
-        return -EMSGSIZE;
-    }
-    if (msg->msg_iovlen > 0 && msg->msg_iov == NULL) {
-        return -EFAULT;
-    }
-    for (size_t i = 0; i < msg->msg_iovlen; i++) {
-        const struct iovec *iov = &msg->msg_iov[i];
-        if (iov->iov_len > (size_t)SSIZE_MAX - total) {
-            return -EINVAL;
-        }
-        if (iov->iov_base == NULL && iov->iov_len > 0) {
-            return -EFAULT;
-        }
-        total += iov->iov_len;
-    }
-    *out = total;
-    return 0;
-}
-
 ssize_t qs_op_sendmsg(qs_sock *s, const struct msghdr *msg, int flags)
 {
     qs_send_args args;
@@ -620,7 +598,7 @@ ssize_t qs_op_sendmsg(qs_sock *s, const struct msghdr *msg, int flags)
         return rc;
     }
     size_t total = 0;
-    rc = qs_msg_total(msg, &total);
+    rc = qs_parts_total(msg, &total);
     if (rc != 0) {
         return rc;
     }

@@ -25,8 +25,8 @@ static pthread_mutex_t qs_watch_lock = PTHREAD_MUTEX_INITIALIZER;
 static qs_sock *qs_bell_owner[QS_BELLS_MAX]; /* by descriptor; written under the lock */
 static int qs_watch_fd = -1;
 
-/* Whether what we have sent is gone, read or with the program's end. The kernel tells that before it has counted the last
- * message's last byte; the least message counts hundreds. */
+/* Whether what we have sent is gone, read or with the program's end. The kernel tells that before it has counted the
+ * last message's last byte; the least message counts hundreds. */
 static bool qs_is_sent_gone(int fd)
 {
     int bytes = 0;

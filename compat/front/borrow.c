@@ -23,23 +23,17 @@ typedef struct qf_way {
     qf_body body;   /* what is said, and then what is told */
 } qf_way;
 
-static qf_way
-    qf_ways_up[QF_LENDERS_MAX]; /* zeros are a mutex that is free, and need no room in the file */
+/* Zeros are a mutex that is free, and need no room in the file. */
+static qf_way qf_ways_up[QF_LENDERS_MAX];
 
 static pthread_mutex_t qf_borrow_lock = PTHREAD_MUTEX_INITIALIZER; /* one entry at a time */
-
-static qf_borrowed *qf_borrowed_of(qs_sock *sock)
-{
-    return (qf_borrowed *)(void *)sock;
-}
 
 /* ---- the way to the lender -------------------------------------------------------------------------------- */
 
 static void qf_say_lender_gone(void)
 {
     qf_say_once("libquic: the process that made a QUIC socket has ended, and the socket with it "
-                "(EBADF): a daemon opens "
-                "its sockets when it has become one\n");
+                "(EBADF): a daemon opens its sockets when it has become one\n");
 }
 
 static void qf_way_lost(qf_way *way)
@@ -280,8 +274,8 @@ int64_t qf_ask_now(qf_borrowed *b, qf_asking *asking, qf_told *told, int *out_fd
 
 void qf_ask_end(qf_borrowed *b, const qf_asking *asking)
 {
-    if (asking
-            ->late) { /* there may be room since: then the bytes that were put there are too many */
+    if (asking->late) {
+        /* There may be room since: then the bytes that were put there are too many. */
         qf_asking again;
         qf_told told;
         memset(&again, 0, sizeof(again));
@@ -314,8 +308,8 @@ static int64_t qf_ask_plain(qs_sock *sock, qf_verb verb, int32_t first, int32_t 
 static void qf_b_set_fd(qs_sock *sock, int fd)
 {
     qf_borrowed *b = qf_borrowed_of(sock);
-    (void)pthread_mutex_lock(
-        &qf_ways_up[b->lender].lock); /* no call is in the middle of using it */
+    /* No call is in the middle of using it. */
+    (void)pthread_mutex_lock(&qf_ways_up[b->lender].lock);
     b->fd = fd;
     (void)pthread_mutex_unlock(&qf_ways_up[b->lender].lock);
 }

@@ -20,6 +20,11 @@ typedef struct qf_borrowed {
     qf_entry *entry;
 } qf_borrowed;
 
+static inline qf_borrowed *qf_borrowed_of(qs_sock *sock)
+{
+    return (qf_borrowed *)(void *)sock;
+}
+
 typedef struct qf_asking {
     qf_ask ask;
     int fds[QF_WIRE_FDS];

@@ -90,7 +90,7 @@ static int qf_ask_handshake(qf_borrowed *b, const uint8_t *data, uint32_t len, i
 
 int qf_borrowed_handshake(qs_sock *sock, const qs_handshake_args *args)
 {
-    qf_borrowed *b = (qf_borrowed *)(void *)sock;
+    qf_borrowed *b = qf_borrowed_of(sock);
     int ends[2];
     uint8_t *data = malloc(QF_WIRE_DATA);
     if (data == NULL) {

@@ -1,8 +1,7 @@
-/* Sending, receiving and accepting on a borrowed socket: the lender takes and gives what it can at once, and who wants more
- * waits here, for the descriptor. */
+/* Sending, receiving and accepting on a borrowed socket: the lender takes and gives what it can at once, and who wants
+ * more waits here, for the descriptor. */
 #define QUIC_NO_GNUTLS
 #include <fcntl.h>
-#include <limits.h>
 #include <netinet/quic.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -14,17 +13,17 @@
 #include "compat/front/borrow.h"
 #include "compat/front/call.h"
 #include "compat/front/lend.h"
+#include "compat/parts.h"
 
 #define QF_NS_PER_S  1000000000ull
 #define QF_NS_PER_US 1000ull
 #define QF_NAP_NS    2000000
-#define QF_LOOK_NS                                                                                 \
-    QF_NS_PER_S     /* one who polls looks again so often, whatever the descriptor says */
-#define QF_TURNS 16 /* for nothing, until it rests */
+#define QF_TURNS     16 /* for nothing, until it rests */
 
-/* Both sets of names have these. */
-#define QF_STREAM_NEW 0x400u
-#define QF_STREAM_FIN 0x200u
+/* Who polls looks again so often, whatever the descriptor says. */
+#define QF_LOOK_NS QF_NS_PER_S
+
+#define QF_STREAM_FIN 0x200u /* both sets of names have it */
 
 static uint64_t qf_now_ns(void)
 {
@@ -118,29 +117,6 @@ int qf_be_patient(qf_patience *p, qf_borrowed *b, short events)
 }
 
 /* ---- the parts of a message ------------------------------------------------------------------------------- */
-
-/* -EMSGSIZE, -EINVAL, -EFAULT as of sendmsg(2). Nothing is written where bytes are thrown away. */
-static ssize_t qf_total(const struct msghdr *msg, bool thrown_away)
-{
-    size_t total = 0;
-    if (msg->msg_iovlen > 1024) {
-        return -EMSGSIZE;
-    }
-    if (msg->msg_iovlen > 0 && msg->msg_iov == NULL) {
-        return -EFAULT;
-    }
-    for (size_t i = 0; i < msg->msg_iovlen; i++) {
-        const struct iovec *iov = &msg->msg_iov[i];
-        if (iov->iov_len > (size_t)SSIZE_MAX - total) {
-            return -EINVAL;
-        }
-        if (iov->iov_base == NULL && iov->iov_len > 0 && !thrown_away) {
-            return -EFAULT;
-        }
-        total += iov->iov_len;
-    }
-    return (ssize_t)total;
-}
 
 /* Copies between the parts, from `skip` bytes on, and the body. */
 static void qf_parts(const struct msghdr *msg, size_t skip, uint8_t *body, size_t len, bool out)
@@ -244,7 +220,6 @@ static int64_t qf_send_piece(qf_borrowed *b, qf_sending *sending)
     qf_parts(msg, sending->done, qf_body_data(body, &ask->len), ask->len.data, false);
     int64_t rc = qf_ask_now(b, &asking, &told, NULL);
     qf_ask_end(b, &asking);
-    sending->waits = told.waits != 0;
     sending->waits = rc == -EAGAIN && told.waits != 0;
     sending->stream_id = rc > 0 ? told.stream_id : sending->stream_id;
     return rc;
@@ -252,18 +227,17 @@ static int64_t qf_send_piece(qf_borrowed *b, qf_sending *sending)
 
 ssize_t qf_borrowed_sendmsg(qs_sock *sock, const struct msghdr *msg, int flags)
 {
-    qf_borrowed *b = (qf_borrowed *)(void *)sock;
-    ssize_t total = qf_total(msg, false);
-    qf_sending sending = {msg, (size_t)total, 0, 0, flags, false};
+    qf_borrowed *b = qf_borrowed_of(sock);
+    qf_sending sending = {msg, 0, 0, 0, flags, false};
     qf_patience patience = {0, false, 0};
-    if (total < 0) {
-        return total;
+    int64_t rc = qs_parts_total(msg, &sending.total);
+    if (rc != 0) {
+        return (ssize_t)rc;
     }
     if (msg->msg_controllen > QF_WIRE_CONTROL ||
         (msg->msg_controllen > 0 && msg->msg_control == NULL)) {
         return msg->msg_control == NULL ? -EFAULT : -EINVAL;
     }
-    int64_t rc = 0;
     bool again = true;
     while (again) {
         rc = qf_send_piece(b, &sending);
@@ -287,6 +261,7 @@ typedef struct qf_receiving {
     size_t done;
     uint64_t stream_id; /* with MSG_WAITALL, once it has begun */
     int flags;
+    bool nowhere; /* there is no place to write: only for what is thrown away */
     bool waits;
 } qf_receiving;
 
@@ -298,7 +273,7 @@ static int64_t qf_recv_piece(qf_borrowed *b, qf_receiving *r)
     const size_t room = r->room - r->done;
     qf_body *body = qf_ask_begin(b, &asking, QF_VERB_RECV);
     asking.ask.arg[0] = r->flags & ~MSG_WAITALL;
-    asking.ask.arg[1] = qf_total(msg, false) < 0; /* nowhere to write: for what is thrown away */
+    asking.ask.arg[1] = r->nowhere;
     asking.ask.stream_id = r->stream_id;
     asking.ask.room.control =
         (uint32_t)(r->control < QF_WIRE_CONTROL ? r->control : QF_WIRE_CONTROL);
@@ -329,17 +304,17 @@ static bool qf_wants_more(const qf_receiving *r, int64_t rc)
 ssize_t qf_borrowed_recvmsg(qs_sock *sock, struct msghdr *msg, int flags)
 {
     qf_patience patience = {0, false, 0};
-    qf_borrowed *b = (qf_borrowed *)(void *)sock;
-    ssize_t room = qf_total(msg, (flags & MSG_TRUNC) != 0);
-    size_t control = msg->msg_control != NULL ? msg->msg_controllen : 0;
-    qf_receiving r = {msg, (size_t)room, control, 0, UINT64_MAX, flags, false};
-    if (room < 0) {
-        return room;
+    qf_borrowed *b = qf_borrowed_of(sock);
+    qf_receiving r = {msg, 0, 0, 0, UINT64_MAX, flags, false, false};
+    int64_t rc = qs_parts_total(msg, &r.room);
+    r.nowhere = rc == -EFAULT && (flags & MSG_TRUNC) != 0 && msg->msg_iov != NULL;
+    if (rc != 0 && !r.nowhere) {
+        return (ssize_t)rc;
     }
+    r.control = msg->msg_control != NULL ? msg->msg_controllen : 0;
     if (atomic_load(&b->entry->protocol) == QS_PROTO_KERNEL) {
         r.flags &= ~MSG_WAITALL; /* which the kernel has no use for */
     }
-    int64_t rc = 0;
     for (bool again = true; again;) {
         rc = qf_recv_piece(b, &r);
         r.done += rc > 0 ? (size_t)rc : 0;
@@ -350,7 +325,7 @@ ssize_t qf_borrowed_recvmsg(qs_sock *sock, struct msghdr *msg, int flags)
             again = rc == 0;
         }
     }
-    if (rc == -EAGAIN && r.waits && room == 0) {
+    if (rc == -EAGAIN && r.waits && r.room == 0) {
         return 0; /* as TCP: who wants nothing has it when the time is over */
     }
     return r.done > 0 ? (ssize_t)r.done : (ssize_t)rc;
@@ -390,7 +365,7 @@ static int64_t qf_accept_once(qf_borrowed *b, qf_told *told, int *out_fd, struct
 
 int qf_borrowed_accept(const qf_entry *entry, struct sockaddr *addr, socklen_t *len, int flags)
 {
-    qf_borrowed *b = (qf_borrowed *)(void *)entry->sock;
+    qf_borrowed *b = qf_borrowed_of(entry->sock);
     qf_patience patience = {0, false, 0};
     qf_told told;
     int fd = -1;

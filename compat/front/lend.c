@@ -171,7 +171,7 @@ static int qf_lend_accept(qf_child *child, qf_lend_call *call, qf_told *told)
     return fd;
 }
 
-/* Who holds the other end of `fd` is counted. `kept` is what it keeps, or NULL. */
+/* Who holds the other end of `fd` is counted. What is in `kept` is its. */
 static bool qf_lend_to(int fd, qf_kept *kept);
 
 /* For a child of the child, which has what that one has. */
@@ -310,7 +310,7 @@ static bool qf_lend_start(void)
         return true;
     }
     qf_lend_epoll = qf_own(epoll_create1(EPOLL_CLOEXEC));
-    if (qf_lend_epoll >= 0 && !qf_lend_thread(qf_lend_main, &qf_lend_epoll)) {
+    if (qf_lend_epoll >= 0 && !qf_engine()->thread(qf_lend_main, &qf_lend_epoll)) {
         qf_own_close(qf_lend_epoll);
         qf_lend_epoll = -1;
     }

@@ -2,8 +2,9 @@
  *
  * Shape:  connections live in the process that made them. A child's calls on its copies of the descriptors go to that
  *         process, the lender, through a pair of UNIX sockets made before the fork: a message there, a message back. A
- *         thread of the lender makes the call, one that does not wait for peers; who has to wait does so in the child, on the
- *         descriptor, which tells of readiness there as anywhere. What takes its time (handshakes) gets a thread.
+ *         thread of the lender makes the call, one that does not wait for peers; who has to wait does so in the child,
+ *         on the descriptor, which tells of readiness there as anywhere. What takes its time (handshakes) gets a
+ *         thread.
  * Trust:  a child gets at a socket by handing over a copy of its descriptor, as it might to any process.
  * Close:  a socket is closed with its last descriptor, in whatever process, as others are; with the lender ends all it
  *         has lent.

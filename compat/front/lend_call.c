@@ -6,25 +6,6 @@
 #include "compat/front/lend_handshake.h"
 #include "compat/front/socket.h"
 
-#define QF_LEND_STACK (256u * 1024u)
-
-bool qf_lend_thread(void *(*run)(void *), void *arg)
-{
-    sigset_t all;
-    sigset_t old;
-    pthread_t thread;
-    pthread_attr_t attr;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old); /* no handler of the program's runs there */
-    pthread_attr_init(&attr);
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    pthread_attr_setstacksize(&attr, QF_LEND_STACK);
-    bool runs = pthread_create(&thread, &attr, run, arg) == 0;
-    pthread_attr_destroy(&attr);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    return runs;
-}
-
 static int64_t qf_lend_send(qf_lend_call *call)
 {
     const qf_part_lens *len = &call->ask.len;

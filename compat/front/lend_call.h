@@ -18,7 +18,4 @@ void qf_lend_make(qf_lend_call *call, qf_told *told);
 /* The same for accept; the new descriptor, or -1. */
 int qf_lend_accepted(qf_lend_call *call, qf_told *told);
 
-/* A detached thread without signals. */
-bool qf_lend_thread(void *(*run)(void *), void *arg);
-
 #endif /* COMPAT_FRONT_LEND_CALL_H */

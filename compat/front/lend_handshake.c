@@ -95,7 +95,7 @@ int64_t qf_lend_handshake(qf_lend_call *call)
     memcpy(h->data, call->body.bytes + sizeof(head), len);
     const bool room = atomic_fetch_add(&qf_handshake_count, 1) < QF_HANDSHAKES_MAX;
     int64_t rc = !room ? -EAGAIN : qf_lent_args(h, &head) ? 0 : -EINVAL;
-    if (rc == 0 && !qf_lend_thread(qf_lent_main, h)) {
+    if (rc == 0 && !qf_engine()->thread(qf_lent_main, h)) {
         rc = -EAGAIN;
     }
     if (rc != 0) {

@@ -98,7 +98,8 @@ static inline uint32_t qf_lens_total(const qf_part_lens *len)
 int qf_wire_pair(int ends[2]);
 
 /* Both take `head_len` bytes of head. qf_wire_send: 0, or -errno; never waits with `dontwait`. qf_wire_recv: the body's
- * length; 0 descriptors or more in fds[], which are the caller's then; -errno; -EPIPE when nobody is there any more, -EBADMSG when it is no message of this kind. */
+ * length; 0 descriptors or more in fds[], which are the caller's then; -errno; -EPIPE when nobody is there any more,
+ * -EBADMSG when it is no message of this kind. */
 int qf_wire_send(int fd, const void *head, size_t head_len, const qf_body *body, size_t body_len,
                  const int *fds, uint32_t fd_count, bool dontwait);
 int qf_wire_recv(int fd, void *head, size_t head_len, qf_body *body, int fds[QF_WIRE_FDS],
