@@ -25,6 +25,17 @@ using namespace compat;
 namespace
 {
 
+PairOptions with_datagrams()
+{
+    PairOptions options;
+    options.listener = options.client = [](int fd) {
+        quic_transport_param param{};
+        param.max_datagram_frame_size = 1200;
+        ASSERT_EQ(0, set_option(fd, QUIC_SOCKOPT_TRANSPORT_PARAM, param));
+    };
+    return options;
+}
+
 void on_signal(int)
 {
 }
@@ -115,13 +126,7 @@ TEST(Borrow, OptionsNamesAndCounts)
 
 TEST(Borrow, EventsDatagramsAndStreams)
 {
-    PairOptions options;
-    options.listener = options.client = [](int fd) {
-        quic_transport_param param{};
-        param.max_datagram_frame_size = 1200;
-        ASSERT_EQ(0, set_option(fd, QUIC_SOCKOPT_TRANSPORT_PARAM, param));
-    };
-    Pair pair = make_pair(options);
+    Pair pair = make_pair(with_datagrams());
     Child child([&] {
         CHECK_CHILD(quic_sendmsg(pair.server, "unreliable", 10, 0, MSG_DATAGRAM) == 10);
         Message m = receive(pair.server);
@@ -438,13 +443,7 @@ TEST(Borrow, NoLongerThanAsked)
 /* A record that is thrown away is written nowhere, and brings nobody else's bytes along. */
 TEST(Borrow, BytesThrownAway)
 {
-    PairOptions options;
-    options.listener = options.client = [](int fd) {
-        quic_transport_param param{};
-        param.max_datagram_frame_size = 1200;
-        ASSERT_EQ(0, set_option(fd, QUIC_SOCKOPT_TRANSPORT_PARAM, param));
-    };
-    Pair pair = make_pair(options);
+    Pair pair = make_pair(with_datagrams());
     Child teller([&] {
         CHECK_CHILD(send(pair.server, std::string(5000, 's').data(), 5000, kNew) == 5000);
         return 0;

@@ -31,11 +31,11 @@ constexpr uint32_t kNew = MSG_SYN | MSG_FIN;
 class Child
 {
   public:
-    explicit Child(const std::function<int()> &body)
+    explicit Child(const std::function<int()> &body, pid_t (*how)() = fork)
     {
         fflush(stdout);
         fflush(stderr);
-        pid_ = fork();
+        pid_ = how();
         if (pid_ == 0) {
             alarm(60);
             _exit(body());

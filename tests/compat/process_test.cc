@@ -19,6 +19,7 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/compat/child.h"
 #include "tests/compat/fixture.h"
 #include "tests/compat/rights.h"
 
@@ -29,45 +30,10 @@ using namespace compat;
 namespace
 {
 
-#if defined(QURING_TSAN)
-constexpr bool kThreadsAfterFork = false; /* the sanitizer ends such a child */
-#else
-constexpr bool kThreadsAfterFork = true;
-#endif
-
 /* Runs `body` in a child; its result is the exit status. */
 int in_child(const std::function<int()> &body, pid_t (*how)() = fork)
 {
-    fflush(stdout);
-    fflush(stderr);
-    pid_t child = how();
-    if (child == 0) {
-        _exit(body());
-    }
-    int status = -1;
-    waitpid(child, &status, 0);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + status;
-}
-
-#define CHECK_CHILD(condition)                                                                     \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "%s:%d: in the child: %s\n", __FILE__, __LINE__, #condition);          \
-            return __LINE__ & 0x7f;                                                                \
-        }                                                                                          \
-    } while (0)
-
-std::set<int> open_fds()
-{
-    std::set<int> fds;
-    DIR *dir = opendir("/proc/self/fd");
-    while (const dirent *entry = readdir(dir)) {
-        if (entry->d_name[0] != '.' && atoi(entry->d_name) != dirfd(dir)) {
-            fds.insert(atoi(entry->d_name));
-        }
-    }
-    closedir(dir);
-    return fds;
+    return Child(body, how).wait();
 }
 
 /* Where no interposed call sees it. */

@@ -271,14 +271,17 @@ TEST(AckFrequency, BulkAsksForFewer)
     }
 }
 
+static void asks_by_a_small_window(sim::Options &o)
+{
+    o.clients[0].limits.ack_frequency = true;
+    o.clients[0].cc = QURING_CC_NEWRENO;
+    o.clients[0].limits.cwnd_max_bytes = 200000;
+}
+
 /* The window is small again and slow start begins: the next wish is not to wait for dozens of packets. */
 TEST(AckFrequency, AWindowThatFellAsksForMore) /* 8.1.1 */
 {
-    Net net([&](sim::Options &o) {
-        o.clients[0].limits.ack_frequency = true;
-        o.clients[0].cc = QURING_CC_NEWRENO;
-        o.clients[0].limits.cwnd_max_bytes = 200000;
-    });
+    Net net(asks_by_a_small_window);
     net.keep_sent = false;
     ASSERT_TRUE(net.handshake());
     int n = 0;
@@ -313,11 +316,7 @@ TEST(AckFrequency, AWindowThatFellAsksForMore) /* 8.1.1 */
 /* As often as before does, but five times the delay. */
 TEST(AckFrequency, AnotherPathIsAskedAnew) /* 8.4 */
 {
-    Net net([&](sim::Options &o) {
-        o.clients[0].limits.ack_frequency = true;
-        o.clients[0].cc = QURING_CC_NEWRENO;
-        o.clients[0].limits.cwnd_max_bytes = 200000;
-    });
+    Net net(asks_by_a_small_window);
     net.keep_sent = false;
     ASSERT_TRUE(net.handshake());
     int n = 0;

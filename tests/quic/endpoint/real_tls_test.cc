@@ -89,6 +89,25 @@ class RealTls : public testing::Test
         gate_.id = 77;
         gate_.replay = quic_anti_replay_init(memory_.data(), 64, 3600 * kS, key, 0, QUIC_NS_PER_S);
     }
+
+    /* A client with so many names in its certificate, of 250 bytes each; and a server that demands it. */
+    pki::Identity LongClient(size_t names)
+    {
+        pki::Wish wish;
+        wish.client = true;
+        wish.names = LongNames(names, 250);
+        return clients_.Issue(wish);
+    }
+
+    void AskForIt(Policy *sp, Policy *cp, const pki::Identity &identity)
+    {
+        sp->identity = &server_id_;
+        sp->trust = &clients_;
+        sp->client_cert = QUIC_CLIENT_CERT_REQUIRE;
+        cp->identity = &identity;
+        cp->trust = &servers_;
+    }
+
     std::function<void(sim::Options &)> With(const Config &server, const Config &client)
     {
         return [&](sim::Options &o) {
@@ -191,16 +210,9 @@ TEST_F(RealTls, H52_AChainOf64KiBGoesOutWithinTheCredit)
 
 TEST_F(RealTls, H52_AClientsChainOf64KiBComesInUnlessItIsLimited)
 {
-    pki::Wish wish;
-    wish.client = true;
-    wish.names = LongNames(240, 250);
-    const pki::Identity identity = clients_.Issue(wish);
+    const pki::Identity identity = LongClient(240);
     Policy sp, cp;
-    sp.identity = &server_id_;
-    sp.trust = &clients_;
-    sp.client_cert = QUIC_CLIENT_CERT_REQUIRE;
-    cp.identity = &identity;
-    cp.trust = &servers_;
+    AskForIt(&sp, &cp, identity);
     const Config client = Make(QUIC_CLIENT, cp);
     {
         const Config server = Make(QUIC_SERVER, sp);
@@ -234,16 +246,9 @@ TEST_F(RealTls, AClientThatLeavesBringsTheRestOfItsFlight)
     const Case cases[] = {
         {1, 1, true}, {5, 1, false}, {5, 2, true}, {40, 1, false}, {40, 4, false}};
     for (const Case &c : cases) {
-        pki::Wish wish;
-        wish.client = true;
-        wish.names = LongNames(c.names, 250);
-        const pki::Identity identity = clients_.Issue(wish);
+        const pki::Identity identity = LongClient(c.names);
         Policy sp, cp;
-        sp.identity = &server_id_;
-        sp.trust = &clients_;
-        sp.client_cert = QUIC_CLIENT_CERT_REQUIRE;
-        cp.identity = &identity;
-        cp.trust = &servers_;
+        AskForIt(&sp, &cp, identity);
         const Config client = Make(QUIC_CLIENT, cp);
         const Config server = Make(QUIC_SERVER, sp);
         Net net(With(server, client));

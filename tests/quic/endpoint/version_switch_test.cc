@@ -251,6 +251,19 @@ TEST(VersionSwitch, ServerStillHearsTheFirstVersion)
     EXPECT_EQ(info_of(net.client.conn).version, QUIC_VERSION_2);
 }
 
+/* Version 2 in answer to the client's first packet: anybody can make Initial packets of either version. */
+static auto forge_v2_answer(Net &net)
+{
+    InitialSpec spec;
+    spec.version = QUIC_VERSION_2;
+    spec.from_server = true;
+    spec.key_dcid = dcid_of(net.sent[0].bytes);
+    spec.dcid = scid_of(net.sent[0].bytes);
+    spec.scid = make_cid(9);
+    spec.frames = {0x01};
+    return forge_initial(spec);
+}
+
 /* RFC 9368 4: who alters the version of the server's packets on the way gets nowhere. */
 TEST(VersionSwitch, H58_ForgedSwitchDoesNotEndInTheForgedVersion)
 {
@@ -263,14 +276,7 @@ TEST(VersionSwitch, H58_ForgedSwitchDoesNotEndInTheForgedVersion)
     };
     ASSERT_NE(net.connect(), nullptr);
     net.run_for(kMs);
-    InitialSpec spec; /* anybody can make Initial packets of either version */
-    spec.version = QUIC_VERSION_2;
-    spec.from_server = true;
-    spec.key_dcid = dcid_of(net.sent[0].bytes);
-    spec.dcid = scid_of(net.sent[0].bytes);
-    spec.scid = make_cid(9);
-    spec.frames = {0x01};
-    net.inject(net.client, forge_initial(spec));
+    net.inject(net.client, forge_v2_answer(net));
     net.run_for(20 * kS);
     EXPECT_EQ(net.client.conn, nullptr);
     EXPECT_EQ(net.client.close_kind(), QURING_CLOSE_HANDSHAKE_TIMEOUT);
@@ -284,14 +290,7 @@ TEST(VersionSwitch, ToAVersionThatIsNotOfferedIsNone)
     net.filter = [&](Packet &p) { return p.to_server || !mute; };
     ASSERT_NE(net.connect(), nullptr);
     net.run_for(kMs);
-    InitialSpec spec;
-    spec.version = QUIC_VERSION_2;
-    spec.from_server = true;
-    spec.key_dcid = dcid_of(net.sent[0].bytes);
-    spec.dcid = scid_of(net.sent[0].bytes);
-    spec.scid = make_cid(9);
-    spec.frames = {0x01};
-    net.inject(net.client, forge_initial(spec));
+    net.inject(net.client, forge_v2_answer(net));
     mute = false;
     ASSERT_TRUE(net.run_until([&] { return net.client.conn != nullptr; }));
     EXPECT_EQ(info_of(net.client.conn).version, QUIC_VERSION_1);
