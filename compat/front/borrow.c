@@ -20,6 +20,7 @@
 typedef struct qf_way {
     pthread_mutex_t lock;
     _Atomic int fd; /* none: 0, which is never one of ours */
+    int why;        /* why there never was one: an errno */
     qf_body body;   /* what is said, and then what is told */
 } qf_way;
 
@@ -80,23 +81,20 @@ int qf_borrow_ask_way(int index)
     qf_way *way = &qf_ways_up[index];
     qf_asking asking;
     qf_told told;
-    int ends[2];
-    if (atomic_load(&way->fd) == 0 || qf_wire_pair(ends) != 0) {
-        return -1;
+    int fd = -1;
+    if (atomic_load(&way->fd) == 0) {
+        return -way->why;
     }
     memset(&asking, 0, sizeof(asking));
     asking.ask.verb = QF_VERB_WAY;
-    asking.fds[0] = ends[1];
-    asking.fd_count = 1;
     (void)pthread_mutex_lock(&way->lock);
-    bool ok = qf_way_ask(way, &asking, &told, NULL) && told.result == 0;
+    const bool there = qf_way_ask(way, &asking, &told, &fd);
     (void)pthread_mutex_unlock(&way->lock);
-    QF_REAL(close)(ends[1]);
-    if (!ok) {
-        QF_REAL(close)(ends[0]);
-        return -1;
+    fd = qf_own(fd);
+    if (fd >= 0) {
+        return fd;
     }
-    return qf_own(ends[0]);
+    return !there ? -EBADF : told.result < 0 ? (int)told.result : -EMFILE;
 }
 
 void qf_borrow_set_way(int index, int fd)
@@ -104,6 +102,7 @@ void qf_borrow_set_way(int index, int fd)
     pthread_mutex_init(&qf_borrow_lock, NULL); /* a thread of the parent's may have held it */
     pthread_mutex_init(&qf_ways_up[index].lock, NULL);
     atomic_store(&qf_ways_up[index].fd, fd > 0 ? fd : 0);
+    qf_ways_up[index].why = fd < 0 ? -fd : EBADF;
 }
 
 /* ---- borrowing -------------------------------------------------------------------------------------------- */
@@ -218,7 +217,7 @@ int qf_borrow(qf_entry *parents, int fd)
 {
     const uint32_t lender = qf_lender_of(parents);
     if (!qf_can_borrow(parents)) {
-        return -EBADF;
+        return lender < QF_LENDERS_MAX ? -qf_ways_up[lender].why : -EBADF;
     }
     int state = qf_hold();
     (void)pthread_mutex_lock(&qf_borrow_lock);

@@ -39,6 +39,9 @@ qf_body *qf_ask_begin(qf_borrowed *b, qf_asking *asking, qf_verb verb);
 int64_t qf_ask_now(qf_borrowed *b, qf_asking *asking, qf_told *told, int *out_fd);
 void qf_ask_end(qf_borrowed *b, const qf_asking *asking);
 
+/* Whether a descriptor that comes with an answer would find room: 0, or -errno. */
+int qf_has_spare(void);
+
 /* The entry for what was lent; NULL: no memory. */
 qf_entry *qf_borrowed_entry(uint32_t lender, const qf_told *told, int fd);
 

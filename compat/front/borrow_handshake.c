@@ -74,15 +74,15 @@ static int qf_hear_result(int fd)
     return got == (ssize_t)sizeof(result) ? (int)result : -EBADF;
 }
 
-static int qf_ask_handshake(qf_borrowed *b, const uint8_t *data, uint32_t len, int result_to)
+/* Where the result will come is in *out_fd. */
+static int qf_ask_handshake(qf_borrowed *b, const uint8_t *data, uint32_t len, int *out_fd)
 {
     qf_asking asking;
     qf_told told;
     qf_body *body = qf_ask_begin(b, &asking, QF_VERB_HANDSHAKE);
-    asking.fds[asking.fd_count++] = result_to;
     asking.ask.len.data = len;
     memcpy(body->bytes, data, len);
-    int64_t rc = qf_ask_now(b, &asking, &told, NULL);
+    int64_t rc = qf_ask_now(b, &asking, &told, out_fd);
     explicit_bzero(body->bytes, len); /* the key */
     qf_ask_end(b, &asking);
     return (int)rc;
@@ -91,21 +91,21 @@ static int qf_ask_handshake(qf_borrowed *b, const uint8_t *data, uint32_t len, i
 int qf_borrowed_handshake(qs_sock *sock, const qs_handshake_args *args)
 {
     qf_borrowed *b = qf_borrowed_of(sock);
-    int ends[2];
+    int result = -1;
     uint8_t *data = malloc(QF_WIRE_DATA);
     if (data == NULL) {
         return -ENOMEM;
     }
     int rc =
         qf_say_handshake(data, args); /* a file may be slow: nobody waits for it but this thread */
-    if (rc > 0 && QF_REAL(socketpair)(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
-        rc = -errno;
-    }
+    const int spare = rc > 0 ? qf_has_spare() : 0; /* else it would shake hands for nobody */
+    rc = spare != 0 ? spare : rc;
     if (rc > 0) {
-        rc = qf_ask_handshake(b, data, (uint32_t)rc, ends[1]);
-        QF_REAL(close)(ends[1]);
-        rc = rc == 0 ? qf_hear_result(ends[0]) : rc;
-        QF_REAL(close)(ends[0]);
+        rc = qf_ask_handshake(b, data, (uint32_t)rc, &result);
+        rc = rc != 0 ? rc : result >= 0 ? qf_hear_result(result) : -EMFILE;
+    }
+    if (result >= 0) {
+        QF_REAL(close)(result);
     }
     explicit_bzero(data, QF_WIRE_DATA);
     free(data);

@@ -334,7 +334,7 @@ ssize_t qf_borrowed_recvmsg(qs_sock *sock, struct msghdr *msg, int flags)
 /* ---- accepting -------------------------------------------------------------------------------------------- */
 
 /* With none to spare here the lender would have accepted for nothing: it stays in the queue. */
-static int qf_has_spare(void)
+int qf_has_spare(void)
 {
     int spare = eventfd(0, EFD_CLOEXEC);
     if (spare < 0) {

@@ -7,12 +7,12 @@
 
 #include "compat/front/call.h"
 #include "compat/front/lend_call.h"
+#include "compat/front/lend_kin.h"
 #include "compat/front/share.h"
 
 #define QF_LEND_LOW     512 /* our descriptors are above, out of the program's way */
 #define QF_LEND_FDS     65536u
 #define QF_LEND_EVENTS  32
-#define QF_LEND_HEARD   1024   /* messages that one has left: more than the kernel lets wait */
 #define QF_CHILDREN_MAX 16384u /* of children; what this process forks it may have */
 #define QF_LENT_MAX     QF_FDS_MAX
 
@@ -59,6 +59,8 @@ typedef struct qf_child {
     uint32_t count;
     qf_entry **lent; /* by their number less 1; a reference each */
     qf_kept kept;
+    qf_kin *kin;    /* a reference */
+    bool is_forked; /* by this process: its way is none of those that count */
 } qf_child;
 
 /* Who forks has it from the first to the last, and who lends while it has descriptors of others: no child gets a copy
@@ -123,6 +125,18 @@ static void qf_child_less(void)
     }
 }
 
+/* With its place among its kin. */
+static void qf_child_free(qf_child *child)
+{
+    if (child->kin != NULL && !child->is_forked) {
+        qf_kin_give_fd(child->kin);
+    }
+    if (child->kin != NULL) {
+        qf_kin_put(child->kin);
+    }
+    free(child);
+}
+
 static void qf_child_gone(qf_child *child)
 {
     for (uint32_t id = 1; id <= child->count; id++) {
@@ -133,7 +147,7 @@ static void qf_child_gone(qf_child *child)
     (void)QF_REAL(epoll_ctl)(qf_lend_epoll, EPOLL_CTL_DEL, child->fd, NULL);
     qf_own_close_apart(child->fd);
     free(child->lent);
-    free(child);
+    qf_child_free(child);
     qf_child_less();
 }
 
@@ -160,39 +174,58 @@ static void qf_lend_borrow(qf_child *child, const qf_lend_call *call, qf_told *t
 }
 
 /* What a child accepts it holds alone. */
-static int qf_lend_accept(qf_child *child, qf_lend_call *call, qf_told *told)
+static void qf_lend_accept(qf_child *child, qf_lend_call *call, qf_told *told)
 {
-    int fd = (int)qf_lend_accepted(call, told);
-    qf_entry *entry = fd >= 0 ? qf_find_shared(fd) : NULL;
-    if (fd >= 0 && entry != NULL) {
-        qf_sent(fd);
-        qf_lend_entry(child, entry, told);
+    if (!qf_kin_take_fd(child->kin)) {
+        told->result = -EMFILE;
+        return;
     }
-    return fd;
+    qf_lend_accepted(call, told);
+    qf_entry *entry = call->out_fd >= 0 ? qf_find_shared(call->out_fd) : NULL;
+    if (entry == NULL) {
+        qf_kin_give_fd(child->kin);
+        return;
+    }
+    entry->kin = child->kin; /* which has it back with the last call on the socket */
+    qf_sent(call->out_fd);
+    qf_lend_entry(child, entry, told);
 }
 
-/* Who holds the other end of `fd` is counted. What is in `kept` is its. */
-static bool qf_lend_to(int fd, qf_kept *kept);
+/* Who holds the other end of `fd` is counted. What is in `kept` is its; it is one of `kin`, or of a kin of its own
+ * where that is NULL. */
+static bool qf_lend_to(int fd, qf_kept *kept, qf_kin *kin);
 
-/* For a child of the child, which has what that one has. */
+/* For a child of the child, which has what that one has. Both ends are made here: a child that had a copy of ours could
+ * make it an end of nothing, which is never over, or have it bring what nobody asked for (SO_PASSPIDFD). */
 static int qf_lend_way(const qf_child *child, qf_lend_call *call)
 {
     qf_kept kept = {0, 0, NULL};
-    if (call->fd_count != 1) {
-        return -EMFILE;
-    }
+    int ends[2];
     if (__atomic_load_n(&qf_child_count, __ATOMIC_RELAXED) >= QF_CHILDREN_MAX) {
         return -EAGAIN;
     }
-    call->fd_count = 0; /* the new child's now */
+    if (!qf_kin_take_fd(child->kin)) {
+        return -EMFILE;
+    }
+    if (qf_wire_pair(ends) != 0) {
+        const int error = errno;
+        qf_kin_give_fd(child->kin);
+        return -error;
+    }
     __atomic_add_fetch(&qf_child_count, 1, __ATOMIC_ACQ_REL);
     qf_kept_copy(&kept, &child->kept);
-    return qf_lend_to(call->fds[0], &kept) ? 0 : -ENOMEM;
+    if (!qf_lend_to(ends[0], &kept, child->kin)) {
+        QF_REAL(close)(ends[1]);
+        return -ENOMEM;
+    }
+    call->out_fd = ends[1];
+    return 0;
 }
 
 /* One that cannot be sent would be waited for. */
-static bool qf_lend_tell(qf_child *child, const qf_lend_call *call, qf_told *told, int fd)
+static bool qf_lend_tell(qf_child *child, const qf_lend_call *call, qf_told *told)
 {
+    const int fd = call->out_fd;
     int rc = qf_wire_send(child->fd, told, sizeof(*told), &call->body, qf_lens_total(&told->len),
                           &fd, fd >= 0 ? 1 : 0, true);
     if (rc != 0 && fd >= 0) { /* too many are on their way */
@@ -208,9 +241,10 @@ static bool qf_lend_tell(qf_child *child, const qf_lend_call *call, qf_told *tol
 static bool qf_lend_answer(qf_child *child, qf_lend_call *call)
 {
     qf_told told;
-    int fd = -1;
     const uint32_t id = call->ask.id;
     memset(&told, 0, sizeof(told));
+    call->kin = child->kin;
+    call->out_fd = -1;
     call->entry = id - 1 < child->count ? child->lent[id - 1] : NULL;
     switch (call->ask.verb) {
     case QF_VERB_BORROW:
@@ -224,7 +258,9 @@ static bool qf_lend_answer(qf_child *child, qf_lend_call *call)
         break;
     case QF_VERB_ACCEPT:
         told.result = -EBADF;
-        fd = call->entry != NULL ? qf_lend_accept(child, call, &told) : -1;
+        if (call->entry != NULL) {
+            qf_lend_accept(child, call, &told);
+        }
         break;
     default:
         told.result = -EBADF;
@@ -235,9 +271,9 @@ static bool qf_lend_answer(qf_child *child, qf_lend_call *call)
     if (call->entry != NULL && call->ask.verb != QF_VERB_RETURN) {
         qf_engine()->settle(call->entry->sock, &told.take, &told.put);
     }
-    const bool heard = qf_lend_tell(child, call, &told, fd);
-    if (fd >= 0) {
-        (void)close(fd); /* the interposed one: the child's copy is what is left */
+    const bool heard = qf_lend_tell(child, call, &told);
+    if (call->out_fd >= 0) {
+        (void)close(call->out_fd); /* the interposed one: the child's copy is what is left */
     }
     return heard;
 }
@@ -249,7 +285,8 @@ static void qf_child_drain(const qf_child *child)
 {
     qf_lend_call *call = &qf_call;
     int len = 0;
-    for (int i = 0; i < QF_LEND_HEARD && len >= 0; i++) {
+    qf_wire_end(child->fd); /* no more comes */
+    while (len >= 0) {
         len = qf_wire_recv(child->fd, &call->ask, sizeof(call->ask), &call->body, call->fds,
                            &call->fd_count, true);
         len = len == -EBADMSG ? 0 : len;
@@ -317,13 +354,17 @@ static bool qf_lend_start(void)
     return qf_lend_epoll >= 0;
 }
 
-static bool qf_lend_to(int fd, qf_kept *kept)
+static bool qf_lend_to(int fd, qf_kept *kept, qf_kin *kin)
 {
     qf_child *child = calloc(1, sizeof(*child));
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = child};
     fd = qf_owns(fd) ? fd : qf_own(fd);
+    if (child != NULL) {
+        child->is_forked = kin == NULL;
+        child->kin = kin != NULL ? qf_kin_hold(kin) : qf_kin_new();
+    }
     (void)pthread_mutex_lock(&qf_lend_lock);
-    bool ok = child != NULL && fd >= 0 && qf_lend_start();
+    bool ok = child != NULL && child->kin != NULL && fd >= 0 && qf_lend_start();
     if (ok) {
         child->fd = fd;
         child->kept = *kept;
@@ -332,7 +373,11 @@ static bool qf_lend_to(int fd, qf_kept *kept)
     (void)pthread_mutex_unlock(&qf_lend_lock);
     if (!ok) {
         qf_own_close(fd);
-        free(child);
+        if (child != NULL) {
+            qf_child_free(child);
+        } else if (kin != NULL) {
+            qf_kin_give_fd(kin);
+        }
         qf_kept_end(kept);
         qf_child_less();
     }
@@ -342,7 +387,7 @@ static bool qf_lend_to(int fd, qf_kept *kept)
 /* ---- around fork ------------------------------------------------------------------------------------------ */
 
 /* What a thread that forks has made for the child: one way to each lender, the last to this process; the other end of
- * that one. -1: none. */
+ * that one. Less than 0: none, -errno. */
 static _Thread_local int qf_ways[QF_LENDERS_MAX];
 static _Thread_local int qf_lenders_end;
 static _Thread_local qf_kept qf_childs;
@@ -352,7 +397,7 @@ void qf_lend_nothing(void)
     qf_lenders_end = -1;
     memset(&qf_childs, 0, sizeof(qf_childs));
     for (int i = 0; i < QF_LENDERS_MAX; i++) {
-        qf_ways[i] = -1;
+        qf_ways[i] = -EBADF;
     }
 }
 
@@ -385,7 +430,7 @@ void qf_lend_in_parent(void)
     }
     if (qf_lenders_end >= 0) {
         (void)qf_share_all(NULL); /* those that other threads have made meanwhile */
-        (void)qf_lend_to(qf_lenders_end, &qf_childs);
+        (void)qf_lend_to(qf_lenders_end, &qf_childs, NULL);
     }
     (void)pthread_mutex_unlock(&qf_fork_lock);
 }

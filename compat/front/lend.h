@@ -8,6 +8,7 @@
  * Trust:  a child gets at a socket by handing over a copy of its descriptor, as it might to any process.
  * Close:  a socket is closed with its last descriptor, in whatever process, as others are; with the lender ends all it
  *         has lent.
+ * Bounds: lend_kin.h.
  * Depth:  a child lends what is its own, and passes on to a child of its own the way to its lender, as deep as it goes;
  *         a process with QF_LENDERS_MAX above it lends nothing of its own.
  */
@@ -32,15 +33,16 @@ void qf_lend_in_child(void);
 extern const qs_ops qf_borrowed_ops;
 
 /* Makes an entry of the child's own of one of the parent's, for all descriptors that stand for it. 0; -EBADF: its
- * lender is gone, or never was one; -EMFILE, -ENOMEM and what sendmsg has: it cannot now. */
+ * lender is gone, or never was one; -EMFILE, -ENOMEM and what sendmsg has: it cannot now; -EMFILE and -EAGAIN also
+ * where it would not lend to one more when this process was made. */
 int qf_borrow(qf_entry *parents, int fd);
 /* Whether there is a lender. Takes no lock: for handlers of signals, too. */
 bool qf_can_borrow(const qf_entry *parents);
 /* accept4 on a borrowed entry: the new descriptor, or -errno. */
 int qf_borrowed_accept(const qf_entry *entry, struct sockaddr *addr, socklen_t *len, int flags);
 
-/* What borrow.c keeps for lend.c: the way to the lender `index`, -1 for none. qf_borrow_ask_way gives another one of
- * it, for a child. qf_borrow_set_way is called once in the child. */
+/* What borrow.c keeps for lend.c: the way to the lender `index`, -errno for none. qf_borrow_ask_way gives another one
+ * of it, for a child. qf_borrow_set_way is called once in the child. */
 int qf_borrow_ask_way(int index);
 void qf_borrow_set_way(int index, int fd);
 

@@ -130,7 +130,7 @@ void qf_lend_make(qf_lend_call *call, qf_told *told)
     told->waits = qf_engine()->would_wait();
 }
 
-int qf_lend_accepted(qf_lend_call *call, qf_told *told)
+void qf_lend_accepted(qf_lend_call *call, qf_told *told)
 {
     socklen_t len = call->ask.room.name;
     struct sockaddr *name = len > 0 ? (struct sockaddr *)call->body.bytes : NULL;
@@ -139,5 +139,5 @@ int qf_lend_accepted(qf_lend_call *call, qf_told *told)
     told->result = fd < 0 ? -errno : 0;
     told->waits = qf_engine()->would_wait();
     told->len.name = fd >= 0 && len <= call->ask.room.name ? len : 0;
-    return (int)fd;
+    call->out_fd = (int)fd;
 }

@@ -6,10 +6,11 @@
 #include "compat/front/call.h"
 #include "compat/front/lend.h"
 
-#define QF_HANDSHAKES_MAX 1024u /* threads at once */
+#define QF_HANDSHAKES_MAX 1024u /* threads at once, of all children */
 
 typedef struct qf_lent_handshake {
     qf_entry *entry; /* a reference */
+    qf_kin *kin;     /* a thread and a descriptor of its */
     qs_handshake_args args;
     int fd; /* where the result goes */
     uint32_t len;
@@ -21,6 +22,8 @@ static _Atomic uint32_t qf_handshake_count;
 static void qf_lent_free(qf_lent_handshake *h)
 {
     atomic_fetch_sub(&qf_handshake_count, 1);
+    qf_kin_give_fd(h->kin);
+    qf_kin_give_thread(h->kin);
     qf_put(h->entry);
     explicit_bzero(h->data, h->len);
     free(h);
@@ -32,7 +35,6 @@ static void *qf_lent_main(void *arg)
     (void)pthread_setname_np(pthread_self(), "quic-lend-tls");
     int64_t rc = qf_engine()->handshake(h->entry->sock, &h->args);
     (void)QF_REAL(send)(h->fd, &rc, sizeof(rc), MSG_NOSIGNAL | MSG_DONTWAIT);
-    qf_wire_hasten(h->fd);
     qf_own_close_apart(h->fd);
     qf_lent_free(h);
     return NULL;
@@ -73,34 +75,71 @@ static bool qf_lent_args(qf_lent_handshake *h, const qf_handshake_head *head)
     return true;
 }
 
+/* The program has nothing to do with our end, nor has a child of fork; nobody puts anything into it. */
+static int qf_lent_ends(qf_lent_handshake *h, int *out_childs)
+{
+    int ends[2];
+    if (QF_REAL(socketpair)(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
+        return -errno;
+    }
+    h->fd = qf_own(ends[0]);
+    if (h->fd < 0 || QF_REAL(shutdown)(h->fd, SHUT_RD) != 0) {
+        qf_own_close(h->fd);
+        QF_REAL(close)(ends[1]);
+        return -EMFILE;
+    }
+    *out_childs = ends[1];
+    return 0;
+}
+
+static int qf_lent_start(qf_lent_handshake *h, int *out_childs)
+{
+    int rc = qf_lent_ends(h, out_childs);
+    if (rc == 0 && !qf_engine()->thread(qf_lent_main, h)) {
+        qf_own_close(h->fd);
+        QF_REAL(close)(*out_childs);
+        *out_childs = -1;
+        rc = -EAGAIN;
+    }
+    return rc;
+}
+
+/* What one takes of the lender; a child has it for some of its handshakes and no more, and so have all. */
+static int qf_lent_room(qf_kin *kin)
+{
+    if (atomic_load(&qf_handshake_count) >= QF_HANDSHAKES_MAX || !qf_kin_take_thread(kin)) {
+        return -EAGAIN;
+    }
+    if (!qf_kin_take_fd(kin)) {
+        qf_kin_give_thread(kin);
+        return -EMFILE;
+    }
+    atomic_fetch_add(&qf_handshake_count, 1);
+    return 0;
+}
+
 int64_t qf_lend_handshake(qf_lend_call *call)
 {
     qf_handshake_head head;
     uint32_t len = call->ask.len.data;
-    if (call->fd_count != 1 || len < sizeof(head)) {
+    if (len < sizeof(head)) {
         return -EINVAL;
     }
     len -= (uint32_t)sizeof(head);
     qf_lent_handshake *h = calloc(1, sizeof(*h) + len);
-    if (h == NULL) {
-        return -ENOMEM;
+    int rc = h == NULL ? -ENOMEM : qf_lent_room(call->kin);
+    if (rc != 0) {
+        free(h);
+        return rc;
     }
-    h->fd =
-        qf_own(call->fds[0]); /* the program has nothing to do with it, nor has a child of fork */
-    call->fd_count = 0;       /* the handshake's now */
+    h->kin = call->kin;
     h->entry = call->entry;
     qf_hold_entry(h->entry);
     h->len = len;
     memcpy(&head, call->body.bytes, sizeof(head));
     memcpy(h->data, call->body.bytes + sizeof(head), len);
-    const bool room = atomic_fetch_add(&qf_handshake_count, 1) < QF_HANDSHAKES_MAX;
-    int64_t rc = !room ? -EAGAIN : qf_lent_args(h, &head) ? 0 : -EINVAL;
-    if (rc == 0 && !qf_engine()->thread(qf_lent_main, h)) {
-        rc = -EAGAIN;
-    }
+    rc = qf_lent_args(h, &head) ? qf_lent_start(h, &call->out_fd) : -EINVAL;
     if (rc != 0) {
-        qf_wire_hasten(h->fd);
-        qf_own_close(h->fd);
         qf_lent_free(h);
     }
     return rc;

@@ -2,7 +2,8 @@
  *
  * Shape:  the data is a head, then the name and the protocols as strings, each with its zero, where there are any, then
  *         what is in the files of the key and of the certificate: those are the child's to read, with its rights.
- * Result: 0 or -errno, as an int64_t over the descriptor that came with the question.
+ * Result: 0 or -errno, as an int64_t over the descriptor that goes with the answer. The lender makes both ends: what it
+ *         has of a child's it would have to close, too, which may take as long as the child likes.
  * Secret: the key is wiped wherever it was.
  */
 #ifndef COMPAT_FRONT_LEND_HANDSHAKE_H
@@ -25,7 +26,7 @@ typedef struct qf_handshake_head {
     uint32_t cert_len;
 } qf_handshake_head;
 
-/* 0: its result will come; -errno. */
+/* 0: its result will come; -errno, -EAGAIN for one too many at once. */
 int64_t qf_lend_handshake(qf_lend_call *call);
 
 #endif /* COMPAT_FRONT_LEND_HANDSHAKE_H */

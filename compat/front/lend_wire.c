@@ -11,7 +11,7 @@
 
 typedef union qf_wire_control {
     struct cmsghdr align;
-    uint8_t bytes[CMSG_SPACE(QF_WIRE_FDS_CAME * sizeof(int))];
+    uint8_t bytes[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(QF_WIRE_FDS_CAME * sizeof(int))];
 } qf_wire_control;
 
 int qf_wire_pair(int ends[2])
@@ -56,15 +56,18 @@ int qf_wire_send(int fd, const void *head, size_t head_len, const qf_body *body,
     return sent < 0 ? -errno : 0;
 }
 
-void qf_wire_hasten(int fd)
+/* Whose message it is stands in each then, be it empty; in an end it does not. */
+void qf_wire_end(int fd)
 {
-    const struct linger none = {0, 0};
-    (void)QF_REAL(setsockopt)(fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
+    const int on = 1;
+    (void)QF_REAL(setsockopt)(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on));
+    (void)QF_REAL(shutdown)(fd, SHUT_RDWR);
 }
 
 void qf_wire_close(int fd)
 {
-    qf_wire_hasten(fd);
+    const struct linger none = {0, 0};
+    (void)QF_REAL(setsockopt)(fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
     QF_REAL(close)(fd);
 }
 
@@ -109,7 +112,7 @@ int qf_wire_recv(int fd, void *head, size_t head_len, qf_body *body, int fds[QF_
     if (got >= (ssize_t)head_len && (msg.msg_flags & MSG_TRUNC) == 0) {
         return (int)((size_t)got - head_len);
     }
-    int rc = got < 0 ? -errno : got == 0 ? -EPIPE : -EBADMSG;
+    int rc = got < 0 ? -errno : got == 0 && msg.msg_controllen == 0 ? -EPIPE : -EBADMSG;
     for (uint32_t i = 0; i < *out_fd_count; i++) {
         qf_wire_close(fds[i]);
     }

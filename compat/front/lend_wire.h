@@ -19,7 +19,7 @@
 typedef enum qf_verb {
     QF_VERB_BORROW = 1, /* fds: the program's descriptor; told: id, protocol */
     QF_VERB_RETURN,
-    QF_VERB_WAY, /* fds: the lender's end for a child's child */
+    QF_VERB_WAY, /* told: the end for a child's child */
     QF_VERB_BIND,
     QF_VERB_LISTEN,
     QF_VERB_ACCEPT, /* told: id, protocol, and the new descriptor */
@@ -34,7 +34,7 @@ typedef enum qf_verb {
     QF_VERB_COUNT,
     QF_VERB_EDGES,
     QF_VERB_FIX,
-    QF_VERB_HANDSHAKE, /* fds: where its result goes to; lend_handshake.h */
+    QF_VERB_HANDSHAKE, /* told: where its result comes; lend_handshake.h */
 } qf_verb;
 
 typedef struct qf_part_lens {
@@ -104,9 +104,9 @@ int qf_wire_send(int fd, const void *head, size_t head_len, const qf_body *body,
                  const int *fds, uint32_t fd_count, bool dontwait);
 int qf_wire_recv(int fd, void *head, size_t head_len, qf_body *body, int fds[QF_WIRE_FDS],
                  uint32_t *out_fd_count, bool dontwait);
-/* The close of what came shall not wait for what was sent there (SO_LINGER): who passed it may have wanted that.
- * qf_wire_close closes it, too. */
-void qf_wire_hasten(int fd);
+/* Nothing more comes: what waits is heard, and then -EPIPE, which an empty message is not mistaken for any more. */
+void qf_wire_end(int fd);
+/* The close of what came does not wait for what was sent there (SO_LINGER): who passed it may have wanted that. */
 void qf_wire_close(int fd);
 
 #endif /* COMPAT_FRONT_LEND_WIRE_H */

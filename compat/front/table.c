@@ -82,6 +82,9 @@ void qf_put(qf_entry *entry)
         return;
     }
     entry->ops->release(entry->sock);
+    if (entry->kin != NULL) {
+        qf_kin_give_fd(entry->kin);
+    }
     pthread_mutex_lock(&qf_lock);
     entry->sock = NULL;
     entry->free_next = qf_free_list;
@@ -243,6 +246,7 @@ qf_entry *qf_new(int fd, qs_sock *sock, int protocol, const qs_ops *ops)
         entry->adrift = false;
         entry->shared = false;
         entry->kept = 0;
+        entry->kin = NULL;
         entry->watched = false;
         atomic_store_explicit(&entry->blind, false, memory_order_relaxed);
         entry->gone = false;

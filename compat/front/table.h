@@ -18,6 +18,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "compat/front/lend_kin.h"
 #include "compat/ops.h"
 
 #define QF_FDS_MAX (1 << 20)
@@ -42,6 +43,7 @@ typedef struct qf_entry {
     bool closed;
     uint32_t
         kept; /* children that may have copies of which the kernel tells nothing (share.h); table lock */
+    qf_kin *kin; /* whose child has accepted it: a descriptor of its (lend_kin.h); NULL: none */
     ino_t ino;
     dev_t dev;
 } qf_entry;

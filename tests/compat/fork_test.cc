@@ -1,7 +1,6 @@
 /* Sockets in children of fork: servers that fork for each connection, servers whose children accept, and what happens to
  * a socket as the processes that have it come and go. */
 #include <algorithm>
-#include <array>
 #include <atomic>
 #include <cerrno>
 #include <csignal>
@@ -10,8 +9,6 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
-#include <sys/epoll.h>
-#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -25,47 +22,6 @@
 #include "tests/compat/message.h"
 
 using namespace compat;
-
-namespace
-{
-
-/* A child's way to its lender. */
-int way_to_lender()
-{
-    for (int fd : open_fds()) {
-        int type = 0;
-        socklen_t size = sizeof(type);
-        if (fd >= 512 && getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 &&
-            type == SOCK_SEQPACKET) {
-            return fd;
-        }
-    }
-    return -1;
-}
-
-/* So many words of a message there, and descriptors. */
-void say_to_lender(const std::array<uint32_t, 16> &words, size_t count,
-                   const std::vector<int> &passed)
-{
-    iovec iov = {const_cast<uint32_t *>(words.data()), count * sizeof(words[0])};
-    alignas(cmsghdr) char control[CMSG_SPACE(4 * sizeof(int))] = {};
-    msghdr msg{};
-    msg.msg_iov = &iov;
-    msg.msg_iovlen = 1;
-    if (!passed.empty()) {
-        const size_t len = passed.size() * sizeof(int);
-        msg.msg_control = control;
-        msg.msg_controllen = CMSG_SPACE(len);
-        cmsghdr *c = CMSG_FIRSTHDR(&msg);
-        c->cmsg_level = SOL_SOCKET;
-        c->cmsg_type = SCM_RIGHTS;
-        c->cmsg_len = CMSG_LEN(len);
-        memcpy(CMSG_DATA(c), passed.data(), len);
-    }
-    (void)!sendmsg(way_to_lender(), &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
-}
-
-} // namespace
 
 /* accept, fork, close: the oldest server there is. */
 TEST(Fork, C214_AChildPerConnection)
@@ -323,41 +279,6 @@ TEST(Fork, AChildIsKilledInACall)
     EXPECT_TRUE(hears_close(pair));
 }
 
-/* A child may say what it likes on its way to the lender: that ends the way, and nothing else. */
-TEST(Fork, NoiseForTheLender)
-{
-    Pair pair = make_pair();
-    Child steady([&] {
-        pair.client.reset();
-        return echo(pair.server);
-    });
-    for (size_t len : {1u, 16u, 44u, 45u, 64u, 4096u, 65536u}) {
-        for (int fill : {0, 1, 0x41, 0xff}) {
-            Child noisy([&] {
-                const std::string noise(len, static_cast<char>(fill));
-                for (int fd : open_fds()) {
-                    int type = 0;
-                    socklen_t size = sizeof(type);
-                    if (fd >= 512 && getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 &&
-                        type == SOCK_SEQPACKET) {
-                        for (int i = 0; i < 50; i++) { /* and hears nothing of what is said */
-                            (void)!send(fd, noise.data(), noise.size(),
-                                        MSG_DONTWAIT | MSG_NOSIGNAL);
-                        }
-                    }
-                }
-                char c;
-                (void)!recv(pair.server, &c, 1, MSG_DONTWAIT);
-                return 0;
-            });
-            EXPECT_EQ(0, noisy.wait());
-        }
-    }
-    EXPECT_TRUE(echoes(pair.client, 1000));
-    pair.client.reset();
-    EXPECT_EQ(0, steady.wait());
-}
-
 TEST(Fork, NothingIsLeftOfChildren)
 {
     Pair pair = make_pair();
@@ -463,116 +384,6 @@ TEST(Fork, ForksInThreads)
     over = true;
     forks.join();
     EXPECT_TRUE(alive(pair));
-}
-
-/* What it passes there is none of the lender's concern, however long its close would take. */
-TEST(Fork, WhatIsPassedToTheLenderStallsNobody)
-{
-    Pair pair = make_pair();
-    Child steady([&] {
-        pair.client.reset();
-        return echo(pair.server);
-    });
-    Fd listen(::socket(AF_INET, SOCK_STREAM, 0)); /* which takes nothing */
-    ASSERT_EQ(0, ::listen(listen, 4));            /* at a port of the kernel's */
-    auto pass = [&](bool whole) {
-        Fd slow(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
-        sockaddr_in to{};
-        socklen_t len = sizeof(to);
-        CHECK_CHILD(getsockname(listen, reinterpret_cast<sockaddr *>(&to), &len) == 0);
-        (void)connect(slow, reinterpret_cast<sockaddr *>(&to), len);
-        CHECK_CHILD(poll_for(slow, POLLOUT));
-        const std::string data(1u << 20, 'x');
-        while (send(slow, data.data(), data.size(), 0) > 0) {
-        }
-        const linger patient = {1, 30};
-        CHECK_CHILD(setsockopt(slow, SOL_SOCKET, SO_LINGER, &patient, sizeof(patient)) == 0);
-        say_to_lender({1, 0}, whole ? 12 : 1, {slow});
-        _exit(0); /* who ends does not linger: the lender has the last one */
-        return 0;
-    };
-    EXPECT_EQ(0, Child([&] { return pass(true); }).wait());
-    EXPECT_EQ(0, Child([&] { return pass(false); }).wait());
-    set_recv_timeout(pair.client, 5000);
-    EXPECT_TRUE(echoes(pair.client, 1000));
-    pair.client.reset();
-    EXPECT_EQ(0, steady.wait());
-}
-
-/* Who ends between the lender's answer and what it has to do then leaves the descriptor readable for nothing. Others wait
- * all the same, and do not burn a processor. */
-TEST(Fork, ASignThatIsNotTrue)
-{
-    Pair pair = make_pair();
-    Gate go;
-    Child child([&] {
-        pair.client.reset();
-        go.pass();
-        const std::string got = read_bytes(pair.server, 1);
-        rusage used{};
-        getrusage(RUSAGE_SELF, &used);
-        CHECK_CHILD(got == "y");
-        CHECK_CHILD(used.ru_utime.tv_sec + used.ru_stime.tv_sec == 0 &&
-                    used.ru_utime.tv_usec + used.ru_stime.tv_usec < 600000);
-        return 0;
-    });
-    ASSERT_EQ(1, send(pair.client, "x", 1, kNew));
-    Gate closed;
-    Child hasty([&] {
-        closed.pass();
-        uint32_t told[64] = {0};
-        say_to_lender({1}, 12, {pair.server}); /* borrows it, */
-        CHECK_CHILD(recv(way_to_lender(), told, sizeof(told), 0) > 0);
-        /* and reads at most 16 bytes of any stream */
-        say_to_lender({11, told[4], 0, 0, ~0u, ~0u, 0, 0, 0, 0, 0, 16}, 12, {});
-        CHECK_CHILD(recv(way_to_lender(), told, sizeof(told), 0) > 0);
-        CHECK_CHILD(told[0] == 1);
-        return 0;
-    });
-    pair.server.reset();
-    closed.open();
-    EXPECT_EQ(0, hasty.wait());
-    go.open();
-    usleep(1500000);
-    ASSERT_EQ(1, send(pair.client, "y", 1, kNew));
-    EXPECT_EQ(0, child.wait());
-}
-
-/* Lengths and parts of a handshake that are not there. */
-TEST(Fork, AHandshakeThatIsNone)
-{
-    Fd listen = listener();
-    Visit visit(listen);
-    Fd server(accept(listen, nullptr, nullptr));
-    ASSERT_GE(server.get(), 0);
-    struct Row {
-        uint32_t len; /* of the data: a head of 16 bytes, and what follows */
-        uint32_t says;
-        uint32_t key_len;
-        uint32_t cert_len;
-    };
-    for (const Row &row : {Row{8, 0, 0, 0}, Row{16, 1, 0, 0}, Row{16, 2, 0, 0}, Row{16, 28, 5, 0},
-                           Row{16, 28, 0, 5}, Row{16, 28, ~0u, 1}, Row{16, 28, 1, ~0u}}) {
-        EXPECT_EQ(0,
-                  Child([&] {
-                      uint32_t told[64] = {0};
-                      int ends[2];
-                      CHECK_CHILD(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0);
-                      const int way = way_to_lender();
-                      CHECK_CHILD(way >= 0);
-                      say_to_lender({1}, 12, {server});
-                      CHECK_CHILD(recv(way, told, sizeof(told), 0) > 0);
-                      say_to_lender({18, told[4], 0, 0, 0, 0, 0, 0, row.len, 0, 0, 0, row.says,
-                                     1000, row.key_len, row.cert_len},
-                                    12 + row.len / 4, {ends[1]});
-                      CHECK_CHILD(recv(way, told, sizeof(told), 0) > 0);
-                      CHECK_CHILD(static_cast<int>(told[0]) == -EINVAL);
-                      return 0;
-                  }).wait())
-            << row.len << ' ' << row.says << ' ' << row.key_len << ' ' << row.cert_len;
-    }
-    server.reset();
-    (void)visit.succeeds();
 }
 
 int main(int argc, char **argv)

@@ -1,0 +1,386 @@
+/* What a child of fork may say to its lender, which lends its sockets to others, too: forged questions, descriptors,
+ * lengths, and more of everything than is good. */
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "tests/compat/child.h"
+#include "tests/compat/fixture.h"
+#include "tests/compat/message.h"
+
+using namespace compat;
+
+namespace
+{
+
+/* A child's way to its lender. */
+int way_to_lender()
+{
+    for (int fd : open_fds()) {
+        int type = 0;
+        socklen_t size = sizeof(type);
+        if (fd >= 512 && getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 &&
+            type == SOCK_SEQPACKET) {
+            return fd;
+        }
+    }
+    return -1;
+}
+
+/* So many words of a message there, and descriptors. */
+void say(int way, const std::array<uint32_t, 16> &words, size_t count,
+         const std::vector<int> &passed = {})
+{
+    iovec iov = {const_cast<uint32_t *>(words.data()), count * sizeof(words[0])};
+    alignas(cmsghdr) char control[CMSG_SPACE(4 * sizeof(int))] = {};
+    msghdr msg{};
+    msg.msg_iov = &iov;
+    msg.msg_iovlen = 1;
+    if (!passed.empty()) {
+        const size_t len = passed.size() * sizeof(int);
+        msg.msg_control = control;
+        msg.msg_controllen = CMSG_SPACE(len);
+        cmsghdr *c = CMSG_FIRSTHDR(&msg);
+        c->cmsg_level = SOL_SOCKET;
+        c->cmsg_type = SCM_RIGHTS;
+        c->cmsg_len = CMSG_LEN(len);
+        memcpy(CMSG_DATA(c), passed.data(), len);
+    }
+    (void)!sendmsg(way, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/* The lender's answer. */
+struct Told {
+    std::array<uint32_t, 64> words{};
+    int fd = -1; /* that came with it */
+    int result() const
+    {
+        return static_cast<int>(words[0]);
+    }
+    uint32_t id() const
+    {
+        return words[4];
+    }
+    uint32_t put() const
+    {
+        return words[8];
+    }
+};
+
+Told hear(int way)
+{
+    Told told;
+    iovec iov = {told.words.data(), sizeof(told.words)};
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+    msghdr msg{};
+    msg.msg_iov = &iov;
+    msg.msg_iovlen = 1;
+    msg.msg_control = control;
+    msg.msg_controllen = sizeof(control);
+    told.words[0] = static_cast<uint32_t>(-EPIPE);
+    const ssize_t got = recvmsg(way, &msg, MSG_CMSG_CLOEXEC);
+    const cmsghdr *c = got > 0 ? CMSG_FIRSTHDR(&msg) : nullptr;
+    if (c != nullptr && c->cmsg_type == SCM_RIGHTS) {
+        memcpy(&told.fd, CMSG_DATA(c), sizeof(told.fd));
+    }
+    return told;
+}
+
+Told ask(int way, const std::array<uint32_t, 16> &words, size_t count,
+         const std::vector<int> &passed = {})
+{
+    say(way, words, count, passed);
+    return hear(way);
+}
+
+enum : uint32_t {
+    kBorrow = 1,
+    kWay = 3,
+    kSend = 10,
+    kReceive = 11,
+    kCount = 14,
+    kFix = 17,
+    kHandshake = 18,
+};
+constexpr size_t kHead = 12; /* words */
+
+/* At the descriptor itself, whatever stands for it. */
+bool put_byte(int fd)
+{
+    return syscall(SYS_sendto, fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL, nullptr, 0) == 1;
+}
+
+} // namespace
+
+/* A child may say what it likes on its way to the lender: that ends the way, and nothing else. */
+TEST(Lend, NoiseForTheLender)
+{
+    Pair pair = make_pair();
+    Child steady([&] {
+        pair.client.reset();
+        return echo(pair.server);
+    });
+    for (size_t len : {1u, 16u, 44u, 45u, 64u, 4096u, 65536u}) {
+        for (int fill : {0, 1, 0x41, 0xff}) {
+            Child noisy([&] {
+                const std::string noise(len, static_cast<char>(fill));
+                for (int fd : open_fds()) {
+                    int type = 0;
+                    socklen_t size = sizeof(type);
+                    if (fd >= 512 && getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 &&
+                        type == SOCK_SEQPACKET) {
+                        for (int i = 0; i < 50; i++) { /* and hears nothing of what is said */
+                            (void)!send(fd, noise.data(), noise.size(),
+                                        MSG_DONTWAIT | MSG_NOSIGNAL);
+                        }
+                    }
+                }
+                char c;
+                (void)!recv(pair.server, &c, 1, MSG_DONTWAIT);
+                return 0;
+            });
+            EXPECT_EQ(0, noisy.wait());
+        }
+    }
+    EXPECT_TRUE(echoes(pair.client, 1000));
+    pair.client.reset();
+    EXPECT_EQ(0, steady.wait());
+}
+
+/* What it passes there is none of the lender's concern, however long its close would take. */
+TEST(Lend, WhatIsPassedToTheLenderStallsNobody)
+{
+    Pair pair = make_pair();
+    Child steady([&] {
+        pair.client.reset();
+        return echo(pair.server);
+    });
+    Fd listen(::socket(AF_INET, SOCK_STREAM, 0)); /* which takes nothing */
+    ASSERT_EQ(0, ::listen(listen, 16));           /* at a port of the kernel's */
+    auto pass = [&](size_t words, int before) {
+        Fd slow(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
+        sockaddr_in to{};
+        socklen_t len = sizeof(to);
+        CHECK_CHILD(getsockname(listen, reinterpret_cast<sockaddr *>(&to), &len) == 0);
+        (void)connect(slow, reinterpret_cast<sockaddr *>(&to), len);
+        CHECK_CHILD(poll_for(slow, POLLOUT));
+        const std::string data(1u << 20, 'x');
+        while (send(slow, data.data(), data.size(), 0) > 0) {
+        }
+        const linger patient = {1, 30};
+        CHECK_CHILD(setsockopt(slow, SOL_SOCKET, SO_LINGER, &patient, sizeof(patient)) == 0);
+        const int way = way_to_lender();
+        for (int i = 0; i < before; i++) {
+            say(way, {}, 0); /* which is no end */
+        }
+        say(way, {kBorrow}, words, {slow});
+        _exit(0); /* who ends does not linger: the lender has the last one */
+        return 0;
+    };
+    EXPECT_EQ(0, Child([&] { return pass(kHead, 0); }).wait());
+    EXPECT_EQ(0, Child([&] { return pass(1, 0); }).wait());
+    for (int i = 0; i < 5; i++) { /* the lender is to find more than one of them */
+        EXPECT_EQ(0, Child([&] { return pass(kHead, 5); }).wait());
+    }
+    set_recv_timeout(pair.client, 5000);
+    EXPECT_TRUE(echoes(pair.client, 1000));
+    pair.client.reset();
+    EXPECT_EQ(0, steady.wait());
+}
+
+/* Who ends between the lender's answer and what it has to do then leaves the descriptor readable for nothing. Others
+ * wait all the same, and do not burn a processor. */
+TEST(Lend, ASignThatIsNotTrue)
+{
+    Pair pair = make_pair();
+    Gate go;
+    Child child([&] {
+        pair.client.reset();
+        go.pass();
+        const std::string got = read_bytes(pair.server, 1);
+        rusage used{};
+        getrusage(RUSAGE_SELF, &used);
+        CHECK_CHILD(got == "y");
+        CHECK_CHILD(used.ru_utime.tv_sec + used.ru_stime.tv_sec == 0 &&
+                    used.ru_utime.tv_usec + used.ru_stime.tv_usec < 600000);
+        return 0;
+    });
+    ASSERT_EQ(1, send(pair.client, "x", 1, kNew));
+    ASSERT_TRUE(poll_for(pair.server, POLLIN));
+    Gate closed;
+    Child hasty([&] {
+        closed.pass();
+        const int way = way_to_lender();
+        const uint32_t id = ask(way, {kBorrow}, kHead, {pair.server}).id();
+        /* reads at most 16 bytes of any stream */
+        CHECK_CHILD(ask(way, {kReceive, id, 0, 0, ~0u, ~0u, 0, 0, 0, 0, 0, 16}, kHead).result() ==
+                    1);
+        return 0;
+    });
+    pair.server.reset();
+    closed.open();
+    EXPECT_EQ(0, hasty.wait());
+    go.open();
+    usleep(1500000);
+    ASSERT_EQ(1, send(pair.client, "y", 1, kNew));
+    EXPECT_EQ(0, child.wait());
+}
+
+/* Lengths and parts of a handshake that are not there. */
+TEST(Lend, AHandshakeThatIsNone)
+{
+    Fd listen = listener();
+    Visit visit(listen);
+    Fd server(accept(listen, nullptr, nullptr));
+    ASSERT_GE(server.get(), 0);
+    struct Row {
+        uint32_t len; /* of the data: a head of 16 bytes, and what follows */
+        uint32_t says;
+        uint32_t key_len;
+        uint32_t cert_len;
+    };
+    for (const Row &row : {Row{8, 0, 0, 0}, Row{16, 1, 0, 0}, Row{16, 2, 0, 0}, Row{16, 28, 5, 0},
+                           Row{16, 28, 0, 5}, Row{16, 28, ~0u, 1}, Row{16, 28, 1, ~0u}}) {
+        EXPECT_EQ(0, Child([&] {
+                         const int way = way_to_lender();
+                         CHECK_CHILD(way >= 0);
+                         const uint32_t id = ask(way, {kBorrow}, kHead, {server}).id();
+                         const Told told = ask(way,
+                                               {kHandshake, id, 0, 0, 0, 0, 0, 0, row.len, 0, 0, 0,
+                                                row.says, 1000, row.key_len, row.cert_len},
+                                               kHead + row.len / 4);
+                         CHECK_CHILD(told.result() == -EINVAL && told.fd < 0);
+                         return 0;
+                     }).wait())
+            << row.len << ' ' << row.says << ' ' << row.key_len << ' ' << row.cert_len;
+    }
+    server.reset();
+    (void)visit.succeeds();
+}
+
+/* One child, with all that come of it, leaves descriptors for its lender and for others. */
+TEST(Lend, OneChildDoesNotTakeAllDescriptors)
+{
+    Fd listen = listener();
+    rlimit old{};
+    ASSERT_EQ(0, getrlimit(RLIMIT_NOFILE, &old));
+    rlimit few = old;
+    few.rlim_cur = 1024;
+    ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &few));
+    Gate full;
+    Gate go;
+    auto take_all = [&] {
+        const int way = way_to_lender();
+        CHECK_CHILD(way >= 0);
+        int count = 0;
+        Told told = ask(way, {kWay}, kHead);
+        for (; told.fd >= 0 && count < 1000; count++) {
+            told = ask(way, {kWay}, kHead);
+        }
+        CHECK_CHILD(told.result() == -EMFILE && count == 768); /* three in four */
+        errno = 0;
+        CHECK_CHILD(accept(listen, nullptr, nullptr) < 0 && errno == EMFILE);
+        Child last([&] {
+            sockaddr_in name{};
+            socklen_t len = sizeof(name);
+            errno = 0; /* and is told why */
+            CHECK_CHILD(getsockname(listen, reinterpret_cast<sockaddr *>(&name), &len) < 0 &&
+                        errno == EMFILE);
+            return 0;
+        });
+        return last.wait();
+    };
+    Child greedy([&] {
+        const int rc = take_all();
+        full.open();
+        go.pass();
+        return rc;
+    });
+    full.pass();
+    Child other([&] {
+        Fd server(accept(listen, nullptr, nullptr));
+        CHECK_CHILD(server >= 0);
+        CHECK_CHILD(quic_server_handshake(server, key_file(), cert_file()) == 0);
+        return 0;
+    });
+    Visit visit(listen);
+    EXPECT_TRUE(visit.succeeds());
+    EXPECT_EQ(0, other.wait());
+    go.open();
+    EXPECT_EQ(0, greedy.wait());
+    EXPECT_TRUE(comes_true([] { return open_fds().size() < 200; }));
+    EXPECT_EQ(0, Child(take_all).wait()); /* another one has as many */
+    EXPECT_EQ(0, setrlimit(RLIMIT_NOFILE, &old));
+}
+
+/* A way with nobody but the lender at either end would never be over. */
+TEST(Lend, AWayToNobody)
+{
+    Pair pair = make_pair();
+    EXPECT_EQ(0, Child([] { return 0; }).wait());
+    const size_t before = open_fds().size();
+    Child child([&] {
+        const int way = way_to_lender();
+        for (int i = 0; i < 20; i++) {
+            int ends[2];
+            CHECK_CHILD(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0);
+            (void)ask(way, {kWay}, kHead, {ends[0]});
+            (void)ask(way, {kWay}, kHead, {ends[1]});
+        }
+        return 0;
+    });
+    EXPECT_EQ(0, child.wait());
+    EXPECT_TRUE(comes_true([&] { return open_fds().size() <= before; }));
+    EXPECT_TRUE(alive(pair));
+}
+
+/* Nor does one child take all threads that shake hands, with peers that say nothing. */
+TEST(Lend, OneChildDoesNotTakeAllThreads)
+{
+    Fd silent(::socket(AF_INET, SOCK_DGRAM, 0));
+    Address to = loopback();
+    ASSERT_EQ(0, ::bind(silent, to.ptr(), to.len));
+    to = name_of(silent);
+    cert_file();
+    std::vector<Fd> clients;
+    for (int i = 0; i < 258; i++) {
+        clients.push_back(quic_socket());
+        ASSERT_EQ(0, connect(clients.back(), to.ptr(), to.len));
+    }
+    auto shake = [&](int way, int fd) {
+        const uint32_t id = ask(way, {kBorrow}, kHead, {fd}).id();
+        return ask(way, {kHandshake, id, 0, 0, 0, 0, 0, 0, 16, 0, 0, 0, 0, 60000, 0, 0}, kHead + 4);
+    };
+    Child child([&] {
+        const int way = way_to_lender();
+        for (int i = 0; i < 256; i++) {
+            const Told told = shake(way, clients[static_cast<size_t>(i)]);
+            CHECK_CHILD(told.result() == 0 && told.fd >= 0);
+        }
+        CHECK_CHILD(shake(way, clients[256]).result() == -EAGAIN);
+        return 0;
+    });
+    EXPECT_EQ(0, child.wait());
+    Child other([&] {
+        CHECK_CHILD(shake(way_to_lender(), clients[257]).result() == 0);
+        return 0;
+    });
+    EXPECT_EQ(0, other.wait());
+}
+
+int main(int argc, char **argv)
+{
+    signal(SIGPIPE, SIG_IGN);
+    testing::InitGoogleTest(&argc, argv);
+    return RUN_ALL_TESTS();
+}
