@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <netinet/quic.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -39,6 +40,35 @@ static void qf_wait_cancelled(void *arg)
     qf_put(arg); /* the call ends here */
 }
 
+/* What a thread brings on itself, and not while it waits: crash reporters and sanitizers have handlers for these. */
+static bool qf_is_fault(int sig)
+{
+    return sig == SIGSEGV || sig == SIGBUS || sig == SIGFPE || sig == SIGILL || sig == SIGTRAP ||
+           sig == SIGSYS || sig == SIGABRT;
+}
+
+/* signal(7): a socket's calls without a time limit go on after a handler with SA_RESTART; after another one they end
+ * with EINTR, as those with a limit always do, and as poll and sleep always do. Which handler it was nobody tells, but
+ * what there are: where both kinds are it may have been the one that ends calls. One that has reset itself
+ * (SA_RESETHAND) has left its flags. 0: look again; -EINTR. */
+static int qf_interrupted(uint64_t deadline_ns)
+{
+    sigset_t blocked;
+    struct sigaction action;
+    bool ends = deadline_ns != 0;
+    (void)pthread_sigmask(SIG_SETMASK, NULL, &blocked);
+    for (int sig = 1; sig <= SIGRTMAX && !ends; sig++) {
+        if (qf_is_fault(sig) || sigismember(&blocked, sig) != 0 ||
+            sigaction(sig, NULL, &action) != 0) {
+            continue;
+        }
+        bool runs = (action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN) ||
+                    (action.sa_flags & (int)SA_RESETHAND) != 0;
+        ends = runs && (action.sa_flags & SA_RESTART) == 0;
+    }
+    return ends ? -EINTR : 0;
+}
+
 /* 0: look again; -EAGAIN: the time is over; -EINTR. */
 static int qf_wait_poll(int fd, short events, uint64_t deadline_ns)
 {
@@ -50,7 +80,10 @@ static int qf_wait_poll(int fd, short events, uint64_t deadline_ns)
         return -EAGAIN;
     }
     const struct timespec left = {(time_t)(ns / QF_NS_PER_S), (long)(ns % QF_NS_PER_S)};
-    return QF_REAL(ppoll)(&p, 1, &left, NULL) < 0 ? -errno : 0;
+    if (QF_REAL(ppoll)(&p, 1, &left, NULL) >= 0) {
+        return 0;
+    }
+    return errno == EINTR ? qf_interrupted(deadline_ns) : -errno;
 }
 
 /* Without a limit the kernel restarts it after a handler with SA_RESTART, as it does a socket's calls: poll it never
@@ -77,10 +110,10 @@ static uint64_t qf_time_limit(qf_borrowed *b, int name)
     return ns != 0 ? qf_now_ns() + ns : 0;
 }
 
-static int qf_nap(void)
+static int qf_nap(uint64_t deadline_ns)
 {
     const struct timespec nap = {0, QF_NAP_NS};
-    return nanosleep(&nap, NULL) == 0 ? 0 : -errno;
+    return nanosleep(&nap, NULL) == 0 ? 0 : qf_interrupted(deadline_ns);
 }
 
 /* Without events: what it waits for no descriptor tells. A sign that is not true (a process ended in the middle of a
@@ -90,14 +123,13 @@ static int qf_wait_once(qf_patience *p, const qf_borrowed *b, short events)
     const int fd = b->fd;
     int rc = p->deadline_ns != 0 && qf_now_ns() >= p->deadline_ns ? -EAGAIN : 0;
     if (rc == 0 && (events == 0 || ++p->turns >= QF_TURNS)) {
-        rc = qf_nap();
-        rc = rc == -EINTR && p->deadline_ns == 0 && events != 0 ? 0 : rc; /* the wait decides */
+        rc = qf_nap(p->deadline_ns);
     }
-    if (rc != 0 || events == 0) {
-        return rc;
+    if (rc == 0 && events != 0) {
+        rc = events == POLLIN && p->deadline_ns == 0 ? qf_wait_byte(fd)
+                                                     : qf_wait_poll(fd, events, p->deadline_ns);
     }
-    return events == POLLIN && p->deadline_ns == 0 ? qf_wait_byte(fd)
-                                                   : qf_wait_poll(fd, events, p->deadline_ns);
+    return rc;
 }
 
 int qf_be_patient(qf_patience *p, qf_borrowed *b, short events)

@@ -70,6 +70,7 @@ TEST(Borrow, LongMessages)
         CHECK_CHILD(read_bytes(pair.server, data.size()) == data);
         return 0;
     });
+    set_recv_timeout(pair.client, 60000);
     std::string got[2];
     bool ended[2] = {false, false};
     while (!ended[0] || !ended[1]) {
@@ -249,6 +250,52 @@ TEST(Borrow, TimeLimitsAndSignals)
     signal(SIGUSR1, SIG_DFL);
 }
 
+/* signal(7): what is sent, too: a send that waits goes on after a handler with SA_RESTART, and nothing leaves twice. */
+TEST(Borrow, SendsAndSignals)
+{
+    Pair pair = make_pair();
+    const std::string data = pattern(8u << 20); /* more than there is room for at both ends */
+    Gate next;
+    Gate read;
+    signal(SIGUSR1, SIG_IGN);
+    Child child([&] {
+        const int fd = pair.server;
+        pair.client.reset();
+        CHECK_CHILD(set_handler(SA_RESTART) == 0);
+        next.open();
+        CHECK_CHILD(send(fd, data.data(), data.size(), kNew) == static_cast<ssize_t>(data.size()));
+        read.pass();
+        ssize_t n = 1;
+        for (uint32_t flags = MSG_SYN; n > 0; flags = 0) {
+            n = send(fd, data.data(), data.size(), static_cast<int>(flags | MSG_DONTWAIT));
+        }
+        CHECK_CHILD(errno == EAGAIN);
+        CHECK_CHILD(set_handler(0) == 0);
+        next.open();
+        errno = 0;
+        CHECK_CHILD(send(fd, "x", 1, 0) < 0 && errno == EINTR);
+        return 0;
+    });
+    const pid_t pid = child.pid();
+    set_recv_timeout(pair.client, 20000);
+    next.pass();
+    for (int i = 0; i < 100; i++) {
+        usleep(5000);
+        kill(pid, SIGUSR1);
+    }
+    EXPECT_TRUE(read_bytes(pair.client, data.size()) == data);
+    read.open();
+    next.pass();
+    EXPECT_TRUE(comes_true([&] {
+        siginfo_t info{};
+        kill(pid, SIGUSR1);
+        return waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOWAIT | WNOHANG) == 0 &&
+               info.si_pid == pid;
+    }));
+    EXPECT_EQ(0, child.wait());
+    signal(SIGUSR1, SIG_DFL);
+}
+
 TEST(Borrow, WaitingForAllOfIt)
 {
     Pair pair = make_pair();
@@ -301,6 +348,7 @@ TEST(Borrow, ThreadsOfAChild)
     }
     Pair pair = make_pair();
     const std::string data = pattern(2u << 20);
+    Gate read_all;
     Child child([&] {
         pair.client.reset();
         std::thread writer([&] { (void)send(pair.server, data.data(), data.size(), kNew); });
@@ -323,6 +371,7 @@ TEST(Borrow, ThreadsOfAChild)
         void *result = nullptr;
         pthread_join(thread, &result);
         CHECK_CHILD(result == PTHREAD_CANCELED);
+        read_all.pass(); /* one stream does not wait for another */
         CHECK_CHILD(send(pair.server, "!", 1, kNew) == 1);
         close(pair.server.release());
         return 0;
@@ -331,6 +380,7 @@ TEST(Borrow, ThreadsOfAChild)
     std::thread writer([&] { (void)send(pair.client, data.data(), data.size(), kNew); });
     EXPECT_TRUE(read_bytes(pair.client, data.size()) == data);
     writer.join();
+    read_all.open();
     EXPECT_EQ("!", read_bytes(pair.client, 1));
     EXPECT_TRUE(hears_close(pair));
     EXPECT_EQ(0, child.wait());
