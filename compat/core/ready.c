@@ -366,10 +366,11 @@ void qs_op_settle(qs_sock *s, uint32_t *out_take, uint32_t *out_put)
             *out_put = __atomic_load_n(&qs_fill_bytes, __ATOMIC_RELAXED);
             s->filled = *out_put;
         }
+        /* More than fill it are of those who were late to put them there: nobody would take them. */
+        const int there = 1 + (int)(s->filled - *out_put);
         int waiting = 0;
-        if (s->filled == 0 && ioctl(s->bell_fd, FIONREAD, &waiting) == 0 && waiting > 1) {
-            qs_take_bytes(s->bell_fd,
-                          (size_t)waiting - 1); /* of one who was late to put them there */
+        if (ioctl(s->bell_fd, FIONREAD, &waiting) == 0 && waiting > there) {
+            qs_take_bytes(s->bell_fd, (size_t)(waiting - there));
         }
     }
     qs_unlock(s);

@@ -12,6 +12,7 @@
 #include "compat/front/share.h"
 
 #define QF_SINK_BYTES 128u
+#define QF_LATE_TURNS 64 /* in each of which room came and went */
 
 /* How long a lender without a descriptor to spare is waited for: some seconds. */
 #define QF_BORROW_NAPS   500
@@ -273,15 +274,18 @@ int64_t qf_ask_now(qf_borrowed *b, qf_asking *asking, qf_told *told, int *out_fd
 
 void qf_ask_end(qf_borrowed *b, const qf_asking *asking)
 {
-    if (asking->late) {
+    bool late = asking->late;
+    for (int turns = 0; late && turns < QF_LATE_TURNS; turns++) {
         /* There may be room since: then the bytes that were put there are too many. */
         qf_asking again;
         qf_told told;
         memset(&again, 0, sizeof(again));
         again.ask.verb = QF_VERB_FIX;
         again.ask.id = b->id;
-        if (qf_way_ask(&qf_ways_up[b->lender], &again, &told, NULL)) {
+        late = qf_way_ask(&qf_ways_up[b->lender], &again, &told, NULL);
+        if (late) {
             qf_settle(b, &told);
+            late = told.put > 0;
         }
     }
     (void)pthread_mutex_unlock(&qf_ways_up[b->lender].lock);

@@ -378,6 +378,71 @@ TEST(Lend, OneChildDoesNotTakeAllThreads)
     EXPECT_EQ(0, other.wait());
 }
 
+/* Who is late to fill a descriptor, for which there has been room meanwhile, leaves too much there: that is taken away
+ * also where it is to be full again. */
+TEST(Lend, WhoIsLateLeavesNothing)
+{
+    PairOptions options;
+    options.client = [](int fd) {
+        quic_transport_param param{};
+        param.max_data = 20000;
+        ASSERT_EQ(0, set_option(fd, QUIC_SOCKOPT_TRANSPORT_PARAM, param));
+    };
+    Pair pair = make_pair(options);
+    const int room = 4096;
+    ASSERT_EQ(0, setsockopt(pair.server, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room)));
+    const int rounds = 4;
+    Gate closed;
+    Gate full;
+    Gate empty;
+    Child child([&] {
+        pair.client.reset();
+        closed.pass();
+        const int way = way_to_lender();
+        const uint32_t id = ask(way, {kBorrow}, kHead, {pair.server}).id();
+        uint32_t owed = 0;
+        for (int i = 0; i < rounds; i++) {
+            Told told;
+            for (uint32_t flags = MSG_DONTWAIT | (i == 0 ? uint32_t{MSG_SYN} : 0u); told.put() == 0;
+                 flags = MSG_DONTWAIT) {
+                told = ask(way, {kSend, id, flags, 0, ~0u, ~0u, 0, 0, 16, 0, 0, 0, 1, 2, 3, 4},
+                           kHead + 4);
+                CHECK_CHILD(told.result() == 16 || told.put() != 0);
+            }
+            owed += told.put();
+            if (i + 1 < rounds) {
+                full.open();
+                empty.pass();
+                CHECK_CHILD(comes_true([&] {
+                    return ask(way, {kCount, id, 1}, kHead).result() == 0;
+                }));
+            }
+        }
+        do { /* all of them are late */
+            for (; owed > 0; owed--) {
+                CHECK_CHILD(put_byte(pair.server));
+            }
+            owed = ask(way, {kFix, id}, kHead).put();
+        } while (owed > 0);
+        CHECK_CHILD((poll_now(pair.server) & POLLOUT) == 0);
+        full.open();
+        pollfd p = {pair.server, POLLOUT, 0};
+        CHECK_CHILD(poll(&p, 1, 10000) == 1);
+        return 0;
+    });
+    pair.server.reset();
+    closed.open();
+    set_recv_timeout(pair.client, 300);
+    std::string sink(1u << 16, '\0');
+    for (int i = 0; i < rounds; i++) {
+        full.pass();
+        while (recv(pair.client, &sink[0], sink.size(), 0) > 0) {
+        }
+        empty.open();
+    }
+    EXPECT_EQ(0, child.wait());
+}
+
 int main(int argc, char **argv)
 {
     signal(SIGPIPE, SIG_IGN);
