@@ -112,6 +112,10 @@ class Wrong(unittest.TestCase):
         for args in ["crr"], ["-n", "1M"], ["-s", "2"], ["idle"], ["rr", "--resp", "0"], \
                 ["--loss", "1%"], ["--cc", "bbr"], ["--disable-encryption"], ["--resume"], ["rr", "--bulk", "2"]:
             self.check(["client", "localhost", "--tcp", *args], 2, "--tcp")
+        self.check(["client", "localhost", "--tcp-cc", "reno"], 2, "--tcp-cc is for --tcp")
+        self.check(["compare", "--tcp-cc", "nonesuch", "-t", "200ms"], 1, "nonesuch", "available_congestion_control")
+        with Server("--tcp") as server:
+            self.check(["client", "127.0.0.1:%d" % server.port, "--tcp", "--tcp-cc", "nonesuch"], 1, "nonesuch")
         self.check(["compare", "--rounds", "0"], 2, "1..100")
         self.check(["compare", "--cpu", "0,1,2"], 2, "one or two")
 
@@ -351,6 +355,8 @@ class Runs(unittest.TestCase):
                 self.assertGreaterEqual(summary["most_bytes"] * 3, summary["bytes"])
 
     def test_tcp_control(self):
+        with open("/proc/sys/net/ipv4/tcp_congestion_control", encoding="ascii") as file:
+            system = file.read().strip()
         with Server("--tcp", "-w", "2") as server:
             for args in [], ["-d", "up", "-c", "3", "-w", "2"], ["rr", "-c", "2"], \
                     ["rr", "--req", "100K", "--resp", "300K"], ["rr", "--resp", "1"]:
@@ -360,6 +366,9 @@ class Runs(unittest.TestCase):
                 self.assertGreater(summary["bytes"] if run["direction"] else summary["requests"], 0)
                 self.assertTrue(summary["cipher"].startswith("TLS_"), args)
                 self.assertIsNone(summary["version"])
+                self.assertEqual(summary["cc"], system, args)
+            run = self.client(server.port, "--tcp", "--tcp-cc", "reno", "-t", "200ms")
+            self.assertEqual(run["summary"]["cc"], "reno")
             self.client(server.port, "-n", "100K")
             run = quicperf("client", "127.0.0.1:%d" % server.port, "--tcp", "rr", "-t", "1s", "--req", "1T")
             self.assertEqual(run.returncode, 1)
@@ -368,7 +377,7 @@ class Runs(unittest.TestCase):
     def test_compare(self):
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "compare.json")
-            done = quicperf("compare", "-t", "300ms", "--rounds", "2", "--json", path)
+            done = quicperf("compare", "-t", "300ms", "--rounds", "2", "--tcp-cc", "reno", "--json", path)
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertIn("QUIC is", done.stdout)
             with open(path, encoding="utf-8") as file:
@@ -379,6 +388,7 @@ class Runs(unittest.TestCase):
                 self.assertLessEqual(run[kind]["ratio"]["min"], run[kind]["ratio"]["max"])
                 for side in "quic", "tcp":
                     self.assertEqual(run[kind][side]["last"]["backend"] == "tcp", side == "tcp")
+                self.assertEqual(run[kind]["tcp"]["last"]["summary"]["cc"], "reno")
             self.assertGreater(run["rr"]["tcp"]["p50_us"]["median"], 0)
 
     def test_ipv6(self):

@@ -43,6 +43,23 @@ def read_json(path):
         return json.load(file)
 
 
+def first_line(path):
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.readline().strip()
+    except OSError:
+        return "?"
+
+
+def tcp_ccs():
+    """The kernel's congestion control for TCP: the default, and CUBIC where that is another one."""
+    sysctl = "/proc/sys/net/ipv4/tcp_"
+    found = [first_line(sysctl + "congestion_control")]
+    if found[0] != "cubic" and "cubic" in first_line(sysctl + "available_congestion_control").split():
+        found.append("cubic")
+    return found
+
+
 def worker_cpu_s(pid):
     """{thread: CPU seconds so far} of the workers of a process."""
     found = {}
@@ -103,6 +120,7 @@ class Bench:
         self.rounds = options.rounds
         self.seconds = options.time
         self.cpus = sorted(os.sched_getaffinity(0))[:2]
+        self.tcp_ccs = tcp_ccs()
         self.folder = tempfile.TemporaryDirectory()
 
     def path(self, name):
@@ -210,15 +228,15 @@ class Bench:
             raise Failed("limit: " + run.stderr.strip())
         return read_json(out)["summary"]["goodput_bps"]
 
-    def iperf3(self):
-        """Plain TCP, without its first second: until the receive window has grown it may be at half."""
+    def iperf3(self, cc):
+        """Plain TCP with this congestion control, without its first second: until the receive window has grown it may be at half."""
         if shutil.which("iperf3") is None:
             return None
         server = subprocess.Popen(["taskset", "-c", str(self.cpus[0]), "iperf3", "-s", "-1", "-p",
                                    "5299"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         time.sleep(0.5)
         run = subprocess.run(["taskset", "-c", str(self.cpus[-1]), "iperf3", "-c", "127.0.0.1", "-p",
-                              "5299", "-R", "-J", "-O", "1", "-t", str(max(1, int(self.seconds)))],
+                              "5299", "-R", "-J", "-C", cc, "-O", "1", "-t", str(max(1, int(self.seconds)))],
                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                              universal_newlines=True, timeout=LIMIT_S, check=False)
         server.wait(timeout=LIMIT_S)
@@ -287,25 +305,28 @@ def bulk(bench, payload, backends):
     for io in backends:
         for direction in "down", "up":
             runs["%s, %s" % (direction, io)] = tput(io, direction)
-    runs["TCP+TLS 1.3, down"] = lambda: bench.pair(("--tcp",), time_args + ("--tcp", "tput"))
-    runs["TCP+TLS 1.3, up"] = lambda: bench.pair(("--tcp",), time_args + ("--tcp", "tput", "-d", "up"))
-    if shutil.which("iperf3"):
-        runs["iperf3, plain TCP"] = bench.iperf3
+    for cc in bench.tcp_ccs:
+        for direction in "down", "up":
+            runs["TCP+TLS 1.3, %s, %s" % (direction, cc)] = lambda cc=cc, direction=direction: bench.pair(
+                ("--tcp", "--tcp-cc", cc),
+                time_args + ("--tcp", "--tcp-cc", cc, "tput", "-d", direction))
+        if shutil.which("iperf3"):
+            runs["iperf3, plain TCP, %s" % cc] = lambda cc=cc: bench.iperf3(cc)
     values = bench.rounds_of("payload %d" % payload, runs)
     limits = values["limit"]
     rows = []
     for name, found in values.items():
         rates = [f["goodput_bps"] if isinstance(f, dict) else f for f in found]
-        rest = ["-", "-", "-"]
+        rest = ["-"] * (len(bench.tcp_ccs) + 2)
         if isinstance(found[0], dict) and "TCP" not in name:
-            tls = values["TCP+TLS 1.3, " + name.split(",")[0]]
-            rest = [ratio(rates, [run["goodput_bps"] for run in tls]),
+            tls = [values["TCP+TLS 1.3, %s, %s" % (name.split(",")[0], cc)] for cc in bench.tcp_ccs]
+            rest = [*(ratio(rates, [run["goodput_bps"] for run in of]) for of in tls),
                     "%d" % sum(run["lost_packets"] for run in found),
                     spread([run["server_io_syscalls"] / max(1, run["server_packets"])
                             for run in found], digits=3)]
         rows.append([name, spread(rates, 1e-9), ratio(rates, limits), *rest])
-    return table(["payload %d" % payload, "Gbit/s", "of the limit", "of TCP+TLS", "lost",
-                  "server syscalls per packet"], rows)
+    return table(["payload %d" % payload, "Gbit/s", "of the limit",
+                  *("of TCP+TLS, " + cc for cc in bench.tcp_ccs), "lost", "server syscalls per packet"], rows)
 
 
 def aeads(bench):
@@ -501,14 +522,6 @@ def open_loop(bench, rates):
 # ---- the page -----------------------------------------------------------------------------------
 
 
-def first_line(path):
-    try:
-        with open(path, encoding="utf-8") as file:
-            return file.readline().strip()
-    except OSError:
-        return "?"
-
-
 def caches(cpu):
     folder = "/sys/devices/system/cpu/cpu%d/cache" % cpu
     found = ["L%s %s" % (first_line(os.path.join(folder, name, "level")),
@@ -543,6 +556,7 @@ def machine(bench):
         ("CPUs used", "server %d, client %d" % (bench.cpus[0], bench.cpus[-1])),
         ("net.core.rmem_max, wmem_max", "%s, %s" % (first_line(limits + "rmem_max"),
                                                     first_line(limits + "wmem_max"))),
+        ("TCP congestion control", "%s by default" % bench.tcp_ccs[0]),
         ("loopback MTU", first_line("/sys/class/net/lo/mtu")),
         ("caches", caches(bench.cpus[0])),
         ("memory", "%.1f GiB" % (os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30)),
@@ -563,7 +577,8 @@ Every figure is the median of the rounds, with the least and the most in parenth
 was run in turns; ratios are taken within a round, as the speed of a shared machine changes from minute to
 minute: compare ratios, not rates. `limit` is what encryption and UDP alone allow between the same two CPUs
 (`quicperf limit`); TCP+TLS 1.3 is the control that quicperf carries (`--tcp`): BoringSSL, one system call for
-256 KiB. iperf3's first second, in which its window grows, is left out.
+256 KiB. iperf3's first second, in which its window grows, is left out. TCP is measured with the
+congestion control that is the machine's default, and with CUBIC, which is QUIC's here.
 """
 
 

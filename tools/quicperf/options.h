@@ -153,9 +153,10 @@ typedef struct qp_options {
     bool quiet;
     bool
         tcp; /* server: TCP and TLS 1.3 too, on the port of the same number; client: instead of QUIC */
-    uint32_t rounds;   /* compare */
-    uint32_t help_for; /* --help: of which command; 0: of all */
-    bool one;          /* server: end when one connection has ended */
+    const char *tcp_cc; /* TCP: the kernel's congestion control of this name; NULL: the system's */
+    uint32_t rounds;    /* compare */
+    uint32_t help_for;  /* --help: of which command; 0: of all */
+    bool one;           /* server: end when one connection has ended */
 } qp_options;
 
 /* qp_options_parse fills `out` from the command line. Returns true; false with one line in `message`

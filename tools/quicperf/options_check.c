@@ -255,6 +255,9 @@ static bool qp_check_work(qp_parser *p)
 static bool qp_check_tcp(qp_parser *p)
 {
     const qp_options *o = p->out;
+    if (o->tcp_cc != NULL && !o->tcp && o->command != QP_CMD_COMPARE) {
+        return qp_wrong(p, "--tcp-cc is for --tcp");
+    }
     if (o->command != QP_CMD_CLIENT || !o->tcp || o->api == QP_API_SOCKETS) {
         return true;
     }

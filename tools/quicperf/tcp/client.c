@@ -231,7 +231,8 @@ static bool qp_tconn_open(qp_tconn *c, qp_tworker *w)
         qp_tclient_fail(tc, "out of memory");
         return false;
     }
-    if ((connect(fd, (const struct sockaddr *)&to, len) != 0 && errno != EINPROGRESS) ||
+    if (!qp_tcp_cc_set(fd, w->client->options->tcp_cc) ||
+        (connect(fd, (const struct sockaddr *)&to, len) != 0 && errno != EINPROGRESS) ||
         !qp_epoll_set(w->epoll, fd, &c->events, EPOLLOUT, c)) {
         qp_tclient_fail(tc, strerror(errno));
         return false;
@@ -456,7 +457,9 @@ static int qp_tclient_open(qp_tclient *tc)
         return qp_tclient_error(tc, err.message);
     }
     tc->has_name = qp_host_name(tc->host, sizeof(tc->host), o->target);
-    tc->tls = qp_tcp_tls_create(o, &tc->server, why, sizeof(why));
+    tc->tls = qp_tcp_cc_check(o->tcp_cc, why, sizeof(why))
+                  ? qp_tcp_tls_create(o, &tc->server, why, sizeof(why))
+                  : NULL;
     if (tc->tls == NULL) {
         return qp_tclient_error(tc, why);
     }

@@ -34,6 +34,32 @@ struct qp_tcp_tls {
     bool verify;
 };
 
+/* ---- congestion control ------------------------------------------------------------------------- */
+
+bool qp_tcp_cc_set(int fd, const char *name)
+{
+    return name == NULL ||
+           setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, (socklen_t)strlen(name)) == 0;
+}
+
+bool qp_tcp_cc_check(const char *name, char *error, size_t cap)
+{
+    int fd = name != NULL ? socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) : -1;
+    bool refused = fd >= 0 && !qp_tcp_cc_set(fd, name);
+    if (refused && errno == ENOENT) {
+        (void)snprintf(error, cap,
+                       "no TCP congestion control %s here: "
+                       "net.ipv4.tcp_available_congestion_control lists those there are",
+                       name);
+    } else if (refused) {
+        (void)snprintf(error, cap, "TCP congestion control %s: %s", name, strerror(errno));
+    }
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    return !refused;
+}
+
 /* ---- the buffers between TLS and the socket ----------------------------------------------------- */
 
 static int qp_bio_read(BIO *bio, char *to, int len)

@@ -58,6 +58,12 @@ void qp_tcp_tls_free(qp_tcp_tls *tls);
  * any thread. */
 void qp_tcp_tls_swap(qp_tcp_tls *tls, qp_tcp_tls *fresh);
 
+/* qp_tcp_cc_set gives `fd`, and what a listener accepts, the kernel's congestion control of this name; NULL leaves the
+ * system's. False: errno says why. qp_tcp_cc_check says before the first connection that there is none of that name:
+ * false with one line in `error`. */
+bool qp_tcp_cc_set(int fd, const char *name);
+bool qp_tcp_cc_check(const char *name, char *error, size_t cap);
+
 /* qp_tcp_link_open takes over `fd` (closed by qp_tcp_link_close, also when opening fails);
  * `server_name` is what a client verifies, or NULL. Returns false without memory. */
 bool qp_tcp_link_open(qp_tcp_link *link, qp_tcp_tls *tls, int fd, const char *server_name);

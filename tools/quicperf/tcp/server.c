@@ -280,14 +280,14 @@ static void *qp_tcp_worker_main(void *ctx)
     return NULL;
 }
 
-static int qp_listen(const quring_addr *addr)
+static int qp_listen(const quring_addr *addr, const char *cc)
 {
     struct sockaddr_storage at;
     socklen_t len = qp_sockaddr_from(&at, addr);
     int one = 1;
     int fd = socket(at.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) == 0 &&
-        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)) == 0 &&
+        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)) == 0 && qp_tcp_cc_set(fd, cc) &&
         bind(fd, (const struct sockaddr *)&at, len) == 0 && listen(fd, SOMAXCONN) == 0) {
         return fd;
     }
@@ -323,7 +323,7 @@ static bool qp_tcp_worker_open(qp_tcp_worker *w, const qp_options *o, uint16_t p
     }
     for (uint32_t i = 0; i < count; i++) {
         addrs[i].port = port;
-        w->listeners[i] = qp_listen(&addrs[i]);
+        w->listeners[i] = qp_listen(&addrs[i], o->tcp_cc);
         if (w->listeners[i] < 0 && i > 0) {
             continue;
         }
@@ -359,7 +359,9 @@ qp_tcp_server *qp_tcp_server_open(const qp_options *options, uint16_t port, int 
     server->wake_fd = wake_fd;
     server->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     server->workers = calloc(options->workers, sizeof(server->workers[0]));
-    server->tls = qp_tcp_tls_create(options, NULL, error, cap);
+    server->tls = qp_tcp_cc_check(options->tcp_cc, error, cap)
+                      ? qp_tcp_tls_create(options, NULL, error, cap)
+                      : NULL;
     if (server->tls == NULL) {
         qp_tcp_server_close(server);
         return NULL;
