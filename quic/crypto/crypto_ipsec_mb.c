@@ -74,6 +74,15 @@ static void aes_128_seal_tail(void *aead, uint8_t *dst, size_t head_len, const u
     fn.finalize_128(key, &ctx, dst + head_len + tail_len, QUIC_AEAD_TAG_LEN);
 }
 
+/* Whether two tags are the same, in the same time whatever they are (RFC 9001 9.5). */
+static inline bool tags_equal(const uint8_t *a, const uint8_t *b)
+{
+    _Static_assert(QUIC_AEAD_TAG_LEN == sizeof(__m128i), "one register holds a tag");
+    const __m128i x = _mm_loadu_si128((const __m128i *)(const void *)a);
+    const __m128i y = _mm_loadu_si128((const __m128i *)(const void *)b);
+    return _mm_movemask_epi8(_mm_cmpeq_epi8(x, y)) == 0xffff;
+}
+
 static bool aes_128_open(void *aead, uint8_t *dst, const uint8_t *src, size_t ct_len,
                          const uint8_t *nonce, const uint8_t *ad, size_t ad_len)
 {
@@ -81,7 +90,7 @@ static bool aes_128_open(void *aead, uint8_t *dst, const uint8_t *src, size_t ct
     uint8_t tag[QUIC_AEAD_TAG_LEN];
     fn.dec_128((const struct gcm_key_data *)aead, &ctx, dst, src, ct_len, nonce, ad, ad_len, tag,
                QUIC_AEAD_TAG_LEN);
-    return CRYPTO_memcmp(tag, src + ct_len, QUIC_AEAD_TAG_LEN) == 0;
+    return tags_equal(tag, src + ct_len);
 }
 
 static void aes_256_seal(void *aead, uint8_t *dst, const uint8_t *src, size_t len,
@@ -112,7 +121,7 @@ static bool aes_256_open(void *aead, uint8_t *dst, const uint8_t *src, size_t ct
     uint8_t tag[QUIC_AEAD_TAG_LEN];
     fn.dec_256((const struct gcm_key_data *)aead, &ctx, dst, src, ct_len, nonce, ad, ad_len, tag,
                QUIC_AEAD_TAG_LEN);
-    return CRYPTO_memcmp(tag, src + ct_len, QUIC_AEAD_TAG_LEN) == 0;
+    return tags_equal(tag, src + ct_len);
 }
 
 /* ---- header protection, RFC 9001 5.4.3 ------------------------------------------------------- */
