@@ -312,14 +312,14 @@ static void fail_frame(quic_conn *conn, quic_rc rc, uint8_t type, quic_ns now)
                    rc == QUIC_E_LIMIT ? "reassembly gaps" : "", now);
 }
 
-quic_rc quic_conn_take_stream(quic_conn *conn, const quic_frame_stream *frame, quic_ns now)
+quic_rc quic_conn_take_stream(quic_conn *conn, const quic_frame_stream *f, uint32_t n, quic_ns now)
 {
-    quic_rc rc = on_stream(conn, frame);
+    quic_rc rc = on_stream(conn, f);
     if (QUIC_UNLIKELY(rc != QUIC_OK)) {
         fail_frame(conn, rc, QUIC_FRAME_STREAM, now);
         return rc;
     }
-    return settle_glitches(conn, 1, now);
+    return settle_glitches(conn, n, now);
 }
 
 quic_rc quic_conn_take_frames(quic_conn *conn, quic_level level, const uint8_t *data, size_t len,

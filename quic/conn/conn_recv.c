@@ -6,12 +6,12 @@
 
 #define MASK_BATCH 64u
 
-/* The peer proved that it has the keys of this connection. */
-static void on_authentic(quic_conn *conn, quic_level level, quic_ns now)
+/* The peer proved with so many packets that it has the keys of this connection. */
+static void on_authentic(quic_conn *conn, quic_level level, uint32_t packets, quic_ns now)
 {
     conn->authentic = true;
-    conn->packets_recv++;
-    conn->env->counters->packets_recv++;
+    conn->packets_recv += packets;
+    conn->env->counters->packets_recv += packets;
     quic_conn_on_activity(conn, now);
     if (QUIC_UNLIKELY(level == QUIC_LEVEL_HANDSHAKE) && conn->role == QUIC_SERVER) {
         conn->path.validated = true;                            /* RFC 9000 8.1 */
@@ -48,15 +48,18 @@ static void hold(quic_conn *conn, const uint8_t *data, size_t len, size_t datagr
     }
 }
 
-/* A packet whose frames were taken gets its place among those to acknowledge. */
-static inline void note_taken(quic_conn *conn, quic_level level, uint64_t pn, bool eliciting,
-                              uint8_t ecn, quic_ns now)
+/* Packets whose frames were taken get their places among those to acknowledge: `count` in a row, of which more than
+ * one are eliciting. */
+static inline void note_taken(quic_conn *conn, quic_level level, uint64_t pn, uint32_t count,
+                              bool eliciting, uint8_t ecn, quic_ns now)
 {
     quic_conn_space *space = &conn->spaces[quic_conn_space_of(level)];
     if (!quic_conn_is_open(conn) || space->discarded) {
         return;
     }
-    if (quic_ack_tracker_on_packet(&space->acks, pn, eliciting, ecn, now) != QUIC_OK) {
+    quic_rc rc = count == 1 ? quic_ack_tracker_on_packet(&space->acks, pn, eliciting, ecn, now)
+                            : quic_ack_tracker_on_run(&space->acks, pn, count, ecn, now);
+    if (rc != QUIC_OK) {
         quic_conn_fail(conn, QUIC_E_NOMEM, 0, "memory", now);
         return;
     }
@@ -83,7 +86,7 @@ static void take_payload(quic_conn *conn, quic_level level, uint64_t pn, const u
     conn->rx_immediate_ack = false;
     quic_rc rc = quic_conn_take_frames(conn, level, payload, len, &eliciting, dcid, dcid_len, now);
     if (rc == QUIC_OK) {
-        note_taken(conn, level, pn, eliciting, ecn, now);
+        note_taken(conn, level, pn, 1, eliciting, ecn, now);
     }
 }
 
@@ -137,7 +140,7 @@ static void take_long(quic_conn *conn, quic_level level, uint64_t pn, const uint
         conn->peer_scid_known = true;
         quic_cid_peer_set_initial(&conn->cids_peer, &conn->peer_scid);
     }
-    on_authentic(conn, level, now);
+    on_authentic(conn, level, 1, now);
     trace_received(conn, level, pn, h->packet_len, now);
     uint64_t received = conn->flow_recv.received;
     take_payload(conn, level, pn, data + hdr_len, h->packet_len - hdr_len - QUIC_AEAD_TAG_LEN,
@@ -236,14 +239,14 @@ static bool open_other_phase(quic_conn *conn, quic_keys **keys, uint64_t pn, uin
 
 /* Opens a packet of the current key phase, and says whether it is authentic: in place, or, where landing->data is
  * not NULL afterwards, to where the data of its only frame belongs. */
-static inline bool open_current(quic_conn *conn, quic_landing *landing, uint64_t pn, uint8_t *data,
-                                size_t hdr_len, size_t len)
+static inline bool open_current(quic_conn *conn, quic_landing *landing, size_t ahead, uint64_t pn,
+                                uint8_t *data, size_t hdr_len, size_t len)
 {
     quic_keys *keys = conn->spaces[QUIC_SPACE_APP].rx;
     uint8_t *payload = data + hdr_len;
     size_t sealed_len = len - hdr_len;
     size_t payload_len = sealed_len - keys->suite->tag_len;
-    if (!quic_landing_find(landing, &conn->streams, conn->rx_head_len, payload_len)) {
+    if (!quic_landing_find(landing, &conn->streams, conn->rx_head_len, payload_len, ahead)) {
         return quic_keys_open(keys, pn, data, hdr_len, payload, sealed_len);
     }
     bool authentic = quic_keys_open_to(keys, pn, data, hdr_len, quic_landing_start(landing),
@@ -259,14 +262,48 @@ static inline bool open_current(quic_conn *conn, quic_landing *landing, uint64_t
     return true;
 }
 
-static inline void take_landed(quic_conn *conn, uint64_t pn, const quic_frame_stream *frame,
-                               uint8_t ecn, quic_ns now)
+static void take_landed(quic_conn *conn, const quic_frame_stream *frame, uint64_t pn,
+                        uint32_t count, uint8_t ecn, quic_ns now)
 {
+    on_authentic(conn, QUIC_LEVEL_APP, count, now);
     conn->rx_non_probing = true;
     conn->rx_immediate_ack = false;
-    if (quic_conn_take_stream(conn, frame, now) == QUIC_OK) {
-        note_taken(conn, QUIC_LEVEL_APP, pn, true, ecn, now);
+    if (quic_conn_take_stream(conn, frame, count, now) == QUIC_OK) {
+        note_taken(conn, QUIC_LEVEL_APP, pn, count, true, ecn, now);
     }
+}
+
+/* Takes what has landed and waits, before anything else happens. Returns whether the connection is still open. */
+static inline bool end_run(quic_conn *conn, quic_landed_run *run, uint8_t ecn, quic_ns now)
+{
+    if (run->count != 0) {
+        uint32_t count = run->count;
+        run->count = 0;
+        take_landed(conn, &run->frame, run->pn, count, ecn, now);
+    }
+    return quic_conn_is_open(conn);
+}
+
+/* A landed packet joins those that wait, or begins to wait itself, or is taken at once: where each is looked at, or
+ * more than data comes of it. */
+static inline void on_landed(quic_conn *conn, quic_landed_run *run, const quic_landing *landing,
+                             uint64_t pn, uint8_t ecn, quic_ns now)
+{
+    if (QUIC_LIKELY(
+            quic_landed_run_take(run, landing, pn, quic_flow_recv_credit(&conn->flow_recv)))) {
+        return;
+    }
+    if (!end_run(conn, run, ecn, now)) {
+        return;
+    }
+    if (conn->trace == NULL && !conn->rx_other_path &&
+        quic_landed_run_may_begin(landing, quic_flow_recv_credit(&conn->flow_recv))) {
+        run->frame = landing->frame;
+        run->pn = pn;
+        run->count = 1;
+        return;
+    }
+    take_landed(conn, &landing->frame, pn, 1, ecn, now);
 }
 
 /* RFC 9001 9.5: a packet whose number was seen before takes as long as any other. One that is not authentic counts
@@ -287,8 +324,8 @@ static void drop_seen(quic_conn *conn, uint64_t pn, uint8_t *data, size_t hdr_le
     conn->env->counters->drop_duplicate++;
 }
 
-static inline void recv_short_one(quic_conn *conn, uint8_t *data, size_t len, size_t pn_off,
-                                  const uint8_t mask[16], uint8_t ecn, quic_ns now)
+static inline void recv_short_one(quic_conn *conn, quic_landed_run *run, uint8_t *data, size_t len,
+                                  size_t pn_off, const uint8_t mask[16], uint8_t ecn, quic_ns now)
 {
     quic_conn_space *app = &conn->spaces[QUIC_SPACE_APP];
     uint8_t first = data[0] ^ (mask[0] & 0x1f);
@@ -298,10 +335,19 @@ static inline void recv_short_one(quic_conn *conn, uint8_t *data, size_t len, si
     for (uint8_t i = 0; i < pn_len; i++) {
         data[pn_off + i] ^= mask[1 + i];
     }
-    uint64_t pn = quic_pn_decode(quic_pn_load(data + pn_off, pn_len), pn_len,
-                                 quic_ack_tracker_largest(&app->acks) + 1);
+    uint64_t next_pn = quic_ack_tracker_largest(&app->acks) + 1; /* RFC 9000 A.3 */
+    if (run->count != 0 && run->pn + run->count > next_pn) {
+        next_pn = run->pn + run->count;
+    }
+    uint64_t pn = quic_pn_decode(quic_pn_load(data + pn_off, pn_len), pn_len, next_pn);
+    if ((pn != next_pn || QUIC_UNLIKELY(quic_header_key_phase(first) != conn->rx_phase)) &&
+        !end_run(conn, run, ecn, now)) {
+        return;
+    }
     if (QUIC_UNLIKELY(quic_ack_tracker_is_duplicate(&app->acks, pn))) {
-        drop_seen(conn, pn, data, hdr_len, len, now);
+        if (end_run(conn, run, ecn, now)) {
+            drop_seen(conn, pn, data, hdr_len, len, now);
+        }
         return;
     }
     quic_keys *keys = app->rx;
@@ -311,13 +357,18 @@ static inline void recv_short_one(quic_conn *conn, uint8_t *data, size_t len, si
         if (!open_other_phase(conn, &keys, pn, data, hdr_len, len, now)) {
             return;
         }
-    } else if (QUIC_UNLIKELY(!open_current(conn, &landing, pn, data, hdr_len, len))) {
-        quic_conn_open_again(conn, pn, data, hdr_len, len);
-        on_open_failed(conn, keys, data, len, now);
+    } else if (QUIC_UNLIKELY(!open_current(conn, &landing, run->count != 0 ? run->frame.len : 0, pn,
+                                           data, hdr_len, len))) {
+        if (end_run(conn, run, ecn, now)) {
+            quic_conn_open_again(conn, pn, data, hdr_len, len);
+            on_open_failed(conn, keys, data, len, now);
+        }
         return;
     }
     if (QUIC_UNLIKELY((first & QUIC_HEADER_SHORT_RESERVED) != 0)) {
-        quic_conn_fail(conn, QUIC_V_PROTOCOL_VIOLATION, 0, "reserved bits", now); /* 17.3.1 */
+        if (end_run(conn, run, ecn, now)) {
+            quic_conn_fail(conn, QUIC_V_PROTOCOL_VIOLATION, 0, "reserved bits", now); /* 17.3.1 */
+        }
         return;
     }
     quic_rc rc = quic_conn_on_opened(conn, keys, pn, now);
@@ -325,12 +376,16 @@ static inline void recv_short_one(quic_conn *conn, uint8_t *data, size_t len, si
         quic_conn_fail(conn, rc, 0, rc > 0 ? "key update without acknowledgement" : "memory", now);
         return;
     }
-    on_authentic(conn, QUIC_LEVEL_APP, now);
-    trace_received(conn, QUIC_LEVEL_APP, pn, len, now);
     if (QUIC_LIKELY(landing.data != NULL)) {
-        take_landed(conn, pn, &landing.frame, ecn, now);
+        trace_received(conn, QUIC_LEVEL_APP, pn, len, now);
+        on_landed(conn, run, &landing, pn, ecn, now);
         return;
     }
+    if (!end_run(conn, run, ecn, now)) {
+        return;
+    }
+    on_authentic(conn, QUIC_LEVEL_APP, 1, now);
+    trace_received(conn, QUIC_LEVEL_APP, pn, len, now);
     take_payload(conn, QUIC_LEVEL_APP, pn, data + hdr_len, len - hdr_len - keys->suite->tag_len,
                  data + 1, pn_off - 1, ecn, now);
 }
@@ -370,10 +425,13 @@ void quic_conn_recv_short(quic_conn *conn, uint8_t *data, uint32_t count, uint32
             samples[i] = data + (size_t)i * seg_len + pn_off + QUIC_PN_LEN_MAX;
         }
         quic_keys_hp_masks(conn->spaces[QUIC_SPACE_APP].rx, samples, masks, n);
+        quic_landed_run run;
+        run.count = 0;
         for (uint32_t i = 0; i < n && quic_conn_is_open(conn); i++) {
             size_t len = count - i == 1 ? last_len : seg_len;
-            recv_short_one(conn, data + (size_t)i * seg_len, len, pn_off, masks[i], ecn, now);
+            recv_short_one(conn, &run, data + (size_t)i * seg_len, len, pn_off, masks[i], ecn, now);
         }
+        (void)end_run(conn, &run, ecn, now);
         data += (size_t)n * seg_len;
         count -= n;
     }

@@ -1,5 +1,6 @@
 /* What may leave now, and in which packets: one unit (a GSO train of equal datagrams) per call. */
 #include "quic/conn/conn_datagram.h"
+#include "quic/conn/packet_run.h"
 #include "quic/conn/packetizer.h"
 
 #define TRAIN_MAX 128u
@@ -352,6 +353,20 @@ static quic_blocked_by waits_for_credit(const quic_conn *conn, uint64_t train)
     return credit == conn_credit ? QUIC_BLOCKED_BY_CONN_FLOW : QUIC_BLOCKED_BY_STREAM_FLOW;
 }
 
+/* How many more packets of `size` bytes may follow in a train that has `len` bytes, as far as `left` goes. */
+static uint32_t run_max(const quic_conn *conn, uint32_t left, size_t room, uint32_t size,
+                        size_t len, uint64_t pace)
+{
+    const uint64_t in_flight = conn->recovery.in_flight_bytes;
+    const uint64_t cwnd = conn->cc.cwnd_bytes;
+    uint64_t bytes = in_flight < cwnd ? cwnd - in_flight : 0;
+    bytes = bytes < room ? bytes : room;
+    uint64_t count = bytes / size;
+    uint64_t paced = len < pace ? (pace - len - 1) / size + 1 : 0; /* one may overdraw */
+    count = count < paced ? count : paced;
+    return count < left ? (uint32_t)count : left;
+}
+
 static bool send_app_train(quic_conn *conn, quic_tx_unit *unit, quic_ns now)
 {
     uint8_t *packets[TRAIN_MAX];
@@ -424,6 +439,18 @@ static bool send_app_train(quic_conn *conn, quic_tx_unit *unit, quic_ns now)
                 break; /* a shorter one ends the train */
             }
             size = (uint32_t)n;
+            continue;
+        }
+        size_t room = (credit < unit->cap ? (size_t)credit : unit->cap) - len;
+        uint32_t more = held || flow != QUIC_BLOCKED_BY_NOTHING
+                            ? 0
+                            : run_max(conn, seg_max - count, room, size, len, pace);
+        if (more > 0) {
+            more = quic_packet_add_run(conn, &b, unit->buf + len, size, more, now);
+        }
+        for (; more > 0; more--, count++, len += n) {
+            packets[count] = unit->buf + len;
+            pn_lens[count] = b.pn_len;
         }
     }
     if (!last && len < (size_t)count * full && has_sent_all(conn, full, now)) {

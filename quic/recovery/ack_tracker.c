@@ -92,17 +92,17 @@ static bool is_beyond_reordering(const quic_ack_tracker *t, uint64_t pn)
     return missing < t->largest_eliciting_pn && t->largest_eliciting_pn - missing >= t->reordering;
 }
 
-static void count_ecn(quic_ack_tracker *t, uint8_t ecn)
+static void count_ecn(quic_ack_tracker *t, uint8_t ecn, uint32_t packets)
 {
     switch (ecn & 3) {
     case 1:
-        t->ect1_count++;
+        t->ect1_count += packets;
         break;
     case 2:
-        t->ect0_count++;
+        t->ect0_count += packets;
         break;
     case 3:
-        t->ce_count++;
+        t->ce_count += packets;
         break;
     default:
         break;
@@ -127,7 +127,7 @@ quic_rc quic_ack_tracker_on_packet(quic_ack_tracker *t, uint64_t pn, bool ack_el
     }
     bool ce_asks = false;
     if (QUIC_UNLIKELY(ecn != 0)) {
-        count_ecn(t, ecn);
+        count_ecn(t, ecn, 1);
         /* RFC 9000 13.2.1; with fewer ACKs only where marks begin (Acknowledgment Frequency 6.3) */
         ce_asks =
             (ecn & 3) == 3 && (t->threshold <= QUIC_ACK_ELICITING_THRESHOLD || !t->last_was_ce);
@@ -149,6 +149,32 @@ quic_rc quic_ack_tracker_on_packet(quic_ack_tracker *t, uint64_t pn, bool ack_el
     if (due_ns < t->deadline_ns) {
         t->deadline_ns = due_ns;
     }
+    return QUIC_OK;
+}
+
+quic_rc quic_ack_tracker_on_run(quic_ack_tracker *t, uint64_t pn, uint32_t count, uint8_t ecn,
+                                quic_ns now)
+{
+    const uint64_t last_pn = pn + count - 1;
+    if (QUIC_UNLIKELY(t->reordering > 1 || (ecn & 3) == 3) ||
+        QUIC_UNLIKELY(!quic_range_set_extend_last(&t->ranges, pn, last_pn))) {
+        quic_rc rc = QUIC_OK;
+        for (; pn <= last_pn && rc == QUIC_OK; pn++) {
+            rc = quic_ack_tracker_on_packet(t, pn, true, ecn, now);
+        }
+        return rc;
+    }
+    t->largest_pn = last_pn;
+    t->largest_recv_ns = now;
+    t->unsent_min_pn = pn < t->unsent_min_pn ? pn : t->unsent_min_pn;
+    count_ecn(t, ecn, count);
+    t->last_was_ce = false;
+    t->pending_count += count;
+    bool at_once = t->max_ack_delay_ns == 0 || t->pending_count >= t->threshold ||
+                   (t->reordering == 1 && is_out_of_order(t, pn)); /* only the first can be */
+    t->largest_eliciting_pn = last_pn;
+    quic_ns due_ns = at_once ? now : now + t->max_ack_delay_ns;
+    t->deadline_ns = due_ns < t->deadline_ns ? due_ns : t->deadline_ns;
     return QUIC_OK;
 }
 

@@ -74,6 +74,10 @@ static inline uint64_t quic_ack_tracker_largest(const quic_ack_tracker *t)
 QUIC_NODISCARD quic_rc quic_ack_tracker_on_packet(quic_ack_tracker *t, uint64_t pn,
                                                   bool ack_eliciting, uint8_t ecn, quic_ns now);
 
+/* quic_ack_tracker_on_run is quic_ack_tracker_on_packet for `count` ack-eliciting packets from `pn` on. */
+QUIC_NODISCARD quic_rc quic_ack_tracker_on_run(quic_ack_tracker *t, uint64_t pn, uint32_t count,
+                                               uint8_t ecn, quic_ns now);
+
 /* quic_ack_tracker_pending: there is something new worth an ACK frame in a packet that leaves anyway. */
 static inline bool quic_ack_tracker_pending(const quic_ack_tracker *t)
 {

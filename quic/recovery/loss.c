@@ -7,6 +7,9 @@
 #define MAX_ACK_DELAY_DEFAULT_NS (25 * QUIC_NS_PER_MS) /* RFC 9000 18.2 */
 #define SENT_ELSEWHERE_NS        0u /* with a packet that asks for nothing: left on another path */
 #define REMEMBER_LOST_PTOS       3u /* how long a lost packet may prove spurious */
+#define FLAGS_GIVEN                                                                                \
+    (QUIC_SENT_ACK_ELICITING | QUIC_SENT_IN_FLIGHT | QUIC_SENT_ECT0 | QUIC_SENT_APP_LIMITED |      \
+     QUIC_SENT_MTU_PROBE) /* by the caller of quic_recovery_on_sent */
 
 void quic_recovery_init_space(quic_recovery_space *sp)
 {
@@ -82,6 +85,21 @@ static inline void note_delivery(const quic_recovery *rec, quic_sent_packet *pac
     }
 }
 
+/* A pause is no part of the delivery rate. */
+static inline void note_pause(quic_recovery *rec, quic_ns now)
+{
+    if (rec->in_flight_bytes == 0) {
+        rec->delivered_ns = now;
+        rec->first_sent_ns = now;
+    }
+}
+
+static inline void note_eliciting(quic_recovery *rec, quic_recovery_space *sp, quic_ns now)
+{
+    sp->last_eliciting_sent_ns = now;
+    rec->timer_base_ns = now;
+}
+
 void quic_recovery_on_sent(quic_recovery *rec, quic_space space, quic_sent_packet *packet,
                            uint32_t bytes, uint32_t flags, quic_ns now)
 {
@@ -89,24 +107,42 @@ void quic_recovery_on_sent(quic_recovery *rec, quic_space space, quic_sent_packe
     quic_recovery_release(rec); /* an ACK may have been given up half way */
     quic_recovery_space *sp = &rec->spaces[space];
     QURING_ASSERT(!sp->discarded);
-    const uint32_t mask = QUIC_SENT_ACK_ELICITING | QUIC_SENT_IN_FLIGHT | QUIC_SENT_ECT0 |
-                          QUIC_SENT_APP_LIMITED | QUIC_SENT_MTU_PROBE;
-    packet->flags = (uint8_t)(packet->flags | (flags & mask));
+    packet->flags = (uint8_t)(packet->flags | (flags & FLAGS_GIVEN));
     packet->bytes = (uint16_t)bytes;
     packet->sent_ns = now;
-    if (rec->in_flight_bytes == 0) {
-        rec->delivered_ns = now; /* a pause is no part of the delivery rate */
-        rec->first_sent_ns = now;
-    }
+    note_pause(rec, now);
     if ((flags & QUIC_SENT_IN_FLIGHT) != 0) {
         rec->in_flight_bytes += bytes;
     }
     note_delivery(rec, packet, now);
     if ((flags & QUIC_SENT_ACK_ELICITING) != 0) {
-        sp->last_eliciting_sent_ns = now;
-        rec->timer_base_ns = now;
+        note_eliciting(rec, sp, now);
     }
     quic_sent_map_commit(&sp->map, packet);
+}
+
+void quic_recovery_on_sent_run(quic_recovery *rec, quic_space space, const quic_sent_frame *first,
+                               uint32_t count, uint32_t bytes, uint32_t flags, quic_ns now)
+{
+    quic_recovery_space *sp = &rec->spaces[space];
+    quic_sent_packet like = {.sent_ns = now, .frame = *first, .bytes = (uint16_t)bytes};
+    QURING_ASSERT(bytes > 0 && bytes <= UINT16_MAX && !sp->discarded && !sp->map.open);
+    QURING_ASSERT(count > 0 && count <= quic_sent_map_room(&sp->map));
+    quic_recovery_release(rec);
+    note_pause(rec, now);
+    like.state = QUIC_SENT_OUTSTANDING;
+    like.flags = (uint8_t)((flags & FLAGS_GIVEN) | QUIC_SENT_HAS_FRAME);
+    note_delivery(rec, &like, now);
+    for (uint32_t i = 0; i < count; i++) {
+        quic_sent_packet *packet = quic_sent_map_put(&sp->map, &like);
+        packet->frame.off = first->off + (uint64_t)i * first->len;
+        rec->in_flight_bytes += (flags & QUIC_SENT_IN_FLIGHT) != 0 ? bytes : 0;
+        packet->tx_in_flight = quic_float16(rec->in_flight_bytes);
+    }
+    quic_sent_map_put_done(&sp->map, &like, count);
+    if ((flags & QUIC_SENT_ACK_ELICITING) != 0) {
+        note_eliciting(rec, sp, now);
+    }
 }
 
 void quic_recovery_on_sent_elsewhere(quic_recovery *rec, quic_space space, quic_sent_packet *packet,

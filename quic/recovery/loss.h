@@ -136,6 +136,11 @@ static inline bool quic_recovery_has_eliciting(const quic_recovery *rec, quic_sp
 void quic_recovery_on_sent(quic_recovery *rec, quic_space space, quic_sent_packet *packet,
                            uint32_t bytes, uint32_t flags, quic_ns now);
 
+/* quic_recovery_on_sent_run records `count` (> 0) packets of `bytes` each as sent, with the next numbers: the first carries
+ * `first`, each of the others a frame like it first->len further on. Within quic_sent_map_room, and none is open. */
+void quic_recovery_on_sent_run(quic_recovery *rec, quic_space space, const quic_sent_frame *first,
+                               uint32_t count, uint32_t bytes, uint32_t flags, quic_ns now);
+
 /* quic_recovery_on_sent_elsewhere records the open packet as one that left on another path than the one
  * measured here: it is never lost, asks for no probe, and its acknowledgement tells nothing. */
 void quic_recovery_on_sent_elsewhere(quic_recovery *rec, quic_space space, quic_sent_packet *packet,

@@ -10,15 +10,11 @@ _Static_assert(sizeof(quic_sent_node) == 32, "two records per cache line");
 #define KEEP_CAP_MAX     256u /* an empty map keeps arrays up to this size: no churn per request */
 #define NODES_PER_PACKET 8u   /* bound of the pool, relative to packets_max */
 
-#define FETCH_AHEAD 8u
-
 static quic_sent_packet *slot_of(const quic_sent_map *map, uint64_t pn)
 {
     return &map->ring[pn & (map->cap - 1)];
 }
 
-/* Packets are added and acknowledged in long runs. With many connections the near caches hold the records of
- * others by then: the one that is FETCH_AHEAD further on comes while this one is worked on. */
 static inline void fetch(const quic_sent_map *map, uint64_t pn)
 {
     __builtin_prefetch(slot_of(map, pn), 1);
@@ -177,7 +173,7 @@ quic_sent_packet *quic_sent_map_add(quic_sent_map *map, uint64_t pn)
     packet->flags = 0;
     packet->state = QUIC_SENT_OPEN;
     map->open = true;
-    fetch(map, pn + FETCH_AHEAD);
+    fetch(map, pn + QUIC_SENT_FETCH_AHEAD);
     return packet;
 }
 
@@ -323,7 +319,7 @@ quic_sent_packet *quic_sent_map_find_down(quic_sent_map *map, uint64_t lo, uint6
     for (;;) {
         quic_sent_packet *slot = slot_of(map, pn);
         if (slot->state >= QUIC_SENT_OUTSTANDING) {
-            fetch(map, pn - FETCH_AHEAD);
+            fetch(map, pn - QUIC_SENT_FETCH_AHEAD);
             return slot;
         }
         uint64_t run = slot->pn; /* run..pn is free */

@@ -72,6 +72,9 @@ typedef struct quic_sent_node {
 } quic_sent_node;
 
 #define QUIC_SENT_SKIPS_MAX 8u
+/* Packets are added and acknowledged in long runs. With many connections the near caches hold the records of
+ * others by then: the one that is so much further on comes while this one is worked on. */
+#define QUIC_SENT_FETCH_AHEAD 8u
 
 typedef struct quic_sent_map {
     quic_mem *mem;
@@ -189,6 +192,34 @@ static inline quic_sent_packet *quic_sent_map_find(const quic_sent_map *map, uin
 /* quic_sent_map_commit turns the open packet into an outstanding one; bytes, flags and sent_ns are
  * set by then. */
 void quic_sent_map_commit(quic_sent_map *map, quic_sent_packet *packet);
+
+/* quic_sent_map_room: so many packets can be put without more memory. None may be open. */
+static inline uint64_t quic_sent_map_room(const quic_sent_map *map)
+{
+    return map->cap - (map->next_pn - map->base_pn);
+}
+
+/* quic_sent_map_put makes a sent packet like `like`, whose state and records are set, of the next number, and gives
+ * it. Within quic_sent_map_room. quic_sent_map_put_done ends a run of `count` of them. */
+static inline quic_sent_packet *quic_sent_map_put(quic_sent_map *map, const quic_sent_packet *like)
+{
+    const uint64_t pn = map->next_pn++;
+    quic_sent_packet *packet = &map->ring[pn & (map->cap - 1)];
+    *packet = *like;
+    packet->pn = pn;
+    __builtin_prefetch(&map->ring[(pn + QUIC_SENT_FETCH_AHEAD) & (map->cap - 1)], 1);
+    return packet;
+}
+
+static inline void quic_sent_map_put_done(quic_sent_map *map, const quic_sent_packet *like,
+                                          uint32_t count)
+{
+    if ((like->flags & QUIC_SENT_IN_FLIGHT) != 0) {
+        map->in_flight_bytes += (uint64_t)count * like->bytes;
+        map->in_flight_count += count;
+    }
+    map->eliciting_count += (like->flags & QUIC_SENT_ACK_ELICITING) != 0 ? count : 0;
+}
 
 /* quic_sent_map_find_down gives the highest packet in lo..hi that is outstanding or lost, NULL when
  * there is none. Cost: constant, amortised over the packets ever sent. */

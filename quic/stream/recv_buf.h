@@ -71,14 +71,15 @@ QUIC_NODISCARD quic_rc quic_recv_buf_insert_slow(quic_recv_buf *rb, uint64_t *ou
 #define QUIC_RECV_LANDING_HEAD                                                                     \
     32u /* a power of two above what a STREAM frame has in front of its data */
 
-/* quic_recv_buf_landing gives the place where the bytes at recv_off belong, so that a packet can be opened to where
- * its data goes. `len` bytes from there on, and QUIC_RECV_LANDING_HEAD in front, are in the ring: those in front may
- * be unread ones, and are as before when anybody looks again. NULL: there is no such place, or bytes lie ahead. */
-static inline uint8_t *quic_recv_buf_landing(const quic_recv_buf *rb, size_t len)
+/* quic_recv_buf_landing gives the place where the bytes `ahead` behind recv_off belong, so that a packet can be opened
+ * to where its data goes. `len` bytes from there on, and QUIC_RECV_LANDING_HEAD in front, are in the ring: those in
+ * front may be unread ones, and are as before when anybody looks again. The `ahead` bytes are in their places, though
+ * not inserted yet. NULL: there is no such place, or bytes lie ahead. */
+static inline uint8_t *quic_recv_buf_landing(const quic_recv_buf *rb, size_t ahead, size_t len)
 {
-    uint64_t at = (rb->recv_off - rb->ring_base) & (rb->ring_cap - 1);
+    uint64_t at = (rb->recv_off + ahead - rb->ring_base) & (rb->ring_cap - 1);
     if (rb->recv_off != rb->end_off || at < QUIC_RECV_LANDING_HEAD || at + len > rb->ring_cap ||
-        rb->recv_off - rb->read_off + len + QUIC_RECV_LANDING_HEAD > rb->ring_cap) {
+        rb->recv_off - rb->read_off + ahead + len + QUIC_RECV_LANDING_HEAD > rb->ring_cap) {
         return NULL;
     }
     return rb->ring + at;

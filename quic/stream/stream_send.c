@@ -277,6 +277,55 @@ void quic_stream_send_commit(quic_stream *s, const quic_stream_chunk *chunk)
     }
 }
 
+bool quic_stream_send_run(quic_stream *s, uint64_t conn_credit, size_t room, uint32_t count_max,
+                          quic_stream_run *out)
+{
+    const uint64_t off = s->send.next_off;
+    const uint64_t unsent = quic_stream_unsent(s);
+    if (s->send_state != QUIC_SEND_SEND || off == 0 || unsent == 0 || s->reset_at || s->fin_lost ||
+        quic_send_buf_has_lost(&s->send)) {
+        return false;
+    }
+    const size_t head = 1 + quic_varint_len(s->id) + quic_varint_len(off);
+    if (room <= head) {
+        return false;
+    }
+    size_t straight;
+    quic_send_buf_span(&s->send, &out->data, &straight, off);
+    uint64_t bytes = unsent < conn_credit ? unsent : conn_credit;
+    uint64_t credit = quic_flow_send_credit(&s->send_flow);
+    bytes = bytes < credit ? bytes : credit;
+    bytes = bytes > 0 ? bytes - 1 : 0; /* something is left */
+    bytes = bytes < straight ? bytes : straight;
+    const uint64_t len = room - head;
+    uint64_t count = bytes / len;
+    count = count < count_max ? count : count_max;
+    while (count > 0 &&
+           quic_varint_len(off + (count - 1) * len) != head - 1 - quic_varint_len(s->id)) {
+        count /= 2; /* offsets grow by a byte or more within it */
+    }
+    out->off = off;
+    out->len = (uint32_t)len;
+    out->count = (uint32_t)count;
+    out->header_len = (uint16_t)head;
+    return count > 0;
+}
+
+size_t quic_stream_run_encode_head(const quic_stream *s, const quic_stream_run *run, uint32_t i,
+                                   uint8_t *dst)
+{
+    return quic_frame_encode_stream_header(
+        dst, run->header_len, s->id, run->off + (uint64_t)i * run->len, run->len, false, false);
+}
+
+void quic_stream_send_run_commit(quic_stream *s, const quic_stream_run *run)
+{
+    const uint64_t bytes = (uint64_t)run->count * run->len;
+    quic_send_buf_on_sent(&s->send, run->off, bytes);
+    s->send_flow.used += bytes;
+    QURING_ASSERT(s->send_flow.used <= s->send_flow.limit);
+}
+
 /* ---- what became of a packet ----------------------------------------------------------------- */
 
 void quic_stream_on_acked(quic_stream *s, uint64_t off, uint64_t len, bool fin,

@@ -136,6 +136,28 @@ size_t quic_stream_chunk_encode(quic_stream *s, const quic_stream_chunk *chunk, 
 size_t quic_stream_chunk_encode_head(quic_stream *s, const quic_stream_chunk *chunk, uint8_t *dst,
                                      const uint8_t **out_data);
 
+/* Frames of equal length, each of which fills its packet, with new bytes that lie in one piece. */
+typedef struct quic_stream_run {
+    const uint8_t *data; /* `count` times `len` bytes */
+    uint64_t off;
+    uint32_t len; /* data bytes of each frame */
+    uint32_t count;
+    uint16_t header_len; /* of each frame: type, id, offset */
+} quic_stream_run;
+
+/* quic_stream_send_run decides frames that quic_stream_send_next would decide one after the other for packets
+ * with `room` bytes each: at most `count_max`, and so few that something of the stream, its credit and the
+ * connection's is left, so that quic_stream_can_send holds. False: the next one is of another kind. Changes nothing. */
+QUIC_NODISCARD bool quic_stream_send_run(quic_stream *s, uint64_t conn_credit, size_t room,
+                                         uint32_t count_max, quic_stream_run *out);
+
+/* quic_stream_run_encode_head writes the frame of number `i` without its data. Returns run->header_len. */
+size_t quic_stream_run_encode_head(const quic_stream *s, const quic_stream_run *run, uint32_t i,
+                                   uint8_t *dst);
+
+/* quic_stream_send_run_commit is quic_stream_send_commit for all frames of the run. */
+void quic_stream_send_run_commit(quic_stream *s, const quic_stream_run *run);
+
 /* quic_stream_send_commit notes that the frame goes out: state, credit, retransmission queue. The
  * caller adds chunk->new_bytes to the connection's `used`, and remembers off, len, fin for the
  * packet. */

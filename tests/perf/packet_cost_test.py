@@ -18,8 +18,8 @@ BYTES = 8000000
 # Instructions per datagram of 1452 bytes: gcc 12, -O2, x86-64; without encryption and the copy it makes.
 BUDGETS = {
     "cost_write": 2,      # the application lends 256 KiB at a time
-    "cost_send": 1154,    # packets into trains of 44
-    "cost_recv": 720,     # one receive unit of 44
+    "cost_send": 475,     # packets into trains of 44
+    "cost_recv": 480,     # one receive unit of 44
     "cost_read": 16,      # events, peek, consume
     "cost_ack_send": 50,  # one ACK per train
     "cost_ack_recv": 379, # and what it does at the sender

@@ -103,7 +103,27 @@ Bytes Liar::make(quic_level level, const Bytes &frames, uint32_t flags)
 
 void Liar::say(quic_level level, const Frames &frames, uint32_t flags)
 {
-    net.inject(victim(), make(level, frames.bytes(), flags));
+    Bytes packet = make(level, frames.bytes(), flags);
+    if (together) {
+        waiting.push_back(packet);
+    } else {
+        net.inject(victim(), packet);
+    }
+}
+
+void Liar::say_all()
+{
+    for (size_t i = 0; i < waiting.size();) {
+        const size_t len = waiting[i].size();
+        Bytes unit;
+        bool shorter = false;
+        for (; i < waiting.size() && !shorter && (unit.empty() || waiting[i].size() <= len); i++) {
+            shorter = waiting[i].size() < len;
+            unit.insert(unit.end(), waiting[i].begin(), waiting[i].end());
+        }
+        net.inject(victim(), unit, 5000, static_cast<uint32_t>(unit.size() > len ? len : 0));
+    }
+    waiting.clear();
 }
 
 namespace

@@ -65,12 +65,17 @@ class Liar
     quic_conn *liar_conn();
 
     Bytes make(quic_level level, const Bytes &frames, uint32_t flags = 0);
-    /* say delivers one packet of the liar at once. */
+    /* say delivers one packet of the liar at once; with `together` it waits for say_all, which delivers what waits as
+     * GRO would: packets of one length, and a shorter one behind them, as one unit. */
     void say(quic_level level, const Frames &frames, uint32_t flags = 0);
     void say(const Frames &frames)
     {
         say(QUIC_LEVEL_APP, frames);
     }
+
+    void say_all();
+    bool together = false;
+    std::vector<Bytes> waiting;
 
     /* All CONNECTION_CLOSE frames the victim has sent. */
     std::vector<WireClose> closes();

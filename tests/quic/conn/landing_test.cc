@@ -15,13 +15,20 @@ constexpr uint8_t kOff = 0x04;
 constexpr uint8_t kLen = 0x02;
 constexpr uint8_t kFin = 0x01;
 
-class Landing : public testing::TestWithParam<bool>
+/* Whether what came is read at once or all at the end; whether packets come alone or several in a unit. */
+struct Way {
+    bool read;
+    bool together;
+};
+
+class Landing : public testing::TestWithParam<Way>
 {
   protected:
     void SetUp() override
     {
         liar_.establish();
-        liar_.net.server.read_streams = GetParam(); /* each packet at once, or all at the end */
+        liar_.net.server.read_streams = GetParam().read;
+        liar_.together = GetParam().together;
     }
     /* The next bytes of stream 0 in a packet of their own. */
     void Bulk(uint8_t bits = 0)
@@ -42,6 +49,7 @@ class Landing : public testing::TestWithParam<bool>
             Bulk();
         }
         Bulk(kFin);
+        liar_.say_all();
         liar_.net.read_unread(liar_.net.server);
         const Received &got = liar_.net.server.streams[0];
         EXPECT_TRUE(liar_.alive());
@@ -63,8 +71,8 @@ TEST_P(Landing, APacketThatIsNotAuthenticChangesNothing)
     Around([this] {
         liar_.say(QUIC_LEVEL_APP, Frames{kStream | kOff}.v(0).v(sent_.size()).fill(300, 'x'),
                   INJECT_FLIP_TAG);
-        EXPECT_EQ(quic_endpoint_counters(liar_.net.server.ep)->drop_undecryptable, 1u);
     });
+    EXPECT_EQ(quic_endpoint_counters(liar_.net.server.ep)->drop_undecryptable, 1u);
 }
 
 TEST_P(Landing, OtherFramesAreTakenFromTheirPlace)
@@ -100,6 +108,7 @@ TEST_P(Landing, DataOfAnotherStreamGoesThere)
 TEST_P(Landing, StreamsThatTakeTurnsAreNotGuessedAt)
 {
     const quic_conn *conn = liar_.net.server.conn;
+    liar_.together = false;
     Bulk();
     EXPECT_FALSE(sim_inspect_expects_bulk(conn));
     Bulk();
@@ -150,11 +159,102 @@ TEST_P(Landing, DataBeyondTheEndIsRefused)
     }
     Bulk(kFin);
     liar_.say(Frames{kStream | kOff}.v(0).v(sent_.size()).fill(100, 'x'));
+    liar_.say_all();
     EXPECT_EQ(liar_.close_on_wire(), static_cast<uint64_t>(QUIC_V_FINAL_SIZE));
 }
 
-INSTANTIATE_TEST_SUITE_P(Conn, Landing, testing::Bool(), [](const auto &read) {
-    return std::string(read.param ? "Read" : "Unread");
-});
+/* RFC 9000 12.3: each number counts once. */
+TEST_P(Landing, PacketsThatComeTwiceCountOnce)
+{
+    liar_.together = true;
+    Around([this] {
+        for (int back = 0; back < 3; back++) {
+            liar_.waiting.push_back(liar_.waiting.back());
+        }
+        Bulk();
+        liar_.waiting.push_back(liar_.waiting[liar_.waiting.size() - 2]);
+    });
+    EXPECT_EQ(quic_endpoint_counters(liar_.net.server.ep)->drop_duplicate, 4u);
+}
+
+TEST_P(Landing, PacketsInAnotherOrderAreSorted)
+{
+    liar_.together = true;
+    Around([this] {
+        Bulk();
+        Bulk();
+        Bulk();
+        std::swap(liar_.waiting.end()[-1], liar_.waiting.end()[-3]);
+    });
+}
+
+TEST_P(Landing, ANumberThatIsMissingIsNoReasonToWait)
+{
+    Around([this] {
+        Bulk();
+        (void)liar_.make(QUIC_LEVEL_APP, {0x01}); /* lost */
+    });
+}
+
+/* RFC 9000 17.3.1 */
+TEST_P(Landing, WhatCameBeforeAnErrorIsTaken)
+{
+    liar_.net.server.read_streams = true;
+    for (int i = 0; i < 8; i++) {
+        Bulk();
+    }
+    liar_.say(QUIC_LEVEL_APP, Frames{kStream | kOff}.v(0).v(sent_.size()).fill(100, 'x'),
+              INJECT_RESERVED_BITS);
+    liar_.say_all();
+    EXPECT_EQ(liar_.close_on_wire(), static_cast<uint64_t>(QUIC_V_PROTOCOL_VIOLATION));
+    EXPECT_EQ(liar_.net.server.streams[0].bytes, sent_);
+}
+
+/* RFC 9000 4.1: of the stream, or of the connection. */
+TEST_P(Landing, DataBeyondALimitIsRefused)
+{
+    for (bool whole : {false, true}) {
+        Liar liar(false, [&](sim::Options &o) {
+            quring_limits &l = o.server.limits;
+            (whole ? l.conn_recv_window_bytes : l.stream_recv_window_bytes) = 65536;
+            (whole ? l.conn_recv_window_max_bytes : l.stream_recv_window_max_bytes) = 65536;
+        });
+        liar.establish();
+        liar.net.server.read_streams = false;
+        liar.together = GetParam().together;
+        for (uint64_t off = 0; off < 65536; off += 1024) {
+            liar.say(Frames{kStream | kOff}.v(0).v(off).fill(1024, 'x'));
+        }
+        liar.say_all();
+        EXPECT_TRUE(liar.alive());
+        liar.say(Frames{kStream | kOff}.v(0).v(65536).fill(1024, 'x'));
+        liar.say_all();
+        EXPECT_EQ(liar.close_on_wire(), static_cast<uint64_t>(QUIC_V_FLOW_CONTROL)) << whole;
+    }
+}
+
+TEST_P(Landing, DataBeyondALimitIsRefusedAmongOthers)
+{
+    Liar liar(false, [&](sim::Options &o) {
+        o.server.limits.stream_recv_window_bytes = 65536;
+        o.server.limits.stream_recv_window_max_bytes = 65536;
+    });
+    liar.establish();
+    liar.net.server.read_streams = false;
+    liar.together = true;
+    for (uint64_t off = 0; off < 65536 + 4096; off += 1024) {
+        liar.say(Frames{kStream | kOff}.v(0).v(off).fill(1024, 'x'));
+    }
+    liar.say_all();
+    EXPECT_EQ(liar.close_on_wire(), static_cast<uint64_t>(QUIC_V_FLOW_CONTROL));
+}
+
+INSTANTIATE_TEST_SUITE_P(Conn, Landing,
+                         testing::Values(Way{true, false}, Way{false, false}, Way{true, true},
+                                         Way{false, true}),
+                         [](const auto &way) {
+                             return std::string(way.param.read ? "Read" : "Unread") +
+                                    (way.param.together ? "Together" : "Alone");
+                         });
 
 } // namespace

@@ -60,11 +60,11 @@ TEST_F(RecvBuf, CostsNothingUntilTheFirstByte)
 
 TEST_F(RecvBuf, LandingIsWhereTheNextBytesBelong)
 {
-    EXPECT_EQ(nullptr, quic_recv_buf_landing(&rb_, 1)); /* no ring */
+    EXPECT_EQ(nullptr, quic_recv_buf_landing(&rb_, 0, 1)); /* no ring */
     ASSERT_EQ(QUIC_OK, Put(0, "a"));
-    EXPECT_EQ(nullptr, quic_recv_buf_landing(&rb_, 1)); /* too little in front */
+    EXPECT_EQ(nullptr, quic_recv_buf_landing(&rb_, 0, 1)); /* too little in front */
     ASSERT_EQ(QUIC_OK, Put(1, std::string(99, 'b')));
-    uint8_t *at = quic_recv_buf_landing(&rb_, 50);
+    uint8_t *at = quic_recv_buf_landing(&rb_, 0, 50);
     ASSERT_NE(nullptr, at);
     memset(at, 'c', 50);
     ASSERT_EQ(QUIC_OK, quic_recv_buf_insert(&rb_, &fresh_, 100, at, 50));
@@ -76,16 +76,20 @@ TEST_F(RecvBuf, LandingHasItsRoomToItself)
 {
     const uint64_t cap = QUIC_RECV_RING_MIN;
     ASSERT_EQ(QUIC_OK, Put(0, std::string(1000, 'a')));
-    EXPECT_NE(nullptr, quic_recv_buf_landing(&rb_, cap - 1000 - QUIC_RECV_LANDING_HEAD));
-    EXPECT_EQ(nullptr, quic_recv_buf_landing(&rb_, cap - 1000 - QUIC_RECV_LANDING_HEAD + 1));
+    EXPECT_NE(nullptr, quic_recv_buf_landing(&rb_, 0, cap - 1000 - QUIC_RECV_LANDING_HEAD));
+    EXPECT_EQ(nullptr, quic_recv_buf_landing(&rb_, 0, cap - 1000 - QUIC_RECV_LANDING_HEAD + 1));
     quic_recv_buf_consume(&rb_, 500);
-    EXPECT_NE(nullptr, quic_recv_buf_landing(&rb_, cap - 1000)); /* to the ring's end */
-    EXPECT_EQ(nullptr, quic_recv_buf_landing(&rb_, cap - 1000 + 1));
+    EXPECT_NE(nullptr, quic_recv_buf_landing(&rb_, 0, cap - 1000)); /* to the ring's end */
+    EXPECT_EQ(nullptr, quic_recv_buf_landing(&rb_, 0, cap - 1000 + 1));
     ASSERT_EQ(QUIC_OK, Put(1000, std::string(cap - 1000 + 100, 'b'))); /* around it */
-    EXPECT_NE(nullptr, quic_recv_buf_landing(&rb_, 400 - QUIC_RECV_LANDING_HEAD));
-    EXPECT_EQ(nullptr, quic_recv_buf_landing(&rb_, 400 - QUIC_RECV_LANDING_HEAD + 1));
+    EXPECT_NE(nullptr, quic_recv_buf_landing(&rb_, 0, 400 - QUIC_RECV_LANDING_HEAD));
+    EXPECT_EQ(nullptr, quic_recv_buf_landing(&rb_, 0, 400 - QUIC_RECV_LANDING_HEAD + 1));
+    /* What has landed and is not inserted yet takes its room, too. */
+    EXPECT_EQ(quic_recv_buf_landing(&rb_, 0, 1) + 300,
+              quic_recv_buf_landing(&rb_, 300, 100 - QUIC_RECV_LANDING_HEAD));
+    EXPECT_EQ(nullptr, quic_recv_buf_landing(&rb_, 300, 100 - QUIC_RECV_LANDING_HEAD + 1));
     ASSERT_EQ(QUIC_OK, Put(cap + 150, "ahead"));
-    EXPECT_EQ(nullptr, quic_recv_buf_landing(&rb_, 1));
+    EXPECT_EQ(nullptr, quic_recv_buf_landing(&rb_, 0, 1));
     Take(cap - 400);
 }
 
