@@ -285,11 +285,18 @@ void quic_conn_recv_version_negotiation(quic_conn *conn, const quic_long_header 
 
 quic_rc quic_conn_version_check(const quic_conn *conn, const quic_transport_params *p)
 {
+    static const quic_version_info only_version_1 = {
+        .chosen = QUIC_VERSION_1, .available_count = 1, .available = {QUIC_VERSION_1}};
     const quic_conn_version *v = &conn->version;
     const quic_version_info *info = &p->version_info;
     if (!p->has_version_info) {
-        bool needed = conn->role == QUIC_CLIENT && (v->restarted || v->current != v->chosen);
-        return needed ? QUIC_V_VERSION_NEGOTIATION : QUIC_OK;
+        if (conn->role == QUIC_SERVER || (!v->restarted && v->current == v->chosen)) {
+            return QUIC_OK;
+        }
+        if (!v->restarted || v->chosen != QUIC_VERSION_1) {
+            return QUIC_V_VERSION_NEGOTIATION;
+        }
+        info = &only_version_1; /* RFC 9368 8: a server from before there was that parameter */
     }
     if (conn->role == QUIC_SERVER) {
         return info->chosen == v->chosen ? QUIC_OK : QUIC_V_VERSION_NEGOTIATION;

@@ -382,7 +382,8 @@ TEST(Version, H58_ForgedListThatHidesTheBetterVersionIsFoundOut)
 struct LieCase {
     const char *name;
     bool to_server;
-    bool restarted; /* the client reacted to a Version Negotiation packet before */
+    uint32_t
+        sent_to; /* the client reacted to a Version Negotiation packet with this version; 0: to none */
     std::function<void(quic_version_info &, bool &)> lie;
     uint64_t code;
 };
@@ -390,29 +391,32 @@ struct LieCase {
 TEST(Version, H58_VersionInformationThatDoesNotFitEndsTheConnection)
 {
     const LieCase cases[] = {
-        {"server: another Chosen Version", false, false,
+        {"server: another Chosen Version", false, 0,
          [](quic_version_info &v, bool &) { v.chosen = QUIC_VERSION_2; }, 0x11},
-        {"server: one we never offered", false, false,
+        {"server: one we never offered", false, 0,
          [](quic_version_info &v, bool &) { v.chosen = 0xff00001d; }, 0x11},
-        {"server: none, without a restart", false, false,
+        {"server: none, without a restart", false, 0,
          [](quic_version_info &, bool &has) { has = false; }, UINT64_MAX},
-        {"server: none, after a restart", false, true,
+        {"server: none, after a restart in version 2", false, QUIC_VERSION_2,
          [](quic_version_info &, bool &has) { has = false; }, 0x11},
-        {"server: lists nothing, after a restart", false, true,
+        /* RFC 9368 8: as if it had listed version 1 */
+        {"server: none, after a restart in version 1", false, QUIC_VERSION_1,
+         [](quic_version_info &, bool &has) { has = false; }, UINT64_MAX},
+        {"server: lists nothing, after a restart", false, QUIC_VERSION_1,
          [](quic_version_info &v, bool &) { v.available_count = 0; }, 0x11},
-        {"server: lists what we tried first, after a restart", false, true,
+        {"server: lists what we tried first, after a restart", false, QUIC_VERSION_1,
          [](quic_version_info &v, bool &) { v.available[v.available_count++] = QUIC_VERSION_2; },
          0x11},
-        {"client: another Chosen Version", true, false,
+        {"client: another Chosen Version", true, 0,
          [](quic_version_info &v, bool &) { v.chosen = QUIC_VERSION_2; }, 0x11},
-        {"client: none", true, false, [](quic_version_info &, bool &has) { has = false; },
-         UINT64_MAX},
+        {"client: none", true, 0, [](quic_version_info &, bool &has) { has = false; }, UINT64_MAX},
     };
     for (const LieCase &c : cases) {
         Net net([&](sim::Options &o) {
-            if (c.restarted) {
-                o.server.limits.versions = QURING_SPEAKS_V1;
-                o.clients[0].limits.version_first = QUIC_VERSION_2;
+            if (c.sent_to != 0) {
+                o.server.limits.versions = quic_version_bit(c.sent_to);
+                o.clients[0].limits.version_first =
+                    c.sent_to == QUIC_VERSION_1 ? QUIC_VERSION_2 : QUIC_VERSION_1;
             }
         });
         auto lie = [&](quic_transport_params &p) { c.lie(p.version_info, p.has_version_info); };
@@ -424,6 +428,8 @@ TEST(Version, H58_VersionInformationThatDoesNotFitEndsTheConnection)
             5 * kS);
         EXPECT_EQ(victim.close_code(), c.code) << c.name;
         EXPECT_EQ(victim.conn != nullptr, c.code == UINT64_MAX) << c.name;
+        EXPECT_EQ(quic_endpoint_counters(net.client.ep)->version_restarts,
+                  c.sent_to != 0 ? 1u : 0u);
     }
 }
 
