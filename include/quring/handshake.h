@@ -79,7 +79,8 @@ QURING_EXPORT quring_status quring_handshake_install_secret(quring_conn conn, qu
  * TLS extension 0x39. quring_handshake_set_peer_params takes the peer's, encoded; they are checked
  * and applied (RFC 9000 7.4). Return QURING_OK; QURING_E_LIMIT (buf_len too small, 512 suffice);
  * QURING_E_INVAL (the peer's are wrong: the connection closes with 0x08 or 0x11); QURING_E_STATE. A
- * server's name the version of QUIC, which is decided when HANDSHAKE_PENDING comes (RFC 9368). */
+ * server's name the version of QUIC, which is decided when HANDSHAKE_PENDING comes (RFC 9368), a client's that of its
+ * first flight: asked for again they are the same. */
 QURING_EXPORT quring_status quring_handshake_get_params(quring_conn conn, uint8_t *buf,
                                                         size_t *out_len, size_t buf_len);
 QURING_EXPORT quring_status quring_handshake_set_peer_params(quring_conn conn, const uint8_t *data,

@@ -49,12 +49,13 @@ static void list_version(quic_version_info *info, uint32_t version)
 }
 
 /* A client lists what its first flight is compatible with, most wanted first: versions 1 and 2 are to
- * each other (RFC 9369 4). A server lists what it speaks. */
+ * each other (RFC 9369 4). A server lists what it speaks. What a client has chosen is the version of that flight,
+ * also in a ClientHello that comes after the server's switch (RFC 9368 4; RFC 8446 4.1.2). */
 void quic_conn_version_info(const quic_conn *conn, quic_version_info *out)
 {
     const quring_limits *lim = &conn->limits;
     memset(out, 0, sizeof(*out));
-    out->chosen = conn->version.current;
+    out->chosen = conn->role == QUIC_CLIENT ? conn->version.chosen : conn->version.current;
     if (lim->version_preferred != 0) {
         list_version(out, lim->version_preferred);
     }

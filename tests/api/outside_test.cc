@@ -6,6 +6,7 @@
 #include <map>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -62,6 +63,7 @@ Bytes ClientHello(const Bytes &params)
     return Message(1, body);
 }
 
+constexpr uint8_t kAgain = 2; /* stands for a HelloRetryRequest */
 constexpr uint8_t kServerParams = 8;
 constexpr uint8_t kFinished = 20;
 constexpr uint8_t kTicket = 4;
@@ -77,7 +79,8 @@ class Script
     }
     void Start()
     {
-        Say(QURING_LEVEL_INITIAL, ClientHello(Params()));
+        said_params.push_back(Params());
+        Say(QURING_LEVEL_INITIAL, ClientHello(said_params.back()));
     }
     void Provide(uint8_t level, quring_bytes data)
     {
@@ -119,7 +122,12 @@ class Script
     }
     void Take(const Bytes &message)
     {
-        if (message[0] == 1) {
+        if (message[0] == 1 && asks_again) {
+            asks_again = false;
+            Say(QURING_LEVEL_INITIAL, Message(kAgain, {}));
+        } else if (message[0] == kAgain) {
+            Start();
+        } else if (message[0] == 1) {
             EXPECT_EQ(
                 quring_handshake_set_peer_params(conn_, peer_params.data(), peer_params.size()),
                 QURING_OK);
@@ -158,8 +166,10 @@ class Script
     std::map<uint8_t, Bytes> in_;
 
   public:
-    Bytes peer_params;     /* server: of the ClientHello */
-    Bytes behind_finished; /* said where nothing more is to be said */
+    Bytes peer_params;              /* server: of the ClientHello */
+    bool asks_again = false;        /* server: for a second ClientHello */
+    std::vector<Bytes> said_params; /* client: in each ClientHello */
+    Bytes behind_finished;          /* said where nothing more is to be said */
     int ticket_count = 0;
 };
 
@@ -189,6 +199,7 @@ class Outside : public EndToEnd
                 const quring_bytes params = hello.transport_params;
                 at->second.peer_params.assign(params.data, params.data + params.len);
                 at->second.behind_finished = server_behind_;
+                at->second.asks_again = server_asks_again_;
                 EXPECT_EQ(quring_handshake_accept(ev.conn), QURING_OK);
             }
             Feed(&server_scripts_, ev);
@@ -279,6 +290,7 @@ class Outside : public EndToEnd
 
     uint16_t suite_ = 0;  /* of the connections begun next */
     Bytes server_behind_; /* ... and their behind_finished */
+    bool server_asks_again_ = false;
     Bytes client_behind_;
     Scripts server_scripts_; /* the server's worker only */
     Scripts client_scripts_; /* the client's worker only */
@@ -421,6 +433,28 @@ TEST_P(Outside, TicketsComeAfterTheHandshake)
         ExpectEcho(conn, 5000, static_cast<uint32_t>(len));
     }
     ASSERT_TRUE(OnClient([&] { EXPECT_EQ(client_scripts_.at(conn.handle).ticket_count, 3); }));
+}
+
+/* RFC 8446 4.1.2, RFC 9368 4: a second ClientHello names the version of the first flight as the first one did, although
+ * the server has switched to another one since. */
+TEST_P(Outside, ASecondClientHelloSaysTheSameInAnotherVersion)
+{
+    server_config_.limits.version_preferred = QURING_QUIC_V2;
+    ServeScripted();
+    QURING_START(Peer::Mode::kEcho, QURING_LISTEN_EXTERNAL_TLS);
+    ASSERT_TRUE(OnServer([&] {
+        suite_ = 0x1301;
+        server_asks_again_ = true;
+    }));
+    const quring_conn conn = BeginScripted();
+    ASSERT_TRUE(client_.WaitConnected(conn));
+    EXPECT_EQ(client_.Facts(conn).info.version, QURING_QUIC_V2);
+    ASSERT_TRUE(OnClient([&] {
+        const std::vector<Bytes> &said = client_scripts_.at(conn.handle).said_params;
+        ASSERT_EQ(said.size(), 2u);
+        EXPECT_EQ(said[0], said[1]);
+    }));
+    ExpectEcho(conn, 10000, 1);
 }
 
 /* RFC 9001 6, 8.3: what QUIC has not, at whichever level; 4.1.3: bytes behind the last message of one. */
