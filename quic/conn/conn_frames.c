@@ -190,8 +190,7 @@ static quic_rc on_crypto(const frame_ctx *ctx, const quic_frame_crypto *frame)
     if (cs == NULL) {
         return QUIC_E_NOMEM;
     }
-    /* RFC 9369 4.1: a server's CRYPTO frames come in the negotiated version only */
-    conn->version.settled = conn->version.settled || conn->role == QUIC_CLIENT;
+    quic_conn_version_on_crypto(conn);
     bool is_known = quic_recv_buf_is_known(&cs->recv, frame->off, frame->off + frame->len);
     quic_rc rc = quic_crypto_stream_on_frame(cs, frame->off, frame->data, frame->len);
     quic_glitch_note(&conn->glitch, is_known ? 1 : 0);

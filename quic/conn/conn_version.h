@@ -56,6 +56,8 @@ QUIC_NODISCARD quic_rc quic_conn_version_check(const quic_conn *conn,
 quic_keys *quic_conn_version_initial_rx(quic_conn *conn, uint32_t version);
 /* An Initial packet of `version` was opened: a client follows its server. */
 void quic_conn_version_on_initial(quic_conn *conn, uint32_t version);
+/* RFC 9369 4.1: a server's CRYPTO frames come in the negotiated version only, which is known with the first. */
+void quic_conn_version_on_crypto(quic_conn *conn);
 void quic_conn_version_free_other(quic_conn *conn);
 
 #ifdef __cplusplus

@@ -197,6 +197,14 @@ void quic_conn_version_on_initial(quic_conn *conn, uint32_t version)
     conn->env->counters->version_switches++;
 }
 
+void quic_conn_version_on_crypto(quic_conn *conn)
+{
+    if (conn->role == QUIC_CLIENT && QUIC_UNLIKELY(!conn->version.settled)) {
+        conn->version.settled = true;
+        quic_conn_version_free_other(conn); /* that was only claimed */
+    }
+}
+
 /* ---- client: the second try ---------------------------------------------------------------------------- */
 
 /* What we would begin with, of the versions in a server's list. 0: none. */

@@ -282,6 +282,50 @@ TEST(VersionSwitch, H58_ForgedSwitchDoesNotEndInTheForgedVersion)
     EXPECT_EQ(net.client.close_kind(), QURING_CLOSE_HANDSHAKE_TIMEOUT);
 }
 
+/* RFC 9369 4.1: the server's CRYPTO frames have told the version, and what somebody claimed before counts no more. */
+TEST(VersionSwitch, NoneAfterTheServersFirstCryptoFrame)
+{
+    Net net;
+    bool only_initial = true;
+    quic_cid server_cid{};
+    net.filter = [&](Packet &p) {
+        quic_long_header h;
+        if (p.to_server || !only_initial) {
+            return true;
+        }
+        if (server_cid.len != 0 || quic_header_decode_long(&h, p.bytes.data(), p.bytes.size(),
+                                                           QUIC_VERSIONS_ALL) != QUIC_OK) {
+            return false;
+        }
+        server_cid = scid_of(p.bytes);
+        p.bytes.resize(
+            h.packet_len); /* what tells the version, and nothing to acknowledge but that */
+        return true;
+    };
+    ASSERT_NE(net.connect(), nullptr);
+    net.run_for(kMs);
+    Bytes claim = forge_v2_answer(net);
+    claim.back() ^= 1; /* opens with no keys, but has some made */
+    net.inject(net.client, claim);
+    net.run_for(2 * net.delay);
+    ASSERT_NE(server_cid.len, 0);
+    InitialSpec spec;
+    spec.version = QUIC_VERSION_2;
+    spec.from_server = true;
+    spec.key_dcid = dcid_of(net.sent[0].bytes);
+    spec.dcid = scid_of(net.sent[0].bytes);
+    spec.scid = server_cid;
+    spec.pn = 100;
+    spec.frames = {0x01};
+    net.inject(net.client, forge_initial(spec));
+    EXPECT_EQ(quic_endpoint_counters(net.client.ep)->version_switches, 0u);
+    only_initial = false;
+    ASSERT_TRUE(net.run_until(
+        [&] { return net.client.conn != nullptr && net.server.conn != nullptr; }, 5 * kS));
+    EXPECT_EQ(info_of(net.client.conn).version, QUIC_VERSION_1);
+    EXPECT_TRUE(moves(net));
+}
+
 /* RFC 9368 2.3: to a version that the client offers, and to no other. */
 TEST(VersionSwitch, ToAVersionThatIsNotOfferedIsNone)
 {
