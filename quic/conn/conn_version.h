@@ -44,7 +44,7 @@ uint32_t quic_conn_version_of_keys(uint32_t version);
 /* The version_information we send (RFC 9368 3). */
 void quic_conn_version_info(const quic_conn *conn, quic_version_info *out);
 /* Server, with the client's whole ClientHello and before it answers: the Negotiated Version.
- * Returns QUIC_OK; QUIC_E_NOMEM; QUIC_E_CRYPTO. */
+ * Returns QUIC_OK; QUIC_V_TRANSPORT_PARAMETER (nothing in them); QUIC_E_NOMEM; QUIC_E_CRYPTO. */
 QUIC_NODISCARD quic_rc quic_conn_version_negotiate(quic_conn *conn, const uint8_t *client_hello,
                                                    size_t len);
 /* What the peer says about versions against what was seen (RFC 9368 4).

@@ -177,7 +177,8 @@ static bool take_client_hello(quic_conn *conn, quic_ns now)
     }
     rc = quic_conn_version_negotiate(conn, span.data, span.len);
     if (rc != QUIC_OK) {
-        quic_conn_fail(conn, rc, 0, "memory", now);
+        quic_conn_fail(conn, rc, QUIC_FRAME_CRYPTO, rc > 0 ? "transport parameters" : "memory",
+                       now);
         return false;
     }
     return true;

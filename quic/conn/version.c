@@ -121,10 +121,16 @@ quic_rc quic_conn_version_negotiate(quic_conn *conn, const uint8_t *client_hello
     quic_client_hello hello;
     quic_transport_params p;
     conn->version.settled = true;
-    /* What cannot be read here is TLS's to complain about, or quic_conn_apply_peer_params'. */
+    /* What cannot be read here is TLS's to complain about, or quic_conn_apply_peer_params'; but a TLS library may tell
+     * parameters of no bytes from none at all, or not. */
     if (quic_client_hello_parse(&hello, client_hello, len) != QUIC_OK ||
-        !hello.has_transport_params ||
-        quic_transport_params_decode(&p, hello.transport_params.data, hello.transport_params.len,
+        !hello.has_transport_params) {
+        return QUIC_OK;
+    }
+    if (hello.transport_params.len == 0) {
+        return QUIC_V_TRANSPORT_PARAMETER; /* RFC 9000 7.3 */
+    }
+    if (quic_transport_params_decode(&p, hello.transport_params.data, hello.transport_params.len,
                                      QUIC_CLIENT) != QUIC_OK ||
         !p.has_version_info || p.version_info.chosen != conn->version.chosen) {
         return QUIC_OK;

@@ -270,6 +270,18 @@ TEST(Tls, C4NoTransportParameters)
     expect_tls_close(lie, kMissingExtension);
 }
 
+/* RFC 9000 7.3: the extension is there, what it must hold is not. */
+TEST(Tls, C4NothingInTheTransportParameters)
+{
+    Lie lie;
+    lie.crypto = [](quic_level level, Bytes *data) {
+        if (level == QUIC_LEVEL_INITIAL) {
+            EXPECT_TRUE(hostile::empty_extension(data, kParamsExtension));
+        }
+    };
+    expect_tls_close(lie, QUIC_V_TRANSPORT_PARAMETER);
+}
+
 TEST(Tls, C5TransportParametersUnderTheNumberOfDrafts)
 {
     Row row("cases", kFirstC + 5);

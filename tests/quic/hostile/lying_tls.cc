@@ -123,15 +123,17 @@ void add_param(Bytes *params, uint64_t id, const Bytes &value)
     params->insert(params->end(), value.begin(), value.end());
 }
 
-bool remove_extension(Bytes *m, uint16_t id)
+/* Of an extension the first `keep` bytes stay: none, or its head. */
+static bool shrink_extension(Bytes *m, uint16_t id, size_t keep)
 {
     size_t list_at = 0;
     size_t at = find_extension(*m, id, &list_at);
     if (at == 0) {
         return false;
     }
-    size_t len = 4u + static_cast<size_t>((*m)[at + 2] << 8 | (*m)[at + 3]);
-    auto from = m->begin() + static_cast<ptrdiff_t>(at);
+    size_t len = 4u + static_cast<size_t>((*m)[at + 2] << 8 | (*m)[at + 3]) - keep;
+    (*m)[at + 2] = (*m)[at + 3] = 0;
+    auto from = m->begin() + static_cast<ptrdiff_t>(at + keep);
     m->erase(from, from + static_cast<ptrdiff_t>(len));
     size_t list = static_cast<size_t>((*m)[list_at] << 8 | (*m)[list_at + 1]) - len;
     (*m)[list_at] = static_cast<uint8_t>(list >> 8);
@@ -141,6 +143,16 @@ bool remove_extension(Bytes *m, uint16_t id)
     (*m)[2] = static_cast<uint8_t>(body >> 8);
     (*m)[3] = static_cast<uint8_t>(body);
     return true;
+}
+
+bool remove_extension(Bytes *m, uint16_t id)
+{
+    return shrink_extension(m, id, 0);
+}
+
+bool empty_extension(Bytes *m, uint16_t id)
+{
+    return shrink_extension(m, id, 4);
 }
 
 bool rename_extension(Bytes *m, uint16_t id, uint16_t to)

@@ -57,9 +57,10 @@ class LyingTls
 void remove_param(Bytes *params, uint64_t id);
 void add_param(Bytes *params, uint64_t id, const Bytes &value);
 
-/* An extension of a whole ClientHello (RFC 8446 4.1.2): gone, or under another number. False: it is not
- * there. */
+/* An extension of a whole ClientHello (RFC 8446 4.1.2): gone, without its body, or under another number. False: it is
+ * not there. */
 bool remove_extension(Bytes *client_hello, uint16_t id);
+bool empty_extension(Bytes *client_hello, uint16_t id);
 bool rename_extension(Bytes *client_hello, uint16_t id, uint16_t to);
 
 } // namespace hostile
