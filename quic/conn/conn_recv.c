@@ -25,8 +25,9 @@ static void on_open_failed(quic_conn *conn, const quic_keys *keys, const uint8_t
 {
     conn->env->counters->drop_undecryptable++;
     conn->open_failed_total++;
-    /* RFC 9000 10.3.1: what looks like a packet may be a reset; opening left the last bytes alone. */
-    if (len >= QUIC_RESET_LEN_MIN && !quic_header_is_long(packet[0]) &&
+    /* RFC 9000 10.3, 10.3.1: what looks like a packet, of either kind, may be a reset; opening left the last bytes
+     * alone. */
+    if (len >= QUIC_RESET_LEN_MIN &&
         quic_reset_table_find(&conn->env->reset_tokens, packet + len - QUIC_RESET_TOKEN_LEN) ==
             conn) {
         quic_conn_recv_stateless_reset(conn, now);

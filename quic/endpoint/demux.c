@@ -40,17 +40,28 @@ static quic_tombstone *stone_of_short(const quic_endpoint *ep, const uint8_t *da
     return len > cid_len ? quic_tombstones_find(&ep->tombstones, data + 1, cid_len) : NULL;
 }
 
+/* RFC 9000 10.3, 10.3.1: what belongs to no connection, and ends in the token of one, is a reset of that: with a long
+ * header, too, as other versions may have them. */
+static bool take_reset(quic_endpoint *ep, const quic_rx_unit *unit, const uint8_t *data,
+                       uint32_t len, quic_ns now)
+{
+    if (len < QUIC_RESET_LEN_MIN) {
+        return false;
+    }
+    quic_conn *conn =
+        quic_reset_table_find(&ep->env.reset_tokens, data + len - QUIC_RESET_TOKEN_LEN);
+    if (conn == NULL || !is_from_peer(conn, unit)) {
+        return false;
+    }
+    quic_conn_recv_stateless_reset(conn, now);
+    return true;
+}
+
 static void on_unknown_short(quic_endpoint *ep, const quic_rx_unit *unit, const uint8_t *data,
                              uint32_t len, quic_ns now)
 {
-    /* RFC 9000 10.3.1: it may be a reset of a connection whose CID we no longer know. */
-    if (len >= QUIC_RESET_LEN_MIN) {
-        quic_conn *conn =
-            quic_reset_table_find(&ep->env.reset_tokens, data + len - QUIC_RESET_TOKEN_LEN);
-        if (conn != NULL && is_from_peer(conn, unit)) {
-            quic_conn_recv_stateless_reset(conn, now);
-            return;
-        }
+    if (take_reset(ep, unit, data, len, now)) {
+        return;
     }
     const uint8_t cid_len = ep->env.cid_format.len;
     quic_tombstone *stone = stone_of_short(ep, data, len);
@@ -265,6 +276,9 @@ static void recv_long(quic_endpoint *ep, quic_rx_unit *unit, uint8_t *data, uint
     }
     if (conn != NULL) {
         recv_for_conn(ep, conn, unit, data, len, &h, now);
+        return;
+    }
+    if (take_reset(ep, unit, data, len, now)) {
         return;
     }
     quic_tombstone *stone =

@@ -365,14 +365,11 @@ TEST(Close, ResetWithAnotherTokenIsNoise)
     EXPECT_EQ(net.client.close_kind(), QURING_CLOSE_NONE);
 }
 
-/* RFC 9000 10.3.1: its random bytes may be those of a connection ID in use. */
-TEST(Close, ResetThatLooksLikeAPacketOfTheConnectionEndsItToo)
+/* The reset that a restarted server answers with, on its way; `head` is of a packet to the client. */
+void provoke_reset(Net &net, Bytes &reset, Bytes &head)
 {
-    Net net;
     ASSERT_TRUE(net.handshake());
     net.run_for(100 * kMs);
-    Bytes head; /* of a packet to the client: first byte, connection ID */
-    Bytes reset;
     net.filter = [&](Packet &p) {
         head = p.to_server || !head.empty() ? head : p.bytes;
         return true;
@@ -389,6 +386,15 @@ TEST(Close, ResetThatLooksLikeAPacketOfTheConnectionEndsItToo)
     net.run_for(30 * kMs);
     ASSERT_GE(reset.size(), 21u);
     ASSERT_EQ(net.client.close_kind(), QURING_CLOSE_NONE);
+}
+
+/* RFC 9000 10.3.1: its random bytes may be those of a connection ID in use. */
+TEST(Close, ResetThatLooksLikeAPacketOfTheConnectionEndsItToo)
+{
+    Net net;
+    Bytes head; /* first byte, connection ID */
+    Bytes reset;
+    provoke_reset(net, reset, head);
     std::copy(head.begin(), head.begin() + 9, reset.begin());
     for (const bool is_right : {false, true}) {
         Bytes bytes = reset;
@@ -396,6 +402,26 @@ TEST(Close, ResetThatLooksLikeAPacketOfTheConnectionEndsItToo)
         net.inject(net.client, bytes);
         EXPECT_EQ(net.client.close_kind(),
                   is_right ? QURING_CLOSE_STATELESS_RESET : QURING_CLOSE_NONE);
+    }
+}
+
+/* RFC 9000 10.3: other versions may send them with a long header. */
+TEST(Close, ResetWithALongHeaderEndsItToo)
+{
+    const Bytes heads[] = {{0xc0, 0x1a, 0x2a, 0x3a, 0x4a, 0, 0}, {0x80, 0, 0, 0, 1, 0xff}, {0xff}};
+    for (const Bytes &of : heads) {
+        Net net;
+        Bytes head;
+        Bytes reset;
+        provoke_reset(net, reset, head);
+        std::copy(of.begin(), of.end(), reset.begin());
+        for (const bool is_right : {false, true}) {
+            Bytes bytes = reset;
+            bytes.back() ^= is_right ? 0 : 1;
+            net.inject(net.client, bytes);
+            EXPECT_EQ(net.client.close_kind(),
+                      is_right ? QURING_CLOSE_STATELESS_RESET : QURING_CLOSE_NONE);
+        }
     }
 }
 
