@@ -281,8 +281,11 @@ static void recv_long(quic_endpoint *ep, quic_rx_unit *unit, uint8_t *data, uint
     if (take_reset(ep, unit, data, len, now)) {
         return;
     }
+    /* RFC 9000 5.2, 6: a packet of another version is none of that connection's, and a list of versions no packet. */
+    const bool is_of_conn =
+        rc == QUIC_OK && h.type != QUIC_PACKET_UNKNOWN_VERSION && h.type != QUIC_PACKET_VN;
     quic_tombstone *stone =
-        rc == QUIC_OK ? quic_tombstones_find(&ep->tombstones, h.dcid, h.dcid_len) : NULL;
+        is_of_conn ? quic_tombstones_find(&ep->tombstones, h.dcid, h.dcid_len) : NULL;
     if (stone != NULL) {
         ep->counters.drop_unknown_cid++;
         quic_endpoint_answer_closed(ep, &unit->path, stone, len);

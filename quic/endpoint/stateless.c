@@ -67,6 +67,9 @@ void quic_endpoint_answer_version(quic_endpoint *ep, const quic_path_addr *path,
     uint64_t random = quic_rng_u64(ep->env.rng);
     /* RFC 9000 15: one reserved version keeps clients honest about unknown ones */
     uint32_t list[3] = {((uint32_t)(random >> 8) & 0xf0f0f0f0u) | 0x0a0a0a0au};
+    if (list[0] == h->version) {
+        list[0] ^= 0x10; /* RFC 9000 6.2: a list that has it is discarded */
+    }
     size_t count = 1;
     if ((versions & QUIC_VERSIONS_1) != 0) {
         list[count++] = QUIC_VERSION_1;

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <set>
 
 #include <gtest/gtest.h>
@@ -74,6 +75,54 @@ TEST(Version, ServerAnswersUnknownVersionWithWhatItHas)
     EXPECT_EQ(listed(vn), (std::set<uint32_t>{QUIC_VERSION_1, QUIC_VERSION_2, kReserved}));
     EXPECT_EQ(quic_endpoint_conn_count(net.server.ep), 0u);
     EXPECT_EQ(quic_endpoint_counters(net.server.ep)->sent_version_negotiation, 1u);
+}
+
+/* RFC 9000 6.2: who finds there what it has asked with discards the list, reserved versions included. */
+TEST(Version, TheReservedVersionIsNeverTheOneAskedWith)
+{
+    Net net;
+    const quic_rng_seeded_state before = net.server.rng;
+    net.inject(net.server, unknown_version_initial(1200));
+    ASSERT_EQ(net.sent.size(), 1u);
+    const auto reserved_in = [](const Bytes &vn) {
+        quic_long_header h;
+        EXPECT_EQ(quic_header_decode_long(&h, vn.data(), vn.size(), QUIC_VERSIONS_ALL), QUIC_OK);
+        return quic_header_vn_version(&h, 0);
+    };
+    const uint32_t reserved = reserved_in(net.sent[0].bytes);
+    ASSERT_TRUE(quic_version_is_reserved(reserved));
+    net.server.rng = before; /* the same again, asked with that */
+    Bytes p = unknown_version_initial(1200);
+    quic_store_be32(p.data() + 1, reserved);
+    net.inject(net.server, p);
+    ASSERT_EQ(net.sent.size(), 2u);
+    EXPECT_NE(reserved_in(net.sent[1].bytes), reserved);
+    EXPECT_EQ(listed(net.sent[1].bytes).size(), 3u);
+}
+
+/* RFC 9000 6, RFC 9368 2.1: not the remains of a connection either; and a packet of a version that is not its own
+ * gets the list. */
+TEST(Version, NoConnectionThatIsOverAnswersForOthersVersions)
+{
+    Net net;
+    ASSERT_TRUE(net.handshake());
+    const auto of_server = [](const Packet &sent) { return !sent.to_server; };
+    const auto first = std::find_if(net.sent.begin(), net.sent.end(), of_server);
+    ASSERT_NE(first, net.sent.end());
+    const quic_cid cid = scid_of(first->bytes);
+    ASSERT_EQ(quic_conn_close(net.server.conn, 1, nullptr), QUIC_OK);
+    net.run_for(20 * kMs);
+    ASSERT_EQ(quic_endpoint_conn_count(net.server.ep), 1u); /* what remains of it */
+    Bytes p = unknown_version_initial(1202);                /* of a size for a list of versions */
+    ASSERT_EQ(cid.len, 8);
+    std::copy_n(cid.bytes, 8, p.begin() + 6);
+    net.sent.clear();
+    net.inject(net.server, p);
+    ASSERT_EQ(net.sent.size(), 1u);
+    EXPECT_EQ(listed(net.sent[0].bytes).size(), 3u);
+    quic_store_be32(p.data() + 1, 0);
+    net.inject(net.server, p);
+    EXPECT_EQ(net.sent.size(), 1u);
 }
 
 /* RFC 9000 6.1, 14.1: no answer to a small datagram, nor to a Version Negotiation packet */
