@@ -392,6 +392,8 @@ static qs_sock *qs_port_choose(qs_port *port, const quring_client_hello *hello)
 static qs_sock *qs_port_enqueue(qs_sock *listener, qs_sock **out_gone, quring_conn conn,
                                 const quring_client_hello *hello)
 {
+    quring_conn_info info;
+    const bool known = quring_conn_get_info(conn, &info) == QURING_OK;
     qs_sock *s = qs_sock_new(listener->domain, listener->type, listener->protocol);
     if (s == NULL) {
         return NULL;
@@ -413,6 +415,9 @@ static qs_sock *qs_port_enqueue(qs_sock *listener, qs_sock **out_gone, quring_co
     bool full = listener->state != QS_LISTENING || listener->accept_count > listener->backlog;
     if (!full) {
         qs_opts_inherit(s, listener);
+        if (known) {
+            s->settings.version = info.version; /* it is agreed on by now (RFC 9368 2.3) */
+        }
         s->port = listener->port; /* it stays while there are connections, as its UDP sockets do */
         s->port->refs++;
         *(listener->accept_tail == NULL ? &listener->accept_head

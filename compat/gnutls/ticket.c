@@ -10,7 +10,7 @@
 #define QG_TICKET_KEY_LEN 64u
 #define QG_TICKET_WAIT_MS 3000u
 #define QG_NAP_MS         1
-#define QG_MAGIC          "QGT1"
+#define QG_MAGIC          "QGT2"
 #define QG_MAGIC_LEN      4u
 #define QG_HEAD_LEN       (QG_MAGIC_LEN + 32u) /* and a SHA-256 */
 
@@ -24,18 +24,22 @@ static size_t option_len(const qg_run *run, qg_option option)
 }
 
 /* A session that is resumed is not verified again (RFC 8446 2.2). What is kept says therefore what a connection had
- * been asked to make sure of, and is for those that ask for the same. */
+ * been asked to make sure of, and is for those that ask for the same; and for the version of QUIC that it had in the end
+ * (RFC 9369 5). */
 static bool head_of(const qg_run *run, uint8_t head[QG_HEAD_LEN])
 {
+    qg_settings now;
     const struct quic_handshake_parms *parms = run->parms;
     const char *name = qg_is_psk(run) ? parms->names[0] : parms->peername;
     const char kind = qg_is_psk(run) ? 'k' : qg_creds_verify(run) ? 'v' : 'u';
     gnutls_hash_hd_t hash;
     memcpy(head, QG_MAGIC, QG_MAGIC_LEN);
-    if (gnutls_hash_init(&hash, GNUTLS_DIG_SHA256) < 0) {
+    if (run->wire->get_settings(run->sd, &now) != 0 ||
+        gnutls_hash_init(&hash, GNUTLS_DIG_SHA256) < 0) {
         return false;
     }
     int ret = gnutls_hash(hash, &kind, sizeof(kind));
+    ret = ret >= 0 ? gnutls_hash(hash, &now.version, sizeof(now.version)) : ret;
     if (ret >= 0 && name != NULL) {
         ret = gnutls_hash(hash, name, strlen(name) + 1);
     }
@@ -191,6 +195,7 @@ int qg_ticket_serve(qg_run *run)
     struct {
         qg_limits limits;
         char alpn[QG_ALPN_MAX + 1];
+        uint32_t version; /* RFC 9369 5 */
         uint8_t certificate_request;
         bool is_psk;
         uint8_t identity[32];
@@ -200,6 +205,7 @@ int qg_ticket_serve(qg_run *run)
     size_t len = sizeof(key);
     memset(&bound, 0, sizeof(bound));
     memcpy(bound.alpn, run->alpn, sizeof(bound.alpn));
+    bound.version = run->settings.version;
     bound.certificate_request = run->settings.certificate_request;
     bound.is_psk = qg_is_psk(run);
     if (!identity_of(run, bound.identity)) {

@@ -47,6 +47,7 @@ static int get_settings(int sd, qg_settings *out)
     out->cipher_type = s.payload_cipher_type;
     out->certificate_request = s.certificate_request;
     out->wants_ticket = s.receive_session_ticket != 0;
+    out->version = s.version;
     return rc;
 }
 

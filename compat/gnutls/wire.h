@@ -39,6 +39,9 @@ typedef struct qg_settings {
     uint32_t cipher_type; /* 0: any */
     uint8_t certificate_request;
     bool wants_ticket;
+    /* Of QUIC: what a client begins with, of a server's connection what was agreed on; after the handshake that at both
+     * (RFC 9368). */
+    uint32_t version;
 } qg_settings;
 
 /* What a server promises to a later connection's 0-RTT data (RFC 9000 7.4.1). */

@@ -36,7 +36,9 @@ typedef struct quring_tls_session_options {
     quring_tls *tls;         /* by its kind a client or a server; gains a reference */
     const char *server_name; /* client: SNI and name to verify; as in quring_connect_options */
     quring_bytes params;     /* ours, encoded: quring_handshake_get_params */
-    quring_bytes session;    /* client: from on_session; len 0: none */
+    /* client: from on_session; len 0: none. One for another version of QUIC than `params` name is ignored (RFC 9369
+     * 5): it is for the one that its connection had in the end (quring_conn_info.version) */
+    quring_bytes session;
     bool zero_rtt;           /* client: offer 0-RTT if the session allows it; server: accept it */
     bool tickets;            /* server: give and take session tickets */
     quring_runtime *runtime; /* server with tickets: whose root secret seals them */

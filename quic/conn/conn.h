@@ -167,8 +167,8 @@ quic_rc quic_conn_hs_fail(quic_conn *conn, uint8_t alert);
 #define QUIC_EARLY_CONTEXT_MAX 512u
 size_t quic_early_context_of(uint8_t *out, size_t room, const uint8_t *params, size_t len);
 
-/* quic_params_version gives the version of QUIC in use that a server's encoded transport parameters name
- * (RFC 9368 3), 0 when they name none. */
+/* quic_params_version gives the Chosen Version (RFC 9368 3) that encoded transport parameters name, 0 when they name
+ * none: a server's is that of QUIC in use, a client's that of its first flight. */
 uint32_t quic_params_version(const uint8_t *params, size_t len);
 
 #ifdef __cplusplus

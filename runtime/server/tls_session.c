@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "quic/base/bytes.h"
 #include "quic/conn/conn.h"
 #include "quic/crypto/session_ticket.h"
 #include "quic/crypto/tls_boring.h"
@@ -13,11 +14,14 @@
 #include "runtime/server/tls.h"
 
 #define RT_TLS_SESSION_MEM_MAX (1u << 20)
+#define RT_TICKET_MAGIC        0x51545331u /* "QTS1" */
+#define RT_TICKET_HEAD         8u /* magic, and the version of QUIC that the ticket is for */
 
 struct quring_tls_session {
     quic_tls *tls;
     quring_tls_sink sink;
     quring_status sink_status; /* what the sink refused with */
+    uint32_t version; /* of our parameters: a client's first flight has it; 0: none is named */
     quic_ticket_keys keys;
     rt_random random;
     quic_rng rng;
@@ -62,12 +66,45 @@ static quic_rc rt_session_on_crypto(void *ctx, quic_level level, const uint8_t *
         session, session->sink.on_crypto(session->sink.ctx, (quring_level)level, data, len));
 }
 
+/* RFC 9369 5: a ticket is for the version that was negotiated. A server that names none goes on with the client's. */
+static uint32_t rt_session_negotiated(const quring_tls_session *session)
+{
+    const uint8_t *params = NULL;
+    size_t len = 0;
+    const bool known = quic_tls_boring()->peer_params(session->tls, &params, &len);
+    const uint32_t version = known ? quic_params_version(params, len) : 0;
+    return version != 0 ? version : session->version;
+}
+
 static void rt_session_on_session(void *ctx, const uint8_t *data, size_t len)
 {
     const quring_tls_session *session = (const quring_tls_session *)ctx;
-    if (session->sink.on_session != NULL) {
-        session->sink.on_session(session->sink.ctx, data, len);
+    if (session->sink.on_session == NULL) {
+        return;
     }
+    uint8_t *ticket = (uint8_t *)malloc(RT_TICKET_HEAD + len);
+    if (ticket == NULL) {
+        return; /* without it the next handshake is a full one */
+    }
+    quic_store_be32(ticket, RT_TICKET_MAGIC);
+    quic_store_be32(ticket + 4, rt_session_negotiated(session));
+    memcpy(ticket + RT_TICKET_HEAD, data, len);
+    session->sink.on_session(session->sink.ctx, ticket, RT_TICKET_HEAD + len);
+    explicit_bzero(ticket, RT_TICKET_HEAD + len);
+    free(ticket);
+}
+
+/* The part of a ticket that is TLS's; none of one that is for another version than we begin with (RFC 9369 5). */
+static quring_bytes rt_session_resumes(const quring_tls_session *session, quring_bytes ticket)
+{
+    quring_bytes out = {NULL, 0};
+    if (ticket.data != NULL && ticket.len > RT_TICKET_HEAD &&
+        quic_load_be32(ticket.data) == RT_TICKET_MAGIC &&
+        quic_load_be32(ticket.data + 4) == session->version) {
+        out.data = ticket.data + RT_TICKET_HEAD;
+        out.len = ticket.len - RT_TICKET_HEAD;
+    }
+    return out;
 }
 
 /* ---- life ------------------------------------------------------------------------------------------ */
@@ -104,17 +141,19 @@ static quic_rc rt_session_make(quring_tls_session *session,
     args.sink.on_session = rt_session_on_session;
     args.rng = &session->rng;
     args.tickets.now = rt_clock_now();
+    session->version = quic_params_version(options->params.data, options->params.len);
     if (role == QUIC_CLIENT) {
-        args.tickets.session = options->session.data;
-        args.tickets.session_len = options->session.data != NULL ? options->session.len : 0;
+        const quring_bytes resumes = rt_session_resumes(session, options->session);
+        args.tickets.session = resumes.data;
+        args.tickets.session_len = resumes.len;
         args.tickets.early = options->zero_rtt;
     } else if (options->tickets) {
         quring_runtime *rt = options->runtime;
         rt_runtime_ticket_keys(rt, &session->keys);
         args.tickets.keys = &session->keys;
         /* RFC 9369 5: tickets belong to a version. Here that is the one the connection goes on with. */
-        args.tickets.version = quic_params_version(options->params.data, options->params.len);
-        args.tickets.version_first = args.tickets.version;
+        args.tickets.version = session->version;
+        args.tickets.version_first = session->version;
         if (options->zero_rtt) {
             pthread_mutex_lock(&rt->lock);
             quic_rc rc = rt_early_open(&rt->early);

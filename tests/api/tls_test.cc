@@ -189,13 +189,20 @@ struct SessionEnd {
     quring_test::Bytes ticket;
 
     SessionEnd(quring_tls *tls, quring_runtime *runtime, const quring_test::Bytes &resumes,
-               bool zero_rtt = false, uint8_t max_data = 0)
+               bool zero_rtt = false, uint8_t max_data = 0, uint32_t version = 0)
     {
-        const uint8_t params[] = {0x04, 0x01, max_data}; /* initial_max_data (RFC 9000 18.2) */
+        /* initial_max_data (RFC 9000 18.2), version_information (RFC 9368 3) */
+        quring_test::Bytes params = {0x04, 0x01, max_data};
+        if (version != 0) {
+            params.insert(params.end(), {0x11, 8});
+            for (int i = 0; i < 8; i++) {
+                params.push_back(static_cast<uint8_t>(version >> (24 - 8 * (i % 4))));
+            }
+        }
         quring_tls_session_options options = {};
         options.tls = tls;
         options.server_name = runtime == nullptr ? "localhost" : nullptr;
-        options.params = {params, sizeof(params)};
+        options.params = {params.data(), params.size()};
         options.session = {resumes.data(), resumes.size()};
         options.zero_rtt = zero_rtt;
         options.tickets = runtime != nullptr;
@@ -239,10 +246,11 @@ struct SessionEnd {
 
 /* Returns what the client got for a later one; *out_resumed: whether the server took `session`. */
 quring_test::Bytes Handshake(bool *out_resumed, quring_runtime *runtime, quring_tls *server_tls,
-                             quring_tls *client_tls, const quring_test::Bytes &session)
+                             quring_tls *client_tls, const quring_test::Bytes &session,
+                             uint32_t first = 0, uint32_t negotiated = 0)
 {
-    SessionEnd server(server_tls, runtime, {});
-    SessionEnd client(client_tls, nullptr, session);
+    SessionEnd server(server_tls, runtime, {}, false, 0, negotiated);
+    SessionEnd client(client_tls, nullptr, session, false, 0, first);
     uint8_t alert = 0;
     EXPECT_EQ(quring_tls_session_start(client.session, &alert, nullptr), QURING_OK);
     for (int i = 0; i < 3; i++) {
@@ -276,6 +284,28 @@ TEST(Tls, ASessionTakesTicketsOfThePreviousRootSecret)
     EXPECT_TRUE(resumed);
     (void)Handshake(&resumed, stranger.rt(), server_tls.get(), client_tls.get(), ticket);
     EXPECT_FALSE(resumed);
+}
+
+/* RFC 9369 5: a ticket is for the version that its connection had in the end, and for no first flight of another. */
+TEST(Tls, ASessionTakesTicketsOfItsVersion)
+{
+    const quring_test::Tls server_tls = quring_test::ServerTls();
+    const quring_test::Tls client_tls = quring_test::ClientTls();
+    const quring_test::Runtime runtime(quring_test::Config());
+    constexpr uint32_t kVersions[] = {QURING_QUIC_V1, QURING_QUIC_V2};
+    for (const uint32_t negotiated : kVersions) {
+        bool resumed = true;
+        const quring_test::Bytes ticket =
+            Handshake(&resumed, runtime.rt(), server_tls.get(), client_tls.get(), {},
+                      QURING_QUIC_V1, negotiated);
+        EXPECT_FALSE(resumed);
+        ASSERT_FALSE(ticket.empty());
+        for (const uint32_t first : kVersions) {
+            (void)Handshake(&resumed, runtime.rt(), server_tls.get(), client_tls.get(), ticket,
+                            first, negotiated);
+            EXPECT_EQ(resumed, first == negotiated) << first << " after " << negotiated;
+        }
+    }
 }
 
 /* RFC 9001 4.6.1, RFC 9000 7.4.1: a ticket is good for 0-RTT under the limits that it was made under. */

@@ -203,6 +203,35 @@ TEST(GnutlsSession, C201_RefusedDataComesOnce)
     }
 }
 
+/* RFC 9369 5: a ticket is for the version of QUIC that its connection had in the end, not the one it began with. */
+TEST(GnutlsSession, C201_ATicketOfAnotherVersion)
+{
+    Trust trust({server_identity().cert});
+    for (Libraries libraries : {kAll[0], kAll[1], kAll[2], Libraries{false, false}}) {
+        SCOPED_TRACE(name_of(libraries));
+        Fd listen_fd = listener(16, AF_INET, [](int fd) {
+            quic_transport_param param = {};
+            param.version = QUIC_VERSION_V2; /* which it wants of clients that begin with another */
+            ASSERT_EQ(0, set_option(fd, QUIC_SOCKOPT_TRANSPORT_PARAM, param));
+        });
+        Watched wire(listen_fd);
+        const Session session = first_session(libraries, listen_fd, wire.address());
+        EXPECT_GT(session.ticket.size(), 100u);
+        for (uint32_t version : {uint32_t{QUIC_VERSION_V1}, uint32_t{QUIC_VERSION_V2}}) {
+            Connection next(libraries, listen_fd, wire.address());
+            quic_transport_param param = {};
+            param.version = version;
+            ASSERT_EQ(0, set_option(next.client, QUIC_SOCKOPT_TRANSPORT_PARAM, param));
+            next.resume(session);
+            EXPECT_EQ(5, send(next.client, "early", 5, MSG_SYN | MSG_FIN));
+            next.shake();
+            EXPECT_EQ("early", read_bytes(next.server, 5));
+            EXPECT_EQ(QUIC_VERSION_V2, params_of(next.server).version);
+            EXPECT_EQ(version == QUIC_VERSION_V2, wire.count(PacketType::kEarly) > 0);
+        }
+    }
+}
+
 TEST(GnutlsSession, C201_SpoiltTickets)
 {
     Trust trust({server_identity().cert});
