@@ -408,12 +408,18 @@ quic_rc quic_conn_on_ack(quic_conn *conn, quic_space space, const quic_frame_ack
             return rc;
         }
         const quic_sent_packet *packet;
+        quic_acked_run bulk;
         while ((packet = quic_recovery_ack_next(&ack)) != NULL) {
             on_packet_acked(conn, space, packet, &run);
             if (QUIC_UNLIKELY((packet->flags & QUIC_SENT_MTU_PROBE) != 0)) {
                 quic_conn_mtu_on_probe_acked(conn, packet, now);
             } else if (QUIC_LIKELY(space == QUIC_SPACE_APP)) {
                 quic_mtu_on_acked(&conn->mtu, packet->pn, packet->bytes);
+            }
+            while (space == QUIC_SPACE_APP &&
+                   quic_recovery_ack_next_run(&ack, QUIC_SF_STREAM, &bulk)) {
+                add_run(conn, &run, &bulk.frame);
+                quic_mtu_on_acked(&conn->mtu, bulk.pn, bulk.bytes);
             }
         }
     }

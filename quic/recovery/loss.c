@@ -488,6 +488,69 @@ quic_sent_packet *quic_recovery_ack_next(quic_recovery_ack *ack)
     return packet;
 }
 
+/* Outstanding, on this path, and with one record of the kind and nothing else to be told. */
+static inline bool is_plain(const quic_recovery *rec, const quic_sent_packet *packet, uint8_t kind)
+{
+    const uint32_t plain = QUIC_SENT_ACK_ELICITING | QUIC_SENT_IN_FLIGHT | QUIC_SENT_HAS_FRAME;
+    return packet->state == QUIC_SENT_OUTSTANDING && packet->next_frame == 0 &&
+           (packet->flags & ~(QUIC_SENT_ECT0 | QUIC_SENT_APP_LIMITED)) == plain &&
+           packet->frame.kind == kind && packet->frame.flags == 0 &&
+           packet->sent_ns >= rec->path_start_ns;
+}
+
+bool quic_recovery_ack_next_run(quic_recovery_ack *ack, uint8_t kind, quic_acked_run *out)
+{
+    quic_recovery *rec = ack->rec;
+    quic_sent_map *map = &rec->spaces[ack->space].map;
+    quic_recovery_release(rec);
+    const uint64_t lo = ack->lo > map->base_pn ? ack->lo : map->base_pn;
+    uint64_t pn = ack->next_pn;
+    /* The newest of all is for quic_recovery_ack_next: more comes of it. */
+    if (!ack->range_left || ack->out.largest_acked_pn == QUIC_PN_NONE || pn < lo ||
+        pn >= ack->out.largest_acked_pn) {
+        return false;
+    }
+    quic_sent_packet *packet = quic_sent_map_slot(map, pn);
+    if (!is_plain(rec, packet, kind)) {
+        return false;
+    }
+    out->frame = packet->frame;
+    out->frame.len = 0;
+    out->frame.off = packet->frame.off + packet->frame.len;
+    out->pn = pn;
+    out->bytes = packet->bytes;
+    uint32_t count = 0;
+    uint32_t ect0 = 0;
+    do {
+        out->frame.off = packet->frame.off;
+        out->frame.len += packet->frame.len;
+        if ((packet->flags & QUIC_SENT_ECT0) != 0) {
+            ect0++;
+            ack->out.ect0_path_acked_count += pn >= rec->path_start_pn ? 1 : 0;
+        }
+        packet->state = QUIC_SENT_FREE;
+        packet->pn = ack->lo;
+        count++;
+        pn--; /* below packet 0 wraps to QUIC_PN_NONE */
+        packet = quic_sent_map_slot(map, pn);
+        quic_sent_map_fetch(map, pn - QUIC_SENT_FETCH_AHEAD);
+    } while (pn >= lo && pn != QUIC_PN_NONE && is_plain(rec, packet, kind) &&
+             packet->bytes == out->bytes && packet->frame.id == out->frame.id &&
+             packet->frame.off + packet->frame.len == out->frame.off &&
+             out->frame.len <= UINT32_MAX - packet->frame.len);
+    const uint64_t bytes = (uint64_t)count * out->bytes;
+    ack->next_pn = pn;
+    ack->has_eliciting = true;
+    ack->out.acked_count += count;
+    ack->out.acked_bytes += bytes;
+    ack->out.ect0_acked_count += ect0;
+    rec->delivered_bytes += bytes;
+    QURING_ASSERT(rec->in_flight_bytes >= bytes);
+    rec->in_flight_bytes -= bytes;
+    quic_sent_map_taken(map, bytes, count);
+    return true;
+}
+
 static void take_rtt_sample(quic_recovery_ack *ack)
 {
     quic_recovery *rec = ack->rec;

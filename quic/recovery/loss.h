@@ -6,7 +6,8 @@
  *           rc = quic_recovery_ack_begin(rec, &a, space, largest, ack_delay_ns, now);
  *           for each range of the frame, highest first:
  *               rc = quic_recovery_ack_range(&a, lo, hi);
- *               while ((p = quic_recovery_ack_next(&a)) != NULL) { its frames arrived }
+ *               while ((p = quic_recovery_ack_next(&a)) != NULL) { its frames arrived; and perhaps
+ *                   while (quic_recovery_ack_next_run(&a, kind, &run)) { so did those behind it } }
  *           quic_recovery_ack_end(&a, &result);            (runs loss detection)
  *           while ((p = quic_recovery_next_lost(rec, space)) != NULL) { its frames are lost }
  *         The result then goes to congestion control.
@@ -209,6 +210,17 @@ quic_rc quic_recovery_ack_range(quic_recovery_ack *ack, uint64_t lo, uint64_t hi
  * packet and its records stay readable until the next call on the recovery.
  * Cost: constant each, amortised. */
 quic_sent_packet *quic_recovery_ack_next(quic_recovery_ack *ack);
+
+/* Packets with numbers in a row, each with one record, which goes on where that of the packet before ends. */
+typedef struct quic_acked_run {
+    quic_sent_frame frame; /* the records as one */
+    uint64_t pn;           /* of the newest */
+    uint32_t bytes;        /* of each packet */
+} quic_acked_run;
+
+/* quic_recovery_ack_next_run gives, in place of as many quic_recovery_ack_next, packets next to the one given last
+ * whose records are of this kind, without flags. False: there are none; quic_recovery_ack_next goes on. */
+bool quic_recovery_ack_next_run(quic_recovery_ack *ack, uint8_t kind, quic_acked_run *out);
 
 /* quic_recovery_ack_end takes the RTT sample, detects losses and fills `out`. */
 void quic_recovery_ack_end(quic_recovery_ack *ack, quic_ack_result *out);

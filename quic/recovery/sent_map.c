@@ -10,16 +10,6 @@ _Static_assert(sizeof(quic_sent_node) == 32, "two records per cache line");
 #define KEEP_CAP_MAX     256u /* an empty map keeps arrays up to this size: no churn per request */
 #define NODES_PER_PACKET 8u   /* bound of the pool, relative to packets_max */
 
-static quic_sent_packet *slot_of(const quic_sent_map *map, uint64_t pn)
-{
-    return &map->ring[pn & (map->cap - 1)];
-}
-
-static inline void fetch(const quic_sent_map *map, uint64_t pn)
-{
-    __builtin_prefetch(slot_of(map, pn), 1);
-}
-
 static void free_ring(quic_sent_map *map)
 {
     quic_mem_free(map->mem, map->ring, (size_t)map->cap * sizeof(*map->ring));
@@ -72,7 +62,7 @@ static void drop_front(quic_sent_map *map, bool also_lost)
 {
     uint64_t half = map->next_pn - map->cap / 2;
     while (map->base_pn < map->next_pn) {
-        quic_sent_packet *packet = slot_of(map, map->base_pn);
+        quic_sent_packet *packet = quic_sent_map_slot(map, map->base_pn);
         if (packet->state != QUIC_SENT_FREE) {
             bool idle = packet->state == QUIC_SENT_OUTSTANDING &&
                         (packet->flags & QUIC_SENT_IN_FLIGHT) == 0 && map->base_pn < half;
@@ -105,7 +95,7 @@ static quic_rc grow_ring(quic_sent_map *map, uint64_t wanted)
         return QUIC_E_NOMEM;
     }
     for (uint64_t pn = map->base_pn; pn < map->next_pn; pn++) {
-        ring[pn & (cap - 1)] = *slot_of(map, pn);
+        ring[pn & (cap - 1)] = *quic_sent_map_slot(map, pn);
     }
     free_ring(map);
     map->ring = ring;
@@ -167,13 +157,13 @@ quic_sent_packet *quic_sent_map_add(quic_sent_map *map, uint64_t pn)
     if (QUIC_UNLIKELY(pn - map->base_pn >= map->cap) && make_room(map) != QUIC_OK) {
         return NULL;
     }
-    quic_sent_packet *packet = slot_of(map, pn);
+    quic_sent_packet *packet = quic_sent_map_slot(map, pn);
     packet->pn = pn;
     packet->next_frame = 0;
     packet->flags = 0;
     packet->state = QUIC_SENT_OPEN;
     map->open = true;
-    fetch(map, pn + QUIC_SENT_FETCH_AHEAD);
+    quic_sent_map_fetch(map, pn + QUIC_SENT_FETCH_AHEAD);
     return packet;
 }
 
@@ -226,7 +216,7 @@ bool quic_sent_map_skip(quic_sent_map *map, uint64_t pn)
     if (make_room(map) != QUIC_OK) {
         return false;
     }
-    quic_sent_packet *packet = slot_of(map, pn);
+    quic_sent_packet *packet = quic_sent_map_slot(map, pn);
     packet->pn = pn;
     packet->state = QUIC_SENT_FREE;
     packet->flags = 0;
@@ -317,9 +307,9 @@ quic_sent_packet *quic_sent_map_find_down(quic_sent_map *map, uint64_t lo, uint6
     }
     uint64_t pn = hi;
     for (;;) {
-        quic_sent_packet *slot = slot_of(map, pn);
+        quic_sent_packet *slot = quic_sent_map_slot(map, pn);
         if (slot->state >= QUIC_SENT_OUTSTANDING) {
-            fetch(map, pn - QUIC_SENT_FETCH_AHEAD);
+            quic_sent_map_fetch(map, pn - QUIC_SENT_FETCH_AHEAD);
             return slot;
         }
         uint64_t run = slot->pn; /* run..pn is free */
@@ -327,7 +317,7 @@ quic_sent_packet *quic_sent_map_find_down(quic_sent_map *map, uint64_t lo, uint6
             return NULL;
         }
         /* Path halving: runs that touch become one, so that no walk is repeated. */
-        const quic_sent_packet *below = slot_of(map, run - 1);
+        const quic_sent_packet *below = quic_sent_map_slot(map, run - 1);
         if (below->state == QUIC_SENT_FREE) {
             slot->pn = below->pn;
         }
@@ -338,7 +328,7 @@ quic_sent_packet *quic_sent_map_find_down(quic_sent_map *map, uint64_t lo, uint6
 void quic_sent_map_prune(quic_sent_map *map, quic_ns forget_before_ns)
 {
     while (map->base_pn < map->next_pn) {
-        quic_sent_packet *packet = slot_of(map, map->base_pn);
+        quic_sent_packet *packet = quic_sent_map_slot(map, map->base_pn);
         if (packet->state == QUIC_SENT_LOST && packet->sent_ns < forget_before_ns &&
             (packet->flags & QUIC_SENT_LOSS_PENDING) == 0) {
             quic_sent_map_free_packet(map, packet, map->base_pn);
@@ -369,7 +359,7 @@ void quic_sent_map_check(const quic_sent_map *map)
     QURING_ASSERT(map->base_pn <= map->scan_pn && map->scan_pn <= map->next_pn);
     QURING_ASSERT(map->next_pn - map->base_pn <= map->cap && map->cap <= map->packets_max);
     for (uint64_t pn = map->base_pn; pn < map->next_pn + (map->open ? 1 : 0); pn++) {
-        const quic_sent_packet *packet = slot_of(map, pn);
+        const quic_sent_packet *packet = quic_sent_map_slot(map, pn);
         if (packet->state == QUIC_SENT_FREE) {
             QURING_ASSERT(packet->pn <= pn);
             continue;

@@ -11,6 +11,7 @@
 #ifndef QUIC_RECOVERY_SENT_MAP_H
 #define QUIC_RECOVERY_SENT_MAP_H
 
+#include "quic/base/check.h"
 #include "quic/base/mem.h"
 #include "quic/base/types.h"
 
@@ -177,13 +178,24 @@ static inline const quic_sent_frame *quic_sent_frame_next(const quic_sent_map *m
     return &node->frame;
 }
 
+/* quic_sent_map_slot gives the place of packet `pn`, whatever is there. Not of a map without memory. */
+static inline quic_sent_packet *quic_sent_map_slot(const quic_sent_map *map, uint64_t pn)
+{
+    return &map->ring[pn & (map->cap - 1)];
+}
+
+static inline void quic_sent_map_fetch(const quic_sent_map *map, uint64_t pn)
+{
+    __builtin_prefetch(quic_sent_map_slot(map, pn), 1);
+}
+
 /* quic_sent_map_find gives packet `pn` when it is outstanding or lost, else NULL. */
 static inline quic_sent_packet *quic_sent_map_find(const quic_sent_map *map, uint64_t pn)
 {
     if (pn < map->base_pn || pn >= map->next_pn) {
         return NULL;
     }
-    quic_sent_packet *packet = &map->ring[pn & (map->cap - 1)];
+    quic_sent_packet *packet = quic_sent_map_slot(map, pn);
     return packet->state >= QUIC_SENT_OUTSTANDING ? packet : NULL;
 }
 
@@ -192,6 +204,15 @@ static inline quic_sent_packet *quic_sent_map_find(const quic_sent_map *map, uin
 /* quic_sent_map_commit turns the open packet into an outstanding one; bytes, flags and sent_ns are
  * set by then. */
 void quic_sent_map_commit(quic_sent_map *map, quic_sent_packet *packet);
+
+/* quic_sent_map_taken: `count` outstanding packets in flight, ack-eliciting and of `bytes` in all, are free now. */
+static inline void quic_sent_map_taken(quic_sent_map *map, uint64_t bytes, uint32_t count)
+{
+    QURING_ASSERT(map->in_flight_bytes >= bytes && map->in_flight_count >= count);
+    map->in_flight_bytes -= bytes;
+    map->in_flight_count -= count;
+    map->eliciting_count -= count;
+}
 
 /* quic_sent_map_room: so many packets can be put without more memory. None may be open. */
 static inline uint64_t quic_sent_map_room(const quic_sent_map *map)
@@ -204,10 +225,10 @@ static inline uint64_t quic_sent_map_room(const quic_sent_map *map)
 static inline quic_sent_packet *quic_sent_map_put(quic_sent_map *map, const quic_sent_packet *like)
 {
     const uint64_t pn = map->next_pn++;
-    quic_sent_packet *packet = &map->ring[pn & (map->cap - 1)];
+    quic_sent_packet *packet = quic_sent_map_slot(map, pn);
     *packet = *like;
     packet->pn = pn;
-    __builtin_prefetch(&map->ring[(pn + QUIC_SENT_FETCH_AHEAD) & (map->cap - 1)], 1);
+    quic_sent_map_fetch(map, pn + QUIC_SENT_FETCH_AHEAD);
     return packet;
 }
 

@@ -22,7 +22,7 @@ BUDGETS = {
     "cost_recv": 480,     # one receive unit of 44
     "cost_read": 16,      # events, peek, consume
     "cost_ack_send": 50,  # one ACK per train
-    "cost_ack_recv": 379, # and what it does at the sender
+    "cost_ack_recv": 222, # and what it does at the sender
 }
 NOT_COUNTED = {"cost_send": ["free_seal"], "cost_recv": ["free_open"]}
 

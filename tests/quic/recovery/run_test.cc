@@ -1,5 +1,9 @@
 /* Packets that are recorded together are recorded as one by one: what was sent, and what came. */
+#include <algorithm>
 #include <cstring>
+#include <set>
+#include <utility>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -98,6 +102,104 @@ TEST_F(SentRun, IsWhatIsSentOneByOne)
         Same();
     }
     EXPECT_GT(run_.in_flight_bytes, 500000u);
+}
+
+/* Acknowledges lo..hi of each range, highest first, and gives what arrived as "id:off" of each byte's thousand. */
+void Ack(quic_recovery *rec, bool runs, const std::vector<std::pair<uint64_t, uint64_t>> &ranges,
+         quic_ns now, std::multiset<std::pair<uint64_t, uint64_t>> *arrived, quic_ack_result *out,
+         uint32_t *in_runs)
+{
+    quic_recovery_ack ack;
+    const quic_sent_map *map = quic_recovery_map(rec, QUIC_SPACE_APP);
+    ASSERT_EQ(QUIC_OK,
+              quic_recovery_ack_begin(rec, &ack, QUIC_SPACE_APP, ranges[0].second, 0, now));
+    auto take = [&](const quic_sent_frame &f) {
+        for (uint64_t off = f.off; off < f.off + f.len; off += 100) {
+            arrived->insert({f.id * 256 + f.kind * 16 + f.flags, off});
+        }
+    };
+    for (const auto &range : ranges) {
+        ASSERT_EQ(QUIC_OK, quic_recovery_ack_range(&ack, range.first, range.second));
+        while (quic_sent_packet *packet = quic_recovery_ack_next(&ack)) {
+            quic_sent_frame_iter it = {};
+            while (const quic_sent_frame *f = quic_sent_frame_next(map, packet, &it)) {
+                take(*f);
+            }
+            quic_acked_run run;
+            while (runs && quic_recovery_ack_next_run(&ack, 1, &run)) {
+                EXPECT_EQ(run.frame.kind, 1);
+                take(run.frame);
+                *in_runs += run.frame.len / 100;
+            }
+        }
+    }
+    quic_recovery_ack_end(&ack, out);
+    while (quic_recovery_next_lost(rec, QUIC_SPACE_APP) != nullptr) {
+    }
+    quic_recovery_check(rec);
+}
+
+TEST_F(SentRun, IsAcknowledgedAsOneByOne)
+{
+    quic_rng_seeded_state state{5};
+    quic_rng rng = quic_rng_seeded(&state);
+    auto below = [&](uint64_t bound) { return quic_rng_u64(&rng) % bound; };
+    uint32_t in_runs = 0;
+    uint64_t off = 0;
+    std::multiset<std::pair<uint64_t, uint64_t>> arrived[2];
+    for (quic_ns now = 10 * kMs; now < 2000 * kMs; now += 10 * kMs) {
+        const uint64_t first = quic_recovery_map(&one_, QUIC_SPACE_APP)->next_pn;
+        const uint64_t count = 1 + below(40);
+        for (uint64_t i = 0; i < count; i++) {
+            quic_sent_frame frame{};
+            frame.kind = below(20) == 0 ? 2 : 1;
+            frame.flags = below(20) == 0 ? 1 : 0;
+            frame.len = below(20) == 0 ? 500 : 1000;
+            frame.id = below(20) == 0 ? 8 : 4;
+            off += below(20) == 0 ? 100 : 0;
+            frame.off = off;
+            off += frame.len;
+            uint32_t flags = below(20) == 0 ? 0u : QUIC_SENT_ACK_ELICITING | QUIC_SENT_IN_FLIGHT;
+            flags |= below(3) == 0 ? 1u * QUIC_SENT_ECT0 : 0u;
+            flags |= below(30) == 0 ? 1u * QUIC_SENT_MTU_PROBE : 0u;
+            const bool two = below(20) == 0;
+            for (quic_recovery *rec : {&one_, &run_}) {
+                quic_sent_map *map = quic_recovery_map(rec, QUIC_SPACE_APP);
+                quic_sent_packet *packet = quic_sent_map_add(map, quic_sent_map_next_pn(map));
+                ASSERT_NE(nullptr, packet);
+                ASSERT_EQ(QUIC_OK, quic_sent_packet_add_frame(map, packet, &frame));
+                if (two) {
+                    ASSERT_EQ(QUIC_OK, quic_sent_packet_add_frame(map, packet, &frame));
+                }
+                quic_recovery_on_sent(rec, QUIC_SPACE_APP, packet, frame.len + 30, flags, now);
+            }
+        }
+        std::vector<std::pair<uint64_t, uint64_t>> ranges;
+        for (uint64_t hi = first + count - 1; ranges.size() < 6;) {
+            const uint64_t lo = hi - std::min(hi, below(60));
+            ranges.emplace_back(lo, hi);
+            const uint64_t gap = 2 + below(3);
+            if (lo < gap) {
+                break;
+            }
+            hi = lo - gap;
+        }
+        quic_ack_result out[2];
+        Ack(&one_, false, ranges, now + 5 * kMs, &arrived[0], &out[0], &in_runs);
+        Ack(&run_, true, ranges, now + 5 * kMs, &arrived[1], &out[1], &in_runs);
+        ASSERT_EQ(arrived[0], arrived[1]);
+        ASSERT_EQ(0, memcmp(&out[0], &out[1], sizeof(out[0])));
+        ASSERT_EQ(one_.delivered_bytes, run_.delivered_bytes);
+        ASSERT_EQ(one_.lost_bytes, run_.lost_bytes);
+        ASSERT_EQ(one_.in_flight_bytes, run_.in_flight_bytes);
+        const quic_sent_map *a = quic_recovery_map(&one_, QUIC_SPACE_APP);
+        const quic_sent_map *b = quic_recovery_map(&run_, QUIC_SPACE_APP);
+        ASSERT_EQ(a->base_pn, b->base_pn);
+        ASSERT_EQ(a->scan_pn, b->scan_pn);
+        ASSERT_EQ(a->eliciting_count, b->eliciting_count);
+        ASSERT_EQ(a->node_free_count, b->node_free_count);
+    }
+    EXPECT_GT(in_runs, 10000u);
 }
 
 struct Tracked {
