@@ -318,7 +318,10 @@ quic_rc quic_conn_take_stream(quic_conn *conn, const quic_frame_stream *f, uint3
         fail_frame(conn, rc, QUIC_FRAME_STREAM, now);
         return rc;
     }
-    return settle_glitches(conn, n, now);
+    if (QUIC_UNLIKELY(!quic_glitch_is_clean(&conn->glitch))) {
+        quic_glitch_pay(&conn->glitch, n - 1); /* each of them was useful */
+    }
+    return settle_glitches(conn, 1, now);
 }
 
 quic_rc quic_conn_take_frames(quic_conn *conn, quic_level level, const uint8_t *data, size_t len,

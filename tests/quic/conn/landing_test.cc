@@ -249,6 +249,33 @@ TEST_P(Landing, DataBeyondALimitIsRefusedAmongOthers)
     EXPECT_EQ(liar.close_on_wire(), static_cast<uint64_t>(QUIC_V_FLOW_CONTROL));
 }
 
+/* RFC 9000 21.9: each useful packet pays for one that was not (glitch.h). */
+TEST(LandingTogether, EachPacketOfARunPaysForAUselessOne)
+{
+    int pings[2] = {0, 0};
+    for (bool together : {false, true}) {
+        Liar liar(false, [](sim::Options &o) {
+            o.server.limits.glitch_burst = 60;
+            o.server.limits.glitch_per_s = 0;
+        });
+        liar.establish();
+        for (int i = 0; i < 50; i++) {
+            liar.say(Frames{0x01});
+        }
+        liar.together = together;
+        for (uint64_t off = 0; off < 50 * 100; off += 100) {
+            liar.say(Frames{kStream | kOff}.v(0).v(off).fill(100, 'x'));
+        }
+        liar.say_all();
+        liar.together = false;
+        for (; pings[together] < 1000 && liar.alive(); pings[together]++) {
+            liar.say(Frames{0x01});
+        }
+        EXPECT_EQ(liar.close_on_wire(), static_cast<uint64_t>(QUIC_V_PROTOCOL_VIOLATION));
+    }
+    EXPECT_EQ(pings[0], pings[1]);
+}
+
 INSTANTIATE_TEST_SUITE_P(Conn, Landing,
                          testing::Values(Way{true, false}, Way{false, false}, Way{true, true},
                                          Way{false, true}),
