@@ -3,6 +3,9 @@
 #include "quic/base/check.h"
 
 #define RANGE_SET_CAP_MIN 4u
+/* So few are moved to the beginning of the array for each place there; of more, as many places as a part of them. */
+#define RANGE_SET_FEW  64u
+#define RANGE_SET_PART 16u
 
 void quic_range_set_init(quic_range_set *set, quic_mem *mem, uint32_t max)
 {
@@ -21,11 +24,17 @@ void quic_range_set_init_lent(quic_range_set *set, quic_range *storage, uint32_t
     set->max = cap;
 }
 
+static void free_ranges(quic_range_set *set)
+{
+    if (set->ranges != NULL && set->mem != NULL) {
+        quic_mem_free(set->mem, set->ranges - set->front, (size_t)set->cap * sizeof(*set->ranges));
+    }
+    set->front = 0;
+}
+
 void quic_range_set_deinit(quic_range_set *set)
 {
-    if (set->mem != NULL) {
-        quic_mem_free(set->mem, set->ranges, (size_t)set->cap * sizeof(*set->ranges));
-    }
+    free_ranges(set);
     set->ranges = NULL;
     set->count = 0;
     set->cap = 0;
@@ -34,15 +43,15 @@ void quic_range_set_deinit(quic_range_set *set)
     }
 }
 
-/* Makes sure that one more range has a place. */
-static quic_rc reserve_one(quic_range_set *set)
+static void begin_at_front(quic_range_set *set)
 {
-    if (set->count >= set->max) {
-        return QUIC_E_LIMIT;
-    }
-    if (set->count < set->cap) {
-        return QUIC_OK;
-    }
+    memmove(set->ranges - set->front, set->ranges, (size_t)set->count * sizeof(*set->ranges));
+    set->ranges -= set->front;
+    set->front = 0;
+}
+
+static quic_rc grow(quic_range_set *set)
+{
     uint32_t cap = set->cap == 0 ? RANGE_SET_CAP_MIN : set->cap * 2;
     if (cap > set->max) {
         /* A max that is raised for each range must not have all of them copied for each. */
@@ -56,9 +65,29 @@ static quic_rc reserve_one(quic_range_set *set)
     if (set->count > 0) {
         memcpy(ranges, set->ranges, (size_t)set->count * sizeof(*ranges));
     }
-    quic_mem_free(set->mem, set->ranges, (size_t)set->cap * sizeof(*ranges));
+    free_ranges(set);
     set->ranges = ranges;
     set->cap = cap;
+    return QUIC_OK;
+}
+
+/* Makes sure that one more range has a place, behind the others. */
+static quic_rc reserve_one(quic_range_set *set)
+{
+    if (set->count >= set->max) {
+        return QUIC_E_LIMIT;
+    }
+    if (set->front + set->count < set->cap) {
+        return QUIC_OK;
+    }
+    const bool cheap = set->count < RANGE_SET_FEW || set->front > set->count / RANGE_SET_PART;
+    if (set->front == 0 || (!cheap && set->mem != NULL)) {
+        quic_rc rc = grow(set);
+        if (rc == QUIC_OK || set->front == 0) {
+            return rc;
+        }
+    }
+    begin_at_front(set);
     return QUIC_OK;
 }
 
@@ -77,12 +106,19 @@ uint32_t quic_range_set_find(const quic_range_set *set, uint64_t value)
     return lo;
 }
 
-/* Moves the ranges from `from` on so that they start at `to`; count follows. */
-static void shift(quic_range_set *set, uint32_t from, uint32_t to)
+/* Takes the ranges [from, to) out. Of the others the fewer move, those in front or those behind. */
+static void take_out(quic_range_set *set, uint32_t from, uint32_t to)
 {
-    memmove(&set->ranges[to], &set->ranges[from],
-            (size_t)(set->count - from) * sizeof(*set->ranges));
-    set->count = set->count - from + to;
+    const uint32_t gone = to - from;
+    const uint32_t behind = set->count - to;
+    if (from < behind) {
+        memmove(set->ranges + gone, set->ranges, (size_t)from * sizeof(*set->ranges));
+        set->ranges += gone;
+        set->front += gone;
+    } else {
+        memmove(&set->ranges[from], &set->ranges[to], (size_t)behind * sizeof(*set->ranges));
+    }
+    set->count -= gone;
 }
 
 /* Merges [lo, hi] with every range it overlaps or touches, `first` being the lowest that could.
@@ -102,14 +138,23 @@ static bool merge(quic_range_set *set, uint32_t first, uint64_t lo, uint64_t hi)
     }
     into->hi = set->ranges[last].hi > hi ? set->ranges[last].hi : hi;
     if (last > first) {
-        shift(set, last + 1, first + 1);
+        take_out(set, first + 1, last + 1);
     }
     return true;
 }
 
+/* There is a place, in front or behind. */
 static void insert_at(quic_range_set *set, uint32_t at, uint64_t lo, uint64_t hi)
 {
-    shift(set, at, at + 1);
+    const uint32_t behind = set->count - at;
+    if (set->front > 0 && (at < behind || set->front + set->count == set->cap)) {
+        memmove(set->ranges - 1, set->ranges, (size_t)at * sizeof(*set->ranges));
+        set->ranges--;
+        set->front--;
+    } else {
+        memmove(&set->ranges[at + 1], &set->ranges[at], (size_t)behind * sizeof(*set->ranges));
+    }
+    set->count++;
     set->ranges[at].lo = lo;
     set->ranges[at].hi = hi;
 }
@@ -141,7 +186,7 @@ quic_rc quic_range_set_add_forget_slow(quic_range_set *set, uint64_t lo, uint64_
     if (at == 0) {
         return QUIC_OK; /* it would be the lowest itself */
     }
-    shift(set, 1, 0);
+    take_out(set, 0, 1);
     insert_at(set, at - 1, lo, hi);
     return QUIC_OK;
 }
@@ -171,7 +216,7 @@ quic_rc quic_range_set_subtract(quic_range_set *set, uint64_t lo, uint64_t hi)
         end++;
     }
     if (end > at) {
-        shift(set, end, at);
+        take_out(set, at, end);
     }
     if (at < set->count && set->ranges[at].lo <= hi) {
         set->ranges[at].lo = hi + 1;
@@ -183,7 +228,7 @@ void quic_range_set_remove_below(quic_range_set *set, uint64_t bound)
 {
     uint32_t at = quic_range_set_find(set, bound);
     if (at > 0) {
-        shift(set, at, 0);
+        take_out(set, 0, at);
     }
     if (set->count > 0 && set->ranges[0].lo < bound) {
         set->ranges[0].lo = bound;

@@ -2,9 +2,10 @@
  *
  * Shape:  one array in ascending order, neighbours never touch (they are merged). Memory comes from
  *         quic_mem and doubles up to `max` ranges, which may be raised later (then it grows by an eighth at
- *         least), or is lent once and never grows.
+ *         least, and so it does where the lowest go as others come), or is lent once and never grows.
  * Owner:  whoever embeds it: packet numbers to acknowledge, bytes received out of order.
- * Cost:   extending the last range is inline and O(1); anything else O(log n) to find, O(n) to move.
+ * Cost:   extending the last range is inline and O(1); anything else O(log n) to find, and to move those in front
+ *         or those behind, whichever are fewer: at either end O(1).
  */
 #ifndef QUIC_BASE_RANGE_SET_H
 #define QUIC_BASE_RANGE_SET_H
@@ -24,9 +25,10 @@ typedef struct quic_range {
 typedef struct quic_range_set {
     quic_range *ranges; /* ascending: ranges[0] is the lowest */
     uint32_t count;
-    uint32_t cap;
+    uint32_t cap; /* places in the array */
     uint32_t max;
-    quic_mem *mem; /* NULL: the array is lent */
+    uint32_t front; /* of those, free ones in front of ranges[0] */
+    quic_mem *mem;  /* NULL: the array is lent */
 } quic_range_set;
 
 /* quic_range_set_init makes an empty set of at most `max` (>= 1) ranges; nothing is allocated yet.

@@ -23,8 +23,8 @@ extern "C" {
 
 #define QUIC_SEND_RING_MIN 4096u /* bytes of the first ring */
 #define QUIC_SEND_LENT_MAX 64u   /* lent spans held at once */
-/* Ranges of each kind; beyond it bytes are sent again instead. At the most 64 KiB each, which a packet acknowledged
- * in front of all others moves by one. */
+/* Ranges of each kind; beyond it bytes are sent again instead. At the most 72 KiB each, half of which a packet
+ * acknowledged in the middle of all others moves by one. */
 #define QUIC_SEND_RANGES_MAX 4096u
 
 typedef struct quic_send_lent {

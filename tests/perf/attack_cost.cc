@@ -166,7 +166,19 @@ void none()
 {
 }
 
-uint64_t g_next; // offset of what is sent next
+uint64_t g_next; // offset, or number, of what is sent next
+
+constexpr uint64_t kRange = 513;
+
+/* Two ranges that are as long as they must be, with a byte missing in front of each. */
+Frames long_ranges()
+{
+    Frames f = ack();
+    for (uint64_t i = g_next; i < g_next + 2; i++) {
+        f.b({0x0e, 0}).v(kRange * i + 1).v(kRange - 1).fill(kRange - 1, 'x');
+    }
+    return f;
+}
 
 std::map<std::string, Class> classes()
 {
@@ -208,6 +220,26 @@ std::map<std::string, Class> classes()
                      }
                      say(f);
                  }};
+    /* `state` ranges are held; the lowest two are joined to what was read, a byte each, and two more come. */
+    c["ranges"] = {[](sim::Options &o) {
+                       o.server.limits.stream_recv_window_bytes = 64 << 20;
+                       o.server.limits.stream_recv_window_max_bytes = 64 << 20;
+                       o.server.limits.conn_recv_window_bytes = 64 << 20;
+                       o.server.limits.conn_recv_window_max_bytes = 64 << 20;
+                   },
+                   [] {
+                       say(Frames{}.b({0x0e, 0}).v((64 << 20) - 1).b({1, 'x'}));
+                       for (g_next = 0; g_next < g_state; g_next += 2) {
+                           say(long_ranges());
+                       }
+                   },
+                   [](uint64_t n) {
+                       Frames f = long_ranges();
+                       g_next += 2;
+                       f.b({0x0e, 0}).v(kRange * 2 * n).b({1, 'x'});
+                       f.b({0x0e, 0}).v(kRange * (2 * n + 1)).b({1, 'x'});
+                       say(f);
+                   }};
     /* A byte at offsets that double, up to `state`, and a reset, on one stream after the other. */
     c["growth"] = {[](sim::Options &o) {
                        o.server.limits.stream_recv_window_bytes = 1 << 20;

@@ -19,7 +19,8 @@ DATAGRAMS = 50
 BUDGETS = {
     ("bulk", 0): 4210,
     ("bytes", 0): 71200,         # 250 frames
-    ("gaps", 250): 254000,       # 400 frames, half of which move 250 ranges by one
+    ("gaps", 250): 190900,       # 400 frames, half of which move 250 ranges by one
+    ("ranges", 10000): 8540,     # four frames
     ("growth", 1048576): 20500,  # 115 bytes
     ("requests", 200): 1109000,  # 200 streams that come and go
     ("datagrams", 1): 245500,    # 680 frames

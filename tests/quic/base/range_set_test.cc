@@ -184,6 +184,45 @@ TEST_F(RangeSetTest, LentStorageNeverGrows)
     EXPECT_EQ(tm.mem.alloc_count, 0u);
 }
 
+/* A window that moves on: nothing is allocated for it, and nobody is moved but now and then. */
+TEST_F(RangeSetTest, TheLowestGoAndOthersCome)
+{
+    constexpr uint64_t kMax = 200;
+    quic_range_set many;
+    quic_range_set_init(&many, &tm.mem, kMax);
+    uint64_t next = 0;
+    const auto step = [&] {
+        ASSERT_EQ(quic_range_set_add(&many, 2 * next, 2 * next), QUIC_OK);
+        next++;
+        if (next > kMax - 1) {
+            quic_range_set_remove_below(&many, 2 * (next - kMax + 1));
+        }
+    };
+    while (next < kMax) {
+        step();
+    }
+    tm.refuse = true; /* then it is done with what there is */
+    while (next < 1000) {
+        step();
+    }
+    tm.refuse = false;
+    const quic_range *before = nullptr;
+    uint64_t moves = 0;
+    while (next < 10000) {
+        step();
+        moves += many.ranges == before + 1 ? 0 : 1;
+        before = many.ranges;
+    }
+    EXPECT_LE(moves, 9000 / (kMax / 16));
+    EXPECT_LE(tm.mem.alloc_count, 9u);
+    EXPECT_LE(many.cap, kMax * 5 / 4);
+    ASSERT_EQ(many.count, kMax - 1);
+    for (uint32_t i = 0; i < many.count; i++) {
+        EXPECT_EQ(quic_range_set_at(&many, i)->lo, 2 * (next - many.count + i));
+    }
+    quic_range_set_deinit(&many);
+}
+
 /* Random operations against a plain set of values. */
 TEST_F(RangeSetTest, MatchesANaiveModel)
 {
