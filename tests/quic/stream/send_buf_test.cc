@@ -197,6 +197,55 @@ TEST_F(SendBuf, LosesNothingWithoutMemoryForRanges)
     EXPECT_EQ(4000u, quic_send_buf_on_acked(&sb_, 0, 4000));
 }
 
+// What is acknowledged beyond so many ranges is forgotten, and sent again; so is what is lost, with more around it.
+TEST_F(SendBuf, RemembersSoManyRangesAndNoMore)
+{
+    constexpr uint64_t kRanges = QUIC_SEND_RANGES_MAX;
+    const uint64_t end = 4 * kRanges;
+    ASSERT_EQ(end, Write(std::string(end, 'x')));
+    quic_send_buf_on_sent(&sb_, 0, end);
+    for (uint64_t i = 0; i < kRanges; i++) {
+        ASSERT_EQ(0u, quic_send_buf_on_acked(&sb_, 2 * i + 1, 1));
+    }
+    EXPECT_EQ("-", Next());
+    EXPECT_EQ(kRanges, sb_.acked.count);
+    EXPECT_EQ(0u, quic_send_buf_on_acked(&sb_, 2 * kRanges, 1)) << "touches the last";
+    EXPECT_EQ("-", Next());
+    EXPECT_EQ(0u, quic_send_buf_on_acked(&sb_, 2 * kRanges + 2, 1)) << "one too many";
+    EXPECT_EQ("L8194-8195", Next());
+    EXPECT_EQ(kRanges, sb_.acked.count);
+    EXPECT_EQ(2u, quic_send_buf_on_acked(&sb_, 0, 1)) << "room for another";
+    EXPECT_EQ(0u, quic_send_buf_on_acked(&sb_, 2 * kRanges + 4, 1));
+    EXPECT_EQ(kRanges, sb_.acked.count);
+    EXPECT_EQ("L8194-8195", Next());
+    for (uint64_t i = 1; i < kRanges; i++) {
+        ASSERT_TRUE(quic_send_buf_on_lost(&sb_, 2 * i, 1));
+    }
+    EXPECT_EQ(kRanges, sb_.lost.count);
+    EXPECT_FALSE(quic_send_buf_on_lost(&sb_, 2 * kRanges + 4, 1)) << "acknowledged";
+    ASSERT_TRUE(quic_send_buf_on_lost(&sb_, end - 2, 1)) << "one too many";
+    ASSERT_TRUE(quic_send_buf_on_lost(&sb_, end - 9, 1));
+    EXPECT_EQ(kRanges, sb_.lost.count);
+    EXPECT_LE(memory_.mem.used_bytes, end + 2 * kRanges * sizeof(quic_range) * 5 / 4);
+    // All of it leaves, and nothing that is held is forgotten.
+    uint64_t repeated = 0;
+    for (uint64_t off = 0, to = 0; repeated < end; repeated += to - off) {
+        bool lost = false;
+        if (!quic_send_buf_next(&sb_, &off, &to, &lost)) {
+            break;
+        }
+        ASSERT_TRUE(lost);
+        ASSERT_LT(off, to);
+        quic_send_buf_on_sent(&sb_, off, to - off);
+        (void)quic_send_buf_on_acked(&sb_, off, to - off);
+    }
+    EXPECT_EQ(kRanges - 1 + 1 + 8, repeated);
+    EXPECT_EQ(2 * kRanges + 1, sb_.acked_off);
+    EXPECT_FALSE(quic_send_buf_has_lost(&sb_));
+    (void)quic_send_buf_on_acked(&sb_, 0, end);
+    EXPECT_EQ(0u, quic_send_buf_held(&sb_));
+}
+
 TEST_F(SendBuf, AbandonsEverythingAtTheOffsetSent) // RFC 9000 4.5: the final size of RESET_STREAM
 {
     const std::string body(5000, 'b');
