@@ -251,8 +251,11 @@ quic_conn *quic_endpoint_accept(quic_endpoint *ep, quic_opened_initial *out,
     opened_token token;
     token.worth = judge_token(ep, accept, &token.retry, &unit->path.remote, h, now);
     if (token.worth == TOKEN_INVALID) {
-        /* RFC 9000 8.1.3: the packet is good otherwise, so tell it, and it starts anew */
-        if (open_initial(ep, out, data, h)) {
+        /* RFC 9000 8.1.3: the packet is good otherwise, so tell it, and it starts anew. To find that out takes keys,
+         * and anybody can make up tokens that look like it. */
+        if (!quic_rate_take(&ep->admission.invalid_rate, now)) {
+            ep->counters.drop_limit++;
+        } else if (open_initial(ep, out, data, h)) {
             quic_keys_destroy(out->keys);
             quic_endpoint_answer_close(ep, &unit->path, h, QUIC_V_INVALID_TOKEN);
         }

@@ -18,6 +18,7 @@ void quic_admission_init(quic_admission *adm, const quring_limits *limits, const
     adm->limits = *limits;
     memcpy(adm->key, key, sizeof(adm->key));
     rate_init(&adm->initial_rate, limits->initials_per_s_retry);
+    rate_init(&adm->invalid_rate, limits->initials_per_s_retry);
     rate_init(&adm->retry_rate, QUIC_RETRIES_PER_S);
     rate_init(&adm->suspect_rate, QUIC_SUSPECTS_PER_S);
     rate_init(&adm->reset_rate, limits->stateless_resets_per_s);

@@ -40,6 +40,7 @@ typedef struct quic_admission {
     uint32_t conn_count;
     uint32_t half_open_count;
     quic_rate initial_rate; /* of new ones; above it Retry begins to be demanded */
+    quic_rate invalid_rate; /* of those with a bad Retry token that are opened all the same */
     quic_rate retry_rate;
     quic_rate reset_rate;
     quic_rate vn_rate;

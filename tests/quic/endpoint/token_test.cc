@@ -645,4 +645,31 @@ TEST_F(H73, RetryTokensThatAreNotGoodAreInvalid)
     EXPECT_EQ(Show(net, MakeRetry(net, 2, net.now - kS)).conns, 1u);
 }
 
+/* Keys are made for so many of them a second, whatever they look like: a token need not be ours to be a bad one. */
+TEST_F(H73, RetryTokensThatAreNotGoodAreLookedAtWithinARate)
+{
+    Net net([](sim::Options &o) {
+        with_tokens(o);
+        o.server.limits.initials_per_s_retry = 20;
+    });
+    Serve(net);
+    const quic_counters *counters = quic_endpoint_counters(net.server.ep);
+    Bytes token(QUIC_TOKEN_RETRY_LEN, 7);
+    token[0] = MakeRetry(net, 2, net.now)[0];
+    InitialSpec spec;
+    spec.scid = make_cid(0x2222222222222222u);
+    spec.frames = {0x01}; /* PING */
+    spec.token = token;
+    for (uint64_t i = 0; i < 100; i++) {
+        spec.dcid = spec.key_dcid = make_cid(0x1111111111111100u + i);
+        Bytes noise = forge_initial(spec);
+        noise.back() ^= 1;
+        net.inject(net.server, noise);
+    }
+    EXPECT_EQ(counters->drop_undecryptable, 20u);
+    EXPECT_EQ(counters->drop_limit, 80u);
+    net.now += kS;
+    ExpectInvalid(net, token, "made up");
+}
+
 } // namespace
