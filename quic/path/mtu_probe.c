@@ -189,15 +189,12 @@ bool quic_mtu_on_pto(quic_mtu *mtu, uint32_t count, quic_ns now)
 
 bool quic_mtu_on_too_big(quic_mtu *mtu, uint32_t bytes, quic_ns now)
 {
-    if (mtu->state == QUIC_MTU_OFF) {
-        if (mtu->current <= QUIC_MTU_BASE || bytes < mtu->current) {
-            return false;
-        }
-        mtu->current = QUIC_MTU_BASE;
-        return true;
-    }
     if (bytes <= QUIC_MTU_BASE) {
         return false;
+    }
+    if (mtu->state == QUIC_MTU_OFF) {
+        /* However much smaller than the size it was: it would be refused each time it is repeated. */
+        return set_current(mtu, QUIC_MTU_BASE);
     }
     if (bytes > mtu->current) { /* a probe: the interface will not take it a second time either */
         if (mtu->in_flight && bytes == mtu->probe_size) {

@@ -189,6 +189,20 @@ TEST_F(PathTest, AnInterfaceThatRefusesEndsTheSearchBelow)
     EXPECT_GE(info_of(net->client).udp_payload_bytes, 1200u);
 }
 
+/* RFC 9000 14.4: what is sent in a datagram that is not full, and too big all the same, is sent in smaller ones. */
+TEST_F(PathTest, AnInterfaceThatRefusesWhatIsNotFullEndsAFixedSize)
+{
+    start([](sim::Options &o) {
+        o.server.limits.udp_payload_max_bytes = 9000;
+        o.clients[0].limits.udp_payload_bytes = 9000;
+    });
+    net->interface_mtu = 1472;
+    ASSERT_TRUE(net->handshake());
+    EXPECT_EQ(info_of(net->client).udp_payload_bytes, 9000u);
+    EXPECT_TRUE(upload(2000, 5 * kS));
+    EXPECT_EQ(info_of(net->client).udp_payload_bytes, 1200u);
+}
+
 TEST_F(PathTest, ABlackHoleThatOpensLaterIsLeft)
 {
     start(probe_to_1472);

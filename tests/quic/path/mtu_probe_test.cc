@@ -42,9 +42,9 @@ TEST(MtuProbe, OffNeverProbesAndNeverFallsBack)
         EXPECT_FALSE(quic_mtu_on_lost(&mtu, i, 9000, kS));
     }
     EXPECT_FALSE(quic_mtu_on_pto(&mtu, 5, kS));
-    EXPECT_FALSE(quic_mtu_on_too_big(&mtu, 8999, kS));
+    EXPECT_FALSE(quic_mtu_on_too_big(&mtu, 1200, kS));
     EXPECT_EQ(mtu.current, 9000u);
-    EXPECT_TRUE(quic_mtu_on_too_big(&mtu, 9000, kS));
+    EXPECT_TRUE(quic_mtu_on_too_big(&mtu, 2000, kS)); /* one that was not full */
     EXPECT_EQ(mtu.current, 1200u);
     EXPECT_FALSE(quic_mtu_on_too_big(&mtu, 9000, kS));
 }
