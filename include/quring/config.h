@@ -149,8 +149,8 @@ typedef struct quring_limits {
                                quring_conn_read_trace, 24 bytes each per connection; 0 = none are made */
 
     /* Packets that bring nothing (PING, PADDING, repetitions, limits raised by little): a connection may
-     * have so many more of them than useful ones, and so many more per second; then it is closed with
-     * PROTOCOL_VIOLATION. */
+     * have so many more of them than useful ones of 1200 bytes, and so many more per second; then it is closed
+     * with PROTOCOL_VIOLATION. */
     uint32_t glitch_burst; /* 0 = off */
     uint32_t glitch_per_s;
 } quring_limits;

@@ -293,11 +293,10 @@ static bool known_type(uint8_t type)
 }
 
 /* RFC 9000 21: whether a peer that sends what is of no use may go on. */
-static quic_rc settle_glitches(quic_conn *conn, uint32_t frames, quic_ns now)
+static quic_rc settle_glitches(quic_conn *conn, uint32_t frames, size_t len, quic_ns now)
 {
     if (QUIC_UNLIKELY(!quic_glitch_is_clean(&conn->glitch)) &&
-        !quic_glitch_settle(&conn->glitch, frames, conn->limits.glitch_burst,
-                            conn->limits.glitch_per_s, conn->packets_recv, now)) {
+        !quic_glitch_settle(&conn->glitch, frames, len, &conn->limits, now)) {
         conn->env->counters->closed_excessive++;
         quic_conn_fail(conn, QUIC_V_PROTOCOL_VIOLATION, 0, "excessive useless frames", now);
         return QUIC_V_PROTOCOL_VIOLATION;
@@ -321,7 +320,7 @@ quic_rc quic_conn_take_stream(quic_conn *conn, const quic_frame_stream *f, uint3
     if (QUIC_UNLIKELY(!quic_glitch_is_clean(&conn->glitch))) {
         quic_glitch_pay(&conn->glitch, n - 1); /* each of them was useful */
     }
-    return settle_glitches(conn, 1, now);
+    return settle_glitches(conn, 1, f->len, now);
 }
 
 quic_rc quic_conn_take_frames(quic_conn *conn, quic_level level, const uint8_t *data, size_t len,
@@ -378,5 +377,5 @@ quic_rc quic_conn_take_frames(quic_conn *conn, quic_level level, const uint8_t *
         }
     }
     conn->rx_head_len = head_len;
-    return settle_glitches(conn, frames, now);
+    return settle_glitches(conn, frames, len, now);
 }

@@ -7,10 +7,12 @@
 #define MASK_BATCH 64u
 
 /* The peer proved with so many packets that it has the keys of this connection. */
-static void on_authentic(quic_conn *conn, quic_level level, uint32_t packets, quic_ns now)
+static void on_authentic(quic_conn *conn, quic_level level, uint32_t packets, size_t bytes,
+                         quic_ns now)
 {
     conn->authentic = true;
     conn->packets_recv += packets;
+    quic_glitch_begin(&conn->glitch, packets, bytes);
     conn->env->counters->packets_recv += packets;
     quic_conn_on_activity(conn, now);
     if (QUIC_UNLIKELY(level == QUIC_LEVEL_HANDSHAKE) && conn->role == QUIC_SERVER) {
@@ -141,7 +143,7 @@ static void take_long(quic_conn *conn, quic_level level, uint64_t pn, const uint
         conn->peer_scid_known = true;
         quic_cid_peer_set_initial(&conn->cids_peer, &conn->peer_scid);
     }
-    on_authentic(conn, level, 1, now);
+    on_authentic(conn, level, 1, h->packet_len, now);
     trace_received(conn, level, pn, h->packet_len, now);
     uint64_t received = conn->flow_recv.received;
     take_payload(conn, level, pn, data + hdr_len, h->packet_len - hdr_len - QUIC_AEAD_TAG_LEN,
@@ -266,7 +268,7 @@ static inline bool open_current(quic_conn *conn, quic_landing *landing, size_t a
 static void take_landed(quic_conn *conn, const quic_frame_stream *frame, uint64_t pn,
                         uint32_t count, uint8_t ecn, quic_ns now)
 {
-    on_authentic(conn, QUIC_LEVEL_APP, count, now);
+    on_authentic(conn, QUIC_LEVEL_APP, count, frame->len, now);
     conn->rx_non_probing = true;
     conn->rx_immediate_ack = false;
     if (quic_conn_take_stream(conn, frame, count, now) == QUIC_OK) {
@@ -385,7 +387,7 @@ static inline void recv_short_one(quic_conn *conn, quic_landed_run *run, uint8_t
     if (!end_run(conn, run, ecn, now)) {
         return;
     }
-    on_authentic(conn, QUIC_LEVEL_APP, 1, now);
+    on_authentic(conn, QUIC_LEVEL_APP, 1, len, now);
     trace_received(conn, QUIC_LEVEL_APP, pn, len, now);
     take_payload(conn, QUIC_LEVEL_APP, pn, data + hdr_len, len - hdr_len - keys->suite->tag_len,
                  data + 1, pn_off - 1, ecn, now);

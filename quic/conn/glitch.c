@@ -17,9 +17,15 @@ static void pay_by_time(quic_glitch *g, uint32_t per_s, quic_ns now)
     g->last_ns += points * point_ns;
 }
 
-bool quic_glitch_settle(quic_glitch *g, uint32_t frames, uint32_t debt_max, uint32_t per_s,
-                        uint64_t packets, quic_ns now)
+static void take_back(quic_glitch *g, uint64_t bytes)
 {
+    g->useful -= bytes < g->useful ? bytes : g->useful;
+}
+
+bool quic_glitch_settle(quic_glitch *g, uint32_t frames, size_t len, const quring_limits *limits,
+                        quic_ns now)
+{
+    const uint32_t debt_max = limits->glitch_burst;
     bool useful = g->useless < frames;
     uint32_t points = g->useless / QUIC_GLITCH_FRAMES;
     g->useless = 0;
@@ -30,10 +36,13 @@ bool quic_glitch_settle(quic_glitch *g, uint32_t frames, uint32_t debt_max, uint
     if (g->debt == 0) {
         g->last_ns = now;
     }
-    pay_by_time(g, per_s, now);
-    points += useful ? 0 : 1;
-    g->points += points;
+    pay_by_time(g, limits->glitch_per_s, now);
+    take_back(g, (uint64_t)points * QUIC_GLITCH_PACKET_BYTES);
+    if (!useful) {
+        take_back(g, quic_glitch_worth(1, len + QUIC_GLITCH_HEAD_BYTES));
+        points++;
+    }
     g->debt = points > UINT32_MAX - g->debt ? UINT32_MAX : g->debt + points;
-    const uint64_t were_useful = packets > g->points ? packets - g->points : 0;
-    return debt_max == 0 || g->debt <= debt_max || g->debt - debt_max <= were_useful;
+    return debt_max == 0 || g->debt <= debt_max ||
+           g->debt - debt_max <= g->useful / QUIC_GLITCH_PACKET_BYTES;
 }

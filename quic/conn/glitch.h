@@ -5,8 +5,10 @@
  * up a debt; time pays it off, and so does useful work: what an honest peer repeats or acknowledges
  * twice under loss and reordering is never more than what it brought. It may come all at once: where the path
  * becomes shorter, new packets overtake a window of old ones, which is declared lost and sent again. A debt above
- * the limit and as many packets as were ever useful is a peer that keeps us busy on purpose. Packets, not bytes: a
- * few bytes at a high offset, or the final size of a stream that is reset, count as many for flow control.
+ * the limit and as many packets as were ever useful is a peer that keeps us busy on purpose. Packets, not what flow
+ * control counts: a few bytes at a high offset, or the final size of a stream that is reset, are many there. Large
+ * packets are as many as they would be of QUIC_GLITCH_PACKET_BYTES: as those their data comes again, where a path has
+ * become narrower.
  *
  * Shape:  a leaky bucket per connection, in points; a useless packet is one point, and so are
  *         QUIC_GLITCH_FRAMES useless frames beyond the first few of any packet.
@@ -14,6 +16,8 @@
  */
 #ifndef QUIC_CONN_GLITCH_H
 #define QUIC_CONN_GLITCH_H
+
+#include "quring/config.h"
 
 #include "quic/base/types.h"
 
@@ -28,17 +32,34 @@ extern "C" {
 /* ... and a key update long before RFC 9001 6.5 has its time for one: keys take longer to make than packets to take. */
 #define QUIC_GLITCH_EARLY_UPDATE 256u
 
+/* What every path carries (RFC 9000 14), and what of a packet is not its frames, at most. */
+#define QUIC_GLITCH_PACKET_BYTES 1200u
+#define QUIC_GLITCH_HEAD_BYTES   64u
+
 typedef struct quic_glitch {
     uint32_t debt;    /* points */
     uint32_t useless; /* frames of the packet at hand that brought nothing */
     quic_ns last_ns;  /* the debt is that of this moment */
-    uint64_t points;  /* ever, whatever was paid */
+    uint64_t useful;  /* bytes of useful packets, ever, at least QUIC_GLITCH_PACKET_BYTES of each */
 } quic_glitch;
 
 /* quic_glitch_is_clean: nothing to settle: the packet path's one question. */
 static inline bool quic_glitch_is_clean(const quic_glitch *g)
 {
     return (g->debt | g->useless) == 0;
+}
+
+/* What packets of `bytes` together count. */
+static inline uint64_t quic_glitch_worth(uint64_t packets, uint64_t bytes)
+{
+    const uint64_t least = packets * QUIC_GLITCH_PACKET_BYTES;
+    return bytes > least ? bytes : least;
+}
+
+/* quic_glitch_begin says that packets of `bytes` are at hand, useful until they are settled. */
+static inline void quic_glitch_begin(quic_glitch *g, uint64_t packets, uint64_t bytes)
+{
+    g->useful += quic_glitch_worth(packets, bytes);
 }
 
 /* quic_glitch_note says that `frames` frames' worth of the packet at hand brought nothing. */
@@ -53,15 +74,13 @@ static inline void quic_glitch_pay(quic_glitch *g, uint64_t points)
     g->debt = points < g->debt ? (uint32_t)(g->debt - points) : 0;
 }
 
-/* quic_glitch_settle ends a packet of `frames` frames (>= 1).
+/* quic_glitch_settle ends a packet of `frames` frames (>= 1) in `len` bytes.
  *
- *   debt_max   points; 0: there is no limit
- *   per_s      points that a second pays off
- *   packets    that came, ever, this one among them: as many as were useful are allowed on top of debt_max
+ *   limits   glitch_burst, points; 0: there is no limit; glitch_per_s, points that a second pays off
  *
- * Returns false when the debt is above the limit now. */
-QUIC_NODISCARD bool quic_glitch_settle(quic_glitch *g, uint32_t frames, uint32_t debt_max,
-                                       uint32_t per_s, uint64_t packets, quic_ns now);
+ * Returns false when the debt is above the limit now: glitch_burst and as many packets as were useful. */
+QUIC_NODISCARD bool quic_glitch_settle(quic_glitch *g, uint32_t frames, size_t len,
+                                       const quring_limits *limits, quic_ns now);
 
 #ifdef __cplusplus
 }

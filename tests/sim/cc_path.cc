@@ -37,11 +37,12 @@ quring_limits CcPath::limits() const
     l.stream_recv_window_max_bytes = cell_.tunes_window ? window : recv_window;
     l.conn_recv_window_bytes = recv_window;
     l.conn_recv_window_max_bytes = l.stream_recv_window_max_bytes;
-    l.stream_send_buf_bytes = window / cell_.streams;
-    l.conn_send_buf_bytes = window;
+    l.conn_send_buf_bytes = cell_.send_buf != 0 ? cell_.send_buf : window;
+    l.stream_send_buf_bytes = l.conn_send_buf_bytes / cell_.streams;
     l.sent_packets_max = 1u << 20;
     l.ack_ranges_max = 64;
     l.udp_payload_bytes = cell_.datagram;
+    l.udp_payload_max_bytes = std::max(l.udp_payload_max_bytes, cell_.datagram);
     l.cwnd_max_bytes = 1ull << 40;
     l.ecn = cell_.mark > 0;
     l.idle_timeout_ns = 600 * kS;
@@ -198,6 +199,10 @@ void CcPath::turn(uint32_t h)
 
 void CcPath::transmit(uint32_t h, const quic_tx_unit &unit)
 {
+    if (unit.seg_len > interface_mtu_) {
+        quic_endpoint_on_send_too_big(hosts_[h].ep, unit.conn, &unit.path, unit.seg_len);
+        return;
+    }
     for (uint32_t off = 0; off < unit.len; off += unit.seg_len) {
         uint32_t len = std::min(unit.seg_len, unit.len - off);
         Datagram d;
@@ -243,10 +248,23 @@ void CcPath::open(Flow &f)
 void CcPath::write(Flow &f, quic_stream *stream)
 {
     size_t accepted = 0;
-    while (!f.streams.empty() &&
+    while (!f.streams.empty() && !f.quiet &&
            quic_conn_stream_write(f.conn, stream, chunk_.data(), chunk_.size(), 0, &accepted) ==
                QUIC_OK &&
            accepted == chunk_.size()) {
+    }
+}
+
+void CcPath::say(size_t flow, size_t bytes)
+{
+    Flow &f = flows_[flow];
+    size_t accepted = 0;
+    f.quiet = true;
+    if (!f.streams.empty()) {
+        const uint32_t client = static_cast<uint32_t>(2 * flow + 1);
+        quic_endpoint_set_now(hosts_[client].ep, now_);
+        (void)quic_conn_stream_write(f.conn, f.streams[0], chunk_.data(), bytes, 0, &accepted);
+        turn(client);
     }
 }
 

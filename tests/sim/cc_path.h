@@ -34,6 +34,7 @@ struct Cell {
     uint64_t recv_window = 0;  /* of the receiver; 0: more than is needed */
     bool tunes_window = false; /* it grows with need */
     std::vector<double> more_rtt_ms{}; /* of flow 0, 1, ..., on top of rtt_ms */
+    uint64_t send_buf = 0;             /* of each flow; 0: more than is needed */
     uint32_t datagram = 1452;
     size_t streams = 1; /* of each flow, in turns */
 
@@ -71,6 +72,13 @@ class CcPath
     {
         links_[kForth].options().delay_ns = static_cast<quic_ns>(ms * 1e6);
     }
+    /* set_interface_mtu: senders are told of larger datagrams, which do not leave. */
+    void set_interface_mtu(uint32_t bytes)
+    {
+        interface_mtu_ = bytes;
+    }
+    /* say lets a flow write so much and nothing more. */
+    void say(size_t flow, size_t bytes);
     /* measure lets `span` go by and tells what each flow made of it. */
     std::vector<FlowFigures> measure(quic_ns span);
     uint64_t packets() const
@@ -109,6 +117,7 @@ class CcPath
         quic_conn *conn = nullptr;
         std::vector<quic_stream *> streams;
         uint64_t received = 0;
+        bool quiet = false;
     };
 
     quring_limits limits() const;
@@ -136,6 +145,7 @@ class CcPath
     std::vector<uint8_t> tx_;
     std::vector<uint8_t> rx_;
     std::vector<uint8_t> chunk_;
+    uint32_t interface_mtu_ = UINT32_MAX;
     uint64_t order_ = 0;
     quic_ns rx_wait_ = 0;
     quic_ns now_ = QUIC_NS_PER_S;

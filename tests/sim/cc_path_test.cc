@@ -1,5 +1,6 @@
 /* What congestion control has to reach, in virtual time: the same figures on every machine. */
 #include <algorithm>
+#include <tuple>
 
 #include <gtest/gtest.h>
 
@@ -70,7 +71,11 @@ TEST(CcPath, AnOverrunQueueEndsNoConnection)
             cell.recv_window = 6u << 20;
             sim::CcPath path(cell, {cc});
             path.start(0);
-            path.run(3 * kS);
+            for (int i = 0; i < 30; i++) {
+                auto q = path.measure(100 * QUIC_NS_PER_MS)[0];
+                fprintf(stderr, "after %d: cwnd %lu srtt %g sent %lu got %lu\n", i, q.cwnd,
+                        q.srtt_ms, path.packets(), q.received);
+            }
             EXPECT_GT(path.lost(), 500u);
             EXPECT_GT(path.measure(2 * kS)[0].percent, 20) << cc << " " << mbit;
         }
@@ -102,6 +107,31 @@ TEST(CcPath, AShorterPathEndsNoConnection)
         path.run(4 * kS);
         path.set_delay(10);
         EXPECT_GT(path.measure(kS)[0].percent, 80) << cc;
+    }
+}
+
+/* ... nor does one that carries only small datagrams: large ones that were overtaken by the next words of an application
+ * come again as eight times as many, or fifty times, most of them for nothing, as the way back is as long as it was. */
+TEST(CcPath, AShorterAndNarrowerPathEndsNoConnection)
+{
+    const std::tuple<uint32_t, quring_cc, quic_ns> flows[] = {
+        {8952, QURING_CC_BBR, 1300 * QUIC_NS_PER_MS},
+        {65507, QURING_CC_CUBIC, 1100 * QUIC_NS_PER_MS},
+    };
+    for (const auto &[datagram, cc, time] : flows) {
+        sim::Cell cell{5000, 100};
+        cell.buffer = 1;
+        cell.send_buf = 20u << 20;
+        cell.datagram = datagram;
+        sim::CcPath path(cell, {cc});
+        path.start(0);
+        path.run(time);
+        path.set_delay(5);
+        path.set_interface_mtu(1500);
+        path.say(0, 20000);
+        path.run(3 * kS);
+        path.say(0, 1000);
+        EXPECT_EQ(path.measure(kS)[0].received, 1000u) << datagram;
     }
 }
 

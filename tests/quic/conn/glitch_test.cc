@@ -7,11 +7,20 @@ namespace
 
 constexpr uint32_t kMax = 10;
 
+quring_limits limits(uint32_t burst, uint32_t per_s)
+{
+    quring_limits l{};
+    l.glitch_burst = burst;
+    l.glitch_per_s = per_s;
+    return l;
+}
+
 /* One packet of `frames` frames, `useless` of which brought nothing. */
 bool packet(quic_glitch *g, uint32_t frames, uint32_t useless, quic_ns now = 0, uint32_t per_s = 0)
 {
+    const quring_limits l = limits(kMax, per_s);
     quic_glitch_note(g, useless);
-    return quic_glitch_settle(g, frames, kMax, per_s, 0, now);
+    return quic_glitch_settle(g, frames, 100, &l, now);
 }
 
 TEST(Glitch, UselessPacketsAreAllowedUpToTheLimit)
@@ -88,13 +97,14 @@ TEST(Glitch, ManyUselessFramesCountEvenInAUsefulPacket)
 /* What a connection does with its packets: those that leave nothing to settle are counted alone. */
 struct Packets {
     quic_glitch g{};
-    uint64_t count = 0;
 
-    bool take(uint32_t frames, uint32_t useless)
+    bool take(uint32_t frames, uint32_t useless, size_t len = 100)
     {
-        count++;
+        const quring_limits l = limits(kMax, 0);
+        quic_glitch_begin(&g, 1, len);
         quic_glitch_note(&g, useless);
-        return quic_glitch_is_clean(&g) || quic_glitch_settle(&g, frames, kMax, 0, count, 0);
+        return quic_glitch_is_clean(&g) ||
+               quic_glitch_settle(&g, frames, len - QUIC_GLITCH_HEAD_BYTES, &l, 0);
     }
 };
 
@@ -126,12 +136,41 @@ TEST(Glitch, AUsefulPacketIsOne)
     EXPECT_FALSE(none.take(17, 16));
 }
 
+/* The data of one large packet comes again in many small ones, where the path has become narrower. */
+TEST(Glitch, LargePacketsAreAsManyAsTheirBytes)
+{
+    Packets p;
+    for (uint32_t i = 0; i < 100; i++) {
+        EXPECT_TRUE(p.take(1, 0, 9000));
+    }
+    for (uint32_t i = 0; i < kMax + 750; i++) {
+        EXPECT_TRUE(p.take(1, 1, 1200)) << i;
+    }
+    EXPECT_FALSE(p.take(1, 1, 1200));
+}
+
+/* ... but those that bring nothing are worth nothing, however large; nor are useless frames in others. */
+TEST(Glitch, LargePacketsThatBringNothingAreOfNoWorth)
+{
+    Packets p;
+    for (uint32_t i = 0; i < kMax; i++) {
+        EXPECT_TRUE(p.take(1, 1, 60000));
+    }
+    EXPECT_FALSE(p.take(1, 1, 60000));
+    Packets frames;
+    for (uint32_t i = 0; i < kMax / 2; i++) {
+        EXPECT_TRUE(frames.take(100, 32, 1200)); /* two points */
+    }
+    EXPECT_FALSE(frames.take(100, 32, 1200));
+}
+
 TEST(Glitch, WithoutALimitNothingEnds)
 {
     quic_glitch g{};
+    const quring_limits l = limits(0, 0);
     g.debt = UINT32_MAX - 1;
     quic_glitch_note(&g, 1000);
-    EXPECT_TRUE(quic_glitch_settle(&g, 1000, 0, 0, 0, 1));
+    EXPECT_TRUE(quic_glitch_settle(&g, 1000, 1000, &l, 1));
     EXPECT_EQ(g.debt, UINT32_MAX);
 }
 
