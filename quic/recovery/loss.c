@@ -498,7 +498,7 @@ static inline bool is_plain(const quic_recovery *rec, const quic_sent_packet *pa
            packet->sent_ns >= rec->path_start_ns;
 }
 
-bool quic_recovery_ack_next_run(quic_recovery_ack *ack, uint8_t kind, quic_acked_run *out)
+bool quic_recovery_ack_next_run_slow(quic_recovery_ack *ack, uint8_t kind, quic_acked_run *out)
 {
     quic_recovery *rec = ack->rec;
     quic_sent_map *map = &rec->spaces[ack->space].map;

@@ -220,7 +220,14 @@ typedef struct quic_acked_run {
 
 /* quic_recovery_ack_next_run gives, in place of as many quic_recovery_ack_next, packets next to the one given last
  * whose records are of this kind, without flags. False: there are none; quic_recovery_ack_next goes on. */
-bool quic_recovery_ack_next_run(quic_recovery_ack *ack, uint8_t kind, quic_acked_run *out);
+bool quic_recovery_ack_next_run_slow(quic_recovery_ack *ack, uint8_t kind, quic_acked_run *out);
+static inline bool quic_recovery_ack_next_run(quic_recovery_ack *ack, uint8_t kind,
+                                              quic_acked_run *out)
+{
+    /* Mostly there are none where requests and answers are a packet each. */
+    return ack->next_pn >= ack->rec->spaces[ack->space].map.base_pn &&
+           quic_recovery_ack_next_run_slow(ack, kind, out);
+}
 
 /* quic_recovery_ack_end takes the RTT sample, detects losses and fills `out`. */
 void quic_recovery_ack_end(quic_recovery_ack *ack, quic_ack_result *out);
