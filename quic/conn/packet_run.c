@@ -3,13 +3,19 @@
 
 #define HEADER_MAX (1u + QUIC_CID_LEN_MAX + QUIC_PN_LEN_MAX) /* a short one, RFC 9000 17.3.1 */
 
+/* A client that was given tickets has such a stream for ever, with nothing in it. */
+static inline bool has_crypto(const quic_conn_space *app)
+{
+    return QUIC_UNLIKELY(app->crypto != NULL) && quic_crypto_stream_can_send(app->crypto);
+}
+
 /* Whether all that the next packet has to say is stream data. */
 static inline bool is_data_all(const quic_conn *conn, const quic_packet_build *like)
 {
     const quic_conn_space *app = &conn->spaces[QUIC_SPACE_APP];
     return like->space == QUIC_SPACE_APP && !like->early && like->eliciting &&
            !like->pad_datagram && !like->mtu_probe && conn->pending == 0 &&
-           quic_list_is_empty(&conn->ctrl_streams) && app->crypto == NULL && !app->ping &&
+           quic_list_is_empty(&conn->ctrl_streams) && !has_crypto(app) && !app->ping &&
            app->probes == 0 && !quic_ack_tracker_pending(&app->acks) && !quic_conn_may_wake(conn);
 }
 
