@@ -36,7 +36,7 @@ std::vector<Packet> packets_of(const std::string &datagram)
             break;
         }
         const bool is_v2 = datagram.compare(at + 1, 4, "\x6b\x33\x43\xcf") == 0; /* RFC 9369 3.2 */
-        const auto type = static_cast<PacketType>((first >> 4) - (is_v2 ? 1 : 0) & 3);
+        const auto type = static_cast<PacketType>(((first >> 4) - (is_v2 ? 1 : 0)) & 3);
         at += 5;
         for (int i = 0; i < 2 && at < datagram.size(); i++) {
             at += 1 + static_cast<uint8_t>(datagram[at]);

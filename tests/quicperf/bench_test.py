@@ -27,7 +27,7 @@ class Page(unittest.TestCase):
             self.assertEqual(done.returncode, 0, done.stderr)
             with open(os.path.join(folder, "page.md"), encoding="utf-8") as file:
                 page = file.read()
-        for start in ("| processor |", "| limit |", "| down, ", "| up, ", "| TCP+TLS 1.3, down |",
+        for start in ("| processor |", "| limit |", "| down, ", "| up, ", "| TCP+TLS 1.3, down, ",
                       "| boringssl | down |", "| 10 |", "| full (P-256) |", "| resumed |",
                       "| 1 connection, 64 outstanding |", "| raw UDP, polling |",
                       "| QUIC, io_uring, --spin auto |", "| QUIC, epoll, sleeping |", "| TCP+TLS 1.3, sleeping |", "| 1000 |",

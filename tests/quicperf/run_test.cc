@@ -473,14 +473,15 @@ TEST_F(Files, OfARun)
     std::string json = Path(".json");
     std::string lines = Path(".jsonl");
     std::string hdr = Path(".hgrm");
+    /* So many that no interval has all of them. */
     Line line(
-        Words({"rr", "-n", "50", "-i", "1ms", "--json", json, "--jsonl", lines, "--hdr", hdr}));
+        Words({"rr", "-n", "2000", "-i", "1ms", "--json", json, "--jsonl", lines, "--hdr", hdr}));
     EXPECT_NE(Output(qp_run_client, line, QP_EXIT_OK).find("done: "), std::string::npos);
-    EXPECT_EQ(Count(Read(json), "\"requests\": 50,"), 1u);
+    EXPECT_EQ(Count(Read(json), "\"requests\": 2000,"), 1u);
     std::string all = Read(lines);
     EXPECT_EQ(Count(all, "{\"type\": \"summary\",\"mode\": \"rr\""), 1u);
     EXPECT_EQ(Count(all, "\n"), Count(all, "{\"type\": \"interval\"") + 1);
-    EXPECT_NE(Read(hdr).find("Total count    =           50]"), std::string::npos);
+    EXPECT_NE(Read(hdr).find("Total count    =         2000]"), std::string::npos);
 
     /* A run that cannot be leaves the histogram of another. */
     std::string before = Read(hdr);

@@ -550,7 +550,8 @@ def machine(bench):
     limits = "/proc/sys/net/core/"
     facts = [
         ("processor", "%s, %d CPUs, %s" % (model, os.cpu_count(),
-                                           "VAES" if "vaes" in flags else "no VAES")),
+                                           "VAES" if "vaes" in flags else "no VAES") +
+         (", AVX-512" if "avx512f" in flags else "")),
         ("hypervisor", "yes" if "hypervisor" in flags else "no"),
         ("kernel", platform.release()),
         ("CPUs used", "server %d, client %d" % (bench.cpus[0], bench.cpus[-1])),
