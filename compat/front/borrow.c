@@ -254,10 +254,10 @@ qf_body *qf_ask_begin(qf_borrowed *b, qf_asking *asking, qf_verb verb)
 {
     memset(asking, 0, sizeof(*asking));
     asking->ask.verb = verb;
-    asking->ask.id = b->id;
     asking->ask.stream_id = UINT64_MAX;
     asking->cancel = qf_hold();
     (void)pthread_mutex_lock(&qf_ways_up[b->lender].lock);
+    asking->ask.id = b->id;
     return &qf_ways_up[b->lender].body;
 }
 
@@ -323,11 +323,16 @@ static bool qf_b_set_adrift(qs_sock *sock)
     return false; /* its lender sees to it */
 }
 
+/* Its number is another's then: calls that are under way ask no more by it. */
 static void qf_b_close(qs_sock *sock)
 {
-    const qf_borrowed *b = qf_borrowed_of(sock);
+    qf_borrowed *b = qf_borrowed_of(sock);
     int state = qf_hold();
-    qf_give_back(b->lender, b->id);
+    (void)pthread_mutex_lock(&qf_ways_up[b->lender].lock);
+    const uint32_t id = b->id;
+    b->id = 0;
+    (void)pthread_mutex_unlock(&qf_ways_up[b->lender].lock);
+    qf_give_back(b->lender, id);
     qf_let(state);
 }
 

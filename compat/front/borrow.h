@@ -13,7 +13,7 @@
 /* What the table has as the qs_sock of a borrowed socket. */
 typedef struct qf_borrowed {
     uint32_t lender;
-    uint32_t id; /* the lender's number for it */
+    uint32_t id; /* the lender's number for it; 0: it was given back; the way's lock */
     int fd;      /* one that stands for it; -1: none at the moment; the way's lock */
     ino_t ino;
     dev_t dev;

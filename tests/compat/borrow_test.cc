@@ -294,6 +294,42 @@ TEST(Borrow, SendsAndSignals)
     signal(SIGUSR1, SIG_DFL);
 }
 
+/* Who waits for a socket that another thread closes has nothing of the one that gets its place at the lender. */
+TEST(Borrow, WhoIsLeftWaitingReadsNothingOfOthers)
+{
+    if (!kThreadsAfterFork) {
+        GTEST_SKIP() << "no threads after fork under this sanitizer";
+    }
+    Pair first = make_pair();
+    Pair second = make_pair();
+    ASSERT_EQ(1, send(second.client, "2", 1, kNew));
+    ASSERT_TRUE(poll_for(second.server, POLLIN));
+    Gate closed;
+    Child child([&] {
+        ssize_t got = 0;
+        int error = 0;
+        const int fd = first.server;
+        CHECK_CHILD(name_of(fd).port() != 0);
+        std::thread reader([&] {
+            char c;
+            got = read(fd, &c, 1);
+            error = errno;
+        });
+        usleep(100000);
+        close(first.server.release());
+        CHECK_CHILD(name_of(second.server).port() != 0); /* from now on it is lent, too */
+        closed.open();
+        reader.join();
+        CHECK_CHILD(got < 0 && error == EBADF);
+        CHECK_CHILD(read_bytes(second.server, 1) == "2");
+        return 0;
+    });
+    first.server.reset();
+    closed.pass();
+    ASSERT_EQ(1, send(first.client, "1", 1, kNew));
+    EXPECT_EQ(0, child.wait());
+}
+
 TEST(Borrow, WaitingForAllOfIt)
 {
     Pair pair = make_pair();
