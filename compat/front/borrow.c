@@ -256,6 +256,7 @@ qf_body *qf_ask_begin(qf_borrowed *b, qf_asking *asking, qf_verb verb)
     asking->ask.verb = verb;
     asking->ask.stream_id = UINT64_MAX;
     asking->cancel = qf_hold();
+    (void)qf_wire_interrupted(); /* what ran before this is others' concern */
     (void)pthread_mutex_lock(&qf_ways_up[b->lender].lock);
     asking->ask.id = b->id;
     return &qf_ways_up[b->lender].body;
@@ -495,7 +496,7 @@ int qf_borrowed_getsockopt(qs_sock *sock, int level, int name, void *value, sock
         return -EINVAL;
     }
     const socklen_t room = *len;
-    qf_patience patience = {0, false, 0};
+    qf_patience patience = {0, false, false, 0};
     bool waits = true;
     int rc = 0;
     while (rc == 0 && waits) {

@@ -56,6 +56,7 @@ void qf_name_out(struct sockaddr *addr, socklen_t *len, qf_body *body, const qf_
 typedef struct qf_patience {
     uint64_t deadline_ns; /* by SO_RCVTIMEO or SO_SNDTIMEO; 0: none */
     bool known;
+    bool ends; /* there was a handler that ends calls */
     uint32_t turns;
 } qf_patience;
 

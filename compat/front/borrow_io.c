@@ -50,12 +50,13 @@ static bool qf_is_fault(int sig)
 /* signal(7): a socket's calls without a time limit go on after a handler with SA_RESTART; after another one they end
  * with EINTR, as those with a limit always do, and as poll and sleep always do. Which handler it was nobody tells, but
  * what there are: where both kinds are it may have been the one that ends calls. One that has reset itself
- * (SA_RESETHAND) has left its flags. 0: look again; -EINTR. */
-static int qf_interrupted(uint64_t deadline_ns)
+ * (SA_RESETHAND) has left its flags; one may also set another in its place when it runs, so that it is looked before the
+ * call waits, too. */
+static bool qf_has_ending_handler(void)
 {
     sigset_t blocked;
     struct sigaction action;
-    bool ends = deadline_ns != 0;
+    bool ends = false;
     (void)pthread_sigmask(SIG_SETMASK, NULL, &blocked);
     for (int sig = 1; sig <= SIGRTMAX && !ends; sig++) {
         if (qf_is_fault(sig) || sigismember(&blocked, sig) != 0 ||
@@ -66,13 +67,20 @@ static int qf_interrupted(uint64_t deadline_ns)
                     (action.sa_flags & (int)SA_RESETHAND) != 0;
         ends = runs && (action.sa_flags & SA_RESTART) == 0;
     }
-    return ends ? -EINTR : 0;
+    return ends;
+}
+
+/* 0: look again; -EINTR. */
+static int qf_interrupted(const qf_patience *p)
+{
+    return p->deadline_ns != 0 || p->ends || qf_has_ending_handler() ? -EINTR : 0;
 }
 
 /* 0: look again; -EAGAIN: the time is over; -EINTR. */
-static int qf_wait_poll(int fd, short events, uint64_t deadline_ns)
+static int qf_wait_poll(const qf_patience *p, int fd, short events)
 {
-    struct pollfd p = {fd, events, 0};
+    struct pollfd polled = {fd, events, 0};
+    const uint64_t deadline_ns = p->deadline_ns;
     const uint64_t now = qf_now_ns();
     uint64_t ns =
         deadline_ns == 0 || deadline_ns - now > QF_LOOK_NS ? QF_LOOK_NS : deadline_ns - now;
@@ -80,21 +88,21 @@ static int qf_wait_poll(int fd, short events, uint64_t deadline_ns)
         return -EAGAIN;
     }
     const struct timespec left = {(time_t)(ns / QF_NS_PER_S), (long)(ns % QF_NS_PER_S)};
-    if (QF_REAL(ppoll)(&p, 1, &left, NULL) >= 0) {
+    if (QF_REAL(ppoll)(&polled, 1, &left, NULL) >= 0) {
         return 0;
     }
-    return errno == EINTR ? qf_interrupted(deadline_ns) : -errno;
+    return errno == EINTR ? qf_interrupted(p) : -errno;
 }
 
 /* Without a limit the kernel restarts it after a handler with SA_RESTART, as it does a socket's calls: poll it never
  * restarts. */
-static int qf_wait_byte(int fd)
+static int qf_wait_byte(const qf_patience *p, int fd)
 {
     char c;
     if (QF_REAL(recv)(fd, &c, 1, MSG_PEEK) >= 0) {
         return 0;
     }
-    return errno == EAGAIN ? qf_wait_poll(fd, POLLIN, 0) : -errno;
+    return errno == EAGAIN ? qf_wait_poll(p, fd, POLLIN) : -errno;
 }
 
 /* SO_RCVTIMEO or SO_SNDTIMEO as a time; 0: none. */
@@ -110,10 +118,10 @@ static uint64_t qf_time_limit(qf_borrowed *b, int name)
     return ns != 0 ? qf_now_ns() + ns : 0;
 }
 
-static int qf_nap(uint64_t deadline_ns)
+static int qf_nap(const qf_patience *p)
 {
     const struct timespec nap = {0, QF_NAP_NS};
-    return nanosleep(&nap, NULL) == 0 ? 0 : qf_interrupted(deadline_ns);
+    return nanosleep(&nap, NULL) == 0 ? 0 : qf_interrupted(p);
 }
 
 /* Without events: what it waits for no descriptor tells. A sign that is not true (a process ended in the middle of a
@@ -123,11 +131,11 @@ static int qf_wait_once(qf_patience *p, const qf_borrowed *b, short events)
     const int fd = b->fd;
     int rc = p->deadline_ns != 0 && qf_now_ns() >= p->deadline_ns ? -EAGAIN : 0;
     if (rc == 0 && (events == 0 || ++p->turns >= QF_TURNS)) {
-        rc = qf_nap(p->deadline_ns);
+        rc = qf_nap(p);
     }
     if (rc == 0 && events != 0) {
-        rc = events == POLLIN && p->deadline_ns == 0 ? qf_wait_byte(fd)
-                                                     : qf_wait_poll(fd, events, p->deadline_ns);
+        rc = events == POLLIN && p->deadline_ns == 0 ? qf_wait_byte(p, fd)
+                                                     : qf_wait_poll(p, fd, events);
     }
     return rc;
 }
@@ -135,12 +143,15 @@ static int qf_wait_once(qf_patience *p, const qf_borrowed *b, short events)
 int qf_be_patient(qf_patience *p, qf_borrowed *b, short events)
 {
     int rc = -EBADF;
+    bool interrupted = qf_wire_interrupted(); /* while the lender was asked */
     if (!p->known) {
         p->known = true;
         p->deadline_ns = qf_time_limit(b, events == POLLIN ? SO_RCVTIMEO : SO_SNDTIMEO);
+        p->ends = events != POLLIN && qf_has_ending_handler(); /* of recv the kernel knows */
+        interrupted = qf_wire_interrupted() || interrupted;
     }
-    if (b->fd < 0) {
-        return rc;
+    if (b->fd < 0 || interrupted) {
+        return b->fd < 0 ? rc : -EINTR;
     }
     pthread_cleanup_push(qf_wait_cancelled, b->entry);
     rc = qf_wait_once(p, b, events);
@@ -261,7 +272,7 @@ ssize_t qf_borrowed_sendmsg(qs_sock *sock, const struct msghdr *msg, int flags)
 {
     qf_borrowed *b = qf_borrowed_of(sock);
     qf_sending sending = {msg, 0, 0, 0, flags, false};
-    qf_patience patience = {0, false, 0};
+    qf_patience patience = {0, false, false, 0};
     int64_t rc = qs_parts_total(msg, &sending.total);
     if (rc != 0) {
         return (ssize_t)rc;
@@ -335,7 +346,7 @@ static bool qf_wants_more(const qf_receiving *r, int64_t rc)
 
 ssize_t qf_borrowed_recvmsg(qs_sock *sock, struct msghdr *msg, int flags)
 {
-    qf_patience patience = {0, false, 0};
+    qf_patience patience = {0, false, false, 0};
     qf_borrowed *b = qf_borrowed_of(sock);
     qf_receiving r = {msg, 0, 0, 0, UINT64_MAX, flags, false, false};
     int64_t rc = qs_parts_total(msg, &r.room);
@@ -398,7 +409,7 @@ static int64_t qf_accept_once(qf_borrowed *b, qf_told *told, int *out_fd, struct
 int qf_borrowed_accept(const qf_entry *entry, struct sockaddr *addr, socklen_t *len, int flags)
 {
     qf_borrowed *b = qf_borrowed_of(entry->sock);
-    qf_patience patience = {0, false, 0};
+    qf_patience patience = {0, false, false, 0};
     qf_told told;
     int fd = -1;
     int64_t rc = qf_name_room(addr, len);

@@ -29,6 +29,23 @@ int qf_wire_pair(int ends[2])
     return rc;
 }
 
+static _Thread_local bool qf_wire_handled;
+
+bool qf_wire_interrupted(void)
+{
+    const bool handled = qf_wire_handled;
+    qf_wire_handled = false;
+    return handled;
+}
+
+/* With errno: once more. The kernel does so itself after a handler with SA_RESTART. */
+static bool qf_wire_again(ssize_t rc)
+{
+    const bool again = rc < 0 && errno == EINTR;
+    qf_wire_handled = qf_wire_handled || again;
+    return again;
+}
+
 int qf_wire_send(int fd, const void *head, size_t head_len, const qf_body *body, size_t body_len,
                  const int *fds, uint32_t fd_count, bool dontwait)
 {
@@ -52,7 +69,7 @@ int qf_wire_send(int fd, const void *head, size_t head_len, const qf_body *body,
     ssize_t sent;
     do {
         sent = QF_REAL(sendmsg)(fd, &msg, MSG_NOSIGNAL | (dontwait ? MSG_DONTWAIT : 0));
-    } while (sent < 0 && errno == EINTR);
+    } while (qf_wire_again(sent));
     return sent < 0 ? -errno : 0;
 }
 
@@ -107,7 +124,7 @@ int qf_wire_recv(int fd, void *head, size_t head_len, qf_body *body, int fds[QF_
     ssize_t got;
     do {
         got = QF_REAL(recvmsg)(fd, &msg, MSG_CMSG_CLOEXEC | (dontwait ? MSG_DONTWAIT : 0));
-    } while (got < 0 && errno == EINTR);
+    } while (qf_wire_again(got));
     *out_fd_count = got >= 0 ? qf_wire_fds(&msg, fds) : 0;
     if (got >= (ssize_t)head_len && (msg.msg_flags & MSG_TRUNC) == 0) {
         return (int)((size_t)got - head_len);

@@ -104,6 +104,9 @@ int qf_wire_send(int fd, const void *head, size_t head_len, const qf_body *body,
                  const int *fds, uint32_t fd_count, bool dontwait);
 int qf_wire_recv(int fd, void *head, size_t head_len, qf_body *body, int fds[QF_WIRE_FDS],
                  uint32_t *out_fd_count, bool dontwait);
+/* Whether a handler without SA_RESTART has run while the calling thread waited in one of them, since it asked last:
+ * they go on, and the call that they are part of is to end where it would wait (signal(7)). */
+bool qf_wire_interrupted(void);
 /* Nothing more comes: what waits is heard, and then -EPIPE, which an empty message is not mistaken for any more. */
 void qf_wire_end(int fd);
 /* The close of what came does not wait for what was sent there (SO_LINGER): who passed it may have wanted that. */

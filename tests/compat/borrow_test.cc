@@ -10,7 +10,6 @@
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
 
@@ -34,19 +33,6 @@ PairOptions with_datagrams()
         ASSERT_EQ(0, set_option(fd, QUIC_SOCKOPT_TRANSPORT_PARAM, param));
     };
     return options;
-}
-
-void on_signal(int)
-{
-}
-
-int set_handler(int flags)
-{
-    struct sigaction action {
-    };
-    action.sa_handler = on_signal;
-    action.sa_flags = flags;
-    return sigaction(SIGUSR1, &action, nullptr);
 }
 
 } // namespace
@@ -210,88 +196,6 @@ TEST(Borrow, PollAndEpoll)
     done.pass();
     pair.client.reset();
     EXPECT_EQ(0, child.wait());
-}
-
-TEST(Borrow, TimeLimitsAndSignals)
-{
-    Pair pair = make_pair();
-    Gate ended;
-    signal(SIGUSR1, SIG_IGN);
-    Child child([&] {
-        char c;
-        set_recv_timeout(pair.server, 50);
-        errno = 0;
-        CHECK_CHILD(read(pair.server, &c, 1) < 0 && errno == EAGAIN);
-        set_recv_timeout(pair.server, 0);
-        CHECK_CHILD(set_handler(0) == 0);
-        errno = 0;
-        CHECK_CHILD(read(pair.server, &c, 1) < 0 && errno == EINTR);
-        CHECK_CHILD(set_handler(SA_RESTART) == 0);
-        ended.open();
-        CHECK_CHILD(read(pair.server, &c, 1) == 1 && c == 'r');
-        return 0;
-    });
-    bool interrupted = false;
-    std::thread watcher([&] {
-        ended.pass();
-        __atomic_store_n(&interrupted, true, __ATOMIC_RELEASE);
-    });
-    while (!__atomic_load_n(&interrupted, __ATOMIC_ACQUIRE)) {
-        kill(child.pid(), SIGUSR1); /* ignored at first; one comes while it waits */
-        usleep(20000);
-    }
-    watcher.join();
-    for (int i = 0; i < 5; i++) {
-        kill(child.pid(), SIGUSR1);
-        usleep(5000);
-    }
-    ASSERT_EQ(1, send(pair.client, "r", 1, kNew));
-    EXPECT_EQ(0, child.wait());
-    signal(SIGUSR1, SIG_DFL);
-}
-
-/* signal(7): what is sent, too: a send that waits goes on after a handler with SA_RESTART, and nothing leaves twice. */
-TEST(Borrow, SendsAndSignals)
-{
-    Pair pair = make_pair();
-    const std::string data = pattern(32u << 20); /* more than there is room for at both ends */
-    Gate next;
-    Gate read;
-    signal(SIGUSR1, SIG_IGN);
-    Child child([&] {
-        const int fd = pair.server;
-        pair.client.reset();
-        CHECK_CHILD(set_handler(SA_RESTART) == 0);
-        next.open();
-        CHECK_CHILD(send(fd, data.data(), data.size(), kNew) == static_cast<ssize_t>(data.size()));
-        read.pass();
-        CHECK_CHILD(set_handler(0) == 0);
-        next.open();
-        ssize_t n = 1;
-        for (int flags = MSG_SYN; n > 0; flags = 0) { /* until there is no room */
-            n = send(fd, data.data(), 65536, flags);
-        }
-        CHECK_CHILD(errno == EINTR);
-        return 0;
-    });
-    const pid_t pid = child.pid();
-    set_recv_timeout(pair.client, 20000);
-    next.pass();
-    for (int i = 0; i < 100; i++) {
-        usleep(5000);
-        kill(pid, SIGUSR1);
-    }
-    EXPECT_TRUE(read_bytes(pair.client, data.size()) == data);
-    read.open();
-    next.pass();
-    EXPECT_TRUE(comes_true([&] {
-        siginfo_t info{};
-        kill(pid, SIGUSR1);
-        return waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOWAIT | WNOHANG) == 0 &&
-               info.si_pid == pid;
-    }));
-    EXPECT_EQ(0, child.wait());
-    signal(SIGUSR1, SIG_DFL);
 }
 
 /* Who waits for a socket that another thread closes has nothing of the one that gets its place at the lender. */

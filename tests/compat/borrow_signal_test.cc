@@ -1,0 +1,200 @@
+/* signal(7) on a socket that a child of fork has from its parent: which calls go on after a handler, and which end. */
+#include <cerrno>
+#include <csignal>
+#include <fcntl.h>
+#include <sys/wait.h>
+#include <thread>
+#include <unistd.h>
+
+#include <gtest/gtest.h>
+
+#include "tests/compat/child.h"
+#include "tests/compat/fixture.h"
+#include "tests/compat/message.h"
+
+using namespace compat;
+
+namespace
+{
+
+void on_signal(int)
+{
+}
+
+/* As programs do that are to end with the second one. */
+void on_last_signal(int sig)
+{
+    signal(sig, SIG_IGN);
+}
+
+int set_handler(int flags, void (*handler)(int) = on_signal)
+{
+    struct sigaction action {
+    };
+    action.sa_handler = handler;
+    action.sa_flags = flags;
+    return sigaction(SIGUSR1, &action, nullptr);
+}
+
+} // namespace
+
+TEST(BorrowSignal, TimeLimits)
+{
+    Pair pair = make_pair();
+    Gate ended;
+    signal(SIGUSR1, SIG_IGN);
+    Child child([&] {
+        char c;
+        set_recv_timeout(pair.server, 50);
+        errno = 0;
+        CHECK_CHILD(read(pair.server, &c, 1) < 0 && errno == EAGAIN);
+        set_recv_timeout(pair.server, 0);
+        CHECK_CHILD(set_handler(0) == 0);
+        errno = 0;
+        CHECK_CHILD(read(pair.server, &c, 1) < 0 && errno == EINTR);
+        CHECK_CHILD(set_handler(SA_RESTART) == 0);
+        ended.open();
+        CHECK_CHILD(read(pair.server, &c, 1) == 1 && c == 'r');
+        return 0;
+    });
+    bool interrupted = false;
+    std::thread watcher([&] {
+        ended.pass();
+        __atomic_store_n(&interrupted, true, __ATOMIC_RELEASE);
+    });
+    while (!__atomic_load_n(&interrupted, __ATOMIC_ACQUIRE)) {
+        kill(child.pid(), SIGUSR1); /* ignored at first; one comes while it waits */
+        usleep(20000);
+    }
+    watcher.join();
+    for (int i = 0; i < 5; i++) {
+        kill(child.pid(), SIGUSR1);
+        usleep(5000);
+    }
+    ASSERT_EQ(1, send(pair.client, "r", 1, kNew));
+    EXPECT_EQ(0, child.wait());
+    signal(SIGUSR1, SIG_DFL);
+}
+
+/* A send that waits goes on after a handler with SA_RESTART, and nothing leaves twice. */
+TEST(BorrowSignal, Sends)
+{
+    Pair pair = make_pair();
+    const std::string data = pattern(32u << 20); /* more than there is room for at both ends */
+    Gate next;
+    Gate read;
+    signal(SIGUSR1, SIG_IGN);
+    Child child([&] {
+        const int fd = pair.server;
+        pair.client.reset();
+        CHECK_CHILD(set_handler(SA_RESTART) == 0);
+        next.open();
+        CHECK_CHILD(send(fd, data.data(), data.size(), kNew) == static_cast<ssize_t>(data.size()));
+        read.pass();
+        CHECK_CHILD(set_handler(0) == 0);
+        next.open();
+        ssize_t n = 1;
+        for (int flags = MSG_SYN; n > 0; flags = 0) { /* until there is no room */
+            n = send(fd, data.data(), 65536, flags);
+        }
+        CHECK_CHILD(errno == EINTR);
+        return 0;
+    });
+    const pid_t pid = child.pid();
+    set_recv_timeout(pair.client, 20000);
+    next.pass();
+    for (int i = 0; i < 100; i++) {
+        usleep(5000);
+        kill(pid, SIGUSR1);
+    }
+    EXPECT_TRUE(read_bytes(pair.client, data.size()) == data);
+    read.open();
+    next.pass();
+    EXPECT_TRUE(comes_true([&] {
+        siginfo_t info{};
+        kill(pid, SIGUSR1);
+        return waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOWAIT | WNOHANG) == 0 &&
+               info.si_pid == pid;
+    }));
+    EXPECT_EQ(0, child.wait());
+    signal(SIGUSR1, SIG_DFL);
+}
+
+/* What comes while the lender is asked, which may take a while, counts. */
+TEST(BorrowSignal, ASignalWhileTheLenderIsAsked)
+{
+    if (!kThreadsAfterFork) {
+        GTEST_SKIP() << "no threads after fork under this sanitizer";
+    }
+    Gate ready;
+    Gate go;
+    int number[2];
+    ASSERT_EQ(0, pipe2(number, O_CLOEXEC));
+    Child lender([&] {
+        Pair pair = make_pair();
+        Child child([&] {
+            alarm(20);
+            CHECK_CHILD(set_handler(0) == 0);
+            CHECK_CHILD(name_of(pair.server).port() != 0);
+            ready.open();
+            go.pass();
+            char c;
+            errno = 0;
+            CHECK_CHILD(read(pair.server, &c, 1) < 0 && errno == EINTR);
+            return 0;
+        });
+        const pid_t pid = child.pid();
+        CHECK_CHILD(write(number[1], &pid, sizeof(pid)) == sizeof(pid));
+        return child.wait();
+    });
+    pid_t pid = 0;
+    int status = 0;
+    ASSERT_EQ(static_cast<ssize_t>(sizeof(pid)), read(number[0], &pid, sizeof(pid)));
+    ready.pass();
+    kill(lender.pid(), SIGSTOP);
+    ASSERT_EQ(lender.pid(), waitpid(lender.pid(), &status, WUNTRACED));
+    go.open();
+    for (int i = 0; i < 60; i++) { /* most of them while it waits for the answer */
+        usleep(5000);
+        kill(pid, SIGUSR1);
+    }
+    kill(lender.pid(), SIGCONT);
+    EXPECT_EQ(0, lender.wait());
+    close(number[0]);
+    close(number[1]);
+}
+
+/* So does a handler that is no more when it has run. */
+TEST(BorrowSignal, AHandlerThatIsReplacedAsItRuns)
+{
+    Pair pair = make_pair();
+    Gate full;
+    Child child([&] {
+        alarm(20);
+        pair.client.reset();
+        const std::string data = pattern(65536);
+        for (int flags = MSG_SYN | MSG_DONTWAIT;
+             send(pair.server, data.data(), data.size(), flags) > 0; flags = MSG_DONTWAIT) {
+        }
+        CHECK_CHILD(errno == EAGAIN && set_handler(0, on_last_signal) == 0);
+        full.open();
+        const auto whole = static_cast<ssize_t>(data.size());
+        ssize_t n = whole;
+        while (n == whole) { /* what has left meanwhile made room */
+            n = send(pair.server, data.data(), data.size(), 0);
+        }
+        CHECK_CHILD(n > 0 || errno == EINTR);
+        return 0;
+    });
+    full.pass();
+    usleep(500000); /* it waits */
+    kill(child.pid(), SIGUSR1);
+    EXPECT_EQ(0, child.wait());
+}
+
+int main(int argc, char **argv)
+{
+    signal(SIGPIPE, SIG_IGN);
+    testing::InitGoogleTest(&argc, argv);
+    return RUN_ALL_TESTS();
+}
