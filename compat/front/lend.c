@@ -7,6 +7,7 @@
 
 #include "compat/front/call.h"
 #include "compat/front/lend_call.h"
+#include "compat/front/lend_handshake.h"
 #include "compat/front/lend_kin.h"
 #include "compat/front/share.h"
 
@@ -442,6 +443,7 @@ void qf_lend_in_child(void)
     pthread_mutex_init(&qf_lend_lock, NULL);
     qf_lend_epoll = -1;
     qf_child_count = 0;
+    qf_lend_handshake_in_child();
     for (uint32_t i = 0; i < QF_LEND_FDS / 64; i++) {
         uint64_t bits = atomic_load_explicit(&qf_owned[i], memory_order_relaxed);
         for (; bits != 0; bits &= bits - 1) {

@@ -19,6 +19,11 @@ typedef struct qf_lent_handshake {
 
 static _Atomic uint32_t qf_handshake_count;
 
+void qf_lend_handshake_in_child(void)
+{
+    atomic_store(&qf_handshake_count, 0);
+}
+
 static void qf_lent_free(qf_lent_handshake *h)
 {
     atomic_fetch_sub(&qf_handshake_count, 1);

@@ -28,5 +28,7 @@ typedef struct qf_handshake_head {
 
 /* 0: its result will come; -errno, -EAGAIN for one too many at once. */
 int64_t qf_lend_handshake(qf_lend_call *call);
+/* In a child of fork: it has none of its parent's threads. */
+void qf_lend_handshake_in_child(void);
 
 #endif /* COMPAT_FRONT_LEND_HANDSHAKE_H */

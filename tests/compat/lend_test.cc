@@ -114,6 +114,29 @@ enum : uint32_t {
 };
 constexpr size_t kHead = 12; /* words */
 
+Told shake(int way, int fd)
+{
+    const uint32_t id = ask(way, {kBorrow}, kHead, {fd}).id();
+    return ask(way, {kHandshake, id, 0, 0, 0, 0, 0, 0, 16, 0, 0, 0, 0, 60000, 0, 0}, kHead + 4);
+}
+
+/* Clients of a peer that says nothing. */
+struct Silence {
+    Fd silent = Fd(::socket(AF_INET, SOCK_DGRAM, 0));
+    std::vector<Fd> clients;
+    explicit Silence(size_t count)
+    {
+        Address to = loopback();
+        EXPECT_EQ(0, ::bind(silent, to.ptr(), to.len));
+        to = name_of(silent);
+        cert_file();
+        for (size_t i = 0; i < count; i++) {
+            clients.push_back(quic_socket());
+            EXPECT_EQ(0, connect(clients.back(), to.ptr(), to.len));
+        }
+    }
+};
+
 /* At the descriptor itself, whatever stands for it. */
 bool put_byte(int fd)
 {
@@ -347,20 +370,8 @@ TEST(Lend, AWayToNobody)
 /* Nor does one child take all threads that shake hands, with peers that say nothing. */
 TEST(Lend, OneChildDoesNotTakeAllThreads)
 {
-    Fd silent(::socket(AF_INET, SOCK_DGRAM, 0));
-    Address to = loopback();
-    ASSERT_EQ(0, ::bind(silent, to.ptr(), to.len));
-    to = name_of(silent);
-    cert_file();
-    std::vector<Fd> clients;
-    for (int i = 0; i < 258; i++) {
-        clients.push_back(quic_socket());
-        ASSERT_EQ(0, connect(clients.back(), to.ptr(), to.len));
-    }
-    auto shake = [&](int way, int fd) {
-        const uint32_t id = ask(way, {kBorrow}, kHead, {fd}).id();
-        return ask(way, {kHandshake, id, 0, 0, 0, 0, 0, 0, 16, 0, 0, 0, 0, 60000, 0, 0}, kHead + 4);
-    };
+    Silence silence(258);
+    const std::vector<Fd> &clients = silence.clients;
     Child child([&] {
         const int way = way_to_lender();
         for (int i = 0; i < 256; i++) {
@@ -376,6 +387,50 @@ TEST(Lend, OneChildDoesNotTakeAllThreads)
         return 0;
     });
     EXPECT_EQ(0, other.wait());
+}
+
+/* What a process shakes hands for others when it forks is nothing to what its child lends. */
+TEST(Lend, AChildLendsAnew)
+{
+    const size_t children = 4;
+    const size_t each = 256; /* together all that one process has threads for */
+    rlimit old{};
+    ASSERT_EQ(0, getrlimit(RLIMIT_NOFILE, &old));
+    rlimit many = old;
+    many.rlim_cur = std::max<rlim_t>(old.rlim_cur, std::min<rlim_t>(old.rlim_max, 4096));
+    if (!kThreadsAfterFork || many.rlim_cur < 4096) {
+        GTEST_SKIP() << "no threads after fork under this sanitizer, or too few descriptors";
+    }
+    ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &many));
+    Fd listen = listener();
+    Silence silence(children * each + 1);
+    for (size_t i = 0; i < children; i++) {
+        EXPECT_EQ(0, Child([&] {
+                         const int way = way_to_lender();
+                         for (size_t j = i * each; j < (i + 1) * each; j++) {
+                             CHECK_CHILD(shake(way, silence.clients[j]).result() == 0);
+                         }
+                         return 0;
+                     }).wait());
+    }
+    Child child([&] {
+        CHECK_CHILD(shake(way_to_lender(), silence.clients.back()).result() == -EAGAIN);
+        Fd client = quic_socket();
+        Address to = name_of(listen);
+        CHECK_CHILD(connect(client, to.ptr(), to.len) == 0);
+        return Child([&] {
+                   CHECK_CHILD(quic_client_handshake(client, nullptr, nullptr) == 0);
+                   return 0;
+               })
+            .wait();
+    });
+    if (poll_for(listen, POLLIN)) {
+        Fd server(accept(listen, nullptr, nullptr));
+        EXPECT_EQ(0, quic_server_handshake(server, key_file(), cert_file()));
+    }
+    EXPECT_EQ(0, child.wait());
+    silence.clients.clear();
+    EXPECT_EQ(0, setrlimit(RLIMIT_NOFILE, &old));
 }
 
 /* Who is late to fill a descriptor, for which there has been room meanwhile, leaves too much there: that is taken away
