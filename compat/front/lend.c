@@ -402,9 +402,26 @@ void qf_lend_nothing(void)
     }
 }
 
-void qf_lend_before(void)
+/* Both ends of a way to this process; -errno. */
+static int qf_lend_ends(void)
 {
     int ends[2];
+    if (qf_wire_pair(ends) != 0) {
+        return -errno;
+    }
+    ends[0] = qf_own(ends[0]);
+    ends[1] = qf_own(ends[1]);
+    if (ends[0] < 0 || ends[1] < 0) {
+        qf_own_close(ends[0]);
+        qf_own_close(ends[1]);
+        return -EMFILE;
+    }
+    qf_lenders_end = ends[1];
+    return ends[0];
+}
+
+void qf_lend_before(void)
+{
     (void)pthread_mutex_lock(&qf_fork_lock);
     qf_lend_nothing();
     for (uint32_t i = 0; i < QF_LENDERS_MAX && i < qf_generation; i++) {
@@ -414,9 +431,8 @@ void qf_lend_before(void)
         return;
     }
     __atomic_add_fetch(&qf_child_count, 1, __ATOMIC_ACQ_REL); /* what is shared now stays so */
-    if (qf_share_all(&qf_childs) && qf_wire_pair(ends) == 0) {
-        qf_ways[qf_generation] = qf_own(ends[0]);
-        qf_lenders_end = qf_own(ends[1]);
+    if (qf_share_all(&qf_childs)) {
+        qf_ways[qf_generation] = qf_lend_ends();
     }
     if (qf_lenders_end < 0) {
         qf_kept_end(&qf_childs);

@@ -352,6 +352,32 @@ TEST(Fork, TheLenderIsOutOfDescriptors)
     EXPECT_EQ(0, child.wait());
 }
 
+/* A child for which there was none is told so. */
+TEST(Fork, TheForkIsOutOfDescriptors)
+{
+    Pair pair = make_pair();
+    rlimit old{};
+    ASSERT_EQ(0, getrlimit(RLIMIT_NOFILE, &old));
+    rlimit none = old;
+    none.rlim_cur = 0;
+    ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &none));
+    auto is_told = [&] {
+        sockaddr_in name{};
+        socklen_t len = sizeof(name);
+        errno = 0;
+        CHECK_CHILD(getsockname(pair.server, reinterpret_cast<sockaddr *>(&name), &len) < 0 &&
+                    errno == EMFILE);
+        return 0;
+    };
+    Child child([&] {
+        const int rc = is_told();
+        return rc != 0 ? rc : Child(is_told).wait();
+    });
+    EXPECT_EQ(0, setrlimit(RLIMIT_NOFILE, &old));
+    EXPECT_EQ(0, child.wait());
+    EXPECT_TRUE(alive(pair));
+}
+
 /* A child is one of those that have the socket from the moment of its fork, also when another ends at that very moment. */
 TEST(Fork, ForksInThreads)
 {
