@@ -1,9 +1,12 @@
 // Moves bulk data between two endpoints in memory, as the runtime would hand it to them: trains of 44
 // full datagrams, one ACK for each. The parts are functions of their own, so that callgrind can count the
-// instructions of one of them (packet_cost_test.py), without those of encryption.
+// instructions of one of them (packet_cost_test.py), without those of encryption. Either side may send the data: a
+// client goes on with what the handshake and the tickets have left it.
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
+#include <utility>
 #include <vector>
 
 #include "tests/perf/endpoints.h"
@@ -20,7 +23,9 @@ constexpr uint32_t kPayload = 1452;
 
 perf::Side g_server;
 perf::Side g_client;
-quic_stream *g_stream; // of the server
+perf::Side *g_from = &g_server; // of the data
+perf::Side *g_to = &g_client;
+quic_stream *g_stream; // of g_from
 quic_ns g_now = 1000 * kMs;
 uint64_t g_received;
 uint64_t g_packets; // of bulk data
@@ -39,7 +44,7 @@ __attribute__((noinline)) void cost_write()
 {
     size_t accepted = 0;
     do {
-        if (quic_conn_stream_write(g_server.conn, g_stream, g_data.data(), g_data.size(),
+        if (quic_conn_stream_write(g_from->conn, g_stream, g_data.data(), g_data.size(),
                                    QUIC_WRITE_LEND, &accepted) != QUIC_OK) {
             return;
         }
@@ -48,20 +53,20 @@ __attribute__((noinline)) void cost_write()
 
 __attribute__((noinline)) bool cost_send(quic_tx_unit *unit)
 {
-    return pull(g_server, *unit);
+    return pull(*g_from, *unit);
 }
 
 __attribute__((noinline)) void cost_recv(quic_rx_unit *unit)
 {
-    quic_endpoint_recv(g_client.ep, unit, g_now);
+    quic_endpoint_recv(g_to->ep, unit, g_now);
 }
 
 __attribute__((noinline)) void cost_read()
 {
     quic_event ev;
-    while (quic_endpoint_poll_event(g_client.ep, &ev, g_now)) {
+    while (quic_endpoint_poll_event(g_to->ep, &ev, g_now)) {
         if (ev.type == QURING_EV_CONNECTED) {
-            g_client.conn = ev.conn;
+            g_to->conn = ev.conn;
         }
         if (ev.type != QURING_EV_STREAM_READABLE) {
             continue;
@@ -79,16 +84,16 @@ __attribute__((noinline)) void cost_read()
 
 __attribute__((noinline)) bool cost_ack_send(quic_tx_unit *unit)
 {
-    return pull(g_client, *unit);
+    return pull(*g_to, *unit);
 }
 
 __attribute__((noinline)) void cost_ack_recv(quic_rx_unit *unit)
 {
-    quic_endpoint_recv(g_server.ep, unit, g_now);
+    quic_endpoint_recv(g_from->ep, unit, g_now);
     quic_event ev;
-    while (quic_endpoint_poll_event(g_server.ep, &ev, g_now)) {
+    while (quic_endpoint_poll_event(g_from->ep, &ev, g_now)) {
         if (ev.type == QURING_EV_CONNECTED) {
-            g_server.conn = ev.conn;
+            g_from->conn = ev.conn;
         }
     }
 }
@@ -136,18 +141,22 @@ void handshake(const sim::Options &o, const sim::Identity &identity)
     perf::begin(g_server, g_client, accept, config, g_now);
     exchange();
     if (g_server.conn == nullptr || g_client.conn == nullptr ||
-        quic_conn_stream_open(g_server.conn, true, &g_stream) != QUIC_OK) {
+        quic_conn_stream_open(g_from->conn, true, &g_stream) != QUIC_OK) {
         fail("no handshake");
     }
 }
 
 } // namespace
 
-/* packet_cost BYTES: prints how many datagrams carried them. */
+/* packet_cost BYTES [up]: prints how many datagrams carried them. */
 int main(int argc, char **argv)
 {
     uint64_t want = argc > 1 ? strtoull(argv[1], nullptr, 10) : 20000000;
     sim::Options o;
+    if (argc > 2 && strcmp(argv[2], "up") == 0) {
+        std::swap(g_from, g_to);
+        o.ticket_len = 200;
+    }
     o.server.limits = sim::sim_limits();
     o.server.limits.udp_payload_bytes = kPayload;
     o.server.limits.udp_payload_max_bytes = kPayload;
