@@ -113,6 +113,11 @@ class Wrong(unittest.TestCase):
                 ["--loss", "1%"], ["--cc", "bbr"], ["--disable-encryption"], ["--resume"], ["rr", "--bulk", "2"]:
             self.check(["client", "localhost", "--tcp", *args], 2, "--tcp")
         self.check(["client", "localhost", "--tcp-cc", "reno"], 2, "--tcp-cc is for --tcp")
+        self.check(["server", "-p", "0", "--tcp-cc", "reno"], 2, "--tcp-cc is for --tcp")
+        self.check(["server", "-p", "0", "--api", "sockets", "--tcp-cc", "reno"], 2, "--tcp-cc", "sockets")
+        self.check(["demo", "--tcp-cc", "reno"], 2, "--tcp-cc")
+        self.check(["server", "-p", "0", "--tcp", "--tcp-cc", "nonesuch"], 1, "nonesuch",
+                   "available_congestion_control")
         self.check(["compare", "--tcp-cc", "nonesuch", "-t", "200ms"], 1, "nonesuch", "available_congestion_control")
         with Server("--tcp") as server:
             self.check(["client", "127.0.0.1:%d" % server.port, "--tcp", "--tcp-cc", "nonesuch"], 1, "nonesuch")

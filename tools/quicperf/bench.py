@@ -229,7 +229,8 @@ class Bench:
         return read_json(out)["summary"]["goodput_bps"]
 
     def iperf3(self, cc):
-        """Plain TCP with this congestion control, without its first second: until the receive window has grown it may be at half."""
+        """Plain TCP with this congestion control, without its first second: until the receive window has grown it may
+        be at half."""
         if shutil.which("iperf3") is None:
             return None
         server = subprocess.Popen(["taskset", "-c", str(self.cpus[0]), "iperf3", "-s", "-1", "-p",

@@ -71,7 +71,7 @@ const qp_rule qp_rules[] = {
     {"--tcp", NULL, QP_C | QP_TCP_C, QP_FLAG, QP_AT(tcp), 0, 0, NULL,
      "tput, rr: TCP and TLS 1.3 instead of QUIC (a quicperf server needs --tcp)"},
     {"--tcp-cc", NULL, QP_S | QP_C | QP_X | QP_TCP_C, QP_TEXT, QP_AT(tcp_cc), 0, 0, NULL,
-     "TCP: the kernel's congestion control of this name, e.g. cubic; default: the system's"},
+     "TCP: congestion control of what this end sends, e.g. cubic; default: the system's"},
     {"--rounds", NULL, QP_X, QP_U32, QP_AT(rounds), 1, 100, "1..100",
      "how often QUIC and TCP take turns; default 3"},
     {"-t", "--time", QP_C | QP_D | QP_L | QP_X | QP_SOCK_C | QP_TCP_C, QP_TIME, QP_AT(duration_ns),
