@@ -555,7 +555,7 @@ void quic_conn_free_held(quic_conn *conn);
 quic_rc quic_conn_take_frames(quic_conn *conn, quic_level level, const uint8_t *data, size_t len,
                               bool *out_eliciting, const uint8_t *dcid, size_t dcid_len,
                               quic_ns now);
-/* The same for packets that are one STREAM frame, or `n` of them that are taken as one. */
+/* The same for a packet that is one STREAM frame, or `n` (> 0) of them whose frames are `f` together. */
 quic_rc quic_conn_take_stream(quic_conn *conn, const quic_frame_stream *f, uint32_t n, quic_ns now);
 
 /* ---- conn_acks.c --------------------------------------------------------------------------------- */

@@ -1,10 +1,11 @@
 /* quic/conn/conn_landing.h: where the payload of a packet of bulk data is opened to, so that nothing is copied.
  *
  * Shape:  after two packets for one stream, the next is taken to be what the last one was, one STREAM frame without
- *         a length that goes on where its stream's data ends: it is opened such that the data comes to lie where the stream keeps it. The frame's
- *         head then covers bytes in front of it that may be unread; they are put back before anything else
- *         happens. A packet that was something else is moved to its own place, and taken from there.
- * Owner:  conn_recv.c, for one packet.
+ *         a length that goes on where its stream's data ends: it is opened such that the data comes to lie where the
+ *         stream keeps it. The frame's head then covers bytes in front of it that may be unread; they are put back
+ *         before anything else happens. A packet that was something else is moved to its own place, and taken from
+ *         there. Packets that landed one behind the other wait, as a run, to be taken together.
+ * Owner:  conn_recv.c: a landing for one packet, a run for those whose header protection comes off together.
  */
 #ifndef QUIC_CONN_CONN_LANDING_H
 #define QUIC_CONN_CONN_LANDING_H

@@ -51,8 +51,8 @@ static void hold(quic_conn *conn, const uint8_t *data, size_t len, size_t datagr
     }
 }
 
-/* Packets whose frames were taken get their places among those to acknowledge: `count` in a row, of which more than
- * one are eliciting. */
+/* Packets whose frames were taken get their places among those to acknowledge: one, or `count` in a row, all of them
+ * eliciting. */
 static inline void note_taken(quic_conn *conn, quic_level level, uint64_t pn, uint32_t count,
                               bool eliciting, uint8_t ecn, quic_ns now)
 {

@@ -13,15 +13,7 @@ bool quic_conn_at_amplification_limit(const quic_conn *conn)
 
 bool quic_conn_has_app_work(const quic_conn *conn)
 {
-    const quic_conn_space *app = &conn->spaces[QUIC_SPACE_APP];
-    return conn->pending != 0 || !quic_list_is_empty(&conn->ctrl_streams) ||
-           !quic_scheduler_is_empty(&conn->scheduler) || quic_conn_may_wake(conn) ||
-           (app->crypto != NULL && quic_crypto_stream_can_send(app->crypto)) || app->ping;
-}
-
-static bool space_has_crypto(const quic_conn_space *space)
-{
-    return space->crypto != NULL && quic_crypto_stream_can_send(space->crypto);
+    return !quic_scheduler_is_empty(&conn->scheduler) || quic_conn_has_other_work(conn);
 }
 
 static void set_unit(quic_conn *conn, quic_tx_unit *unit, size_t len, size_t seg_len,
@@ -62,7 +54,8 @@ static bool handshake_space_wants(const quic_conn *conn, quic_space i, quic_ns n
     if (space->tx == NULL) {
         return false;
     }
-    return space_has_crypto(space) || space->ping || quic_ack_tracker_due(&space->acks, now);
+    return quic_conn_space_has_crypto(space) || space->ping ||
+           quic_ack_tracker_due(&space->acks, now);
 }
 
 /* Frames of one Initial, Handshake or 1-RTT packet in a coalesced datagram. */

@@ -3,20 +3,13 @@
 
 #define HEADER_MAX (1u + QUIC_CID_LEN_MAX + QUIC_PN_LEN_MAX) /* a short one, RFC 9000 17.3.1 */
 
-/* A client that was given tickets has such a stream for ever, with nothing in it. */
-static inline bool has_crypto(const quic_conn_space *app)
-{
-    return QUIC_UNLIKELY(app->crypto != NULL) && quic_crypto_stream_can_send(app->crypto);
-}
-
 /* Whether all that the next packet has to say is stream data. */
 static inline bool is_data_all(const quic_conn *conn, const quic_packet_build *like)
 {
     const quic_conn_space *app = &conn->spaces[QUIC_SPACE_APP];
     return like->space == QUIC_SPACE_APP && !like->early && like->eliciting &&
-           !like->pad_datagram && !like->mtu_probe && conn->pending == 0 &&
-           quic_list_is_empty(&conn->ctrl_streams) && !has_crypto(app) && !app->ping &&
-           app->probes == 0 && !quic_ack_tracker_pending(&app->acks) && !quic_conn_may_wake(conn);
+           !like->pad_datagram && !like->mtu_probe && !quic_conn_has_other_work(conn) &&
+           app->probes == 0 && !quic_ack_tracker_pending(&app->acks);
 }
 
 /* How many numbers may follow that take as many bytes as the last one, with none to be left out among them. */
@@ -52,19 +45,11 @@ static void record(quic_conn *conn, const quic_stream *s, const quic_stream_run 
 {
     const quic_sent_frame first = {
         .kind = QUIC_SF_STREAM, .len = run->len, .id = s->id, .off = run->off};
-    uint32_t flags = QUIC_SENT_ACK_ELICITING | QUIC_SENT_IN_FLIGHT;
-    quic_cc_on_sent(&conn->cc, conn->recovery.in_flight_bytes, now);
-    quic_pacer_on_sent(&conn->pacer, (uint64_t)run->count * size);
-    if (conn->tx_ecn != QUIC_ECN_NOT_ECT) {
-        flags |= QUIC_SENT_ECT0;
-        for (uint32_t i = 0; i < run->count; i++) {
-            quic_ecn_on_sent(&conn->ecn, QUIC_SPACE_APP);
-        }
-    }
+    const uint32_t flags = quic_packet_charge(conn, QUIC_SPACE_APP, run->count, size,
+                                              QUIC_SENT_ACK_ELICITING | QUIC_SENT_IN_FLIGHT, now);
     quic_recovery_on_sent_run(&conn->recovery, QUIC_SPACE_APP, &first, run->count, size, flags,
                               now);
-    conn->packets_sent += run->count;
-    conn->env->counters->packets_sent += run->count;
+    quic_packet_count_sent(conn, run->count);
 }
 
 uint32_t quic_packet_add_run(quic_conn *conn, const quic_packet_build *like, uint8_t *buf,

@@ -11,8 +11,9 @@
 
 /* quic_packet_add_run goes on behind `like`, a full 1-RTT packet of `size` bytes whose header is not protected yet,
  * with at most `count_max` more of its size: all that they carry is data of the stream whose turn it is. They begin
- * at `buf`, one behind the other, sealed but not protected, and are recorded as sent. Returns how many: 0 where the
- * next packet is to carry anything else, is less than full, or somebody traces packets.
+ * at `buf`, one behind the other, sealed but not protected, and are recorded as sent. Returns how many; 0, with
+ * nothing done, where the next packet has to be built like any other: it carries anything else, or is the last that
+ * such data, credit or memory is there for, or its number is longer than that of `like`, or somebody traces packets.
  * The caller vouches that congestion control, pacing and address validation let so many leave. */
 uint32_t quic_packet_add_run(quic_conn *conn, const quic_packet_build *like, uint8_t *buf,
                              uint32_t size, uint32_t count_max, quic_ns now);

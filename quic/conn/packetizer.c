@@ -129,8 +129,7 @@ static quic_level level_of(const quic_packet_build *b)
 
 static inline void count_sent(quic_conn *conn, const quic_packet_build *b, size_t len, quic_ns now)
 {
-    conn->packets_sent++;
-    conn->env->counters->packets_sent++;
+    quic_packet_count_sent(conn, 1);
     if (QUIC_UNLIKELY(conn->trace != NULL)) {
         quic_conn_trace_add(conn, QURING_PACKET_SENT, level_of(b), b->pn, len, now);
     }
@@ -179,15 +178,8 @@ size_t quic_packet_finish(quic_conn *conn, quic_packet_build *b, size_t len_min,
     size_t len = seal_packet(b, len_min);
     uint32_t flags = (b->eliciting ? QUIC_SENT_ACK_ELICITING : 0) |
                      (b->eliciting || b->in_flight ? QUIC_SENT_IN_FLIGHT : 0);
-    if (QUIC_LIKELY(flags != 0)) {
-        quic_cc_on_sent(&conn->cc, conn->recovery.in_flight_bytes, now);
-        quic_pacer_on_sent(&conn->pacer, len);
-    }
     flags |= QUIC_UNLIKELY(b->mtu_probe) ? QUIC_SENT_MTU_PROBE : 0;
-    if (conn->tx_ecn != QUIC_ECN_NOT_ECT) {
-        flags |= QUIC_SENT_ECT0;
-        quic_ecn_on_sent(&conn->ecn, b->space);
-    }
+    flags = quic_packet_charge(conn, b->space, 1, (uint32_t)len, flags, now);
     quic_recovery_on_sent(&conn->recovery, b->space, b->sent, (uint32_t)len, flags, now);
     if (b->eliciting) {
         conn->ack_only_run = 0;

@@ -54,6 +54,28 @@ size_t quic_packet_finish(quic_conn *conn, quic_packet_build *b, size_t len_min,
 /* The same for a packet that leaves on another path than the one in use. */
 size_t quic_packet_finish_elsewhere(quic_conn *conn, quic_packet_build *b, size_t len_min,
                                     quic_ns now);
+/* quic_packet_charge tells congestion control, pacer and ECN validation of `count` packets of `bytes` each that leave
+ * on the path in use, before they are recorded. Returns `flags`, QUIC_SENT_*, with the mark they leave with. */
+static inline uint32_t quic_packet_charge(quic_conn *conn, quic_space space, uint32_t count,
+                                          uint32_t bytes, uint32_t flags, quic_ns now)
+{
+    if (QUIC_LIKELY((flags & QUIC_SENT_IN_FLIGHT) != 0)) {
+        quic_cc_on_sent(&conn->cc, conn->recovery.in_flight_bytes, now);
+        quic_pacer_on_sent(&conn->pacer, (uint64_t)count * bytes);
+    }
+    if (conn->tx_ecn == QUIC_ECN_NOT_ECT) {
+        return flags;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        quic_ecn_on_sent(&conn->ecn, space);
+    }
+    return flags | QUIC_SENT_ECT0;
+}
+static inline void quic_packet_count_sent(quic_conn *conn, uint32_t count)
+{
+    conn->packets_sent += count;
+    conn->env->counters->packets_sent += count;
+}
 /* Header protection of one packet, and of `count` short-header packets at once. */
 void quic_packet_protect(const quic_packet_build *b);
 void quic_packet_protect_short(const quic_keys *keys, uint8_t *const *packets,
@@ -74,5 +96,21 @@ bool quic_packet_add_last_flight(quic_conn *conn, quic_packet_build *b);
 bool quic_packet_begin_closing(quic_conn *conn, quic_packet_build *b, quic_space space,
                                uint8_t *buf, size_t room);
 size_t quic_packet_finish_closing(quic_conn *conn, quic_packet_build *b, size_t len_min);
+
+/* ---- what there is to carry ------------------------------------------------------------------------ */
+
+/* A client that was given tickets has such a stream for ever, of 1-RTT packets, with nothing in it. */
+static inline bool quic_conn_space_has_crypto(const quic_conn_space *space)
+{
+    return QUIC_UNLIKELY(space->crypto != NULL) && quic_crypto_stream_can_send(space->crypto);
+}
+/* quic_conn_has_other_work: whether 1-RTT packets are to carry anything but acknowledgements and the data of streams
+ * in the scheduler. */
+static inline bool quic_conn_has_other_work(const quic_conn *conn)
+{
+    const quic_conn_space *app = &conn->spaces[QUIC_SPACE_APP];
+    return conn->pending != 0 || !quic_list_is_empty(&conn->ctrl_streams) ||
+           quic_conn_may_wake(conn) || quic_conn_space_has_crypto(app) || app->ping;
+}
 
 #endif /* QUIC_CONN_PACKETIZER_H */

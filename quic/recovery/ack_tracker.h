@@ -74,7 +74,8 @@ static inline uint64_t quic_ack_tracker_largest(const quic_ack_tracker *t)
 QUIC_NODISCARD quic_rc quic_ack_tracker_on_packet(quic_ack_tracker *t, uint64_t pn,
                                                   bool ack_eliciting, uint8_t ecn, quic_ns now);
 
-/* quic_ack_tracker_on_run is quic_ack_tracker_on_packet for `count` ack-eliciting packets from `pn` on. */
+/* quic_ack_tracker_on_run is quic_ack_tracker_on_packet for `count` (> 0) ack-eliciting packets from `pn` on.
+ * Returns QUIC_OK; QUIC_E_NOMEM: some may have been noted, the last was not. */
 QUIC_NODISCARD quic_rc quic_ack_tracker_on_run(quic_ack_tracker *t, uint64_t pn, uint32_t count,
                                                uint8_t ecn, quic_ns now);
 

@@ -7,7 +7,7 @@
  *           for each range of the frame, highest first:
  *               rc = quic_recovery_ack_range(&a, lo, hi);
  *               while ((p = quic_recovery_ack_next(&a)) != NULL) { its frames arrived; and perhaps
- *                   while (quic_recovery_ack_next_run(&a, kind, &run)) { so did those behind it } }
+ *                   while (quic_recovery_ack_next_run(&a, kind, &run)) { so did those below it } }
  *           quic_recovery_ack_end(&a, &result);            (runs loss detection)
  *           while ((p = quic_recovery_next_lost(rec, space)) != NULL) { its frames are lost }
  *         The result then goes to congestion control.
@@ -137,8 +137,9 @@ static inline bool quic_recovery_has_eliciting(const quic_recovery *rec, quic_sp
 void quic_recovery_on_sent(quic_recovery *rec, quic_space space, quic_sent_packet *packet,
                            uint32_t bytes, uint32_t flags, quic_ns now);
 
-/* quic_recovery_on_sent_run records `count` (> 0) packets of `bytes` each as sent, with the next numbers: the first carries
- * `first`, each of the others a frame like it first->len further on. Within quic_sent_map_room, and none is open. */
+/* quic_recovery_on_sent_run is as many quic_sent_map_add and quic_recovery_on_sent: `count` (> 0) packets of `bytes`
+ * each, with the next numbers. The first carries `first`, each of the others a frame like it first->len further on.
+ * Within quic_sent_map_room, and none is open. */
 void quic_recovery_on_sent_run(quic_recovery *rec, quic_space space, const quic_sent_frame *first,
                                uint32_t count, uint32_t bytes, uint32_t flags, quic_ns now);
 
@@ -218,13 +219,17 @@ typedef struct quic_acked_run {
     uint32_t bytes;        /* of each packet */
 } quic_acked_run;
 
-/* quic_recovery_ack_next_run gives, in place of as many quic_recovery_ack_next, packets next to the one given last
- * whose records are of this kind, without flags. False: there are none; quic_recovery_ack_next goes on. */
+/* quic_recovery_ack_next_run_slow is for quic_recovery_ack_next_run. */
 bool quic_recovery_ack_next_run_slow(quic_recovery_ack *ack, uint8_t kind, quic_acked_run *out);
+
+/* quic_recovery_ack_next_run gives, in place of as many quic_recovery_ack_next, packets of one size, below the one
+ * given last and next to it, whose only records are of this kind, without flags, and go on one where the other ends.
+ * They are forgotten then, and so is the one given last. False: there are none, `out` is untouched;
+ * quic_recovery_ack_next goes on. */
 static inline bool quic_recovery_ack_next_run(quic_recovery_ack *ack, uint8_t kind,
                                               quic_acked_run *out)
 {
-    /* Mostly there are none where requests and answers are a packet each. */
+    /* Below base_pn is nothing: mostly so where requests and answers are a packet each. */
     return ack->next_pn >= ack->rec->spaces[ack->space].map.base_pn &&
            quic_recovery_ack_next_run_slow(ack, kind, out);
 }

@@ -120,6 +120,12 @@ static inline uint64_t quic_sent_map_next_pn(const quic_sent_map *map)
  * quic_sent_map_add or _skip. */
 quic_sent_packet *quic_sent_map_add(quic_sent_map *map, uint64_t pn);
 
+/* quic_sent_map_room: so many packets can be added without more memory. None may be open. */
+static inline uint64_t quic_sent_map_room(const quic_sent_map *map)
+{
+    return map->cap - (map->next_pn - map->base_pn);
+}
+
 /* quic_sent_map_cancel takes the open packet back; its number is the next one again. */
 void quic_sent_map_cancel(quic_sent_map *map, quic_sent_packet *packet);
 
@@ -212,12 +218,6 @@ static inline void quic_sent_map_taken(quic_sent_map *map, uint64_t bytes, uint3
     map->in_flight_bytes -= bytes;
     map->in_flight_count -= count;
     map->eliciting_count -= count;
-}
-
-/* quic_sent_map_room: so many packets can be put without more memory. None may be open. */
-static inline uint64_t quic_sent_map_room(const quic_sent_map *map)
-{
-    return map->cap - (map->next_pn - map->base_pn);
 }
 
 /* quic_sent_map_put makes a sent packet like `like`, whose state and records are set, of the next number, and gives

@@ -290,8 +290,9 @@ bool quic_stream_send_run(quic_stream *s, uint64_t conn_credit, size_t room, uin
     if (room <= head) {
         return false;
     }
+    const uint8_t *data;
     size_t straight;
-    quic_send_buf_span(&s->send, &out->data, &straight, off);
+    quic_send_buf_span(&s->send, &data, &straight, off);
     uint64_t bytes = unsent < conn_credit ? unsent : conn_credit;
     uint64_t credit = quic_flow_send_credit(&s->send_flow);
     bytes = bytes < credit ? bytes : credit;
@@ -304,11 +305,15 @@ bool quic_stream_send_run(quic_stream *s, uint64_t conn_credit, size_t room, uin
            quic_varint_len(off + (count - 1) * len) != head - 1 - quic_varint_len(s->id)) {
         count /= 2; /* offsets grow by a byte or more within it */
     }
+    if (count == 0) {
+        return false;
+    }
+    out->data = data;
     out->off = off;
     out->len = (uint32_t)len;
     out->count = (uint32_t)count;
     out->header_len = (uint16_t)head;
-    return count > 0;
+    return true;
 }
 
 size_t quic_stream_run_encode_head(const quic_stream *s, const quic_stream_run *run, uint32_t i,

@@ -1,6 +1,7 @@
 /* quic/stream/stream_send.h: the sending half of a stream.
  *
- * Flow:   write -> send_next/encode/commit per STREAM frame -> on_acked or on_lost per frame.
+ * Flow:   write -> send_next/encode/commit per STREAM frame, or send_run and its own for many alike -> on_acked or
+ *         on_lost per frame, or for several that touch.
  *         The connection keeps the stream in its scheduler while quic_stream_can_send says true,
  *         and in its control list while s->ctrl_pending != 0.
  * Owner:  the connection calls; nothing here calls back.

@@ -104,7 +104,8 @@ TEST_F(SentRun, IsWhatIsSentOneByOne)
     EXPECT_GT(run_.in_flight_bytes, 500000u);
 }
 
-/* Acknowledges lo..hi of each range, highest first, and gives what arrived as "id:off" of each byte's thousand. */
+/* Acknowledges lo..hi of each range, highest first. `arrived` gets the place of every hundredth byte that the packets
+ * carried, *in_runs how many of these came in runs. */
 void Ack(quic_recovery *rec, bool runs, const std::vector<std::pair<uint64_t, uint64_t>> &ranges,
          quic_ns now, std::multiset<std::pair<uint64_t, uint64_t>> *arrived, quic_ack_result *out,
          uint32_t *in_runs)
