@@ -143,7 +143,7 @@ static void take_long(quic_conn *conn, quic_level level, uint64_t pn, const uint
         conn->peer_scid_known = true;
         quic_cid_peer_set_initial(&conn->cids_peer, &conn->peer_scid);
     }
-    on_authentic(conn, level, 1, h->packet_len, now);
+    on_authentic(conn, level, 1, h->packet_len - hdr_len, now); /* a token is no work */
     trace_received(conn, level, pn, h->packet_len, now);
     uint64_t received = conn->flow_recv.received;
     take_payload(conn, level, pn, data + hdr_len, h->packet_len - hdr_len - QUIC_AEAD_TAG_LEN,

@@ -20,6 +20,36 @@ quic_packet_type type_of(const Bytes &p)
                : QUIC_PACKET_SHORT;
 }
 
+/* ---- H65 ------------------------------------------------------------------------------------------------ */
+
+/* RFC 9000 21.9: large packets that bring nothing earn nothing, whatever is large in them: a token, which nobody looks
+ * at in the packets of a connection. */
+TEST(H65, TokensEarnNothing)
+{
+    Net net([](sim::Options &o) {
+        o.server.limits.glitch_burst = 20;
+        o.server.limits.glitch_per_s = 0;
+        o.server.limits.udp_payload_max_bytes = 10000;
+    });
+    net.filter = [](Packet &p) { return p.to_server; };
+    ASSERT_NE(net.connect(), nullptr);
+    net.run_for(15 * kMs); /* the ClientHello has arrived */
+    const quic_counters *counters = quic_endpoint_counters(net.server.ep);
+    InitialSpec spec;
+    spec.dcid = spec.key_dcid = dcid_of(net.sent[0].bytes);
+    spec.scid = scid_of(net.sent[0].bytes);
+    spec.frames = Bytes(4, 0x01); /* PING */
+    spec.token = Bytes(8000, 't');
+    uint64_t taken = 0;
+    for (; taken < 100 && counters->closed_excessive == 0; taken++) {
+        spec.pn = 100 + taken;
+        net.inject(net.server, forge_initial(spec));
+    }
+    EXPECT_EQ(counters->closed_excessive, 1u);
+    EXPECT_GT(taken, 20u);
+    EXPECT_LE(taken, 23u);
+}
+
 /* ---- H74 ------------------------------------------------------------------------------------------------ */
 
 TEST(H74, OneConnectionForOneFirstInitial)
