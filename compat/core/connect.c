@@ -99,6 +99,10 @@ static void qs_connect_run(void *ctx)
     if (status == QURING_OK) {
         pthread_mutex_lock(&s->lock);
         s->conn = conn;
+        quring_conn_info info;
+        if (quring_conn_get_info(conn, &info) == QURING_OK) {
+            s->settings.version = info.version; /* a token leads to its own (RFC 9369 5) */
+        }
         qs_ref(s);
         if (s->app_closed) { /* since then: it found no connection to close */
             s->asked |= QS_ASK_CLOSE;

@@ -70,6 +70,12 @@ static inline uint64_t qs_between(uint64_t value, uint64_t min, uint64_t max)
     return value < min ? min : qs_at_most(value, max);
 }
 
+/* 0: as it is. A connection has the version it began with, and tickets are for that (RFC 9369 5). */
+static inline uint32_t qs_version_wanted(const qs_sock *s, uint32_t version)
+{
+    return s->conn.handle != 0 ? 0 : version;
+}
+
 /* params.c: the draft's layout. */
 int qs_set_param_draft(qs_sock *s, const void *value, size_t len);
 int qs_get_param_draft(const qs_sock *s, void *value, socklen_t *len);

@@ -181,6 +181,7 @@ int qs_set_param_draft(qs_sock *s, const void *value, size_t len)
         return 0;
     }
     qs_draft_take_params(&s->params, &w);
+    w.version = qs_version_wanted(s, w.version);
     qs_draft_take_settings(&s->settings, &w);
     if (w.max_data != 0) { /* draft section 8 */
         s->rx.limit = 2 * qs_at_most(w.max_data, QS_BUF_MAX / 2);

@@ -114,6 +114,7 @@ int qs_set_config(qs_sock *s, const void *value, size_t len)
         return -EINVAL;
     }
     qs_settings *c = &s->settings;
+    w.version = qs_version_wanted(s, w.version);
     QS_SETTING_MEMBERS(QS_TAKE_SETTING)
     QS_TAKE(c->plpmtud_probe_us, w.plpmtud_probe_interval);
     QS_TAKE(c->initial_smoothed_rtt_us, w.initial_smoothed_rtt);

@@ -35,6 +35,7 @@ constexpr Libraries kAll[] = {{true, true}, {true, false}, {false, true}};
 struct Session {
     std::string ticket;
     quic_transport_param remote{};
+    std::string token;
 };
 
 class Connection
@@ -81,7 +82,8 @@ class Connection
     }
     Session session() const
     {
-        return {get_bytes(client, QUIC_SOCKOPT_SESSION_TICKET), params_of(client, true)};
+        return {get_bytes(client, QUIC_SOCKOPT_SESSION_TICKET), params_of(client, true),
+                get_bytes(client, QUIC_SOCKOPT_TOKEN)};
     }
     Fd client;
     Fd server;
@@ -104,6 +106,19 @@ std::string name_of(Libraries libraries)
 {
     return std::string(libraries.gnutls_client ? "gnutls" : "files") + " to " +
            (libraries.gnutls_server ? "gnutls" : "files");
+}
+
+void speak(int fd, uint32_t version)
+{
+    quic_transport_param param = {};
+    param.version = version;
+    ASSERT_EQ(0, set_option(fd, QUIC_SOCKOPT_TRANSPORT_PARAM, param));
+}
+
+/* A server's wish of clients that begin with another. */
+void speak_version_2(int fd)
+{
+    speak(fd, QUIC_VERSION_V2);
 }
 
 } // namespace
@@ -209,25 +224,53 @@ TEST(GnutlsSession, C201_ATicketOfAnotherVersion)
     Trust trust({server_identity().cert});
     for (Libraries libraries : {kAll[0], kAll[1], kAll[2], Libraries{false, false}}) {
         SCOPED_TRACE(name_of(libraries));
-        Fd listen_fd = listener(16, AF_INET, [](int fd) {
-            quic_transport_param param = {};
-            param.version = QUIC_VERSION_V2; /* which it wants of clients that begin with another */
-            ASSERT_EQ(0, set_option(fd, QUIC_SOCKOPT_TRANSPORT_PARAM, param));
-        });
+        Fd listen_fd = listener(16, AF_INET, speak_version_2);
         Watched wire(listen_fd);
         const Session session = first_session(libraries, listen_fd, wire.address());
         EXPECT_GT(session.ticket.size(), 100u);
         for (uint32_t version : {uint32_t{QUIC_VERSION_V1}, uint32_t{QUIC_VERSION_V2}}) {
             Connection next(libraries, listen_fd, wire.address());
-            quic_transport_param param = {};
-            param.version = version;
-            ASSERT_EQ(0, set_option(next.client, QUIC_SOCKOPT_TRANSPORT_PARAM, param));
+            speak(next.client, version);
             next.resume(session);
             EXPECT_EQ(5, send(next.client, "early", 5, MSG_SYN | MSG_FIN));
             next.shake();
             EXPECT_EQ("early", read_bytes(next.server, 5));
             EXPECT_EQ(QUIC_VERSION_V2, params_of(next.server).version);
             EXPECT_EQ(version == QUIC_VERSION_V2, wire.count(PacketType::kEarly) > 0);
+        }
+    }
+}
+
+/* ... whatever the program had asked for: a token leads to its version, and once there is a connection nothing does. */
+TEST(GnutlsSession, C201_ATicketOfAnotherVersionThanTheToken)
+{
+    Trust trust({server_identity().cert});
+    for (Libraries libraries : {kAll[0], kAll[1], kAll[2], Libraries{false, false}}) {
+        SCOPED_TRACE(name_of(libraries));
+        Fd one_fd = listener();
+        Fd two_fd = listener(16, AF_INET, speak_version_2);
+        const Session one = first_session(libraries, one_fd, compat::name_of(one_fd));
+        const Session two = first_session(libraries, two_fd, compat::name_of(two_fd));
+        for (const auto &[ticket, has_token] :
+             {std::pair(one, true), std::pair(two, true), std::pair(two, false)}) {
+            SCOPED_TRACE(has_token);
+            Watched wire(two_fd);
+            Connection next(libraries, two_fd, wire.address());
+            next.resume(ticket);
+            if (has_token) {
+                ASSERT_EQ(0, setsockopt(next.client, SOL_QUIC, QUIC_SOCKOPT_TOKEN, two.token.data(),
+                                        static_cast<socklen_t>(two.token.size())));
+            }
+            EXPECT_EQ(5, send(next.client, "early", 5, MSG_SYN | MSG_FIN));
+            EXPECT_GT(get_bytes(next.client, QUIC_SOCKOPT_TRANSPORT_PARAM_EXT).size(),
+                      0u); /* of it */
+            const uint32_t first = has_token ? QUIC_VERSION_V2 : QUIC_VERSION_V1;
+            speak(next.client, has_token ? QUIC_VERSION_V1 : QUIC_VERSION_V2); /* too late */
+            EXPECT_EQ(first, params_of(next.client).version);
+            next.shake();
+            EXPECT_EQ("early", read_bytes(next.server, 5));
+            const bool fits = has_token && ticket.ticket == two.ticket;
+            EXPECT_EQ(fits, wire.count(PacketType::kEarly) > 0);
         }
     }
 }
