@@ -5,7 +5,8 @@
  *         least, and so it does where the lowest go as others come), or is lent once and never grows.
  * Owner:  whoever embeds it: packet numbers to acknowledge, bytes received out of order.
  * Cost:   extending the last range is inline and O(1); anything else O(log n) to find, and to move those in front
- *         or those behind, whichever are fewer: at either end O(1).
+ *         or those behind, whichever are fewer. What goes at either end, or comes behind the last, moves nobody, but
+ *         all now and then; what comes elsewhere moves those behind it where no place in front is free.
  */
 #ifndef QUIC_BASE_RANGE_SET_H
 #define QUIC_BASE_RANGE_SET_H
