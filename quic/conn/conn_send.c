@@ -435,12 +435,9 @@ static bool send_app_train(quic_conn *conn, quic_tx_unit *unit, quic_ns now)
             continue;
         }
         size_t room = (credit < unit->cap ? (size_t)credit : unit->cap) - len;
-        uint32_t more = held || flow != QUIC_BLOCKED_BY_NOTHING
-                            ? 0
-                            : run_max(conn, seg_max - count, room, size, len, pace);
-        if (more > 0) {
-            more = quic_packet_add_run(conn, &b, unit->buf + len, size, more, now);
-        }
+        uint32_t left = held || flow != QUIC_BLOCKED_BY_NOTHING ? 0 : seg_max - count;
+        uint32_t more = quic_packet_add_run(conn, &b, unit->buf + len, size,
+                                            run_max(conn, left, room, size, len, pace), now);
         for (; more > 0; more--, count++, len += n) {
             packets[count] = unit->buf + len;
             pn_lens[count] = b.pn_len;
