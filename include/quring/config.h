@@ -53,7 +53,8 @@ typedef struct quring_limits {
     uint32_t connections_per_addr_max; /* per IPv4 address or IPv6 /56; 0 = off */
     /* New Initials per second above which Retry is demanded, until they have been less than half
      * of that for 5 s; 0 = off. Retry is demanded, too, above half of half_open_max. As many with a bad Retry
-     * token are told so */
+     * token are told so; and as many with a good one looked at, of addresses that go on sending some that cannot
+     * be opened */
     uint32_t initials_per_s_retry;
     /* Connections of one listener, on all workers together, whose client has not proved its address (RFC 9000
      * 8.1): with so many of them, and for 5 s after, Retry is demanded there; 0 = off */

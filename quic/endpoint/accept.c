@@ -226,14 +226,22 @@ static quic_conn *admit(quic_endpoint *ep, quic_opened_initial *out,
                         const quic_long_header *h, const opened_token *token, quic_ns now)
 {
     quic_strangers *strangers = strangers_of(accept, token);
+    const bool has_retry_token = token->worth == TOKEN_RETRY;
+    if (has_retry_token && !quic_admission_may_open(&ep->admission, &unit->path.remote, now)) {
+        ep->counters.drop_limit++;
+        return NULL;
+    }
     if (strangers != NULL &&
         !quic_strangers_enter(strangers, accept->limits.unproved_retry, STRANGERS_CALM_NS, now)) {
         quic_endpoint_answer_retry(ep, &unit->path, h, now);
         return NULL;
     }
-    quic_conn *conn = open_initial(ep, out, data, h)
-                          ? make_conn(ep, accept, unit, h, out->keys, token, now)
-                          : NULL;
+    quic_conn *conn = NULL;
+    if (open_initial(ep, out, data, h)) {
+        conn = make_conn(ep, accept, unit, h, out->keys, token, now);
+    } else if (has_retry_token) {
+        quic_admission_was_broken(&ep->admission, &unit->path.remote, now);
+    }
     if (conn == NULL && strangers != NULL) {
         quic_strangers_leave(strangers);
     }
@@ -253,7 +261,7 @@ quic_conn *quic_endpoint_accept(quic_endpoint *ep, quic_opened_initial *out,
     if (token.worth == TOKEN_INVALID) {
         /* RFC 9000 8.1.3: the packet is good otherwise, so tell it, and it starts anew. To find that out takes keys,
          * and anybody can make up tokens that look like it. */
-        if (!quic_rate_take(&ep->admission.invalid_rate, now)) {
+        if (!quic_admission_may_open_vainly(&ep->admission, now)) {
             ep->counters.drop_limit++;
         } else if (open_initial(ep, out, data, h)) {
             quic_keys_destroy(out->keys);

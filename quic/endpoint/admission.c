@@ -18,7 +18,7 @@ void quic_admission_init(quic_admission *adm, const quring_limits *limits, const
     adm->limits = *limits;
     memcpy(adm->key, key, sizeof(adm->key));
     rate_init(&adm->initial_rate, limits->initials_per_s_retry);
-    rate_init(&adm->invalid_rate, limits->initials_per_s_retry);
+    rate_init(&adm->vain_rate, limits->initials_per_s_retry);
     rate_init(&adm->retry_rate, QUIC_RETRIES_PER_S);
     rate_init(&adm->suspect_rate, QUIC_SUSPECTS_PER_S);
     rate_init(&adm->reset_rate, limits->stateless_resets_per_s);
@@ -80,6 +80,15 @@ static void sketch_add(uint16_t rows[][QUIC_ADMISSION_CELLS], const uint32_t *ce
             /* a saturated cell stays: it no longer knows its count, and too high is the safe side */
             (*cell)--;
         }
+    }
+}
+
+/* Forgets what was counted when the second is over. */
+static void begin_second(quic_ns *second, uint16_t rows[][QUIC_ADMISSION_CELLS], quic_ns now)
+{
+    if (*second == 0 || now - *second >= QUIC_NS_PER_S) {
+        memset(rows, 0, QUIC_ADMISSION_ROWS * sizeof(rows[0]));
+        *second = now;
     }
 }
 
@@ -178,6 +187,32 @@ quic_admission_verdict quic_admission_judge(quic_admission *adm, const quic_addr
     return validated || !asked ? QUIC_ADMIT : QUIC_ADMIT_RETRY;
 }
 
+/* ---- packets that cannot be opened ------------------------------------------------------------------ */
+
+bool quic_admission_may_open_vainly(quic_admission *adm, quic_ns now)
+{
+    return quic_rate_take(&adm->vain_rate, now);
+}
+
+bool quic_admission_may_open(quic_admission *adm, const quic_addr *from, quic_ns now)
+{
+    uint32_t cells[QUIC_ADMISSION_ROWS];
+    if (adm->broken_second == 0 || now - adm->broken_second >= QUIC_NS_PER_S) {
+        return true;
+    }
+    cells_of(adm, from, cells);
+    return sketch_count(adm->broken, cells) < QUIC_BROKEN_PER_ADDR_S ||
+           quic_admission_may_open_vainly(adm, now);
+}
+
+void quic_admission_was_broken(quic_admission *adm, const quic_addr *from, quic_ns now)
+{
+    uint32_t cells[QUIC_ADMISSION_ROWS];
+    begin_second(&adm->broken_second, adm->broken, now);
+    cells_of(adm, from, cells);
+    sketch_add(adm->broken, cells, 1);
+}
+
 /* ---- whom to answer ---------------------------------------------------------------------------------- */
 
 /* Services of UDP that answer whatever comes: with our answer to a forged source as their request, the
@@ -224,10 +259,7 @@ bool quic_admission_take_reset(quic_admission *adm, const quic_addr *to, quic_ns
     uint32_t max = adm->limits.stateless_resets_per_addr_s;
     if (max != 0) {
         uint32_t cells[QUIC_ADMISSION_ROWS];
-        if (now - adm->resets_second >= QUIC_NS_PER_S || adm->resets_second == 0) {
-            memset(adm->resets, 0, sizeof(adm->resets));
-            adm->resets_second = now;
-        }
+        begin_second(&adm->resets_second, adm->resets, now);
         cells_of_prefix(adm, to, 3, 6, cells);
         if (sketch_count(adm->resets, cells) >= max) {
             return false;

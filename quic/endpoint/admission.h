@@ -27,6 +27,8 @@ extern "C" {
 #define QUIC_RETRY_CALM_SECONDS 5u
 #define QUIC_RETRIES_PER_S      100000u
 #define QUIC_SUSPECTS_PER_S     10u /* answers to ports of protocols that answer anybody */
+/* Initials of an address in a second that have a good Retry token and cannot be opened, before it is a suspect. */
+#define QUIC_BROKEN_PER_ADDR_S 4u
 
 typedef struct quic_rate {
     uint64_t per_s;  /* 0: unlimited */
@@ -40,7 +42,7 @@ typedef struct quic_admission {
     uint32_t conn_count;
     uint32_t half_open_count;
     quic_rate initial_rate; /* of new ones; above it Retry begins to be demanded */
-    quic_rate invalid_rate; /* of those with a bad Retry token that are opened all the same */
+    quic_rate vain_rate;    /* of those opened though probably nothing comes of it */
     quic_rate retry_rate;
     quic_rate reset_rate;
     quic_rate vn_rate;
@@ -55,6 +57,8 @@ typedef struct quic_admission {
     uint16_t full_at[QUIC_ADMISSION_ROWS]
                     [QUIC_ADMISSION_CELLS]; /* the last second they were, 1..; 0: never */
     uint16_t conns[QUIC_ADMISSION_ROWS][QUIC_ADMISSION_CELLS];
+    quic_ns broken_second; /* the second `broken` counts; 0: none yet */
+    uint16_t broken[QUIC_ADMISSION_ROWS][QUIC_ADMISSION_CELLS];
     uint16_t resets[QUIC_ADMISSION_ROWS][QUIC_ADMISSION_CELLS]; /* per IPv4 /24, IPv6 /48 */
 } quic_admission;
 
@@ -71,6 +75,18 @@ void quic_admission_init(quic_admission *adm, const quring_limits *limits, const
  * `validated` when it carries a good token. Counts nothing but the rate. */
 quic_admission_verdict quic_admission_judge(quic_admission *adm, const quic_addr *from,
                                             bool validated, quic_ns now);
+
+/* An Initial is opened before there is a connection, with keys made for it alone, and noise may come with a good Retry
+ * token, too, as often as somebody likes who was sent one (RFC 9000 8.1.4).
+ *
+ * quic_admission_may_open: whether one from `from` with a good Retry token is opened: always, as long as not
+ * QUIC_BROKEN_PER_ADDR_S of this second from there could not be; then within the rate of those with a bad token.
+ * quic_admission_may_open_vainly spends one of that rate; false: there is none left.
+ * quic_admission_was_broken: one with a good Retry token could not be opened. */
+QUIC_NODISCARD bool quic_admission_may_open(quic_admission *adm, const quic_addr *from,
+                                            quic_ns now);
+QUIC_NODISCARD bool quic_admission_may_open_vainly(quic_admission *adm, quic_ns now);
+void quic_admission_was_broken(quic_admission *adm, const quic_addr *from, quic_ns now);
 
 /* The life of a connection: opened (half-open when it is a server's), established, closed. Each is
  * called once, `half_open` tells whether the connection still counts as such. */

@@ -67,6 +67,34 @@ class H70 : public testing::Test
     uint32_t half_open_ = 0;
 };
 
+/* RFC 9000 8.1.4: what one address sends that cannot be opened is no other's fault, and of this second only. */
+TEST_F(H70, BrokenInitialsOfOneAddressAreOpenedWithinARate)
+{
+    const quic_addr bad = addr(10, 0, 0, 1);
+    const quic_addr good = addr(10, 0, 0, 2);
+    uint32_t opened = 0;
+    for (uint32_t i = 0; i < 2000; i++) {
+        if (quic_admission_may_open(adm_.get(), &bad, now_)) {
+            quic_admission_was_broken(adm_.get(), &bad, now_);
+            opened++;
+        }
+        EXPECT_TRUE(quic_admission_may_open(adm_.get(), &good, now_));
+    }
+    EXPECT_EQ(opened, QUIC_BROKEN_PER_ADDR_S + limits_.initials_per_s_retry);
+    EXPECT_FALSE(quic_admission_may_open_vainly(adm_.get(), now_));
+    now_ += QUIC_NS_PER_S;
+    for (uint32_t i = 0; i < QUIC_BROKEN_PER_ADDR_S; i++) {
+        EXPECT_TRUE(quic_admission_may_open(adm_.get(), &bad, now_));
+        quic_admission_was_broken(adm_.get(), &bad, now_);
+    }
+    limits_.initials_per_s_retry = 0; /* no limit */
+    Init();
+    for (uint32_t i = 0; i < 2000; i++) {
+        quic_admission_was_broken(adm_.get(), &bad, now_);
+        EXPECT_TRUE(quic_admission_may_open(adm_.get(), &bad, now_));
+    }
+}
+
 TEST_F(H70, BelowTheRateNobodyIsAsked)
 {
     for (int second = 0; second < 20; second++) {

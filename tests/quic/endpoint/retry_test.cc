@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "quic/crypto/retry.h"
+#include "quic/endpoint/admission.h"
 #include "quic/wire/header.h"
 #include "tests/quic/endpoint/forge.h"
 #include "tests/quic/endpoint/net.h"
@@ -197,6 +198,67 @@ TEST(Retry, IsDemandedAboveTheRate)
     uint64_t retries = quic_endpoint_counters(net.server.ep)->sent_retry;
     EXPECT_GE(retries, 14u);
     EXPECT_LE(retries, 15u);
+}
+
+/* RFC 9000 8.1.4: who was sent one token may show it as often as it likes, with packets that cannot be opened: each
+ * would cost the keys of its connection ID. */
+TEST(H73_Retry, ATokenThatComesWithNoiseBuysFewKeys)
+{
+    Net net([](sim::Options &o) {
+        with_retry(o);
+        o.server.limits.initials_per_s_retry = 20;
+    });
+    Bytes second;
+    net.filter = [&](Packet &p) {
+        quic_long_header h;
+        if (p.to_server &&
+            quic_header_decode_long(&h, p.bytes.data(), p.bytes.size(), QUIC_VERSIONS_ALL) ==
+                QUIC_OK &&
+            h.token_len > 0) {
+            second = p.bytes;
+            return false;
+        }
+        return true;
+    };
+    ASSERT_NE(net.connect(), nullptr);
+    net.run_for(25 * kMs);
+    ASSERT_FALSE(second.empty());
+    const quic_counters *counters = quic_endpoint_counters(net.server.ep);
+    second.back() ^= 1;
+    for (int i = 0; i < 200; i++) {
+        net.inject(net.server, second);
+    }
+    EXPECT_EQ(counters->drop_undecryptable, QUIC_BROKEN_PER_ADDR_S + 20u);
+    EXPECT_EQ(counters->drop_limit, 200u - QUIC_BROKEN_PER_ADDR_S - 20u);
+    EXPECT_EQ(quic_endpoint_conn_count(net.server.ep), 0u);
+    /* The client itself repeats its Initial, and is not the worse for it. */
+    net.filter = nullptr;
+    EXPECT_TRUE(net.run_until([&] { return net.client.conn != nullptr; }, 2 * kS));
+    EXPECT_EQ(quic_endpoint_conn_count(net.server.ep), 1u);
+}
+
+/* Damage is no reason to send a client away: a few packets may be broken, as many as it can repeat in time. */
+TEST(H73_Retry, AClientWhoseInitialsAreDamagedStillGetsIn)
+{
+    for (uint64_t damaged = 1; damaged <= 3; damaged++) {
+        Net net([](sim::Options &o) {
+            with_retry(o);
+            o.server.limits.initials_per_s_retry = 1;
+        });
+        uint64_t n = 0;
+        net.filter = [&](Packet &p) {
+            quic_long_header h;
+            if (p.to_server &&
+                quic_header_decode_long(&h, p.bytes.data(), p.bytes.size(), QUIC_VERSIONS_ALL) ==
+                    QUIC_OK &&
+                h.token_len > 0 && n++ < damaged) {
+                p.bytes.back() ^= 1;
+            }
+            return true;
+        };
+        EXPECT_TRUE(net.handshake()) << damaged;
+        EXPECT_EQ(quic_endpoint_counters(net.server.ep)->drop_undecryptable, damaged);
+    }
 }
 
 } // namespace
