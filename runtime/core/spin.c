@@ -10,6 +10,8 @@
 #define WINDOW_PER 4u   /* polls last so many times what successful ones took */
 #define FORGIVE    64u  /* hits, after which a later failure counts as the first */
 #define MEAN_OF    8u   /* looks */
+#define LONE_MOST  16u
+#define LONE_LESS  2u /* for one that did not come alone */
 
 void rt_spin_init(rt_spin *spin, uint32_t spin_ns, bool shared)
 {
@@ -69,8 +71,22 @@ static void on_miss(rt_spin *spin, bool is_near)
     }
 }
 
+/* What was there at the first look may be one of many; and who sleeps has the back end receive in its own way, to
+ * which each change costs as much as a few datagrams. */
+static void count_lone(rt_spin *spin, const rt_spin_wait *wait)
+{
+    if (!wait->hit) {
+        spin->lone = 0;
+    } else if (wait->units > 1 || wait->looks <= 1) {
+        spin->lone = spin->lone > LONE_LESS ? spin->lone - LONE_LESS : 0;
+    } else if (spin->lone < LONE_MOST) {
+        spin->lone++;
+    }
+}
+
 void rt_spin_on_wait(rt_spin *spin, const rt_spin_wait *wait)
 {
+    count_lone(spin, wait);
     if (wait->spun_ns > 0 || wait->hit) {
         spin->spins++;
         spin->hits += wait->hit ? 1 : 0;

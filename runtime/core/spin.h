@@ -9,6 +9,8 @@
  *         something, for at most a few times as long as they lately took; yielding, a while that doubles,
  *         when others want the CPU. Each try that fails makes the next one wait for more short waits, so
  *         that what polling wastes stays below one percent of the time.
+ *         Whatever the length: while polls keep finding one datagram that was not there at once, it is best looked
+ *         for with rt_io_look.
  * Owner:  the worker.
  */
 #ifndef RUNTIME_CORE_SPIN_H
@@ -25,6 +27,7 @@ extern "C" {
 #define RT_SPIN_NEAR_NS       (150 * QUIC_NS_PER_US) /* a wait is short: with sleep and wake-up */
 #define RT_SPIN_TRY_AFTER     16u                    /* short waits before the first try */
 #define RT_SPIN_TRY_MOST      4096u                  /* ... and after many that failed */
+#define RT_SPIN_LONE_AFTER    8u                     /* datagrams that came alone */
 #define RT_SPIN_LOOK_NS       (20 * QUIC_NS_PER_MS) /* so often it is seen whether others run, too */
 #define RT_SPIN_LOST_MOST     3u  /* no more than 1/3 of the time between two looks to others, */
 #define RT_SPIN_LOST_MEAN     20u /* and no more than 1/20 in the mean */
@@ -38,6 +41,7 @@ typedef struct rt_spin {
     uint32_t took_ns;  /* what successful polls took of late */
     uint32_t near;     /* resting: short waits, weighted by how late they were */
     uint32_t try_after;
+    uint32_t lone; /* datagrams that came alone of late */
     bool is_auto;
 
     quic_ns slept_ns;     /* in all */
@@ -67,10 +71,18 @@ quic_ns rt_spin_window(const rt_spin *spin, quic_ns now);
 typedef struct rt_spin_wait {
     quic_ns spun_ns;   /* of it, polling; 0: there was none */
     quic_ns waited_ns; /* in all */
+    uint32_t looks;    /* polls */
+    uint32_t units;    /* that the turn before it received */
     bool hit;          /* polling found something */
     bool found;        /* so did polling or sleeping; false: only time passed */
 } rt_spin_wait;
 void rt_spin_on_wait(rt_spin *spin, const rt_spin_wait *wait);
+
+/* rt_spin_is_lone: datagrams come one at a time. */
+static inline bool rt_spin_is_lone(const rt_spin *spin)
+{
+    return spin->lone >= RT_SPIN_LONE_AFTER;
+}
 
 /* rt_spin_on_sleep: the thread slept, or waited in the kernel, for so long; after whatever turn. */
 static inline void rt_spin_on_sleep(rt_spin *spin, quic_ns slept_ns)

@@ -264,28 +264,31 @@ bool rt_worker_has_orders(const rt_worker *w)
 }
 
 /* One look without sleeping: whether there is something to do. That sends are over is news only to who waits
- * for room. */
-static bool look(rt_worker *w, quic_ns now)
+ * for room. `lone`: for one datagram. */
+static bool look(rt_worker *w, quic_ns now, bool lone)
 {
     unsigned news = RT_IO_RX | RT_IO_WAKE | (w->tx_blocked ? RT_IO_TX : 0u);
-    return (rt_io_wait(w->io, now, 0) & news) != 0 || rt_worker_has_orders(w);
+    unsigned found = lone && !w->tx_blocked ? rt_io_look(w->io, now) : rt_io_wait(w->io, now, 0);
+    return (found & news) != 0 || rt_worker_has_orders(w);
 }
 
 /* Polls until something comes or `until`; returns the time. *out_found tells which. */
 static quic_ns poll_until(rt_worker *w, bool *out_found, quic_ns now, quic_ns until)
 {
     while (now < until && !*out_found) {
-        *out_found = look(w, now);
+        *out_found = look(w, now, false);
         now = rt_clock_now();
     }
     return now;
 }
 
 /* Polls until something comes or `until`, when the worker may want to sleep but something is likely to come. */
-static quic_ns spin(rt_worker *w, bool *out_found, quic_ns now, quic_ns until)
+static quic_ns spin(rt_worker *w, rt_spin_wait *wait, quic_ns now, quic_ns until)
 {
-    while (now < until && !*out_found) {
-        *out_found = look(w, now);
+    const bool lone = rt_spin_is_lone(&w->spin);
+    while (now < until && !wait->hit) {
+        wait->hit = look(w, now, lone);
+        wait->looks++;
         rt_cpu_relax();
         now = rt_clock_now();
     }
@@ -337,10 +340,10 @@ static quic_ns idle(rt_worker *w, quic_ns next)
         return woken;
     }
     quic_ns now = began;
-    rt_spin_wait wait = {0};
+    rt_spin_wait wait = {.units = w->rx_units};
     quic_ns window = w->busy ? rt_spin_window(&w->spin, now) : 0;
     if (window > 0) {
-        now = spin(w, &wait.hit, now, now + window < next ? now + window : next);
+        now = spin(w, &wait, now, now + window < next ? now + window : next);
         wait.spun_ns = now - began;
         wait.found = wait.hit;
     }

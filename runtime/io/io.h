@@ -5,6 +5,7 @@
  *          of them back at the end of the turn. tx: rt_io_tx_buf carves room out of a small arena of
  *          64 KiB slots, the core fills it, rt_io_tx_submit queues it; flush or wait sends.
  * Owner:   one worker thread, which also creates it; only rt_wake_signal is for other threads.
+ * Looks:   who polls, and expects one datagram and not many, may use rt_io_look in place of rt_io_wait.
  * Visits:  with a `door`, the owner holds that lock except while it sleeps inside rt_io_wait, so that another
  *          thread may take it then and send: rt_io_enter, rt_io_tx_buf and _submit, rt_io_leave.
  * Facts:   results come as counters and as send failures to pull; no callback runs from here.
@@ -72,6 +73,7 @@ enum {
 typedef struct rt_io rt_io;
 struct rt_io_sock;  /* runtime/io/io_sock.h */
 struct rt_io_guest; /* runtime/io/io_guest.h */
+struct rt_io_plain; /* runtime/io/io_plain.h */
 
 typedef struct rt_io_ops {
     const char *name; /* "io_uring", "epoll", "sim" */
@@ -84,6 +86,7 @@ typedef struct rt_io_ops {
     void (*tx_submit)(rt_io *io, const quic_tx_unit *unit);
     void (*flush)(rt_io *io);
     unsigned (*wait)(rt_io *io, quic_ns now, quic_ns deadline);
+    unsigned (*look)(rt_io *io, quic_ns now); /* NULL: as wait */
     bool (*enter)(rt_io *io);
     bool (*leave)(rt_io *io);
     /* By index; NULL: no guests. For io_guest.h. */
@@ -99,10 +102,13 @@ struct rt_io {
     uint32_t failure_count;
     uint32_t rx_units_max; /* between two releases: there are so many buffers */
     rt_unsegmented unsegmented;
-    bool gso;                  /* as configured */
-    bool short_trains;         /* the kernel has refused more than RT_IO_SEGS_SURE */
-    bool visited;              /* between rt_io_enter and rt_io_leave */
-    pthread_mutex_t *door;     /* NULL: no visits */
+    bool gso;              /* as configured */
+    bool short_trains;     /* the kernel has refused more than RT_IO_SEGS_SURE */
+    bool visited;          /* between rt_io_enter and rt_io_leave */
+    pthread_mutex_t *door; /* NULL: no visits */
+    bool has_looked;       /* `looked` is to be handed out next: the last look found it */
+    quic_rx_unit looked;
+    struct rt_io_plain *plain; /* NULL: nobody ever looked */
     struct rt_io_guest *guest; /* NULL: there never was one */
 };
 
@@ -134,6 +140,11 @@ static inline void rt_io_remove_socket(rt_io *io, uint32_t index)
  * none without asking the kernel again. At most rx_buf_count units per release. */
 static inline bool rt_io_next_rx(rt_io *io, quic_rx_unit *out)
 {
+    if (QUIC_UNLIKELY(io->has_looked)) {
+        io->has_looked = false;
+        *out = io->looked;
+        return true;
+    }
     return io->ops->next_rx(io, out);
 }
 
@@ -173,6 +184,15 @@ static inline void rt_io_flush(rt_io *io)
 static inline unsigned rt_io_wait(rt_io *io, quic_ns now, quic_ns deadline)
 {
     return io->ops->wait(io, now, deadline);
+}
+
+/* rt_io_look flushes and polls once, as rt_io_wait without a deadline, for who is going to poll again soon: after the
+ * first one the sockets themselves are asked, each for one datagram, which is quicker when there is just one, and sends
+ * leave as they are submitted. Returns RT_IO_* bits; RT_IO_WAKE and RT_IO_TX may come only from the next rt_io_wait,
+ * with which the back end receives in its own way again. */
+static inline unsigned rt_io_look(rt_io *io, quic_ns now)
+{
+    return io->ops->look != NULL ? io->ops->look(io, now) : io->ops->wait(io, now, 0);
 }
 
 /* rt_io_enter begins a visit of another thread, which has taken the door. False: sends are queued that the

@@ -10,6 +10,7 @@
 
 #include "quic/base/check.h"
 #include "runtime/io/io_guest.h"
+#include "runtime/io/io_plain.h"
 #include "runtime/io/io_sock.h"
 #include "runtime/io/tx_arena.h"
 #include "runtime/udp/own_fd.h"
@@ -398,6 +399,22 @@ static unsigned epoll_io_wait(rt_io *io, quic_ns now, quic_ns deadline)
     return found | (e->rx_next < e->rx_filled ? (unsigned)RT_IO_RX : 0u);
 }
 
+/* Sockets that have more, and sends that wait for the device, are epoll's. */
+static unsigned epoll_look(rt_io *io, quic_ns now)
+{
+    rt_io_epoll *e = of(io);
+    bool may = rt_io_plain_may_look(io, e->sock_count) && e->readable == 0 && !e->tx_starved &&
+               e->rx_next == e->rx_filled;
+    for (uint32_t i = 0; may && i < e->sock_count; i++) {
+        may = !e->socks[i].poll_armed;
+    }
+    if (!may) {
+        return epoll_io_wait(io, now, 0);
+    }
+    epoll_flush(io);
+    return rt_io_plain_look(io, e->socks, e->sock_count);
+}
+
 /* ---- visits -------------------------------------------------------------------------------- */
 
 static bool epoll_enter(rt_io *io)
@@ -433,6 +450,7 @@ static void epoll_destroy(rt_io *io)
     }
     rt_wake_deinit(&io->wake);
     rt_io_guest_destroy(io->guest);
+    free(io->plain);
     rt_tx_arena_deinit(&e->tx);
     free(e->rx_mem);
     free(e->rx);
@@ -451,6 +469,7 @@ static const rt_io_ops epoll_ops = {
     .tx_submit = epoll_tx_submit,
     .flush = epoll_flush,
     .wait = epoll_io_wait,
+    .look = epoll_look,
     .enter = epoll_enter,
     .leave = epoll_leave,
     .socks = epoll_socks,

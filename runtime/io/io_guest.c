@@ -5,36 +5,36 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
-#include "runtime/io/io_sock.h"
+#include "runtime/io/io_plain.h"
 #include "runtime/io/wake.h"
 #include "runtime/udp/own_fd.h"
 
-#define BUF_BYTES  65536u
 #define LONG_BYTES 8192u /* units of a sender that has more */
 
 struct rt_io_guest {
     int bell;          /* eventfd */
     uint32_t readable; /* sockets that had something, by index */
     uint32_t turn;     /* the one to look at first */
-    rt_sockaddr name;
-    uint64_t control[RT_CMSG_RX_BYTES / sizeof(uint64_t)];
-    uint8_t buf[BUF_BYTES];
+    rt_io_plain *plain;
 };
 
 _Static_assert(RT_IO_GUEST_SOCKETS_MAX < 32, "readable is a 32-bit mask");
 
 static rt_io_guest *guest_create(void)
 {
-    rt_io_guest *guest = malloc(sizeof(*guest));
+    rt_io_guest *guest = calloc(1, sizeof(*guest));
     if (guest == NULL) {
         return NULL;
     }
-    memset(guest, 0, offsetof(rt_io_guest, buf));
-    guest->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    guest->bell = -1;
+    guest->plain = rt_io_plain_create();
+    if (guest->plain != NULL) {
+        guest->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    }
     if (guest->bell < 0) {
+        free(guest->plain);
         free(guest);
         return NULL;
     }
@@ -46,6 +46,7 @@ void rt_io_guest_destroy(rt_io_guest *guest)
 {
     if (guest != NULL) {
         rt_fd_close(guest->bell);
+        free(guest->plain);
         free(guest);
     }
 }
@@ -109,36 +110,12 @@ bool rt_io_guest_wait(rt_io *io, quic_ns now, quic_ns deadline)
 /* Socket `index` may be another one than was polled, or none, by now. */
 static bool receive(rt_io *io, uint32_t index, quic_rx_unit *out)
 {
-    rt_io_guest *guest = io->guest;
     uint32_t count = 0;
     rt_io_sock *sock = &io->ops->socks(io, &count)[index];
     if (index >= count || !sock->used || sock->closing) {
         return false;
     }
-    struct iovec iov = {.iov_base = guest->buf, .iov_len = BUF_BYTES};
-    struct msghdr msg = {
-        .msg_name = &guest->name,
-        .msg_namelen = sizeof(guest->name),
-        .msg_iov = &iov,
-        .msg_iovlen = 1,
-        .msg_control = guest->control,
-        .msg_controllen = sizeof(guest->control),
-    };
-    io->stats.syscalls++;
-    ssize_t len = recvmsg(sock->udp.fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    if (len < 0) {
-        return false;
-    }
-    rt_io_recv recv = {
-        .data = guest->buf,
-        .len = (uint32_t)len,
-        .name = &guest->name,
-        .name_len = msg.msg_namelen,
-        .control = guest->control,
-        .control_len = msg.msg_controllen,
-        .flags = msg.msg_flags,
-    };
-    return rt_io_sock_unit(io, sock, index, out, &recv);
+    return rt_io_plain_receive(io, io->guest->plain, sock, index, out);
 }
 
 bool rt_io_guest_next_rx(rt_io *io, quic_rx_unit *out)

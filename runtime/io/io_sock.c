@@ -250,6 +250,16 @@ bool rt_io_sock_failed(rt_io *io, rt_io_sock *sock, rt_tx_op *op, int error)
     return true;
 }
 
+/* A datagram with nothing to say to the kernel needs no msghdr, which the kernel would have to copy and check. */
+static ssize_t send_op(const rt_io_sock *sock, const rt_tx_op *op)
+{
+    const struct msghdr *hdr = &op->hdr;
+    return hdr->msg_controllen == 0
+               ? sendto(sock->udp.fd, op->iov.iov_base, op->iov.iov_len, MSG_DONTWAIT,
+                        (const struct sockaddr *)hdr->msg_name, hdr->msg_namelen)
+               : sendmsg(sock->udp.fd, hdr, MSG_DONTWAIT);
+}
+
 bool rt_io_sock_send(rt_io *io, rt_io_sock *sock, rt_tx_op *op)
 {
     int error = 0;
@@ -260,7 +270,7 @@ bool rt_io_sock_send(rt_io *io, rt_io_sock *sock, rt_tx_op *op)
     /* A pending ICMP error is reported once, by a send that was not made: so try twice. */
     for (int attempt = 0; attempt < 2; attempt++) {
         io->stats.syscalls++;
-        if (sendmsg(sock->udp.fd, &op->hdr, MSG_DONTWAIT) >= 0) {
+        if (send_op(sock, op) >= 0) {
             rt_io_sock_sent(io, sock, op);
             return true;
         }

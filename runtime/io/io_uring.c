@@ -6,6 +6,7 @@
 
 #include "quic/base/check.h"
 #include "runtime/io/io_guest.h"
+#include "runtime/io/io_plain.h"
 #include "runtime/io/uring_internal.h"
 
 /* While sends are on their way the sleep is cut into pieces this long; see sleep_until. */
@@ -90,6 +91,7 @@ static int uring_add_socket(rt_io *io, const rt_udp_socket *udp, uint32_t *out_i
     rt_io_sock_init(&u->socks[index], udp, io->gso);
     u->sock_count = index + 1 > u->sock_count ? index + 1 : u->sock_count;
     u->rearm = true;
+    u->looking = false;
     *out_index = index;
     return 0;
 }
@@ -307,6 +309,7 @@ static void uring_flush(rt_io *io)
 static unsigned uring_wait(rt_io *io, quic_ns now, quic_ns deadline)
 {
     rt_uring *u = rt_uring_of(io);
+    u->looking = false;
     pay_owed(u);
     arm_wake(u);
     rt_uring_rx_arm(u);
@@ -321,6 +324,44 @@ static unsigned uring_wait(rt_io *io, quic_ns now, quic_ns deadline)
     }
     u->tx_starved = false;
     return found | (u->rx_next < u->rx_filled ? (unsigned)RT_IO_RX : 0u);
+}
+
+/* Whether nothing of the ring's is under way for any socket, after those receives that are are asked to end. */
+static bool end_receives(rt_uring *u)
+{
+    bool ended = true;
+    for (uint32_t i = 0; i < u->sock_count; i++) {
+        const rt_io_sock *sock = &u->socks[i];
+        if (sock->rx_armed && !sock->closing) {
+            cancel(u, RT_URING_KIND_RX, i);
+        }
+        ended = ended && !sock->rx_armed && !sock->poll_armed && !sock->closing;
+    }
+    return ended;
+}
+
+/* A receive of the ring's would be woken by each datagram, and look in vain. */
+static unsigned begin_to_look(rt_uring *u, quic_ns now)
+{
+    if (!rt_io_plain_may_look(&u->base, u->sock_count) || u->rx_next < u->rx_filled ||
+        (u->owed_files | u->owed_cancels | u->owed_polls) != 0) {
+        return uring_wait(&u->base, now, 0);
+    }
+    const bool ended = end_receives(u);
+    u->tx_open = RT_TX_OP_NONE;
+    poll_ring(u);
+    const unsigned found = reap(u);
+    u->rearm = true;
+    u->tx_starved = false;
+    u->looking = ended && u->tx_pending == 0 && u->rx_next == u->rx_filled;
+    return found;
+}
+
+static unsigned uring_look(rt_io *io, quic_ns now)
+{
+    rt_uring *u = rt_uring_of(io);
+    return QUIC_LIKELY(u->looking) ? rt_io_plain_look(io, u->socks, u->sock_count)
+                                   : begin_to_look(u, now);
 }
 
 /* ---- visits -------------------------------------------------------------------------------- */
@@ -397,6 +438,7 @@ static void uring_destroy(rt_io *io)
     }
     rt_uring_teardown(u);
     rt_io_guest_destroy(io->guest);
+    free(io->plain);
     free(u);
 }
 
@@ -411,6 +453,7 @@ static const rt_io_ops uring_ops = {
     .tx_submit = rt_uring_tx_submit,
     .flush = uring_flush,
     .wait = uring_wait,
+    .look = uring_look,
     .enter = uring_enter,
     .leave = uring_leave,
     .socks = uring_socks,

@@ -42,10 +42,11 @@ typedef struct rt_uring {
     bool taskrun_flag; /* the ring says when a poll is worth a system call */
     bool fixed_files;
     bool wake_armed;
-    bool device_fills;     /* a send has had to wait for it */
-    bool tx_starved;       /* rt_io_tx_buf had nothing: the next completion is news */
-    bool rearm;            /* some socket's receive has to be armed */
-    uint64_t owed_polls;   /* sockets a visitor's send could not leave at, by bit */
+    bool device_fills;   /* a send has had to wait for it */
+    bool tx_starved;     /* rt_io_tx_buf had nothing: the next completion is news */
+    bool rearm;          /* some socket's receive has to be armed */
+    bool looking;        /* no receive is: rt_io_look asks the sockets, and nothing is under way */
+    uint64_t owed_polls; /* sockets a visitor's send could not leave at, by bit */
     uint64_t owed_cancels; /* ... that a visitor removed */
     uint64_t owed_files;   /* ... that a visitor added: the ring does not know them yet */
     uint32_t tx_pending;   /* sends given to the ring and not reaped */

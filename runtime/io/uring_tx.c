@@ -30,6 +30,7 @@ static void defer(rt_uring *u, rt_tx_op *op)
     rt_io_sock *sock = &u->socks[index];
     rt_tx_list_push(&sock->backlog, &u->tx, op);
     u->device_fills = true;
+    u->looking = false;
     u->tx_open = RT_TX_OP_NONE;
     if (sock->poll_armed) {
         return;
@@ -54,7 +55,7 @@ void rt_uring_tx_arm_owed(rt_uring *u)
 }
 
 /* A socket without segmentation: the train leaves datagram by datagram, behind what is queued. Or another
- * thread's send: nothing is queued then. */
+ * thread's send, or one between two looks: nothing is queued then. */
 static void send_now(rt_uring *u, rt_io_sock *sock, rt_tx_op *op)
 {
     rt_uring_submit(u);
@@ -109,7 +110,7 @@ void rt_uring_tx_submit(rt_io *io, const quic_tx_unit *unit)
         defer(u, op);
         return;
     }
-    if (op->plain || u->base.visited) {
+    if (op->plain || u->base.visited || u->looking) {
         send_now(u, sock, op);
         return;
     }

@@ -95,7 +95,7 @@ uint32_t rt_pingpong_io_recv(rt_pingpong_io *end, rt_pingpong_wire *wire, bool s
     quic_ns now = rt_clock_now();
     quic_ns until = now + wait_ns;
     while (now < until) {
-        unsigned found = rt_io_wait(end->io, now, spin ? 0 : until);
+        unsigned found = spin ? rt_io_look(end->io, now) : rt_io_wait(end->io, now, until);
         if ((found & RT_IO_RX) != 0) {
             return take(end->io, wire);
         }

@@ -102,7 +102,8 @@ TEST_F(Spin, BurstsBegin)
 TEST_F(Spin, AWaitThatOnlyTimeEndedIsNotShort)
 {
     for (int i = 0; i < 1000; i++) {
-        const rt_spin_wait w = {0, 10 * kUs, false, false};
+        rt_spin_wait w = {};
+        w.waited_ns = 10 * kUs;
         rt_spin_on_wait(&spin_, &w);
         EXPECT_FALSE(IsSpinning());
     }
@@ -233,6 +234,41 @@ TEST_F(Spin, SleepIsNotLost)
     }
     EXPECT_GT(looks_, 100);
     EXPECT_EQ(spin_.yields, 0u);
+}
+
+// One after the other, each of which has to be waited for: they are looked for one by one.
+TEST_F(Spin, WhatComesAloneIsSeen)
+{
+    for (const uint32_t spin_ns : {uint32_t{70000}, uint32_t{QURING_SPIN_AUTO}}) {
+        rt_spin_init(&spin_, spin_ns, false);
+        rt_spin_wait one = {};
+        one.spun_ns = one.waited_ns = 10 * kUs;
+        one.looks = 20;
+        one.units = 1;
+        one.hit = one.found = true;
+        const auto wait = [this](uint32_t times, const rt_spin_wait &w) {
+            for (uint32_t i = 0; i < times; i++) {
+                rt_spin_on_wait(&spin_, &w);
+            }
+            return rt_spin_is_lone(&spin_);
+        };
+        EXPECT_FALSE(wait(RT_SPIN_LONE_AFTER - 1, one));
+        EXPECT_TRUE(wait(1, one));
+        EXPECT_TRUE(wait(1000, one));
+        rt_spin_wait more = one; // now and then it is two
+        more.units = 2;
+        EXPECT_TRUE(wait(1, more));
+        EXPECT_FALSE(wait(8, more));
+        EXPECT_TRUE(wait(1000, one));
+        rt_spin_wait ready = one; // it was there already: there may be many
+        ready.looks = 1;
+        EXPECT_FALSE(wait(8, ready));
+        EXPECT_TRUE(wait(1000, one));
+        rt_spin_wait slept = one; // who sleeps does not look
+        slept.hit = false;
+        EXPECT_FALSE(wait(1, slept));
+        EXPECT_FALSE(wait(RT_SPIN_LONE_AFTER - 1, one));
+    }
 }
 
 TEST_F(Spin, OnASharedCpuAutoIsOff)

@@ -232,6 +232,48 @@ TEST_P(WorkerTest, SpinningWorkerAnswersToo)
     EXPECT_EQ(c.spin_yields, 0u);
 }
 
+/* While datagrams come one at a time a worker that polls looks for them itself; none is lost on the way there or
+ * back. */
+TEST_P(WorkerTest, SpinningWorkerLooksForWhatComesAlone)
+{
+    static const uint8_t loopback[4] = {127, 0, 0, 1};
+    config.spin_ns = 500000000;
+    Start();
+    rt_udp_socket sock;
+    Run([&] {
+        rt_udp_options options = {};
+        options.local = rt_addr_from_in4(loopback, 0);
+        options.buf_bytes = 1u << 20;
+        uint32_t index = 0;
+        ASSERT_EQ(rt_udp_open(&sock, &options), 0);
+        ASSERT_EQ(rt_worker_add_socket(worker, &index, &sock, 0), 0);
+    });
+    const int peer = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    rt_sockaddr to;
+    const socklen_t len = rt_sockaddr_from(&to, &sock.local, false);
+    uint64_t sent = 0;
+    const auto send = [&](uint64_t count) {
+        for (uint64_t i = 0; i < count; i++, sent++) {
+            ASSERT_EQ(sendto(peer, "no packet of any kind", 21, 0, &to.sa, len), 21);
+        }
+        ASSERT_TRUE(Eventually([&] { return Stats().datagrams_recv == sent; })) << sent;
+    };
+    const auto looks = [&] {
+        bool is = false;
+        Run([&] { is = rt_worker_io(worker)->plain != nullptr; });
+        return is;
+    };
+    EXPECT_FALSE(looks());
+    for (int round = 0; round < 5; round++) {
+        for (int i = 0; i < 2000 && (i < 50 || !looks()); i++) {
+            send(1);
+        }
+        EXPECT_TRUE(looks());
+        send(200);
+    }
+    close(peer);
+}
+
 TEST_P(WorkerTest, OnASharedCpuAutoNeverPolls)
 {
     config.spin_ns = QURING_SPIN_AUTO;

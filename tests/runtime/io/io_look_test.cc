@@ -1,0 +1,267 @@
+// Polling by plain calls, and the way back.
+#include "runtime/io/io_plain.h"
+#include "tests/runtime/io/io_fixture.h"
+
+namespace
+{
+
+class LookTest : public IoTest
+{
+  protected:
+    static bool HasRing()
+    {
+        return std::string(GetParam()) != "epoll";
+    }
+
+    static std::vector<Got> Take(rt_io *io)
+    {
+        std::vector<Got> got;
+        for (quic_rx_unit unit; rt_io_next_rx(io, &unit);) {
+            got.push_back({std::string((const char *)unit.data, unit.len), unit.seg_len, unit.ecn,
+                           unit.path});
+        }
+        rt_io_release_rx(io);
+        return got;
+    }
+
+    // Looks until `bytes` have arrived, or two seconds.
+    static std::vector<Got> Look(rt_io *io, size_t bytes)
+    {
+        std::vector<Got> got;
+        const quic_ns end = rt_clock_now() + 2 * QUIC_NS_PER_S;
+        while (Join(got).size() < bytes && rt_clock_now() < end) {
+            if ((rt_io_look(io, rt_clock_now()) & RT_IO_RX) != 0) {
+                for (Got &one : Take(io)) {
+                    got.push_back(one);
+                }
+            }
+        }
+        return got;
+    }
+
+    // As who polls for some time.
+    static void LookInVain(rt_io *io)
+    {
+        for (int i = 0; i < 5; i++) {
+            ASSERT_EQ(rt_io_look(io, rt_clock_now()) & RT_IO_RX, 0u);
+        }
+    }
+
+    static void SendNow(Side *from, const quic_addr &to, const std::string &text)
+    {
+        ASSERT_TRUE(from->Send(to, text, (uint32_t)text.size()));
+        rt_io_flush(from->io);
+    }
+};
+
+TEST_P(LookTest, TakesWhatArrivesWithItsAddressesAndTrains)
+{
+    Side a, b;
+    Open(&a);
+    Open(&b);
+    LookInVain(b.io);
+    ASSERT_TRUE(a.Send(b.sock.local, "hello", 5, 2));
+    rt_io_flush(a.io);
+    std::vector<Got> got = Look(b.io, 5);
+    ASSERT_EQ(got.size(), 1u);
+    EXPECT_EQ(got[0].bytes, "hello");
+    EXPECT_EQ(got[0].ecn, 2);
+    EXPECT_TRUE(quic_addr_equal(&got[0].path.remote, &a.sock.local));
+    EXPECT_TRUE(quic_addr_equal(&got[0].path.local, &b.sock.local));
+    EXPECT_EQ(got[0].path.socket, b.index);
+    std::string all;
+    for (uint8_t i = 0; i < 4; i++) {
+        std::string train = Pattern(30 * 1350 + 77, i);
+        ASSERT_TRUE(a.Send(b.sock.local, train, 1350));
+        all += train;
+    }
+    rt_io_flush(a.io);
+    got = Look(b.io, all.size());
+    EXPECT_EQ(Join(got), all);
+    EXPECT_EQ(got[0].seg_len, 1350u);
+    EXPECT_EQ(rt_io_get_stats(b.io)->rx_units, 1u + got.size());
+}
+
+/* What came before the first look is not overtaken by what comes after it. */
+TEST_P(LookTest, TheFirstOneTakesWhatTheBackEndHas)
+{
+    Side a, b;
+    Open(&a);
+    Open(&b);
+    for (int i = 0; i < 40; i++) {
+        SendNow(&a, b.sock.local, "1st");
+        SendNow(&a, b.sock.local, "2nd");
+        EXPECT_EQ(Join(Look(b.io, 6)), "1st2nd") << i;
+        SendNow(&a, b.sock.local, "3rd");
+        EXPECT_EQ(Join(Look(b.io, 3)), "3rd") << i;
+        EXPECT_EQ(rt_io_wait(b.io, 0, 0), 0u); // the back end's own way again
+    }
+    EXPECT_EQ(rt_io_get_stats(b.io)->rx_units, 120u);
+}
+
+/* After looks a sleep is ended by a datagram and by a signal as ever. */
+TEST_P(LookTest, WhoSleepsAfterwardsIsWoken)
+{
+    Side a, b;
+    Open(&a);
+    Open(&b);
+    for (int i = 0; i < 20; i++) {
+        LookInVain(b.io);
+        SendNow(&a, b.sock.local, "owner");
+        ASSERT_EQ(Join(b.Receive(5)), "owner") << i;
+        SendNow(&a, b.sock.local, "look");
+        ASSERT_EQ(Join(Look(b.io, 4)), "look") << i;
+        rt_wake_prepare(rt_io_wake(b.io));
+        rt_wake_signal(rt_io_wake(b.io));
+        EXPECT_EQ(b.Wait(2 * QUIC_NS_PER_S), (unsigned)RT_IO_WAKE) << i;
+        rt_wake_done(rt_io_wake(b.io));
+    }
+}
+
+/* There is no other way to wait for it: what is submitted between two looks has left by the second one. */
+TEST_P(LookTest, SendsLeaveAndSoDoesWhatWasQueuedBefore)
+{
+    Side a, b;
+    Open(&a);
+    Open(&b);
+    for (int i = 0; i < 10; i++) {
+        ASSERT_TRUE(b.Send(a.sock.local, "queued", 6));
+        LookInVain(b.io);
+        EXPECT_EQ(Join(a.Receive(6)), "queued") << i;
+        for (int n = 0; n < 3; n++) {
+            ASSERT_TRUE(b.Send(a.sock.local, "single", 6));
+            ASSERT_EQ(rt_io_look(b.io, rt_clock_now()) & RT_IO_RX, 0u);
+            EXPECT_EQ(Join(a.Receive(6)), "single") << i;
+        }
+        const std::string train = Pattern(20 * 1200 + 5);
+        ASSERT_TRUE(b.Send(a.sock.local, train, 1200, 1));
+        ASSERT_EQ(rt_io_look(b.io, rt_clock_now()) & RT_IO_RX, 0u);
+        EXPECT_EQ(Join(a.Receive(train.size())), train) << i;
+        EXPECT_EQ(rt_io_wait(b.io, 0, 0), 0u);
+    }
+    // All room has come back.
+    LookInVain(b.io);
+    for (uint32_t i = 0; i < 3 * config.tx_op_count; i++) {
+        ASSERT_TRUE(b.Send(a.sock.local, "many", 4)) << i;
+        if (i % 2 == 1) {
+            (void)rt_io_look(b.io, rt_clock_now());
+        }
+    }
+    EXPECT_EQ(rt_io_get_stats(b.io)->tx_errors, 0u);
+}
+
+TEST_P(LookTest, SocketsTakeTurns)
+{
+    Side a, b;
+    Open(&a);
+    Open(&b);
+    rt_udp_socket more;
+    uint32_t index = 0;
+    ASSERT_EQ(rt_udp_open(&more, &options), 0);
+    ASSERT_EQ(rt_io_add_socket(b.io, &more, &index), 0);
+    LookInVain(b.io);
+    for (int i = 0; i < 4; i++) {
+        SendNow(&a, b.sock.local, "1");
+        SendNow(&a, more.local, "2");
+    }
+    uint32_t last = RT_IO_SOCKET_NONE;
+    for (int i = 0; i < 8; i++) {
+        std::vector<Got> got = Look(b.io, 1);
+        ASSERT_EQ(got.size(), 1u);
+        EXPECT_NE(got[0].path.socket, last) << i;
+        last = got[0].path.socket;
+    }
+}
+
+TEST_P(LookTest, SocketsComeAndGo)
+{
+    Side a, b;
+    Open(&a);
+    Open(&b);
+    for (int i = 0; i < 10; i++) {
+        LookInVain(b.io);
+        rt_udp_socket more;
+        uint32_t index = 0;
+        ASSERT_EQ(rt_udp_open(&more, &options), 0);
+        ASSERT_EQ(rt_io_add_socket(b.io, &more, &index), 0);
+        SendNow(&a, more.local, "new");
+        std::vector<Got> got = i % 2 == 0 ? Look(b.io, 3) : b.Receive(3);
+        ASSERT_EQ(Join(got), "new") << i;
+        EXPECT_EQ(got[0].path.socket, index);
+        LookInVain(b.io);
+        rt_io_remove_socket(b.io, index);
+        rt_udp_options same = options; // the port is free at once
+        same.local.port = more.local.port;
+        rt_udp_socket next;
+        ASSERT_EQ(rt_udp_open(&next, &same), 0) << i;
+        rt_udp_close(&next);
+        SendNow(&a, b.sock.local, "still");
+        EXPECT_EQ(Join(Look(b.io, 5)), "still") << i;
+    }
+}
+
+/* Each socket would cost each look a system call. */
+TEST_P(LookTest, ManySocketsAreTheBackEnds)
+{
+    Side a, b;
+    Open(&a);
+    Open(&b);
+    std::vector<rt_udp_socket> more(RT_IO_PLAIN_SOCKETS_MAX);
+    for (rt_udp_socket &sock : more) {
+        uint32_t index = 0;
+        ASSERT_EQ(rt_udp_open(&sock, &options), 0);
+        ASSERT_EQ(rt_io_add_socket(b.io, &sock, &index), 0);
+    }
+    LookInVain(b.io);
+    const uint64_t before = rt_io_get_stats(b.io)->syscalls;
+    for (int i = 0; i < 100; i++) {
+        ASSERT_EQ(rt_io_look(b.io, rt_clock_now()) & RT_IO_RX, 0u);
+    }
+    EXPECT_LE(rt_io_get_stats(b.io)->syscalls - before, 100u);
+    for (const rt_udp_socket &sock : more) {
+        SendNow(&a, sock.local, "each");
+    }
+    EXPECT_EQ(Join(Look(b.io, 16)), "eacheacheacheach");
+}
+
+/* A ring that goes on to receive would do so for each datagram, and the look be for nothing. */
+TEST_P(LookTest, NoReceiveOfARingStays)
+{
+    Side a, b;
+    Open(&a);
+    Open(&b);
+    LookInVain(b.io);
+    const uint64_t before = rt_io_get_stats(b.io)->syscalls;
+    uint64_t looks = 0;
+    for (int i = 0; i < 20; i++) {
+        SendNow(&a, b.sock.local, "one");
+        unsigned found = 0;
+        for (; found == 0 && looks < 1000; looks++) {
+            found = rt_io_look(b.io, rt_clock_now());
+        }
+        ASSERT_EQ(found, (unsigned)RT_IO_RX);
+        EXPECT_EQ(Join(Take(b.io)), "one");
+    }
+    EXPECT_EQ(rt_io_get_stats(b.io)->syscalls - before,
+              looks); // each asks the socket, and nothing else
+}
+
+/* An error that is pending at a socket, as of a port where nobody listens, is none to who looks. */
+TEST_P(LookTest, H107_APendingErrorIsNothing)
+{
+    Side a, b;
+    Open(&a);
+    Open(&b);
+    LookInVain(b.io);
+    for (int i = 0; i < 5; i++) {
+        ASSERT_TRUE(b.Send(Loopback(4, 9), "nobody listens there", 20));
+        LookInVain(b.io);
+        SendNow(&a, b.sock.local, "fine");
+        EXPECT_EQ(Join(Look(b.io, 4)), "fine") << i;
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(Kernel, LookTest, ::testing::Values("io_uring", "epoll"),
+                         [](const auto &param) { return std::string(param.param); });
+
+} // namespace
