@@ -2,6 +2,8 @@
 #include <cerrno>
 #include <csignal>
 #include <fcntl.h>
+#include <fstream>
+#include <string>
 #include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
@@ -34,6 +36,22 @@ int set_handler(int flags, void (*handler)(int) = on_signal)
     action.sa_handler = handler;
     action.sa_flags = flags;
     return sigaction(SIGUSR1, &action, nullptr);
+}
+
+bool has_ended(pid_t pid)
+{
+    siginfo_t info{};
+    return waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOWAIT | WNOHANG) == 0 &&
+           info.si_pid == pid;
+}
+
+/* Not one that could run and does not come to it. */
+bool is_asleep(pid_t pid)
+{
+    std::string stat;
+    std::getline(std::ifstream("/proc/" + std::to_string(pid) + "/stat"), stat);
+    const size_t name_end = stat.rfind(") ");
+    return name_end != std::string::npos && stat[name_end + 2] == 'S';
 }
 
 } // namespace
@@ -111,10 +129,8 @@ TEST(BorrowSignal, Sends)
     read.open();
     next.pass();
     EXPECT_TRUE(comes_true([&] {
-        siginfo_t info{};
         kill(pid, SIGUSR1);
-        return waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOWAIT | WNOHANG) == 0 &&
-               info.si_pid == pid;
+        return has_ended(pid);
     }));
     EXPECT_EQ(0, child.wait());
     signal(SIGUSR1, SIG_DFL);
@@ -133,7 +149,6 @@ TEST(BorrowSignal, ASignalWhileTheLenderIsAsked)
     Child lender([&] {
         Pair pair = make_pair();
         Child child([&] {
-            alarm(20);
             CHECK_CHILD(set_handler(0) == 0);
             CHECK_CHILD(name_of(pair.server).port() != 0);
             ready.open();
@@ -153,10 +168,11 @@ TEST(BorrowSignal, ASignalWhileTheLenderIsAsked)
     ready.pass();
     kill(lender.pid(), SIGSTOP);
     ASSERT_EQ(lender.pid(), waitpid(lender.pid(), &status, WUNTRACED));
-    go.open();
-    for (int i = 0; i < 60; i++) { /* most of them while it waits for the answer */
-        usleep(5000);
+    go.open(); /* and awake: when it sleeps again, it waits for the answer */
+    EXPECT_TRUE(comes_true([&] { return is_asleep(pid); }));
+    for (int i = 0; i < 10; i++) {
         kill(pid, SIGUSR1);
+        usleep(5000);
     }
     kill(lender.pid(), SIGCONT);
     EXPECT_EQ(0, lender.wait());
@@ -164,32 +180,46 @@ TEST(BorrowSignal, ASignalWhileTheLenderIsAsked)
     close(number[1]);
 }
 
-/* So does a handler that is no more when it has run. */
+/* So does a handler that is no more when it has run. One that runs while there is still room ends nothing: what the peer
+ * reads then lets that send return, and the next one has the handler again. */
 TEST(BorrowSignal, AHandlerThatIsReplacedAsItRuns)
 {
     Pair pair = make_pair();
     Gate full;
     Child child([&] {
-        alarm(20);
         pair.client.reset();
         const std::string data = pattern(65536);
         for (int flags = MSG_SYN | MSG_DONTWAIT;
              send(pair.server, data.data(), data.size(), flags) > 0; flags = MSG_DONTWAIT) {
         }
-        CHECK_CHILD(errno == EAGAIN && set_handler(0, on_last_signal) == 0);
+        CHECK_CHILD(errno == EAGAIN);
         full.open();
         const auto whole = static_cast<ssize_t>(data.size());
         ssize_t n = whole;
-        while (n == whole) { /* what has left meanwhile made room */
+        while (n == whole) {
+            CHECK_CHILD(set_handler(0, on_last_signal) == 0);
             n = send(pair.server, data.data(), data.size(), 0);
         }
         CHECK_CHILD(n > 0 || errno == EINTR);
         return 0;
     });
+    const pid_t pid = child.pid();
+    std::string sink(1u << 20, '\0');
+    signal(SIGUSR1, SIG_IGN);
     full.pass();
-    usleep(500000); /* it waits */
-    kill(child.pid(), SIGUSR1);
+    for (int tries = 0; tries < 15 && !has_ended(pid); tries++) {
+        usleep(500000); /* it waits */
+        kill(pid, SIGUSR1);
+        for (int i = 0; i < 100 && !has_ended(pid); i++) {
+            usleep(10000);
+        }
+        while (!has_ended(pid) && recv(pair.client, &sink[0], sink.size(), MSG_DONTWAIT) > 0) {
+        }
+    }
+    EXPECT_TRUE(has_ended(pid));
+    kill(pid, SIGKILL);
     EXPECT_EQ(0, child.wait());
+    signal(SIGUSR1, SIG_DFL);
 }
 
 int main(int argc, char **argv)
