@@ -238,12 +238,14 @@ TEST(Borrow, WaitingForAllOfIt)
 {
     Pair pair = make_pair();
     const std::string data = pattern(200000);
+    Gate ended;
     Child child([&] {
         std::string got(data.size(), 0);
         CHECK_CHILD(recv(pair.server, &got[0], got.size(), MSG_WAITALL) ==
                     static_cast<ssize_t>(got.size()));
         CHECK_CHILD(got == data);
         CHECK_CHILD(recv(pair.server, &got[0], 10, MSG_WAITALL) == 3); /* and its end */
+        ended.open();
         CHECK_CHILD(recv(pair.server, &got[0], 10, MSG_WAITALL) == 1); /* another has begun */
         CHECK_CHILD(recv(pair.server, &got[0], 10, 0) == 1);
         return 0;
@@ -253,6 +255,7 @@ TEST(Borrow, WaitingForAllOfIt)
         usleep(10000);
     }
     ASSERT_EQ(3, quic_sendmsg(pair.client, "end", 3, 0, MSG_FIN));
+    ended.pass(); /* a stream that comes before the rest of this one was read would end that call */
     ASSERT_EQ(1, quic_sendmsg(pair.client, "4", 1, 4, MSG_SYN));
     usleep(30000);
     ASSERT_EQ(1, quic_sendmsg(pair.client, "8", 1, 8, MSG_SYN));

@@ -406,6 +406,8 @@ TEST(Fork, ForksInThreads)
         usleep(500);
         go.open();
         EXPECT_EQ(0, child.wait());
+        /* All of them may take longer than it may be idle. */
+        EXPECT_TRUE(i % 10 != 0 || alive(pair));
     }
     over = true;
     forks.join();
