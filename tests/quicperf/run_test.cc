@@ -531,9 +531,12 @@ TEST_F(Files, AQlog)
     EXPECT_GT(names["quic:recovery_metrics_updated"], 0u);
     EXPECT_GT(names["quic:packet_sent"], 0u);
     EXPECT_GT(names["quic:packet_received"], 100u);
-    EXPECT_EQ(names["quic:key_updated"], 2 * r_.key_updates);
-    EXPECT_EQ(secrets["client_1rtt_secret"], r_.key_updates);
-    EXPECT_EQ(secrets["server_1rtt_secret"], r_.key_updates);
+    /* The peer's answer to the last one may not have come when the run was over (RFC 9001 6.2). */
+    const unsigned told = secrets["client_1rtt_secret"];
+    EXPECT_LE(told, r_.key_updates);
+    EXPECT_GE(told + 1, r_.key_updates);
+    EXPECT_EQ(secrets["server_1rtt_secret"], told);
+    EXPECT_EQ(names["quic:key_updated"], 2 * told);
     char why[256] = "";
     EXPECT_TRUE(qp_qlog_is_whole(why, sizeof(why))) << why;
     (void)remove(path.c_str());
