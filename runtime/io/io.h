@@ -133,6 +133,7 @@ QUIC_NODISCARD static inline int rt_io_add_socket(rt_io *io, const rt_udp_socket
  * visit: then as soon as may be. Later sends to it count as tx_errors. Units received before may still be handed out. */
 static inline void rt_io_remove_socket(rt_io *io, uint32_t index)
 {
+    io->has_looked = io->has_looked && io->looked.path.socket != index;
     io->ops->remove_socket(io, index);
 }
 
@@ -186,10 +187,11 @@ static inline unsigned rt_io_wait(rt_io *io, quic_ns now, quic_ns deadline)
     return io->ops->wait(io, now, deadline);
 }
 
-/* rt_io_look flushes and polls once, as rt_io_wait without a deadline, for who is going to poll again soon: after the
- * first one the sockets themselves are asked, each for one datagram, which is quicker when there is just one, and sends
- * leave as they are submitted. Returns RT_IO_* bits; RT_IO_WAKE and RT_IO_TX may come only from the next rt_io_wait,
- * with which the back end receives in its own way again. */
+/* rt_io_look flushes and polls once, as rt_io_wait without a deadline, for who is going to poll again soon: the sockets
+ * themselves are asked, one after the other until there is a datagram, which is quicker when there is just one. Take
+ * it before the next rt_io_wait, with which the back end receives in its own way again. With many sockets, and while
+ * sends wait for the device, it is an rt_io_wait. Returns RT_IO_* bits; RT_IO_WAKE and RT_IO_TX may come only from the
+ * next rt_io_wait. */
 static inline unsigned rt_io_look(rt_io *io, quic_ns now)
 {
     return io->ops->look != NULL ? io->ops->look(io, now) : io->ops->wait(io, now, 0);

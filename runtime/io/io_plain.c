@@ -56,6 +56,9 @@ bool rt_io_plain_may_look(rt_io *io, uint32_t count)
 unsigned rt_io_plain_look(rt_io *io, rt_io_sock *socks, uint32_t count)
 {
     rt_io_plain *plain = io->plain;
+    if (QUIC_UNLIKELY(io->has_looked)) {
+        return RT_IO_RX;
+    }
     for (uint32_t n = 0; n < count; n++) {
         const uint32_t index = plain->turn + n < count ? plain->turn + n : plain->turn + n - count;
         rt_io_sock *sock = &socks[index];

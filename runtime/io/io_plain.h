@@ -33,8 +33,8 @@ rt_io_plain *rt_io_plain_create(void);
 bool rt_io_plain_receive(rt_io *io, rt_io_plain *plain, rt_io_sock *sock, uint32_t index,
                          quic_rx_unit *out);
 
-/* For back ends, as rt_io_look: whether one can be made of `count` sockets (and io->plain is there); and one, in which
- * the first unit found is left for rt_io_next_rx. */
+/* For back ends, as rt_io_look: whether one can be made of `count` sockets (then io->plain is there); and one, in which
+ * the first unit found is left for rt_io_next_rx, and found again until it is taken. */
 bool rt_io_plain_may_look(rt_io *io, uint32_t count);
 unsigned rt_io_plain_look(rt_io *io, rt_io_sock *socks, uint32_t count);
 

@@ -157,6 +157,7 @@ static void uring_remove_socket(rt_io *io, uint32_t index)
     u->owed_files &= ~(1ull << index);
     if (u->base.visited) {
         u->owed_cancels |= 1ull << index;
+        u->looking = false;
         return;
     }
     cancel_all(u, index);
@@ -326,35 +327,46 @@ static unsigned uring_wait(rt_io *io, quic_ns now, quic_ns deadline)
     return found | (u->rx_next < u->rx_filled ? (unsigned)RT_IO_RX : 0u);
 }
 
-/* Whether nothing of the ring's is under way for any socket, after those receives that are are asked to end. */
-static bool end_receives(rt_uring *u)
+/* Nothing of the ring's is under way, save for the read that ends a sleep. */
+static bool is_at_rest(const rt_uring *u)
 {
-    bool ended = true;
+    bool rests = u->tx_pending == 0 && u->rx_next == u->rx_filled;
     for (uint32_t i = 0; i < u->sock_count; i++) {
         const rt_io_sock *sock = &u->socks[i];
-        if (sock->rx_armed && !sock->closing) {
-            cancel(u, RT_URING_KIND_RX, i);
-        }
-        ended = ended && !sock->rx_armed && !sock->poll_armed && !sock->closing;
+        rests = rests && !sock->rx_armed && !sock->poll_armed && !sock->closing;
     }
-    return ended;
+    return rests;
+}
+
+/* Sends that wait for the device are the ring's, and so are sockets that are not quite gone: meanwhile it receives. */
+static bool may_look(rt_uring *u)
+{
+    bool may = rt_io_plain_may_look(&u->base, u->sock_count) && u->rx_next == u->rx_filled &&
+               (u->owed_files | u->owed_cancels | u->owed_polls) == 0;
+    for (uint32_t i = 0; may && i < u->sock_count; i++) {
+        may = !u->socks[i].poll_armed && !u->socks[i].closing;
+    }
+    return may;
 }
 
 /* A receive of the ring's would be woken by each datagram, and look in vain. */
 static unsigned begin_to_look(rt_uring *u, quic_ns now)
 {
-    if (!rt_io_plain_may_look(&u->base, u->sock_count) || u->rx_next < u->rx_filled ||
-        (u->owed_files | u->owed_cancels | u->owed_polls) != 0) {
+    if (!may_look(u)) {
         return uring_wait(&u->base, now, 0);
     }
-    const bool ended = end_receives(u);
+    for (uint32_t i = 0; i < u->sock_count; i++) {
+        if (u->socks[i].rx_armed) {
+            cancel(u, RT_URING_KIND_RX, i);
+        }
+    }
     u->tx_open = RT_TX_OP_NONE;
     poll_ring(u);
     const unsigned found = reap(u);
     u->rearm = true;
     u->tx_starved = false;
-    u->looking = ended && u->tx_pending == 0 && u->rx_next == u->rx_filled;
-    return found;
+    u->looking = is_at_rest(u);
+    return u->looking ? found | rt_io_plain_look(&u->base, u->socks, u->sock_count) : found;
 }
 
 static unsigned uring_look(rt_io *io, quic_ns now)

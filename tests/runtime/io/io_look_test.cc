@@ -1,6 +1,30 @@
 // Polling by plain calls, and the way back.
+#include <netinet/udp.h>
+#include <poll.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include "runtime/io/io_plain.h"
+#include "runtime/io/uring_internal.h"
 #include "tests/runtime/io/io_fixture.h"
+
+namespace
+{
+
+bool refuses; // the next call, as a full device
+
+}
+
+extern "C" ssize_t sendto(int fd, const void *buf, size_t len, int flags, const sockaddr *to,
+                          socklen_t to_len)
+{
+    if (refuses) {
+        refuses = false;
+        errno = EAGAIN;
+        return -1;
+    }
+    return syscall(SYS_sendto, fd, buf, len, flags, to, to_len);
+}
 
 namespace
 {
@@ -51,6 +75,36 @@ class LookTest : public IoTest
     {
         ASSERT_TRUE(from->Send(to, text, (uint32_t)text.size()));
         rt_io_flush(from->io);
+    }
+
+    // A full device does not take it at first.
+    static void SendRefused(Side *from, const quic_addr &to, const std::string &text)
+    {
+        refuses = true;
+        ASSERT_TRUE(from->Send(to, text, (uint32_t)text.size()));
+        if (HasRing() && rt_uring_of(from->io)->tx_open != RT_TX_OP_NONE) {
+            refuses = false;
+            io_uring_sqe *sqe = rt_uring_of(from->io)->tx_open_sqe;
+            sqe->opcode = IORING_OP_RECV; // there is nothing: EAGAIN
+            sqe->addr2 = 0;
+            sqe->file_index = 0;
+        }
+    }
+
+    // Fills the socket's buffer, and empties it.
+    static void SetFull(const Side &side, const quic_addr &to, int on)
+    {
+        const int least = 1;
+        ASSERT_EQ(setsockopt(side.sock.fd, SOL_SOCKET, SO_SNDBUF, &least, sizeof(least)), 0);
+        ASSERT_EQ(setsockopt(side.sock.fd, SOL_UDP, UDP_CORK, &on, sizeof(on)), 0);
+        if (on != 0) {
+            const std::string corked(4000, 'c');
+            rt_sockaddr sa;
+            const socklen_t len = rt_sockaddr_from(&sa, &to, false);
+            ASSERT_EQ(sendto(side.sock.fd, corked.data(), corked.size(), 0, &sa.sa, len), 4000);
+        }
+        pollfd p = {side.sock.fd, POLLOUT, 0};
+        ASSERT_EQ(poll(&p, 1, 0), on != 0 ? 0 : 1);
     }
 };
 
@@ -258,6 +312,111 @@ TEST_P(LookTest, H107_APendingErrorIsNothing)
         LookInVain(b.io);
         SendNow(&a, b.sock.local, "fine");
         EXPECT_EQ(Join(Look(b.io, 4)), "fine") << i;
+    }
+}
+
+TEST_P(LookTest, TheFirstOneFindsWhatIsThere)
+{
+    Side a, b;
+    Open(&a);
+    Open(&b);
+    for (int i = 0; i < 10; i++) {
+        SendNow(&a, b.sock.local, "there");
+        EXPECT_EQ(rt_io_look(b.io, rt_clock_now()), (unsigned)RT_IO_RX) << i;
+        EXPECT_EQ(Join(Take(b.io)), "there");
+        EXPECT_EQ(rt_io_wait(b.io, 0, 0), 0u);
+    }
+}
+
+TEST_P(LookTest, WhatWasFoundIsNotLostToTheNextOne)
+{
+    Side a, b;
+    Open(&a);
+    Open(&b);
+    LookInVain(b.io);
+    SendNow(&a, b.sock.local, "1");
+    SendNow(&a, b.sock.local, "2");
+    EXPECT_EQ(rt_io_look(b.io, rt_clock_now()), (unsigned)RT_IO_RX);
+    EXPECT_EQ(rt_io_look(b.io, rt_clock_now()), (unsigned)RT_IO_RX);
+    EXPECT_EQ(Join(Look(b.io, 2)), "12");
+}
+
+TEST_P(LookTest, WhatCameToARemovedSocketIsForgotten)
+{
+    Side a, b;
+    Open(&a);
+    Open(&b);
+    LookInVain(b.io);
+    SendNow(&a, b.sock.local, "late");
+    EXPECT_EQ(rt_io_look(b.io, rt_clock_now()), (unsigned)RT_IO_RX);
+    rt_io_remove_socket(b.io, b.index);
+    EXPECT_EQ(Join(Take(b.io)), "");
+}
+
+/* A visitor may come in the middle of looks, and leave work to the owner, who does it though it goes on to look. */
+TEST_P(LookTest, WhatAVisitorRemovesIsClosed)
+{
+    Side a;
+    Open(&a);
+    rt_udp_socket more;
+    uint32_t index = 0;
+    ASSERT_EQ(rt_udp_open(&more, &options), 0);
+    ASSERT_EQ(rt_io_add_socket(a.io, &more, &index), 0);
+    LookInVain(a.io);
+    ASSERT_TRUE(rt_io_enter(a.io));
+    rt_io_remove_socket(a.io, index);
+    EXPECT_EQ(rt_io_leave(a.io), HasRing());
+    LookInVain(a.io);
+    rt_udp_options same = options;
+    same.local.port = more.local.port;
+    ASSERT_EQ(rt_udp_open(&more, &same), 0);
+    rt_udp_close(&more);
+}
+
+TEST_P(LookTest, H115_WhatADeviceRefusesLeavesMeanwhile)
+{
+    for (int looks = 0; looks < 3; looks++) {
+        Side a, b;
+        Open(&a);
+        Open(&b);
+        for (int i = 0; i < looks; i++) {
+            (void)rt_io_look(a.io, rt_clock_now());
+        }
+        SendRefused(&a, b.sock.local, "full");
+        LookInVain(a.io);
+        EXPECT_EQ(rt_io_get_stats(a.io)->tx_again, 1u) << looks;
+        EXPECT_EQ(Join(b.Receive(4)), "full") << looks;
+        LookInVain(a.io);
+        if (HasRing()) {
+            EXPECT_TRUE(rt_uring_of(a.io)->looking) << looks;
+        }
+    }
+}
+
+/* Who waits for the device to send hears what comes. */
+TEST_P(LookTest, H115_AFullDeviceKeepsNothingOut)
+{
+    for (int looks = 0; looks < 3; looks++) {
+        Side a, b;
+        rt_udp_socket corked;
+        Open(&a);
+        Open(&b);
+        ASSERT_EQ(rt_udp_open(&corked, &options), 0);
+        for (int i = 0; i < looks; i++) {
+            (void)rt_io_look(a.io, rt_clock_now());
+        }
+        SetFull(a, corked.local, 1);
+        SendRefused(&a, b.sock.local, "out");
+        rt_io_flush(a.io);
+        for (int i = 0; i < 10; i++) {
+            SendNow(&b, a.sock.local, "in");
+            ASSERT_EQ(Join(Look(a.io, 2)), "in") << looks << ", " << i;
+        }
+        EXPECT_EQ(rt_io_get_stats(a.io)->tx_units, 0u);
+        SetFull(a, corked.local, 0);
+        LookInVain(a.io);
+        EXPECT_EQ(Join(b.Receive(3)), "out") << looks;
+        rt_udp_close(&corked);
     }
 }
 
