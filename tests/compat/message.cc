@@ -80,10 +80,32 @@ void enable(int fd, uint8_t event, bool on)
     set_option(fd, QUIC_SOCKOPT_EVENT, option);
 }
 
+/* A limit for the time that it lives: who reads afterwards waits as before. */
+class RecvTimeout
+{
+  public:
+    RecvTimeout(int fd, int ms) : fd_(fd)
+    {
+        socklen_t len = sizeof(before_);
+        getsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &before_, &len);
+        set_recv_timeout(fd, ms);
+    }
+    ~RecvTimeout()
+    {
+        setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &before_, sizeof(before_));
+    }
+    RecvTimeout(const RecvTimeout &) = delete;
+    RecvTimeout &operator=(const RecvTimeout &) = delete;
+
+  private:
+    int fd_;
+    timeval before_ = {};
+};
+
 template <typename Wanted> static Message next_matching(int fd, const Wanted &wanted)
 {
-    set_recv_timeout(fd, 200);
-    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(5);
+    const RecvTimeout limit(fd, 200);
+    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
     Message m;
     while (std::chrono::steady_clock::now() < until) {
         m = receive(fd);
@@ -105,7 +127,7 @@ Message next_event(int fd, uint8_t type)
 
 std::string read_with_event(int fd, size_t len, uint8_t type, Message *event)
 {
-    set_recv_timeout(fd, 5000);
+    const RecvTimeout limit(fd, 20000);
     std::string bytes;
     event->rc = -1;
     while (bytes.size() < len || event->rc < 0) {

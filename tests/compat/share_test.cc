@@ -148,7 +148,8 @@ static int ask(Child *self, int port, bool stay, bool moves = false)
 {
     Fd fd = quic_socket();
     quic_transport_param p = {};
-    p.max_idle_timeout = 1000000;
+    p.max_idle_timeout =
+        stay ? 3000000 : 0; /* who stays is to hear soon that the server is no more */
     p.certificate_request = 3;
     Address to = loopback(static_cast<uint16_t>(port));
     if (set_option(fd, QUIC_SOCKOPT_TRANSPORT_PARAM, p) != 0 ||
