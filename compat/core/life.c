@@ -237,6 +237,11 @@ void qs_op_close(qs_sock *s)
     qs_fix_forget(s);
     pthread_mutex_lock(&s->lock);
     qs_rx_drop_all(s);
+    if (s->bell_fd >=
+        0) { /* the connection may take its time, a descriptor is free with its close */
+        qs_watch_close(s->bell_fd);
+        s->bell_fd = -1;
+    }
     bool at_once = qs_ends_at_once(s);
     if (s->conn.handle != 0 && (at_once || !s->shut_wr)) {
         qs_ask_close(s, at_once ? QS_ASK_ABORT : QS_ASK_CLOSE);
