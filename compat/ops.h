@@ -19,7 +19,7 @@
 extern "C" {
 #endif
 
-#define QS_OPS_VERSION 6u
+#define QS_OPS_VERSION 7u
 
 /* Protocol numbers, which name the layouts a socket speaks. */
 #define QS_PROTO_DRAFT  288 /* the draft's */
@@ -104,13 +104,15 @@ typedef struct qs_ops {
     /* For calls that are made in the name of other processes (compat/front/lend.h).
      * share: whether others may have copies of the descriptor; if so `gone` is told also when the connection has ended.
      * settle: how many bytes are to be taken from the program's end, and put in there, for it to tell the truth, where
-     * this process has none. impatient: calls of the calling thread that would wait give EAGAIN; would_wait: whether
-     * one has, since it was asked last. only_stream: its next recvmsg is to be of that stream; ENODATA: something else
-     * has come, or that stream is over. last_stream: the stream that its last message was of, UINT64_MAX for none.
-     * thread: one that nobody waits for and that takes no signals; false: there is none. */
+     * this process has none. is_gone: whether `gone` will be told in a moment. impatient: whether calls of the calling
+     * thread that would wait give EAGAIN from now on; and whether they did. would_wait: whether one has, since it was
+     * asked last. only_stream: its next recvmsg is to be of that stream; ENODATA: something else has come, or that
+     * stream is over. last_stream: the stream that its last message was of, UINT64_MAX for none. thread: one that nobody
+     * waits for and that takes no signals; false: there is none. */
     void (*share)(qs_sock *s, bool on);
     void (*settle)(qs_sock *s, uint32_t *out_take, uint32_t *out_put);
-    void (*impatient)(void);
+    bool (*is_gone)(qs_sock *s);
+    bool (*impatient)(bool on);
     void (*only_stream)(uint64_t stream_id);
     uint64_t (*last_stream)(void);
     bool (*would_wait)(void);

@@ -10,9 +10,11 @@ static _Thread_local struct {
     uint64_t last;
 } qs_behalf;
 
-void qs_op_impatient(void)
+bool qs_op_impatient(bool on)
 {
-    qs_behalf.is_impatient = true;
+    const bool was = qs_behalf.is_impatient;
+    qs_behalf.is_impatient = on;
+    return was;
 }
 
 bool qs_may_wait(void)

@@ -4,7 +4,7 @@
 
 #include "compat/core/sock.h"
 
-void qs_op_impatient(void);
+bool qs_op_impatient(bool on);
 void qs_op_only_stream(uint64_t stream_id);
 uint64_t qs_op_last_stream(void);
 bool qs_op_would_wait(void);

@@ -70,6 +70,7 @@ static const qs_ops qs_the_ops = {
     .fix_count = &qs_fix_count,
     .share = qs_op_share,
     .settle = qs_op_settle,
+    .is_gone = qs_op_is_gone,
     .impatient = qs_op_impatient,
     .only_stream = qs_op_only_stream,
     .last_stream = qs_op_last_stream,

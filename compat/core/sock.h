@@ -646,6 +646,7 @@ bool qs_watch_add(qs_sock *s, int fd);
 void qs_watch_queue(int fd);
 void qs_watch_close(int fd);
 bool qs_op_owns_fd(int fd);
+bool qs_op_is_gone(qs_sock *s);
 /* A thread that nobody waits for and that takes no signals; false: there is none. */
 bool qs_thread_start(void *(*run)(void *), void *arg);
 

@@ -33,14 +33,19 @@ static bool qs_is_sent_gone(int fd)
     return ioctl(fd, SIOCOUTQ, &bytes) != 0 || bytes <= 1;
 }
 
+/* Whether the program's end is gone. */
+static bool qs_is_hung_up(const qs_sock *s, int fd)
+{
+    return (qs_poll_now(fd, 0) & POLLHUP) != 0 &&
+           (!__atomic_load_n(&s->lingers, __ATOMIC_ACQUIRE) || qs_is_sent_gone(fd));
+}
+
 /* A reference to the socket whose program's end is gone; NULL when it is not so any more. */
 static qs_sock *qs_watch_take(int fd)
 {
     pthread_mutex_lock(&qs_watch_lock);
     qs_sock *s = qs_bell_owner[fd];
-    bool gone = s != NULL && (qs_poll_now(fd, 0) & POLLHUP) != 0 &&
-                (!__atomic_load_n(&s->lingers, __ATOMIC_ACQUIRE) || qs_is_sent_gone(fd));
-    if (!gone || !qs_ref_if_live(s)) {
+    if (s == NULL || !qs_is_hung_up(s, fd) || !qs_ref_if_live(s)) {
         s = NULL;
     }
     pthread_mutex_unlock(&qs_watch_lock);
@@ -52,7 +57,7 @@ static void *qs_watch_main(void *arg)
     int epoll = *(int *)arg; /* static */
     struct epoll_event events[QS_BATCH];
     (void)pthread_setname_np(pthread_self(), "quic-watch");
-    qs_op_impatient(); /* who has closed behind our back does not wait for SO_LINGER */
+    (void)qs_op_impatient(true); /* who has closed behind our back does not wait for SO_LINGER */
     for (;;) {
         int count = (int)syscall(SYS_epoll_pwait, epoll, events, QS_BATCH, -1, NULL, 0);
         if (count < 0 && errno != EINTR) {
@@ -66,6 +71,14 @@ static void *qs_watch_main(void *arg)
             }
         }
     }
+}
+
+bool qs_op_is_gone(qs_sock *s)
+{
+    pthread_mutex_lock(&s->lock);
+    bool gone = s->bell_fd >= 0 && qs_is_hung_up(s, s->bell_fd);
+    qs_unlock(s);
+    return gone;
 }
 
 bool qs_thread_start(void *(*run)(void *), void *arg)

@@ -405,6 +405,13 @@ static void qf_b_fix(qs_sock *sock)
     (void)qf_ask_plain(sock, QF_VERB_FIX, 0, 0);
 }
 
+/* Its lender sees to it. */
+static bool qf_b_is_gone(qs_sock *sock)
+{
+    (void)sock;
+    return false;
+}
+
 static void qf_b_share(qs_sock *sock, bool on)
 {
     (void)sock;
@@ -530,4 +537,5 @@ const qs_ops qf_borrowed_ops = {
     .watch_edges = qf_b_watch_edges,
     .fix = qf_b_fix,
     .share = qf_b_share,
+    .is_gone = qf_b_is_gone,
 };

@@ -63,15 +63,17 @@ static int qf_say_handshake(uint8_t *data, const qs_handshake_args *args)
     return rc < 0 ? rc : (int)len;
 }
 
-/* The lender's word, or the end of it. */
+/* The lender's word, and the end of it: what it took is free there then. */
 static int qf_hear_result(int fd)
 {
-    int64_t result = 0;
+    int64_t result = -EBADF;
+    int64_t heard = 0;
     ssize_t got;
     do {
-        got = QF_REAL(recv)(fd, &result, sizeof(result), 0);
-    } while (got < 0 && errno == EINTR);
-    return got == (ssize_t)sizeof(result) ? (int)result : -EBADF;
+        got = QF_REAL(recv)(fd, &heard, sizeof(heard), 0);
+        result = got == (ssize_t)sizeof(heard) ? heard : result;
+    } while (got > 0 || (got < 0 && errno == EINTR));
+    return (int)result;
 }
 
 /* Where the result will come is in *out_fd. */

@@ -16,6 +16,7 @@
 #define QF_LEND_EVENTS  32
 #define QF_CHILDREN_MAX 16384u /* of children; what this process forks it may have */
 #define QF_LENT_MAX     QF_FDS_MAX
+#define QF_SWEEP        256 /* at a time */
 
 /* ---- descriptors of ours ---------------------------------------------------------------------------------- */
 
@@ -62,6 +63,8 @@ typedef struct qf_child {
     qf_kept kept;
     qf_kin *kin;    /* a reference */
     bool is_forked; /* by this process: its way is none of those that count */
+    bool is_over;
+    struct qf_child *over_next;
 } qf_child;
 
 /* Who forks has it from the first to the last, and who lends while it has descriptors of others: no child gets a copy
@@ -69,7 +72,10 @@ typedef struct qf_child {
 static pthread_mutex_t qf_fork_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_mutex_t qf_lend_lock = PTHREAD_MUTEX_INITIALIZER;
 static int qf_lend_epoll = -1;
-static uint32_t qf_child_count; /* atomic; those that are about to be among them */
+static uint32_t qf_child_count;   /* atomic; those that are about to be among them */
+static const qf_child *qf_served; /* whose call is being made; fork lock */
+static qf_child *qf_over;         /* of whom the lending thread may still be told; fork lock */
+static _Thread_local bool qf_is_lending;
 
 /* Between forgetting and closing it nobody forks: the child would not know that it has it. */
 void qf_own_close_apart(int fd)
@@ -114,6 +120,7 @@ static void qf_lent_drop(qf_child *child, uint32_t id)
 {
     if (id - 1 < child->count && child->lent[id - 1] != NULL) {
         qf_kept_drop(&child->kept, child->lent[id - 1]);
+        (void)qf_gone_now(child->lent[id - 1]); /* what it cost is free for the next question */
         qf_put(child->lent[id - 1]);
         child->lent[id - 1] = NULL;
     }
@@ -126,8 +133,8 @@ static void qf_child_less(void)
     }
 }
 
-/* With its place among its kin. */
-static void qf_child_free(qf_child *child)
+/* Its place among its kin is free. */
+static void qf_child_leave(qf_child *child)
 {
     if (child->kin != NULL && !child->is_forked) {
         qf_kin_give_fd(child->kin);
@@ -135,21 +142,90 @@ static void qf_child_free(qf_child *child)
     if (child->kin != NULL) {
         qf_kin_put(child->kin);
     }
-    free(child);
+    child->kin = NULL;
 }
 
-static void qf_child_gone(qf_child *child)
+/* What it has said and nobody has heard. Descriptors that wait there the kernel would close as programs do. */
+static void qf_child_drain(const qf_child *child)
 {
+    static qf_lend_call unheard; /* fork lock */
+    int len = 0;
+    qf_wire_end(child->fd); /* no more comes */
+    while (len >= 0) {
+        len = qf_wire_recv(child->fd, &unheard.ask, sizeof(unheard.ask), &unheard.body, unheard.fds,
+                           &unheard.fd_count, true);
+        len = len == -EBADMSG ? 0 : len;
+        for (uint32_t j = 0; j < unheard.fd_count; j++) {
+            qf_wire_close(unheard.fds[j]);
+        }
+    }
+}
+
+/* All that it held is free then. Fork lock held. */
+static void qf_child_end(qf_child *child)
+{
+    qf_child_drain(child);
     for (uint32_t id = 1; id <= child->count; id++) {
         qf_lent_drop(child, id);
     }
     qf_kept_end(&child->kept);
     /* Another child may hold a copy still, for a moment. */
     (void)QF_REAL(epoll_ctl)(qf_lend_epoll, EPOLL_CTL_DEL, child->fd, NULL);
-    qf_own_close_apart(child->fd);
+    qf_own_close(child->fd);
     free(child->lent);
-    qf_child_free(child);
+    child->is_over = true;
+    child->over_next = qf_over;
+    qf_over = child;
+    qf_child_leave(child);
     qf_child_less();
+}
+
+/* Ends the children that are gone, whether the lending thread has been told or not. Fork lock held. */
+static bool qf_lend_sweep(void)
+{
+    struct epoll_event events[QF_SWEEP];
+    bool any = false;
+    for (bool more = qf_lend_epoll >= 0; more;) {
+        const int count = QF_REAL(epoll_wait)(qf_lend_epoll, events, QF_SWEEP, 0);
+        more = false;
+        for (int i = 0; i < count; i++) {
+            qf_child *child = events[i].data.ptr;
+            if ((events[i].events & EPOLLHUP) != 0 && child != qf_served) {
+                qf_child_end(child);
+                more = true;
+            }
+        }
+        any = any || more;
+    }
+    return any;
+}
+
+/* Fork lock held. */
+static bool qf_reclaim_locked(void)
+{
+    if (__atomic_load_n(&qf_child_count, __ATOMIC_ACQUIRE) == 0) {
+        return false;
+    }
+    const bool was = qf_engine()->impatient(true);
+    const bool any = qf_lend_sweep();
+    const bool more = qf_gone_all();
+    (void)qf_engine()->impatient(was);
+    return any || more;
+}
+
+bool qf_reclaim(void)
+{
+    const int error = errno;
+    bool any;
+    if (qf_is_lending) { /* the rest is a look at each: not for children to ask for */
+        any = qf_lend_sweep();
+    } else {
+        (void)pthread_mutex_lock(&qf_fork_lock);
+        any = qf_reclaim_locked();
+        (void)pthread_mutex_unlock(&qf_fork_lock);
+    }
+    errno = error;
+    return any;
 }
 
 /* ---- one call --------------------------------------------------------------------------------------------- */
@@ -174,10 +250,15 @@ static void qf_lend_borrow(qf_child *child, const qf_lend_call *call, qf_told *t
     qf_lend_entry(child, entry, told);
 }
 
+bool qf_lend_take_fd(qf_kin *kin)
+{
+    return qf_kin_take_fd(kin) || (qf_reclaim() && qf_kin_take_fd(kin));
+}
+
 /* What a child accepts it holds alone. */
 static void qf_lend_accept(qf_child *child, qf_lend_call *call, qf_told *told)
 {
-    if (!qf_kin_take_fd(child->kin)) {
+    if (!qf_lend_take_fd(child->kin)) {
         told->result = -EMFILE;
         return;
     }
@@ -187,7 +268,7 @@ static void qf_lend_accept(qf_child *child, qf_lend_call *call, qf_told *told)
         qf_kin_give_fd(child->kin);
         return;
     }
-    entry->kin = child->kin; /* which has it back with the last call on the socket */
+    entry->kin = child->kin; /* which has it back with the close */
     qf_sent(call->out_fd);
     qf_lend_entry(child, entry, told);
 }
@@ -205,10 +286,10 @@ static int qf_lend_way(const qf_child *child, qf_lend_call *call)
     if (__atomic_load_n(&qf_child_count, __ATOMIC_RELAXED) >= QF_CHILDREN_MAX) {
         return -EAGAIN;
     }
-    if (!qf_kin_take_fd(child->kin)) {
+    if (!qf_lend_take_fd(child->kin)) {
         return -EMFILE;
     }
-    if (qf_wire_pair(ends) != 0) {
+    if (qf_wire_pair(ends) != 0 && (!qf_reclaim() || qf_wire_pair(ends) != 0)) {
         const int error = errno;
         qf_kin_give_fd(child->kin);
         return -error;
@@ -281,22 +362,6 @@ static bool qf_lend_answer(qf_child *child, qf_lend_call *call)
 
 static qf_lend_call qf_call; /* of the one thread */
 
-/* What it has said and nobody has heard. Descriptors that wait there the kernel would close as programs do. */
-static void qf_child_drain(const qf_child *child)
-{
-    qf_lend_call *call = &qf_call;
-    int len = 0;
-    qf_wire_end(child->fd); /* no more comes */
-    while (len >= 0) {
-        len = qf_wire_recv(child->fd, &call->ask, sizeof(call->ask), &call->body, call->fds,
-                           &call->fd_count, true);
-        len = len == -EBADMSG ? 0 : len;
-        for (uint32_t j = 0; j < call->fd_count; j++) {
-            qf_wire_close(call->fds[j]);
-        }
-    }
-}
-
 /* False: the child is gone, or is no child of ours. Fork lock held. */
 static bool qf_lend_serve(qf_child *child)
 {
@@ -312,10 +377,19 @@ static bool qf_lend_serve(qf_child *child)
     for (uint32_t i = 0; i < call->fd_count; i++) {
         qf_wire_close(call->fds[i]);
     }
-    if (!fits) {
-        qf_child_drain(child);
-    }
     return fits;
+}
+
+/* For the lending thread, which has seen to all that it was told. */
+static void qf_over_free(void)
+{
+    (void)pthread_mutex_lock(&qf_fork_lock);
+    while (qf_over != NULL) {
+        qf_child *child = qf_over;
+        qf_over = child->over_next;
+        free(child);
+    }
+    (void)pthread_mutex_unlock(&qf_fork_lock);
 }
 
 static void *qf_lend_main(void *arg)
@@ -323,7 +397,8 @@ static void *qf_lend_main(void *arg)
     int epoll = *(int *)arg; /* static */
     struct epoll_event events[QF_LEND_EVENTS];
     (void)pthread_setname_np(pthread_self(), "quic-lend");
-    qf_engine()->impatient();
+    (void)qf_engine()->impatient(true);
+    qf_is_lending = true;
     for (;;) {
         int count = QF_REAL(epoll_wait)(epoll, events, QF_LEND_EVENTS, -1);
         if (count < 0 && errno != EINTR) {
@@ -332,12 +407,15 @@ static void *qf_lend_main(void *arg)
         for (int i = 0; i < count; i++) {
             qf_child *child = events[i].data.ptr;
             (void)pthread_mutex_lock(&qf_fork_lock);
-            const bool there = qf_lend_serve(child);
-            (void)pthread_mutex_unlock(&qf_fork_lock);
-            if (!there) {
-                qf_child_gone(child);
+            qf_served = child;
+            const bool over = !child->is_over && !qf_lend_serve(child);
+            qf_served = NULL;
+            if (over) {
+                qf_child_end(child);
             }
+            (void)pthread_mutex_unlock(&qf_fork_lock);
         }
+        qf_over_free();
     }
 }
 
@@ -375,7 +453,8 @@ static bool qf_lend_to(int fd, qf_kept *kept, qf_kin *kin)
     if (!ok) {
         qf_own_close(fd);
         if (child != NULL) {
-            qf_child_free(child);
+            qf_child_leave(child);
+            free(child);
         } else if (kin != NULL) {
             qf_kin_give_fd(kin);
         }
@@ -407,7 +486,10 @@ static int qf_lend_ends(void)
 {
     int ends[2];
     if (qf_wire_pair(ends) != 0) {
-        return -errno;
+        const int error = errno;
+        if (!qf_reclaim_locked() || qf_wire_pair(ends) != 0) {
+            return -error;
+        }
     }
     ends[0] = qf_own(ends[0]);
     ends[1] = qf_own(ends[1]);
@@ -459,6 +541,9 @@ void qf_lend_in_child(void)
     pthread_mutex_init(&qf_lend_lock, NULL);
     qf_lend_epoll = -1;
     qf_child_count = 0;
+    qf_over = NULL;
+    qf_served = NULL;
+    qf_is_lending = false;
     qf_lend_handshake_in_child();
     for (uint32_t i = 0; i < QF_LEND_FDS / 64; i++) {
         uint64_t bits = atomic_load_explicit(&qf_owned[i], memory_order_relaxed);

@@ -54,4 +54,10 @@ void qf_own_close(int fd);
 void qf_own_close_apart(int fd); /* by a thread that does not hold what fork holds */
 bool qf_owns(int fd);
 
+/* What children held that have ended comes back in a moment: gets it now, for who has found nothing left. Whether there
+ * was any. Leaves errno as it is. */
+bool qf_reclaim(void);
+/* One more for a child and its kin, in the lending thread: none of them that has ended counts. */
+bool qf_lend_take_fd(qf_kin *kin);
+
 #endif /* COMPAT_FRONT_LEND_H */

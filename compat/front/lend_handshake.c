@@ -24,11 +24,17 @@ void qf_lend_handshake_in_child(void)
     atomic_store(&qf_handshake_count, 0);
 }
 
+/* What it took of its kin is free: before our end is closed, which is what its child waits for and may ask for the next
+ * one then. Of all threads it is one until it ends. */
+static void qf_lent_leave(qf_lent_handshake *h)
+{
+    qf_kin_give_fd(h->kin);
+    qf_kin_give_thread(h->kin);
+}
+
 static void qf_lent_free(qf_lent_handshake *h)
 {
     atomic_fetch_sub(&qf_handshake_count, 1);
-    qf_kin_give_fd(h->kin);
-    qf_kin_give_thread(h->kin);
     qf_put(h->entry);
     explicit_bzero(h->data, h->len);
     free(h);
@@ -40,6 +46,7 @@ static void *qf_lent_main(void *arg)
     (void)pthread_setname_np(pthread_self(), "quic-lend-tls");
     int64_t rc = qf_engine()->handshake(h->entry->sock, &h->args);
     (void)QF_REAL(send)(h->fd, &rc, sizeof(rc), MSG_NOSIGNAL | MSG_DONTWAIT);
+    qf_lent_leave(h);
     qf_own_close_apart(h->fd);
     qf_lent_free(h);
     return NULL;
@@ -83,8 +90,10 @@ static bool qf_lent_args(qf_lent_handshake *h, const qf_handshake_head *head)
 /* The program has nothing to do with our end, nor has a child of fork; nobody puts anything into it. */
 static int qf_lent_ends(qf_lent_handshake *h, int *out_childs)
 {
+    const int type = SOCK_SEQPACKET | SOCK_CLOEXEC;
     int ends[2];
-    if (QF_REAL(socketpair)(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
+    if (QF_REAL(socketpair)(AF_UNIX, type, 0, ends) != 0 &&
+        (!qf_reclaim() || QF_REAL(socketpair)(AF_UNIX, type, 0, ends) != 0)) {
         return -errno;
     }
     h->fd = qf_own(ends[0]);
@@ -115,7 +124,7 @@ static int qf_lent_room(qf_kin *kin)
     if (atomic_load(&qf_handshake_count) >= QF_HANDSHAKES_MAX || !qf_kin_take_thread(kin)) {
         return -EAGAIN;
     }
-    if (!qf_kin_take_fd(kin)) {
+    if (!qf_lend_take_fd(kin)) {
         qf_kin_give_thread(kin);
         return -EMFILE;
     }
@@ -145,6 +154,7 @@ int64_t qf_lend_handshake(qf_lend_call *call)
     memcpy(h->data, call->body.bytes + sizeof(head), len);
     rc = qf_lent_args(h, &head) ? qf_lent_start(h, &call->out_fd) : -EINVAL;
     if (rc != 0) {
+        qf_lent_leave(h);
         qf_lent_free(h);
     }
     return rc;

@@ -2,8 +2,8 @@
  *
  * Shape:  the data is a head, then the name and the protocols as strings, each with its zero, where there are any, then
  *         what is in the files of the key and of the certificate: those are the child's to read, with its rights.
- * Result: 0 or -errno, as an int64_t over the descriptor that goes with the answer. The lender makes both ends: what it
- *         has of a child's it would have to close, too, which may take as long as the child likes.
+ * Result: 0 or -errno, as an int64_t over the descriptor that goes with the answer, and then its end. The lender makes
+ *         both ends: what it has of a child's it would have to close, too, which may take as long as the child likes.
  * Secret: the key is wiped wherever it was.
  */
 #ifndef COMPAT_FRONT_LEND_HANDSHAKE_H

@@ -119,6 +119,39 @@ void qf_unshare_all(const uint32_t *children)
     } while (entry != NULL);
 }
 
+/* Who closes those that only others had waits for nobody (SO_LINGER). */
+bool qf_gone_now(qf_entry *entry)
+{
+    (void)pthread_mutex_lock(&qf_lock);
+    const bool ours = entry->adrift && entry->generation == qf_generation;
+    const bool under_way = ours && entry->closed && !entry->ended;
+    const bool gone = ours && !entry->closed && entry->ops->is_gone(entry->sock);
+    entry->closed = entry->closed || gone;
+    while (under_way && !entry->ended) {
+        (void)pthread_cond_wait(&qf_some_ended, &qf_lock);
+    }
+    (void)pthread_mutex_unlock(&qf_lock);
+    if (gone) {
+        qf_last(entry);
+    }
+    return gone || under_way;
+}
+
+bool qf_gone_all(void)
+{
+    bool any = false;
+    (void)pthread_mutex_lock(&qf_lock);
+    qf_entry *entry = qf_all;
+    (void)pthread_mutex_unlock(&qf_lock);
+    for (; entry != NULL; entry = entry->all_next) { /* none is ever freed */
+        if (qf_ref(entry)) {
+            any = qf_gone_now(entry) || any;
+            qf_put(entry);
+        }
+    }
+    return any;
+}
+
 qf_entry *qf_find_shared(int fd)
 {
     struct stat st;

@@ -19,7 +19,11 @@ static int qf_make_pair(int pair[2], int flags)
 {
     int small = QF_PAIR_BUF;
     int made[2];
-    if (QF_REAL(socketpair)(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, made) != 0) {
+    int rc = QF_REAL(socketpair)(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, made);
+    if (rc != 0 && errno == EMFILE && qf_reclaim()) {
+        rc = QF_REAL(socketpair)(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, made);
+    }
+    if (rc != 0) {
         return -1;
     }
     (void)QF_REAL(setsockopt)(made[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));

@@ -19,6 +19,7 @@ _Atomic uint32_t qf_in_use;
 uint32_t qf_generation;
 
 pthread_mutex_t qf_lock = PTHREAD_MUTEX_INITIALIZER;
+pthread_cond_t qf_some_ended = PTHREAD_COND_INITIALIZER;
 static qf_entry *qf_free_list;
 qf_entry *qf_all;
 static _Atomic bool qf_has_copies; /* this process has forked */
@@ -82,9 +83,6 @@ void qf_put(qf_entry *entry)
         return;
     }
     entry->ops->release(entry->sock);
-    if (entry->kin != NULL) {
-        qf_kin_give_fd(entry->kin);
-    }
     pthread_mutex_lock(&qf_lock);
     entry->sock = NULL;
     entry->free_next = qf_free_list;
@@ -139,6 +137,15 @@ static void qf_take_out(qf_entry *entry)
 void qf_last(qf_entry *entry)
 {
     entry->ops->close(entry->sock);
+    qf_kin *kin = entry->kin;
+    entry->kin = NULL;
+    if (kin != NULL) {
+        qf_kin_give_fd(kin);
+    }
+    pthread_mutex_lock(&qf_lock);
+    entry->ended = true;
+    pthread_cond_broadcast(&qf_some_ended);
+    pthread_mutex_unlock(&qf_lock);
     qf_put(entry);
 }
 
@@ -251,6 +258,7 @@ qf_entry *qf_new(int fd, qs_sock *sock, int protocol, const qs_ops *ops)
         atomic_store_explicit(&entry->blind, false, memory_order_relaxed);
         entry->gone = false;
         entry->closed = false;
+        entry->ended = false;
         entry->ino = st.st_ino;
         entry->dev = st.st_dev;
         qf_judge(entry);
@@ -481,6 +489,7 @@ void qf_forked(void)
 {
     qf_generation++;
     pthread_mutex_init(&qf_lock, NULL);
+    pthread_cond_init(&qf_some_ended, NULL);
     qf_free_list = NULL;
     qf_all = NULL;
     atomic_store(&qf_in_use, 1); /* dead entries must still be recognized */

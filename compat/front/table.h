@@ -41,6 +41,7 @@ typedef struct qf_entry {
     bool shared;  /* a child of fork may hold a copy */
     bool gone;    /* so the kernel says; told during a close */
     bool closed;
+    bool ended; /* and its descriptors here are free */
     uint32_t
         kept; /* children that may have copies of which the kernel tells nothing (share.h); table lock */
     qf_kin *kin; /* whose child has accepted it: a descriptor of its (lend_kin.h); NULL: none */

@@ -6,9 +6,10 @@
 
 #include "compat/front/table.h"
 
-extern pthread_mutex_t qf_lock; /* the table's; what it guards says so */
-extern qf_entry *qf_all;        /* entries ever made; table lock */
-extern int qf_highest;          /* descriptor in the table so far; table lock */
+extern pthread_mutex_t qf_lock;      /* the table's; what it guards says so */
+extern pthread_cond_t qf_some_ended; /* with `ended` */
+extern qf_entry *qf_all;             /* entries ever made; table lock */
+extern int qf_highest;               /* descriptor in the table so far; table lock */
 
 /* Whether the descriptor is one of the entry's, by its inode. */
 bool qf_is_its(const qf_entry *entry, int fd);
