@@ -75,6 +75,15 @@ static void qs_on_more_streams(qs_sock *s)
     qs_wake(s, QS_WAIT_TX);
 }
 
+uint8_t qs_close_frame(const quring_close_info *info)
+{
+    const bool is_transport =
+        info->kind == QURING_CLOSE_PEER_TRANSPORT || info->kind == QURING_CLOSE_LOCAL_TRANSPORT;
+    const bool is_alert =
+        is_transport && info->code >= QS_ERROR_CRYPTO && info->code < QS_ERROR_CRYPTO_END;
+    return is_alert ? QS_FRAME_CRYPTO : is_transport ? (uint8_t)info->frame_type : 0;
+}
+
 /* draft section 6.1.2: errcode, frame type and phrase of CONNECTION_CLOSE, as the socket's layout has them. */
 static void qs_push_close_event(qs_sock *s, const quring_close_info *info)
 {
@@ -87,7 +96,7 @@ static void qs_push_close_event(qs_sock *s, const quring_close_info *info)
     size_t head = is_kernel ? QS_CLOSE_KERNEL_HEAD : QS_CLOSE_DRAFT_HEAD;
     size_t len = strnlen(info->reason, sizeof(payload) - head - 1);
     memcpy(payload, &errcode, 4);
-    payload[4] = (uint8_t)info->frame_type;
+    payload[4] = qs_close_frame(info);
     memcpy(payload + head, info->reason, len);
     qs_rx_push_event(s, QS_EVENT_CONNECTION_CLOSE, payload,
                      is_kernel ? QS_CLOSE_KERNEL_SIZE : (uint32_t)(QS_CLOSE_DRAFT_SIZE + len + 1));

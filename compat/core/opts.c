@@ -154,7 +154,7 @@ static int qs_get_close(const qs_sock *s, void *value, socklen_t *len)
     size_t phrase_len = strlen(phrase);
     phrase_len = kernel && phrase_len > 63 ? 63 : phrase_len;
     memcpy(w, &errcode, 4);
-    w[4] = ended ? (uint8_t)s->close_info.frame_type : s->close_frame;
+    w[4] = ended ? qs_close_frame(&s->close_info) : s->close_frame;
     memcpy(w + head, phrase, phrase_len);
     size_t size = kernel            ? QS_CLOSE_KERNEL_SIZE
                   : phrase_len == 0 ? QS_CLOSE_DRAFT_SIZE

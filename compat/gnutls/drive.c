@@ -30,11 +30,13 @@ static int errno_of_alert(uint32_t alert)
     }
 }
 
-/* The connection ended by itself. */
+/* The connection ended by itself. Codes of an application have no frame type: 0x100 and above are what its protocol says
+ * they are (RFC 9000 20.2), and no alerts. */
 static int errno_of_end(const qg_run *run)
 {
     uint32_t code = 0;
-    int rc = run->wire->get_close(run->sd, &code);
+    uint8_t frame = 0;
+    int rc = run->wire->get_close(run->sd, &code, &frame);
     if (rc != 0) {
         return rc;
     }
@@ -44,7 +46,8 @@ static int errno_of_end(const qg_run *run)
     if (code == QG_REFUSED) {
         return -ECONNREFUSED;
     }
-    return code >= QG_CRYPTO_ERROR && code - QG_CRYPTO_ERROR <= UINT8_MAX
+    return frame == QG_FRAME_CRYPTO && code >= QG_CRYPTO_ERROR &&
+                   code - QG_CRYPTO_ERROR <= UINT8_MAX
                ? errno_of_alert(code - QG_CRYPTO_ERROR)
                : -ECONNRESET;
 }

@@ -17,8 +17,7 @@
 #define QG_OPT_SETTINGS QUIC_SOCKOPT_TRANSPORT_PARAM
 #endif
 
-#define QG_CLOSE_MAX    256u
-#define QG_FRAME_CRYPTO 0x06u /* RFC 9000 19.6 */
+#define QG_CLOSE_MAX 256u
 
 _Static_assert((int)QG_APP == (int)QUIC_CRYPTO_APP && (int)QG_INITIAL == (int)QUIC_CRYPTO_INITIAL &&
                    (int)QG_HANDSHAKE == (int)QUIC_CRYPTO_HANDSHAKE &&
@@ -108,14 +107,16 @@ static int set_bytes(int sd, qg_option option, const void *data, size_t len)
     return set(sd, number_of(option), data, len);
 }
 
-static int get_close(int sd, uint32_t *code)
+static int get_close(int sd, uint32_t *code, uint8_t *frame)
 {
     uint8_t info[QG_CLOSE_MAX];
     socklen_t len = sizeof(info);
     int rc = get(sd, QUIC_SOCKOPT_CONNECTION_CLOSE, info, &len);
     *code = 0;
-    if (rc == 0 && len >= sizeof(*code)) {
+    *frame = 0;
+    if (rc == 0 && len > offsetof(struct quic_connection_close, frame)) {
         memcpy(code, info + offsetof(struct quic_connection_close, errcode), sizeof(*code));
+        *frame = info[offsetof(struct quic_connection_close, frame)];
     }
     return rc;
 }

@@ -27,6 +27,8 @@ enum {
     QG_CHACHA20_POLY1305 = 54,
 };
 
+#define QG_FRAME_CRYPTO 0x06u /* RFC 9000 19.6 */
+
 #define QG_SECRET_MAX  48u
 #define QG_ALPN_MAX    128u
 #define QG_PARAMS_MAX  512u
@@ -64,7 +66,7 @@ typedef struct qg_wire {
     int (*get_bytes)(int sd, qg_option option, void *buf, size_t *len);
     int (*set_bytes)(int sd, qg_option option, const void *data, size_t len);
     /* The error code that the connection ended, or will be ended, with. */
-    int (*get_close)(int sd, uint32_t *code);
+    int (*get_close)(int sd, uint32_t *code, uint8_t *frame);
     int (*set_close)(int sd, uint32_t code);
 } qg_wire;
 

@@ -463,3 +463,59 @@ TEST(GnutlsSession, C204_AReplayIsNotDelivered)
     EXPECT_EQ(0, shutdown(replayed.server, SHUT_RDWR));
     other.join();
 }
+
+/* A server that lets its client send nothing is not known by its limits to have been there. */
+static std::string without_max_data(const std::string &params)
+{
+    std::string out;
+    size_t at = 0;
+    auto number = [&] {
+        const size_t len = size_t{1} << (static_cast<uint8_t>(params.at(at)) >> 6);
+        size_t value = static_cast<uint8_t>(params.at(at)) & 0x3f;
+        for (size_t i = 1; i < len; i++) {
+            value = value << 8 | static_cast<uint8_t>(params.at(at + i));
+        }
+        at += len;
+        return value;
+    };
+    while (at < params.size()) {
+        const size_t start = at;
+        const bool is_max_data = number() == 4;
+        at += number();
+        out += is_max_data ? "" : params.substr(start, at - start);
+    }
+    return out;
+}
+
+/* RFC 9000 20.1, 20.2: CRYPTO_ERROR is the transport's; those codes of an application, as all of HTTP/3's are, are no
+ * alerts. */
+TEST(GnutlsSession, AnApplicationsCodeIsNoAlert)
+{
+    RawPair pair;
+    Raw client(pair.client, TLS_CIPHER_AES_GCM_128);
+    std::thread other([&] {
+        start_client(&client);
+        ASSERT_EQ(0,
+                  client.set_params(without_max_data(client.take(QUIC_CRYPTO_INITIAL).substr(4))));
+        ASSERT_EQ(0, client.install(QUIC_CRYPTO_HANDSHAKE, false, true));
+        ASSERT_EQ(0, client.install(QUIC_CRYPTO_HANDSHAKE, true, false));
+        (void)client.take(QUIC_CRYPTO_HANDSHAKE);
+        end_client(&client);
+    });
+    pair.accept_one();
+    Raw server(pair.server, TLS_CIPHER_AES_GCM_128);
+    run_server(&server);
+    other.join();
+    const struct {
+        uint32_t errcode;
+        uint8_t frame;
+        uint8_t padding[3];
+    } info = {0x100 + GNUTLS_A_BAD_CERTIFICATE, 0, {}};
+    ASSERT_EQ(
+        0, setsockopt(pair.server, SOL_QUIC, QUIC_SOCKOPT_CONNECTION_CLOSE, &info, sizeof(info)));
+    pair.server.reset();
+    ASSERT_TRUE(poll_for(pair.client, POLLHUP));
+    EXPECT_EQ(info.errcode, close_code(pair.client));
+    Parms parms;
+    EXPECT_EQ(-ECONNRESET, quic_client_handshake_parms(pair.client, parms.get()));
+}
