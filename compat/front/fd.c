@@ -168,11 +168,12 @@ static int qf_dup_over(int from, int to, bool with_flags, int flags)
     qf_entry *target = from != to ? qf_hide(to) : NULL;
     int rc = with_flags ? QF_REAL(dup3)(from, to, flags) : QF_REAL(dup2)(from, to);
     int error = errno;
+    if (source !=
+        NULL) { /* first: the number is one or the other for other threads, and never nobody's */
+        qf_copy_end(source, rc);
+    }
     if (target != NULL) {
         qf_hidden(target, to, rc >= 0);
-    }
-    if (source != NULL) {
-        qf_copy_end(source, rc);
     }
     errno = error;
     return rc;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "compat/front/engine.h"
@@ -12,7 +13,11 @@
 #include "compat/front/log.h"
 #include "compat/front/table_internal.h"
 
-#define QF_SPINS 4096 /* turns while another thread is between our close and the kernel's */
+/* Turns while another thread is between our close and the kernel's: then naps, for one that is not run. In a handler
+ * that has interrupted a close it may be this thread's own, which is not waited for. */
+#define QF_SPINS  4096
+#define QF_NAPS   2000
+#define QF_NAP_NS 1000000
 
 _Atomic(qf_entry *) qf_table[QF_FDS_MAX];
 _Atomic uint32_t qf_in_use;
@@ -27,6 +32,8 @@ int qf_highest;
 
 /* Stands in the table for a descriptor that is being closed. */
 static qf_entry qf_leaving;
+
+static _Thread_local uint32_t qf_in_close; /* between qf_hide and qf_hidden */
 
 /* ---- look-up ------------------------------------------------------------------------------------------ */
 
@@ -149,13 +156,14 @@ void qf_last(qf_entry *entry)
     qf_put(entry);
 }
 
-/* The number is another file's by now. */
+/* The number is another file's by now. Looked at once more with the lock: since then a thread may have given it to the
+ * socket again (dup2). */
 static void qf_drop_stale(qf_entry *entry, int fd)
 {
     bool last = false;
     pthread_mutex_lock(&qf_lock);
     qf_entry *expected = entry;
-    if (atomic_compare_exchange_strong(&qf_table[fd], &expected, NULL) &&
+    if (!qf_is_its(entry, fd) && atomic_compare_exchange_strong(&qf_table[fd], &expected, NULL) &&
         entry->generation == qf_generation) {
         last = qf_less(entry, true);
     }
@@ -163,6 +171,24 @@ static void qf_drop_stale(qf_entry *entry, int fd)
     if (last) {
         qf_last(entry);
     }
+}
+
+/* False: enough. */
+static bool qf_wait_for_close(int turn)
+{
+    const struct timespec nap = {0, QF_NAP_NS};
+    if (turn < QF_SPINS) {
+        sched_yield();
+        return true;
+    }
+    if (qf_in_close != 0 || turn >= QF_SPINS + QF_NAPS) {
+        return false;
+    }
+    int state = PTHREAD_CANCEL_ENABLE;
+    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+    (void)nanosleep(&nap, NULL);
+    (void)pthread_setcancelstate(state, NULL);
+    return true;
 }
 
 qf_entry *qf_get(int fd, bool *out_dead)
@@ -177,12 +203,11 @@ qf_entry *qf_get(int fd, bool *out_dead)
             return NULL;
         }
         if (entry == &qf_leaving) {
-            if (spins == QF_SPINS) { /* in a handler that interrupted the close itself */
+            if (!qf_wait_for_close(spins)) {
                 *out_dead = true;
                 errno = EBADF;
                 return NULL;
             }
-            sched_yield();
             continue;
         }
         if (entry->generation != qf_generation) {
@@ -362,6 +387,7 @@ qf_entry *qf_hide(int fd)
     bool mine = atomic_compare_exchange_strong(&qf_table[fd], &expected, &qf_leaving);
     if (mine) {
         entry->leaving++;
+        qf_in_close++;
         entry->ops->set_fd(entry->sock, entry->fds > 1 ? qf_other_fd(entry) : -1);
     }
     pthread_mutex_unlock(&qf_lock);
@@ -381,6 +407,7 @@ void qf_hidden(qf_entry *entry, int fd, bool closed)
         entry->ops->set_fd(entry->sock, fd);
     }
     entry->leaving--;
+    qf_in_close--;
     bool gone = entry->gone && !entry->closed;
     if (gone) {
         qf_take_out(entry);
@@ -490,6 +517,7 @@ void qf_forked(void)
     qf_generation++;
     pthread_mutex_init(&qf_lock, NULL);
     pthread_cond_init(&qf_some_ended, NULL);
+    qf_in_close = 0;
     qf_free_list = NULL;
     qf_all = NULL;
     atomic_store(&qf_in_use, 1); /* dead entries must still be recognized */

@@ -175,6 +175,50 @@ TEST(Descriptor, C211_DupOverASocket)
     EXPECT_ERRNO(EPIPE, write(number, "q", 1)); /* still the pipe */
 }
 
+/* The number is one socket's or the other's all the time, as dup2 has it. */
+TEST(Descriptor, DupOverASocketThatIsInUse)
+{
+    Pair pairs[2] = {make_pair(), make_pair()};
+    Fd number(dup(pairs[0].server));
+    std::atomic<bool> done{false};
+    size_t sent = 0;
+    int error = 0;
+    for (Pair &pair : pairs) {
+        ASSERT_EQ(1, send(pair.server, "x", 1, MSG_SYN));
+    }
+    std::thread user([&] {
+        while (!done && error == 0) {
+            const bool went = send(number, "x", 1, MSG_DONTWAIT) == 1;
+            sent += went ? 1 : 0;
+            error = went || errno == EAGAIN ? 0 : errno;
+        }
+    });
+    size_t came = 0;
+    std::thread readers[2];
+    std::atomic<size_t> read_by[2] = {{0}, {0}};
+    for (size_t i = 0; i < 2; i++) {
+        readers[i] = std::thread([&, i] {
+            char sink[4096];
+            for (ssize_t n; (n = recv(pairs[i].client, sink, sizeof(sink), 0)) > 0;) {
+                read_by[i] += static_cast<size_t>(n);
+            }
+        });
+    }
+    for (int i = 0; i < 100000; i++) {
+        ASSERT_EQ(number.get(), dup2(pairs[i % 2].server, number));
+    }
+    done = true;
+    user.join();
+    number.reset();
+    for (size_t i = 0; i < 2; i++) {
+        pairs[i].server.reset();
+        readers[i].join();
+        came += read_by[i];
+    }
+    EXPECT_EQ(0, error) << strerror(error);
+    EXPECT_EQ(sent + 2, came);
+}
+
 TEST(Descriptor, ClosedBehindOurBack)
 {
     Pair pair = make_pair();
