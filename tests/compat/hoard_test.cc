@@ -39,14 +39,14 @@ bool settled(int fd, int tries)
     return left == 0;
 }
 
-/* Opens one-way streams that end at once until the other side allows no more for half a second. */
-int open_and_end(int fd, int most)
+/* Opens one-way streams that end at once until the other side allows no more for `tries` times 5 ms. */
+int open_and_end(int fd, int most, int tries = 100)
 {
     for (int opened = 0, waits = 0; opened < most;) {
         if (send(fd, "", 0, MSG_SYN | MSG_FIN | MSG_STREAM_UNI | MSG_DONTWAIT) >= 0) {
             opened++;
             waits = 0;
-        } else if (errno != EAGAIN || waits++ == 100) {
+        } else if (errno != EAGAIN || waits++ == tries) {
             return opened;
         } else {
             usleep(5000);
@@ -88,9 +88,10 @@ TEST(Hoard, H097_EndsThatNobodyWillRead)
 {
     Pair pair = make_pair();
     ASSERT_EQ(0, shutdown(pair.server, SHUT_RD));
-    ASSERT_EQ(4000, open_and_end(pair.client, 4000)); /* what both sides have of streams is there */
+    ASSERT_EQ(4000, open_and_end(pair.client, 4000, 4000));
+    /* What both sides have of streams is there. */
     const long before = held_bytes();
-    ASSERT_EQ(8000, open_and_end(pair.client, 8000));
+    ASSERT_EQ(8000, open_and_end(pair.client, 8000, 4000));
     EXPECT_LT(held_bytes() - before, 200000) << "more than 300,000 bytes to remember them";
 }
 
