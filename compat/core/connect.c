@@ -62,6 +62,7 @@ typedef struct qs_connect_task {
     quring_limits limits;
     uint8_t token[QS_TOKEN_LEN_MAX];
     size_t token_len;
+    uint32_t version_listed;
     int rc;
 } qs_connect_task;
 
@@ -93,6 +94,7 @@ static void qs_connect_run(void *ctx)
     options.limits = &task->limits;
     options.token.data = task->token;
     options.token.len = task->token_len;
+    options.version_listed = task->version_listed;
     options.ctx = s;
     quring_status status = quring_connect(&conn, &options, &err);
     task->rc = status == QURING_OK ? 0 : -(err.os_errno != 0 ? err.os_errno : qs_errno_of(status));
@@ -122,6 +124,7 @@ int qs_ensure_conn(qs_sock *s)
     bool able = qs_may_get_conn(s);
     uint32_t worker = s->worker;
     qs_limits_of(s, &task.limits);
+    task.version_listed = s->version_listed;
     task.token_len = s->token_blob.len;
     if (task.token_len > 0) {
         memcpy(task.token, s->token_blob.data, task.token_len);

@@ -89,7 +89,8 @@ static void qs_push_close_event(qs_sock *s, const quring_close_info *info)
 {
     uint8_t payload[QS_CLOSE_KERNEL_SIZE];
     memset(payload, 0, sizeof(payload));
-    uint32_t errcode = info->kind == QURING_CLOSE_IDLE_TIMEOUT      ? 0
+    const bool none = info->kind == QURING_CLOSE_IDLE_TIMEOUT || info->kind == QURING_CLOSE_VERSION;
+    uint32_t errcode = none                                         ? 0
                        : info->kind == QURING_CLOSE_STATELESS_RESET ? QS_ERROR_RESET
                                                                     : (uint32_t)info->code;
     bool is_kernel = s->protocol == QS_PROTO_KERNEL;
@@ -135,10 +136,10 @@ static void qs_work_blocked(qs_sock *s)
 /* draft section 5.1.3: what ended it, for the event and the option */
 static void qs_on_closed(qs_sock *s, const quring_close_info *info)
 {
-    uint32_t version = s->settings.version;
-    if (info->kind == QURING_CLOSE_VERSION && s->handshaking && version != QURING_QUIC_V1 &&
-        version != QURING_QUIC_V2) {
+    /* Not where streams have begun in 0-RTT packets: they would be those of a connection that is no more. */
+    if (info->kind == QURING_CLOSE_VERSION && info->code != 0 && s->handshaking && !s->may_send) {
         s->version_refused = true; /* whoever does the handshake begins again (qs_op_handshake) */
+        s->version_listed = (uint32_t)info->code;
         s->conn.handle = 0;
         qs_wake(s, QS_WAIT_ALL);
         return;

@@ -377,15 +377,14 @@ static int qs_tls_drive(qs_tls_run *run, const qs_handshake_args *args, quring_t
     return rc;
 }
 
-/* RFC 9000 6.2: the version was one that asks the server for its list; with version 1 there is a new
- * connection and a new ClientHello. */
+/* RFC 9000 6.2, RFC 9368 2.1: the server does not speak the version, but one of those that we do: with that there is
+ * a new connection and a new ClientHello. The connection knows that it is the second try, and that there is no third. */
 static bool qs_begin_again(qs_sock *s)
 {
     pthread_mutex_lock(&s->lock);
     bool again = s->state == QS_CONNECTING && s->version_refused;
     if (again) {
         s->version_refused = false;
-        s->settings.version = QURING_QUIC_V1;
     }
     qs_unlock(s);
     return again;

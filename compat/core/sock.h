@@ -374,7 +374,8 @@ struct qs_sock {
     bool sndbuf_set; /* by the program: the peer's max_data does not change it */
     bool reuseaddr;  /* kept and shown, as is ... */
     bool keepalive;
-    bool version_refused; /* the server has sent its list: see qs_op_handshake */
+    bool version_refused;    /* the server has sent its list: see qs_op_handshake */
+    uint32_t version_listed; /* what was picked from it; 0: there was none */
 };
 
 /* ---- runtime.c ------------------------------------------------------------------------------------ */

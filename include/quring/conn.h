@@ -83,7 +83,8 @@ typedef enum quring_close_kind {
     QURING_CLOSE_IDLE_TIMEOUT,      /* RFC 9000 10.1 */
     QURING_CLOSE_HANDSHAKE_TIMEOUT, /* no complete handshake within limits.handshake_timeout_ns */
     QURING_CLOSE_STATELESS_RESET,   /* RFC 9000 10.3 */
-    QURING_CLOSE_VERSION,           /* no common version, RFC 9000 6; with external_tls: not ours */
+    QURING_CLOSE_VERSION, /* no common version, RFC 9000 6. With external_tls, where `code` is not 0: the
+                             server does not speak ours, but that one, for quring_connect_options.version_listed */
     QURING_CLOSE_UNREACHABLE, /* the peer moved, and no path to it could be proved (RFC 9000 9) */
     QURING_CLOSE_INTERNAL,    /* memory or another resource of ours gave out */
 } quring_close_kind;

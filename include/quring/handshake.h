@@ -2,7 +2,8 @@
  *
  * Server:  listen with QURING_LISTEN_EXTERNAL_TLS. HANDSHAKE_PENDING shows the first CRYPTO bytes
  *          (a whole ClientHello) of a connection that is not accepted yet: accept or refuse it.
- * Client:  connect with external_tls; begin with quring_handshake_send at QURING_LEVEL_INITIAL.
+ * Client:  connect with external_tls; begin with quring_handshake_send at QURING_LEVEL_INITIAL. A server that
+ *          does not speak the version costs the connection: QURING_CLOSE_VERSION tells how to begin again.
  * Then:    HANDSHAKE_DATA brings CRYPTO bytes, in order per level; feed them to the TLS library, send
  *          what it answers with quring_handshake_send, install the secrets it derives, exchange
  *          transport parameters, and call quring_handshake_complete when it is done.

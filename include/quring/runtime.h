@@ -169,6 +169,10 @@ typedef struct quring_connect_options {
                            another server or version is ignored. Use each once: two connections that
                            show the same one can be told to be of one client */
     uint64_t muted_events; /* some of QURING_EVENTS_MUTABLE */
+    /* With external_tls: the version that QURING_CLOSE_VERSION has brought, as the rest is the same, for the second
+     * try, which then knows that it is one (RFC 9368 2.1, 4): there is no third, and a handshake whose server
+     * would have been begun with otherwise ends with VERSION_NEGOTIATION_ERROR. 0: the first try */
+    uint32_t version_listed;
 } quring_connect_options;
 
 /* quring_connect opens a connection on the calling worker and sends its first flight at the end of

@@ -116,13 +116,13 @@ static const char *silent_reason(quring_close_kind kind)
     }
 }
 
-void quic_conn_end_silently(quic_conn *conn, quring_close_kind kind, quic_ns now)
+void quic_conn_end_silently(quic_conn *conn, quring_close_kind kind, uint64_t code, quic_ns now)
 {
     if (!quic_conn_is_open(conn)) {
         return;
     }
     const char *reason = silent_reason(kind);
-    enter(conn, QUIC_CONN_DRAINING, kind, 0, 0, reason, strlen(reason), now);
+    enter(conn, QUIC_CONN_DRAINING, kind, code, 0, reason, strlen(reason), now);
     conn->close_deadline_ns = now; /* nobody is there any more to be told twice */
 }
 

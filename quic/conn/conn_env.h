@@ -84,6 +84,7 @@ typedef struct quic_conn_config {
     bool zero_rtt;        /* client: with 0-RTT, if the session allows it */
     const uint8_t *token; /* client: what a TOKEN event gave, or NULL; read during the call */
     size_t token_len;
+    uint32_t version_listed; /* client: not 0: the second try, see quring_connect_options */
     const quring_limits *limits;
     quic_path_addr path;
     uint64_t muted_events; /* of QURING_EVENTS_MUTABLE: not told */

@@ -186,6 +186,6 @@ void quic_conn_on_path_unproved(quic_conn *conn, quic_ns now)
     if (fallback != NULL) {
         change_to(conn, fallback, now);
     } else if (!conn->path.validated) {
-        quic_conn_end_silently(conn, QURING_CLOSE_UNREACHABLE, now); /* 9: nowhere to go */
+        quic_conn_end_silently(conn, QURING_CLOSE_UNREACHABLE, 0, now); /* 9: nowhere to go */
     }
 }

@@ -619,8 +619,8 @@ void quic_conn_close_code(quic_conn *conn, quring_close_kind kind, uint64_t code
                           uint64_t frame_type, const char *reason, size_t reason_len, quic_ns now);
 void quic_conn_on_peer_close(quic_conn *conn, const quic_frame_connection_close *frame,
                              quic_ns now);
-/* Ends without a word on the wire (timeouts, resets). */
-void quic_conn_end_silently(quic_conn *conn, quring_close_kind kind, quic_ns now);
+/* Ends without a word on the wire (timeouts, resets, versions: `code` is 0 or the one to begin again with). */
+void quic_conn_end_silently(quic_conn *conn, quring_close_kind kind, uint64_t code, quic_ns now);
 /* A client that goes, and whose Finished may not have arrived: that leaves (again) with the CONNECTION_CLOSE. */
 bool quic_conn_leaves_at_once(const quic_conn *conn);
 /* A packet arrived while closing: RFC 9000 10.2.1 asks for an answer now and then. */

@@ -509,5 +509,5 @@ void quic_conn_recv_stateless_reset(quic_conn *conn, quic_ns now)
         return;
     }
     conn->env->counters->recv_stateless_reset++;
-    quic_conn_end_silently(conn, QURING_CLOSE_STATELESS_RESET, now);
+    quic_conn_end_silently(conn, QURING_CLOSE_STATELESS_RESET, 0, now);
 }

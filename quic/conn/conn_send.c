@@ -241,7 +241,7 @@ static void maybe_skip_pn(quic_conn *conn, quic_ns now)
         return;
     }
     if (QUIC_UNLIKELY(pn >= QUIC_VARINT_MAX - QUIC_PN_RESERVE)) {
-        quic_conn_end_silently(conn, QURING_CLOSE_INTERNAL,
+        quic_conn_end_silently(conn, QURING_CLOSE_INTERNAL, 0,
                                now); /* RFC 9000 12.3: no more numbers */
         return;
     }

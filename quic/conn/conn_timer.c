@@ -157,11 +157,11 @@ void quic_conn_on_timeout(quic_conn *conn, quic_ns now)
     }
     if (!conn->handshake_complete && conn->limits.handshake_timeout_ns != 0 &&
         now >= conn->created_ns + conn->limits.handshake_timeout_ns) {
-        quic_conn_end_silently(conn, QURING_CLOSE_HANDSHAKE_TIMEOUT, now);
+        quic_conn_end_silently(conn, QURING_CLOSE_HANDSHAKE_TIMEOUT, 0, now);
         return;
     }
     if (now >= idle_deadline(conn)) {
-        quic_conn_end_silently(conn, QURING_CLOSE_IDLE_TIMEOUT, now);
+        quic_conn_end_silently(conn, QURING_CLOSE_IDLE_TIMEOUT, 0, now);
         return;
     }
     quic_conn_drop_old_keys(conn, now);

@@ -32,8 +32,13 @@ void quic_conn_version_begin(quic_conn *conn, const quic_conn_config *config)
         bool spoken = (quic_version_bit(version) & lim->versions) != 0;
         v->chosen = spoken ? version : lowest(lim->versions);
     }
-    v->current = v->chosen;
     v->original = v->chosen;
+    if (conn->role == QUIC_CLIENT && config->version_listed != 0) {
+        v->chosen = config->version_listed;
+        v->restarted = true;
+        conn->env->counters->version_restarts++;
+    }
+    v->current = v->chosen;
 }
 
 /* ---- what is said ------------------------------------------------------------------------------------ */
@@ -289,8 +294,8 @@ void quic_conn_recv_version_negotiation(quic_conn *conn, const quic_long_header 
         versions |= quic_version_bit(version);
     }
     uint32_t version = pick(conn, versions);
-    if (version == 0 || conn->external) { /* only the application could make another ClientHello */
-        quic_conn_end_silently(conn, QURING_CLOSE_VERSION, now);
+    if (version == 0 || conn->external) { /* only the application can make another ClientHello */
+        quic_conn_end_silently(conn, QURING_CLOSE_VERSION, version, now);
         return;
     }
     begin_again(conn, version, now);

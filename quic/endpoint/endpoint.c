@@ -150,6 +150,10 @@ quic_rc quic_endpoint_connect(quic_endpoint *ep, quic_conn **out, const quic_con
     if (ep->conn_count >= ep->config.limits.connections_max) {
         return QUIC_E_LIMIT;
     }
+    if (config->version_listed != 0 &&
+        (quic_version_bit(config->version_listed) & config->limits.versions) == 0) {
+        return QUIC_E_INVAL;
+    }
     quic_conn_config conn_config = {
         .role = QUIC_CLIENT,
         .tls = config->tls,
@@ -160,6 +164,7 @@ quic_rc quic_endpoint_connect(quic_endpoint *ep, quic_conn **out, const quic_con
         .zero_rtt = config->zero_rtt,
         .token = config->token,
         .token_len = config->token_len,
+        .version_listed = config->version_listed,
         .limits = &config->limits,
         .path = config->path,
         .shared_socket = config->shared_socket,

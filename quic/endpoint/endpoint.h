@@ -102,6 +102,7 @@ typedef struct quic_connect_config {
         *token; /* what a TOKEN event gave, NULL: none; read during the call. One that cannot
                              be used is ignored */
     size_t token_len;
+    uint32_t version_listed; /* not 0: of `limits.versions`: see quring_connect_options */
     quring_limits limits;
     quic_path_addr path;
     bool shared_socket;    /* see quic_endpoint_set_process */

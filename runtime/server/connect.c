@@ -266,6 +266,9 @@ static quring_status rt_connect_check(const quring_connect_options *options, qur
                             RT_SERVER_NAME_LEN_MAX);
     }
     quring_status status = rt_connect_check_tls(options, err);
+    if (status == QURING_OK && options->version_listed != 0 && !options->external_tls) {
+        return rt_error_set(err, QURING_E_INVAL, "version_listed without external_tls");
+    }
     if (status == QURING_OK) {
         status = rt_dispatch_check_muted(options->muted_events, err);
     }
@@ -334,6 +337,7 @@ static quring_status rt_connect_start(quring_conn *out, rt_local *local,
     }
     config.token = options->token.data;
     config.token_len = options->token.data != NULL ? options->token.len : 0;
+    config.version_listed = options->version_listed;
     config.limits = options->limits != NULL ? *options->limits : local->rt->config.limits;
     config.muted_events = options->muted_events;
     config.owner_ctx = from->owner;

@@ -68,6 +68,34 @@ TEST_P(Versions, ClientBeginsAgainWithTheSameHandle)
     ExpectEcho(conn, 100000, 4);
 }
 
+/* RFC 9368 2.1: only who makes the ClientHello itself makes the second one, and only with what is spoken. */
+TEST_P(Versions, AListedVersionIsForHandshakesFromOutside)
+{
+    client_config_.limits.versions = QURING_SPEAKS_V1;
+    QURING_START();
+    struct Case {
+        bool external;
+        uint32_t listed;
+        quring_status status;
+    };
+    const Case cases[] = {{false, QURING_QUIC_V1, QURING_E_INVAL},
+                          {true, QURING_QUIC_V2, QURING_E_INVAL},
+                          {true, 77, QURING_E_INVAL},
+                          {true, QURING_QUIC_V1, QURING_OK}};
+    for (const Case &c : cases) {
+        EXPECT_TRUE(OnClient([&] {
+            quring_conn conn = {0};
+            quring_connect_options options = ConnectOptions();
+            options.external_tls = c.external;
+            options.version_listed = c.listed;
+            EXPECT_EQ(quring_connect(&conn, &options, nullptr), c.status) << c.listed;
+            if (c.status == QURING_OK) {
+                EXPECT_EQ(quring_conn_close(conn, 0, nullptr), QURING_OK);
+            }
+        }));
+    }
+}
+
 /* quring/runtime.h: the connection has a reference of its own, also for the second ClientHello. */
 TEST_P(Versions, ClientBeginsAgainWithATlsThatWasReleased)
 {

@@ -38,13 +38,13 @@ Address Relay::address() const
 
 void Relay::set_filter(std::function<bool(bool, std::string *)> filter)
 {
-    std::lock_guard<std::mutex> guard(lock_);
+    std::lock_guard<std::recursive_mutex> guard(lock_);
     filter_ = std::move(filter);
 }
 
 void Relay::to_client(const std::string &datagram)
 {
-    std::lock_guard<std::mutex> guard(lock_);
+    std::lock_guard<std::recursive_mutex> guard(lock_);
     injected_.push_back(datagram);
 }
 
@@ -63,7 +63,7 @@ void Relay::pass(int from, bool to_server)
         }
         std::string datagram(buf.data(), static_cast<size_t>(n));
         retries_ += !to_server && n > 0 && (datagram[0] & 0xf0) == 0xf0 ? 1 : 0;
-        std::lock_guard<std::mutex> guard(lock_);
+        std::lock_guard<std::recursive_mutex> guard(lock_);
         if (!filter_ || filter_(to_server, &datagram)) {
             late_.push_back(
                 {std::chrono::steady_clock::now() + std::chrono::milliseconds(delay_ms_), to_server,
@@ -96,7 +96,7 @@ void Relay::run()
         deliver();
         pass(back_, false);
         deliver();
-        std::lock_guard<std::mutex> guard(lock_);
+        std::lock_guard<std::recursive_mutex> guard(lock_);
         for (const std::string &datagram : injected_) {
             (void)sendto(front_, datagram.data(), datagram.size(), 0, client_.ptr(), client_.len);
         }

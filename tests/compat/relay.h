@@ -67,7 +67,7 @@ class Relay
     std::atomic<bool> rebind_{false};
     std::atomic<int> retries_{0};
     std::atomic<int> delay_ms_{0};
-    std::mutex lock_;
+    std::recursive_mutex lock_; /* a filter may call to_client */
     std::function<bool(bool, std::string *)> filter_;
     std::vector<std::string> injected_;
     std::deque<Late> late_; /* the thread's own */
