@@ -363,7 +363,6 @@ static unsigned begin_to_look(rt_uring *u, quic_ns now)
     u->tx_open = RT_TX_OP_NONE;
     poll_ring(u);
     const unsigned found = reap(u);
-    u->rearm = true;
     u->tx_starved = false;
     u->looking = is_at_rest(u);
     return u->looking ? found | rt_io_plain_look(&u->base, u->socks, u->sock_count) : found;

@@ -260,6 +260,7 @@ TEST_P(LookTest, ManySocketsAreTheBackEnds)
     Side a, b;
     Open(&a);
     Open(&b);
+    LookInVain(b.io);
     std::vector<rt_udp_socket> more(RT_IO_PLAIN_SOCKETS_MAX);
     for (rt_udp_socket &sock : more) {
         uint32_t index = 0;
@@ -328,6 +329,28 @@ TEST_P(LookTest, TheFirstOneFindsWhatIsThere)
     }
 }
 
+/* Nor does a look overtake what was received in the back end's own way, and is not taken yet. */
+TEST_P(LookTest, WhatIsLeftComesFirst)
+{
+    Side a, b;
+    Open(&a);
+    Open(&b);
+    for (int i = 0; i < 10; i++) {
+        SendNow(&a, b.sock.local, "1st");
+        SendNow(&a, b.sock.local, "2nd");
+        while ((rt_io_wait(b.io, rt_clock_now(), QUIC_NS_NEVER) & RT_IO_RX) == 0) {
+        }
+        SendNow(&a, b.sock.local, "3rd");
+        quic_rx_unit unit;
+        ASSERT_TRUE(rt_io_next_rx(b.io, &unit));
+        EXPECT_EQ(std::string((const char *)unit.data, unit.len), "1st");
+        rt_io_release_rx(b.io);
+        EXPECT_EQ(rt_io_look(b.io, rt_clock_now()), (unsigned)RT_IO_RX);
+        EXPECT_EQ(Join(Look(b.io, 6)), "2nd3rd") << i;
+        EXPECT_EQ(rt_io_wait(b.io, 0, 0), 0u);
+    }
+}
+
 TEST_P(LookTest, WhatWasFoundIsNotLostToTheNextOne)
 {
     Side a, b;
@@ -391,6 +414,22 @@ TEST_P(LookTest, H115_WhatADeviceRefusesLeavesMeanwhile)
             EXPECT_TRUE(rt_uring_of(a.io)->looking) << looks;
         }
     }
+}
+
+TEST_P(LookTest, H115_WhatADeviceRefusesAVisitorLeavesMeanwhile)
+{
+    Side a, b;
+    Open(&a);
+    Open(&b);
+    LookInVain(a.io);
+    for (int i = 0; i < 3; i++) {
+        ASSERT_TRUE(rt_io_enter(a.io));
+        SendRefused(&a, b.sock.local, "visitor's");
+        EXPECT_EQ(rt_io_leave(a.io), HasRing());
+        LookInVain(a.io);
+        EXPECT_EQ(Join(b.Receive(9)), "visitor's") << i;
+    }
+    EXPECT_EQ(rt_io_get_stats(a.io)->tx_again, 3u);
 }
 
 /* Who waits for the device to send hears what comes. */
