@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# SOAK_SECONDS (3600) of a mixed load on three servers: tests/robust/soak.py says what. SOAK_OUT keeps its samples;
+# SOAK_SECONDS (3600) of a mixed load on four servers: tests/robust/soak.py says what. SOAK_OUT keeps its samples;
 # SOAK_CONFIG=asan takes another build, without QUIC sockets.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
