@@ -58,7 +58,9 @@ class Signals(unittest.TestCase):
                 self.assertTrue(document["summary"]["interrupted"])
 
     def test_a_limit_that_is_interrupted(self):
-        for more in [], ["--pingpong"]:
+        polling = [["--pingpong", "--spin", "1", "--io", io] for io in ("uring", "epoll")
+                   if quicperf("limit", "-t", "10ms", "--io", io).returncode == 0]
+        for more in [], ["--pingpong"], *polling:
             status, document, _ = self.end(["limit", "-t", "1h", *more], signal.SIGINT)
             self.assertEqual(status, 130)
             self.assertTrue(document["summary"]["interrupted"])

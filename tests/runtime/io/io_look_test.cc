@@ -336,6 +336,7 @@ TEST_P(LookTest, WhatIsLeftComesFirst)
     Open(&a);
     Open(&b);
     for (int i = 0; i < 10; i++) {
+        LookInVain(b.io);
         SendNow(&a, b.sock.local, "1st");
         SendNow(&a, b.sock.local, "2nd");
         while ((rt_io_wait(b.io, rt_clock_now(), QUIC_NS_NEVER) & RT_IO_RX) == 0) {
