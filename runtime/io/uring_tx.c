@@ -122,7 +122,7 @@ void rt_uring_tx_submit(rt_io *io, const quic_tx_unit *unit)
 }
 
 /* Refused: it is the call that the kernel does not know, or the datagram that nothing can send. */
-static bool send_with_header(rt_uring *u, rt_io_sock *sock, rt_tx_op *op)
+static bool send_by_call(rt_uring *u, rt_io_sock *sock, rt_tx_op *op)
 {
     const uint64_t sent = u->base.stats.tx_units;
     bool done = rt_io_sock_send(&u->base, sock, op);
@@ -150,7 +150,7 @@ void rt_uring_tx_complete(rt_uring *u, const struct io_uring_cqe *cqe, uint32_t 
     } else if (cqe->res == -ECONNREFUSED) {
         done = rt_io_sock_send(&u->base, sock, op); /* an ICMP error for an earlier send */
     } else if (cqe->res == -EINVAL && op->hdr.msg_controllen == 0) {
-        done = send_with_header(u, sock, op);
+        done = send_by_call(u, sock, op);
     } else {
         done = rt_io_sock_failed(&u->base, sock, op, -cqe->res);
     }
