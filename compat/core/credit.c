@@ -21,6 +21,13 @@ bool qs_credit_conn_is_out(const qs_sock *s)
     return s->protocol == QS_PROTO_KERNEL && qs_is_out(s->tx_total, s->tx_total_max);
 }
 
+bool qs_credit_is_awaited(const qs_sock *s)
+{
+    const qs_stream *st = s->starved_id != QS_STREAM_ANY ? qs_stream_find(s, s->starved_id) : NULL;
+    return st != NULL && st->send_state < QS_SEND_RESET_SENT && !st->reset_asked &&
+           qs_credit_stream_is_out(s, st);
+}
+
 static size_t qs_up_to(uint64_t next, uint64_t max, size_t len)
 {
     uint64_t room = max == 0 ? UINT64_MAX : next <= max ? max + 1 - next : 0;

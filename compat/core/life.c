@@ -28,6 +28,7 @@ qs_sock *qs_sock_new(int domain, int type, int protocol)
     s->bell_fd = -1;
     s->app_fd = -1;
     s->active_id = QS_STREAM_ANY;
+    s->starved_id = QS_STREAM_ANY;
     s->next_id[0] = 0;
     s->next_id[1] = 2;
     s->opened_id[0] = 0;

@@ -52,7 +52,7 @@ static bool qs_is_writable(const qs_sock *s)
         return false;
     case QS_CONNECTING:
     case QS_ESTABLISHED:
-        return qs_tx_has_room(s) && !qs_credit_conn_is_out(s);
+        return qs_tx_has_room(s) && !qs_credit_conn_is_out(s) && !qs_credit_is_awaited(s);
     default:
         return true;
     }

@@ -462,6 +462,9 @@ static int qs_await_room(qs_sock *s, qs_stream *st, const qs_send_args *args, bo
         bool dontwait = args->dontwait || s->nonblock;
         int rc = dontwait ? -EAGAIN : qs_wait(s, QS_WAIT_TX, deadline, &hold);
         if (rc == -EAGAIN) {
+            if (!args->has_info && qs_credit_stream_is_out(s, st)) {
+                s->starved_id = st->id; /* who names no stream has no other to turn to */
+            }
             qs_fix_now(s); /* and the room that comes makes an edge */
         }
         if (dontwait && args->has_info && qs_tx_has_room(s) && !qs_credit_conn_is_out(s) &&
@@ -511,6 +514,7 @@ static ssize_t qs_send_bytes(qs_sock *s, qs_stream *st, const struct msghdr *msg
         s->tx_total += n;
         s->tx_bytes += n;
         done += n;
+        s->starved_id = QS_STREAM_ANY; /* there is one that goes on */
         st->send_state = st->send_state == QS_SEND_READY ? QS_SEND_SEND : st->send_state;
         st->corked = args->more && s->tx_bytes < QS_CHUNK_BYTES;
         if (!st->corked) {

@@ -613,9 +613,10 @@ TEST(Kernel, C091_AStreamWithoutCredit)
     EXPECT_EQ(ENOSPC, first.second);
     EXPECT_GE(first.first, 16384u);
     EXPECT_LT(first.first, 100000u) << "what was sent waits in the peer's buffer";
+    EXPECT_TRUE(is_writable(pair.client));
     EXPECT_EQ(-1, send(pair.client, "x", 1, MSG_DONTWAIT | MSG_NOSIGNAL));
     EXPECT_EQ(EAGAIN, errno) << "no ancillary data, no other stream to turn to";
-    EXPECT_TRUE(is_writable(pair.client));
+    EXPECT_FALSE(is_writable(pair.client));
     const std::pair<size_t, int> second = fill(pair.client, 4);
     EXPECT_EQ(ENOSPC, second.second);
     EXPECT_GE(second.first, 16384u);
