@@ -23,8 +23,16 @@ bool qs_credit_conn_is_out(const qs_sock *s)
 
 bool qs_credit_is_awaited(const qs_sock *s)
 {
-    const qs_stream *st = s->starved_id != QS_STREAM_ANY ? qs_stream_find(s, s->starved_id) : NULL;
-    return st != NULL && st->send_state < QS_SEND_RESET_SENT && !st->reset_asked &&
+    const uint64_t id = s->starved_id;
+    if (id == QS_STREAM_ANY) {
+        return false;
+    }
+    const qs_stream *st = qs_stream_find(s, id);
+    if (st == NULL) { /* to be opened, still */
+        const bool uni = qs_id_is_uni(id);
+        return id >= s->next_id[uni] && id >> 2 >= s->streams_max[uni];
+    }
+    return st->send_state < QS_SEND_RESET_SENT && !st->reset_asked &&
            qs_credit_stream_is_out(s, st);
 }
 

@@ -323,7 +323,7 @@ struct qs_sock {
     uint64_t tx_limit;     /* SO_SNDBUF */
     uint64_t tx_total;     /* kernel layout: bytes of all streams, and how many the peer allows; */
     uint64_t tx_total_max; /* 0: not known */
-    uint64_t starved_id;   /* whose credit the program was told to wait for; QS_STREAM_ANY: none */
+    uint64_t starved_id;   /* what is to have credit, or to be opened; QS_STREAM_ANY: none */
     uint64_t active_id;    /* the latest stream opened and not finished; QS_STREAM_ANY: none */
     uint64_t next_id[2];   /* ours: bidirectional, unidirectional */
     uint64_t opened_id[2]; /* next one the engine opens */
@@ -542,7 +542,8 @@ void qs_on_path_changed(qs_sock *s);
 /* No more bytes of the stream, or of the connection, are taken now. */
 bool qs_credit_stream_is_out(const qs_sock *s, const qs_stream *st);
 bool qs_credit_conn_is_out(const qs_sock *s);
-/* Whether the program was told to wait for a stream's, and there still is none. */
+/* Whether the program, which names no streams, was told to wait for one's, or for being allowed to open it, and there
+ * still is none. */
 bool qs_credit_is_awaited(const qs_sock *s);
 /* How many of `len` bytes are. */
 size_t qs_credit_take(const qs_sock *s, const qs_stream *st, size_t len);

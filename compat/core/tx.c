@@ -245,6 +245,10 @@ static int qs_await_limit(qs_sock *s, uint64_t id, const qs_send_args *args, uin
         s->limit_asked[uni] = true;
         qs_kick(s, QS_ASK_LIMIT);
         if (args->dontwait || s->nonblock || (args->flags & QS_MSG_ASYNC) != 0) {
+            if (!args->has_info) {
+                s->starved_id = id;
+                qs_fix_now(s);
+            }
             return -EAGAIN;
         }
         int rc = qs_wait(s, QS_WAIT_TX, deadline, &hold);
@@ -345,8 +349,10 @@ static int qs_look_new(const qs_sock *s, const qs_send_args *args, uint64_t *id,
 
 int qs_stream_open_opt(qs_sock *s, uint64_t *id, uint32_t flags)
 {
-    qs_send_args args = {
-        .stream_id = *id, .flags = qs_flags_of(s, flags) | QS_MSG_NEW, .level = -1};
+    qs_send_args args = {.stream_id = *id,
+                         .flags = qs_flags_of(s, flags) | QS_MSG_NEW,
+                         .has_info = true,
+                         .level = -1};
     uint64_t want = 0;
     qs_stream *st = NULL;
     pthread_mutex_lock(&s->lock);
