@@ -226,16 +226,20 @@ static void qs_on_finished(qs_sock *s, qs_stream *st)
     qs_stream_update(s, st, QS_SEND_RECVD, 0, 0);
 }
 
-/* Three probe timeouts (RFC 9002 6.2.1) as RFC 9000 10.2 has it, where a second is too short for what is lost to be
- * sent again and acknowledged; but not as long as a peer can make round trips look that then says nothing more. */
-static uint64_t qs_close_patience(const qs_sock *s)
+uint64_t qs_three_probes_ns(quring_conn conn)
 {
     quring_conn_info info;
-    uint64_t patience = QS_CLOSE_PATIENCE_NS;
-    if (quring_conn_get_info(s->conn, &info) == QURING_OK) {
-        const uint64_t probes = 3 * (info.srtt_ns + 4 * info.rttvar_ns + QS_ACK_DELAY_NS);
-        patience = probes > patience ? probes : patience;
-    }
+    return quring_conn_get_info(conn, &info) == QURING_OK
+               ? 3 * (info.srtt_ns + 4 * info.rttvar_ns + QS_ACK_DELAY_NS)
+               : 0;
+}
+
+/* Three probe timeouts as RFC 9000 10.2 has it, where a second is too short for what is lost to be sent again and
+ * acknowledged; but not as long as a peer can make round trips look that then says nothing more. */
+static uint64_t qs_close_patience(const qs_sock *s)
+{
+    const uint64_t probes = qs_three_probes_ns(s->conn);
+    const uint64_t patience = probes > QS_CLOSE_PATIENCE_NS ? probes : QS_CLOSE_PATIENCE_NS;
     return patience < QS_CLOSE_SILENCE_NS ? patience : QS_CLOSE_SILENCE_NS;
 }
 

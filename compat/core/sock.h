@@ -340,8 +340,8 @@ struct qs_sock {
     /* moving and new keys */
     struct qs_port *preferred_port; /* server: where clients shall go */
     quring_addr move_to;
-    uint32_t later; /* QS_LATER_* */
-    uint64_t later_until_ns;
+    uint32_t later;          /* QS_LATER_* */
+    uint64_t later_asked_ns; /* the last of them */
     bool later_runs;
     bool moving;
     bool keys_pending;
@@ -481,6 +481,9 @@ quring_addr qs_port_addr(const qs_port *port);
 void qs_port_on_pending(uintptr_t number, quring_conn conn);
 
 /* ---- events.c ----------------------------------------------------------------------------------------- */
+
+/* Three probe timeouts of a connection (RFC 9002 6.2.1); 0: there is none. On the worker. */
+uint64_t qs_three_probes_ns(quring_conn conn);
 void qs_on_event(const quring_event *ev);
 /* What the program is told of the frame that caused it: none of an application's close; CRYPTO of an alert (RFC 9001 4.8),
  * whether the peer has named it or not (RFC 9000 19.19). */

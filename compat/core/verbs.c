@@ -9,6 +9,7 @@
 
 #define QS_LATER_STEP_NS     (2 * QS_NS_PER_MS)
 #define QS_LATER_PATIENCE_NS (3 * QS_NS_PER_S)
+#define QS_LATER_LONGEST_NS  (60 * QS_NS_PER_S)
 
 typedef quring_status (*qs_verb_fn)(qs_sock *s, quring_conn conn);
 
@@ -60,14 +61,24 @@ static quring_status qs_try_move(qs_sock *s, quring_conn conn)
     return early || status == QURING_E_LIMIT ? QURING_E_AGAIN : status;
 }
 
+/* The last keys are kept for three probe timeouts (RFC 9001 6.5), which on a slow path are more than seconds; and what
+ * has to be confirmed or acknowledged before may have to be sent again. */
+static uint64_t qs_later_patience(quring_conn conn)
+{
+    const uint64_t probes = 2 * qs_three_probes_ns(conn);
+    const uint64_t patience = probes > QS_LATER_PATIENCE_NS ? probes : QS_LATER_PATIENCE_NS;
+    return patience < QS_LATER_LONGEST_NS ? patience : QS_LATER_LONGEST_NS;
+}
+
 static void qs_later_run(void *ctx)
 {
     qs_sock *s = (qs_sock *)ctx;
     pthread_mutex_lock(&s->lock);
     quring_conn conn = s->conn;
     uint32_t later = s->later;
-    bool over = conn.handle == 0 || qs_now_ns() >= s->later_until_ns;
+    const uint64_t asked_ns = s->later_asked_ns;
     qs_unlock(s);
+    bool over = conn.handle == 0 || qs_now_ns() >= asked_ns + qs_later_patience(conn);
     uint32_t left = 0;
     if ((later & QS_LATER_KEYS) != 0 && !over && qs_try_keys(s, conn) == QURING_E_AGAIN) {
         left |= QS_LATER_KEYS;
@@ -93,7 +104,7 @@ static void qs_later_run(void *ctx)
 /* Lock held. 0, or -EAGAIN: the worker's mailbox is full. */
 static int qs_do_later(qs_sock *s, uint32_t what)
 {
-    s->later_until_ns = qs_now_ns() + QS_LATER_PATIENCE_NS;
+    s->later_asked_ns = qs_now_ns();
     if (!s->later_runs) {
         qs_ref(s);
         if (quring_post(qs_runtime_if_any(), s->worker, qs_later_run, s) != QURING_OK) {

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <sys/ioctl.h>
 #include <thread>
 #include <unistd.h>
 #include <vector>
@@ -230,6 +231,25 @@ TEST(Verb, C158_OneUpdateAtATime)
         pair.relay->set_filter(nullptr);
         ASSERT_NE(UINT64_MAX, send_stream(pair.client, "goes on"));
         EXPECT_EQ("goes on", read_bytes(pair.server, 7));
+    }
+}
+
+/* RFC 9001 6.5: the next ones may come when the last are forgotten, after three probe timeouts of this slow path. */
+TEST(Verb, C158_OverASlowPath)
+{
+    PairOptions options;
+    options.client = [](int fd) { enable(fd, QUIC_EVENT_KEY_UPDATE); };
+    RelayedPair pair = make_relayed_pair(options);
+    ASSERT_NE(UINT64_MAX, send_stream(pair.server, "behind HANDSHAKE_DONE"));
+    ASSERT_EQ("behind HANDSHAKE_DONE", read_bytes(pair.client, 21));
+    pair.relay->set_delay(500);
+    ASSERT_NE(UINT64_MAX, send_stream(pair.client, "how slow it is"));
+    for (int held = 1; held > 0; usleep(1000)) {
+        ASSERT_EQ(0, ioctl(pair.client, TIOCOUTQ, &held));
+    }
+    for (int i = 0; i < 2; i++) {
+        ASSERT_EQ(0, update_keys(pair.client)) << strerror(errno);
+        ASSERT_EQ(2, next_event(pair.client, QUIC_EVENT_KEY_UPDATE).rc) << i;
     }
 }
 
