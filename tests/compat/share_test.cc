@@ -148,8 +148,7 @@ static int ask(Child *self, int port, bool stay, bool moves = false)
 {
     Fd fd = quic_socket();
     quic_transport_param p = {};
-    p.max_idle_timeout =
-        stay ? 3000000 : 0; /* who stays is to hear soon that the server is no more */
+    p.max_idle_timeout = 2000000; /* whose peer dies, or leaves by _exit, hears of it soon */
     p.certificate_request = 3;
     Address to = loopback(static_cast<uint16_t>(port));
     if (set_option(fd, QUIC_SOCKOPT_TRANSPORT_PARAM, p) != 0 ||
