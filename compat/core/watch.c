@@ -17,12 +17,13 @@
 #include "compat/core/behalf.h"
 #include "compat/core/sock.h"
 
-#define QS_BELLS_MAX   65536 /* higher descriptors are not watched */
+#define QS_BELLS_MAX   (1 << 20) /* more the front has no table for */
 #define QS_BATCH       64
 #define QS_STACK_BYTES (256u * 1024u)
 
 static pthread_mutex_t qs_watch_lock = PTHREAD_MUTEX_INITIALIZER;
 static qs_sock *qs_bell_owner[QS_BELLS_MAX]; /* by descriptor; written under the lock */
+static int qs_bells_end;                     /* above all that there ever were; under the lock */
 static int qs_watch_fd = -1;
 
 /* Whether what we have sent is gone, read or with the program's end. The kernel tells that before it has counted the
@@ -127,6 +128,7 @@ bool qs_watch_add(qs_sock *s, int fd)
         qs_watch_start();
     }
     __atomic_store_n(&qs_bell_owner[fd], s, __ATOMIC_RELAXED);
+    qs_bells_end = fd < qs_bells_end ? qs_bells_end : fd + 1;
     if (qs_watch_fd >= 0) {
         /* Hang-ups are always told; once is enough. */
         struct epoll_event event = {.events = EPOLLET, .data.fd = fd};
@@ -169,7 +171,7 @@ bool qs_op_owns_fd(int fd)
 void qs_watch_forked(void)
 {
     pthread_mutex_init(&qs_watch_lock, NULL);
-    for (int fd = 0; fd < QS_BELLS_MAX; fd++) {
+    for (int fd = 0; fd < qs_bells_end; fd++) {
         if (qs_bell_owner[fd] != NULL) {
             qs_bell_owner[fd] = NULL;
             (void)close(fd);

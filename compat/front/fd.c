@@ -10,8 +10,6 @@
 #include "compat/front/call.h"
 #include "compat/front/lend.h"
 
-#define QF_OWN_MAX 65536u /* the engine knows its descriptors up to here */
-
 /* ---- close ---------------------------------------------------------------------------------------------- */
 
 /* The engine's descriptors are not the program's: programs that close all they do not know leave them. */
@@ -65,7 +63,8 @@ static int qf_close_gaps(unsigned first, unsigned last, int flags)
 {
     unsigned from = first;
     int rc = 0;
-    for (unsigned fd = first; fd <= last && fd < QF_OWN_MAX && rc == 0; fd++) {
+    const unsigned end = qf_owned_end();
+    for (unsigned fd = first; fd <= last && fd < end && rc == 0; fd++) {
         if (qf_is_internal((int)fd)) {
             rc = fd > from ? QF_REAL(close_range)(from, fd - 1, flags) : 0;
             from = fd + 1;
@@ -98,7 +97,7 @@ QF_EXPORT void closefrom(int low)
 {
     unsigned first = low < 0 ? 0 : (unsigned)low;
     if (close_range(first, ~0u, 0) != 0) {
-        for (unsigned fd = first; fd < QF_OWN_MAX; fd++) { /* a kernel of before */
+        for (unsigned fd = first; fd < qf_owned_end(); fd++) { /* a kernel of before */
             (void)close((int)fd);
         }
     }

@@ -12,7 +12,8 @@
 #include "compat/front/share.h"
 
 #define QF_LEND_LOW     512 /* our descriptors are above, out of the program's way */
-#define QF_LEND_FDS     65536u
+#define QF_LEND_FDS     ((uint32_t)QF_FDS_MAX)
+#define QF_OWNED_END    65536u /* the runtime knows its descriptors up to here */
 #define QF_LEND_EVENTS  32
 #define QF_CHILDREN_MAX 16384u /* of children; what this process forks it may have */
 #define QF_LENT_MAX     QF_FDS_MAX
@@ -21,6 +22,20 @@
 /* ---- descriptors of ours ---------------------------------------------------------------------------------- */
 
 static _Atomic uint64_t qf_owned[QF_LEND_FDS / 64];
+static _Atomic uint32_t qf_end = QF_OWNED_END;
+
+void qf_owned_note(int fd)
+{
+    uint32_t end = atomic_load_explicit(&qf_end, memory_order_relaxed);
+    while (fd >= 0 && (uint32_t)fd >= end &&
+           !atomic_compare_exchange_weak(&qf_end, &end, (uint32_t)fd + 1)) {
+    }
+}
+
+uint32_t qf_owned_end(void)
+{
+    return atomic_load_explicit(&qf_end, memory_order_relaxed);
+}
 
 int qf_own(int fd)
 {
@@ -33,6 +48,7 @@ int qf_own(int fd)
         QF_REAL(close)(fd);
         fd = -1;
     }
+    qf_owned_note(fd);
     if (fd >= 0) {
         atomic_fetch_or(&qf_owned[fd / 64], 1ull << (fd % 64));
     }

@@ -53,6 +53,9 @@ int qf_own(int fd);
 void qf_own_close(int fd);
 void qf_own_close_apart(int fd); /* by a thread that does not hold what fork holds */
 bool qf_owns(int fd);
+/* No descriptor of this library is there or above; one of the engine's, which it is to know of. */
+uint32_t qf_owned_end(void);
+void qf_owned_note(int fd);
 
 /* What children held that have ended comes back in a moment: gets it now, for who has found nothing left. Whether there
  * was any. Leaves errno as it is. */

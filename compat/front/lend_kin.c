@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
-#define QF_KIN_FDS_MAX (1u << 16) /* also where no limit is set */
+#define QF_KIN_FDS_MAX (1u << 20) /* also where no limit is set */
 
 qf_kin *qf_kin_new(void)
 {

@@ -3,7 +3,7 @@
  * Shape:  a child that this process has forked is one kin with all that come of it, and what they hold here is counted
  *         together: descriptors (the ways of children's children, sockets that they have accepted, handshakes) and
  *         threads. A socket that is borrowed costs neither.
- * Bounds: three in four descriptors that this process may have (RLIMIT_NOFILE, of which 65536 count: there is no way
+ * Bounds: three in four descriptors that this process may have (RLIMIT_NOFILE, of which 2^20 count: there is no way
  *         above), QF_KIN_THREADS threads. The rest is for this process and its other children.
  */
 #ifndef COMPAT_FRONT_LEND_KIN_H

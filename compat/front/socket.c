@@ -41,6 +41,7 @@ static int qf_make_pair(int pair[2], int flags)
         made[1] = high;
     }
     pair[1] = made[1];
+    qf_owned_note(pair[1]);
     return 0;
 }
 
