@@ -1,4 +1,5 @@
 /* listen and accept: draft sections 3.1.3 and 3.1.4. */
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <csignal>
@@ -299,14 +300,10 @@ class Stranger
 TEST(Listen, H70_ForgedAddressesDoNotFillTheQueue)
 {
     Fd fd = listener(3);
-    cert_file();
     std::vector<std::unique_ptr<Stranger>> strangers;
     const auto asked = [&] {
-        int sum = 0;
-        for (const auto &stranger : strangers) {
-            sum += stranger->asked() ? 1 : 0;
-        }
-        return sum;
+        return std::count_if(strangers.begin(), strangers.end(),
+                             [](const auto &stranger) { return stranger->asked(); });
     };
     for (int i = 0; i < 8; i++) { /* they may come in another order */
         strangers.push_back(std::make_unique<Stranger>(fd));
