@@ -107,8 +107,8 @@ typedef struct qs_ops {
      * this process has none. is_gone: whether `gone` will be told in a moment. impatient: whether calls of the calling
      * thread that would wait give EAGAIN from now on; and whether they did. would_wait: whether one has, since it was
      * asked last. only_stream: its next recvmsg is to be of that stream; ENODATA: something else has come, or that
-     * stream is over. last_stream: the stream that its last message was of, UINT64_MAX for none. thread: one that nobody
-     * waits for and that takes no signals; false: there is none. */
+     * stream is over. last_stream: the stream that its last message was of, UINT64_MAX for none. thread: one that
+     * nobody waits for and that takes no signals; false: there is none. */
     void (*share)(qs_sock *s, bool on);
     void (*settle)(qs_sock *s, uint32_t *out_take, uint32_t *out_put);
     bool (*is_gone)(qs_sock *s);

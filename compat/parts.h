@@ -11,8 +11,8 @@
 
 #define QS_IOV_MAX 1024u /* as Linux */
 
-/* The bytes of all parts in *out. -EMSGSIZE, -EINVAL: too many of either; -EFAULT: a part is nowhere, and *out is what it
- * would be, as far as a size goes. */
+/* The bytes of all parts in *out. -EMSGSIZE, -EINVAL: too many of either; -EFAULT: a part is nowhere, and *out is
+ * what it would be, as far as a size goes. */
 static inline int qs_parts_total(const struct msghdr *msg, size_t *out)
 {
     int rc = 0;

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Every test under the sanitizers, all code through clang with its layering check, the tests tagged nightly, a long flood
-# of garbage.
+# Every test under the sanitizers, all code through clang with its layering check, the tests tagged nightly, a long
+# flood of garbage.
 # The last line says "N passed, N failed".
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."

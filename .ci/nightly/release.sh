@@ -26,7 +26,8 @@ leave() {
 trap leave EXIT
 trap 'exit 130' INT TERM
 
-[ -e "$root/etc/debian_version" ] || debootstrap --variant=minbase --include=ca-certificates,git,procps "$release" "$root"
+[ -e "$root/etc/debian_version" ] ||
+    debootstrap --variant=minbase --include=ca-certificates,git,procps "$release" "$root"
 for place in proc sys dev dev/pts dev/shm; do
     mountpoint -q "$root/$place" && continue
     mkdir -p "$root/$place"

@@ -378,7 +378,8 @@ static int qs_tls_drive(qs_tls_run *run, const qs_handshake_args *args, quring_t
 }
 
 /* RFC 9000 6.2, RFC 9368 2.1: the server does not speak the version, but one of those that we do: with that there is
- * a new connection and a new ClientHello. The connection knows that it is the second try, and that there is no third. */
+ * a new connection and a new ClientHello. The connection knows that it is the second try, and that there is no
+ * third. */
 static bool qs_begin_again(qs_sock *s)
 {
     pthread_mutex_lock(&s->lock);

@@ -155,7 +155,7 @@ int qs_op_getname(qs_sock *s, bool peer, struct sockaddr *addr, socklen_t *len)
     return rc;
 }
 
-/* ---- the end ------------------------------------------------------------------------------------------------------ */
+/* ---- the end ----------------------------------------------------------------------------------------------------- */
 
 /* False: another thread has ended it. */
 static bool qs_end_listening(qs_sock *s)

@@ -339,7 +339,7 @@ static int qs_get_stream_open(qs_sock *s, void *value, const socklen_t *len)
     return rc;
 }
 
-/* ---- the calls ---------------------------------------------------------------------------------------------------- */
+/* ---- the calls --------------------------------------------------------------------------------------------------- */
 
 int qs_op_setsockopt(qs_sock *s, int level, int name, const void *value, socklen_t len)
 {

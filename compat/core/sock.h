@@ -485,8 +485,8 @@ void qs_port_on_pending(uintptr_t number, quring_conn conn);
 /* Three probe timeouts of a connection (RFC 9002 6.2.1); 0: there is none. On the worker. */
 uint64_t qs_three_probes_ns(quring_conn conn);
 void qs_on_event(const quring_event *ev);
-/* What the program is told of the frame that caused it: none of an application's close; CRYPTO of an alert (RFC 9001 4.8),
- * whether the peer has named it or not (RFC 9000 19.19). */
+/* What the program is told of the frame that caused it: none of an application's close; CRYPTO of an alert (RFC 9001
+ * 4.8), whether the peer has named it or not (RFC 9000 19.19). */
 uint8_t qs_close_frame(const quring_close_info *info);
 /* On the worker: does what `asked` says. */
 void qs_work(qs_sock *s);

@@ -50,8 +50,8 @@ static bool qf_is_fault(int sig)
 /* signal(7): a socket's calls without a time limit go on after a handler with SA_RESTART; after another one they end
  * with EINTR, as those with a limit always do, and as poll and sleep always do. Which handler it was nobody tells, but
  * what there are: where both kinds are it may have been the one that ends calls. One that has reset itself
- * (SA_RESETHAND) has left its flags; one may also set another in its place when it runs, so that it is looked before the
- * call waits, too. */
+ * (SA_RESETHAND) has left its flags; one may also set another in its place when it runs, so that it is looked before
+ * the call waits, too. */
 static bool qf_has_ending_handler(void)
 {
     sigset_t blocked;

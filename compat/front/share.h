@@ -1,14 +1,16 @@
 /* compat/front/share.h: entries of the table that other processes have copies of.
  *
- * Shape:  a fork shares all there are. A shared one is not closed with this process's last descriptor, but with the last
- *         of all, which the kernel tells; where it cannot, because the connection had ended before, a child keeps it.
+ * Shape:  a fork shares all there are. A shared one is not closed with this process's last descriptor, but with the
+ *         last of all, which the kernel tells; where it cannot, because the connection had ended before, a child
+ *         keeps it.
  */
 #ifndef COMPAT_FRONT_SHARE_H
 #define COMPAT_FRONT_SHARE_H
 
 #include "compat/front/table.h"
 
-/* Sockets whose connection had ended when a child was made: they are the child's, too, until it ends or gives them back.
+/* Sockets whose connection had ended when a child was made: they are the child's, too, until it ends or gives them
+ * back.
  * A reference each. */
 typedef struct qf_kept {
     uint32_t count;

@@ -30,8 +30,8 @@ static int errno_of_alert(uint32_t alert)
     }
 }
 
-/* The connection ended by itself. Codes of an application have no frame type: 0x100 and above are what its protocol says
- * they are (RFC 9000 20.2), and no alerts. */
+/* The connection ended by itself. Codes of an application have no frame type: 0x100 and above are what its protocol
+ * says they are (RFC 9000 20.2), and no alerts. */
 static int errno_of_end(const qg_run *run)
 {
     uint32_t code = 0;

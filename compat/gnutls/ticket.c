@@ -24,8 +24,8 @@ static size_t option_len(const qg_run *run, qg_option option)
 }
 
 /* A session that is resumed is not verified again (RFC 8446 2.2). What is kept says therefore what a connection had
- * been asked to make sure of, and is for those that ask for the same; and for the version of QUIC that it had in the end
- * (RFC 9369 5). */
+ * been asked to make sure of, and is for those that ask for the same; and for the version of QUIC that it had in the
+ * end (RFC 9369 5). */
 static bool head_of(const qg_run *run, uint8_t head[QG_HEAD_LEN])
 {
     qg_settings now;

@@ -490,7 +490,8 @@ int quic_session_get_data(void *session, void *data,
 
 /* What the library has to say goes to stderr as far as the environment's QUIC_LOG or else quic_set_log_level says:
  * LOG_ERR, LOG_WARNING or LOG_INFO of <syslog.h>, with all that is graver; nothing before. A function of
- * quic_set_log_func (NULL: stderr again) gets the lines instead, without their ends; without a level, up to LOG_WARNING.
+ * quic_set_log_func (NULL: stderr again) gets the lines instead, without their ends; without a level, up to
+ * LOG_WARNING.
  * Both return what was before, the level -1 at first.
  * Any thread may call it, also with the library's locks held: it calls no function of QUIC sockets. */
 typedef void (*quic_set_log_func_t)(int level, const char *line);

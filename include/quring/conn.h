@@ -242,8 +242,9 @@ QURING_EXPORT QURING_NODISCARD quring_status quring_conn_export_keys(quring_conn
 QURING_EXPORT quring_status quring_conn_migrate(quring_conn conn, const quring_addr *local);
 
 /* quring_conn_give_token sends a client one more NEW_TOKEN frame (RFC 9000 8.1.3), beyond those of
- * limits.new_tokens; a listener for which that is 0 takes none. Returns QURING_OK; QURING_E_AGAIN (QURING_TOKENS_WAITING_MAX wait to leave
- * already); QURING_E_STATE (a client's connection, not established, or closed); QURING_E_THREAD. */
+ * limits.new_tokens; a listener for which that is 0 takes none. Returns QURING_OK; QURING_E_AGAIN
+ * (QURING_TOKENS_WAITING_MAX wait to leave already); QURING_E_STATE (a client's connection, not established, or
+ * closed); QURING_E_THREAD. */
 #define QURING_TOKENS_WAITING_MAX 8u
 QURING_EXPORT quring_status quring_conn_give_token(quring_conn conn);
 

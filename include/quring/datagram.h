@@ -4,9 +4,9 @@
  * Offering: a side takes datagrams when limits.datagram_max_bytes says so, by default not at all: whoever
  *           offers them has to read them. Each direction stands for itself.
  * Queues:   64 KiB wait to be sent, 1 MiB to be read, where a datagram counts as 128 bytes at least. Of what
- *           is received the oldest is dropped when nobody reads; quring_conn_info counts it. What is to be sent waits for the congestion window
- *           and the pacer, shares packets with streams, is never repeated, and is discarded when its time
- *           is over or when packets have become too small for it.
+ *           is received the oldest is dropped when nobody reads; quring_conn_info counts it. What is to be sent waits
+ *           for the congestion window and the pacer, shares packets with streams, is never repeated, and is discarded
+ *           when its time is over or when packets have become too small for it.
  */
 #ifndef QURING_DATAGRAM_H
 #define QURING_DATAGRAM_H
@@ -42,8 +42,8 @@ QURING_EXPORT QURING_NODISCARD quring_status quring_datagram_max(quring_conn con
 /* quring_datagram_peek shows the oldest datagram received, borrowed until the next datagram call on this
  * connection or the end of the callback; quring_datagram_consume forgets it.
  * What has arrived can be read when the connection is over, too, until the callback of QURING_EV_CLOSED ends.
- * Return QURING_OK; QURING_E_AGAIN (none; DATAGRAM_READABLE follows while the connection is open); QURING_E_STATE; QURING_E_THREAD;
- * QURING_E_INVAL. */
+ * Return QURING_OK; QURING_E_AGAIN (none; DATAGRAM_READABLE follows while the connection is open); QURING_E_STATE;
+ * QURING_E_THREAD; QURING_E_INVAL. */
 QURING_EXPORT QURING_NODISCARD quring_status quring_datagram_peek(quring_conn conn,
                                                                   quring_bytes *out);
 QURING_EXPORT quring_status quring_datagram_consume(quring_conn conn);

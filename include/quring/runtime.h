@@ -34,11 +34,11 @@ QURING_EXPORT QURING_NODISCARD quring_status quring_runtime_create(quring_runtim
  * Their peers are not told, and quring_connect still works: an application closes those that do nothing itself
  * (examples/file_server.c), or they are waited for until their idle timeout. Where listeners are
  * QURING_LISTEN_SHARED, new clients go to the others.
- * quring_runtime_await waits until a drained runtime has no connection left, at most `timeout_ns` (0: it only looks) and
- * the turns that its workers are in; *out_left (may be NULL) is how many there are still, of which some may only wait
- * for packets of a peer that has not heard of their end yet. Those that a peer has ended are not waited for. Then, or
- * when there is no more time, stop. Returns QURING_OK (none is left, and CLOSED was told of all); QURING_E_AGAIN; QURING_E_STATE (it is not drained);
- * QURING_E_INVAL; QURING_E_THREAD (on a worker).
+ * quring_runtime_await waits until a drained runtime has no connection left, at most `timeout_ns` (0: it only looks)
+ * and the turns that its workers are in; *out_left (may be NULL) is how many there are still, of which some may only
+ * wait for packets of a peer that has not heard of their end yet. Those that a peer has ended are not waited for.
+ * Then, or when there is no more time, stop. Returns QURING_OK (none is left, and CLOSED was told of all);
+ * QURING_E_AGAIN; QURING_E_STATE (it is not drained); QURING_E_INVAL; QURING_E_THREAD (on a worker).
  * quring_runtime_stop closes every connection with application error `app_error` (0 if above 2^62-1), waits
  * at most `timeout_ns` for the close frames to leave, and joins the threads. CLOSED is told of every connection,
  * and what was posted has run, before it returns; timers that were not due never run.
@@ -179,8 +179,8 @@ typedef struct quring_connect_options {
  * the turn. CONNECTED or CLOSED follows as an event, before it EARLY_READY where 0-RTT is
  * possible. Only on a worker (in a callback or a posted call). `options` is borrowed; tls gains a reference.
  *
- * Returns QURING_OK; QURING_E_THREAD; QURING_E_LIMIT (connections_max, 64 sockets of a worker); QURING_E_OS (no socket);
- * QURING_E_STATE (the runtime is being stopped); QURING_E_INVAL; QURING_E_TLS; QURING_E_NOMEM. */
+ * Returns QURING_OK; QURING_E_THREAD; QURING_E_LIMIT (connections_max, 64 sockets of a worker); QURING_E_OS (no
+ * socket); QURING_E_STATE (the runtime is being stopped); QURING_E_INVAL; QURING_E_TLS; QURING_E_NOMEM. */
 QURING_EXPORT QURING_NODISCARD quring_status quring_connect(quring_conn *out,
                                                             const quring_connect_options *options,
                                                             quring_error *err);
@@ -193,7 +193,8 @@ typedef void (*quring_task_fn)(void *ctx);
  * thread, workers included. What was taken runs, at the latest when the worker ends. Returns QURING_OK;
  * QURING_E_INVAL (no such worker); QURING_E_STATE (stopped); QURING_E_AGAIN (its mailbox of 4096 is full: try
  * again; on a worker in a later turn, by a timer perhaps, as two that wait here for one another wait for ever. Who
- * has many messages keeps them in a queue of its own, with a lock, and posts when that was empty: one task waits then). */
+ * has many messages keeps them in a queue of its own, with a lock, and posts when that was empty: one task waits
+ * then). */
 QURING_EXPORT QURING_NODISCARD quring_status quring_post(quring_runtime *rt, uint32_t worker,
                                                          quring_task_fn fn, void *ctx);
 

@@ -52,8 +52,8 @@ QURING_EXPORT uint64_t quring_stream_id(quring_stream stream);
 QURING_EXPORT quring_conn quring_stream_conn(quring_stream stream);
 
 /* quring_stream_write queues up to `len` bytes; *out_written says how many were taken (a prefix).
- * The end (QURING_WRITE_FIN) is taken only when all bytes were. len 0 with FIN is allowed. A want of memory is a want of
- * room, too.
+ * The end (QURING_WRITE_FIN) is taken only when all bytes were. len 0 with FIN is allowed. A want of memory is a want
+ * of room, too.
  *
  * Returns QURING_OK when at least one byte or the end was taken; QURING_E_AGAIN when nothing was
  * (WRITABLE follows); also follows when only a part was taken. QURING_E_STATE (ended, reset, or

@@ -11,8 +11,8 @@
 #define RENO_ROUNDS_MAX      63u
 #define PROBE_WAIT_NS        (2 * QUIC_NS_PER_S)
 #define PROBE_WAIT_SPREAD_NS (1 * QUIC_NS_PER_S)
-/* One being made, one under way, one whose ACK is being made: datagrams leave and are taken in trains here as segments do
- * of TCP (5.5.8.1; 5.5.8.2 has one quantum for QUIC in the simplest case). */
+/* One being made, one under way, one whose ACK is being made: datagrams leave and are taken in trains here as
+ * segments do of TCP (5.5.8.1; 5.5.8.2 has one quantum for QUIC in the simplest case). */
 #define QUANTA_IN_FLIGHT 3u
 
 static uint64_t min64(uint64_t a, uint64_t b)

@@ -113,8 +113,8 @@ static quic_rc rotate_tx(quic_conn *conn)
     return QUIC_OK;
 }
 
-/* RFC 9001 6.5: three probe timeouts are between two updates, by the peer's clock and its idea of the round trip. Within
- * about one of ours (more when it has shrunk since) nobody is that wrong, but once or twice. */
+/* RFC 9001 6.5: three probe timeouts are between two updates, by the peer's clock and its idea of the round trip.
+ * Within about one of ours (more when it has shrunk since) nobody is that wrong, but once or twice. */
 static bool is_early_update(const quic_conn *conn, quic_ns now)
 {
     return conn->rx_prev != NULL &&

@@ -279,10 +279,10 @@ bool quic_packet_add_crypto(quic_conn *conn, quic_packet_build *b)
     return any;
 }
 
-/* In place of a CONNECTION_CLOSE at this level, which RFC 9000 10.2.3 asks for beside the one in a 1-RTT packet (SHOULD):
- * a server that takes one in has a failed handshake, and reads nothing that the other says. With what it lacks of the
- * flight it reads that, in the same datagram. All that is not acknowledged goes, as what of it was lost is not
- * known any more; and either all or nothing. */
+/* In place of a CONNECTION_CLOSE at this level, which RFC 9000 10.2.3 asks for beside the one in a 1-RTT packet
+ * (SHOULD): a server that takes one in has a failed handshake, and reads nothing that the other says. With what it
+ * lacks of the flight it reads that, in the same datagram. All that is not acknowledged goes, as what of it was lost
+ * is not known any more; and either all or nothing. */
 bool quic_packet_add_last_flight(quic_conn *conn, quic_packet_build *b)
 {
     quic_crypto_stream *cs = conn->spaces[b->space].crypto;

@@ -42,7 +42,8 @@ QUIC_NODISCARD quic_anti_replay *quic_anti_replay_init(void *memory, uint32_t sl
                                                        quic_ns now);
 
 /* quic_anti_replay_take uses the id of `len` bytes, issued at `issued`: of all calls with the same id
- * at most one succeeds; none only if two were made at once just when a generation began. Times of one clock; `now` may differ a little between threads.
+ * at most one succeeds; none only if two were made at once just when a generation began. Times of one clock; `now`
+ * may differ a little between threads.
  *
  * Returns QUIC_OK, this call is the one;
  *   QUIC_E_DROP   used already

@@ -46,7 +46,8 @@ typedef struct quic_crypto_suite {
     void (*hp_deinit)(void *hp);
 
     /* seal writes len bytes of ciphertext and tag_len bytes of tag to dst; src == dst is allowed,
-     * other overlap is not. open decrypts ct_len bytes at src plus the tag that follows them to dst (src == dst allowed) and says whether the tag is right; dst is garbage if not. */
+     * other overlap is not. open decrypts ct_len bytes at src plus the tag that follows them to dst (src == dst
+     * allowed) and says whether the tag is right; dst is garbage if not. */
     void (*seal)(void *aead, uint8_t *dst, const uint8_t *src, size_t len, const uint8_t *nonce,
                  const uint8_t *ad, size_t ad_len);
     /* seal_tail seals one plaintext that lies in two places: head_len bytes at dst, then tail_len bytes at

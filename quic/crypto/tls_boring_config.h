@@ -73,7 +73,8 @@ typedef struct quic_tls_boring_options {
  * most err_len bytes, 0-terminated, on failure.
  *
  * Returns QUIC_OK; QUIC_E_CRYPTO (bad PEM, key does not match, no certificate, no trust anchors, not
- * valid at that time, a cipher suite that cannot be chosen); QUIC_E_INVAL (ALPN list, a name of an identity, too many); QUIC_E_NOMEM. */
+ * valid at that time, a cipher suite that cannot be chosen); QUIC_E_INVAL (ALPN list, a name of an identity, too
+ * many); QUIC_E_NOMEM. */
 QUIC_NODISCARD quic_rc quic_tls_boring_config_create_server(quic_tls_boring_config **out,
                                                             const quic_tls_boring_options *options,
                                                             char *err, size_t err_len);

@@ -73,7 +73,8 @@ QUIC_NODISCARD quic_rc quic_token_retry_make(const quic_token_keys *keys,
  * Returns QUIC_OK with *out filled;
  *   QUIC_E_DROP           no Retry token (size or type): act as if there were none
  *   QUIC_V_INVALID_TOKEN  one, but not of these keys, older than `lifetime`, from the future,
- *                         another client's, or of another version (RFC 9369 5): who sends it takes no second Retry (RFC 9000 8.1.2) */
+ *                         another client's, or of another version (RFC 9369 5): who sends it takes no second Retry
+ *                         (RFC 9000 8.1.2) */
 QUIC_NODISCARD quic_rc quic_token_retry_open(const quic_token_keys *keys, quic_token_retry *out,
                                              const uint8_t *token, size_t len,
                                              const quic_addr *client, uint32_t version,

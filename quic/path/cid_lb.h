@@ -58,8 +58,8 @@ static inline uint8_t quic_cid_lb_config_of(uint8_t first)
 void quic_cid_lb_encode(const quic_cid_lb *lb, quic_cid *out, const uint8_t *server_id,
                         const uint8_t *nonce, uint8_t random_bits);
 
-/* quic_cid_lb_decode is the load balancer's side; tests take it. It gives server ID and, unless nonce is NULL, nonce of the octets at cid[0..len);
- * octets beyond the configured length are somebody else's (section 5.4).
+/* quic_cid_lb_decode is the load balancer's side; tests take it. It gives server ID and, unless nonce is NULL, nonce
+ * of the octets at cid[0..len); octets beyond the configured length are somebody else's (section 5.4).
  * Returns QUIC_OK; QUIC_E_DROP when it is unroutable: of another configuration, or too short. */
 quic_rc quic_cid_lb_decode(const quic_cid_lb *lb, const uint8_t *cid, size_t len,
                            uint8_t *server_id, uint8_t *nonce);

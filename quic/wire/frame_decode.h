@@ -18,8 +18,8 @@ extern "C" {
 /* quic_frame_decode reads the frame at the start of `data` (len >= 1) and stores the bytes it takes
  * (>= 1) in *out_len. A run of PADDING is one frame.
  * Returns QUIC_OK; QUIC_V_FRAME_ENCODING for an unknown type (those of extensions are unknown to this
- * function), a frame cut short or a field out of range; QUIC_V_PROTOCOL_VIOLATION for a type that is not encoded in its shortest form (RFC 9000
- * 12.4). Outputs are undefined then. Memory: views into `data`. */
+ * function), a frame cut short or a field out of range; QUIC_V_PROTOCOL_VIOLATION for a type that is not encoded in
+ * its shortest form (RFC 9000 12.4). Outputs are undefined then. Memory: views into `data`. */
 QUIC_NODISCARD quic_rc quic_frame_decode(quic_frame *out, size_t *out_len, const uint8_t *data,
                                          size_t len);
 

@@ -130,7 +130,8 @@ QUIC_NODISCARD static inline int rt_io_add_socket(rt_io *io, const rt_udp_socket
 }
 
 /* rt_io_remove_socket stops receiving and closes the descriptor, at once unless sends are under way on it or this is a
- * visit: then as soon as may be. Later sends to it count as tx_errors. Units received before may still be handed out. */
+ * visit: then as soon as may be. Later sends to it count as tx_errors. Units received before may still be
+ * handed out. */
 static inline void rt_io_remove_socket(rt_io *io, uint32_t index)
 {
     io->has_looked = io->has_looked && io->looked.path.socket != index;

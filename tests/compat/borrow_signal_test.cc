@@ -180,8 +180,8 @@ TEST(BorrowSignal, ASignalWhileTheLenderIsAsked)
     close(number[1]);
 }
 
-/* So does a handler that is no more when it has run. One that runs while there is still room ends nothing: what the peer
- * reads then lets that send return, and the next one has the handler again. */
+/* So does a handler that is no more when it has run. One that runs while there is still room ends nothing: what the
+ * peer reads then lets that send return, and the next one has the handler again. */
 TEST(BorrowSignal, AHandlerThatIsReplacedAsItRuns)
 {
     Pair pair = make_pair();

@@ -493,8 +493,8 @@ TEST(Borrow, WithoutDescriptors)
     EXPECT_EQ(0, child.wait());
 }
 
-/* A descriptor is filled while there is no room, and emptied as soon as there is some, which may be at that very moment:
- * who waits for it must not be left waiting. */
+/* A descriptor is filled while there is no room, and emptied as soon as there is some, which may be at that very
+ * moment: who waits for it must not be left waiting. */
 TEST(Borrow, WhoSendsMuchIsNotLeftWaiting)
 {
     Pair pair = make_pair();

@@ -1,5 +1,5 @@
-/* Who opens a stream for each message, and was told EAGAIN where the peer allows no more of them (RFC 9000 4.6), is told
- * when it does, by level and by edge. */
+/* Who opens a stream for each message, and was told EAGAIN where the peer allows no more of them (RFC 9000 4.6), is
+ * told when it does, by level and by edge. */
 #include <cerrno>
 #include <fcntl.h>
 #include <poll.h>

@@ -117,7 +117,8 @@ TEST(Event, C167_TheEndOvertakesBytes)
     const std::string data = pattern(800);
     quic_stream_update update = {};
     update.id = UINT64_MAX;
-    /* Where this thread rests for as long as it takes to repeat the data, the end goes with it: on to another stream. */
+    /* Where this thread rests for as long as it takes to repeat the data, the end goes with it: on to another
+     * stream. */
     for (uint64_t id = 0; id < 16; id += 4) {
         losing = true;
         lost = false;

@@ -1,5 +1,5 @@
-/* Sockets in children of fork: servers that fork for each connection, servers whose children accept, and what happens to
- * a socket as the processes that have it come and go. */
+/* Sockets in children of fork: servers that fork for each connection, servers whose children accept, and what happens
+ * to a socket as the processes that have it come and go. */
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
@@ -379,7 +379,8 @@ TEST(Fork, TheForkIsOutOfDescriptors)
     EXPECT_TRUE(alive(pair));
 }
 
-/* A child is one of those that have the socket from the moment of its fork, also when another ends at that very moment. */
+/* A child is one of those that have the socket from the moment of its fork, also when another ends at that very
+ * moment. */
 TEST(Fork, ForksInThreads)
 {
     Pair pair = make_pair();

@@ -228,8 +228,8 @@ TEST(GnutlsKernel, NoSession)
     EXPECT_EQ(EINVAL, errno);
 }
 
-/* Both sessions allow early data, which gnutls takes only with a register of what it has seen. Without the limits of the
- * server nothing is sent early; and under smaller ones, in the last round, nothing is taken (RFC 9000 7.4.1). */
+/* Both sessions allow early data, which gnutls takes only with a register of what it has seen. Without the limits of
+ * the server nothing is sent early; and under smaller ones, in the last round, nothing is taken (RFC 9000 7.4.1). */
 TEST(GnutlsKernel, EarlyDataOfAProgramsSessions)
 {
     char kept[4096];

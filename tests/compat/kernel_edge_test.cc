@@ -13,8 +13,8 @@
 
 using namespace kernel;
 
-/* The only stream has no credit of the peer's (RFC 9000 4.1), which reads: who sends on it without naming it was told to
- * wait, and is woken. */
+/* The only stream has no credit of the peer's (RFC 9000 4.1), which reads: who sends on it without naming it was told
+ * to wait, and is woken. */
 TEST(KernelEdge, AStreamThatHasCreditAgain)
 {
     const size_t total = 1 << 20;

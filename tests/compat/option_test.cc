@@ -466,7 +466,7 @@ TEST(Option, C150_AServerGivesATokenWhenItIsToldTo)
     EXPECT_ERRNO(EINVAL, setsockopt(pair.listen, SOL_QUIC, QUIC_SOCKOPT_TOKEN, nullptr, 0));
 }
 
-/* ---- 6.1.5 ALPN, 6.1.6 SESSION_TICKET ------------------------------------------------------------------------------- */
+/* ---- 6.1.5 ALPN, 6.1.6 SESSION_TICKET ---------------------------------------------------------------------------- */
 
 static int set_alpn(int fd, const std::string &text, bool ended = false)
 {
@@ -539,7 +539,7 @@ TEST(Option, C154_Tickets)
               get_bytes(make_pair(options).server, QUIC_SOCKOPT_SESSION_TICKET));
 }
 
-/* ---- what is not ours ---------------------------------------------------------------------------------------------- */
+/* ---- what is not ours -------------------------------------------------------------------------------------------- */
 
 TEST(Option, C162_WhatThereIsNot)
 {

@@ -102,8 +102,8 @@ class Epoll
 constexpr int kSoon = 5000; /* comes, on a busy machine */
 constexpr int kNot = 150;   /* would have come */
 
-/* In a child of fork a socket of the parent would be ready, and give EBADF whatever is called, for ever. Returns the line
- * that failed, or 0. */
+/* In a child of fork a socket of the parent would be ready, and give EBADF whatever is called, for ever. Returns the
+ * line that failed, or 0. */
 int waits_in_child(const Pair &pair, int pipe_end)
 {
     pollfd fds[3] = {{pair.listen, POLLIN, 0}, {pipe_end, POLLIN, 0}, {-1, POLLIN, 0}};

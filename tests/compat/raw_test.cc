@@ -254,7 +254,8 @@ TEST(Raw, BytesBehindTheLastMessageOfALevel)
     EXPECT_EQ(0x0au, close_code(pair.client));
 }
 
-/* Tickets to a program that asked for them and takes none, until the connection is closed: the code, and how many there were. */
+/* Tickets to a program that asked for them and takes none, until the connection is closed: the code, and how many
+ * there were. */
 static uint32_t flood_with_tls(int *sent)
 {
     constexpr int kMost = 1000; /* of 4000 bytes each */

@@ -463,7 +463,7 @@ TEST(Verb, C161_SecretsAndParametersInTheirTime)
     EXPECT_EQ(0, set_option(fd, QUIC_SOCKOPT_CRYPTO_SECRET, secret));
 }
 
-/* ---- versions, ciphers, congestion control ------------------------------------------------------------------------ */
+/* ---- versions, ciphers, congestion control ----------------------------------------------------------------------- */
 
 static std::function<void(int)> with(const std::function<void(quic_transport_param *)> &change)
 {

@@ -296,7 +296,8 @@ def main():
             return there(ports, command).returncode
     labels = options.tests or (QUICK if options.quick or not kvm_usable() else FULL)
     subprocess.run([TOP + "/tools/bazel", "build", "--noshow_progress", "//tools/quicperf"], cwd=TOP, check=True)
-    rows = [["kernel".ljust(20), "passed", "failed", "skipped", "chosen  ", "Gbit/s", "req/s ", "epoll Gbit/s", "req/s"]]
+    rows = [["kernel".ljust(20), "passed", "failed", "skipped", "chosen  ", "Gbit/s", "req/s ", "epoll Gbit/s",
+             "req/s"]]
     well, missing = True, []
     for kernel in kernels:
         try:

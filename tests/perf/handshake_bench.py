@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""Handshakes per second of a server's CPU, next to BoringSSL's own over memory: tools/bazel run //tests/perf:handshake_bench
+"""Handshakes per second of a server's CPU, next to BoringSSL's own over memory.
+
+    tools/bazel run //tests/perf:handshake_bench
 
 Usage: handshake_bench.py QUICPERF HANDSHAKE_LOOP [ROUNDS]
 

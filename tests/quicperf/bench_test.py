@@ -30,8 +30,8 @@ class Page(unittest.TestCase):
         for start in ("| processor |", "| limit |", "| down, ", "| up, ", "| TCP+TLS 1.3, down, ",
                       "| boringssl | down |", "| 10 |", "| full (P-256) |", "| resumed |",
                       "| 1 connection, 64 outstanding |", "| raw UDP, polling |",
-                      "| QUIC, io_uring, --spin auto |", "| QUIC, epoll, sleeping |", "| TCP+TLS 1.3, sleeping |", "| 1000 |",
-                      "| 16 bulk streams, urgent |", "| bulk, 16 connections per worker (MB) | 2 |"):
+                      "| QUIC, io_uring, --spin auto |", "| QUIC, epoll, sleeping |", "| TCP+TLS 1.3, sleeping |",
+                      "| 1000 |", "| 16 bulk streams, urgent |", "| bulk, 16 connections per worker (MB) | 2 |"):
             rows = [line for line in page.splitlines() if line.startswith(start)]
             self.assertTrue(rows, start)
             if start != "| processor |":

@@ -177,7 +177,8 @@ class BothEnds(unittest.TestCase):
         self.assertLess(there["bytes"], here["bytes"] * 2)
 
     def test_they_agree_about_tcp(self):
-        here, there = self.pair("rr", "-t", "500ms", "--tcp", "-c", "3", "--req", "10", "--resp", "500", server=["--tcp"])
+        here, there = self.pair("rr", "-t", "500ms", "--tcp", "-c", "3", "--req", "10", "--resp", "500",
+                                server=["--tcp"])
         self.assertEqual((there["connections"], there["errors"]), (3, 0))
         self.assertGreaterEqual(there["requests"], here["requests"])
         self.assertLess(there["requests"], 2 * here["requests"] + 10)  # some come after the end

@@ -156,7 +156,7 @@ class Runs(unittest.TestCase):
                 self.assertEqual(run["summary"]["version"], int(version))
         with Server("--version", "1") as server:
             run = client(server.port, "-n", "1K", "--version", "2", *SOCKETS, status=1)
-            self.assertIn("Protocol not supported", run["error"])
+            self.assertIn("speak version 2: the server does not want it", run["error"])
 
     def test_without_encryption_if_both_ask(self):
         for api in [], SOCKETS:

@@ -106,8 +106,9 @@ TEST(CcPath, AShorterPathEndsNoConnection)
     }
 }
 
-/* ... nor does one that carries only small datagrams: large ones that were overtaken by the next words of an application
- * come again as eight times as many, or fifty times, most of them for nothing, as the way back is as long as it was. */
+/* ... nor does one that carries only small datagrams: large ones that were overtaken by the next words of an
+ * application come again as eight times as many, or fifty times, most of them for nothing, as the way back is as long
+ * as it was. */
 TEST(CcPath, AShorterAndNarrowerPathEndsNoConnection)
 {
     const std::tuple<uint32_t, quring_cc, quic_ns> flows[] = {

@@ -44,7 +44,8 @@ bool sim_inspect_confirmed(const quic_conn *conn);
 bool sim_inspect_validated(const quic_conn *conn);
 const quic_addr *sim_inspect_first_remote(const quic_conn *conn);
 
-/* sim_inspect_app_limited: whether what leaves now counts as all that the application has (draft-ietf-ccwg-bbr 4.1.2.4). */
+/* sim_inspect_app_limited: whether what leaves now counts as all that the application has (draft-ietf-ccwg-bbr
+ * 4.1.2.4). */
 bool sim_inspect_app_limited(const quic_conn *conn);
 
 /* sim_inspect_mem_limit: what the connection may hold at most. */

@@ -249,7 +249,8 @@ void draw_resume(Options &o)
     }
 }
 
-/* Who asks for fewer ACKs; datagrams next to streams, offered by some hosts, too large for others; drawn apart as well. */
+/* Who asks for fewer ACKs; datagrams next to streams, offered by some hosts, too large for others; drawn apart as
+ * well. */
 void draw_extensions(Options &o)
 {
     Rng r(o.seed ^ 0x6467726du);

@@ -2,7 +2,7 @@
 """Scans the source tree for what the build cannot forbid.
 
     scan.py includes WORKSPACE   each layer includes only what its layer may
-    scan.py files WORKSPACE      no overlong file, no mark of unfinished work
+    scan.py files WORKSPACE      no overlong file or line, no mark of unfinished work
     scan.py selftest             both find every planted violation and accept a clean tree
 
 WORKSPACE is the file of that name at the tree's root; symlinks to it are followed.
@@ -13,6 +13,7 @@ import sys
 import tempfile
 
 LINES_MAX = 700
+COLUMNS_MAX = 120
 SOURCE_ENDINGS = (".c", ".h", ".cc", ".def", ".bzl", ".bazel", ".py", ".sh")
 MARKS = re.compile(r"\b(T[O]DO|F[I]XME|X{3}|H[A]CK)\b|not [i]mplemented|un[i]mplemented", re.I)
 
@@ -130,6 +131,8 @@ def scan_files(root):
         if len(lines) > LINES_MAX:
             found.append("%s: %d lines, the bound is %d" % (path, len(lines), LINES_MAX))
         for number, line in enumerate(lines, 1):
+            if len(line) > COLUMNS_MAX:
+                found.append("%s:%d: %d columns, the bound is %d" % (path, number, len(line), COLUMNS_MAX))
             match = MARKS.search(line)
             if match:
                 found.append("%s:%d: unfinished: %s" % (path, number, match[0]))
@@ -195,6 +198,7 @@ def selftest():
     mark = "TO" + "DO"
     bad_files = {
         "quic/wire/long.c": "int a;\n" * (LINES_MAX + 1),
+        "quic/wire/wide.c": "/* %s */\n" % ("w" * COLUMNS_MAX),
         "quic/wire/mark.c": "/* %s: later */\n" % mark,
         "tests/words.cc": "// not " + "implemented\n",
     }

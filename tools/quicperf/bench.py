@@ -414,9 +414,9 @@ def requests(bench):
 
 
 def one_request(bench):
-    """One outstanding request, beside a raw datagram there and back that waits in the same way: by plain
-    system calls, and by the I/O of the workers, where what is left is QUIC's own; sealed and opened as one packet (of 72
-    bytes: perf has a header of 8) what a QUIC takes that does nothing else."""
+    """One outstanding request, beside a raw datagram there and back that waits in the same way: by plain system calls,
+    and by the I/O of the workers, where what is left is QUIC's own; sealed and opened as one packet (of 72 bytes: perf
+    has a header of 8) what a QUIC takes that does nothing else."""
     sizes = ("--req", "64", "--resp", "64", "-t", "%gs" % bench.seconds)
     ways = {"sleeping": (), "polling": ("--spin", "1000")}
     runs = {}
@@ -474,8 +474,8 @@ Connections per worker are the same; the client has two threads in all runs.
 """
 HELD = """So each worker is held to a fifth of a CPU (SCHED_DEADLINE), which leaves the client more than it needs:
 two workers then have twice the CPU time of one, and what they make of it shows by the clock."""
-NOT_HELD = """(Run as root, workers are held to a fifth of a CPU each, and the clock shows what two are worth.) What would
-keep them from it elsewhere (locks, cache lines that travel, datagrams handed from one to the other) shows in
+NOT_HELD = """(Run as root, workers are held to a fifth of a CPU each, and the clock shows what two are worth.)
+What would keep them from it elsewhere (locks, cache lines that travel, datagrams handed from one to the other) shows in
 what a second of CPU brings: as much with two workers as with one."""
 
 

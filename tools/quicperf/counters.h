@@ -12,7 +12,8 @@
 extern "C" {
 #endif
 
-/* qp_counters_write adds the line of what there is `seconds` after the server began; without --jsonl it does nothing. */
+/* qp_counters_write adds the line of what there is `seconds` after the server began; without --jsonl it does
+ * nothing. */
 void qp_counters_write(qp_out *out, double seconds, double cpu_s, const qp_server_totals *totals,
                        const quring_stats *stats);
 

@@ -54,8 +54,8 @@ void qp_meter_wait(qp_meter *meter, bool (*ready)(void *ctx), uint64_t until_ns)
 /* qp_meter_next is when the line after the one of `last_ns` is due: lines that are not made in time are left out. */
 uint64_t qp_meter_next(uint64_t last_ns, uint64_t step_ns);
 
-/* qp_meter_run lets the work begin and measures it for the time of -t (with -n: until it is over): a line and an interval
- * each --interval; then result->seconds, bytes, requests, lost_packets and cpu_local_s are set. */
+/* qp_meter_run lets the work begin and measures it for the time of -t (with -n: until it is over): a line and an
+ * interval each --interval; then result->seconds, bytes, requests, lost_packets and cpu_local_s are set. */
 void qp_meter_run(qp_meter *meter);
 
 #ifdef __cplusplus

@@ -174,8 +174,8 @@ TEST(Pacer, ANearPathGetsATrainWhateverItsQueue)
     }
 }
 
-/* A near path whose RTT has grown, and datagrams as large as loopback carries: an empty bucket must be able to hold what
- * opens it again. */
+/* A near path whose RTT has grown, and datagrams as large as loopback carries: an empty bucket must be able to hold
+ * what opens it again. */
 TEST(Pacer, LargeDatagramsGoOnAfterTheBucketRanDry)
 {
     for (uint32_t datagram : {9000u, 33000u, 65000u}) {

@@ -270,8 +270,8 @@ TEST_P(KeyRules, H54_TooManyForgeriesEndTheConnection)
     EXPECT_EQ(liar.close_on_wire(), uint64_t{QUIC_V_AEAD_LIMIT_REACHED});
 }
 
-/* RFC 9001 9.5: whether a number was seen before does not show, as the packet is opened all the same; and one that is not
- * authentic counts. */
+/* RFC 9001 9.5: whether a number was seen before does not show, as the packet is opened all the same; and one that is
+ * not authentic counts. */
 TEST_P(KeyRules, ForgeriesUnderKnownNumbersAreForgeries)
 {
     Liar liar(GetParam());

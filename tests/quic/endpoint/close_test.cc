@@ -281,7 +281,8 @@ TEST(Close, KeepAliveKeepsItAlive)
     EXPECT_EQ(net.client.close_kind(), QURING_CLOSE_IDLE_TIMEOUT);
 }
 
-/* RFC 9000 10.1: the smaller timeout counts, and who keeps alive may know only the larger one when it says how often. */
+/* RFC 9000 10.1: the smaller timeout counts, and who keeps alive may know only the larger one when it says how
+ * often. */
 TEST(Close, KeepAliveIsInTimeForAPeerOfLessPatience)
 {
     for (bool by_server : {false, true}) {

@@ -234,8 +234,8 @@ TEST_F(RealTls, H52_AClientsChainOf64KiBComesInUnlessItIsLimited)
     EXPECT_EQ(net.server.count(QURING_EV_CONNECTED), 0u);
 }
 
-/* A client that leaves as soon as it is connected, and of whose datagrams only the first `arrive` did until then: what is
- * missing of its flight goes with the CONNECTION_CLOSE, if there is room for it. */
+/* A client that leaves as soon as it is connected, and of whose datagrams only the first `arrive` did until then:
+ * what is missing of its flight goes with the CONNECTION_CLOSE, if there is room for it. */
 TEST_F(RealTls, AClientThatLeavesBringsTheRestOfItsFlight)
 {
     struct Case {
