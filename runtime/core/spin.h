@@ -72,7 +72,7 @@ typedef struct rt_spin_wait {
     quic_ns spun_ns;   /* of it, polling; 0: there was none */
     quic_ns waited_ns; /* in all */
     uint32_t looks;    /* polls */
-    uint32_t units;    /* that the turn before it received */
+    uint32_t units;    /* that the turn before it received; 0: that had only orders */
     bool hit;          /* polling found something */
     bool found;        /* so did polling or sleeping; false: only time passed */
 } rt_spin_wait;

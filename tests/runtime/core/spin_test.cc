@@ -267,7 +267,12 @@ TEST_F(Spin, WhatComesAloneIsSeen)
         rt_spin_wait slept = one; // who sleeps does not look
         slept.hit = false;
         EXPECT_FALSE(wait(1, slept));
+        rt_spin_wait order = one; // no datagram at all
+        order.units = 0;
+        EXPECT_FALSE(wait(1000, order));
         EXPECT_FALSE(wait(RT_SPIN_LONE_AFTER - 1, one));
+        EXPECT_TRUE(wait(1, one));
+        EXPECT_TRUE(wait(1000, order));
     }
 }
 
