@@ -83,12 +83,12 @@ static void sketch_add(uint16_t rows[][QUIC_ADMISSION_CELLS], const uint32_t *ce
     }
 }
 
-/* Forgets what was counted when the second is over. */
-static void begin_second(quic_ns *second, uint16_t rows[][QUIC_ADMISSION_CELLS], quic_ns now)
+/* Forgets what was counted when its second is over. */
+static void begin_second(quic_ns *end, uint16_t rows[][QUIC_ADMISSION_CELLS], quic_ns now)
 {
-    if (*second == 0 || now - *second >= QUIC_NS_PER_S) {
+    if (now >= *end) {
         memset(rows, 0, QUIC_ADMISSION_ROWS * sizeof(rows[0]));
-        *second = now;
+        *end = now + QUIC_NS_PER_S;
     }
 }
 
@@ -197,7 +197,7 @@ bool quic_admission_may_open_vainly(quic_admission *adm, quic_ns now)
 bool quic_admission_may_open(quic_admission *adm, const quic_addr *from, quic_ns now)
 {
     uint32_t cells[QUIC_ADMISSION_ROWS];
-    if (adm->broken_second == 0 || now - adm->broken_second >= QUIC_NS_PER_S) {
+    if (now >= adm->broken_end) {
         return true;
     }
     cells_of(adm, from, cells);
@@ -208,7 +208,7 @@ bool quic_admission_may_open(quic_admission *adm, const quic_addr *from, quic_ns
 void quic_admission_was_broken(quic_admission *adm, const quic_addr *from, quic_ns now)
 {
     uint32_t cells[QUIC_ADMISSION_ROWS];
-    begin_second(&adm->broken_second, adm->broken, now);
+    begin_second(&adm->broken_end, adm->broken, now);
     cells_of(adm, from, cells);
     sketch_add(adm->broken, cells, 1);
 }
@@ -259,7 +259,7 @@ bool quic_admission_take_reset(quic_admission *adm, const quic_addr *to, quic_ns
     uint32_t max = adm->limits.stateless_resets_per_addr_s;
     if (max != 0) {
         uint32_t cells[QUIC_ADMISSION_ROWS];
-        begin_second(&adm->resets_second, adm->resets, now);
+        begin_second(&adm->resets_end, adm->resets, now);
         cells_of_prefix(adm, to, 3, 6, cells);
         if (sketch_count(adm->resets, cells) >= max) {
             return false;

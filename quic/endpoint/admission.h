@@ -52,12 +52,12 @@ typedef struct quic_admission {
     uint32_t load_count;    /* new Initials in ... */
     quic_ns load_second;    /* ... the second that began here */
     uint64_t load_episodes; /* times under_load began */
-    quic_ns resets_second;  /* the second `resets` counts; 0: none yet */
+    quic_ns resets_end;     /* of the second that `resets` counts */
     uint16_t half_open[QUIC_ADMISSION_ROWS][QUIC_ADMISSION_CELLS];
     uint16_t full_at[QUIC_ADMISSION_ROWS]
                     [QUIC_ADMISSION_CELLS]; /* the last second they were, 1..; 0: never */
     uint16_t conns[QUIC_ADMISSION_ROWS][QUIC_ADMISSION_CELLS];
-    quic_ns broken_second; /* the second `broken` counts; 0: none yet */
+    quic_ns broken_end; /* of the second that `broken` counts */
     uint16_t broken[QUIC_ADMISSION_ROWS][QUIC_ADMISSION_CELLS];
     uint16_t resets[QUIC_ADMISSION_ROWS][QUIC_ADMISSION_CELLS]; /* per IPv4 /24, IPv6 /48 */
 } quic_admission;
