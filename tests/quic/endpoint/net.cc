@@ -209,6 +209,7 @@ quic_conn *Net::connect(uint16_t port)
     config.session = reinterpret_cast<const uint8_t *>(session.data());
     config.session_len = session.size();
     config.zero_rtt = zero_rtt;
+    config.version_listed = version_listed;
     config.token = reinterpret_cast<const uint8_t *>(token.data());
     config.token_len = token.size();
     quic_conn *conn = nullptr;

@@ -86,6 +86,7 @@ class Net
     /* What the next connect starts from; the client's last SESSION event is in last_session. */
     std::string session;
     bool zero_rtt = false;
+    uint32_t version_listed = 0;
     std::string last_session;
     /* A first connection to a server with `gate`, for its ticket: the next connect takes it, for 0-RTT. */
     bool take_ticket(const quic_early_gate *gate);

@@ -417,6 +417,48 @@ TEST(Version, H58_ForgedVersionNegotiationIsFoundOut)
     }
 }
 
+/* So is one by who begins again with another connection, as a TLS that the application drives has to. */
+TEST(Version, H58_WhoBeginsAgainAnewChecksTheSame)
+{
+    const uint32_t both = QURING_SPEAKS_V1 | QURING_SPEAKS_V2;
+    const struct {
+        uint32_t served, first, preferred, listed;
+        bool genuine;
+    } cases[] = {
+        {QURING_SPEAKS_V1, QUIC_VERSION_2, 0, QUIC_VERSION_1, true},
+        {QURING_SPEAKS_V2, QUIC_VERSION_1, 0, QUIC_VERSION_2, true},
+        {both, 0x1a2a3a4a, 0, QUIC_VERSION_1, true},
+        {both, 0x1a2a3a4a, 0, QUIC_VERSION_2, false},
+        {both, 0x1a2a3a4a, QUIC_VERSION_2, QUIC_VERSION_1, false},
+        {both, QUIC_VERSION_2, 0, QUIC_VERSION_1, false},
+        {both, QUIC_VERSION_1, 0, QUIC_VERSION_2, false},
+    };
+    for (const auto &c : cases) {
+        Net net([&](sim::Options &o) {
+            o.server.limits.versions = c.served;
+            o.clients[0].limits.version_first = c.first;
+            o.clients[0].limits.version_preferred = c.preferred;
+        });
+        net.version_listed = c.listed;
+        net.filter = [](Packet &p) { return !p.to_server; };
+        ASSERT_NE(net.connect(), nullptr);
+        net.run_for(kMs);
+        net.filter = nullptr;
+        EXPECT_EQ(version_of(net.sent[0].bytes), c.listed);
+        net.inject(net.client, forge_vn(net.sent[0].bytes, {0x1a2a3a4a})); /* there is no third */
+        (void)net.run_until(
+            [&] {
+                return net.client.conn != nullptr || net.client.close_kind() != QURING_CLOSE_NONE;
+            },
+            5 * kS);
+        EXPECT_EQ(quic_endpoint_counters(net.client.ep)->version_restarts, 1u);
+        EXPECT_EQ(net.client.conn != nullptr, c.genuine) << c.first << " " << c.listed;
+        EXPECT_EQ(net.client.close_code(),
+                  c.genuine ? UINT64_MAX : uint64_t{QUIC_V_VERSION_NEGOTIATION}) /* none */
+            << c.first << " " << c.listed;
+    }
+}
+
 /* A first try nobody answers genuinely does not excuse the choice that follows. */
 TEST(Version, H58_ForgedListThatHidesTheBetterVersionIsFoundOut)
 {
