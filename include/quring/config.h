@@ -52,9 +52,9 @@ typedef struct quring_limits {
     uint32_t half_open_per_addr_max;   /* of those, per IPv4 address or IPv6 /56; 0 = off */
     uint32_t connections_per_addr_max; /* per IPv4 address or IPv6 /56; 0 = off */
     /* New Initials per second above which Retry is demanded, until they have been less than half
-     * of that for 5 s; 0 = off. Retry is demanded, too, above half of half_open_max. As many with a bad Retry
-     * token are told so; and as many with a good one looked at, of addresses that go on sending some that cannot
-     * be opened */
+     * of that for 5 s; 0 = off. Retry is demanded, too, above half of half_open_max. As many are looked at, and no
+     * more, that bring a bad Retry token, or a good one from an address of which 4 in this second could not be
+     * opened */
     uint32_t initials_per_s_retry;
     /* Connections of one listener, on all workers together, whose client has not proved its address (RFC 9000
      * 8.1): with so many of them, and for 5 s after, Retry is demanded there; 0 = off */

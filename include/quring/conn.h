@@ -91,7 +91,8 @@ typedef enum quring_close_kind {
 
 typedef struct quring_close_info {
     quring_close_kind kind;
-    uint64_t code; /* application or transport error code; 0x100 + TLS alert for TLS failures */
+    /* Application or transport error code; 0x100 + TLS alert for TLS failures; a version (QURING_CLOSE_VERSION) */
+    uint64_t code;
     uint64_t frame_type; /* that caused a transport error, 0 if unknown */
     char reason[128]; /* peer's or our phrase, control characters replaced; always 0-terminated */
 } quring_close_info;
