@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "compat/front/call.h"
 #include "compat/front/lend.h"
 #include "compat/front/libc.h"
 #include "compat/front/table.h"
@@ -41,16 +42,27 @@ void qf_engine_in_child(void)
     }
 }
 
+/* fork is no point of cancellation (POSIX 2.9.5.2), as what is called here is. */
+static _Thread_local int qf_fork_cancel;
+
 static void qf_before_fork(void)
 {
     qf_copied();
+    qf_fork_cancel = qf_hold();
     qf_lend_before();
+}
+
+static void qf_in_parent(void)
+{
+    qf_lend_in_parent();
+    qf_let(qf_fork_cancel);
 }
 
 static void qf_after_fork(void)
 {
     qf_engine_in_child();
     qf_lend_in_child();
+    qf_let(qf_fork_cancel);
 }
 
 /* A sanitizer's runtime has taken the place of malloc in all of the program, and ends one that loads what keeps
@@ -148,7 +160,7 @@ const qs_ops *qf_engine_load(void)
             ops->start(&qf_host);
             atomic_store_explicit(&qf_ops, ops, memory_order_release);
             atomic_fetch_add(&qf_in_use, 1); /* from now on the engine has descriptors */
-            pthread_atfork(qf_before_fork, qf_lend_in_parent, qf_after_fork);
+            pthread_atfork(qf_before_fork, qf_in_parent, qf_after_fork);
             atexit(qf_at_exit);
         }
     }

@@ -10,9 +10,11 @@ QF_EXPORT pid_t _Fork(void)
     qf_copied();
     pid_t pid = QF_REAL(_Fork)();
     if (pid == 0) {
+        int state = qf_hold();
         qf_engine_in_child();
         qf_lend_nothing();
         qf_lend_in_child();
+        qf_let(state);
     }
     return pid;
 }

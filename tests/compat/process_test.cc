@@ -538,6 +538,17 @@ TEST(Process, C218_CancelledBefore)
     pair.client = std::move(client);
     knock.join();
     EXPECT_TRUE(alive(pair));
+    pid_t child = -1;
+    ASSERT_FALSE(is_cancelled_in([&] {
+        child = fork();
+        if (child == 0) {
+            _exit(7);
+        }
+    }));
+    int status = 0;
+    ASSERT_EQ(child, waitpid(child, &status, 0));
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 7) << status;
+    EXPECT_TRUE(alive(pair));
 }
 
 TEST(Process, C219_CloseRange)
