@@ -374,6 +374,10 @@ int qs_stream_open_opt(qs_sock *s, uint64_t *id, uint32_t flags)
         st->implied = false;
         s->active_id = want;
         *id = want;
+        if (s->starved_id != QS_STREAM_ANY) { /* what names no stream is for this one now */
+            s->starved_id = QS_STREAM_ANY;
+            qs_ready_update(s);
+        }
         qs_kick(s, QS_ASK_TX);
     }
     qs_unlock(s);

@@ -1,6 +1,7 @@
 /* A socket of protocol 261 in an edge-triggered epoll. */
 #include <cerrno>
 #include <fcntl.h>
+#include <poll.h>
 #include <string>
 #include <sys/epoll.h>
 #include <thread>
@@ -55,4 +56,28 @@ TEST(KernelEdge, AStreamThatHasCreditAgain)
         shutdown(pair.server, SHUT_RDWR);
     }
     reader.join();
+}
+
+/* The latest stream opened has room, which is where messages without a stream go now, whatever another waits for. */
+TEST(KernelEdge, AStreamOpenedBesideOneWithoutCredit)
+{
+    const int small = 16384;
+    Pair pair = make_pair([](int fd) {
+        quic_transport_param param = {};
+        param.max_stream_data_bidi_remote = small;
+        ASSERT_EQ(0, setsockopt(fd, SOL_QUIC, 8, &param, sizeof(param)));
+    });
+    ASSERT_EQ(0, setsockopt(pair.server, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small)));
+    ASSERT_EQ(0, fcntl(pair.client, F_SETFL, O_NONBLOCK));
+    const std::string data(4096, 'o');
+    pollfd polled = {pair.client, POLLOUT, 0};
+    for (int flags = MSG_QUIC_STREAM_NEW; poll(&polled, 1, 300) == 1; flags = 0) {
+        const ssize_t n = send(pair.client, data.data(), data.size(), flags);
+        ASSERT_TRUE(n > 0 || errno == EAGAIN);
+    }
+    quic_stream_info open = {-1, 0, 0};
+    socklen_t len = sizeof(open);
+    ASSERT_EQ(0, getsockopt(pair.client, SOL_QUIC, QUIC_SOCKOPT_STREAM_OPEN, &open, &len));
+    EXPECT_EQ(1, poll(&polled, 1, 0));
+    EXPECT_EQ(1, send(pair.client, "x", 1, 0));
 }
