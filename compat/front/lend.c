@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "compat/front/call.h"
 #include "compat/front/lend_call.h"
@@ -18,6 +19,7 @@
 #define QF_CHILDREN_MAX 16384u /* of children; what this process forks it may have */
 #define QF_LENT_MAX     QF_FDS_MAX
 #define QF_SWEEP        256 /* at a time */
+#define QF_RECLAIM_S    2   /* for the lock */
 
 /* ---- descriptors of ours ---------------------------------------------------------------------------------- */
 
@@ -136,7 +138,7 @@ static void qf_lent_drop(qf_child *child, uint32_t id)
 {
     if (id - 1 < child->count && child->lent[id - 1] != NULL) {
         qf_kept_drop(&child->kept, child->lent[id - 1]);
-        (void)qf_gone_now(child->lent[id - 1]); /* what it cost is free for the next question */
+        qf_gone_now(child->lent[id - 1]); /* what it cost is free for the next question */
         qf_put(child->lent[id - 1]);
         child->lent[id - 1] = NULL;
     }
@@ -197,10 +199,9 @@ static void qf_child_end(qf_child *child)
 }
 
 /* Ends the children that are gone, whether the lending thread has been told or not. Fork lock held. */
-static bool qf_lend_sweep(void)
+static void qf_lend_sweep(void)
 {
     struct epoll_event events[QF_SWEEP];
-    bool any = false;
     for (bool more = qf_lend_epoll >= 0; more;) {
         const int count = QF_REAL(epoll_wait)(qf_lend_epoll, events, QF_SWEEP, 0);
         more = false;
@@ -211,37 +212,39 @@ static bool qf_lend_sweep(void)
                 more = true;
             }
         }
-        any = any || more;
     }
-    return any;
 }
 
 /* Fork lock held. */
-static bool qf_reclaim_locked(void)
+static void qf_reclaim_locked(void)
 {
-    if (__atomic_load_n(&qf_child_count, __ATOMIC_ACQUIRE) == 0) {
-        return false;
-    }
     const bool was = qf_engine()->impatient(true);
-    const bool any = qf_lend_sweep();
-    const bool more = qf_gone_all();
+    qf_lend_sweep();
+    qf_gone_all();
     (void)qf_engine()->impatient(was);
-    return any || more;
 }
 
-bool qf_reclaim(void)
+/* Who forks may wait for what the caller holds: the program's handlers (pthread_atfork) take its own locks. */
+static void qf_reclaim_apart(void)
 {
-    const int error = errno;
-    bool any;
-    if (qf_is_lending) { /* the rest is a look at each: not for children to ask for */
-        any = qf_lend_sweep();
-    } else {
-        (void)pthread_mutex_lock(&qf_fork_lock);
-        any = qf_reclaim_locked();
+    struct timespec until;
+    (void)clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += QF_RECLAIM_S;
+    if (pthread_mutex_timedlock(&qf_fork_lock, &until) == 0) {
+        qf_reclaim_locked();
         (void)pthread_mutex_unlock(&qf_fork_lock);
     }
+}
+
+void qf_reclaim(void)
+{
+    const int error = errno;
+    if (qf_is_lending) { /* the rest is a look at each: not for children to ask for */
+        qf_lend_sweep();
+    } else if (__atomic_load_n(&qf_child_count, __ATOMIC_ACQUIRE) != 0) {
+        qf_reclaim_apart();
+    }
     errno = error;
-    return any;
 }
 
 /* ---- one call --------------------------------------------------------------------------------------------- */
@@ -268,7 +271,11 @@ static void qf_lend_borrow(qf_child *child, const qf_lend_call *call, qf_told *t
 
 bool qf_lend_take_fd(qf_kin *kin)
 {
-    return qf_kin_take_fd(kin) || (qf_reclaim() && qf_kin_take_fd(kin));
+    if (qf_kin_take_fd(kin)) {
+        return true;
+    }
+    qf_reclaim();
+    return qf_kin_take_fd(kin);
 }
 
 /* What a child accepts it holds alone. */
@@ -305,7 +312,12 @@ static int qf_lend_way(const qf_child *child, qf_lend_call *call)
     if (!qf_lend_take_fd(child->kin)) {
         return -EMFILE;
     }
-    if (qf_wire_pair(ends) != 0 && (!qf_reclaim() || qf_wire_pair(ends) != 0)) {
+    int rc = qf_wire_pair(ends);
+    if (rc != 0) {
+        qf_reclaim();
+        rc = qf_wire_pair(ends);
+    }
+    if (rc != 0) {
         const int error = errno;
         qf_kin_give_fd(child->kin);
         return -error;
@@ -502,9 +514,9 @@ static int qf_lend_ends(void)
 {
     int ends[2];
     if (qf_wire_pair(ends) != 0) {
-        const int error = errno;
-        if (!qf_reclaim_locked() || qf_wire_pair(ends) != 0) {
-            return -error;
+        qf_reclaim_locked();
+        if (qf_wire_pair(ends) != 0) {
+            return -errno;
         }
     }
     ends[0] = qf_own(ends[0]);

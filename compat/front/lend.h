@@ -57,9 +57,9 @@ bool qf_owns(int fd);
 uint32_t qf_owned_end(void);
 void qf_owned_note(int fd);
 
-/* What children held that have ended comes back in a moment: gets it now, for who has found nothing left. Whether there
- * was any. Leaves errno as it is. */
-bool qf_reclaim(void);
+/* What children held that have ended comes back in a moment: gets it now, for who has found nothing left and tries once
+ * more, as others may have got it since. Leaves errno as it is. */
+void qf_reclaim(void);
 /* One more for a child and its kin, in the lending thread: none of them that has ended counts. */
 bool qf_lend_take_fd(qf_kin *kin);
 

@@ -92,8 +92,12 @@ static int qf_lent_ends(qf_lent_handshake *h, int *out_childs)
 {
     const int type = SOCK_SEQPACKET | SOCK_CLOEXEC;
     int ends[2];
-    if (QF_REAL(socketpair)(AF_UNIX, type, 0, ends) != 0 &&
-        (!qf_reclaim() || QF_REAL(socketpair)(AF_UNIX, type, 0, ends) != 0)) {
+    int rc = QF_REAL(socketpair)(AF_UNIX, type, 0, ends);
+    if (rc != 0) {
+        qf_reclaim();
+        rc = QF_REAL(socketpair)(AF_UNIX, type, 0, ends);
+    }
+    if (rc != 0) {
         return -errno;
     }
     h->fd = qf_own(ends[0]);

@@ -120,7 +120,7 @@ void qf_unshare_all(const uint32_t *children)
 }
 
 /* Who closes those that only others had waits for nobody (SO_LINGER). */
-bool qf_gone_now(qf_entry *entry)
+void qf_gone_now(qf_entry *entry)
 {
     (void)pthread_mutex_lock(&qf_lock);
     const bool ours = entry->adrift && entry->generation == qf_generation;
@@ -134,22 +134,19 @@ bool qf_gone_now(qf_entry *entry)
     if (gone) {
         qf_last(entry);
     }
-    return gone || under_way;
 }
 
-bool qf_gone_all(void)
+void qf_gone_all(void)
 {
-    bool any = false;
     (void)pthread_mutex_lock(&qf_lock);
     qf_entry *entry = qf_all;
     (void)pthread_mutex_unlock(&qf_lock);
     for (; entry != NULL; entry = entry->all_next) { /* none is ever freed */
         if (qf_ref(entry)) {
-            any = qf_gone_now(entry) || any;
+            qf_gone_now(entry);
             qf_put(entry);
         }
     }
-    return any;
 }
 
 qf_entry *qf_find_shared(int fd)

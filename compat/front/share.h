@@ -24,10 +24,10 @@ bool qf_share_all(qf_kept *kept);
 /* No child is left that could make a call, as long as *children is 0: those that no descriptor of this process stands
  * for are closed. */
 void qf_unshare_all(const uint32_t *children);
-/* Whether the last descriptor of one that only other processes had, or of any of them, is gone: then it is closed, the
- * engine's word not waited for. The caller has a reference. */
-bool qf_gone_now(qf_entry *entry);
-bool qf_gone_all(void);
+/* If the last descriptor of one that only other processes had, or of any of them, is gone, it is closed, the engine's
+ * word not waited for. The caller has a reference. */
+void qf_gone_now(qf_entry *entry);
+void qf_gone_all(void);
 
 /* One more child has them; it has `entry` no more; it has none. */
 void qf_kept_copy(qf_kept *to, const qf_kept *from);

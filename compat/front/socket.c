@@ -20,7 +20,8 @@ static int qf_make_pair(int pair[2], int flags)
     int small = QF_PAIR_BUF;
     int made[2];
     int rc = QF_REAL(socketpair)(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, made);
-    if (rc != 0 && errno == EMFILE && qf_reclaim()) {
+    if (rc != 0 && errno == EMFILE) {
+        qf_reclaim();
         rc = QF_REAL(socketpair)(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, made);
     }
     if (rc != 0) {

@@ -1,9 +1,13 @@
 /* What children of fork held of their lender is there again when they have been waited for, or when they have closed
  * it: who forks or accepts at the limit of descriptors, one after the other, never finds it used up. */
+#include <atomic>
 #include <cerrno>
+#include <csignal>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <thread>
 #include <unistd.h>
 #include <vector>
 
@@ -48,6 +52,20 @@ class Few
     rlimit old_{};
     std::vector<int> taken_;
 };
+
+pthread_mutex_t programs_lock = PTHREAD_MUTEX_INITIALIZER;
+std::atomic<bool> is_forking{false};
+
+void before_fork()
+{
+    is_forking = true;
+    (void)pthread_mutex_lock(&programs_lock);
+}
+
+void after_fork()
+{
+    (void)pthread_mutex_unlock(&programs_lock);
+}
 
 int ask_name(int fd)
 {
@@ -141,6 +159,37 @@ TEST(Reaped, OneChildAfterTheOther)
     }
 }
 
+/* A socket needs two, of which one comes back from the child at this very moment. */
+TEST(Reaped, ASocketAfterEachChild)
+{
+    Fd listen = listener();
+    EXPECT_EQ(0, Child([&] { return ask_name(listen); }).wait());
+    Few few(2);
+    for (int i = 0; i < 1000; i++) {
+        ASSERT_EQ(0, Child([&] { return ask_name(listen); }).wait()) << i;
+        Fd one(socket(AF_INET, SOCK_DGRAM, IPPROTO_QUIC));
+        ASSERT_GE(one.get(), 0) << i << ": " << strerror(errno);
+    }
+}
+
+/* fork has handlers of the program that take its locks; who holds one and finds no descriptor waits for no fork. */
+TEST(Reaped, AForkThatWaitsForTheProgram)
+{
+    Fd listen = listener();
+    EXPECT_EQ(0, Child([&] { return ask_name(listen); }).wait());
+    EXPECT_EQ(0, pthread_mutex_lock(&programs_lock));
+    is_forking = false;
+    std::thread forks([] { EXPECT_EQ(0, Child([] { return 0; }).wait()); });
+    while (!is_forking) {
+        usleep(100);
+    }
+    Few few(0);
+    Fd one(socket(AF_INET, SOCK_DGRAM, IPPROTO_QUIC)); /* ports of before may come back */
+    EXPECT_TRUE(one >= 0 || errno == EMFILE) << strerror(errno);
+    EXPECT_EQ(0, pthread_mutex_unlock(&programs_lock));
+    forks.join();
+}
+
 /* A connection needs two, a child one for its way here, and a handshake two. */
 TEST(Reaped, OneConnectionAfterTheOther)
 {
@@ -228,6 +277,9 @@ TEST(Reaped, AClosedOneThatHasBytesLeft)
 int main(int argc, char **argv)
 {
     signal(SIGPIPE, SIG_IGN);
+    if (pthread_atfork(before_fork, after_fork, after_fork) != 0) {
+        return 1;
+    }
     testing::InitGoogleTest(&argc, argv);
     return RUN_ALL_TESTS();
 }
