@@ -95,10 +95,12 @@ static const qf_child *qf_served; /* whose call is being made; fork lock */
 static qf_child *qf_over;         /* of whom the lending thread may still be told; fork lock */
 static _Thread_local bool qf_is_lending;
 
-/* Between forgetting and closing it nobody forks: the child would not know that it has it. */
+/* Between forgetting and closing it nobody forks: the child would not know that it has it. Who waits for its end does
+ * so whoever has a copy: a raw clone is not seen. */
 void qf_own_close_apart(int fd)
 {
     (void)pthread_mutex_lock(&qf_fork_lock);
+    (void)QF_REAL(shutdown)(fd, SHUT_RDWR);
     qf_own_close(fd);
     (void)pthread_mutex_unlock(&qf_fork_lock);
 }

@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
@@ -44,6 +45,28 @@ TEST(Fork, C214_AChildPerConnection)
         visit.client.reset();
         EXPECT_EQ(0, child.wait());
     }
+}
+
+/* A raw clone is not seen: what it has copies of makes nobody wait for the end of a handshake. */
+TEST(Fork, ARawCloneDuringAHandshake)
+{
+    Fd listen = listener();
+    (void)cert_file();
+    Fd client = quic_socket();
+    Address to = name_of(listen);
+    ASSERT_EQ(0, connect(client, to.ptr(), to.len));
+    Child child([&] { return -quic_client_handshake(client, nullptr, nullptr); });
+    ASSERT_TRUE(poll_for(listen, POLLIN));
+    const auto clone = static_cast<pid_t>(syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0));
+    while (clone == 0) {
+        pause();
+    }
+    ASSERT_GT(clone, 0);
+    Fd server(accept(listen, nullptr, nullptr));
+    EXPECT_EQ(0, quic_server_handshake(server, key_file(), cert_file()));
+    EXPECT_EQ(0, child.wait());
+    EXPECT_EQ(0, kill(clone, SIGKILL));
+    EXPECT_EQ(clone, waitpid(clone, nullptr, 0));
 }
 
 /* fork, accept: workers that are there before their clients. */
