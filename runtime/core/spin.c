@@ -71,6 +71,11 @@ static void on_miss(rt_spin *spin, bool is_near)
     }
 }
 
+void rt_spin_on_ready(rt_spin *spin)
+{
+    spin->lone = spin->lone > LONE_LESS ? spin->lone - LONE_LESS : 0;
+}
+
 /* What was there at the first look may be one of many; and who sleeps has the back end receive in its own way, to
  * which each change costs as much as a few datagrams. Orders say nothing about datagrams. */
 static void count_lone(rt_spin *spin, const rt_spin_wait *wait)
@@ -80,7 +85,7 @@ static void count_lone(rt_spin *spin, const rt_spin_wait *wait)
     } else if (wait->units == 0) {
         return;
     } else if (wait->units > 1 || wait->looks <= 1) {
-        spin->lone = spin->lone > LONE_LESS ? spin->lone - LONE_LESS : 0;
+        rt_spin_on_ready(spin);
     } else if (spin->lone < LONE_MOST) {
         spin->lone++;
     }

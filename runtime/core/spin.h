@@ -78,6 +78,9 @@ typedef struct rt_spin_wait {
 } rt_spin_wait;
 void rt_spin_on_wait(rt_spin *spin, const rt_spin_wait *wait);
 
+/* rt_spin_on_ready: where there was no wait a look found a datagram. */
+void rt_spin_on_ready(rt_spin *spin);
+
 /* rt_spin_is_lone: datagrams come one at a time. */
 static inline bool rt_spin_is_lone(const rt_spin *spin)
 {

@@ -263,20 +263,33 @@ bool rt_worker_has_orders(const rt_worker *w)
            (!w->stopping && __atomic_load_n(&w->stop_asked, __ATOMIC_ACQUIRE) != 0);
 }
 
-/* One look without sleeping: whether there is something to do. That sends are over is news only to who waits
- * for room. `lone`: for one datagram. */
-static bool look(rt_worker *w, quic_ns now, bool lone)
+/* One look without sleeping; `lone`: for one datagram. */
+static unsigned look(rt_worker *w, quic_ns now, bool lone)
+{
+    return lone && !w->tx_blocked ? rt_io_look(w->io, now) : rt_io_wait(w->io, now, 0);
+}
+
+/* Whether there is something to do. That sends are over is news only to who waits for room. */
+static bool is_news(const rt_worker *w, unsigned found)
 {
     unsigned news = RT_IO_RX | RT_IO_WAKE | (w->tx_blocked ? RT_IO_TX : 0u);
-    unsigned found = lone && !w->tx_blocked ? rt_io_look(w->io, now) : rt_io_wait(w->io, now, 0);
     return (found & news) != 0 || rt_worker_has_orders(w);
+}
+
+/* No time to wait: what is queued leaves, what has come is seen, in the way in which it was looked for last. */
+static quic_ns go_on(rt_worker *w)
+{
+    if ((look(w, 0, rt_spin_is_lone(&w->spin)) & RT_IO_RX) != 0) {
+        rt_spin_on_ready(&w->spin);
+    }
+    return rt_clock_now();
 }
 
 /* Polls until something comes or `until`; returns the time. *out_found tells which. */
 static quic_ns poll_until(rt_worker *w, bool *out_found, quic_ns now, quic_ns until)
 {
     while (now < until && !*out_found) {
-        *out_found = look(w, now, false);
+        *out_found = is_news(w, look(w, now, false));
         now = rt_clock_now();
     }
     return now;
@@ -287,7 +300,7 @@ static quic_ns spin(rt_worker *w, rt_spin_wait *wait, quic_ns now, quic_ns until
 {
     const bool lone = rt_spin_is_lone(&w->spin);
     while (now < until && !wait->hit) {
-        wait->hit = look(w, now, lone);
+        wait->hit = is_news(w, look(w, now, lone));
         wait->looks++;
         rt_cpu_relax();
         now = rt_clock_now();
@@ -330,8 +343,7 @@ static quic_ns sleep_or_poll(rt_worker *w, bool *out_found, quic_ns now, quic_ns
 static quic_ns idle(rt_worker *w, quic_ns next)
 {
     if (next == 0) {
-        (void)rt_io_wait(w->io, 0, 0);
-        return rt_clock_now();
+        return go_on(w);
     }
     quic_ns began = rt_clock_now();
     if (QUIC_UNLIKELY(rt_worker_is_attended(w, began))) {

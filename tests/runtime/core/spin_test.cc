@@ -273,6 +273,10 @@ TEST_F(Spin, WhatComesAloneIsSeen)
         EXPECT_FALSE(wait(RT_SPIN_LONE_AFTER - 1, one));
         EXPECT_TRUE(wait(1, one));
         EXPECT_TRUE(wait(1000, order));
+        for (int i = 0; i < 8; i++) { // nor does who has no time to wait
+            rt_spin_on_ready(&spin_);
+        }
+        EXPECT_FALSE(rt_spin_is_lone(&spin_));
     }
 }
 

@@ -10,6 +10,7 @@
 
 #include "runtime/core/clock.h"
 #include "runtime/core/worker.h"
+#include "runtime/io/uring_internal.h"
 #include "runtime/udp/sockaddr.h"
 #include "tests/runtime/core/worker_fixture.h"
 
@@ -54,6 +55,36 @@ class WorkerTest : public OneWorker
 void Nothing(void *)
 {
 }
+
+// Whether a ring is looked past before and after a turn that another one follows at once.
+struct AtOnce {
+    rt_worker *worker;
+    bool before = false;
+    bool after = false;
+    std::atomic<bool> over{false};
+
+    bool Looks() const
+    {
+        return rt_uring_of(rt_worker_io(worker))->looking;
+    }
+    static void Begin(void *ctx)
+    {
+        AtOnce *self = static_cast<AtOnce *>(ctx);
+        self->before = self->Looks();
+        EXPECT_EQ(rt_worker_timer_add(self->worker, nullptr, rt_worker_now(self->worker), Due, ctx),
+                  QUIC_OK);
+    }
+    static void Due(void *ctx) // the mailbox has been emptied
+    {
+        EXPECT_EQ(rt_worker_post(static_cast<AtOnce *>(ctx)->worker, End, ctx), QUIC_OK);
+    }
+    static void End(void *ctx)
+    {
+        AtOnce *self = static_cast<AtOnce *>(ctx);
+        self->after = self->Looks();
+        self->over = true;
+    }
+};
 
 } // namespace
 
@@ -271,6 +302,15 @@ TEST_P(WorkerTest, SpinningWorkerLooksForWhatComesAlone)
             send(1);
         }
         EXPECT_TRUE(looks());
+        bool stays = GetParam() != QURING_IO_URING;
+        for (int i = 0; i < 2000 && !stays; i++) {
+            AtOnce turn{worker};
+            send(1);
+            ASSERT_EQ(rt_worker_post(worker, AtOnce::Begin, &turn), QUIC_OK);
+            ASSERT_TRUE(Eventually([&] { return turn.over.load(); }));
+            stays = turn.before && turn.after;
+        }
+        EXPECT_TRUE(stays);
         send(200);
     }
     close(peer);
