@@ -8,6 +8,15 @@
 #include <unistd.h>
 
 static _Atomic uint64_t rt_own_fds[RT_FD_MAX / 64];
+static _Atomic int rt_own_words; /* of those, up to the last that was ever needed */
+
+static void note(int fd)
+{
+    int words = atomic_load(&rt_own_words);
+    while (words <= fd / 64 && !atomic_compare_exchange_weak(&rt_own_words, &words, fd / 64 + 1)) {
+    }
+    atomic_fetch_or(&rt_own_fds[fd / 64], 1ull << (fd % 64));
+}
 
 int rt_fd_keep(int fd)
 {
@@ -22,7 +31,7 @@ int rt_fd_keep(int fd)
         }
     }
     if (fd < RT_FD_MAX) {
-        atomic_fetch_or(&rt_own_fds[fd / 64], 1ull << (fd % 64));
+        note(fd);
     }
     return fd;
 }
@@ -50,7 +59,8 @@ bool rt_fd_is_ours(int fd)
 
 void rt_fd_abandon(void)
 {
-    for (int word = 0; word < RT_FD_MAX / 64; word++) {
+    const int words = atomic_load(&rt_own_words);
+    for (int word = 0; word < words; word++) {
         uint64_t bits = atomic_exchange(&rt_own_fds[word], 0);
         for (int bit = 0; bits != 0; bit++, bits >>= 1) {
             if ((bits & 1) != 0) {

@@ -15,7 +15,7 @@ extern "C" {
 #endif
 
 #define RT_FD_LOW 512 /* ours are moved to here or above, where the process may have as many */
-#define RT_FD_MAX (1 << 16) /* higher ones are held, but not known */
+#define RT_FD_MAX (1 << 20) /* higher ones are held, but not known */
 
 /* rt_fd_keep notes `fd` and gives the number it has from now on; a negative one comes back as it is. */
 int rt_fd_keep(int fd);

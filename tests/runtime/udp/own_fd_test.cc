@@ -50,6 +50,19 @@ TEST(OwnFd, NoNumbers)
     EXPECT_FALSE(rt_fd_is_ours(RT_FD_MAX));
 }
 
+/* As many as a process of Linux may have by default of the kernel's (fs.nr_open); these need not be open. */
+TEST(OwnFd, HighOnesAreKnown)
+{
+    for (int fd : {65536, 70001, (1 << 20) - 1}) {
+        ASSERT_FALSE(is_open(fd));
+        EXPECT_EQ(fd, rt_fd_keep(fd));
+        EXPECT_TRUE(rt_fd_is_ours(fd));
+        EXPECT_FALSE(rt_fd_is_ours(fd - 1));
+        rt_fd_abandon();
+        EXPECT_FALSE(rt_fd_is_ours(fd));
+    }
+}
+
 TEST(OwnFd, StaysWhereTheLimitIsLow)
 {
     rlimit old{};
