@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <string>
 #include <sys/socket.h>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -44,6 +45,17 @@ struct Got {
     quic_path_addr path;
 };
 
+// All units that `next` (rt_io_next_rx, rt_io_guest_next_rx) hands out.
+inline std::vector<Got> TakeUnits(rt_io *io, bool (*next)(rt_io *, quic_rx_unit *))
+{
+    std::vector<Got> got;
+    for (quic_rx_unit unit; next(io, &unit);) {
+        got.push_back(
+            {std::string((const char *)unit.data, unit.len), unit.seg_len, unit.ecn, unit.path});
+    }
+    return got;
+}
+
 // One back end with one socket.
 struct Side {
     rt_io *io = nullptr;
@@ -67,11 +79,9 @@ struct Side {
                 break;
             }
             rt_io_wait(io, now, end);
-            quic_rx_unit unit;
-            while (rt_io_next_rx(io, &unit)) {
-                got.push_back({std::string((const char *)unit.data, unit.len), unit.seg_len,
-                               unit.ecn, unit.path});
-                sum += unit.len;
+            for (Got &one : TakeUnits(io, rt_io_next_rx)) {
+                sum += one.bytes.size();
+                got.push_back(std::move(one));
             }
             rt_io_release_rx(io);
         }
@@ -156,6 +166,32 @@ class IoTest : public ::testing::TestWithParam<const char *>
             all += g.bytes;
         }
         return all;
+    }
+
+    // b, which receives by `receive` so many bytes, gets a datagram of a's with its addresses and mark, and trains.
+    static void TakesWithAddressesAndTrains(Side &a, Side &b,
+                                            std::vector<Got> (*receive)(rt_io *, size_t))
+    {
+        ASSERT_TRUE(a.Send(b.sock.local, "hello", 5, 2));
+        rt_io_flush(a.io);
+        std::vector<Got> got = receive(b.io, 5);
+        ASSERT_EQ(got.size(), 1u);
+        EXPECT_EQ(got[0].bytes, "hello");
+        EXPECT_EQ(got[0].ecn, 2);
+        EXPECT_TRUE(quic_addr_equal(&got[0].path.remote, &a.sock.local));
+        EXPECT_TRUE(quic_addr_equal(&got[0].path.local, &b.sock.local));
+        EXPECT_EQ(got[0].path.socket, b.index);
+        std::string all;
+        for (uint8_t i = 0; i < 8; i++) { // several: each long one is followed by another look
+            std::string train = Pattern(30 * 1350 + 77, i);
+            ASSERT_TRUE(a.Send(b.sock.local, train, 1350));
+            all += train;
+        }
+        rt_io_flush(a.io);
+        got = receive(b.io, all.size());
+        EXPECT_EQ(Join(got), all);
+        EXPECT_EQ(got[0].seg_len, 1350u);
+        EXPECT_EQ(rt_io_get_stats(b.io)->rx_units, 1u + got.size());
     }
 };
 

@@ -79,17 +79,6 @@ class IoGuestTest : public IoTest
         return std::string(GetParam()) != "epoll";
     }
 
-    static std::vector<Got> Take(rt_io *io)
-    {
-        std::vector<Got> got;
-        quic_rx_unit unit;
-        while (rt_io_guest_next_rx(io, &unit)) {
-            got.push_back({std::string((const char *)unit.data, unit.len), unit.seg_len, unit.ecn,
-                           unit.path});
-        }
-        return got;
-    }
-
     // Waits as a guest until `bytes` have arrived, or two seconds.
     static std::vector<Got> GuestReceive(rt_io *io, size_t bytes)
     {
@@ -97,7 +86,7 @@ class IoGuestTest : public IoTest
         const quic_ns end = rt_clock_now() + 2 * QUIC_NS_PER_S;
         while (Join(got).size() < bytes && rt_clock_now() < end) {
             if (rt_io_guest_wait(io, rt_clock_now(), end)) {
-                for (Got &one : Take(io)) {
+                for (Got &one : TakeUnits(io, rt_io_guest_next_rx)) {
                     got.push_back(one);
                 }
             }
@@ -111,26 +100,7 @@ TEST_P(IoGuestTest, TakesWhatArrivesWithItsAddressesAndTrains)
     Side a, b;
     Open(&a);
     OpenWithDoor(&b);
-    ASSERT_TRUE(a.Send(b.sock.local, "hello", 5, 2));
-    rt_io_flush(a.io);
-    std::vector<Got> got = GuestReceive(b.io, 5);
-    ASSERT_EQ(got.size(), 1u);
-    EXPECT_EQ(got[0].bytes, "hello");
-    EXPECT_EQ(got[0].ecn, 2);
-    EXPECT_TRUE(quic_addr_equal(&got[0].path.remote, &a.sock.local));
-    EXPECT_TRUE(quic_addr_equal(&got[0].path.local, &b.sock.local));
-    EXPECT_EQ(got[0].path.socket, b.index);
-    std::string all;
-    for (uint8_t i = 0; i < 8; i++) { // several trains: each long one is followed by another look
-        std::string train = Pattern(30 * 1350 + 77, i);
-        ASSERT_TRUE(a.Send(b.sock.local, train, 1350));
-        all += train;
-    }
-    rt_io_flush(a.io);
-    got = GuestReceive(b.io, all.size());
-    EXPECT_EQ(Join(got), all);
-    EXPECT_EQ(got[0].seg_len, 1350u);
-    EXPECT_EQ(rt_io_get_stats(b.io)->rx_units, 1u + got.size());
+    TakesWithAddressesAndTrains(a, b, GuestReceive);
 }
 
 /* One socket has long trains for every turn. */

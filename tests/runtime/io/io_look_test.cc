@@ -39,11 +39,7 @@ class LookTest : public IoTest
 
     static std::vector<Got> Take(rt_io *io)
     {
-        std::vector<Got> got;
-        for (quic_rx_unit unit; rt_io_next_rx(io, &unit);) {
-            got.push_back({std::string((const char *)unit.data, unit.len), unit.seg_len, unit.ecn,
-                           unit.path});
-        }
+        std::vector<Got> got = TakeUnits(io, rt_io_next_rx);
         rt_io_release_rx(io);
         return got;
     }
@@ -114,26 +110,7 @@ TEST_P(LookTest, TakesWhatArrivesWithItsAddressesAndTrains)
     Open(&a);
     Open(&b);
     LookInVain(b.io);
-    ASSERT_TRUE(a.Send(b.sock.local, "hello", 5, 2));
-    rt_io_flush(a.io);
-    std::vector<Got> got = Look(b.io, 5);
-    ASSERT_EQ(got.size(), 1u);
-    EXPECT_EQ(got[0].bytes, "hello");
-    EXPECT_EQ(got[0].ecn, 2);
-    EXPECT_TRUE(quic_addr_equal(&got[0].path.remote, &a.sock.local));
-    EXPECT_TRUE(quic_addr_equal(&got[0].path.local, &b.sock.local));
-    EXPECT_EQ(got[0].path.socket, b.index);
-    std::string all;
-    for (uint8_t i = 0; i < 4; i++) {
-        std::string train = Pattern(30 * 1350 + 77, i);
-        ASSERT_TRUE(a.Send(b.sock.local, train, 1350));
-        all += train;
-    }
-    rt_io_flush(a.io);
-    got = Look(b.io, all.size());
-    EXPECT_EQ(Join(got), all);
-    EXPECT_EQ(got[0].seg_len, 1350u);
-    EXPECT_EQ(rt_io_get_stats(b.io)->rx_units, 1u + got.size());
+    TakesWithAddressesAndTrains(a, b, Look);
 }
 
 /* What came before the first look is not overtaken by what comes after it. */
