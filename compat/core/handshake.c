@@ -237,7 +237,7 @@ static int qs_tls_step(qs_tls_run *run)
     free(item);
     rc = qs_tls_result(run, status, alert, &err);
     quring_bytes params = quring_tls_session_peer_params(run->session);
-    if (rc == 0 && !run->params_set && params.len > 0) {
+    if (rc == 0 && !run->params_set && params.data != NULL) {
         run->params_set = true;
         if (run->early) {
             (void)qs_hs_early_answer(run->s, quring_tls_session_is_early_accepted(run->session));

@@ -354,7 +354,8 @@ int qs_op_setsockopt(qs_sock *s, int level, int name, const void *value, socklen
         if (len > QS_OPTION_LEN_MAX) {
             return -EINVAL;
         }
-        bool takes_none = opt == QS_OPT_KEY_UPDATE || opt == QS_OPT_TOKEN;
+        bool takes_none = opt == QS_OPT_KEY_UPDATE || opt == QS_OPT_TOKEN ||
+                          opt == QS_OPT_TRANSPORT_PARAM_EXT; /* RFC 9000 18 */
         if (value == NULL && (len > 0 || !takes_none)) {
             return len > 0 ? -EFAULT : -EINVAL;
         }

@@ -73,6 +73,8 @@ QURING_EXPORT bool quring_tls_session_is_complete(const quring_tls_session *sess
 QURING_EXPORT bool quring_tls_session_is_resumed(const quring_tls_session *session);
 /* 0-RTT was offered and accepted. */
 QURING_EXPORT bool quring_tls_session_is_early_accepted(const quring_tls_session *session);
+/* The peer's, as soon as they are known; until then data is NULL. An extension of no bytes is known when the handshake
+ * is complete, and for the connection to refuse as any other (quring_handshake_set_peer_params). */
 QURING_EXPORT quring_bytes quring_tls_session_peer_params(const quring_tls_session *session);
 QURING_EXPORT quring_bytes quring_tls_session_alpn(const quring_tls_session *session);
 QURING_EXPORT const char *quring_tls_session_server_name(const quring_tls_session *session);

@@ -512,8 +512,10 @@ static bool send_close(quic_conn *conn, quic_tx_unit *unit, quic_ns now)
         if (conn->handshake_confirmed && i != QUIC_SPACE_APP) {
             continue;
         }
+        /* A TLS outside may have said its last message before we hear that it is through: the server reads nothing
+         * but 1-RTT packets then (RFC 9001 4.9.2). */
         if (conn->role == QUIC_CLIENT &&
-            ((i == QUIC_SPACE_APP && !conn->handshake_complete) ||
+            ((i == QUIC_SPACE_APP && !conn->handshake_complete && !conn->external) ||
              (i == QUIC_SPACE_INITIAL && conn->spaces[QUIC_SPACE_HANDSHAKE].tx != NULL))) {
             continue; /* a server has the Handshake keys when its client has */
         }

@@ -129,8 +129,8 @@ typedef struct quic_tls_vtable {
     bool (*is_complete)(const quic_tls *tls);
 
     /* peer_params gives the peer's transport parameters as soon as they are known (not
-     * authenticated before is_complete); alpn the protocol agreed on. Views into `tls`; false: none
-     * yet. */
+     * authenticated before is_complete), of no bytes as well; alpn the protocol agreed on. Views into `tls`;
+     * false: none yet. */
     bool (*peer_params)(const quic_tls *tls, const uint8_t **out, size_t *out_len);
     bool (*alpn)(const quic_tls *tls, const uint8_t **out, size_t *out_len);
 

@@ -326,10 +326,11 @@ static bool boring_peer_params(const quic_tls *tls, const uint8_t **out, size_t 
     const uint8_t *data = NULL;
     size_t len = 0;
     SSL_get_peer_quic_transport_params(tls->ssl, &data, &len);
-    if (len == 0) {
+    if (len == 0 && !tls->complete) {
         return false;
     }
-    *out = data;
+    /* RFC 9000 18: none at all are well-formed, too. Without the extension no handshake is complete (RFC 9001 8.2). */
+    *out = len > 0 ? data : (const uint8_t *)"";
     *out_len = len;
     return true;
 }

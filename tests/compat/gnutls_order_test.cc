@@ -4,6 +4,7 @@
 #define QUIC_SOCKET_API 2
 #include <arpa/inet.h>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <deque>
 #include <functional>
@@ -145,6 +146,8 @@ class Handshake
         return rc != 0 ? rc : done_ ? 0 : -ETIMEDOUT;
     }
 
+    bool says_nothing = false;
+
   private:
     void serve()
     {
@@ -223,6 +226,9 @@ class Handshake
     {
         uint8_t buf[256];
         socklen_t len = sizeof(buf);
+        if (of(session)->says_nothing) {
+            return GNUTLS_E_INT_RET_0; /* the extension, with nothing in it */
+        }
         int rc =
             getsockopt(of(session)->fd_, SOL_QUIC, QUIC_SOCKOPT_TRANSPORT_PARAM_EXT, buf, &len);
         return rc != 0 ? rc : gnutls_buffer_append_data(out, buf, len);
@@ -282,6 +288,22 @@ struct Shaken : Pair {
 int by_hand(int fd, bool serves)
 {
     return Handshake(fd, serves).run();
+}
+
+int by_adapter(int fd)
+{
+    gnutls_session_t session = nullptr;
+    gnutls_certificate_credentials_t creds = nullptr;
+    gnutls_certificate_allocate_credentials(&creds);
+    EXPECT_EQ(0, gnutls_init(&session, GNUTLS_CLIENT | GNUTLS_NO_END_OF_EARLY_DATA));
+    EXPECT_EQ(0, gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, creds));
+    EXPECT_EQ(0, gnutls_priority_set_direct(session, QUIC_PRIORITY, nullptr));
+    EXPECT_EQ(0, quic_session_set_alpn(session, "sample", 6));
+    gnutls_transport_set_int(session, fd);
+    const int rc = quic_handshake(session);
+    gnutls_deinit(session);
+    gnutls_certificate_free_credentials(creds);
+    return rc;
 }
 
 } // namespace
@@ -354,5 +376,40 @@ TEST(GnutlsOrder, EarlyData)
         ASSERT_EQ(0, getsockopt(shaken.client, SOL_QUIC, QUIC_SOCKOPT_TRANSPORT_PARAM, &remembered,
                                 &len));
         shaken.talk();
+    }
+}
+
+/* RFC 9000 7.3, 18: no parameters at all are well-formed, but those that a server must send are not among them. The
+ * client knows at once. RFC 9000 10.2.3: so does a server that has its last message already. */
+TEST(GnutlsOrder, AServerWithoutAnyTransportParameter)
+{
+    for (const Side &client :
+         {Side([](int fd) { return by_hand(fd, false); }), Side(by_adapter),
+          Side([](int fd) { return quic_client_handshake(fd, nullptr, "localhost", "sample"); })}) {
+        std::chrono::duration<double> took(0);
+        Shaken shaken(
+            [&](int fd) {
+                const auto begin = std::chrono::steady_clock::now();
+                const int rc = client(fd);
+                took = std::chrono::steady_clock::now() - begin;
+                return rc == -1 ? -EPROTO : rc; /* by hand: setsockopt has failed */
+            },
+            [](int fd) {
+                Handshake h(fd, true);
+                h.says_nothing = true;
+                return h.run();
+            });
+        EXPECT_EQ(-EPROTO, shaken.client_rc);
+        EXPECT_LT(took.count(), 0.9);
+        pollfd p = {shaken.server, POLLIN, 0};
+        while (poll(&p, 1, 5000) == 1 && (p.revents & POLLHUP) == 0) {
+            char buf[100];
+            EXPECT_GE(recv(shaken.server, buf, sizeof(buf), 0), 0);
+        }
+        quic_connection_close info = {};
+        socklen_t len = sizeof(info);
+        ASSERT_EQ(0,
+                  getsockopt(shaken.server, SOL_QUIC, QUIC_SOCKOPT_CONNECTION_CLOSE, &info, &len));
+        EXPECT_EQ(static_cast<uint32_t>(QUIC_TRANSPORT_ERROR_TRANSPORT_PARAM), info.errcode);
     }
 }
