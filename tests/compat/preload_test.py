@@ -242,6 +242,10 @@ class HttpsServer(threading.Thread):
                 pass
 
     def close(self):
+        # Its thread ends first: about to accept, it would take a connection of the next server, which has the number
+        # of this descriptor, and show it the wrong certificate.
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.join()
         self.listener.close()
 
 
