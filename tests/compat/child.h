@@ -25,6 +25,22 @@ constexpr bool kThreadsAfterFork = false; /* the sanitizer ends such a child */
 constexpr bool kThreadsAfterFork = true;
 #endif
 
+/* A sanitizer makes a fork take tens of milliseconds: who makes hundreds of them then makes fewer, and a child has more
+ * seconds until it is held to hang. */
+#if defined(QURING_ASAN) || defined(QURING_TSAN)
+constexpr int forks(int count)
+{
+    return count / 5;
+}
+constexpr unsigned kHangs = 240;
+#else
+constexpr int forks(int count)
+{
+    return count;
+}
+constexpr unsigned kHangs = 60;
+#endif
+
 constexpr uint32_t kNew = MSG_SYN | MSG_FIN;
 
 /* A child that runs `body`, whose result is its exit status. */
@@ -37,7 +53,7 @@ class Child
         fflush(stderr);
         pid_ = how();
         if (pid_ == 0) {
-            alarm(60);
+            alarm(kHangs);
             _exit(body());
         }
     }

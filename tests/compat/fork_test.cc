@@ -212,7 +212,7 @@ TEST(Fork, TheLenderEnds)
         Pair pair = make_pair();
         fflush(stderr);
         if (fork() == 0) {
-            alarm(60);
+            alarm(kHangs);
             dup2(report[1], STDERR_FILENO);
             made.open();
             char c;

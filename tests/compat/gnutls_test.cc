@@ -81,7 +81,7 @@ TEST(Gnutls, C214_InAChildOfFork)
     fflush(stdout);
     pid_t child = fork();
     if (child == 0) {
-        alarm(30);
+        alarm(120);
         client.reset();
         Parms parms(server_identity());
         char c = 0;

@@ -19,7 +19,7 @@ TEST(KernelChild, AnEcho)
     fflush(stdout);
     pid_t child = fork();
     if (child == 0) {
-        alarm(30);
+        alarm(120);
         int64_t id = 4;
         std::string got(data.size(), 0);
         size_t have = 0;

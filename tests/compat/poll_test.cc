@@ -148,7 +148,7 @@ TEST(Poll, C214_WaitingTellsTheChildOfFork)
     fflush(stdout);
     pid_t child = _Fork(); /* which leaves it no way to the parent */
     if (child == 0) {
-        alarm(10);
+        alarm(60);
         _exit(waits_in_child(pair, pipes[0]) & 0xff);
     }
     int status = -1;

@@ -154,7 +154,7 @@ TEST(Reaped, OneChildAfterTheOther)
     Fd listen = listener();
     EXPECT_EQ(0, Child([&] { return ask_name(listen); }).wait());
     Few few(2);
-    for (int i = 0; i < 300; i++) {
+    for (int i = 0; i < forks(300); i++) {
         ASSERT_EQ(0, Child([&] { return ask_name(listen); }).wait()) << i;
     }
 }
@@ -165,7 +165,7 @@ TEST(Reaped, ASocketAfterEachChild)
     Fd listen = listener();
     EXPECT_EQ(0, Child([&] { return ask_name(listen); }).wait());
     Few few(2);
-    for (int i = 0; i < 1000; i++) {
+    for (int i = 0; i < forks(1000); i++) {
         ASSERT_EQ(0, Child([&] { return ask_name(listen); }).wait()) << i;
         Fd one(socket(AF_INET, SOCK_DGRAM, IPPROTO_QUIC));
         ASSERT_GE(one.get(), 0) << i << ": " << strerror(errno);
@@ -226,7 +226,7 @@ TEST(Reaped, AChildsChildren)
         std::vector<Child> held = take_all(listen, &go);
         CHECK_CHILD(held.size() == 48);
         held.pop_back();
-        for (int i = 0; i < 300; i++) {
+        for (int i = 0; i < forks(300); i++) {
             CHECK_CHILD(Child([&] { return ask_name(listen); }).wait() == 0);
         }
         return 0;

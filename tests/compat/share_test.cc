@@ -27,7 +27,7 @@ class Child
         EXPECT_EQ(0, pipe(down));
         pid_ = fork();
         if (pid_ == 0) {
-            alarm(30);
+            alarm(120);
             to_ = up[1];
             from_ = down[0];
             _exit(run(this));
