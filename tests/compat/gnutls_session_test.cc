@@ -135,7 +135,7 @@ static std::string data_in_early_packets(Libraries libraries)
     second.resume(session);
     EXPECT_EQ(5, send(second.client, "early", 5, MSG_SYN | MSG_FIN));
     second.shake();
-    set_recv_timeout(second.server, 3000);
+    set_recv_timeout(second.server, 20000);
     const std::string early = read_bytes(second.server, 5);
     EXPECT_GT(wire.count(PacketType::kEarly), 0);
     wire.cut = false;

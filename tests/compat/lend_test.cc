@@ -215,7 +215,7 @@ TEST(Lend, WhatIsPassedToTheLenderStallsNobody)
     for (int i = 0; i < 5; i++) { /* the lender is to find more than one of them */
         EXPECT_EQ(0, Child([&] { return pass(kHead, 5); }).wait());
     }
-    set_recv_timeout(pair.client, 5000);
+    set_recv_timeout(pair.client, 20000);
     EXPECT_TRUE(echoes(pair.client, 1000));
     pair.client.reset();
     EXPECT_EQ(0, steady.wait());

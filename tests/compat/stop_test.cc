@@ -130,7 +130,7 @@ TEST(Stop, AStoppedStreamMakesRoom)
         }
         EXPECT_EQ(0, poll_now(pair.client) & POLLOUT);
         EXPECT_EQ(0, stop_stream(pair.server, 2));
-        EXPECT_TRUE(poll_for(pair.client, POLLOUT, 3000));
+        EXPECT_TRUE(poll_for(pair.client, POLLOUT));
         if (waits) {
             waiter.join();
             EXPECT_EQ(4, sent);

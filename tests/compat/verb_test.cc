@@ -207,7 +207,7 @@ TEST(Verb, C158_NewKeys)
 TEST(Verb, C158_WhoWaitsForNewsIsWoken)
 {
     Pair pair = pair_with_events({QUIC_EVENT_KEY_UPDATE});
-    set_recv_timeout(pair.client, 5000);
+    set_recv_timeout(pair.client, 20000);
     Message m;
     std::thread waits([&] { m = receive(pair.client); });
     usleep(100000); /* it sleeps by then */

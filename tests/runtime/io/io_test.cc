@@ -397,8 +397,8 @@ TEST_P(IoTest, DatagramEndsASleepThatAlsoSends)
     });
     ASSERT_TRUE(a.Send(b.local, "x", 1));
     quic_ns start = rt_clock_now();
-    EXPECT_EQ(a.Wait(5 * QUIC_NS_PER_S), (unsigned)RT_IO_RX);
-    EXPECT_LT(rt_clock_now() - start, QUIC_NS_PER_S);
+    EXPECT_EQ(a.Wait(60 * QUIC_NS_PER_S), (unsigned)RT_IO_RX);
+    EXPECT_LT(rt_clock_now() - start, 30 * QUIC_NS_PER_S);
     peer.join();
     rt_udp_close(&b);
 }
@@ -423,7 +423,7 @@ TEST_P(IoTest, WakeReachesASleeperOnceAndABusyOneNever)
             found = rt_io_wait(a.io, start, QUIC_NS_NEVER);
         }
         EXPECT_EQ(found, (unsigned)RT_IO_WAKE);
-        EXPECT_LT(rt_clock_now() - start, QUIC_NS_PER_S);
+        EXPECT_LT(rt_clock_now() - start, 30 * QUIC_NS_PER_S);
         other.join();
         rt_wake_done(wake);
         EXPECT_EQ(rt_wake_count(wake), (uint64_t)round + 1);
