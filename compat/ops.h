@@ -19,7 +19,7 @@
 extern "C" {
 #endif
 
-#define QS_OPS_VERSION 7u
+#define QS_OPS_VERSION 8u
 
 /* Protocol numbers, which name the layouts a socket speaks. */
 #define QS_PROTO_DRAFT  288 /* the draft's */
@@ -120,6 +120,10 @@ typedef struct qs_ops {
 
     /* Whether a descriptor is the engine's own: nobody closes it for the program. */
     bool (*owns_fd)(int fd);
+    /* For who forks, and for descriptors of the front's that a child has to know of (quring_hold_fds). */
+    bool (*hold_fds_to_fork)(void);
+    bool (*hold_fds)(void);
+    void (*let_fds)(bool held);
 
     /* exit: the process ends: what was sent leaves, connections are closed; bounded in time.
      * forked: in the child; nothing of the parent's is touched any more. */

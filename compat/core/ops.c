@@ -77,6 +77,9 @@ static const qs_ops qs_the_ops = {
     .would_wait = qs_op_would_wait,
     .thread = qs_thread_start,
     .owns_fd = qs_op_owns_fd,
+    .hold_fds_to_fork = quring_hold_fds_to_fork,
+    .hold_fds = quring_hold_fds,
+    .let_fds = quring_let_fds,
     .exit = qs_op_exit,
     .forked = qs_op_forked,
 };

@@ -99,6 +99,7 @@ bool qs_thread_start(void *(*run)(void *), void *arg)
     return runs;
 }
 
+/* By who holds descriptors. */
 static void qs_watch_start(void)
 {
     int fd = epoll_create1(EPOLL_CLOEXEC);
@@ -123,6 +124,7 @@ bool qs_watch_add(qs_sock *s, int fd)
         return false;
     }
     bool watched = false;
+    const bool held = quring_hold_fds();
     pthread_mutex_lock(&qs_watch_lock);
     if (qs_watch_fd < 0) {
         qs_watch_start();
@@ -135,6 +137,7 @@ bool qs_watch_add(qs_sock *s, int fd)
         watched = epoll_ctl(qs_watch_fd, EPOLL_CTL_ADD, fd, &event) == 0;
     }
     pthread_mutex_unlock(&qs_watch_lock);
+    quring_let_fds(held);
     return watched;
 }
 
@@ -150,6 +153,7 @@ void qs_watch_queue(int fd)
 
 void qs_watch_close(int fd)
 {
+    const bool held = quring_hold_fds(); /* a child knows of it, or has none */
     pthread_mutex_lock(&qs_watch_lock);
     if (fd >= 0 && fd < QS_BELLS_MAX) {
         __atomic_store_n(&qs_bell_owner[fd], NULL, __ATOMIC_RELAXED);
@@ -159,6 +163,7 @@ void qs_watch_close(int fd)
     (void)shutdown(fd, SHUT_RDWR);
     (void)syscall(SYS_close, fd); /* libc's may end the thread, which holds locks */
     pthread_mutex_unlock(&qs_watch_lock);
+    quring_let_fds(held);
 }
 
 bool qs_op_owns_fd(int fd)

@@ -44,16 +44,19 @@ void qf_engine_in_child(void)
 
 /* fork is no point of cancellation (POSIX 2.9.5.2), as what is called here is. */
 static _Thread_local int qf_fork_cancel;
+static _Thread_local bool qf_fork_holds;
 
 static void qf_before_fork(void)
 {
     qf_copied();
     qf_fork_cancel = qf_hold();
     qf_lend_before();
+    qf_fork_holds = qf_engine()->hold_fds_to_fork();
 }
 
 static void qf_in_parent(void)
 {
+    qf_engine()->let_fds(qf_fork_holds);
     qf_lend_in_parent();
     qf_let(qf_fork_cancel);
 }

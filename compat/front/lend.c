@@ -60,9 +60,17 @@ int qf_own(int fd)
 void qf_own_close(int fd)
 {
     if (fd >= 0) {
+        const bool held = qf_engine()->hold_fds(); /* a child of fork knows of it, or has none */
         atomic_fetch_and(&qf_owned[fd / 64], ~(1ull << (fd % 64)));
         QF_REAL(close)(fd);
+        qf_engine()->let_fds(held);
     }
+}
+
+void qf_own_shut(int fd)
+{
+    (void)QF_REAL(shutdown)(fd, SHUT_RDWR);
+    qf_own_close(fd);
 }
 
 bool qf_owns(int fd)
@@ -94,16 +102,6 @@ static uint32_t qf_child_count;   /* atomic; those that are about to be among th
 static const qf_child *qf_served; /* whose call is being made; fork lock */
 static qf_child *qf_over;         /* of whom the lending thread may still be told; fork lock */
 static _Thread_local bool qf_is_lending;
-
-/* Between forgetting and closing it nobody forks: the child would not know that it has it. Who waits for its end does
- * so whoever has a copy: a raw clone is not seen. */
-void qf_own_close_apart(int fd)
-{
-    (void)pthread_mutex_lock(&qf_fork_lock);
-    (void)QF_REAL(shutdown)(fd, SHUT_RDWR);
-    qf_own_close(fd);
-    (void)pthread_mutex_unlock(&qf_fork_lock);
-}
 
 /* Its reference is the child's. One that the child has already it has once: what a child holds is bounded by what there
  * is. */

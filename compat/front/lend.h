@@ -51,7 +51,7 @@ void qf_borrow_set_way(int index, int fd);
 /* A descriptor of ours is put out of the program's way, as far as its limit allows; -1: there is none. */
 int qf_own(int fd);
 void qf_own_close(int fd);
-void qf_own_close_apart(int fd); /* by a thread that does not hold what fork holds */
+void qf_own_shut(int fd); /* whoever has a copy: a raw clone is not seen */
 bool qf_owns(int fd);
 /* No descriptor of this library is there or above; one of the engine's, which it is to know of. */
 uint32_t qf_owned_end(void);

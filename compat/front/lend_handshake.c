@@ -47,7 +47,7 @@ static void *qf_lent_main(void *arg)
     int64_t rc = qf_engine()->handshake(h->entry->sock, &h->args);
     (void)QF_REAL(send)(h->fd, &rc, sizeof(rc), MSG_NOSIGNAL | MSG_DONTWAIT);
     qf_lent_leave(h);
-    qf_own_close_apart(h->fd);
+    qf_own_shut(h->fd);
     qf_lent_free(h);
     return NULL;
 }

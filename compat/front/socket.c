@@ -20,10 +20,6 @@ static int qf_make_pair(int pair[2], int flags)
     int small = QF_PAIR_BUF;
     int made[2];
     int rc = QF_REAL(socketpair)(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, made);
-    if (rc != 0 && errno == EMFILE) {
-        qf_reclaim();
-        rc = QF_REAL(socketpair)(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, made);
-    }
     if (rc != 0) {
         return -1;
     }
@@ -46,8 +42,9 @@ static int qf_make_pair(int pair[2], int flags)
     return 0;
 }
 
-/* Gives a new socket its descriptor. */
-static int qf_publish(qs_sock *sock, int protocol, int flags)
+/* Gives a new socket its descriptor. Who holds: a child of fork has the engine's end where that is attached, and closes
+ * it, or not at all. */
+static int qf_publish_held(qs_sock *sock, int protocol, int flags)
 {
     int pair[2];
     if (qf_make_pair(pair, flags) != 0) {
@@ -66,6 +63,23 @@ static int qf_publish(qs_sock *sock, int protocol, int flags)
     qf_show(entry, pair[0]);
     qf_watched(entry, watched);
     return pair[0];
+}
+
+static int qf_publish(qs_sock *sock, int protocol, int flags)
+{
+    int fd = -1;
+    for (int tries = 0; fd < 0 && tries < 2; tries++) {
+        const bool held = qf_engine()->hold_fds();
+        fd = qf_publish_held(sock, protocol, flags);
+        qf_engine()->let_fds(held);
+        if (fd < 0 && errno != EMFILE) {
+            return -1;
+        }
+        if (fd < 0 && tries == 0) {
+            qf_reclaim(); /* leaves errno */
+        }
+    }
+    return fd;
 }
 
 static int qf_socket(int domain, int type, int protocol)

@@ -59,6 +59,17 @@ QURING_EXPORT void quring_runtime_destroy(quring_runtime *rt);
  * child has from its parent: who closes everything for a program leaves them out. Any thread. */
 QURING_EXPORT bool quring_owns_fd(int fd);
 
+/* quring_hold_fds_to_fork and quring_let_fds are for who forks while a runtime is there, before it and after it in the
+ * parent (handlers of pthread_atfork, by the thread that forks); in the child it is quring_abandon. Between them no
+ * descriptor of this library is made or closed. Without them a child may keep one that it does not know of, and with it
+ * a port, for as long as it lives: fork copies descriptors before the memory that says whose they are. Who has others
+ * that such a child has to know of makes and closes them between quring_hold_fds and quring_let_fds. Everybody waits
+ * two seconds at most and then goes on, as who forks may wait for a worker. What the first gives is for
+ * quring_let_fds; a thread may hold more than once. */
+QURING_EXPORT bool quring_hold_fds_to_fork(void);
+QURING_EXPORT bool quring_hold_fds(void);
+QURING_EXPORT void quring_let_fds(bool held);
+
 /* quring_abandon is for a child after fork, as a handler of pthread_atfork or before anything else of this
  * library: threads are not copied, so that no runtime of the parent's works here. It closes their
  * descriptors, so that their ports are free when the parent ends, and touches nothing that both

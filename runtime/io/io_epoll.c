@@ -495,11 +495,14 @@ static bool make_rx(rt_io_epoll *e, uint32_t count)
 
 static int make_epoll(rt_io_epoll *e)
 {
+    const bool held = rt_fd_hold();
     e->epoll_fd = rt_fd_keep(epoll_create1(EPOLL_CLOEXEC));
-    if (e->epoll_fd < 0) {
-        return -errno;
+    int rc = e->epoll_fd < 0 ? -errno : 0;
+    rt_fd_let(held);
+    if (rc != 0) {
+        return rc;
     }
-    int rc = rt_wake_init(&e->base.wake, false);
+    rc = rt_wake_init(&e->base.wake, false);
     if (rc != 0) {
         return rc;
     }

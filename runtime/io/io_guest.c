@@ -31,14 +31,15 @@ static rt_io_guest *guest_create(void)
     guest->bell = -1;
     guest->plain = rt_io_plain_create();
     if (guest->plain != NULL) {
-        guest->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        const bool held = rt_fd_hold();
+        guest->bell = rt_fd_keep(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+        rt_fd_let(held);
     }
     if (guest->bell < 0) {
         free(guest->plain);
         free(guest);
         return NULL;
     }
-    guest->bell = rt_fd_keep(guest->bell);
     return guest;
 }
 

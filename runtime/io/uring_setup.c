@@ -19,7 +19,7 @@ static const unsigned flag_choices[] = {
     0,
 };
 
-static int make_ring(rt_uring *u, const rt_io_config *config)
+static int queue_init(rt_uring *u, const rt_io_config *config)
 {
     int rc = -EINVAL;
     for (size_t i = 0; i < sizeof(flag_choices) / sizeof(flag_choices[0]) && rc == -EINVAL; i++) {
@@ -34,11 +34,19 @@ static int make_ring(rt_uring *u, const rt_io_config *config)
         rc = io_uring_queue_init_params(entries, &u->ring, &params);
         u->taskrun_flag = (params.flags & IORING_SETUP_TASKRUN_FLAG) != 0;
     }
+    return rc;
+}
+
+static int make_ring(rt_uring *u, const rt_io_config *config)
+{
+    const bool held = rt_fd_hold();
+    const int rc = queue_init(u, config);
+    u->ring.ring_fd = rc == 0 ? rt_fd_keep(u->ring.ring_fd) : -1;
+    rt_fd_let(held);
     if (rc != 0) {
         return rc;
     }
     u->ring_ready = true;
-    u->ring.ring_fd = rt_fd_keep(u->ring.ring_fd);
     u->ring.enter_ring_fd = u->ring.ring_fd;
     /* A child's mapping would keep the ring, and with it the sockets, beyond this process. */
     (void)io_uring_ring_dontfork(&u->ring);
@@ -158,8 +166,10 @@ void rt_uring_teardown(rt_uring *u)
 {
     if (u->ring_ready) {
         rt_uring_rx_teardown(u);
+        const bool held = rt_fd_hold();
         rt_fd_forget(u->ring.ring_fd);
         io_uring_queue_exit(&u->ring);
+        rt_fd_let(held);
         u->ring_ready = false;
     }
     rt_wake_deinit(&u->base.wake);

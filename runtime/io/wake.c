@@ -15,12 +15,11 @@ int rt_wake_init(rt_wake *wake, bool without_fd)
     if (without_fd) {
         return 0;
     }
-    wake->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (wake->fd < 0) {
-        return -errno;
-    }
-    wake->fd = rt_fd_keep(wake->fd);
-    return 0;
+    const bool held = rt_fd_hold();
+    wake->fd = rt_fd_keep(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    const int rc = wake->fd < 0 ? -errno : 0;
+    rt_fd_let(held);
+    return rc;
 }
 
 void rt_wake_deinit(rt_wake *wake)

@@ -17,13 +17,22 @@ extern "C" {
 #define RT_FD_LOW 512 /* ours are moved to here or above, where the process may have as many */
 #define RT_FD_MAX (1 << 20) /* higher ones are held, but not known */
 
-/* rt_fd_keep notes `fd` and gives the number it has from now on; a negative one comes back as it is. */
+/* fork copies the descriptors first and the memory, where they are noted, milliseconds later. Who makes one and notes
+ * it, or forgets one and closes it, does both between rt_fd_hold and rt_fd_let, as many as like at a time; who forks
+ * holds alone from before to after, by rt_fd_hold_to_fork, and in the child calls rt_fd_abandon.
+ * The others wait two seconds at most, and then go on: who forks may wait for what they have. False: it was
+ * such a time; rt_fd_let is told. A thread may hold more than once. */
+bool rt_fd_hold(void);
+bool rt_fd_hold_to_fork(void);
+void rt_fd_let(bool held);
+
+/* rt_fd_keep notes `fd` and gives the number it has from now on; a negative one comes back as it is. By who holds. */
 int rt_fd_keep(int fd);
-/* rt_fd_forget ends that: the caller closes it. rt_fd_close does both. */
+/* rt_fd_forget ends that: the caller closes it, and holds. rt_fd_close does both. */
 void rt_fd_forget(int fd);
 void rt_fd_close(int fd);
 bool rt_fd_is_ours(int fd);
-/* rt_fd_abandon closes all of them; in a child after fork, where nobody uses them. */
+/* rt_fd_abandon closes all of them; in a child after fork, where nobody uses them, and nobody holds. */
 void rt_fd_abandon(void);
 
 #ifdef __cplusplus

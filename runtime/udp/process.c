@@ -37,17 +37,19 @@ static socklen_t name_of(struct sockaddr_un *out, uid_t uid, uint8_t number, con
 
 static int open_named(int *out, const struct sockaddr_un *name, socklen_t len)
 {
-    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0) {
-        return -errno;
+    const bool held = rt_fd_hold();
+    const int fd = rt_fd_keep(socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    int rc = fd < 0 ? -errno : 0;
+    rt_fd_let(held);
+    if (rc != 0) {
+        return rc;
     }
-    fd = rt_fd_keep(fd);
     int on = 1;
     int off = 0;
     (void)setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &off, sizeof(off)); /* since Linux 6.16 */
     if (setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) != 0 ||
         bind(fd, (const struct sockaddr *)name, len) != 0) {
-        int rc = -errno;
+        rc = -errno;
         rt_fd_close(fd);
         return rc;
     }

@@ -129,13 +129,15 @@ int rt_udp_open(rt_udp_socket *out, const rt_udp_options *options)
     sock.is_v6 = local->family == 6;
     sock.any = rt_addr_is_any(local);
     sock.dual_stack = sock.is_v6 && options->dual_stack && sock.any;
-    sock.fd = socket(sock.is_v6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
-                     IPPROTO_UDP);
-    if (sock.fd < 0) {
-        return -errno;
+    const bool held = rt_fd_hold();
+    sock.fd = rt_fd_keep(socket(sock.is_v6 ? AF_INET6 : AF_INET,
+                                SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP));
+    int rc = sock.fd < 0 ? -errno : 0;
+    rt_fd_let(held);
+    if (rc != 0) {
+        return rc;
     }
-    sock.fd = rt_fd_keep(sock.fd);
-    int rc = configure(sock.fd, &sock, options);
+    rc = configure(sock.fd, &sock, options);
     if (rc != 0) {
         rt_fd_close(sock.fd);
         return rc;

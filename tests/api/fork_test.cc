@@ -136,6 +136,7 @@ TEST_P(ForkOn, H120_AChildGivesThemUpAndStartsAnew)
     int ready[2];
     ASSERT_EQ(0, pipe(hold));
     ASSERT_EQ(0, pipe(ready));
+    const bool held = quring_hold_fds_to_fork();
     const pid_t child = fork();
     if (child == 0) {
         close(hold[1]);
@@ -149,6 +150,7 @@ TEST_P(ForkOn, H120_AChildGivesThemUpAndStartsAnew)
         (void)!read(hold[0], &code, 1); /* outlives the parent's runtime */
         _exit(0);
     }
+    quring_let_fds(held);
     close(hold[0]);
     char code = -1;
     ASSERT_EQ(1, read(ready[0], &code, 1));

@@ -1,6 +1,10 @@
+#include <atomic>
 #include <cerrno>
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
+#include <thread>
 #include <unistd.h>
 
 #include <gtest/gtest.h>
@@ -89,4 +93,70 @@ TEST(OwnFd, AbandonClosesAll)
     EXPECT_TRUE(is_open(other));
     EXPECT_FALSE(rt_fd_is_ours(a));
     close(other);
+}
+
+/* Those that a child has got and does not know of. */
+static int unknown_in_child()
+{
+    const bool held = rt_fd_hold_to_fork();
+    const pid_t pid = fork();
+    if (pid == 0) {
+        int unknown = 0;
+        rt_fd_abandon();
+        for (int fd = RT_FD_LOW; fd < RT_FD_LOW + 64; fd++) {
+            unknown += is_open(fd) ? 1 : 0;
+        }
+        _exit(unknown);
+    }
+    rt_fd_let(held);
+    int status = 0;
+    EXPECT_EQ(pid, waitpid(pid, &status, 0));
+    return WEXITSTATUS(status);
+}
+
+/* fork copies the descriptors, then this, and then where they are noted. */
+static void *much_memory(size_t len)
+{
+    void *low = mmap(reinterpret_cast<void *>(uintptr_t{1} << 32), len, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    EXPECT_NE(MAP_FAILED, low);
+    return low;
+}
+
+TEST(OwnFd, AChildKnowsAllThatItHas)
+{
+    const size_t len = 64u << 20;
+    void *memory = much_memory(len);
+    std::atomic<bool> over{false};
+    std::thread other([&] {
+        while (!over) {
+            const bool held = rt_fd_hold();
+            const int fd = rt_fd_keep(some_fd());
+            rt_fd_let(held);
+            rt_fd_close(fd);
+        }
+    });
+    for (int i = 0; i < 100; i++) {
+        EXPECT_EQ(0, unknown_in_child());
+    }
+    over = true;
+    other.join();
+    munmap(memory, len);
+}
+
+/* What who forks waits for may need descriptors: these are waited for no longer than that. */
+TEST(OwnFd, WhoForksIsNotWaitedForForEver)
+{
+    const bool held = rt_fd_hold_to_fork();
+    EXPECT_TRUE(held);
+    std::thread([] {
+        const bool other = rt_fd_hold();
+        EXPECT_FALSE(other);
+        int fd = rt_fd_keep(some_fd());
+        rt_fd_let(other);
+        EXPECT_TRUE(rt_fd_is_ours(fd));
+        rt_fd_close(fd);
+        EXPECT_FALSE(is_open(fd));
+    }).join();
+    rt_fd_let(held);
 }
