@@ -241,13 +241,13 @@ TEST(Reaped, WhatAChildAccepts)
     Clients clients(kClients);
     Fd listen = listener();
     EXPECT_EQ(0, Child([&] { return ask_name(listen); }).wait());
-    clients.start(listen);
     Few few(64, 64);
     Child child([&] {
         Gate go;
         std::vector<Child> held = take_all(listen, &go);
         held.pop_back();
         held.pop_back();
+        clients.start(listen); /* none before, as they do not wait forever */
         for (int i = 0; i < kClients; i++) {
             Fd server(accept(listen, nullptr, nullptr));
             CHECK_CHILD(server >= 0);
