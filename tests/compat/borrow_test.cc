@@ -230,7 +230,8 @@ TEST(Borrow, WhoIsLeftWaitingReadsNothingOfOthers)
     });
     first.server.reset();
     closed.pass();
-    ASSERT_EQ(1, send(first.client, "1", 1, kNew));
+    errno = 0; /* or the end of the connection is here already */
+    EXPECT_TRUE(send(first.client, "1", 1, kNew) == 1 || errno == EPIPE) << strerror(errno);
     EXPECT_EQ(0, child.wait());
 }
 
