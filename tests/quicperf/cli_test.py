@@ -270,7 +270,7 @@ class Runs(unittest.TestCase):
                 for direction in "down", "up":
                     run = self.client(server.port, "-d", direction, "-t", "600ms", "-i", "200ms",
                                       "--io", io)
-                    self.assertGreater(run["summary"]["bytes"], 1 << 20)
+                    self.assertGreater(run["summary"]["bytes"], 0)
                     self.assertGreater(run["summary"]["seconds"], 0.5)
                     self.assertGreater(len(run["intervals"]), 0)  # one where the machine stood still
                     self.assertLessEqual(sum(i["bytes"] for i in run["intervals"]),
