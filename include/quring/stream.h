@@ -115,8 +115,8 @@ QURING_EXPORT quring_status quring_stream_stop_sending(quring_stream stream, uin
  *             may be sent. Streams begin with 3.
  *   flags     QURING_PRIORITY_INCREMENTAL, as streams begin: those of one urgency take turns, 16 KiB or a
  *             train of packets at a time, and get the same. Without it, they go one after another, in order
- *             of their identifiers; beside incremental ones such a stream keeps its turn until it has
- *             nothing to send.
+ *             of their identifiers; beside incremental ones the first of them has every other turn
+ *             (RFC 9218 10).
  *
  * It counts from the next packet on, also for lost bytes that are repeated, and may be changed at any time.
  * What has been sent cannot be overtaken: bytes wait behind those in the congestion window and in queues of

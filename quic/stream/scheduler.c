@@ -3,7 +3,7 @@
 #include "quic/base/check.h"
 
 #define TURN_KIB      (QUIC_SCHEDULER_TURN_BYTES >> 10)
-#define SEEK_MAX      64u /* queued streams that one is compared with to find its place */
+#define SEEK_MAX      64u /* queued streams that are looked at, for a place or for the next turn */
 #define ROTATIONS_MAX 16u /* turns that may end after one train: more than it can be long */
 
 static quic_stream *stream_of(quic_list_node *node)
@@ -15,6 +15,7 @@ void quic_scheduler_init(quic_scheduler *sched)
 {
     sched->ready = 0;
     sched->count = 0;
+    sched->incremental_count = 0;
     for (size_t u = 0; u < QUIC_STREAM_URGENCY_COUNT; u++) {
         quic_list_init(&sched->queues[u]);
     }
@@ -42,11 +43,15 @@ static bool goes_before(const quic_stream *s, quic_list_node *node)
     return !other->incremental && s->id < other->id;
 }
 
-/* What `s`, which is not incremental, belongs in front of. One that comes back had its place at the front, a
- * new one belongs at the end: few are looked at. Beyond SEEK_MAX order is given up, not time. */
+/* What `s`, which is not incremental, belongs in front of. One that comes back had its place at the front, or behind
+ * one that had a turn in between; a new one belongs at the end: few are looked at. Beyond SEEK_MAX order is given up,
+ * not time. */
 static quic_list_node *place_of(quic_list *queue, const quic_stream *s)
 {
     quic_list_node *front = quic_list_front(queue);
+    if (front != NULL && stream_of(front)->incremental) {
+        front = quic_list_next(queue, front);
+    }
     if (front != NULL && goes_before(s, front)) {
         return front;
     }
@@ -64,8 +69,11 @@ static inline void add(quic_scheduler *sched, quic_stream *s, quic_list_node *be
     quic_list *queue = &sched->queues[s->urgency];
     quic_list_insert_before(QUIC_LIKELY(s->incremental) ? before : place_of(queue, s),
                             &s->send_node);
-    sched->ready |= 1u << s->urgency;
+    sched->ready = (sched->ready | 1u << s->urgency) & 0xffu;
     sched->count++;
+    if (QUIC_LIKELY(s->incremental)) {
+        sched->incremental_count++;
+    }
     s->scheduled = true;
 }
 
@@ -100,9 +108,12 @@ void quic_scheduler_remove(quic_scheduler *sched, quic_stream *s)
     QURING_ASSERT(sched->count > 0);
     quic_list_remove(&s->send_node);
     if (quic_list_is_empty(&sched->queues[s->urgency])) {
-        sched->ready &= ~(1u << s->urgency);
+        sched->ready = sched->ready & ~(1u << s->urgency) & 0xffu;
     }
     sched->count--;
+    if (QUIC_LIKELY(s->incremental)) {
+        sched->incremental_count--;
+    }
     s->scheduled = false;
 }
 
@@ -122,21 +133,44 @@ void quic_scheduler_put_last(quic_scheduler *sched, quic_stream *s)
     }
 }
 
+/* RFC 9218 10: streams that take turns are not starved by one that does not. Of these the first has every other turn,
+ * and the rest wait for it. */
+static quic_list_node *next_incremental(const quic_scheduler *sched, const quic_stream *s)
+{
+    const quic_list *queue = &sched->queues[s->urgency];
+    quic_list_node *node =
+        sched->incremental_count > 0 ? quic_list_next(queue, &s->send_node) : NULL;
+    for (uint32_t n = 0; n < SEEK_MAX && node != NULL; n++, node = quic_list_next(queue, node)) {
+        if (stream_of(node)->incremental) {
+            return node;
+        }
+    }
+    node = queue->head.prev;
+    return sched->incremental_count > 0 && stream_of(node)->incremental ? node : NULL;
+}
+
 void quic_scheduler_end_train(quic_scheduler *sched)
 {
     for (uint32_t n = 0; n < ROTATIONS_MAX; n++) {
         quic_stream *s = quic_scheduler_next(sched);
-        if (s == NULL || !quic_scheduler_turn_is_over(s) || !s->incremental) {
+        if (s == NULL || !quic_scheduler_turn_is_over(s)) {
             return;
         }
         quic_list *queue = &sched->queues[s->urgency];
-        if (queue->head.next == queue->head.prev) { /* alone it owes nobody anything */
+        quic_list_node *other =
+            s->incremental ? quic_list_next(queue, &s->send_node) : next_incremental(sched, s);
+        if (other == NULL) { /* alone it owes nobody anything */
             begin_turn(s);
             return;
         }
         s->turn_end = (uint16_t)(s->turn_end + TURN_KIB);
-        quic_list_remove(&s->send_node);
-        quic_list_push_back(queue, &s->send_node);
+        if (s->incremental) {
+            quic_list_remove(&s->send_node);
+            quic_list_push_back(queue, &s->send_node);
+        } else {
+            quic_list_remove(other);
+            quic_list_push_front(queue, other);
+        }
     }
 }
 
@@ -156,13 +190,15 @@ void quic_scheduler_set_priority(quic_scheduler *sched, quic_stream *s, uint8_t 
 void quic_scheduler_check_invariants(const quic_scheduler *sched)
 {
     uint32_t count = 0;
+    uint32_t incremental_count = 0;
     for (uint8_t u = 0; u < QUIC_STREAM_URGENCY_COUNT; u++) {
         const quic_list *queue = &sched->queues[u];
         QURING_ASSERT(((sched->ready >> u & 1u) != 0) == !quic_list_is_empty(queue));
         for (quic_list_node *n = quic_list_front(queue); n != NULL; n = quic_list_next(queue, n)) {
             QURING_ASSERT(stream_of(n)->scheduled && stream_of(n)->urgency == u);
             count++;
+            incremental_count += stream_of(n)->incremental ? 1 : 0;
         }
     }
-    QURING_ASSERT(count == sched->count);
+    QURING_ASSERT(count == sched->count && incremental_count == sched->incremental_count);
 }

@@ -2,8 +2,7 @@
  *
  * Shape:  eight lists, one per urgency (RFC 9218 4.1), and a bit per list that is not empty. Within an
  *         urgency incremental streams take turns, each of so many bytes; others go one after another
- *         in order of their ids (RFC 9218 10). Where both meet, one that is not incremental keeps its
- *         turn until it has nothing to send.
+ *         in order of their ids (RFC 9218 10). Where both meet, every other turn is the first's of these.
  * Owner:  the connection; links through quic_stream.send_node.    Cost: O(1) each.
  */
 #ifndef QUIC_STREAM_SCHEDULER_H
@@ -23,7 +22,8 @@ extern "C" {
 #define QUIC_SCHEDULER_TURN_BYTES 16384u
 
 typedef struct quic_scheduler {
-    uint32_t ready; /* bit u: queues[u] is not empty */
+    uint32_t ready : 8;              /* bit u: queues[u] is not empty */
+    uint32_t incremental_count : 24; /* of `count`; memory ends before */
     uint32_t count;
     quic_list queues[QUIC_STREAM_URGENCY_COUNT];
 } quic_scheduler;
@@ -54,7 +54,7 @@ bool quic_scheduler_turn_is_over(const quic_stream *s);
 void quic_scheduler_put_last(quic_scheduler *sched, quic_stream *s);
 
 /* quic_scheduler_end_train is called when a train has been filled: an incremental stream that has sent what
- * its turn allows goes behind the others of its urgency. */
+ * its turn allows goes behind the others of its urgency, another one lets one of these go first once. */
 void quic_scheduler_end_train(quic_scheduler *sched);
 
 /* quic_scheduler_set_priority changes urgency (0..7, larger is taken as 7) and mode. */

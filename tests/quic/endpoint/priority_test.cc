@@ -144,6 +144,24 @@ TEST(Priority, OthersGoInOrderOfTheirIds)
     ASSERT_TRUE(line.net.run_until([&] { return line.Arrived(c); }));
 }
 
+/* RFC 9218 10: neither waits for the end of the other. */
+TEST(Priority, BesideIncrementalStreamsAnotherHasEveryOtherTurn)
+{
+    Line line;
+    const uint64_t whole = line.Send(2 << 20, 3, false);
+    const uint64_t parts[] = {line.Send(1 << 20, 3, true), line.Send(1 << 20, 3, true)};
+    const uint64_t behind = line.Send(100000, 3, false);
+    while (line.Sent(whole) < 1800000) {
+        line.net.run_for(kMs);
+        const uint64_t shared = line.Sent(parts[0]) + line.Sent(parts[1]);
+        ASSERT_LE(line.Sent(whole), shared + kTrain + 2 * kTurn);
+        ASSERT_LE(shared, line.Sent(whole) + kTrain + 2 * kTurn);
+    }
+    EXPECT_EQ(line.Sent(behind), 0u);
+    ASSERT_TRUE(line.net.run_until([&] { return line.Arrived(parts[1]) && line.Arrived(behind); }));
+    EXPECT_EQ(sim_inspect_check(line.net.server.ep), nullptr);
+}
+
 /* What is repeated goes by its stream's urgency, too: were it behind the three megabytes, it came last. */
 TEST(Priority, LostBytesOfAnUrgentStreamGoBeforeNewOnesOfOthers)
 {

@@ -152,14 +152,53 @@ TEST_F(Scheduler, UrgentStreamsDoNotProlongATurn)
     EXPECT_NEAR(static_cast<double>(sent[0]), static_cast<double>(sent[1]), 24000);
 }
 
-TEST_F(Scheduler, BesideIncrementalStreamsAnotherKeepsItsTurn)
+TEST_F(Scheduler, BesideIncrementalStreamsAnotherHasEveryOtherTurn) // RFC 9218 10: nobody starves
 {
     Add(0, 3, true);
     Add(1, 3, false);
+    Add(4, 3, false); // and waits for the one before it
     Add(2, 3, true);
-    EXPECT_EQ((Order{0, 1, 1, 1}), Turns(4));
+    Add(3, 4, true);
+    EXPECT_EQ((Order{0, 1, 2, 1, 0, 1, 2, 1}), Turns(8));
     quic_scheduler_remove(&sched_, &s_[1]);
-    EXPECT_EQ((Order{2, 0, 2}), Turns(3));
+    EXPECT_EQ((Order{0, 4, 2}), Turns(3));
+    EXPECT_EQ((Order{4}), Turns(1));
+    quic_scheduler_add(&sched_, &s_[1]); // comes back while another one has a turn in between
+    EXPECT_EQ((Order{0, 1, 2, 1}), Turns(4));
+    quic_scheduler_remove(&sched_, &s_[0]);
+    quic_scheduler_remove(&sched_, &s_[2]);
+    EXPECT_EQ((Order{1, 1, 1}), Turns(3));
+    Add(0, 3, true); // what was sent alone is not made up for
+    EXPECT_EQ((Order{1, 0, 1, 0}), Turns(4));
+}
+
+// What a long train was too much, the others have in turns.
+TEST_F(Scheduler, BothKindsGetTheSame)
+{
+    Add(0, 3, false);
+    Add(1, 3, true);
+    uint64_t sent[2] = {0, 0};
+    for (int i = 0; i < 2000; i++) {
+        const uint32_t bytes = i % 2 == 0 ? 65000 : 1200;
+        sent[Train(bytes)] += bytes;
+        const uint64_t apart = sent[0] > sent[1] ? sent[0] - sent[1] : sent[1] - sent[0];
+        ASSERT_LE(apart, 65000u + 2 * QUIC_SCHEDULER_TURN_BYTES);
+    }
+}
+
+// Behind so many that go in order only the last one is looked at.
+TEST_F(Scheduler, ManyInOrderStarveNobody)
+{
+    std::vector<quic_stream> many(100);
+    for (size_t i = 0; i < many.size(); i++) {
+        quic_stream_init(&many[i], &memory_.mem, 4 * (10 + i), 1);
+        quic_scheduler_add(&sched_, &many[i]);
+    }
+    Add(0, 3, true);
+    EXPECT_EQ((Order{10, 0, 10, 0, 10}), Turns(5));
+    while (!quic_scheduler_is_empty(&sched_)) {
+        quic_scheduler_remove(&sched_, quic_scheduler_next(&sched_));
+    }
 }
 
 // Finding a place looks at so many streams at most: then order is given up, not time.
