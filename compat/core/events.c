@@ -197,6 +197,8 @@ static void qs_on_stream_opened(qs_sock *s, const quring_event *ev)
     s->seen_count[uni]++;
     if (qs_id_sends(s, ev->stream_id)) {
         qs_stream_queue(s, st);
+        s->starved_id = QS_STREAM_ANY; /* there is one to answer on */
+        qs_ready_update(s);
     }
 }
 

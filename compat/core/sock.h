@@ -545,8 +545,8 @@ void qs_on_path_changed(qs_sock *s);
 /* No more bytes of the stream, or of the connection, are taken now. */
 bool qs_credit_stream_is_out(const qs_sock *s, const qs_stream *st);
 bool qs_credit_conn_is_out(const qs_sock *s);
-/* Whether the program, which names no streams, was told to wait for one's, or for being allowed to open it, and there
- * still is none. */
+/* Whether the program, which names no streams or has no other, was told to wait for one's, or for being allowed to open
+ * it, and there still is none. */
 bool qs_credit_is_awaited(const qs_sock *s);
 /* How many of `len` bytes are. */
 size_t qs_credit_take(const qs_sock *s, const qs_stream *st, size_t len);
@@ -560,6 +560,8 @@ void qs_credit_reset(qs_sock *s, qs_stream *st);
 qs_stream *qs_stream_find(const qs_sock *s, uint64_t id);
 qs_stream *qs_stream_add(qs_sock *s, uint64_t id);
 void qs_stream_remove(qs_sock *s, qs_stream *st);
+/* Whether there is a stream that takes bytes, or will. Cost: all streams, where none does. */
+bool qs_stream_is_any_open(const qs_sock *s);
 void qs_streams_free(qs_sock *s);
 void qs_stream_queue(qs_sock *s, qs_stream *st); /* for the worker */
 /* A call on the stream ends. */

@@ -36,6 +36,19 @@ qs_stream *qs_stream_add(qs_sock *s, uint64_t id)
     return st;
 }
 
+bool qs_stream_is_any_open(const qs_sock *s)
+{
+    for (size_t i = 0; i < QS_STREAM_HASH; i++) {
+        for (const qs_stream *st = s->streams[i]; st != NULL; st = st->hash_next) {
+            if (qs_id_sends(s, st->id) && st->send_state < QS_SEND_SENT && !st->fin_queued &&
+                !st->reset_asked) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 static void qs_stream_free(qs_sock *s, qs_stream *st)
 {
     qs_tx_free(s, st);

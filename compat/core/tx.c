@@ -245,7 +245,7 @@ static int qs_await_limit(qs_sock *s, uint64_t id, const qs_send_args *args, uin
         s->limit_asked[uni] = true;
         qs_kick(s, QS_ASK_LIMIT);
         if (args->dontwait || s->nonblock || (args->flags & QS_MSG_ASYNC) != 0) {
-            if (!args->has_info) {
+            if (!args->has_info || !qs_stream_is_any_open(s)) {
                 s->starved_id = id;
                 qs_fix_now(s);
             }

@@ -12,7 +12,24 @@
 
 using namespace compat;
 
-static void open_many(uint32_t edge)
+using Send = ssize_t (*)(int fd, int number);
+
+static ssize_t send_plainly(int fd, int)
+{
+    return send(fd, "x", 1, MSG_SYN | MSG_FIN | MSG_STREAM_UNI);
+}
+
+static ssize_t send_any(int fd, int)
+{
+    return quic_sendmsg(fd, "x", 1, -1, MSG_SYN | MSG_FIN | MSG_STREAM_UNI);
+}
+
+static ssize_t send_named(int fd, int number)
+{
+    return quic_sendmsg(fd, "x", 1, 4 * number + 2, MSG_SYN | MSG_FIN | MSG_STREAM_UNI);
+}
+
+static void open_many(uint32_t edge, Send send_one = send_plainly)
 {
     constexpr int kTotal = 600; /* of which the peer allows 100 at first */
     Pair pair = make_pair();
@@ -24,7 +41,7 @@ static void open_many(uint32_t edge)
     std::thread reader;
     int refused = 0;
     for (int sent = 0; sent < kTotal;) {
-        if (send(pair.client, "x", 1, MSG_SYN | MSG_FIN | MSG_STREAM_UNI) == 1) {
+        if (send_one(pair.client, sent) == 1) {
             sent++;
             continue;
         }
@@ -52,4 +69,32 @@ TEST(Edge, AStreamThatThePeerAllows)
 TEST(Edge, AStreamThatThePeerAllowsByLevel)
 {
     open_many(0);
+}
+
+/* Who names streams has no other to turn to, either. */
+TEST(Edge, ANamedStreamThatThePeerAllows)
+{
+    for (Send send_one : {send_any, send_named}) {
+        open_many(EPOLLET, send_one);
+        open_many(0, send_one);
+    }
+}
+
+/* Where there is one that takes bytes, of the program or of the peer, it is told so, whatever other it may not open. */
+TEST(Edge, NoStreamMoreButAnotherThatTakesBytes)
+{
+    for (bool theirs : {false, true}) {
+        Pair pair = make_pair();
+        ASSERT_EQ(0, fcntl(pair.client, F_SETFL, O_NONBLOCK));
+        ASSERT_EQ(1, theirs ? 1 : quic_sendmsg(pair.client, "o", 1, 0, MSG_SYN));
+        for (int sent = 0; send_named(pair.client, sent) == 1; sent++) {
+        }
+        ASSERT_EQ(EAGAIN, errno);
+        if (theirs) {
+            EXPECT_FALSE(poll_now(pair.client) & POLLOUT);
+            ASSERT_EQ(1, quic_sendmsg(pair.server, "q", 1, 1, MSG_SYN));
+        }
+        EXPECT_TRUE(poll_for(pair.client, POLLOUT));
+        EXPECT_EQ(1, quic_sendmsg(pair.client, "a", 1, theirs ? 1 : 0, MSG_FIN));
+    }
 }
