@@ -433,7 +433,7 @@ quring_status Peer::Connect(quring_conn *out, Runtime *runtime, uint32_t worker,
 bool Peer::Wait(const std::function<bool()> &fact)
 {
     std::unique_lock<std::mutex> lock(mutex_);
-    const auto until = std::chrono::system_clock::now() + kPatience;
+    const auto until = std::chrono::steady_clock::now() + kPatience;
     return changed_.wait_until(lock, until, fact);
 }
 
