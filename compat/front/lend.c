@@ -287,11 +287,12 @@ static void qf_lend_accept(qf_child *child, qf_lend_call *call, qf_told *told)
     }
     qf_lend_accepted(call, told);
     qf_entry *entry = call->out_fd >= 0 ? qf_find_shared(call->out_fd) : NULL;
-    if (entry == NULL) {
+    if (entry == NULL || !qf_count_for(entry, child->kin)) {
         qf_kin_give_fd(child->kin);
+    }
+    if (entry == NULL) {
         return;
     }
-    entry->kin = child->kin; /* which has it back with the close */
     qf_sent(call->out_fd);
     qf_lend_entry(child, entry, told);
 }

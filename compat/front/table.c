@@ -64,6 +64,17 @@ void qf_watched(qf_entry *entry, bool watched)
     (void)pthread_mutex_unlock(&qf_lock);
 }
 
+bool qf_count_for(qf_entry *entry, qf_kin *kin)
+{
+    (void)pthread_mutex_lock(&qf_lock);
+    const bool counts = !entry->closed && entry->kin == NULL;
+    if (counts) {
+        entry->kin = kin;
+    }
+    (void)pthread_mutex_unlock(&qf_lock);
+    return counts;
+}
+
 void qf_copied(void)
 {
     atomic_store_explicit(&qf_has_copies, true, memory_order_relaxed);

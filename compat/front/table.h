@@ -91,6 +91,10 @@ void qf_hold_entry(qf_entry *entry);
 qf_entry *qf_new(int fd, qs_sock *sock, int protocol, const qs_ops *ops);
 void qf_show(qf_entry *entry, int fd);
 
+/* qf_count_for has `kin` get a descriptor back with the close. False: another thread, which saw the descriptor in the
+ * table, has closed it already, or put a socket there that is counted. */
+bool qf_count_for(qf_entry *entry, qf_kin *kin);
+
 /* qf_watched: attach has said whether the kernel's word on the last descriptor will come. */
 void qf_watched(qf_entry *entry, bool watched);
 
