@@ -84,15 +84,20 @@ uint8_t qs_close_frame(const quring_close_info *info)
     return is_alert ? QS_FRAME_CRYPTO : is_transport ? (uint8_t)info->frame_type : 0;
 }
 
+uint32_t qs_close_code(const quring_close_info *info)
+{
+    const bool none = info->kind == QURING_CLOSE_IDLE_TIMEOUT || info->kind == QURING_CLOSE_VERSION;
+    return none                                         ? 0
+           : info->kind == QURING_CLOSE_STATELESS_RESET ? QS_ERROR_RESET
+                                                        : (uint32_t)info->code;
+}
+
 /* draft section 6.1.2: errcode, frame type and phrase of CONNECTION_CLOSE, as the socket's layout has them. */
 static void qs_push_close_event(qs_sock *s, const quring_close_info *info)
 {
     uint8_t payload[QS_CLOSE_KERNEL_SIZE];
     memset(payload, 0, sizeof(payload));
-    const bool none = info->kind == QURING_CLOSE_IDLE_TIMEOUT || info->kind == QURING_CLOSE_VERSION;
-    uint32_t errcode = none                                         ? 0
-                       : info->kind == QURING_CLOSE_STATELESS_RESET ? QS_ERROR_RESET
-                                                                    : (uint32_t)info->code;
+    const uint32_t errcode = qs_close_code(info);
     bool is_kernel = s->protocol == QS_PROTO_KERNEL;
     size_t head = is_kernel ? QS_CLOSE_KERNEL_HEAD : QS_CLOSE_DRAFT_HEAD;
     size_t len = strnlen(info->reason, sizeof(payload) - head - 1);

@@ -148,8 +148,9 @@ static int qs_get_close(const qs_sock *s, void *value, socklen_t *len)
     size_t head = kernel ? QS_CLOSE_KERNEL_HEAD : QS_CLOSE_DRAFT_HEAD;
     uint8_t w[QS_CLOSE_KERNEL_SIZE + sizeof(s->close_info.reason)];
     memset(w, 0, sizeof(w));
-    const bool ended = s->closed_by_peer || s->close_info.kind == QURING_CLOSE_LOCAL_TRANSPORT;
-    uint32_t errcode = ended ? (uint32_t)s->close_info.code : s->close_errcode;
+    const bool ended =
+        s->conn_over && s->close_info.kind != QURING_CLOSE_LOCAL_APP; /* as the event */
+    uint32_t errcode = ended ? qs_close_code(&s->close_info) : s->close_errcode;
     const char *phrase = ended ? s->close_info.reason : (const char *)s->close_phrase;
     size_t phrase_len = strlen(phrase);
     phrase_len = kernel && phrase_len > 63 ? 63 : phrase_len;

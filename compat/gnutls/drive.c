@@ -30,25 +30,35 @@ static int errno_of_alert(uint32_t alert)
     }
 }
 
+/* Nothing was said of why: what this end makes of it. */
+static int errno_of_silence(const char *phrase)
+{
+    const bool is_late =
+        strcmp(phrase, "idle timeout") == 0 || strcmp(phrase, "handshake timed out") == 0;
+    return is_late                                    ? -ETIMEDOUT
+           : strcmp(phrase, "no common version") == 0 ? -EPROTONOSUPPORT
+                                                      : -ECONNRESET;
+}
+
 /* The connection ended by itself. Codes of an application have no frame type: 0x100 and above are what its protocol
- * says they are (RFC 9000 20.2), and no alerts. */
+ * says they are (RFC 9000 20.2), and no alerts; 2 is none of a server's that has finished its handshake, nor of a
+ * client's. */
 static int errno_of_end(const qg_run *run)
 {
-    uint32_t code = 0;
-    uint8_t frame = 0;
-    int rc = run->wire->get_close(run->sd, &code, &frame);
+    qg_close end;
+    int rc = run->wire->get_close(run->sd, &end);
     if (rc != 0) {
         return rc;
     }
-    if (code == 0) {
-        return -ETIMEDOUT;
+    if (end.code == 0) {
+        return errno_of_silence(end.phrase);
     }
-    if (code == QG_REFUSED) {
+    if (end.code == QG_REFUSED && !run->is_server && run->secret_len[0] == 0) {
         return -ECONNREFUSED;
     }
-    return frame == QG_FRAME_CRYPTO && code >= QG_CRYPTO_ERROR &&
-                   code - QG_CRYPTO_ERROR <= UINT8_MAX
-               ? errno_of_alert(code - QG_CRYPTO_ERROR)
+    return end.frame == QG_FRAME_CRYPTO && end.code >= QG_CRYPTO_ERROR &&
+                   end.code - QG_CRYPTO_ERROR <= UINT8_MAX
+               ? errno_of_alert(end.code - QG_CRYPTO_ERROR)
                : -ECONNRESET;
 }
 

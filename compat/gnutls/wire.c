@@ -107,16 +107,20 @@ static int set_bytes(int sd, qg_option option, const void *data, size_t len)
     return set(sd, number_of(option), data, len);
 }
 
-static int get_close(int sd, uint32_t *code, uint8_t *frame)
+static int get_close(int sd, qg_close *out)
 {
+    const size_t phrase_at = offsetof(struct quic_connection_close, phrase);
     uint8_t info[QG_CLOSE_MAX];
     socklen_t len = sizeof(info);
     int rc = get(sd, QUIC_SOCKOPT_CONNECTION_CLOSE, info, &len);
-    *code = 0;
-    *frame = 0;
-    if (rc == 0 && len > offsetof(struct quic_connection_close, frame)) {
-        memcpy(code, info + offsetof(struct quic_connection_close, errcode), sizeof(*code));
-        *frame = info[offsetof(struct quic_connection_close, frame)];
+    memset(out, 0, sizeof(*out));
+    if (rc == 0 && len >= phrase_at) {
+        memcpy(&out->code, info + offsetof(struct quic_connection_close, errcode),
+               sizeof(out->code));
+        out->frame = info[offsetof(struct quic_connection_close, frame)];
+        const size_t phrase_len = len - phrase_at;
+        const size_t room = sizeof(out->phrase) - 1;
+        memcpy(out->phrase, info + phrase_at, phrase_len < room ? phrase_len : room);
     }
     return rc;
 }

@@ -55,6 +55,13 @@ typedef struct qg_limits {
     uint64_t connection_ids;
 } qg_limits;
 
+/* What a connection ended with. Where no code came only the phrase says why. */
+typedef struct qg_close {
+    uint32_t code;
+    uint8_t frame;
+    char phrase[32]; /* of a longer one the beginning */
+} qg_close;
+
 typedef struct qg_wire {
     bool
         keeps_tickets; /* a ticket becomes the option's value, else it is a message of the program's */
@@ -66,7 +73,7 @@ typedef struct qg_wire {
     int (*get_bytes)(int sd, qg_option option, void *buf, size_t *len);
     int (*set_bytes)(int sd, qg_option option, const void *data, size_t len);
     /* The error code that the connection ended, or will be ended, with. */
-    int (*get_close)(int sd, uint32_t *code, uint8_t *frame);
+    int (*get_close)(int sd, qg_close *out);
     int (*set_close)(int sd, uint32_t code);
 } qg_wire;
 

@@ -489,7 +489,7 @@ static std::string without_max_data(const std::string &params)
 
 /* RFC 9000 20.1, 20.2: CRYPTO_ERROR is the transport's; those codes of an application, as all of HTTP/3's are, are no
  * alerts. */
-TEST(GnutlsSession, AnApplicationsCodeIsNoAlert)
+static void end_with_code(uint32_t errcode)
 {
     RawPair pair;
     Raw client(pair.client, TLS_CIPHER_AES_GCM_128);
@@ -510,7 +510,7 @@ TEST(GnutlsSession, AnApplicationsCodeIsNoAlert)
         uint32_t errcode;
         uint8_t frame;
         uint8_t padding[3];
-    } info = {0x100 + GNUTLS_A_BAD_CERTIFICATE, 0, {}};
+    } info = {errcode, 0, {}};
     ASSERT_EQ(
         0, setsockopt(pair.server, SOL_QUIC, QUIC_SOCKOPT_CONNECTION_CLOSE, &info, sizeof(info)));
     pair.server.reset();
@@ -518,4 +518,42 @@ TEST(GnutlsSession, AnApplicationsCodeIsNoAlert)
     EXPECT_EQ(info.errcode, close_code(pair.client));
     Parms parms;
     EXPECT_EQ(-ECONNRESET, quic_client_handshake_parms(pair.client, parms.get()));
+}
+
+TEST(GnutlsSession, AnApplicationsCodeIsNoAlert)
+{
+    end_with_code(0x100 + GNUTLS_A_BAD_CERTIFICATE);
+}
+
+/* Nor is 0 a time that is over: somebody was there and said it. */
+TEST(GnutlsSession, AnApplicationsCodeIsNoTimeout)
+{
+    end_with_code(0);
+}
+
+/* RFC 9368 2.1: no version in common, said by a packet that has no code. */
+TEST(GnutlsSession, NoCommonVersion)
+{
+    Fd deaf(socket(AF_INET, SOCK_DGRAM, 0));
+    Address at = loopback();
+    ASSERT_EQ(0, bind(deaf, at.ptr(), at.len));
+    at = name_of(deaf);
+    std::thread other([&] {
+        char bytes[2048];
+        Address from = loopback();
+        const ssize_t n = recvfrom(deaf, bytes, sizeof(bytes), 0, from.ptr(), &from.len);
+        ASSERT_GT(n, 6 + 20 + 1 + 20);
+        const size_t dcid_len = static_cast<uint8_t>(bytes[5]);
+        const size_t scid_len = static_cast<uint8_t>(bytes[6 + dcid_len]);
+        const std::string dcid(bytes + 5, 1 + dcid_len);
+        const std::string scid(bytes + 6 + dcid_len, 1 + scid_len);
+        const std::string said = std::string("\x80\0\0\0\0", 5) + scid + dcid + "\x0a\x0b\x0c\x0d";
+        EXPECT_GT(sendto(deaf, said.data(), said.size(), 0, from.ptr(), from.len), 0);
+    });
+    Fd client = quic_socket();
+    ASSERT_EQ(0, connect(client, at.ptr(), at.len));
+    Parms parms;
+    parms->timeout = 10000;
+    EXPECT_EQ(-EPROTONOSUPPORT, quic_client_handshake_parms(client, parms.get()));
+    other.join();
 }
