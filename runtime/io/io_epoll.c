@@ -39,7 +39,7 @@ typedef struct rt_io_epoll {
     uint32_t rx_turn;    /* socket to start with, so that none starves the others */
     uint32_t unasked;    /* waits since epoll was asked last */
     uint64_t readable;   /* sockets that may have more, by bit */
-    uint32_t sock_count; /* highest index ever used + 1 */
+    uint32_t sock_count; /* highest index in use + 1 */
     uint8_t *rx_mem;
     epoll_rx *rx;
     struct mmsghdr *rx_msgs;
@@ -130,6 +130,7 @@ static void epoll_remove_socket(rt_io *io, uint32_t index)
     /* By name: a child of a fork may hold the socket, too, and then closing ours does not end the watch. */
     (void)epoll_ctl(e->epoll_fd, EPOLL_CTL_DEL, sock->udp.fd, NULL);
     rt_udp_close(&sock->udp);
+    e->sock_count = rt_io_sock_end(e->socks, e->sock_count);
 }
 
 /* ---- receive ------------------------------------------------------------------------------- */

@@ -59,6 +59,7 @@ unsigned rt_io_plain_look(rt_io *io, rt_io_sock *socks, uint32_t count)
     if (QUIC_UNLIKELY(io->has_looked)) {
         return RT_IO_RX;
     }
+    plain->turn = plain->turn < count ? plain->turn : 0; /* that socket may be gone */
     for (uint32_t n = 0; n < count; n++) {
         const uint32_t index = plain->turn + n < count ? plain->turn + n : plain->turn + n - count;
         rt_io_sock *sock = &socks[index];

@@ -32,6 +32,15 @@ typedef struct rt_io_sock {
 
 void rt_io_sock_init(rt_io_sock *sock, const rt_udp_socket *udp, bool gso);
 
+/* rt_io_sock_end is how many of `count` places are left without those at the end that nobody uses any more. */
+static inline uint32_t rt_io_sock_end(const rt_io_sock *socks, uint32_t count)
+{
+    while (count > 0 && !socks[count - 1].used) {
+        count--;
+    }
+    return count;
+}
+
 /* What the kernel wrote for one receive. */
 typedef struct rt_io_recv {
     uint8_t *data;

@@ -109,6 +109,8 @@ static void close_if_quiet(rt_uring *u, uint32_t index)
     rt_udp_close(&sock->udp);
     sock->closing = false;
     sock->used = false;
+    u->sock_count = rt_io_sock_end(u->socks, u->sock_count);
+    u->rx_turn = u->rx_turn < u->sock_count ? u->rx_turn : 0;
 }
 
 static void cancel(rt_uring *u, uint32_t kind, uint32_t index)

@@ -54,7 +54,7 @@ typedef struct rt_uring {
     struct io_uring_sqe *tx_open_sqe;
     bool without_sendto; /* the kernel's IORING_OP_SEND takes no address (before Linux 6.1) */
     uint64_t wake_value;
-    uint32_t sock_count; /* highest index ever used + 1 */
+    uint32_t sock_count; /* highest index in use + 1 */
 
     struct msghdr rx_template;
     struct io_uring_buf_ring *rx_ring;

@@ -256,6 +256,46 @@ TEST_P(LookTest, ManySocketsAreTheBackEnds)
     EXPECT_EQ(Join(Look(b.io, 16)), "eacheacheacheach");
 }
 
+/* Who had too many once has not for good. */
+TEST_P(LookTest, FewSocketsAgainAreAskedByPlainCalls)
+{
+    Side a, b;
+    Open(&a);
+    Open(&b);
+    std::vector<uint32_t> indices(2 * RT_IO_PLAIN_SOCKETS_MAX);
+    rt_udp_socket last = {};
+    for (uint32_t &index : indices) {
+        ASSERT_EQ(rt_udp_open(&last, &options), 0);
+        ASSERT_EQ(rt_io_add_socket(b.io, &last, &index), 0);
+    }
+    SendNow(&a, last.local, "last"); // whose turn comes after it is gone
+    EXPECT_EQ(Join(Look(b.io, 4)), "last");
+    LookInVain(b.io);
+    rt_io_remove_socket(b.io, indices[0]); // in the middle
+    for (uint32_t i = static_cast<uint32_t>(indices.size()) - 1; i > 0; i--) {
+        rt_io_remove_socket(b.io, indices[i]);
+    }
+    LookInVain(b.io);
+    LookInVain(b.io);
+    const uint64_t before = rt_io_get_stats(b.io)->syscalls;
+    for (int i = 0; i < 100; i++) {
+        ASSERT_EQ(rt_io_look(b.io, rt_clock_now()) & RT_IO_RX, 0u);
+    }
+    EXPECT_EQ(rt_io_get_stats(b.io)->syscalls - before, 100u); // one for the socket that is left
+    if (HasRing()) {
+        EXPECT_TRUE(reinterpret_cast<const rt_uring *>(b.io)->looking);
+    }
+    SendNow(&a, b.sock.local, "here");
+    EXPECT_EQ(Join(Look(b.io, 4)), "here");
+    uint32_t index = 0;
+    rt_udp_socket next;
+    ASSERT_EQ(rt_udp_open(&next, &options), 0);
+    ASSERT_EQ(rt_io_add_socket(b.io, &next, &index), 0);
+    EXPECT_EQ(index, indices[0]);
+    SendNow(&a, next.local, "next");
+    EXPECT_EQ(Join(b.Receive(4)), "next");
+}
+
 /* A ring that goes on to receive would do so for each datagram, and the look be for nothing. */
 TEST_P(LookTest, NoReceiveOfARingStays)
 {
