@@ -503,7 +503,7 @@ int qf_borrowed_getsockopt(qs_sock *sock, int level, int name, void *value, sock
         return -EINVAL;
     }
     const socklen_t room = *len;
-    qf_patience patience = {0, false, false, 0};
+    qf_patience patience = {.holds = false};
     bool waits = true;
     int rc = 0;
     while (rc == 0 && waits) {

@@ -57,7 +57,9 @@ typedef struct qf_patience {
     uint64_t deadline_ns; /* by SO_RCVTIMEO or SO_SNDTIMEO; 0: none */
     bool known;
     bool ends; /* there was a handler that ends calls */
+    bool holds;
     uint32_t turns;
+    sigset_t mask; /* with `holds`: the thread's, which holds signals back but where it waits */
 } qf_patience;
 
 /* Waits for POLLIN or POLLOUT, or with 0 for what no descriptor tells. 0: ask again; -EAGAIN: the time is over; -EINTR;

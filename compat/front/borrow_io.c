@@ -35,11 +35,6 @@ static uint64_t qf_now_ns(void)
 
 /* ---- waiting ---------------------------------------------------------------------------------------------- */
 
-static void qf_wait_cancelled(void *arg)
-{
-    qf_put(arg); /* the call ends here */
-}
-
 /* What a thread brings on itself, and not while it waits: crash reporters and sanitizers have handlers for these. */
 static bool qf_is_fault(int sig)
 {
@@ -52,12 +47,14 @@ static bool qf_is_fault(int sig)
  * what there are: where both kinds are it may have been the one that ends calls. One that has reset itself
  * (SA_RESETHAND) has left its flags; one may also set another in its place when it runs, so that it is looked before
  * the call waits, too. */
-static bool qf_has_ending_handler(void)
+static bool qf_has_ending_handler(const qf_patience *p)
 {
-    sigset_t blocked;
+    sigset_t blocked = p->mask;
     struct sigaction action;
     bool ends = false;
-    (void)pthread_sigmask(SIG_SETMASK, NULL, &blocked);
+    if (!p->holds) {
+        (void)pthread_sigmask(SIG_SETMASK, NULL, &blocked);
+    }
     for (int sig = 1; sig <= SIGRTMAX && !ends; sig++) {
         if (qf_is_fault(sig) || sigismember(&blocked, sig) != 0 ||
             sigaction(sig, NULL, &action) != 0) {
@@ -73,7 +70,42 @@ static bool qf_has_ending_handler(void)
 /* 0: look again; -EINTR. */
 static int qf_interrupted(const qf_patience *p)
 {
-    return p->deadline_ns != 0 || p->ends || qf_has_ending_handler() ? -EINTR : 0;
+    return p->deadline_ns != 0 || p->ends || qf_has_ending_handler(p) ? -EINTR : 0;
+}
+
+/* One that comes between two looks at the socket would run there, and nobody know of it: in a call that may wait
+ * signals are held back but where it waits, for its descriptor or for an answer. */
+static void qf_hold_signals(qf_patience *p)
+{
+    sigset_t held;
+    sigfillset(&held);
+    for (int sig = 1; sig <= SIGSYS; sig++) {
+        if (qf_is_fault(sig)) {
+            sigdelset(&held, sig);
+        }
+    }
+    p->holds = pthread_sigmask(SIG_BLOCK, &held, &p->mask) == 0;
+    (void)qf_wire_woken();
+}
+
+static void qf_let_signals(qf_patience *p)
+{
+    if (p->holds) {
+        p->holds = false;
+        (void)pthread_sigmask(SIG_SETMASK, &p->mask, NULL);
+    }
+}
+
+typedef struct qf_wait {
+    qf_patience *patience;
+    qf_entry *entry;
+} qf_wait;
+
+static void qf_wait_cancelled(void *arg)
+{
+    const qf_wait *wait = arg;
+    qf_let_signals(wait->patience);
+    qf_put(wait->entry); /* the call ends here */
 }
 
 /* 0: look again; -EAGAIN: the time is over; -EINTR. */
@@ -88,7 +120,7 @@ static int qf_wait_poll(const qf_patience *p, int fd, short events)
         return -EAGAIN;
     }
     const struct timespec left = {(time_t)(ns / QF_NS_PER_S), (long)(ns % QF_NS_PER_S)};
-    if (QF_REAL(ppoll)(&polled, 1, &left, NULL) >= 0) {
+    if (QF_REAL(ppoll)(&polled, 1, &left, p->holds ? &p->mask : NULL) >= 0) {
         return 0;
     }
     return errno == EINTR ? qf_interrupted(p) : -errno;
@@ -121,7 +153,7 @@ static uint64_t qf_time_limit(qf_borrowed *b, int name)
 static int qf_nap(const qf_patience *p)
 {
     const struct timespec nap = {0, QF_NAP_NS};
-    return nanosleep(&nap, NULL) == 0 ? 0 : qf_interrupted(p);
+    return QF_REAL(ppoll)(NULL, 0, &nap, p->holds ? &p->mask : NULL) == 0 ? 0 : qf_interrupted(p);
 }
 
 /* Without events: what it waits for no descriptor tells. A sign that is not true (a process ended in the middle of a
@@ -143,17 +175,21 @@ static int qf_wait_once(qf_patience *p, const qf_borrowed *b, short events)
 int qf_be_patient(qf_patience *p, qf_borrowed *b, short events)
 {
     int rc = -EBADF;
+    qf_wait wait = {p, b->entry};
     bool interrupted = qf_wire_interrupted(); /* while the lender was asked */
     if (!p->known) {
         p->known = true;
+        qf_wire_wait_with(p->holds ? &p->mask : NULL);
         p->deadline_ns = qf_time_limit(b, events == POLLIN ? SO_RCVTIMEO : SO_SNDTIMEO);
-        p->ends = events != POLLIN && qf_has_ending_handler(); /* of recv the kernel knows */
+        qf_wire_wait_with(NULL);
+        p->ends = events != POLLIN && qf_has_ending_handler(p); /* of recv the kernel knows */
         interrupted = qf_wire_interrupted() || interrupted;
     }
+    interrupted = (p->holds && qf_wire_woken() && qf_interrupted(p) != 0) || interrupted;
     if (b->fd < 0 || interrupted) {
         return b->fd < 0 ? rc : -EINTR;
     }
-    pthread_cleanup_push(qf_wait_cancelled, b->entry);
+    pthread_cleanup_push(qf_wait_cancelled, &wait);
     rc = qf_wait_once(p, b, events);
     pthread_cleanup_pop(0);
     return rc == -EAGAIN || rc == -EINTR ? rc : 0;
@@ -272,7 +308,7 @@ ssize_t qf_borrowed_sendmsg(qs_sock *sock, const struct msghdr *msg, int flags)
 {
     qf_borrowed *b = qf_borrowed_of(sock);
     qf_sending sending = {msg, 0, 0, 0, flags, false};
-    qf_patience patience = {0, false, false, 0};
+    qf_patience patience = {.holds = false};
     int64_t rc = qs_parts_total(msg, &sending.total);
     if (rc != 0) {
         return (ssize_t)rc;
@@ -282,8 +318,13 @@ ssize_t qf_borrowed_sendmsg(qs_sock *sock, const struct msghdr *msg, int flags)
         return msg->msg_control == NULL ? -EFAULT : -EINVAL;
     }
     bool again = true;
+    if ((flags & MSG_DONTWAIT) == 0) {
+        qf_hold_signals(&patience);
+    }
     while (again) {
+        qf_wire_wait_with(patience.holds ? &patience.mask : NULL);
         rc = qf_send_piece(b, &sending);
+        qf_wire_wait_with(NULL);
         sending.done += rc > 0 ? (size_t)rc : 0;
         patience.turns = rc > 0 ? 0 : patience.turns;
         again = rc > 0 && sending.done < sending.total;
@@ -292,6 +333,7 @@ ssize_t qf_borrowed_sendmsg(qs_sock *sock, const struct msghdr *msg, int flags)
             again = rc == 0;
         }
     }
+    qf_let_signals(&patience);
     return sending.done > 0 ? (ssize_t)sending.done : (ssize_t)rc;
 }
 
@@ -346,7 +388,7 @@ static bool qf_wants_more(const qf_receiving *r, int64_t rc)
 
 ssize_t qf_borrowed_recvmsg(qs_sock *sock, struct msghdr *msg, int flags)
 {
-    qf_patience patience = {0, false, false, 0};
+    qf_patience patience = {.holds = false};
     qf_borrowed *b = qf_borrowed_of(sock);
     qf_receiving r = {msg, 0, 0, 0, UINT64_MAX, flags, false, false};
     int64_t rc = qs_parts_total(msg, &r.room);
@@ -409,7 +451,7 @@ static int64_t qf_accept_once(qf_borrowed *b, qf_told *told, int *out_fd, struct
 int qf_borrowed_accept(const qf_entry *entry, struct sockaddr *addr, socklen_t *len, int flags)
 {
     qf_borrowed *b = qf_borrowed_of(entry->sock);
-    qf_patience patience = {0, false, false, 0};
+    qf_patience patience = {.holds = false};
     qf_told told;
     int fd = -1;
     int64_t rc = qf_name_room(addr, len);

@@ -2,6 +2,7 @@
 #include "compat/front/lend_wire.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 
 #include "compat/front/libc.h"
@@ -36,6 +37,35 @@ bool qf_wire_interrupted(void)
     const bool handled = qf_wire_handled;
     qf_wire_handled = false;
     return handled;
+}
+
+static _Thread_local const sigset_t *qf_wire_mask;
+static _Thread_local bool qf_wire_awake;
+
+void qf_wire_wait_with(const sigset_t *mask)
+{
+    qf_wire_mask = mask;
+}
+
+bool qf_wire_woken(void)
+{
+    const bool awake = qf_wire_awake;
+    qf_wire_awake = false;
+    return awake;
+}
+
+/* A handler that runs here may make calls of its own. */
+static void qf_wire_wait(int fd)
+{
+    const sigset_t *mask = qf_wire_mask;
+    struct pollfd polled = {fd, POLLIN, 0};
+    bool again = mask != NULL;
+    qf_wire_mask = NULL;
+    while (again) {
+        again = QF_REAL(ppoll)(&polled, 1, NULL, mask) < 0 && errno == EINTR;
+        qf_wire_awake = qf_wire_awake || again;
+    }
+    qf_wire_mask = mask;
 }
 
 /* With errno: once more. The kernel does so itself after a handler with SA_RESTART. */
@@ -122,6 +152,9 @@ int qf_wire_recv(int fd, void *head, size_t head_len, qf_body *body, int fds[QF_
     msg.msg_control = control.bytes;
     msg.msg_controllen = sizeof(control.bytes);
     ssize_t got;
+    if (!dontwait) {
+        qf_wire_wait(fd);
+    }
     do {
         got = QF_REAL(recvmsg)(fd, &msg, MSG_CMSG_CLOEXEC | (dontwait ? MSG_DONTWAIT : 0));
     } while (qf_wire_again(got));

@@ -7,6 +7,7 @@
 #ifndef COMPAT_FRONT_LEND_WIRE_H
 #define COMPAT_FRONT_LEND_WIRE_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
@@ -107,6 +108,12 @@ int qf_wire_recv(int fd, void *head, size_t head_len, qf_body *body, int fds[QF_
 /* Whether a handler without SA_RESTART has run while the calling thread waited in one of them, since it asked last:
  * they go on, and the call that they are part of is to end where it would wait (signal(7)). */
 bool qf_wire_interrupted(void);
+
+/* With a mask, NULL for none, the calling thread waits for answers with that instead of its own, which holds signals
+ * back: they run there, and nowhere unseen. qf_wire_woken says whether one has run, of whatever kind, since it asked
+ * last. */
+void qf_wire_wait_with(const sigset_t *mask);
+bool qf_wire_woken(void);
 /* Nothing more comes: what waits is heard, and then -EPIPE, which an empty message is not mistaken for any more. */
 void qf_wire_end(int fd);
 /* The close of what came does not wait for what was sent there (SO_LINGER): who passed it may have wanted that. */

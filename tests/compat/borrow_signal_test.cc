@@ -1,8 +1,10 @@
 /* signal(7) on a socket that a child of fork has from its parent: which calls go on after a handler, and which end. */
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <fcntl.h>
 #include <fstream>
+#include <poll.h>
 #include <string>
 #include <sys/wait.h>
 #include <thread>
@@ -21,6 +23,13 @@ namespace
 
 void on_signal(int)
 {
+}
+
+volatile sig_atomic_t signals_counted;
+
+void on_counted_signal(int)
+{
+    signals_counted = signals_counted + 1;
 }
 
 /* As programs do that are to end with the second one. */
@@ -133,6 +142,59 @@ TEST(BorrowSignal, Sends)
         return has_ended(pid);
     }));
     EXPECT_EQ(0, child.wait());
+    signal(SIGUSR1, SIG_DFL);
+}
+
+/* Whatever a send that waits is doing at the moment: one signal is enough. */
+TEST(BorrowSignal, NoSignalIsMissedBetweenTwoLooks)
+{
+    constexpr int kRounds = 100;
+    Pair pair = make_pair();
+    int ticks[2];
+    ASSERT_EQ(0, pipe2(ticks, O_CLOEXEC));
+    signal(SIGUSR1, SIG_IGN);
+    Child child([&] {
+        const std::string data = pattern(64u << 20);
+        pair.client.reset();
+        CHECK_CHILD(set_handler(0, on_counted_signal) == 0);
+        for (int flags = MSG_SYN, round = 0; round < kRounds; flags = 0) {
+            const ssize_t n = send(pair.server, data.data(), data.size(), flags);
+            CHECK_CHILD(n > 0 || errno == EINTR);
+            if (signals_counted > round) {
+                round++;
+                CHECK_CHILD(write(ticks[1], "", 1) == 1);
+            }
+        }
+        return 0;
+    });
+    const pid_t pid = child.pid();
+    std::string sink(1u << 20, '\0');
+    int missed = 0;
+    for (int round = 0; round < kRounds; round++) {
+        using Clock = std::chrono::steady_clock;
+        (void)comes_true([&] { return is_asleep(pid); }); /* in the call */
+        const auto until = Clock::now() + std::chrono::microseconds(2000 + 37 * round);
+        while (Clock::now() < until) {
+            (void)recv(pair.client, &sink[0], sink.size(), MSG_DONTWAIT);
+        }
+        kill(pid, SIGUSR1);
+        pollfd ticked = {ticks[0], POLLIN, 0};
+        if (poll(&ticked, 1, 3000) != 1) {
+            missed++;
+            do { /* it is found by its room */
+                (void)recv(pair.client, &sink[0], sink.size(), MSG_DONTWAIT);
+            } while (poll(&ticked, 1, 1) != 1 && !has_ended(pid));
+        }
+        char tick;
+        if (read(ticks[0], &tick, 1) != 1 || missed > 2) {
+            break;
+        }
+    }
+    EXPECT_EQ(0, missed);
+    kill(pid, SIGKILL);
+    (void)child.wait();
+    close(ticks[0]);
+    close(ticks[1]);
     signal(SIGUSR1, SIG_DFL);
 }
 
