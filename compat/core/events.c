@@ -156,8 +156,6 @@ static void qs_on_closed(qs_sock *s, const quring_close_info *info)
     s->close_info = *info;
     s->conn_over = true;
     s->conn.handle = 0;
-    s->closed_by_peer =
-        info->kind == QURING_CLOSE_PEER_APP || info->kind == QURING_CLOSE_PEER_TRANSPORT;
     if (info->kind != QURING_CLOSE_LOCAL_APP) {
         qs_push_close_event(s, info);
     }

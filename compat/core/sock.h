@@ -301,7 +301,6 @@ struct qs_sock {
     uint64_t close_longest_ns;  /* ... which acknowledgements extend up to here */
     bool may_send;              /* connected, or 0-RTT is possible */
     quring_close_info close_info;
-    bool closed_by_peer;
 
     /* listening */
     uint32_t backlog;
