@@ -210,10 +210,13 @@ bool poll_for(int fd, short mask, int timeout_ms)
 
 bool comes_true(const std::function<bool()> &fact)
 {
-    for (int i = 0; i < 2000 && !fact(); i++) {
+    for (int i = 0; i < 2000; i++) {
+        if (fact()) {
+            return true;
+        }
         usleep(10000);
     }
-    return fact();
+    return false;
 }
 
 short poll_now(int fd)

@@ -508,7 +508,8 @@ class Runs(unittest.TestCase):
 
     def test_bad_network(self):
         with Server() as server:
-            # A NAT that rebinds again before a path is validated lets nothing through: not as fast as a busy machine is.
+            # A NAT that rebinds again before a path is validated lets nothing through: not as fast as a busy machine
+            # is.
             run = self.client(server.port, "-n", "2M", "--loss", "2%", "--delay", "2ms", "--reorder",
                               "1%", "--duplicate", "1%", "--corrupt", "1%", "--burst-loss", "0.5%,50%",
                               "--jitter", "1ms", "--rebind", "500ms", "--seed", "3")
