@@ -302,7 +302,9 @@ static quic_ns spin(rt_worker *w, rt_spin_wait *wait, quic_ns now, quic_ns until
     while (now < until && !wait->hit) {
         wait->hit = is_news(w, look(w, now, lone));
         wait->looks++;
-        rt_cpu_relax();
+        if (!wait->hit) { /* who waits for an answer waits for that, too */
+            rt_cpu_relax();
+        }
         now = rt_clock_now();
     }
     if (QUIC_UNLIKELY(rt_spin_look_is_due(&w->spin, now))) {
