@@ -2,6 +2,8 @@
 #include "quic/base/bytes.h"
 #include "quic/endpoint/endpoint_internal.h"
 
+#define NEAR_NS (100 * QUIC_NS_PER_US) /* what was used so recently is in a near cache */
+
 /* The shortest 1-RTT packet: header byte, connection ID, sample. */
 static inline uint32_t short_len_min(const quic_endpoint *ep)
 {
@@ -133,12 +135,16 @@ static uint32_t recv_short_run(quic_endpoint *ep, quic_rx_unit *unit, uint32_t o
         recv_tiny(ep, unit, data, len, now);
         return len;
     }
+    const uint32_t last = ep->cid_hint;
+    const bool was_long_ago = now - ep->recv_ns > NEAR_NS;
+    ep->recv_ns = now;
     quic_conn *conn = quic_cid_table_find_hinted(&ep->env.cids, &ep->cid_hint, data + 1, cid_len);
     if (conn == NULL) {
         on_unknown_short(ep, unit, data, len, now);
         return len;
     }
-    if (unit->hint == 0 || off != 0) {
+    /* What the connection of the last one touches is near. */
+    if ((unit->hint == 0 && (ep->cid_hint != last || was_long_ago)) || off != 0) {
         quic_conn_fetch(conn);
     }
     const uint8_t fixed_bit = quic_conn_fixed_bit(conn);

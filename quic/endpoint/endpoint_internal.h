@@ -44,6 +44,7 @@ struct quic_endpoint {
     uint32_t answer_count;
     uint32_t conn_count;
     uint32_t cid_hint;   /* in env.cids: of the last short header */
+    quic_ns recv_ns;     /* when that came */
     uint32_t turn_units; /* sent by the connection whose turn it is */
     uint8_t fixed_bit;   /* QUIC_HEADER_FIXED_BIT; 0: some connections take packets without it */
     bool refuse_new;
