@@ -317,15 +317,23 @@ static inline void note_all_sent(quic_conn *conn, quic_blocked_by by, quic_ns no
     }
 }
 
-/* After a packet that had room left: whether it took all there is, and more might have left had there been any. */
-static bool has_sent_all(quic_conn *conn, uint32_t size, quic_ns now)
+/* Whether there is nothing to say, and something might leave if there were: then that is noted. Mostly so after a packet
+ * that had room left, which is on its way when this is asked. */
+static inline bool has_sent_all(quic_conn *conn, quic_ns now)
 {
     const quic_conn_space *app = &conn->spaces[QUIC_SPACE_APP];
-    return conn->handshake_confirmed && conn->path.validated && conn->move == NULL &&
-           !conn->trimmed && !conn->window_used_up && !quic_conn_has_app_work(conn) &&
-           app->probes == 0 && !quic_ack_tracker_due(&app->acks, now) &&
-           conn->recovery.in_flight_bytes + size <= conn->cc.cwnd_bytes &&
-           quic_pacer_budget(&conn->pacer, now) > 0 && !quic_mtu_is_due(&conn->mtu, now);
+    const uint64_t room = conn->path.udp_payload_bytes;
+    if (quic_conn_has_app_work(conn) || !conn->handshake_confirmed || !conn->path.validated ||
+        conn->move != NULL || conn->window_used_up || app->probes != 0 ||
+        quic_ack_tracker_due(&app->acks, now) ||
+        conn->recovery.in_flight_bytes + room > conn->cc.cwnd_bytes ||
+        quic_pacer_budget(&conn->pacer, now) == 0 || quic_mtu_is_due(&conn->mtu, now)) {
+        return false;
+    }
+    const quic_blocked_by by = blocked_by(conn, true, true);
+    note_all_sent(conn, by, now);
+    note_blocked(conn, by, now);
+    return true;
 }
 
 /* The peer's credit (RFC 9000 4.1) is less than a quarter of a train, than an eighth of what is in flight, and than
@@ -443,11 +451,6 @@ static bool send_app_train(quic_conn *conn, quic_tx_unit *unit, quic_ns now)
             pn_lens[count] = b.pn_len;
         }
     }
-    if (!last && len < (size_t)count * full && has_sent_all(conn, full, now)) {
-        by = blocked_by(conn, true, true);
-        note_all_sent(conn, by, now);
-        last = true;
-    }
     note_blocked(conn, by, now);
     if (count == 0) {
         return false;
@@ -456,7 +459,8 @@ static bool send_app_train(quic_conn *conn, quic_tx_unit *unit, quic_ns now)
     size_t pn_off = 1 + quic_cid_peer_current(&conn->cids_peer)->len;
     quic_packet_protect_short(app->tx, packets, pn_lens, pn_off, count);
     set_unit(conn, unit, len, seg_len, count);
-    unit->last = last;
+    /* Nobody waits for an acknowledgement alone: the rest is done at once. */
+    unit->last = last || (!b.eliciting && has_sent_all(conn, now));
     quic_scheduler_end_train(&conn->scheduler);
     return true;
 }
@@ -561,6 +565,9 @@ bool quic_conn_send(quic_conn *conn, quic_tx_unit *unit, quic_ns now)
         }
     }
     if (conn->spaces[QUIC_SPACE_APP].tx == NULL) {
+        return false;
+    }
+    if (has_sent_all(conn, now)) {
         return false;
     }
     if (QUIC_UNLIKELY(conn->move != NULL) && quic_conn_send_path(conn, unit, now)) {

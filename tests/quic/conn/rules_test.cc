@@ -101,6 +101,7 @@ TEST(Keys, AreNotUsedBeyondTheirLimit)
     EXPECT_TRUE(liar.alive());
     inject_stop_updates(server);
     inject_wear_keys(server, (1ull << 23) - 500);
+    liar.net.write(liar.net.server, "not any more", true);
     liar.net.run_for(kMs);
     EXPECT_EQ(liar.close_on_wire(), static_cast<uint64_t>(QUIC_V_AEAD_LIMIT_REACHED));
 }

@@ -202,7 +202,7 @@ TEST(Trains, ConnectionsTakeTurnsOfTwoUnits)
     EXPECT_EQ(lengths, (std::vector<int>{2, 2, 2, 2, 1}));
 }
 
-/* Who has sent all is not asked again: its deadline stands when its last unit has left. */
+/* Who has sent all is done when it is asked again, with its last unit on its way: then its deadline stands. */
 TEST(Trains, WhoHasSentAllIsDone)
 {
     Net net;
@@ -217,6 +217,9 @@ TEST(Trains, WhoHasSentAllIsDone)
     unit.cap = 65507;
     unit.seg_max = 64;
     ASSERT_TRUE(quic_endpoint_send(net.client.ep, &unit, net.now));
+    EXPECT_FALSE(unit.last);
+    ASSERT_EQ(quic_endpoint_next_timeout(net.client.ep), 0u);
+    EXPECT_FALSE(quic_endpoint_send(net.client.ep, &unit, net.now));
     EXPECT_GT(quic_endpoint_next_timeout(net.client.ep), net.now);
     EXPECT_LT(quic_endpoint_next_timeout(net.client.ep), net.now + kS); /* the probe timeout */
 }
