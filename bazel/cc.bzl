@@ -29,6 +29,13 @@ _C_COPTS = _WARNINGS + [
     "-fvisibility=hidden",
 ]
 
+# gcc would clear and copy structs with `rep stos` and `rep movs`, whose beginning alone takes as long as three calls of
+# the C library's memset for them.
+_STRING_COPTS = select({
+    "//bazel:gcc_x86_64": ["-mstringop-strategy=libcall"],
+    "//conditions:default": [],
+})
+
 TEST_COPTS = _WARNINGS + [
     "-Wno-missing-field-initializers",
     "-g1",
@@ -112,7 +119,7 @@ def quring_cc_library(
         testonly = testonly,
         srcs = srcs,
         hdrs = hdrs,
-        copts = _C_COPTS + copts,
+        copts = _C_COPTS + _STRING_COPTS + copts,
         linkstatic = True,
         tags = tags,
         deps = deps,
