@@ -54,6 +54,7 @@ static void fill_stream_event(quic_conn *conn, quic_stream *s, uint32_t bit, qur
     }
 }
 
+/* Without any the connection leaves the list of those with events, unless it has events of its own. */
 static bool poll_stream_event(quic_conn *conn, quic_event *out)
 {
     quic_list_node *node;
@@ -70,6 +71,9 @@ static bool poll_stream_event(quic_conn *conn, quic_event *out)
         }
         fill_stream_event(conn, s, bit, stream_events[__builtin_ctz(bit)], out);
         return true;
+    }
+    if (conn->events == 0) {
+        quic_list_remove(&conn->events_node);
     }
     return false;
 }
@@ -120,6 +124,7 @@ static bool poll_handshake_data(quic_conn *conn, quic_event *out, quic_ns now)
         }
         conn->hs_data_level = (uint8_t)quic_conn_level_of((quic_space)i);
         conn->hs_data_len = span.len;
+        conn->has_shown = true;
         out->type = QURING_EV_HANDSHAKE_DATA;
         out->level = conn->hs_data_level;
         out->data = span.data;
@@ -140,9 +145,9 @@ static bool take(quic_conn *conn, uint32_t bit, quring_event_type type, quic_eve
     return true;
 }
 
-/* Two things wait until the application's callback has returned: a closed stream's memory, and a
- * closed connection's. */
-static void finish_reported(quic_conn *conn, quic_ns now)
+/* What was shown with the last event goes; a closed connection's memory, too, waits until the application's callback has
+ * returned. False: that was the last event. */
+static bool finish_shown(quic_conn *conn, quic_ns now)
 {
     quic_conn_take_shown(conn);
     if (conn->session_shown) {
@@ -151,34 +156,18 @@ static void finish_reported(quic_conn *conn, quic_ns now)
     if (conn->new_token_shown) {
         quic_conn_free_token(conn);
     }
-    if (conn->closing_stream != NULL) {
-        quic_stream *s = conn->closing_stream;
-        conn->closing_stream = NULL;
-        quic_conn_free_stream(conn, s);
-    }
+    conn->has_shown = conn->closed_reported;
     if (conn->closed_reported) {
         quic_conn_release(conn);
         quic_list_remove(&conn->events_node);
         quic_conn_mark_dirty(conn);
         quic_conn_maybe_dead(conn, now);
     }
+    return !conn->closed_reported;
 }
 
-bool quic_conn_poll_event(quic_conn *conn, quic_event *out, quic_ns now)
+static bool poll_conn_event(quic_conn *conn, quic_event *out, quic_ns now)
 {
-    memset(out, 0, sizeof(*out));
-    finish_reported(conn, now);
-    if (conn->closed_reported) {
-        return false;
-    }
-    out->conn = conn;
-    if (QUIC_LIKELY(conn->events == 0)) {
-        if (!poll_stream_event(conn, out)) {
-            quic_list_remove(&conn->events_node);
-            return false;
-        }
-        return true;
-    }
     if (take(conn, QUIC_CONN_EV_HS_PENDING, QURING_EV_HANDSHAKE_PENDING, out)) {
         return true;
     }
@@ -211,20 +200,39 @@ bool quic_conn_poll_event(quic_conn *conn, quic_event *out, quic_ns now)
     if (take(conn, QUIC_CONN_EV_SESSION, QURING_EV_SESSION, out)) {
         out->data = conn->session;
         out->data_len = conn->session_len;
+        conn->has_shown = true;
         conn->session_shown = true; /* freed at the next poll */
         return true;
     }
     if (conn->new_tokens != NULL && take(conn, QUIC_CONN_EV_TOKEN, QURING_EV_TOKEN, out)) {
         out->data = conn->new_tokens->blob;
         out->data_len = conn->new_tokens->len;
+        conn->has_shown = true;
         conn->new_token_shown = true; /* freed at the next poll */
         conn->events |= conn->new_tokens->next != NULL ? QUIC_CONN_EV_TOKEN : 0u;
         return true;
     }
     if (take(conn, QUIC_CONN_EV_CLOSED, QURING_EV_CLOSED, out)) {
+        conn->has_shown = true;
         conn->closed_reported = true; /* the rest follows at the next poll */
         return true;
     }
     quic_list_remove(&conn->events_node);
     return false;
+}
+
+bool quic_conn_poll_event(quic_conn *conn, quic_event *out, quic_ns now)
+{
+    memset(out, 0, sizeof(*out));
+    if (conn->closing_stream != NULL) { /* the application's callback has returned */
+        quic_stream *s = conn->closing_stream;
+        conn->closing_stream = NULL;
+        quic_conn_free_stream(conn, s);
+    }
+    if (QUIC_UNLIKELY(conn->has_shown) && !finish_shown(conn, now)) {
+        return false;
+    }
+    out->conn = conn;
+    return QUIC_LIKELY(conn->events == 0) ? poll_stream_event(conn, out)
+                                          : poll_conn_event(conn, out, now);
 }

@@ -259,8 +259,9 @@ struct quic_conn {
     bool window_used_up;  /* the congestion window was, and a train's worth is not free again yet */
     bool flow_blocked;    /* `waiting` is not empty */
     uint8_t send_starved; /* QUIC_STARVED_* */
-    bool open_refused;    /* quic_conn_stream_open said AGAIN */
-    bool no_room;         /* a packet found no memory, or no place in the record of those sent */
+    bool open_refused : 1; /* quic_conn_stream_open said AGAIN */
+    bool has_shown : 1;    /* what the last event showed goes at the next poll */
+    bool no_room;          /* a packet found no memory, or no place in the record of those sent */
     uint16_t muted_stream_events; /* QUIC_STREAM_EV_* the application does not want to hear of */
     quic_conn_blocked blocked;
     quic_stream *closing_stream; /* CLOSED was reported: freed at the next poll */
