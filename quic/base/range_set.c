@@ -32,7 +32,7 @@ static void free_ranges(quic_range_set *set)
     set->front = 0;
 }
 
-void quic_range_set_deinit(quic_range_set *set)
+void quic_range_set_free(quic_range_set *set)
 {
     free_ranges(set);
     set->ranges = NULL;

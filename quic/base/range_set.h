@@ -38,7 +38,13 @@ void quic_range_set_init(quic_range_set *set, quic_mem *mem, uint32_t max);
 void quic_range_set_init_lent(quic_range_set *set, quic_range *storage, uint32_t cap);
 
 /* quic_range_set_deinit gives the memory back and leaves an empty set without storage. */
-void quic_range_set_deinit(quic_range_set *set);
+void quic_range_set_free(quic_range_set *set); /* is for quic_range_set_deinit */
+static inline void quic_range_set_deinit(quic_range_set *set)
+{
+    if (set->ranges != NULL || set->mem == NULL) { /* otherwise it never held a range */
+        quic_range_set_free(set);
+    }
+}
 
 static inline bool quic_range_set_is_empty(const quic_range_set *set)
 {

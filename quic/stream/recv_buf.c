@@ -16,9 +16,11 @@ void quic_recv_buf_init(quic_recv_buf *rb, quic_mem *mem, uint32_t gaps_max)
 
 static void free_storage(quic_recv_buf *rb)
 {
-    quic_spares_free(rb->ahead.mem, rb->ring, rb->ring_cap);
-    rb->ring = NULL;
-    rb->ring_cap = 0;
+    if (rb->ring != NULL) {
+        quic_spares_free(rb->ahead.mem, rb->ring, rb->ring_cap);
+        rb->ring = NULL;
+        rb->ring_cap = 0;
+    }
     quic_range_set_deinit(&rb->ahead);
 }
 

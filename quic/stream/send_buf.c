@@ -12,15 +12,19 @@ void quic_send_buf_init(quic_send_buf *sb, quic_mem *mem)
 
 static void free_storage(quic_send_buf *sb)
 {
-    quic_mem_free(sb->mem, sb->ring, sb->ring_cap);
-    sb->ring = NULL;
-    sb->ring_cap = 0;
-    quic_mem_free(sb->mem, sb->lent, sb->lent_cap * sizeof(*sb->lent));
-    sb->lent = NULL;
-    sb->lent_cap = 0;
-    sb->lent_head = 0;
-    sb->lent_last = 0;
-    sb->lent_count = 0;
+    if (sb->ring != NULL) {
+        quic_mem_free(sb->mem, sb->ring, sb->ring_cap);
+        sb->ring = NULL;
+        sb->ring_cap = 0;
+    }
+    if (sb->lent != NULL) {
+        quic_mem_free(sb->mem, sb->lent, sb->lent_cap * sizeof(*sb->lent));
+        sb->lent = NULL;
+        sb->lent_cap = 0;
+        sb->lent_head = 0;
+        sb->lent_last = 0;
+        sb->lent_count = 0;
+    }
     quic_range_set_deinit(&sb->acked);
     quic_range_set_deinit(&sb->lost);
 }

@@ -50,12 +50,19 @@ void quic_stream_set_recv_state(quic_stream *s, quic_recv_state next)
     s->recv_state = (uint8_t)next;
 }
 
+_Static_assert(offsetof(quic_stream, send) == offsetof(quic_stream, recv) + sizeof(quic_recv_buf) &&
+                   offsetof(quic_stream, reset_error) ==
+                       offsetof(quic_stream, send) + sizeof(quic_send_buf),
+               "nothing is left out by quic_stream_init");
+
 /* Growth of the struct is a decision: a connection may have thousands of idle streams. */
 _Static_assert(sizeof(quic_stream) <= 512, "an idle stream costs at most 512 bytes");
 
 void quic_stream_init(quic_stream *s, quic_mem *mem, uint64_t id, uint32_t gaps_max)
 {
-    memset(s, 0, sizeof(*s));
+    /* Two buffers in the middle clear themselves. */
+    memset(s, 0, offsetof(quic_stream, recv));
+    memset(&s->reset_error, 0, sizeof(*s) - offsetof(quic_stream, reset_error));
     s->id = id;
     s->urgency = QUIC_STREAM_URGENCY_DEFAULT;
     quic_send_buf_init(&s->send, mem);
