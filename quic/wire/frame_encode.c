@@ -2,6 +2,9 @@
 
 #include "quic/base/check.h"
 
+#define ACK_FIXED_MAX                                                                              \
+    (1u + 7u * 8u) /* an ACK frame with one range: type and integers, ECN counts among them */
+
 /* Writes a type and `n` integers. */
 static size_t write_ints(uint8_t *p, size_t room, uint64_t type, const uint64_t *v, size_t n)
 {
@@ -65,6 +68,18 @@ static uint32_t count_fitting(const quic_range_set *set, size_t left, uint32_t m
     return n;
 }
 
+/* Of the fields that an ACK frame has with one range. */
+static size_t ack_fixed_len(const quic_range *newest, uint64_t delay_raw, uint32_t max_more,
+                            const uint64_t *ecn)
+{
+    size_t len = 1 + quic_varint_len(newest->hi) + quic_varint_len(delay_raw) +
+                 quic_varint_len(max_more) + quic_varint_len(newest->hi - newest->lo);
+    for (size_t i = 0; ecn != NULL && i < 3; i++) {
+        len += quic_varint_len(ecn[i]);
+    }
+    return len;
+}
+
 size_t quic_frame_encode_ack(uint8_t *p, size_t room, const quic_range_set *set, uint64_t delay_raw,
                              const uint64_t *ecn, unsigned max_ranges)
 {
@@ -72,15 +87,14 @@ size_t quic_frame_encode_ack(uint8_t *p, size_t room, const quic_range_set *set,
     uint32_t top = set->count - 1;
     const quic_range *newest = quic_range_set_at(set, top);
     uint32_t max_more = top < max_ranges - 1 ? top : max_ranges - 1;
-    size_t fixed = 1 + quic_varint_len(newest->hi) + quic_varint_len(delay_raw) +
-                   quic_varint_len(max_more) + quic_varint_len(newest->hi - newest->lo);
-    for (size_t i = 0; ecn != NULL && i < 3; i++) {
-        fixed += quic_varint_len(ecn[i]);
+    uint32_t more = 0;
+    if (QUIC_UNLIKELY(max_more > 0 || room < ACK_FIXED_MAX)) {
+        size_t fixed = ack_fixed_len(newest, delay_raw, max_more, ecn);
+        if (room < fixed) {
+            return 0;
+        }
+        more = count_fitting(set, room - fixed, max_more);
     }
-    if (room < fixed) {
-        return 0;
-    }
-    uint32_t more = count_fitting(set, room - fixed, max_more);
     uint8_t *q = p;
     *q++ = ecn != NULL ? QUIC_FRAME_ACK_ECN : QUIC_FRAME_ACK;
     q += quic_varint_encode(q, newest->hi);

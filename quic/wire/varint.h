@@ -60,14 +60,15 @@ static inline size_t quic_varint_decode(const uint8_t *p, const uint8_t *end, ui
     if (QUIC_UNLIKELY(p >= end)) {
         return 0;
     }
+    if (*p < 0x40) { /* mostly so in an ACK frame */
+        *out = *p;
+        return 1;
+    }
     size_t len = (size_t)1 << (*p >> 6);
     if (QUIC_UNLIKELY((size_t)(end - p) < len)) {
         return 0;
     }
     switch (len) {
-    case 1:
-        *out = *p;
-        break;
     case 2:
         *out = quic_load_be16(p) & 0x3fffu;
         break;
