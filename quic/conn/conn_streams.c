@@ -89,7 +89,9 @@ void quic_conn_on_turn(quic_conn *conn, quic_ns now)
 void quic_conn_free_stream(quic_conn *conn, quic_stream *s)
 {
     bool theirs = !quic_stream_id_is_local(s->id, (quic_role)conn->role);
-    quic_conn_unschedule(conn, s);
+    if (QUIC_UNLIKELY(s->scheduled)) {
+        quic_conn_unschedule(conn, s);
+    }
     quic_list_remove(&s->ctrl_node);
     quic_list_remove(&s->event_node);
     if (s->handle != 0) {
@@ -153,7 +155,9 @@ void quic_conn_note_credit(quic_conn *conn, quic_stream *s)
 static void schedule(quic_conn *conn, quic_stream *s, bool has_turn)
 {
     if (quic_stream_can_send(s, quic_flow_send_credit(&conn->flow_send))) {
-        quic_conn_unschedule(conn, s);
+        if (QUIC_UNLIKELY(s->scheduled)) {
+            quic_conn_unschedule(conn, s);
+        }
         quic_scheduler_add(&conn->scheduler, s);
         quic_conn_mark_dirty(conn);
         return;
