@@ -440,7 +440,9 @@ quic_rc quic_conn_on_ack(quic_conn *conn, quic_space space, const quic_frame_ack
         quic_glitch_note(&conn->glitch, 1);
     }
     if (result.acked_count > 0) {
-        take_lost(conn, space, &result.loss, now);
+        if (QUIC_UNLIKELY(result.loss.lost_count > 0 || space != QUIC_SPACE_APP)) {
+            take_lost(conn, space, &result.loss, now);
+        }
         if (conn->ecn.state != QUIC_ECN_STATE_OFF) {
             quic_conn_take_ecn(conn, space, frame, &result, now);
         }
