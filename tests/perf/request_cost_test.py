@@ -19,10 +19,10 @@ REST_MS = 2000
 
 # Instructions per request: gcc 12, -O2, x86-64; without encryption. After a rest also of the C library's malloc.
 BUDGETS = {
-    ("cost_server", 0): 7650,
-    ("cost_client", 0): 7430,
-    ("cost_server", REST_MS): 15200,
-    ("cost_client", REST_MS): 15400,
+    ("cost_server", 0): 7400,
+    ("cost_client", 0): 7200,
+    ("cost_server", REST_MS): 14500,
+    ("cost_client", REST_MS): 14650,
 }
 
 
