@@ -21,7 +21,7 @@ sys.dont_write_bytecode = True
 import programs
 
 LIBRARY, ENGINE, NAMESAKE = "", "", ""
-LIMIT_S = 30
+LIMIT_S = 120
 
 # What a Python program does with sockets: each line is printed and compared.
 SOCKETS = r"""

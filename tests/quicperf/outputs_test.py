@@ -139,7 +139,7 @@ class Json(unittest.TestCase):
             run = self.judge(client(server.port, "dgram", "-d", "up", "--dgram-rate", "50", "-t", "1s",
                                     "--json", "-").stdout)
             self.assertLess(run["summary"]["io_syscalls"], 500)  # a millisecond's tick would make a thousand
-            self.assertGreater(run["summary"]["datagrams"], 2)
+            self.assertGreater(run["summary"]["datagrams"], 0)
 
     def test_a_client_without_time_left_says_so(self):
         with Server("-w", "2") as server:
