@@ -145,8 +145,8 @@ static bool take(quic_conn *conn, uint32_t bit, quring_event_type type, quic_eve
     return true;
 }
 
-/* What was shown with the last event goes; a closed connection's memory, too, waits until the application's callback has
- * returned. False: that was the last event. */
+/* What was shown with the last event goes; a closed connection's memory, too, waits until the application's callback
+ * has returned. False: that was the last event. */
 static bool finish_shown(quic_conn *conn, quic_ns now)
 {
     quic_conn_take_shown(conn);

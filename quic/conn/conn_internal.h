@@ -1,5 +1,4 @@
 /* quic/conn/conn_internal.h: the state of a connection, shared by the files of this directory.
- *
  * Each concern has its own file and writes its own fields; the others read them:
  *   conn_init       create, release, destroy        conn_info    facts
  *   handshake       TLS, completion, key discard    conn_params  transport parameters

@@ -317,8 +317,8 @@ static inline void note_all_sent(quic_conn *conn, quic_blocked_by by, quic_ns no
     }
 }
 
-/* Whether there is nothing to say, and something might leave if there were: then that is noted. Mostly so after a packet
- * that had room left, which is on its way when this is asked. */
+/* Whether there is nothing to say, and something might leave if there were: then that is noted. Mostly so after a
+ * packet that had room left, which is on its way when this is asked. */
 static inline bool has_sent_all(quic_conn *conn, quic_ns now)
 {
     const quic_conn_space *app = &conn->spaces[QUIC_SPACE_APP];

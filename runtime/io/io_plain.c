@@ -15,8 +15,8 @@ rt_io_plain *rt_io_plain_create(void)
     return plain;
 }
 
-/* In a program with threads the C library's recvmsg asks twice whether the thread is to end (pthread_cancel): a sixth of
- * what a look in vain takes. */
+/* In a program with threads the C library's recvmsg asks twice whether the thread is to end (pthread_cancel): a sixth
+ * of what a look in vain takes. */
 static ssize_t receive(int fd, struct msghdr *msg)
 {
     return syscall(SYS_recvmsg, fd, msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
