@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -61,6 +62,12 @@ void rt_fd_let(bool held)
     }
 }
 
+/* Who holds would not let go any more where close ends the thread (pthread_cancel), and each fork wait for it. */
+static void close_now(int fd)
+{
+    (void)syscall(SYS_close, fd);
+}
+
 static void note(int fd)
 {
     int words = atomic_load(&rt_own_words);
@@ -77,7 +84,7 @@ int rt_fd_keep(int fd)
     if (fd < RT_FD_LOW) {
         int high = fcntl(fd, F_DUPFD_CLOEXEC, RT_FD_LOW);
         if (high >= 0) { /* else: the process may not have so many */
-            (void)close(fd);
+            close_now(fd);
             fd = high;
         }
     }
@@ -99,7 +106,7 @@ void rt_fd_close(int fd)
     if (fd >= 0) {
         const bool held = rt_fd_hold();
         rt_fd_forget(fd);
-        (void)close(fd);
+        close_now(fd);
         rt_fd_let(held);
     }
 }
@@ -120,7 +127,7 @@ void rt_fd_abandon(void)
         uint64_t bits = atomic_exchange(&rt_own_fds[word], 0);
         for (int bit = 0; bits != 0; bit++, bits >>= 1) {
             if ((bits & 1) != 0) {
-                (void)close(word * 64 + bit);
+                close_now(word * 64 + bit);
             }
         }
     }

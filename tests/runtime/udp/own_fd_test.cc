@@ -1,6 +1,7 @@
 #include <atomic>
 #include <cerrno>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -159,4 +160,33 @@ TEST(OwnFd, WhoForksIsNotWaitedForForEver)
         EXPECT_FALSE(is_open(fd));
     }).join();
     rt_fd_let(held);
+}
+
+/* Whoever is to end, in a call of the library's that makes or closes descriptors, lets go of them first. */
+TEST(OwnFd, NobodyEndsWhileItHolds)
+{
+    int fds[2] = {rt_fd_keep(some_fd()), some_fd()};
+    const int low = fds[1];
+    pthread_t thread;
+    ASSERT_EQ(0, pthread_create(
+                     &thread, nullptr,
+                     [](void *arg) -> void * {
+                         int *given = static_cast<int *>(arg);
+                         (void)pthread_cancel(pthread_self()); // at the next point of cancellation
+                         const bool held = rt_fd_hold();
+                         given[1] = rt_fd_keep(given[1]);
+                         rt_fd_let(held);
+                         rt_fd_close(given[0]);
+                         return arg;
+                     },
+                     fds));
+    void *end = nullptr;
+    ASSERT_EQ(0, pthread_join(thread, &end));
+    EXPECT_EQ(fds, end);
+    EXPECT_FALSE(is_open(low));
+    EXPECT_FALSE(is_open(fds[0]));
+    const bool held = rt_fd_hold_to_fork();
+    EXPECT_TRUE(held);
+    rt_fd_let(held);
+    rt_fd_close(fds[1]);
 }
