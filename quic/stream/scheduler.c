@@ -5,6 +5,7 @@
 #define TURN_KIB      (QUIC_SCHEDULER_TURN_BYTES >> 10)
 #define SEEK_MAX      64u /* queued streams that are looked at, for a place or for the next turn */
 #define ROTATIONS_MAX 16u /* turns that may end after one train: more than it can be long */
+#define DEBT_KIB_MAX  64 /* of a turn that goes on with another stream: what a train was too long */
 
 static quic_stream *stream_of(quic_list_node *node)
 {
@@ -37,28 +38,44 @@ bool quic_scheduler_turn_is_over(const quic_stream *s)
     return (int16_t)(uint16_t)(sent_kib(s) - s->turn_end) >= 0;
 }
 
-static bool goes_before(const quic_stream *s, quic_list_node *node)
+/* The turn of those that go in order is one of all of them: short ones, of which there may always be more, would not
+ * let anybody else have one. What `from` has left `to` goes on with, less `fee` KiB for what is not a whole one. */
+static void pass_turn(quic_stream *from, quic_stream *to, int32_t fee)
 {
-    const quic_stream *other = stream_of(node);
-    return !other->incremental && s->id < other->id;
+    const int32_t given = (int16_t)(uint16_t)(from->turn_end - sent_kib(from)) - fee;
+    const int32_t own = (int16_t)(uint16_t)(to->turn_end - sent_kib(to));
+    const int32_t left = given < own ? given : own;
+    to->turn_end = (uint16_t)(sent_kib(to) + (left > -DEBT_KIB_MAX ? left : -DEBT_KIB_MAX));
+    begin_turn(from);
 }
 
-/* What `s`, which is not incremental, belongs in front of. One that comes back had its place at the front, or behind
- * one that had a turn in between; a new one belongs at the end: few are looked at. Beyond SEEK_MAX order is given up,
- * not time. */
-static quic_list_node *place_of(quic_list *queue, const quic_stream *s)
+/* The first of those that go in order, if it is at the front, or behind one that has a turn in between. */
+static quic_list_node *first_in_order(const quic_list *queue)
 {
-    quic_list_node *front = quic_list_front(queue);
-    if (front != NULL && stream_of(front)->incremental) {
-        front = quic_list_next(queue, front);
+    quic_list_node *node = quic_list_front(queue);
+    if (node != NULL && stream_of(node)->incremental) {
+        node = quic_list_next(queue, node);
     }
-    if (front != NULL && goes_before(s, front)) {
-        return front;
+    return node != NULL && !stream_of(node)->incremental ? node : NULL;
+}
+
+/* What `s`, which is not incremental, belongs in front of. One that comes back was the first; a new one belongs at the
+ * end: few are looked at. Beyond SEEK_MAX order is given up, not time. */
+static quic_list_node *place_of(quic_list *queue, quic_stream *s)
+{
+    quic_list_node *first = first_in_order(queue);
+    if (first != NULL && s->id < stream_of(first)->id) {
+        pass_turn(stream_of(first), s, 0);
+        return first;
     }
     quic_list_node *at = &queue->head;
-    for (uint32_t n = 0; n < SEEK_MAX && at->prev != &queue->head && goes_before(s, at->prev);
-         n++) {
-        at = at->prev;
+    quic_list_node *node = queue->head.prev;
+    for (uint32_t n = 0; n < SEEK_MAX && node != &queue->head; n++, node = node->prev) {
+        const quic_stream *other = stream_of(node);
+        if (!other->incremental && other->id < s->id) {
+            break;
+        }
+        at = other->incremental ? at : node;
     }
     return at;
 }
@@ -100,12 +117,25 @@ void quic_scheduler_resume_first(quic_scheduler *sched, quic_stream *s, quic_str
     }
 }
 
+/* The one at the front leaves. */
+static void leave_turn(const quic_list *queue, quic_stream *s)
+{
+    const quic_list_node *front = queue->head.next;
+    quic_list_node *next = quic_list_next(queue, &s->send_node);
+    if (front == &s->send_node && next != NULL && !stream_of(next)->incremental) {
+        pass_turn(s, stream_of(next), 1);
+    }
+}
+
 void quic_scheduler_remove(quic_scheduler *sched, quic_stream *s)
 {
     if (!s->scheduled) {
         return;
     }
     QURING_ASSERT(sched->count > 0);
+    if (QUIC_UNLIKELY(!s->incremental)) {
+        leave_turn(&sched->queues[s->urgency], s);
+    }
     quic_list_remove(&s->send_node);
     if (quic_list_is_empty(&sched->queues[s->urgency])) {
         sched->ready = sched->ready & ~(1u << s->urgency) & 0xffu;
@@ -133,20 +163,26 @@ void quic_scheduler_put_last(quic_scheduler *sched, quic_stream *s)
     }
 }
 
-/* RFC 9218 10: streams that take turns are not starved by one that does not. Of these the first has every other turn,
- * and the rest wait for it. */
+/* RFC 9218 10: streams that take turns are not starved by those that do not. Of these the first has every other turn,
+ * and the rest wait for it. Behind more of them than are looked at it is the first of those at the end. */
 static quic_list_node *next_incremental(const quic_scheduler *sched, const quic_stream *s)
 {
     const quic_list *queue = &sched->queues[s->urgency];
-    quic_list_node *node =
-        sched->incremental_count > 0 ? quic_list_next(queue, &s->send_node) : NULL;
+    if (sched->incremental_count == 0) {
+        return NULL;
+    }
+    quic_list_node *node = quic_list_next(queue, &s->send_node);
     for (uint32_t n = 0; n < SEEK_MAX && node != NULL; n++, node = quic_list_next(queue, node)) {
         if (stream_of(node)->incremental) {
             return node;
         }
     }
+    quic_list_node *found = NULL;
     node = queue->head.prev;
-    return sched->incremental_count > 0 && stream_of(node)->incremental ? node : NULL;
+    for (uint32_t n = 0; n < SEEK_MAX && node != &s->send_node; n++, node = node->prev) {
+        found = stream_of(node)->incremental ? node : found;
+    }
+    return found;
 }
 
 void quic_scheduler_end_train(quic_scheduler *sched)

@@ -2,7 +2,7 @@
  *
  * Shape:  eight lists, one per urgency (RFC 9218 4.1), and a bit per list that is not empty. Within an
  *         urgency incremental streams take turns, each of so many bytes; others go one after another
- *         in order of their ids (RFC 9218 10). Where both meet, every other turn is the first's of these.
+ *         in order of their ids (RFC 9218 10). Where both meet, these have every other turn, all of them together.
  * Owner:  the connection; links through quic_stream.send_node.    Cost: O(1) each.
  */
 #ifndef QUIC_STREAM_SCHEDULER_H

@@ -186,8 +186,8 @@ TEST_F(Scheduler, BothKindsGetTheSame)
     }
 }
 
-// Behind so many that go in order only the last one is looked at.
-TEST_F(Scheduler, ManyInOrderStarveNobody)
+// Behind so many that go in order only those at the end are looked at.
+TEST_F(Scheduler, ManyInOrderStarveNobody) // RFC 9218 10
 {
     std::vector<quic_stream> many(100);
     for (size_t i = 0; i < many.size(); i++) {
@@ -196,9 +196,81 @@ TEST_F(Scheduler, ManyInOrderStarveNobody)
     }
     Add(0, 3, true);
     EXPECT_EQ((Order{10, 0, 10, 0, 10}), Turns(5));
+    Add(1, 3, true);
+    EXPECT_EQ((Order{0, 10, 1, 10, 0, 10, 1, 10}), Turns(8));
+    std::vector<quic_stream> later(30);
+    for (size_t i = 0; i < later.size(); i++) {
+        quic_stream_init(&later[i], &memory_.mem, 4 * (200 + i), 1);
+        quic_scheduler_add(&sched_, &later[i]);
+    }
+    EXPECT_EQ((Order{0, 10, 1, 10, 0, 10, 1}), Turns(7));
     while (!quic_scheduler_is_empty(&sched_)) {
         quic_scheduler_remove(&sched_, quic_scheduler_next(&sched_));
     }
+}
+
+// Of short ones that go in order there may always be more: they have one turn.
+TEST_F(Scheduler, ShortOnesInOrderHaveOneTurn) // RFC 9218 10
+{
+    std::vector<quic_stream> shorts(100);
+    for (size_t i = 0; i < shorts.size(); i++) {
+        quic_stream_init(&shorts[i], &memory_.mem, 4 * (10 + i), 1);
+        quic_scheduler_add(&sched_, &shorts[i]);
+    }
+    Add(0, 3, true);
+    uint64_t in_order = 0;
+    uint64_t shared = 0;
+    while (sched_.count > 1) {
+        quic_stream *s = quic_scheduler_next(&sched_);
+        if (s == &s_[0]) {
+            s->send.next_off += QUIC_SCHEDULER_TURN_BYTES;
+            shared += QUIC_SCHEDULER_TURN_BYTES;
+        } else {
+            s->send.next_off += 3000; // all it has
+            in_order += 3000;
+            quic_scheduler_remove(&sched_, s);
+        }
+        quic_scheduler_end_train(&sched_);
+        quic_scheduler_check_invariants(&sched_);
+        ASSERT_LE(in_order, shared + 2 * QUIC_SCHEDULER_TURN_BYTES);
+        ASSERT_LE(shared, in_order + 3 * QUIC_SCHEDULER_TURN_BYTES);
+    }
+    EXPECT_EQ(in_order, 300000u);
+}
+
+// Nor is it another one because the stream has had nothing to send for a moment.
+TEST_F(Scheduler, WhoComesBackGoesOnWithTheTurn) // RFC 9218 10
+{
+    Add(1, 3, false);
+    Add(2, 3, false);
+    Add(0, 3, true);
+    Order order;
+    for (int i = 0; i < 9; i++) {
+        quic_stream *s = quic_scheduler_next(&sched_);
+        order.push_back(s->id / 4);
+        s->send.next_off += s == &s_[0] ? QUIC_SCHEDULER_TURN_BYTES : 6000;
+        if (s == &s_[1]) {
+            quic_scheduler_remove(&sched_, s);
+        }
+        quic_scheduler_end_train(&sched_);
+        quic_scheduler_add(&sched_, &s_[1]);
+        quic_scheduler_check_invariants(&sched_);
+    }
+    EXPECT_EQ((Order{1, 1, 1, 0, 1, 1, 0, 1, 1}), order);
+}
+
+// Whichever is behind whom.
+TEST_F(Scheduler, OrderIsKeptBesideIncrementalStreams) // RFC 9218 10
+{
+    Add(1, 3, false);
+    Add(3, 3, false);
+    Add(0, 3, true);
+    Add(2, 3, false); // its bytes come last
+    EXPECT_EQ((Order{1, 0}), Turns(2));
+    quic_scheduler_remove(&sched_, &s_[1]);
+    EXPECT_EQ((Order{2, 0}), Turns(2));
+    quic_scheduler_remove(&sched_, &s_[2]);
+    EXPECT_EQ((Order{3, 0, 3, 0}), Turns(4));
 }
 
 // Finding a place looks at so many streams at most: then order is given up, not time.
