@@ -136,7 +136,8 @@ static int qs_dgram_await(qs_sock *s, size_t len, bool dontwait)
         qs_uncork_all(s); /* what is held back makes no room */
         rc = dontwait || s->nonblock ? -EAGAIN : qs_wait(s, QS_WAIT_TX, deadline, &hold);
         if (rc == -EAGAIN) {
-            qs_fix_now(s); /* and the room that comes makes an edge */
+            s->starved_id = QS_STREAM_ANY; /* it is for room, whatever stream may not be opened, */
+            qs_fix_now(s);                 /* and the room that comes makes an edge */
         }
         rc = rc == 0 ? qs_dgram_check(s, len) : rc;
     }

@@ -204,6 +204,15 @@ static int qs_parse_send(const qs_sock *s, const struct msghdr *msg, int flags, 
 
 /* ---- which stream -------------------------------------------------------------------------------------- */
 
+/* There is a stream to turn to, when there is room. */
+static void qs_not_starved(qs_sock *s)
+{
+    if (s->starved_id != QS_STREAM_ANY) {
+        s->starved_id = QS_STREAM_ANY;
+        qs_ready_update(s);
+    }
+}
+
 /* Ours up to `id` come into being: opening one opens those of its kind below (RFC 9000 3.2). A peer may allow, and a
  * program remember, any number of them, which takes any amount of memory. */
 static int qs_open_up_to(qs_sock *s, uint64_t id, qs_stream **out)
@@ -223,6 +232,7 @@ static int qs_open_up_to(qs_sock *s, uint64_t id, qs_stream **out)
         *out = st;
     }
     s->active_id = id;
+    qs_not_starved(s);
     return 0;
 }
 
@@ -245,10 +255,11 @@ static int qs_await_limit(qs_sock *s, uint64_t id, const qs_send_args *args, uin
         s->limit_asked[uni] = true;
         qs_kick(s, QS_ASK_LIMIT);
         if (args->dontwait || s->nonblock || (args->flags & QS_MSG_ASYNC) != 0) {
-            if (!args->has_info || !qs_stream_is_any_open(s)) {
+            /* Without room it is not writable anyway; with it there may be a datagram for it, or another stream. */
+            if (qs_tx_has_room(s) && (!args->has_info || !qs_stream_is_any_open(s))) {
                 s->starved_id = id;
-                qs_fix_now(s);
             }
+            qs_fix_now(s);
             return -EAGAIN;
         }
         int rc = qs_wait(s, QS_WAIT_TX, deadline, &hold);
@@ -374,10 +385,7 @@ int qs_stream_open_opt(qs_sock *s, uint64_t *id, uint32_t flags)
         st->implied = false;
         s->active_id = want;
         *id = want;
-        if (s->starved_id != QS_STREAM_ANY) { /* what names no stream is for this one now */
-            s->starved_id = QS_STREAM_ANY;
-            qs_ready_update(s);
-        }
+        qs_not_starved(s); /* what names no stream is for this one now */
         qs_kick(s, QS_ASK_TX);
     }
     qs_unlock(s);

@@ -1,14 +1,20 @@
 /* Who opens a stream for each message, and was told EAGAIN where the peer allows no more of them (RFC 9000 4.6), is
  * told when it does, by level and by edge. */
+#include <atomic>
 #include <cerrno>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <poll.h>
+#include <string>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <thread>
 
 #include <gtest/gtest.h>
 
 #include "tests/compat/fixture.h"
+#include "tests/compat/message.h"
+#include "tests/compat/relay.h"
 
 using namespace compat;
 
@@ -96,5 +102,102 @@ TEST(Edge, NoStreamMoreButAnotherThatTakesBytes)
         }
         EXPECT_TRUE(poll_for(pair.client, POLLOUT));
         EXPECT_EQ(1, quic_sendmsg(pair.client, "a", 1, theirs ? 1 : 0, MSG_FIN));
+    }
+}
+
+namespace
+{
+
+/* The server allows one unidirectional stream, which it reads nothing of, and acknowledges nothing for a while, so that
+ * what the client sends stays in its buffer. */
+struct Scarce {
+    std::atomic<bool> silent{false};
+    RelayedPair pair;
+
+    Scarce()
+    {
+        PairOptions options;
+        options.listener = [](int fd) {
+            quic_transport_param p = {};
+            p.max_streams_uni = 1;
+            p.max_datagram_frame_size = 1400;
+            ASSERT_EQ(0, set_option(fd, QUIC_SOCKOPT_TRANSPORT_PARAM, p));
+        };
+        pair = make_relayed_pair(options);
+        pair.relay->set_filter(
+            [this](bool to_server, std::string *) { return to_server || !silent; });
+        const int little = 1;
+        EXPECT_EQ(0, setsockopt(pair.server, SOL_SOCKET, SO_RCVBUF, &little, sizeof(little)));
+        EXPECT_EQ(2u, send_stream(pair.client, pattern(20000), QUIC_STREAM_FLAG_UNI));
+        EXPECT_EQ(0, fcntl(pair.client, F_SETFL, O_NONBLOCK));
+        EXPECT_TRUE(comes_true([this] {
+            int queued = 1;
+            return ioctl(pair.client, SIOCOUTQ, &queued) == 0 && queued == 0;
+        }));
+        silent = true;
+    }
+    void send_buffer(int bytes) const
+    {
+        bytes /= 2; /* socket(7) */
+        EXPECT_EQ(0, setsockopt(pair.client, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes)));
+    }
+    void refuse() const
+    {
+        EXPECT_ERRNO(EAGAIN, send_named(pair.client, 1));
+    }
+    /* What fills the buffer, on a stream that ends with it. */
+    void fill(size_t bytes) const
+    {
+        EXPECT_EQ(static_cast<ssize_t>(bytes),
+                  quic_sendmsg(pair.client, pattern(bytes).data(), bytes, 0, MSG_SYN | MSG_FIN));
+    }
+    void open_another() const
+    {
+        EXPECT_ERRNO(EAGAIN, quic_sendmsg(pair.client, "a", 1, 4, MSG_SYN));
+    }
+    void expect_room()
+    {
+        EXPECT_FALSE(poll_now(pair.client) & POLLOUT);
+        silent = false;
+        EXPECT_TRUE(poll_for(pair.client, POLLOUT));
+    }
+};
+
+} // namespace
+
+/* Room is told to who waits for it, whatever stream may not be opened: with one that was opened meanwhile, */
+TEST(Edge, RoomForAStreamThatIsOpen)
+{
+    for (bool full_when_refused : {false, true}) {
+        Scarce scarce;
+        scarce.send_buffer(full_when_refused ? 8000 : 100000);
+        scarce.fill(8000);
+        scarce.refuse();
+        scarce.send_buffer(8000);
+        scarce.open_another();
+        scarce.expect_room();
+    }
+}
+
+/* and with a datagram, which needs none. */
+TEST(Edge, RoomForADatagram)
+{
+    for (bool refused_first : {true, false}) {
+        Scarce scarce;
+        scarce.send_buffer(8000);
+        if (refused_first) {
+            scarce.refuse();
+        }
+        const std::string bytes = pattern(1000);
+        ssize_t rc = 1000;
+        for (int i = 0; i < 10000 && rc == 1000; i++) {
+            rc = quic_sendmsg(scarce.pair.client, bytes.data(), bytes.size(), 0, MSG_DATAGRAM);
+        }
+        ASSERT_EQ(-1, rc);
+        ASSERT_EQ(EAGAIN, errno);
+        if (!refused_first) {
+            scarce.refuse();
+        }
+        scarce.expect_room();
     }
 }
