@@ -470,8 +470,8 @@ static int qf_b_setsockopt(qs_sock *sock, int level, int name, const void *value
     return (int)rc;
 }
 
-static int qf_getsockopt_once(qf_borrowed *b, int level, int name, void *value, socklen_t *len,
-                              bool *out_waits)
+int qf_getsockopt_once(qf_borrowed *b, int level, int name, void *value, socklen_t *len,
+                       bool *out_waits)
 {
     qf_asking asking;
     qf_told told;
@@ -506,13 +506,17 @@ int qf_borrowed_getsockopt(qs_sock *sock, int level, int name, void *value, sock
     qf_patience patience = {.holds = false};
     bool waits = true;
     int rc = 0;
+    qf_patience_begin(&patience);
     while (rc == 0 && waits) {
         *len = room;
+        qf_patience_ask(&patience);
         rc = qf_getsockopt_once(b, level, name, value, len, &waits);
+        qf_patience_asked();
         if (waits) {
             rc = qf_be_patient(&patience, b, 0);
         }
     }
+    qf_patience_end(&patience);
     return rc;
 }
 

@@ -56,7 +56,8 @@ void qf_name_out(struct sockaddr *addr, socklen_t *len, qf_body *body, const qf_
 typedef struct qf_patience {
     uint64_t deadline_ns; /* by SO_RCVTIMEO or SO_SNDTIMEO; 0: none */
     bool known;
-    bool ends; /* there was a handler that ends calls */
+    bool looked;
+    bool ends; /* there was a handler that ends calls, when it was looked */
     bool holds;
     uint32_t turns;
     sigset_t mask; /* with `holds`: the thread's, which holds signals back but where it waits */
@@ -66,7 +67,16 @@ typedef struct qf_patience {
  * -EBADF. A point of cancellation. */
 int qf_be_patient(qf_patience *p, qf_borrowed *b, short events);
 
+/* In a call that may wait signals are held back but where it waits: from begin to end, with a question asked in between
+ * from ask to asked. */
+void qf_patience_begin(qf_patience *p);
+void qf_patience_ask(qf_patience *p);
+void qf_patience_asked(void);
+void qf_patience_end(qf_patience *p);
+
 int qf_borrowed_getsockopt(qs_sock *sock, int level, int name, void *value, socklen_t *len);
+int qf_getsockopt_once(qf_borrowed *b, int level, int name, void *value, socklen_t *len,
+                       bool *out_waits);
 ssize_t qf_borrowed_sendmsg(qs_sock *sock, const struct msghdr *msg, int flags);
 ssize_t qf_borrowed_recvmsg(qs_sock *sock, struct msghdr *msg, int flags);
 int qf_borrowed_handshake(qs_sock *sock, const qs_handshake_args *args);

@@ -67,6 +67,28 @@ static bool qf_has_ending_handler(const qf_patience *p)
     return ends;
 }
 
+/* Before one of them runs, as it may be replaced then. */
+static void qf_look_for_handlers(void *patience)
+{
+    qf_patience *p = patience;
+    if (!p->looked) {
+        p->looked = true;
+        p->ends = qf_has_ending_handler(p);
+    }
+}
+
+/* For what the lender is asked from now on, until it is told otherwise. A look is a system call for each signal: most
+ * answers are there before it is due. */
+void qf_patience_ask(qf_patience *p)
+{
+    qf_wire_wait_with(p->holds ? &p->mask : NULL, p->looked ? NULL : qf_look_for_handlers, p);
+}
+
+void qf_patience_asked(void)
+{
+    qf_wire_wait_with(NULL, NULL, NULL);
+}
+
 /* 0: look again; -EINTR. */
 static int qf_interrupted(const qf_patience *p)
 {
@@ -75,7 +97,7 @@ static int qf_interrupted(const qf_patience *p)
 
 /* One that comes between two looks at the socket would run there, and nobody know of it: in a call that may wait
  * signals are held back but where it waits, for its descriptor or for an answer. */
-static void qf_hold_signals(qf_patience *p)
+void qf_patience_begin(qf_patience *p)
 {
     sigset_t held;
     sigfillset(&held);
@@ -88,7 +110,7 @@ static void qf_hold_signals(qf_patience *p)
     (void)qf_wire_woken();
 }
 
-static void qf_let_signals(qf_patience *p)
+void qf_patience_end(qf_patience *p)
 {
     if (p->holds) {
         p->holds = false;
@@ -104,7 +126,7 @@ typedef struct qf_wait {
 static void qf_wait_cancelled(void *arg)
 {
     const qf_wait *wait = arg;
-    qf_let_signals(wait->patience);
+    qf_patience_end(wait->patience);
     qf_put(wait->entry); /* the call ends here */
 }
 
@@ -142,8 +164,9 @@ static uint64_t qf_time_limit(qf_borrowed *b, int name)
 {
     struct timeval tv;
     socklen_t len = sizeof(tv);
+    bool waits = false; /* not for this */
     memset(&tv, 0, sizeof(tv));
-    if (qf_borrowed_getsockopt((qs_sock *)(void *)b, SOL_SOCKET, name, &tv, &len) != 0) {
+    if (qf_getsockopt_once(b, SOL_SOCKET, name, &tv, &len, &waits) != 0) {
         return 0;
     }
     uint64_t ns = (uint64_t)tv.tv_sec * QF_NS_PER_S + (uint64_t)tv.tv_usec * QF_NS_PER_US;
@@ -179,10 +202,12 @@ int qf_be_patient(qf_patience *p, qf_borrowed *b, short events)
     bool interrupted = qf_wire_interrupted(); /* while the lender was asked */
     if (!p->known) {
         p->known = true;
-        qf_wire_wait_with(p->holds ? &p->mask : NULL);
+        if (events != POLLIN) { /* of recv the kernel knows */
+            qf_look_for_handlers(p);
+        }
+        qf_patience_ask(p);
         p->deadline_ns = qf_time_limit(b, events == POLLIN ? SO_RCVTIMEO : SO_SNDTIMEO);
-        qf_wire_wait_with(NULL);
-        p->ends = events != POLLIN && qf_has_ending_handler(p); /* of recv the kernel knows */
+        qf_patience_asked();
         interrupted = qf_wire_interrupted() || interrupted;
     }
     interrupted = (p->holds && qf_wire_woken() && qf_interrupted(p) != 0) || interrupted;
@@ -319,21 +344,24 @@ ssize_t qf_borrowed_sendmsg(qs_sock *sock, const struct msghdr *msg, int flags)
     }
     bool again = true;
     if ((flags & MSG_DONTWAIT) == 0) {
-        qf_hold_signals(&patience);
+        qf_patience_begin(&patience);
     }
     while (again) {
-        qf_wire_wait_with(patience.holds ? &patience.mask : NULL);
+        qf_patience_ask(&patience);
         rc = qf_send_piece(b, &sending);
-        qf_wire_wait_with(NULL);
+        qf_patience_asked();
         sending.done += rc > 0 ? (size_t)rc : 0;
         patience.turns = rc > 0 ? 0 : patience.turns;
         again = rc > 0 && sending.done < sending.total;
+        if (again && patience.holds) {
+            qf_look_for_handlers(&patience); /* of a long message signals do not wait for the end */
+        }
         if (sending.waits) {
             rc = qf_be_patient(&patience, b, POLLOUT);
             again = rc == 0;
         }
     }
-    qf_let_signals(&patience);
+    qf_patience_end(&patience);
     return sending.done > 0 ? (ssize_t)sending.done : (ssize_t)rc;
 }
 

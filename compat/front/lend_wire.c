@@ -4,8 +4,11 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
+#include <time.h>
 
 #include "compat/front/libc.h"
+
+#define QF_WIRE_SOON_NS 10000000
 
 #define QF_WIRE_FDS_CAME                                                                           \
     253 /* in one message, at most; what there is no room for the kernel would close */
@@ -40,11 +43,15 @@ bool qf_wire_interrupted(void)
 }
 
 static _Thread_local const sigset_t *qf_wire_mask;
+static _Thread_local void (*qf_wire_look)(void *ctx);
+static _Thread_local void *qf_wire_look_ctx;
 static _Thread_local bool qf_wire_awake;
 
-void qf_wire_wait_with(const sigset_t *mask)
+void qf_wire_wait_with(const sigset_t *mask, void (*look)(void *ctx), void *ctx)
 {
     qf_wire_mask = mask;
+    qf_wire_look = look;
+    qf_wire_look_ctx = ctx;
 }
 
 bool qf_wire_woken(void)
@@ -57,9 +64,16 @@ bool qf_wire_woken(void)
 /* A handler that runs here may make calls of its own. */
 static void qf_wire_wait(int fd)
 {
+    const struct timespec soon = {0, QF_WIRE_SOON_NS};
     const sigset_t *mask = qf_wire_mask;
     struct pollfd polled = {fd, POLLIN, 0};
     bool again = mask != NULL;
+    if (again && qf_wire_look != NULL) {
+        again = QF_REAL(ppoll)(&polled, 1, &soon, NULL) <= 0;
+        if (again) {
+            qf_wire_look(qf_wire_look_ctx);
+        }
+    }
     qf_wire_mask = NULL;
     while (again) {
         again = QF_REAL(ppoll)(&polled, 1, NULL, mask) < 0 && errno == EINTR;

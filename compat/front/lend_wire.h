@@ -110,9 +110,10 @@ int qf_wire_recv(int fd, void *head, size_t head_len, qf_body *body, int fds[QF_
 bool qf_wire_interrupted(void);
 
 /* With a mask, NULL for none, the calling thread waits for answers with that instead of its own, which holds signals
- * back: they run there, and nowhere unseen. qf_wire_woken says whether one has run, of whatever kind, since it asked
+ * back: they run there, and nowhere unseen. `look`, if there is one, is called with `ctx` before they may, unless the
+ * answer comes within some ms: then they wait. qf_wire_woken says whether one has run, of whatever kind, since it asked
  * last. */
-void qf_wire_wait_with(const sigset_t *mask);
+void qf_wire_wait_with(const sigset_t *mask, void (*look)(void *ctx), void *ctx);
 bool qf_wire_woken(void);
 /* Nothing more comes: what waits is heard, and then -EPIPE, which an empty message is not mistaken for any more. */
 void qf_wire_end(int fd);

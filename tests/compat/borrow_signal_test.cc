@@ -157,6 +157,8 @@ TEST(BorrowSignal, NoSignalIsMissedBetweenTwoLooks)
         const std::string data = pattern(64u << 20);
         pair.client.reset();
         CHECK_CHILD(set_handler(0, on_counted_signal) == 0);
+        CHECK_CHILD(name_of(pair.server).port() != 0); /* borrowed, before a signal comes */
+        CHECK_CHILD(write(ticks[1], "", 1) == 1);
         for (int flags = MSG_SYN, round = 0; round < kRounds; flags = 0) {
             const ssize_t n = send(pair.server, data.data(), data.size(), flags);
             CHECK_CHILD(n > 0 || errno == EINTR);
@@ -168,8 +170,11 @@ TEST(BorrowSignal, NoSignalIsMissedBetweenTwoLooks)
         return 0;
     });
     const pid_t pid = child.pid();
+    close(ticks[1]);
     std::string sink(1u << 20, '\0');
+    char tick;
     int missed = 0;
+    EXPECT_EQ(1, read(ticks[0], &tick, 1));
     for (int round = 0; round < kRounds; round++) {
         using Clock = std::chrono::steady_clock;
         (void)comes_true([&] { return is_asleep(pid); }); /* in the call */
@@ -185,7 +190,6 @@ TEST(BorrowSignal, NoSignalIsMissedBetweenTwoLooks)
                 (void)recv(pair.client, &sink[0], sink.size(), MSG_DONTWAIT);
             } while (poll(&ticked, 1, 1) != 1 && !has_ended(pid));
         }
-        char tick;
         if (read(ticks[0], &tick, 1) != 1 || missed > 2) {
             break;
         }
@@ -194,7 +198,56 @@ TEST(BorrowSignal, NoSignalIsMissedBetweenTwoLooks)
     kill(pid, SIGKILL);
     (void)child.wait();
     close(ticks[0]);
+    signal(SIGUSR1, SIG_DFL);
+}
+
+/* Nor by who waits for a stream, and looks again and again. */
+TEST(BorrowSignal, NoSignalIsMissedByTheOpeningOfAStream)
+{
+    constexpr int kRounds = 400;
+    PairOptions options;
+    options.listener = [](int fd) {
+        quic_transport_param p = {};
+        p.max_streams_uni = 1;
+        ASSERT_EQ(0, set_option(fd, QUIC_SOCKOPT_TRANSPORT_PARAM, p));
+    };
+    Pair pair = make_pair(options);
+    quic_stream_info first = {UINT64_MAX, QUIC_STREAM_FLAG_UNI};
+    ASSERT_EQ(0, get_option(pair.client, QUIC_SOCKOPT_STREAM_OPEN, &first));
+    int ticks[2];
+    ASSERT_EQ(0, pipe2(ticks, O_CLOEXEC));
+    signal(SIGUSR1, SIG_IGN);
+    Child child([&] {
+        CHECK_CHILD(set_handler(0) == 0 && name_of(pair.client).port() != 0);
+        for (;;) {
+            CHECK_CHILD(write(ticks[1], "", 1) == 1);
+            quic_stream_info info = {UINT64_MAX, QUIC_STREAM_FLAG_UNI};
+            CHECK_CHILD(get_option(pair.client, QUIC_SOCKOPT_STREAM_OPEN, &info) < 0);
+            CHECK_CHILD(errno == EINTR);
+        }
+    });
     close(ticks[1]);
+    char tick;
+    int missed = 0;
+    bool ticking = read(ticks[0], &tick, 1) == 1;
+    for (int round = 0; ticking && round < kRounds && missed < 3; round++) {
+        (void)comes_true([&] { return is_asleep(child.pid()); });
+        usleep(static_cast<useconds_t>(3000 + 7 * round));
+        pollfd ticked = {ticks[0], POLLIN, 0};
+        for (int times = 0; ticking && times < 5; times++) {
+            kill(child.pid(), SIGUSR1);
+            if (poll(&ticked, 1, 2000) == 1) {
+                break;
+            }
+            missed++;
+        }
+        ticking = read(ticks[0], &tick, 1) == 1;
+    }
+    EXPECT_TRUE(ticking);
+    EXPECT_EQ(0, missed);
+    kill(child.pid(), SIGKILL);
+    (void)child.wait();
+    close(ticks[0]);
     signal(SIGUSR1, SIG_DFL);
 }
 
@@ -282,6 +335,62 @@ TEST(BorrowSignal, AHandlerThatIsReplacedAsItRuns)
     kill(pid, SIGKILL);
     EXPECT_EQ(0, child.wait());
     signal(SIGUSR1, SIG_DFL);
+}
+
+/* The same while the lender is asked, by the first look of all: one signal, and a lender that takes its time. */
+TEST(BorrowSignal, AHandlerThatIsReplacedWhileTheLenderIsAsked)
+{
+    if (!kThreadsAfterFork) {
+        GTEST_SKIP() << "no threads after fork under this sanitizer";
+    }
+    Gate ready;
+    Gate go;
+    Gate begun;
+    int number[2];
+    ASSERT_EQ(0, pipe2(number, O_CLOEXEC));
+    Child lender([&] {
+        Pair pair = make_pair();
+        Child child([&] {
+            const std::string data = pattern(65536);
+            int flags = MSG_SYN | MSG_DONTWAIT;
+            for (int times = 0; times < 10; times++) { /* what is on its way makes room yet */
+                for (; send(pair.server, data.data(), data.size(), flags) > 0;
+                     flags = MSG_DONTWAIT) {
+                    times = 0;
+                }
+                CHECK_CHILD(errno == EAGAIN);
+                usleep(20000);
+            }
+            CHECK_CHILD(set_handler(0, on_last_signal) == 0);
+            ready.open();
+            go.pass();
+            begun.open();
+            errno = 0;
+            const ssize_t n = send(pair.server, data.data(), data.size(), 0);
+            CHECK_CHILD(n < 0 && errno == EINTR);
+            return 0;
+        });
+        const pid_t pid = child.pid();
+        CHECK_CHILD(write(number[1], &pid, sizeof(pid)) == sizeof(pid));
+        return child.wait();
+    });
+    pid_t pid = 0;
+    int status = 0;
+    ASSERT_EQ(static_cast<ssize_t>(sizeof(pid)), read(number[0], &pid, sizeof(pid)));
+    ready.pass();
+    kill(lender.pid(), SIGSTOP);
+    ASSERT_EQ(lender.pid(), waitpid(lender.pid(), &status, WUNTRACED));
+    go.open();
+    begun.pass();
+    EXPECT_TRUE(comes_true([&] { return is_asleep(pid); })); /* nowhere but in the call */
+    kill(pid, SIGUSR1);
+    usleep(200000);
+    kill(lender.pid(), SIGCONT);
+    EXPECT_TRUE(comes_true([&] { return has_ended(lender.pid()); }));
+    kill(pid, SIGKILL);
+    EXPECT_EQ(0, lender.wait());
+    close(number[0]);
+    close(number[1]);
 }
 
 int main(int argc, char **argv)
