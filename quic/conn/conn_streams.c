@@ -122,7 +122,7 @@ void quic_conn_maybe_closed_stream(quic_conn *conn, quic_stream *s)
  * they had. */
 static void let_wait(quic_conn *conn, quic_stream *s, bool has_turn)
 {
-    if (has_turn && !quic_scheduler_turn_is_over(s)) {
+    if (has_turn && (!s->incremental || !quic_scheduler_turn_is_over(s))) {
         quic_scheduler_resume_first(&conn->waiting, s, conn->last_first);
         conn->last_first = s->incremental ? s : conn->last_first;
     } else {
@@ -183,7 +183,11 @@ void quic_conn_schedule(quic_conn *conn, quic_stream *s)
 
 void quic_conn_reschedule(quic_conn *conn, quic_stream *s)
 {
-    quic_conn_unschedule(conn, s);
+    if (!s->waits && quic_stream_can_send(s, UINT64_MAX)) {
+        quic_scheduler_take(&conn->scheduler, s); /* it waits for credit, and its turn with it */
+    } else {
+        quic_conn_unschedule(conn, s);
+    }
     schedule(conn, s, true);
 }
 
@@ -193,7 +197,7 @@ void quic_conn_unschedule(quic_conn *conn, quic_stream *s)
         quic_scheduler_remove(&conn->scheduler, s);
         return;
     }
-    quic_scheduler_remove(&conn->waiting, s);
+    quic_scheduler_take(&conn->waiting, s);
     conn->last_first = conn->last_first == s ? NULL : conn->last_first;
     s->waits = false;
     conn->flow_blocked = !quic_scheduler_is_empty(&conn->waiting);
@@ -204,7 +208,12 @@ void quic_conn_wake_streams(quic_conn *conn)
     uint64_t credit = quic_flow_send_credit(&conn->flow_send);
     quic_stream *s;
     conn->last_first = NULL;
-    while (credit > 0 && (s = quic_scheduler_next(&conn->waiting)) != NULL) {
+    while (credit > 0) {
+        quic_scheduler_end_train(&conn->waiting); /* RFC 9218 10 */
+        s = quic_scheduler_next(&conn->waiting);
+        if (s == NULL) {
+            break;
+        }
         quic_conn_unschedule(conn, s);
         if (!quic_stream_can_send(s, credit)) {
             continue; /* stopped meanwhile */

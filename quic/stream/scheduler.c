@@ -80,18 +80,22 @@ static quic_list_node *place_of(quic_list *queue, quic_stream *s)
     return at;
 }
 
-static inline void add(quic_scheduler *sched, quic_stream *s, quic_list_node *before)
+static inline void add_before(quic_scheduler *sched, quic_stream *s, quic_list_node *before)
 {
-    QURING_ASSERT(s->urgency < QUIC_STREAM_URGENCY_COUNT);
-    quic_list *queue = &sched->queues[s->urgency];
-    quic_list_insert_before(QUIC_LIKELY(s->incremental) ? before : place_of(queue, s),
-                            &s->send_node);
+    quic_list_insert_before(before, &s->send_node);
     sched->ready = (sched->ready | 1u << s->urgency) & 0xffu;
     sched->count++;
     if (QUIC_LIKELY(s->incremental)) {
         sched->incremental_count++;
     }
     s->scheduled = true;
+}
+
+static inline void add(quic_scheduler *sched, quic_stream *s, quic_list_node *before)
+{
+    QURING_ASSERT(s->urgency < QUIC_STREAM_URGENCY_COUNT);
+    quic_list *queue = &sched->queues[s->urgency];
+    add_before(sched, s, QUIC_LIKELY(s->incremental) ? before : place_of(queue, s));
 }
 
 void quic_scheduler_add(quic_scheduler *sched, quic_stream *s)
@@ -112,6 +116,12 @@ void quic_scheduler_resume(quic_scheduler *sched, quic_stream *s)
 void quic_scheduler_resume_first(quic_scheduler *sched, quic_stream *s, quic_stream *behind)
 {
     if (!s->scheduled) {
+        const quic_list *queue = &sched->queues[s->urgency];
+        if (!s->incremental && first_in_order(queue) == NULL) {
+            add_before(sched, s,
+                       queue->head.next); /* in its turn; if that is over, others are next */
+            return;
+        }
         bool joins = behind != NULL && behind->urgency == s->urgency;
         add(sched, s, joins ? behind->send_node.next : sched->queues[s->urgency].head.next);
     }
@@ -127,15 +137,12 @@ static void leave_turn(const quic_list *queue, quic_stream *s)
     }
 }
 
-void quic_scheduler_remove(quic_scheduler *sched, quic_stream *s)
+void quic_scheduler_take(quic_scheduler *sched, quic_stream *s)
 {
     if (!s->scheduled) {
         return;
     }
     QURING_ASSERT(sched->count > 0);
-    if (QUIC_UNLIKELY(!s->incremental)) {
-        leave_turn(&sched->queues[s->urgency], s);
-    }
     quic_list_remove(&s->send_node);
     if (quic_list_is_empty(&sched->queues[s->urgency])) {
         sched->ready = sched->ready & ~(1u << s->urgency) & 0xffu;
@@ -145,6 +152,14 @@ void quic_scheduler_remove(quic_scheduler *sched, quic_stream *s)
         sched->incremental_count--;
     }
     s->scheduled = false;
+}
+
+void quic_scheduler_remove(quic_scheduler *sched, quic_stream *s)
+{
+    if (QUIC_UNLIKELY(!s->incremental) && s->scheduled) {
+        leave_turn(&sched->queues[s->urgency], s);
+    }
+    quic_scheduler_take(sched, s);
 }
 
 quic_stream *quic_scheduler_next(const quic_scheduler *sched)
@@ -195,8 +210,9 @@ void quic_scheduler_end_train(quic_scheduler *sched)
         quic_list *queue = &sched->queues[s->urgency];
         quic_list_node *other =
             s->incremental ? quic_list_next(queue, &s->send_node) : next_incremental(sched, s);
-        if (other == NULL) { /* alone it owes nobody anything */
-            begin_turn(s);
+        if (other == NULL) {
+            /* Alone it owes nobody anything; what goes in order has had its turn, if others wait for credit. */
+            s->turn_end = (uint16_t)(sent_kib(s) + (s->incremental ? TURN_KIB : 1));
             return;
         }
         s->turn_end = (uint16_t)(s->turn_end + TURN_KIB);

@@ -41,8 +41,10 @@ void quic_scheduler_resume(quic_scheduler *sched, quic_stream *s);
  * or a queued stream) if that is one of them. */
 void quic_scheduler_resume_first(quic_scheduler *sched, quic_stream *s, quic_stream *behind);
 
-/* quic_scheduler_remove takes `s` out; no-op when it is not queued. */
+/* quic_scheduler_remove takes `s` out; no-op when it is not queued. quic_scheduler_take is the same for one that
+ * goes on with its turn in another queue. */
 void quic_scheduler_remove(quic_scheduler *sched, quic_stream *s);
+void quic_scheduler_take(quic_scheduler *sched, quic_stream *s);
 
 /* quic_scheduler_next gives the stream whose turn it is, or NULL. It stays queued. */
 quic_stream *quic_scheduler_next(const quic_scheduler *sched);

@@ -249,6 +249,33 @@ TEST(Priority, StreamsThatWaitForTheConnectionsCreditTakeTurns)
     }
 }
 
+/* RFC 9218 10: nor do those that go in order take all of the credit. */
+TEST(Priority, CreditIsSharedWithThoseThatGoInOrder)
+{
+    for (uint64_t window : {32u << 10, 64u << 10, 128u << 10, 512u << 10}) {
+        for (size_t count : {1u, 4u, 40u}) {
+            Line line(WindowOf(window));
+            std::vector<uint64_t> ids;
+            for (size_t i = 0; i < count; i++) {
+                ids.push_back(line.Send((2 << 20) / count, 3, false));
+            }
+            const uint64_t shared = line.Send(1 << 20, 3, true);
+            while (line.Sent(shared) < 900000) {
+                line.net.run_for(kMs);
+                uint64_t in_order = 0;
+                for (uint64_t id : ids) {
+                    in_order += line.Sent(id);
+                }
+                ASSERT_LE(in_order, line.Sent(shared) + kTrain + 4 * kTurn) << window << count;
+                ASSERT_LE(line.Sent(shared), in_order + kTrain + 4 * kTurn) << window << count;
+            }
+            ASSERT_TRUE(line.net.run_until(
+                [&] { return line.Arrived(ids[count - 1]) && line.Arrived(shared); }));
+            EXPECT_EQ(sim_inspect_check(line.net.server.ep), nullptr);
+        }
+    }
+}
+
 TEST(Priority, AnUrgentStreamIsTheFirstToGetCredit)
 {
     Line line(WindowOf(64 << 10));
