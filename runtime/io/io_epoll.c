@@ -126,6 +126,7 @@ static void epoll_remove_socket(rt_io *io, uint32_t index)
     }
     forget_rx(e, index);
     e->readable &= ~(1ull << index);
+    sock->poll_armed = false;
     sock->used = false;
     /* By name: a child of a fork may hold the socket, too, and then closing ours does not end the watch. */
     (void)epoll_ctl(e->epoll_fd, EPOLL_CTL_DEL, sock->udp.fd, NULL);

@@ -296,6 +296,30 @@ TEST_P(LookTest, FewSocketsAgainAreAskedByPlainCalls)
     EXPECT_EQ(Join(b.Receive(4)), "next");
 }
 
+/* Nor is one that is gone waited for, though its device was full. */
+TEST_P(LookTest, WhoIsGoneWaitsForNoDevice)
+{
+    Side a, b;
+    Open(&a);
+    Open(&b);
+    rt_udp_socket more;
+    uint32_t index = 0;
+    ASSERT_EQ(rt_udp_open(&more, &options), 0);
+    ASSERT_EQ(rt_io_add_socket(b.io, &more, &index), 0);
+    SetFull(b, a.sock.local, 1);
+    SendRefused(&b, a.sock.local, "waits");
+    LookInVain(b.io);
+    EXPECT_EQ(rt_io_get_stats(b.io)->tx_again, 1u);
+    EXPECT_EQ(rt_io_get_stats(b.io)->tx_units, 0u);
+    rt_io_remove_socket(b.io, b.index);
+    LookInVain(b.io);
+    LookInVain(b.io);
+    SendNow(&a, more.local, "plain");
+    const uint64_t before = rt_io_get_stats(b.io)->syscalls;
+    EXPECT_EQ(Join(Look(b.io, 5)), "plain");
+    EXPECT_EQ(rt_io_get_stats(b.io)->syscalls - before, 1u);
+}
+
 /* A ring that goes on to receive would do so for each datagram, and the look be for nothing. */
 TEST_P(LookTest, NoReceiveOfARingStays)
 {
