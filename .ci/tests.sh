@@ -8,6 +8,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 
 live='//tests/(api|compat|examples|fork|install|interop|netns|quicperf|robust|runtime)[:/].*'
 beyond='(Address|Leak|Thread|UndefinedBehavior)Sanitizer|runtime error:|assertion failed|Segmentation fault|Aborted'
+# No log tells of a crash, but the status does: 128 and SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV or SIGSYS.
+crash='exited with error code (13[234569]|159)"'
 begun=$(mktemp)
 trap 'rm -f "$begun"' EXIT
 
@@ -17,10 +19,11 @@ status=$?
 while IFS= read -r log; do
     name=${log#bazel-testlogs/}
     name=${name%/test_attempts/*}
+    name=${name%/shard_*_of_*}
     printf '\nunsteady: //%s:%s; its first attempt:\n' "${name%/*}" "${name##*/}"
     tail -n 60 "$log"
     printf '//%s:%s\n' "${name%/*}" "${name##*/}" >>"${UNSTEADY:-/dev/null}"
-    if grep -qE "$beyond" "$log"; then
+    if grep -qE "$beyond" "$log" || grep -qsE "$crash" "${log%.log}.xml"; then
         printf 'that is no matter of luck: failed\n'
         status=3
     fi
