@@ -24,7 +24,7 @@ bool qs_credit_conn_is_out(const qs_sock *s)
 bool qs_credit_is_awaited(const qs_sock *s)
 {
     const uint64_t id = s->starved_id;
-    if (id == QS_STREAM_ANY) {
+    if (id == QS_STREAM_ANY || s->dgram_awaits) {
         return false;
     }
     const qs_stream *st = qs_stream_find(s, id);

@@ -136,8 +136,8 @@ static int qs_dgram_await(qs_sock *s, size_t len, bool dontwait)
         qs_uncork_all(s); /* what is held back makes no room */
         rc = dontwait || s->nonblock ? -EAGAIN : qs_wait(s, QS_WAIT_TX, deadline, &hold);
         if (rc == -EAGAIN) {
-            s->starved_id = QS_STREAM_ANY; /* it is for room, whatever stream may not be opened, */
-            qs_fix_now(s);                 /* and the room that comes makes an edge */
+            s->dgram_awaits = true; /* whatever stream may not be opened: */
+            qs_fix_now(s);          /* the room that comes makes an edge */
         }
         rc = rc == 0 ? qs_dgram_check(s, len) : rc;
     }
@@ -167,6 +167,7 @@ ssize_t qs_dgram_send(qs_sock *s, const struct msghdr *msg, size_t len, bool don
         *(s->dgram_tail == NULL ? &s->dgram_head : &s->dgram_tail->next) = d;
         s->dgram_tail = d;
         s->tx_bytes += len;
+        s->dgram_awaits = false;
         qs_ready_update(s);
         qs_kick(s, QS_ASK_DATAGRAM);
         if (len <= QS_VISIT_BYTES && s->tx_bytes == len) {

@@ -334,6 +334,7 @@ struct qs_sock {
     qs_dgram *dgram_head; /* datagrams that wait for the engine */
     qs_dgram *dgram_tail;
     uint64_t dgram_given; /* how many the engine has taken */
+    bool dgram_awaits;    /* one was refused for want of room, and none taken since */
     uint32_t dgram_max;   /* what fitted into a packet when it was looked at last */
 
     /* moving and new keys */
