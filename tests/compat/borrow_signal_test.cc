@@ -251,6 +251,19 @@ TEST(BorrowSignal, NoSignalIsMissedByTheOpeningOfAStream)
     signal(SIGUSR1, SIG_DFL);
 }
 
+/* The child that the lender has told of by `number`; when it is ready the lender stops. -1: that is not so. */
+static pid_t stop_when_ready(const Child &lender, int number, Gate *ready)
+{
+    pid_t pid = 0;
+    int status = 0;
+    if (read(number, &pid, sizeof(pid)) != static_cast<ssize_t>(sizeof(pid))) {
+        return -1;
+    }
+    ready->pass();
+    kill(lender.pid(), SIGSTOP);
+    return waitpid(lender.pid(), &status, WUNTRACED) == lender.pid() ? pid : -1;
+}
+
 /* What comes while the lender is asked, which may take a while, counts. */
 TEST(BorrowSignal, ASignalWhileTheLenderIsAsked)
 {
@@ -277,12 +290,8 @@ TEST(BorrowSignal, ASignalWhileTheLenderIsAsked)
         CHECK_CHILD(write(number[1], &pid, sizeof(pid)) == sizeof(pid));
         return child.wait();
     });
-    pid_t pid = 0;
-    int status = 0;
-    ASSERT_EQ(static_cast<ssize_t>(sizeof(pid)), read(number[0], &pid, sizeof(pid)));
-    ready.pass();
-    kill(lender.pid(), SIGSTOP);
-    ASSERT_EQ(lender.pid(), waitpid(lender.pid(), &status, WUNTRACED));
+    const pid_t pid = stop_when_ready(lender, number[0], &ready);
+    ASSERT_GT(pid, 0);
     go.open(); /* and awake: when it sleeps again, it waits for the answer */
     EXPECT_TRUE(comes_true([&] { return is_asleep(pid); }));
     for (int i = 0; i < 10; i++) {
@@ -374,12 +383,8 @@ TEST(BorrowSignal, AHandlerThatIsReplacedWhileTheLenderIsAsked)
         CHECK_CHILD(write(number[1], &pid, sizeof(pid)) == sizeof(pid));
         return child.wait();
     });
-    pid_t pid = 0;
-    int status = 0;
-    ASSERT_EQ(static_cast<ssize_t>(sizeof(pid)), read(number[0], &pid, sizeof(pid)));
-    ready.pass();
-    kill(lender.pid(), SIGSTOP);
-    ASSERT_EQ(lender.pid(), waitpid(lender.pid(), &status, WUNTRACED));
+    const pid_t pid = stop_when_ready(lender, number[0], &ready);
+    ASSERT_GT(pid, 0);
     go.open();
     begun.pass();
     EXPECT_TRUE(comes_true([&] { return is_asleep(pid); })); /* nowhere but in the call */
