@@ -488,8 +488,8 @@ void qs_on_event(const quring_event *ev);
 /* What the program is told of the frame that caused it: none of an application's close; CRYPTO of an alert (RFC 9001
  * 4.8), whether the peer has named it or not (RFC 9000 19.19). */
 uint8_t qs_close_frame(const quring_close_info *info);
-uint32_t
-qs_close_code(const quring_close_info *info); /* 0 where nothing was said; the phrase tells */
+/* 0 where nothing was said; the phrase tells. */
+uint32_t qs_close_code(const quring_close_info *info);
 /* On the worker: does what `asked` says. */
 void qs_work(qs_sock *s);
 /* On the worker, lock held: there is no memory for what came. */

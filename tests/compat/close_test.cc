@@ -337,8 +337,8 @@ TEST(Close, C062_DeliversOverASlowPath)
     ASSERT_EQ(1000, send(pair.client, more.data(), more.size(), MSG_FIN));
     pair.client.reset();
     EXPECT_EQ(more, read_bytes(pair.server, more.size()));
-    EXPECT_GE(lost,
-              1); /* what brought them at last may have carried more, and have had another size */
+    /* What brought them at last may have carried more, and have had another size. */
+    EXPECT_GE(lost, 1);
 }
 
 /* However slow the path is, or the peer has made it look: exit waits for this. */
